@@ -1,0 +1,146 @@
+"""What an executor gets and gives: types only."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pydantic import Field
+
+from swarm.agent import Agent
+from swarm.chat import Message, Usage
+from swarm.events import Stamped
+from swarm.frozen import Frozen, Id, Json, digest
+from swarm.plan import Step
+from swarm.task import Input, Limits
+
+
+class Given(Frozen):
+    """The output of a step that this one needs."""
+
+    step: Id
+    about: str
+    """The prompt of that step, in one line."""
+    output: Json
+
+
+class Missing(Frozen):
+    """A step that this one would have read, and that has no output."""
+
+    step: Id
+    because: str
+
+
+class RoleBrief(Frozen):
+    """A role as a planner sees it."""
+
+    name: str
+    description: str
+    tools: tuple[str, ...] = ()
+
+
+class InputBrief(Frozen):
+    """An input as a planner sees it: never the whole of it."""
+
+    name: str
+    medium: str
+    size: int
+    label: str | None = None
+    first_line: str = ""
+
+
+class Brief(Frozen):
+    """What a planner must know, and what its plan is checked against."""
+
+    roles: tuple[RoleBrief, ...]
+    inputs: tuple[InputBrief, ...] = ()
+    models: tuple[str, ...] = ("default",)
+    tools: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    known: tuple[Id, ...] = ()
+    """Steps the run has already; new ones may need them, and may not reuse their ids."""
+    steps_left: int = 256
+    """How many more steps the run may have."""
+    first: bool = True
+    """Whether this is the run's first plan, which must end in the report."""
+
+
+class Attempt(Frozen):
+    """One try at a step: all that an executor needs, JSON-serialisable as it stands."""
+
+    run: str
+    step: Step
+    """With `{item}` and parameters filled in."""
+    attempt: int = 1
+    agent: Agent
+    model: str = "default"
+    """The alias."""
+    settings: dict[str, Json] = Field(default_factory=dict)
+    """The model's settings that determine an answer: name, parameters, output cap. Never a secret."""
+    goal: str = ""
+    given: tuple[Given, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    tools: tuple[str, ...] = ()
+    """Granted: of the step, of its agent, of the task."""
+    tools_key: str = ""
+    """Hash of the granted tools' schemas."""
+    turns: int = 20
+    """Model calls it may take."""
+    context: int | None = None
+    """Tokens that model can read and write in one call, where known."""
+    brief: Brief | None = None
+    """For a planner."""
+    wording: dict[str, str] = Field(default_factory=dict)
+    """Phrases that prompts are put together with, by name; from `agents/wording.md`."""
+    transcript: tuple[Message, ...] = ()
+    """What turns of an interrupted attempt have already paid for."""
+    turns_taken: int = 0
+    """How many turns made that transcript."""
+    trace: str = ""
+    span: str = ""
+
+    @property
+    def key(self) -> str:
+        """Hash of everything that determines the output, and of nothing else."""
+        return digest(self.determinants())
+
+    def determinants(self) -> dict[str, Any]:
+        """Everything that determines the output, by part; the order of siblings and their ids do not count."""
+        return {
+            "agent": self.agent.model_dump(mode="json", include={"instructions", "output"}),
+            "wording": self.wording,
+            "prompt": self.step.prompt,
+            "item": self.step.item,
+            "output": self.step.output,
+            "goal": self.goal,
+            "model": self.settings,
+            "tools": self.tools_key,
+            "turns": self.turns,
+            "inputs": [(i.name, i.medium, i.sha256) for i in self.inputs],
+            "given": [g.model_dump(mode="json") for g in self.given],
+            "missing": [m.model_dump(mode="json") for m in self.missing],
+            "brief": None if self.brief is None else self.brief.model_dump(mode="json"),
+        }
+
+
+class Outcome(Frozen):
+    """What an attempt that succeeded gave."""
+
+    output: Json
+    spawned: tuple[Step, ...] = ()
+    agents: tuple[Agent, ...] = ()
+    usage: Usage = Usage()
+    cached: bool = False
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+Note = Callable[[Stamped], None]
+"""Records a fact about the attempt (a `TurnTaken`) before anything acts on it. Synchronous."""
+
+
+class Executor(Protocol):
+    """Where attempts run. One coroutine per attempt, even when the work is elsewhere; cancelling it stops the work."""
+
+    async def execute(self, attempt: Attempt, note: Note) -> Outcome:
+        """Carry out an attempt, or raise an `AttemptError`."""
+        ...

@@ -1,0 +1,93 @@
+"""A plan: the steps a planner, or the user, proposes. What is wrong with one is found by `swarm.lint`."""
+
+from pydantic import Field
+
+from swarm.agent import Agent
+from swarm.frozen import Frozen, Id, Json
+
+PLANNER = "planner"
+"""The role that answers with a plan."""
+REDUCER = "reducer"
+"""The role that writes the report."""
+PLAN_STEP = "plan"
+"""The id of the first step of a run that has no plan of its own."""
+REDUCE_STEP = "reduce"
+"""The id of the step that is added when several steps end a plan."""
+
+
+class Step(Frozen):
+    """One node of the graph: who does what, after what."""
+
+    id: Id
+    """Unique in the run. It is how other steps and the report refer to this one."""
+    agent: Id = "worker"
+    """A role of the run."""
+    prompt: str = ""
+    """What to do. `{item}` and the task's `{parameters}` are filled in; nothing else is a template."""
+    needs: tuple[Id, ...] = ()
+    """Steps that must be done first; their outputs are passed in."""
+    after: tuple[Id, ...] = ()
+    """Steps that must be over first, done or not; what they did give is passed in."""
+    inputs: tuple[str, ...] | None = None
+    """Which of the task's inputs it sees: names or globs. Default: all without `needs`, none with."""
+    each: str | tuple[Json, ...] | None = None
+    """One instance per item: a list, `inputs`, or the id of a step whose output is a list."""
+    output: dict[str, Json] | None = None
+    """A JSON Schema for the answer. Default: what the agent says, else text."""
+    model: Id | None = None
+    """An alias of the task's `models:`. Default: what the agent says, else `default`."""
+    tools: tuple[str, ...] | None = None
+    """A subset of the agent's tools. Default: all of them."""
+    seconds: float | None = Field(default=None, ge=0, le=31_536_000)
+    """How long it is expected to take."""
+    tokens: int | None = Field(default=None, ge=0, le=1_000_000_000)
+    """How many tokens it is expected to take, input and output."""
+    retries: int | None = Field(default=None, ge=0, le=100)
+    """Attempts after the first. Default 1."""
+    optional: bool = False
+    """Whether it may fail without hurting what needs it."""
+    item: Json = None
+    """Of an instance of an `each` step: its item. Not for plans."""
+    instance_of: Id | None = None
+    """Of an instance of an `each` step: that step. Not for plans."""
+
+
+class Plan(Frozen):
+    """Steps, and the specialists made for them."""
+
+    agents: tuple[Agent, ...] = ()
+    """Roles made for this run."""
+    steps: tuple[Step, ...] = Field(min_length=1)
+    """In any order; what each waits for is in its `needs` and `after`."""
+
+
+def sinks(steps: tuple[Step, ...]) -> tuple[str, ...]:
+    """Name the steps nothing else waits for, in plan order."""
+    waited_for = {before for step in steps for before in before_of(step)}
+    return tuple(step.id for step in steps if step.id not in waited_for)
+
+
+def before_of(step: Step) -> tuple[str, ...]:
+    """Name every step that must be over before this one starts: `needs`, `after` and the step `each` runs over."""
+    names = dict.fromkeys((*step.needs, *step.after))
+    if isinstance(step.each, str) and step.each != "inputs":
+        names[step.each] = None
+    return tuple(names)
+
+
+def closed(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Make a plan end in one step: a reducer that is one of several ends waits for the others; else one is added."""
+    ends = sinks(steps)
+    if len(ends) < 2:
+        return steps
+    reducers = [step for step in steps if step.id in ends and step.agent == REDUCER]
+    if len(reducers) == 1:
+        last = reducers[0]
+        others = tuple(end for end in ends if end != last.id)
+        closing = last.model_copy(update={"after": (*last.after, *others)})
+        return tuple(closing if step.id == last.id else step for step in steps)
+    taken = {step.id for step in steps}
+    name = REDUCE_STEP
+    while name in taken:
+        name += "-all"
+    return (*steps, Step(id=name, agent=REDUCER, after=ends))
