@@ -157,9 +157,15 @@ class ToolError(AttemptError):
 
 
 class LimitError(AttemptError):
-    """A limit of the task was reached; the step is `limited`, not failed."""
+    """A limit of the run was reached; the step is `limited`, not failed."""
 
     kind = "limit"
+
+    def __init__(self, message: str, *, limit: str, value: float) -> None:
+        super().__init__(message)
+        self.limit = limit
+        """Which one, by its name in `limits:`."""
+        self.value = value
 
 
 class JournalError(SwarmError):

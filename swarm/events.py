@@ -94,6 +94,8 @@ class RunResumed(Stamped):
     """What differs from before, in words: `limits.tokens: 1000 → 2000`."""
     reopened: tuple[Id, ...] = ()
     """Steps that are over no more: cancelled, limited, failed ones when asked, and those whose content changed."""
+    voided: tuple[Id, ...] = ()
+    """Steps that are gone, because the plan they came from no longer holds."""
 
 
 class StepsAdded(Stamped):

@@ -1,5 +1,8 @@
 """A plan: the steps a planner, or the user, proposes. What is wrong with one is found by `swarm.lint`."""
 
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
 from pydantic import Field
 
 from swarm.agent import Agent
@@ -76,18 +79,27 @@ def before_of(step: Step) -> tuple[str, ...]:
 
 
 def closed(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Make a plan end in one step: a reducer that is one of several ends waits for the others; else one is added."""
+    """Make a plan end in one step whose output can be the report.
+
+    A reducer that is one of several ends waits for the others too. Otherwise a reducer is added after every end, and
+    also after a lone end that gives a list (`each`) or more steps (a planner).
+    """
     ends = sinks(steps)
-    if len(ends) < 2:
+    last = next(step for step in steps if step.id == ends[0]) if len(ends) == 1 else None
+    if not ends or (last is not None and last.each is None and last.agent != PLANNER):
         return steps
-    reducers = [step for step in steps if step.id in ends and step.agent == REDUCER]
+    reducers = [step for step in steps if step.id in ends and step.agent == REDUCER and step.each is None]
     if len(reducers) == 1:
-        last = reducers[0]
-        others = tuple(end for end in ends if end != last.id)
-        closing = last.model_copy(update={"after": (*last.after, *others)})
-        return tuple(closing if step.id == last.id else step for step in steps)
+        others = tuple(end for end in ends if end != reducers[0].id)
+        closing = reducers[0].model_copy(update={"after": (*reducers[0].after, *others)})
+        return tuple(closing if step.id == closing.id else step for step in steps)
     taken = {step.id for step in steps}
     name = REDUCE_STEP
     while name in taken:
         name += "-all"
-    return (*steps, Step(id=name, agent=REDUCER, after=ends))
+    return (*steps, Step(id=name, agent=REDUCER, after=ends, inputs=()))
+
+
+def chosen(patterns: tuple[str, ...], names: Iterable[str]) -> tuple[str, ...]:
+    """Pick the inputs that names or globs mean, in the order of `names`."""
+    return tuple(name for name in names if any(name == p or fnmatchcase(name, p) for p in patterns))
