@@ -1,0 +1,137 @@
+"""Who may import whom. The layers themselves stand in `pyproject.toml`; here is what keeps them honest."""
+
+import ast
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SWARM = ROOT / "swarm"
+IMPORTERS = {
+    "openai": ("endpoints/openai.py",),
+    "httpx2": ("endpoints/openai.py", "endpoints/transport.py"),
+    "networkx": ("graph.py",),
+    "ruamel": ("notation.py", "strict.py"),
+    "structlog": ("views/log.py",),
+    "json_repair": ("answers.py",),
+    "docstring_parser": ("tools/functions.py",),
+    "typer": ("cli/*.py",),
+    "rich": ("views/*.py", "cli/*.py"),
+    "trio": ("testing/*.py",),
+}
+"""Each library's boundary: the only files that may name it. Another one gives its reason in the commit that adds it."""
+LAZY = ("openai", "httpx2", "networkx", "ruamel", "json_repair", "docstring_parser", "jsonschema", "trio")
+"""Imported inside the function that needs them, so that nobody waits for what they do not use."""
+NEVER = ("asyncio", "httpx", "requests", "yaml", "opentelemetry", "numpy", "scipy", "pytest", "hypothesis")
+
+
+def modules() -> list[Path]:
+    return sorted(SWARM.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(SWARM).as_posix()
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Name the top-level package of every import in a piece of code."""
+    for statement in ast.walk(tree):
+        if isinstance(statement, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom) and statement.module:
+            yield statement.module.partition(".")[0]
+
+
+def eager(tree: ast.Module) -> Iterator[str]:
+    """Name the packages that importing a module imports: all but those in functions and under TYPE_CHECKING."""
+    for statement in tree.body:
+        checking = isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test)
+        if not checking and not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield from imports(statement)
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run import-linter over a copy of the package."""
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    return subprocess.run([*command, "--no-cache"], cwd=folder, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Copy what the layers are about to a folder that may be broken."""
+    shutil.copytree(SWARM, tmp_path / "swarm", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_the_layers_are_kept(copy: Path) -> None:
+    result = lint(copy)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_an_import_upwards_breaks_them(copy: Path) -> None:
+    with (copy / "swarm" / "events.py").open("a") as file:
+        file.write("\n\ndef later() -> None:\n    import swarm.scheduler\n")
+    result = lint(copy)
+    assert result.returncode == 1
+    assert "swarm.events is not allowed to import swarm.scheduler" in " ".join(result.stdout.split())
+
+
+def test_a_module_without_a_row_breaks_them(copy: Path) -> None:
+    (copy / "swarm" / "extra.py").write_text('"""Belongs nowhere."""\n')
+    result = lint(copy)
+    assert result.returncode == 1
+    assert "swarm.extra" in result.stdout
+
+
+def test_no_row_is_optional() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    rows = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    assert [row for row in rows if "(" in row] == []
+
+
+@pytest.mark.parametrize("library", IMPORTERS)
+def test_a_library_has_one_boundary(library: str) -> None:
+    allowed = IMPORTERS[library]
+    found = [path for path in modules() if library in imports(ast.parse(path.read_text(encoding="utf-8")))]
+    outside = [name_of(path) for path in found if not any(path.relative_to(SWARM).match(glob) for glob in allowed)]
+    assert outside == []
+
+
+def test_heavy_libraries_are_imported_where_they_are_needed() -> None:
+    found = {name_of(path): set(eager(ast.parse(path.read_text(encoding="utf-8")))) & set(LAZY) for path in modules()}
+    assert {name: heavy for name, heavy in found.items() if heavy} == {}
+
+
+def test_what_is_never_imported() -> None:
+    found = {
+        name_of(path): set(imports(ast.parse(path.read_text(encoding="utf-8")))) & set(NEVER) for path in modules()
+    }
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+def test_only_the_command_and_the_task_read_the_environment() -> None:
+    found = [
+        name_of(path)
+        for path in modules()
+        for part in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(part, ast.Attribute) and part.attr in ("environ", "getenv") and ast.unparse(part.value) == "os"
+    ]
+    allowed = ("cli/*.py", "run.py")
+    assert [name for name in found if not any(Path(name).match(glob) for glob in allowed)] == []
+
+
+def test_only_three_places_open_task_groups() -> None:
+    found = {
+        name_of(path)
+        for path in modules()
+        if "create_task_group" in path.read_text(encoding="utf-8") and not name_of(path).startswith("testing/")
+    }
+    allowed = ("scheduler.py", "run.py", "endpoints/*.py", "journal.py")
+    assert [name for name in sorted(found) if not any(Path(name).match(glob) for glob in allowed)] == []
