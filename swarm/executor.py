@@ -57,6 +57,9 @@ class Brief(Frozen):
     limits: Limits = Limits()
     known: tuple[Id, ...] = ()
     """Steps the run has already; new ones may need them, and may not reuse their ids."""
+    barred: tuple[Id, ...] = ()
+    """Of those, the planner's own step, what spawned it, and what waits for one of them: they are over only when the
+    new steps are, so a new step that waited for one would wait for ever."""
     steps_left: int = 256
     """How many more steps the run may have."""
     first: bool = True
