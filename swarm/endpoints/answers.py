@@ -1,0 +1,308 @@
+"""From the bytes of an answer to a `Reply`, whole or in pieces: no input or output, every foreign type checked here.
+
+Whatever does not have the shape of a chat completion is a `Fault`, raised as `BadAnswer` and judged by the caller.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from typing import Any, cast
+
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import from_json
+
+from swarm.chat import Finish, Message, Reply, Request, Text, ToolCall, Usage, estimate_tokens, request_tokens
+from swarm.endpoints.faults import Fault, error_in
+from swarm.frozen import Json, canonical
+
+REPLAYED = ("reasoning_content", "reasoning", "reasoning_details", "extra_content")
+"""Fields of an assistant's message that some endpoints want back, and that go back as they came."""
+
+ABSURD_TOKENS = 100_000_000
+"""A count above this is not a count: no model reads or writes a tenth of it in one call."""
+
+
+class BadAnswer(Exception):  # noqa: N818 - not an error yet: a fault to be judged
+    """An answer that is not one."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.text)
+        self.fault = fault
+
+
+class _Function(BaseModel):
+    name: str | None = None
+    arguments: Any = None
+
+
+class _Call(BaseModel):
+    index: int | None = None
+    id: str | None = None
+    function: _Function = Field(default_factory=_Function)
+    extra_content: Any = None
+
+
+class _Said(BaseModel):
+    """A message, or a piece of one."""
+
+    content: str | list[Any] | None = None
+    refusal: str | None = None
+    tool_calls: list[_Call] | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    reasoning_details: Any = None
+    extra_content: Any = None
+
+
+class _Choice(BaseModel):
+    index: int | None = None
+    message: _Said | None = None
+    delta: _Said | None = None
+    finish_reason: str | None = None
+
+
+class _Answer(BaseModel):
+    choices: list[_Choice] | None = None
+    usage: Any = None
+    model: str | None = None
+    error: Any = None
+
+
+@dataclass
+class _Draft:
+    """A tool call that is being put together."""
+
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list[str])
+    extra: Json = None
+
+
+@dataclass
+class Assembly:
+    """An answer that is being put together: one message of a whole answer, or the chunks of a stream."""
+
+    words: list[str] = field(default_factory=list[str])
+    refusal: list[str] = field(default_factory=list[str])
+    calls: list[_Draft] = field(default_factory=list[_Draft])
+    by_index: dict[int, _Draft] = field(default_factory=dict[int, _Draft])
+    raw: dict[str, Json] = field(default_factory=dict[str, Json])
+    finish: str | None = None
+    usage: Json = None
+    model: str = ""
+
+    def add(self, data: bytes) -> bool:
+        """Add one chunk of a stream, as JSON; true if it said something."""
+        answer = _read(data)
+        if answer.error:
+            raise BadAnswer(_error(answer.error))
+        self._frame(answer)
+        said = False
+        for choice in answer.choices or ():
+            if choice.index:
+                continue
+            piece = choice.delta or choice.message
+            if piece is not None:
+                said = self._say(piece) or said
+            self.finish = choice.finish_reason or self.finish
+        return said
+
+    def whole(self, data: bytes) -> None:
+        """Take an answer that came in one piece."""
+        answer = _read(data)
+        choice = answer.choices[0] if answer.choices else None
+        if choice is None or choice.message is None:
+            raise BadAnswer(_error(answer.error) if answer.error else _no_choice(data))
+        self._frame(answer)
+        self._say(choice.message)
+        self.finish = choice.finish_reason or "stop"
+
+    def _frame(self, answer: _Answer) -> None:
+        self.usage = answer.usage or self.usage
+        self.model = answer.model or self.model
+
+    def _say(self, said: _Said) -> bool:
+        text = _text_of(said.content)
+        if text:
+            self.words.append(text)
+        if said.refusal:
+            self.refusal.append(said.refusal)
+        for call in said.tool_calls or ():
+            self._call(call)
+        kept = False
+        for name in REPLAYED:
+            value = getattr(said, name)
+            if value:
+                self.raw[name] = _joined(self.raw.get(name), value)
+                kept = True
+        return bool(text or said.refusal or said.tool_calls or kept)
+
+    def _call(self, call: _Call) -> None:
+        draft = self._draft(call)
+        draft.id = draft.id or call.id or ""
+        draft.name = draft.name or call.function.name or ""
+        if call.extra_content:
+            draft.extra = call.extra_content
+        arguments = call.function.arguments
+        if isinstance(arguments, str):
+            draft.arguments.append(arguments)
+        elif arguments is not None:
+            draft.arguments.append(canonical(arguments).decode())
+
+    def _draft(self, call: _Call) -> _Draft:
+        """Find the call that a piece belongs to: by index, else by id, else the last; servers leave out either."""
+        known = self.by_index.get(call.index) if call.index is not None else None
+        if call.index is None and self.calls:
+            known = self.calls[-1]
+        if known is not None and (not call.id or not known.id or call.id == known.id):
+            return known
+        draft = _Draft()
+        self.calls.append(draft)
+        if call.index is not None:
+            self.by_index[call.index] = draft
+        return draft
+
+    def reply(self, request: Request) -> Reply:
+        """Make it a reply; `endpoint`, `seconds` and `form` are the caller's to add."""
+        text = strip_thought("".join(self.words)) or "".join(self.refusal)
+        calls = tuple(_calls(self.calls))
+        raw = dict(self.raw)
+        extras = [{"extra_content": draft.extra} if draft.extra else {} for draft in self.calls]
+        if any(extras):
+            raw["tool_calls"] = extras
+        message = Message(role="assistant", parts=(Text(text=text),) if text else (), tool_calls=calls, raw=raw or None)
+        written = "".join(self.words) + "".join(c.name + c.arguments for c in calls) + _reasoning(self.raw)
+        return Reply(
+            message=message,
+            finish=_finish(self.finish, calls=bool(calls), refused=bool(self.refusal)),
+            usage=read_usage(self.usage, request=request, written=written),
+            model=self.model,
+        )
+
+
+def _read(data: bytes) -> _Answer:
+    try:
+        return _Answer.model_validate_json(data)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+    if problem["type"] == "json_invalid" and b"\\u" in data:
+        mended = mend_surrogates(data)
+        if mended != data:
+            return _read(mended)
+    raise BadAnswer(_wrong(data, problem["msg"], problem["loc"]))
+
+
+def _wrong(data: bytes, message: str, where: Iterable[Any]) -> Fault:
+    place = ".".join(str(part) for part in where)
+    start = data[:300].decode("utf-8", "replace")
+    return Fault(status=200, kind="malformed", text=f"{place}: {message}: {start}" if place else f"{message}: {start}")
+
+
+def _no_choice(data: bytes) -> Fault:
+    """Judge an answer without a choice: an error in another shape, or nothing."""
+    fault = error_in(from_json(data))
+    if fault is not None:
+        return replace(fault, status=200)
+    return _wrong(data, "no message in it", ("choices",))
+
+
+def _error(error: Json) -> Fault:
+    fault = error_in({"error": error}) or Fault(text=repr(error))
+    return replace(fault, status=200)
+
+
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\.", re.DOTALL
+)
+
+
+def mend_surrogates(data: bytes) -> bytes:
+    """Replace escapes of lone surrogates in JSON, which no UTF-8 can hold, by U+FFFD; whole pairs stay."""
+
+    def mended(match: re.Match[bytes]) -> bytes:
+        return b"\\ufffd" if len(match[0]) == 6 else match[0]
+
+    return _ESCAPE.sub(mended, data)
+
+
+def _text_of(content: str | list[Any] | None) -> str:
+    if isinstance(content, list):
+        parts = [part for part in content if isinstance(part, dict)]  # pyright: ignore[reportUnknownVariableType]
+        return "".join(str(part.get("text") or "") for part in parts)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType, reportUnknownVariableType]
+    return content or ""
+
+
+def _joined(before: Json, value: Json) -> Json:
+    """Put pieces of a replayed field together as they were split: texts and lists grow, mappings are merged."""
+    if isinstance(before, str) and isinstance(value, str):
+        return before + value
+    if isinstance(before, list) and isinstance(value, list):
+        return [*before, *value]
+    if isinstance(before, dict) and isinstance(value, dict):
+        return cast("dict[str, Json]", before) | cast("dict[str, Json]", value)
+    return value
+
+
+def _reasoning(raw: dict[str, Json]) -> str:
+    return "".join(value for name in ("reasoning_content", "reasoning") if isinstance(value := raw.get(name), str))
+
+
+def strip_thought(text: str) -> str:
+    """Take a leading `<think>…</think>` off; some servers leave a model's thoughts in its words.
+
+    Where the opening tag was part of the prompt, only the closing one is there.
+    """
+    start = text.lstrip()
+    if start.startswith("<think>"):
+        _, closed, rest = start.partition("</think>")
+        return rest.lstrip() if closed else ""
+    thought, closed, rest = text.partition("</think>")
+    return rest.lstrip() if closed and "<think>" not in thought else text
+
+
+def _calls(drafts: list[_Draft]) -> Iterable[ToolCall]:
+    """Finish the calls: every id there and none twice, so that each result finds its call."""
+    taken = {draft.id for draft in drafts}
+    seen: set[str] = set()
+    count = 0
+    for draft in drafts:
+        name = draft.id
+        while not name or name in seen:
+            count += 1
+            fresh = f"call-{count}"
+            name = fresh if fresh not in taken else ""
+        seen.add(name)
+        yield ToolCall(id=name, name=draft.name, arguments="".join(draft.arguments) or "{}")
+
+
+def _finish(reason: str | None, *, calls: bool, refused: bool) -> Finish:
+    if reason in {"content_filter", "refusal"} or refused:
+        return "refused"
+    if reason in {"length", "max_tokens"}:
+        return "length"
+    return "tool_calls" if calls else "stop"
+
+
+def read_usage(usage: Json, *, request: Request, written: str) -> Usage:
+    """Read what a call cost; what is missing, negative or absurd is estimated from above and marked so."""
+    fields = _mapping(usage)
+    nested = _mapping(fields.get("prompt_tokens_details")).get("cached_tokens")
+    took = _count(fields.get("prompt_tokens"))
+    gave = _count(fields.get("completion_tokens"))
+    estimated = not took or gave is None or (gave == 0 and written != "")
+    took = took or request_tokens(request)
+    gave = gave or estimate_tokens(written)
+    counts = (_count(value) for value in (nested, fields.get("cached_tokens"), fields.get("prompt_cache_hit_tokens")))
+    cached = next((count for count in counts if count), 0)
+    return Usage(calls=1, input_tokens=took, output_tokens=gave, cached_tokens=min(cached, took), estimated=estimated)
+
+
+def _mapping(value: Json) -> dict[str, Json]:
+    return cast("dict[str, Json]", value) if isinstance(value, dict) else {}
+
+
+def _count(value: Json) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        return None
+    return int(value) if 0 <= value <= ABSURD_TOKENS else None

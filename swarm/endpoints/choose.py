@@ -1,0 +1,190 @@
+"""Which model a run uses, and why: flags, the task, the environment, a server on this machine, else none at all."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.abc
+from pydantic import SecretStr
+from pydantic_core import from_json
+
+from swarm.endpoints.providers import PROVIDERS, Provider, is_loopback, key_in, provider_named
+from swarm.task import Model
+
+PROBE_SECONDS = 0.5
+"""How long a local server may take to list its models; one that is there answers within milliseconds."""
+PROBE_BYTES = 1_000_000
+"""Most bytes of such a list."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The models of a run."""
+
+    models: Mapping[str, Model]
+    why: str
+    """One line for people: what is used, and where it comes from."""
+
+
+Probe = Callable[[str], Awaitable["tuple[str, ...] | None"]]
+"""Names the models behind a base URL; None if nothing there answers."""
+
+
+async def choose(
+    models: Mapping[str, Model],
+    *,
+    endpoint: str | None = None,
+    model: str | None = None,
+    environ: Mapping[str, str],
+    probe: Probe | None = None,
+) -> Choice:
+    """Choose the models of a run.
+
+    `endpoint` and `model` come from flags and win over all; then the task's own `models`; then `SWARM_ENDPOINT` and
+    `SWARM_MODEL`; then a provider whose key is in `environ`; then a local server on its usual port; then `offline`.
+    Keys that the task leaves out are taken from the providers' own variables.
+    """
+    probe = probe or probe_local
+    if endpoint is not None or (model is not None and "default" not in models):
+        chosen = await _named(endpoint, model, environ, probe)
+        return Choice({**_filled(models, environ), "default": chosen}, f"{_about(chosen)}: given on the command line")
+    if models:
+        default = models.get("default")
+        if default is not None and model is not None:
+            models = {**models, "default": default.model_copy(update={"name": model})}
+        found = _filled(models, environ)
+        if "default" not in found:
+            found["default"] = next(iter(found.values()))
+        found["default"] = await _with_name(found["default"], probe)
+        return Choice(found, f"{_about(found['default'])}: named in the task")
+    return await _unasked(environ, probe)
+
+
+async def _unasked(environ: Mapping[str, str], probe: Probe) -> Choice:
+    """Choose where neither flags nor the task say anything."""
+    wanted, name = environ.get("SWARM_ENDPOINT") or None, environ.get("SWARM_MODEL") or None
+    if wanted is not None:
+        chosen = await _named(wanted, name, environ, probe)
+        return Choice({"default": chosen}, f"{_about(chosen)}: SWARM_ENDPOINT is set")
+    for provider in PROVIDERS:
+        variable = key_in(environ, provider)
+        if variable is not None and (name or provider.model):
+            chosen = _at(provider, name, environ)
+            return Choice({"default": chosen}, f"{_about(chosen)}: {variable} is set")
+    found = await _local(probe)
+    if found is not None:
+        provider, names = found
+        chosen = Model(endpoint=provider.base_url, name=name or names[0])
+        return Choice({"default": chosen}, f"{_about(chosen)}: a server answers on this machine")
+    why = "offline, which is no language model: no endpoint is named, no key is set, and no local server answers"
+    return Choice({"default": Model(endpoint="offline")}, why)
+
+
+async def _named(endpoint: str | None, name: str | None, environ: Mapping[str, str], probe: Probe) -> Model:
+    """Make a model of an endpoint and a name that the user gave, either of which may be missing."""
+    if endpoint is None:
+        return (await _unasked({**environ, "SWARM_MODEL": name or ""}, probe)).models["default"]
+    provider = provider_named(endpoint)
+    if provider is not None:
+        return await _with_name(_at(provider, name, environ), probe)
+    return await _with_name(_keyed(Model(endpoint=endpoint, name=name), environ), probe)
+
+
+def _at(provider: Provider, name: str | None, environ: Mapping[str, str]) -> Model:
+    """Make a model of a provider; its key comes from its variable."""
+    return _keyed(Model(endpoint=provider.name, name=name or provider.model), environ)
+
+
+def _filled(models: Mapping[str, Model], environ: Mapping[str, str]) -> dict[str, Model]:
+    return {alias: _keyed(model, environ) for alias, model in models.items()}
+
+
+def _keyed(model: Model, environ: Mapping[str, str]) -> Model:
+    """Add the provider's key, where the model has none: for a provider by name, or by the host of its own base URL.
+
+    A key goes to the provider it belongs to and to nobody else: a stranger's address gets none.
+    """
+    if model.key is not None or model.endpoint is None:
+        return model
+    provider = provider_named(model.endpoint) or _by_host(model.endpoint)
+    variable = key_in(environ, provider) if provider is not None else None
+    if variable is None:
+        return model
+    return model.model_copy(update={"key": SecretStr(environ[variable].strip())})
+
+
+def _by_host(endpoint: str) -> Provider | None:
+    url = urlsplit(endpoint)
+    if url.scheme != "https":
+        return None
+    return next((p for p in PROVIDERS if p.keys and urlsplit(p.base_url).hostname == url.hostname), None)
+
+
+async def _with_name(model: Model, probe: Probe) -> Model:
+    """Ask a local server which model it has, where nobody said."""
+    base_url = model.endpoint or ""
+    provider = provider_named(base_url)
+    base_url = provider.base_url if provider is not None else base_url
+    if model.name or not base_url.startswith("http://") or not is_loopback(base_url):
+        return model
+    names = await probe(base_url)
+    return model.model_copy(update={"name": names[0]}) if names else model
+
+
+def _about(model: Model) -> str:
+    if model.use is not None:
+        return f"the pool of {', '.join(model.use)}"
+    host = urlsplit(model.endpoint or "")
+    where = host.netloc.rpartition("@")[2] or model.endpoint or ""
+    return f"{model.name} at {where}" if model.name else where
+
+
+async def _local(probe: Probe) -> tuple[Provider, tuple[str, ...]] | None:
+    """Ask all the usual ports at once; the first provider of the table that answers with a model."""
+    local = [provider for provider in PROVIDERS if not provider.keys]
+    answers: dict[str, tuple[str, ...]] = {}
+
+    async def ask(provider: Provider) -> None:
+        names = await probe(provider.base_url)
+        if names:
+            answers[provider.name] = names
+
+    async with anyio.create_task_group() as group:
+        for provider in local:
+            group.start_soon(ask, provider)
+    return next(((provider, answers[provider.name]) for provider in local if provider.name in answers), None)
+
+
+async def probe_local(base_url: str, *, deadline: float = PROBE_SECONDS) -> tuple[str, ...] | None:
+    """Ask a plain-HTTP server for its models; None if it does not list them within `deadline` seconds.
+
+    Spoken by hand, HTTP/1.0 and one request: a look at five ports must not cost the import of an HTTP client.
+    """
+    url = urlsplit(base_url)
+    data = b""
+    try:
+        with anyio.fail_after(deadline):
+            async with await anyio.connect_tcp(url.hostname or "127.0.0.1", url.port or 80) as stream:
+                await stream.send(f"GET {url.path}/models HTTP/1.0\r\nHost: {url.netloc}\r\n\r\n".encode())
+                data = await _all(stream)
+        body = from_json(data.partition(b"\r\n\r\n")[2])
+        names = [str(entry["id"]) for entry in body["data"]]
+    except (OSError, ValueError, KeyError, TypeError, anyio.BrokenResourceError):
+        return None
+    return tuple(names) if b" 200 " in data[:32] else None
+
+
+async def _all(stream: anyio.abc.ByteStream) -> bytes:
+    """Read what its length says, or all there is: not every server closes the connection."""
+    data = b""
+    while len(data) < PROBE_BYTES:
+        head, blank, body = data.partition(b"\r\n\r\n")
+        _, found, size = head.lower().partition(b"content-length:")
+        if blank and found and len(body) >= int(size.split(b"\r\n")[0]):
+            break
+        try:
+            data += await stream.receive()
+        except anyio.EndOfStream:
+            break
+    return data

@@ -1,0 +1,132 @@
+"""What is known of each provider, as data: where it is, which variable holds its key, how its dialect differs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from swarm.frozen import listing
+
+Rung = Literal["json_schema", "json_object", "prompt"]
+CapField = Literal["max_tokens", "max_completion_tokens"]
+
+LADDER: tuple[Rung, ...] = ("json_schema", "json_object", "prompt")
+"""How the form of an answer is asked for, best first; the prompt says it in words at every rung."""
+
+
+@dataclass(frozen=True)
+class Quirks:
+    """How an endpoint's dialect differs from the common one."""
+
+    forms: tuple[Rung, ...] = LADDER
+    """The rungs of the ladder it understands, best first."""
+    cap: CapField = "max_tokens"
+    """What it calls the output cap."""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One system that speaks chat completions."""
+
+    name: str
+    base_url: str
+    keys: tuple[str, ...] = ()
+    """Environment variables that hold its key, the usual one first; none for a local server."""
+    model: str | None = None
+    """A model to take where none is named; None where every choice would be a guess."""
+    quirks: Quirks = Quirks()
+    hosts: tuple[str, ...] = ()
+    """Further hosts of the same system; `.example.com` stands for every host below it."""
+
+
+_COMMON = Quirks()
+_NEW_CAP = Quirks(cap="max_completion_tokens")
+
+PROVIDERS: tuple[Provider, ...] = (
+    Provider(
+        "openai",
+        "https://api.openai.com/v1",
+        ("OPENAI_API_KEY",),
+        "gpt-5-mini",
+        _NEW_CAP,  # reasoning models refuse `max_tokens`
+        (".openai.com", ".openai.azure.com"),
+    ),
+    Provider(
+        "kimi",
+        "https://api.moonshot.ai/v1",
+        ("MOONSHOT_API_KEY", "KIMI_API_KEY"),
+        "kimi-k2.5",
+        _NEW_CAP,
+        (".moonshot.ai", ".moonshot.cn"),
+    ),
+    Provider(
+        "qwen",
+        "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+        ("DASHSCOPE_API_KEY",),
+        "qwen-plus",
+        _COMMON,
+        (".aliyuncs.com",),
+    ),
+    Provider(
+        "deepseek",
+        "https://api.deepseek.com",
+        ("DEEPSEEK_API_KEY",),
+        "deepseek-chat",
+        Quirks(forms=("json_object", "prompt")),
+    ),
+    Provider(
+        "gemini",
+        "https://generativelanguage.googleapis.com/v1beta/openai",
+        ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        "gemini-2.5-flash",
+    ),
+    Provider(
+        "claude",
+        "https://api.anthropic.com/v1",
+        ("ANTHROPIC_API_KEY",),
+        None,
+        Quirks(forms=("prompt",)),  # `response_format` is ignored, not refused: nothing could be learnt
+    ),
+    Provider("openrouter", "https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY",), "openrouter/auto"),
+    Provider("vllm", "http://127.0.0.1:8000/v1"),
+    Provider("llamacpp", "http://127.0.0.1:8080/v1"),
+    Provider("ollama", "http://127.0.0.1:11434/v1"),
+    Provider("lmstudio", "http://127.0.0.1:1234/v1"),
+    Provider("sglang", "http://127.0.0.1:30000/v1"),
+)
+"""In the order in which a key in the environment, or a server on its usual port, is looked for."""
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Hosts that are this machine: no key is asked for, no proxy is used, and nothing is paid."""
+
+
+def provider_named(name: str) -> Provider | None:
+    """Find a provider by its name; None if there is none of that name."""
+    return next((provider for provider in PROVIDERS if provider.name == name), None)
+
+
+def quirks_of(base_url: str) -> Quirks:
+    """Tell how the endpoint at a base URL differs; local servers and strangers speak the common dialect."""
+    host = (urlsplit(base_url).hostname or "").lower()
+    if is_loopback(base_url):
+        return _COMMON
+    for provider in PROVIDERS:
+        if host == urlsplit(provider.base_url).hostname or any(host.endswith(end) for end in provider.hosts):
+            return provider.quirks
+    return _COMMON
+
+
+def is_loopback(base_url: str) -> bool:
+    """Tell whether a base URL is on this machine."""
+    host = (urlsplit(base_url).hostname or "").lower()
+    return host in LOOPBACK or host.endswith(".localhost") or host.startswith("127.")
+
+
+def key_in(environ: Mapping[str, str], provider: Provider) -> str | None:
+    """Name the variable of the environment that holds the provider's key; None if none does."""
+    return next((name for name in provider.keys if environ.get(name, "").strip()), None)
+
+
+def provider_names() -> str:
+    """List the providers, for a message."""
+    return listing(provider.name for provider in PROVIDERS)

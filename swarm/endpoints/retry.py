@@ -1,0 +1,209 @@
+"""Trying again: the one place where a call is repeated, and the one where it waits for its turn.
+
+    for each try:   wait while the endpoint cools down  →  take a slot  →  call  →  give the slot back
+                    →  on `EndpointBusy`: back off, and the whole endpoint with it where the fault was a rate limit
+
+A slot is held while a call is on the wire and never while anybody waits. Backoff is exponential with full jitter
+(Brooker 2015, "Exponential Backoff And Jitter"): the delay before try n + 1 is uniform in [0, min(most, base · 2ⁿ⁻¹)].
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from math import inf
+from random import Random
+from typing import Any, TypeVar
+
+import anyio
+
+from swarm.chat import Reply, Request
+from swarm.endpoints import Endpoint
+from swarm.errors import EndpointBusy, EndpointError, EndpointRefused
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """How often, and how far apart, a kind of fault is tried again."""
+
+    tries: int = 4
+    """Calls in all, the first one included."""
+    base: float = 0.5
+    """Longest wait before the second try, in seconds; it doubles with each further one."""
+    most: float = 8.0
+    """Longest wait before any try, in seconds."""
+
+    def seconds(self, failed: int, rng: Random) -> float:
+        """Draw the wait after `failed` tries of this kind, from 1."""
+        return rng.uniform(0.0, min(self.most, self.base * 2.0 ** min(failed - 1, 60)))
+
+
+USUAL = Backoff()
+"""For faults that pass by themselves or not at all."""
+
+BACKOFFS: Mapping[str, Backoff] = {
+    "malformed": Backoff(tries=2),  # what answers with a web page does it again
+    "empty": Backoff(tries=2),
+    "bad_request": Backoff(tries=2),  # here only by the endpoint's own wish (`x-should-retry`)
+    "rate_limited": Backoff(tries=16, most=30.0),  # it always passes: bounded by the deadline first
+    "overloaded": Backoff(tries=8, base=2.0, most=30.0),
+}
+"""By kind; `USUAL` for the others. One request meets few kinds, so the tries of all of them bound its calls."""
+
+_Error = TypeVar("_Error", EndpointBusy, EndpointRefused)
+
+_COOLS = frozenset({"rate_limited", "overloaded"})
+"""Faults that are the whole endpoint's: every caller waits. The others are one call's bad luck."""
+
+
+class Cooldown:
+    """A gate that all callers of one endpoint pass, shut while the endpoint wants to be left alone."""
+
+    def __init__(self) -> None:
+        self._until = -inf
+
+    @property
+    def seconds(self) -> float:
+        """How long it stays shut; 0 if it is open."""
+        return max(0.0, self._until - anyio.current_time())
+
+    def shut(self, seconds: float) -> None:
+        """Keep callers out for that long; never shorter than was said before."""
+        self._until = max(self._until, anyio.current_time() + seconds)
+
+    async def passed(self) -> None:
+        """Wait until it is open; whoever waits while it is shut for longer, waits for longer."""
+        while self.seconds > 0:
+            await anyio.sleep_until(self._until)
+
+
+@dataclass
+class _Tally:
+    """What one request has cost so far."""
+
+    left: float
+    """Seconds until its deadline; time in the queue for a slot does not count."""
+    calls: int = 0
+    failed: dict[str, int] = field(default_factory=dict[str, int])
+    """Tries that failed, by kind."""
+
+
+class Retrying:
+    """Completes requests with another endpoint, trying again when that may help."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        rng: Random,
+        deadline: float = 300.0,
+        slots: AbstractAsyncContextManager[Any] | None = None,
+        cooldown: Cooldown | None = None,
+        backoffs: Mapping[str, Backoff] = BACKOFFS,
+        usual: Backoff = USUAL,
+    ) -> None:
+        """Wrap an endpoint.
+
+        `rng` draws the jitter. `deadline` bounds one request in seconds, its retries and waits included. `slots` is
+        entered for each call and left after it, such as an `anyio.CapacityLimiter`. `cooldown` is shared by everything
+        that calls the same endpoint.
+        """
+        self._endpoint = endpoint
+        self._rng = rng
+        self._deadline = deadline
+        self._slots = slots
+        self._cooldown = cooldown or Cooldown()
+        self._backoffs = backoffs
+        self._usual = usual
+        self._served = False
+        self._stopped: EndpointRefused | None = None
+
+    async def complete(self, request: Request) -> Reply:
+        """Give the answer of the first try that succeeds, or raise the last try's error.
+
+        An endpoint that refused for good (a bad key, a spent quota) is not called again. One that cannot be reached,
+        and never was, is refused for good too.
+        """
+        began = anyio.current_time()
+        tally = _Tally(left=self._deadline)
+        while True:
+            self._go_on(tally)
+            waited = anyio.current_time()
+            await self._cooldown.passed()
+            tally.left -= anyio.current_time() - waited
+            result = await self._in_slot(request, tally)
+            if isinstance(result, Reply):
+                self._served = True
+                usage = result.usage.model_copy(update={"calls": tally.calls + result.usage.calls})
+                seconds = anyio.current_time() - began
+                return result.model_copy(update={"usage": usage, "seconds": seconds})
+            if result is not None:
+                await self._back_off(result, tally)
+
+    def _go_on(self, tally: _Tally) -> None:
+        """Raise if there is no use in another call."""
+        if self._stopped is not None:
+            raise _again(self._stopped)
+        if (wait := self._cooldown.seconds) > tally.left:
+            raise EndpointBusy(
+                f"the endpoint wants to be left alone for {wait:.0f} s, which is past the deadline of the call; "
+                "`swarm resume` goes on later",
+                kind="rate_limited",
+                retry_after=wait,
+            )
+
+    async def _in_slot(self, request: Request, tally: _Tally) -> Reply | EndpointBusy | None:
+        """Make one call in a slot; None if the endpoint cooled down, or refused for good, while it queued for one."""
+        if self._slots is None:
+            return await self._call(request, tally)
+        async with self._slots:
+            if self._cooldown.seconds > 0 or self._stopped is not None:
+                return None
+            return await self._call(request, tally)
+
+    async def _call(self, request: Request, tally: _Tally) -> Reply | EndpointBusy:
+        began = anyio.current_time()
+        try:
+            with anyio.fail_after(tally.left):
+                return await self._endpoint.complete(request)
+        except TimeoutError:
+            tally.calls += 1
+            return EndpointBusy(f"no answer within {self._deadline:g} s, retries included", kind="timeout")
+        except EndpointBusy as error:
+            tally.calls += 1
+            return error
+        except EndpointRefused as error:
+            if error.stops:
+                self._stopped = error
+            raise
+        finally:
+            tally.left -= anyio.current_time() - began
+
+    async def _back_off(self, error: EndpointBusy, tally: _Tally) -> None:
+        """Wait before the next try, or raise the error where there is none."""
+        kind = error.kind
+        failed = tally.failed[kind] = tally.failed.get(kind, 0) + 1
+        backoff = self._backoffs.get(kind, self._usual)
+        wait = backoff.seconds(failed, self._rng) if error.retry_after is None else error.retry_after
+        if error.retry_after is not None or kind in _COOLS:
+            self._cooldown.shut(wait)
+        if failed >= backoff.tries or wait >= tally.left:
+            raise self._given_up(error, tally)
+        await anyio.sleep(wait)
+        tally.left -= wait
+
+    def _given_up(self, error: EndpointBusy, tally: _Tally) -> EndpointError:
+        if tally.calls > 1:
+            error = _again(error, f"{error} (tried {tally.calls} times)")
+        if error.kind != "unreachable" or self._served:
+            return error
+        self._stopped = EndpointRefused(str(error), kind="unreachable", endpoint=error.endpoint, stops=True)
+        return _again(self._stopped)
+
+
+def _again(error: _Error, message: str | None = None) -> _Error:
+    """Make the same error anew: one that is raised twice would carry both tracebacks."""
+    fresh = type(error)(message or str(error), kind=error.kind, endpoint=error.endpoint, status=error.status)
+    if isinstance(error, EndpointBusy) and isinstance(fresh, EndpointBusy):
+        fresh.retry_after = error.retry_after
+    fresh.stops = error.stops
+    return fresh

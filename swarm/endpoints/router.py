@@ -1,0 +1,190 @@
+"""From an alias to the endpoint that serves it: the composition of everything in this package, and its check."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from random import Random
+
+import anyio
+
+from swarm.chat import Reply, Request
+from swarm.endpoints import Endpoint
+from swarm.endpoints.openai import OpenAIEndpoint
+from swarm.endpoints.providers import provider_named, provider_names
+from swarm.endpoints.retry import Cooldown, Retrying
+from swarm.errors import EndpointBusy, EndpointError, EndpointRefused, Problem, TaskError
+from swarm.frozen import listing
+from swarm.task import Model
+
+OFFLINE = "offline"
+"""The endpoint that is built in."""
+
+
+class Router:
+    """Completes each request with the endpoint of the alias that it names."""
+
+    def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
+        self._endpoints = dict(endpoints)
+
+    async def complete(self, request: Request) -> Reply:
+        """Give the answer of the endpoint that `request.model` names."""
+        endpoint = self._endpoints.get(request.model)
+        if endpoint is None:
+            known = listing(sorted(self._endpoints))
+            raise EndpointRefused(f"no model has the alias `{request.model}`; there are {known}", kind="unknown_model")
+        return await endpoint.complete(request)
+
+
+class InOrder:
+    """Completes a request with the first of several endpoints that does; one that refused for good is left out."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._endpoints = tuple(endpoints)
+        self._stopped: dict[int, EndpointRefused] = {}
+
+    async def complete(self, request: Request) -> Reply:
+        """Give the first answer; the first error that leaves hope, else the first of all, where there is none."""
+        errors: list[EndpointError] = []
+        for n, endpoint in enumerate(self._endpoints):
+            if n in self._stopped:
+                errors.append(self._stopped[n])
+                continue
+            result = await _attempt(endpoint, request)
+            if isinstance(result, Reply):
+                return result
+            if isinstance(result, EndpointRefused) and result.stops:
+                self._stopped[n] = result
+            errors.append(result)
+        raise _worth_raising(errors)
+
+
+async def _attempt(endpoint: Endpoint, request: Request) -> Reply | EndpointBusy | EndpointRefused:
+    try:
+        return await endpoint.complete(request)
+    except (EndpointBusy, EndpointRefused) as error:
+        return error
+
+
+def _worth_raising(errors: Sequence[EndpointError]) -> EndpointError:
+    """The run goes on while any of them may still answer: an error that stops everything counts last."""
+    chosen = min(errors, key=lambda error: (not error.may_help, error.stops))
+    words = "; then ".join(dict.fromkeys(str(error) for error in errors))
+    if isinstance(chosen, EndpointBusy):
+        return EndpointBusy(words, kind=chosen.kind, endpoint=chosen.endpoint, retry_after=chosen.retry_after)
+    return EndpointRefused(words, kind=chosen.kind, endpoint=chosen.endpoint, stops=chosen.stops)
+
+
+def check_models(models: Mapping[str, Model]) -> None:
+    """Raise a `TaskError` with everything that is wrong with the models, before any is called."""
+    problems = [problem for alias, model in models.items() for problem in _problems(alias, model, models)]
+    if problems:
+        raise TaskError(*problems)
+
+
+def _problems(alias: str, model: Model, models: Mapping[str, Model]) -> list[Problem]:
+    key = f"models.{alias}"
+    if model.use is not None:
+        return _pool_problems(alias, model.use, models)
+    endpoint = model.endpoint
+    if endpoint == OFFLINE:
+        return []
+    if endpoint is None:
+        return [Problem("needs an `endpoint` (a base URL, a provider's name or `offline`), or `use`", key=key)]
+    provider = provider_named(endpoint)
+    if provider is None and not endpoint.startswith(("http://", "https://")):
+        wrong = f"`{endpoint}` is no base URL (http://… or https://…), no provider and not `offline`"
+        return [Problem(f"{wrong}; providers are {provider_names()}", key=f"{key}.endpoint")]
+    problems: list[Problem] = []
+    if not model.name and (provider is None or provider.model is None):
+        problems.append(Problem("needs a `name`: the model's own name, as its endpoint knows it", key=key))
+    if provider is not None and provider.keys and not any(model.keys):
+        variable = provider.keys[0]
+        problems.append(Problem(f"{endpoint} needs a key: set {variable}, or write `key: ${{{variable}}}`", key=key))
+    for secret in model.keys:
+        if not secret.isascii() or not secret.isprintable() or secret != secret.strip():
+            problems.append(Problem("has characters that no key has; a line break at its end?", key=f"{key}.key"))
+    return problems
+
+
+def _pool_problems(alias: str, use: Sequence[str], models: Mapping[str, Model]) -> list[Problem]:
+    key = f"models.{alias}.use"
+    unknown = [name for name in use if name not in models]
+    if unknown:
+        return [Problem(f"no model has the alias `{name}`; there are {listing(models)}", key=key) for name in unknown]
+    if alias in _reached(use, models):
+        return [Problem(f"a pool cannot use itself, and `{alias}` does, through {listing(use)}", key=key)]
+    return []
+
+
+def _reached(use: Sequence[str], models: Mapping[str, Model]) -> set[str]:
+    """Every alias that a pool uses, through other pools too."""
+    reached: set[str] = set()
+    left = list(use)
+    while left:
+        name = left.pop()
+        if name not in reached and name in models:
+            reached.add(name)
+            left += models[name].use or ()
+    return reached
+
+
+@asynccontextmanager
+async def connect(
+    models: Mapping[str, Model],
+    *,
+    offline: Callable[[], Endpoint],
+    rng: Random,
+    clean: Callable[[str], str] = str,
+) -> AsyncIterator[Router]:
+    """Open an endpoint for every alias, closed at the end; `TaskError` if a model cannot be one.
+
+    `offline` makes the built-in endpoint, `rng` draws the jitter of retries, `clean` takes secrets out of messages.
+    """
+    check_models(models)
+    async with AsyncExitStack() as stack:
+        opened: dict[str, Endpoint] = {}
+        cooldowns: dict[tuple[str, str], Cooldown] = {}
+        for alias, model in models.items():
+            if model.endpoint == OFFLINE:
+                opened[alias] = offline()
+            elif model.use is None:
+                opened[alias] = await _open(model, stack, cooldowns, rng, clean)
+        for alias, model in models.items():
+            if model.use is not None:
+                opened[alias] = InOrder([opened[name] for name in _members(model.use, models)])
+        yield Router(opened)
+
+
+def _members(use: Sequence[str], models: Mapping[str, Model]) -> list[str]:
+    """The models of a pool in order, those of pools inside it in their place, none twice."""
+    flat: dict[str, None] = {}
+    for name in use:
+        inner = models[name].use
+        flat.update(dict.fromkeys([name] if inner is None else _members(inner, models)))
+    return list(flat)
+
+
+async def _open(
+    model: Model,
+    stack: AsyncExitStack,
+    cooldowns: dict[tuple[str, str], Cooldown],
+    rng: Random,
+    clean: Callable[[str], str],
+) -> Endpoint:
+    """Open one model: an endpoint per key, each with its retries; what cools down is an endpoint with a key."""
+    model = resolved(model)
+    assert model.endpoint is not None
+    slots = None if model.calls is None else anyio.CapacityLimiter(model.calls)
+    opened: list[Endpoint] = []
+    for key in model.keys or ("",):
+        wire = await stack.enter_async_context(OpenAIEndpoint(model, key=key, clean=clean))
+        cooldown = cooldowns.setdefault((model.endpoint, key), Cooldown())
+        opened.append(Retrying(wire, rng=rng, deadline=model.deadline, slots=slots, cooldown=cooldown))
+    return opened[0] if len(opened) == 1 else InOrder(opened)
+
+
+def resolved(model: Model) -> Model:
+    """Put a provider's base URL and usual model in place of its name."""
+    provider = provider_named(model.endpoint or "")
+    if provider is None:
+        return model
+    return model.model_copy(update={"endpoint": provider.base_url, "name": model.name or provider.model})
