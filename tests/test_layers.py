@@ -16,7 +16,7 @@ IMPORTERS = {
     "openai": ("endpoints/openai.py",),
     "httpx2": ("endpoints/openai.py", "endpoints/transport.py"),
     "networkx": ("graph.py",),
-    "ruamel": ("notation.py", "strict.py"),
+    "ruamel": ("yaml12.py",),
     "structlog": ("views/log.py",),
     "json_repair": ("answers.py",),
     "docstring_parser": ("tools/functions.py",),

@@ -1,0 +1,190 @@
+"""The documents are true: paths exist, and the README runs. How its blocks are run stands in CONTRIBUTING.md."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = ("ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "bench/README.md", "agents/README.md")
+LANGUAGES = {"python", "yaml", "sh", "markdown", "json", "text", "console"}
+FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PATH = re.compile(r"`((?:[\w.-]+/)+[\w.*-]*|[\w-]+\.(?:md|toml|txt|py))`")
+LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
+MADE_BY_RUNS = {"report.md", "task.yaml", "plan.yaml", "report.html", ".swarm/", "steps/", "artifacts/"}
+"""What documents name and a checkout has not: files of a run, or of a user."""
+SAMPLES = {
+    "notes/search.md": "# Search\n\nThe search service needs 12 GB of memory and 2 disks.\n",
+    "notes/mail.md": "# Mail\n\nThe mail service needs 3 GB of memory and 1 disk.\n",
+    "notes/wiki.md": "# Wiki\n\nThe wiki needs 5 GB of memory. It is read more than it is written.\n",
+}
+"""Files that the README's commands may read, beside `examples/`."""
+PROGRAM = """
+import ast, inspect, sys
+code = compile(sys.stdin.read(), "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+if code.co_flags & inspect.CO_COROUTINE:
+    import anyio
+    async def main():
+        await eval(code, {"__name__": "__main__"})
+    anyio.run(main)
+else:
+    exec(code, {"__name__": "__main__"})
+"""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a document."""
+
+    language: str
+    text: str
+    line: int
+
+    @property
+    def name(self) -> str:
+        """The file name its first line gives, as in `# task.yaml`; empty if it gives none."""
+        named = re.match(r"# ([\w./-]+\.ya?ml)\s*\n", self.text)
+        return named.group(1) if named else ""
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """Find the fenced blocks of a Markdown text."""
+    for fence in FENCE.finditer(text):
+        yield Block(fence.group(1).strip(), fence.group(2), text.count("\n", 0, fence.start()) + 1)
+
+
+def without_fences(text: str) -> str:
+    return FENCE.sub("", text)
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """List the lines of a shell block that run the command, continued lines joined, endpoints made offline."""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if words and words[0] in ("swarm", ".venv/bin/swarm"):
+            yield ["swarm", *("offline" if before == "--endpoint" else word for before, word in pairwise(words))]
+
+
+def sandbox(folder: Path) -> dict[str, str]:
+    """Lay out a folder for the README's commands; give their environment."""
+    if (ROOT / "examples").is_dir():
+        shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__", ".swarm"))
+    for name, text in SAMPLES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    programs = str(Path(sys.executable).parent)
+    return {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "SWARM_ENDPOINT": "offline", "BROWSER": "true"}
+
+
+def execute(block: Block, folder: Path, environment: Mapping[str, str]) -> list[str]:
+    """Run a block in a folder; give what went wrong."""
+    if block.language == "python":
+        runs = [([sys.executable, "-W", "error", "-c", PROGRAM], block.text)]
+    else:
+        runs = [(command, None) for command in commands(block.text)]
+    wrong: list[str] = []
+    for command, text in runs:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, input=text, capture_output=True, text=True, timeout=60
+        )
+        if done.returncode != 0:
+            wrong.append(f"line {block.line}: {' '.join(command[:6])}: exit {done.returncode}\n{done.stderr}")
+    return wrong
+
+
+def write(block: Block, folder: Path) -> None:
+    """Put a named block where the ones after it look for it."""
+    if block.language == "yaml" and block.name:
+        (folder / block.name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / block.name).write_text(block.text)
+    elif block.language == "markdown" and block.text.startswith("---\n"):
+        named = re.search(r"^name: *([\w.-]+)", block.text, re.MULTILINE)
+        assert named, f"line {block.line}: an agent has a name"
+        (folder / "agents").mkdir(exist_ok=True)
+        (folder / "agents" / f"{named.group(1)}.md").write_text(block.text)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_path_exists(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    here = (ROOT / document).parent
+    named = {*PATH.findall(text), *LINK.findall(text)} - MADE_BY_RUNS
+    missing = [path for path in sorted(named) if not any(place.joinpath(path).exists() for place in (ROOT, here))]
+    assert [path for path in missing if not ("*" in path and list(ROOT.glob(path)))] == []
+
+
+def test_architecture_names_every_module() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    children = [path for path in (ROOT / "swarm").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    expected = [f"swarm/{path.name}" + ("/" if path.is_dir() else "") for path in children]
+    assert [name for name in sorted(expected) if f"`{name}`" not in text] == []
+
+
+def test_architecture_is_two_pages() -> None:
+    assert len((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_block_says_what_it_is(document: str) -> None:
+    found = list(blocks((ROOT / document).read_text(encoding="utf-8")))
+    assert [f"line {block.line}: {block.language!r}" for block in found if block.language not in LANGUAGES] == []
+
+
+def test_yaml_blocks_load(tmp_path: Path) -> None:
+    from swarm.strict import read
+    from swarm.taskfile import load_plan, load_task
+
+    sandbox(tmp_path)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for block in blocks(text):
+        write(block, tmp_path)
+    for number, block in enumerate(block for block in blocks(text) if block.language == "yaml"):
+        value = read(block.text, source=f"README.md:{block.line}").value
+        path = tmp_path / (block.name or f"block-{number}.yaml")
+        path.write_text(block.text if value.keys() & {"goal", "plan", "steps"} else f"goal: Anything.\n{block.text}")
+        if "steps" in value:
+            load_plan(path)
+        else:
+            environ = dict.fromkeys(re.findall(r"\$\{(\w+)", block.text), "http://127.0.0.1:9")
+            load_task(path, environ=environ)
+
+
+def test_the_readme_runs(tmp_path: Path) -> None:
+    environment = sandbox(tmp_path)
+    wrong: list[str] = []
+    for block in blocks((ROOT / "README.md").read_text(encoding="utf-8")):
+        write(block, tmp_path)
+        if block.language in ("python", "sh"):
+            wrong += execute(block, tmp_path, environment)
+    assert wrong == [], "\n".join(wrong)
+
+
+def test_the_runner_sees_what_fails(tmp_path: Path) -> None:
+    environment = sandbox(tmp_path)
+    assert execute(Block("python", "import anyio\nawait anyio.sleep(0)\n", 1), tmp_path, environment) == []
+    assert "exit 1" in execute(Block("python", "1 / 0\n", 7), tmp_path, environment)[0]
+    assert execute(Block("sh", "swarm no-such-command\n", 3), tmp_path, environment) != []
+    assert execute(Block("sh", "make demo  # not ours to run\n", 3), tmp_path, environment) == []
+
+
+def test_commands_are_read_as_a_shell_reads_them() -> None:
+    text = (
+        "make demo\nswarm run task.yaml \\\n  --endpoint http://127.0.0.1:8000/v1  # a real one\n.venv/bin/swarm runs\n"
+    )
+    assert list(commands(text)) == [["swarm", "run", "task.yaml", "--endpoint", "offline"], ["swarm", "runs"]]
+
+
+def test_blocks_are_found() -> None:
+    text = "a\n```yaml\n# task.yaml\ngoal: x\n```\n```sh\nswarm runs\n```\n"
+    assert [(block.language, block.name, block.line) for block in blocks(text)] == [
+        ("yaml", "task.yaml", 2),
+        ("sh", "", 6),
+    ]
