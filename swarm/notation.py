@@ -1,4 +1,4 @@
-"""YAML 1.2 and JSON read into plain values, each with its place. The only reader of YAML in the package.
+"""YAML 1.2 and JSON put together to plain values, each with its place.
 
 Less than YAML allows: one document, no anchors and aliases, no tags, no duplicate keys, keys that are text, finite
 numbers, at most 1 MB and 64 levels. A scalar is a string, int, float, bool or null by the core schema of YAML 1.2
@@ -212,83 +212,6 @@ def json_tokens(text: str) -> Iterator[Token]:
             yield Token("scalar", json.loads(word, strict=False), False, spot)
         else:
             yield Token("scalar", word, True, spot, f"`{word}` is not JSON" if word[-1] in "Ny" else "")
-
-
-def yaml_tokens(text: str) -> Iterator[Token]:
-    """Take YAML apart. Stops at a syntax error and at a second document."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    reader: Any = YAML(typ="safe", pure=True)
-    last = Spot(1, 1)
-    documents = 0
-    try:
-        for event in reader.parse(text):
-            last = Spot(event.start_mark.line + 1, event.start_mark.column + 1)
-            kind = type(event).__name__
-            if kind == "DocumentStartEvent":
-                documents += 1
-                if documents > 1:
-                    raise Stop(last, "a second document begins; a file holds one")
-            token = _token(kind, event, last)
-            if token is not None:
-                yield token
-    except MarkedYAMLError as error:
-        marked: Any = error
-        mark: Any = marked.problem_mark or marked.context_mark
-        spot = last if mark is None else Spot(mark.line + 1, mark.column + 1)
-        raise Stop(spot, _syntax(error, text, spot)) from None
-    except (YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError, AssertionError) as error:
-        raise Stop(*_unreadable(error, text, last)) from None
-
-
-def _token(kind: str, event: Any, spot: Spot) -> Token | None:
-    match kind:
-        case "MappingStartEvent" | "SequenceStartEvent":
-            return Token("{" if kind[0] == "M" else "[", "", False, spot, _refused(event))
-        case "MappingEndEvent" | "SequenceEndEvent":
-            return Token("end", "", False, spot)
-        case "ScalarEvent":
-            return Token("scalar", event.value, not event.style, spot, _refused(event))
-        case "AliasEvent":
-            return Token("scalar", "", True, spot, f"`*{event.anchor}` is an alias; write the value out")
-        case "DocumentStartEvent" if event.version not in (None, (1, 2)) or event.tags:
-            raise Stop(spot, "a directive other than `%YAML 1.2`; leave it out")
-        case _:
-            return None
-
-
-def _refused(event: Any) -> str:
-    if event.anchor is not None:
-        return f"`&{event.anchor}` is an anchor, and there are no aliases; leave it out"
-    if event.tag is not None:
-        return f"`{event.tag}` is a tag, and values are only text, numbers, booleans, null, lists and mappings"
-    return ""
-
-
-def _syntax(error: Any, text: str, spot: Spot) -> str:
-    problem = str(error.problem or error.context or "not YAML").split("\n", 1)[0]
-    if "'\\t'" in problem:
-        problem = "a tab; YAML is indented with spaces"
-    elif error.context and error.problem:
-        problem += f" ({str(error.context).split(chr(10), 1)[0]})"
-    problem = problem.replace("the node content", "a value").replace("flow node", "value").replace("node", "value")
-    lines = text.splitlines()
-    line = lines[spot.line - 1] if spot.line <= len(lines) else ""
-    if "${" in line:
-        problem += '; inside { } and [ ] a reference stands in double quotes: "${NAME}"'
-    return f"not YAML: {problem}"
-
-
-def _unreadable(error: Exception, text: str, last: Spot) -> tuple[Spot, str]:
-    position = getattr(error, "position", None)
-    character = getattr(error, "character", None)
-    if isinstance(position, int) and character is not None:
-        before = text[:position]
-        spot = Spot(before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1)
-        code = character if isinstance(character, int) else ord(str(character)[:1] or "\0")
-        return spot, f"the character U+{code:04X} may not stand in YAML; remove it"
-    return last, f"not YAML: {str(error).split(chr(10), 1)[0] or type(error).__name__}"
 
 
 def compose(tokens: Iterator[Token], caps: Mapping[Path, int]) -> Reading:

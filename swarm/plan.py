@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from swarm.agent import Agent
 from swarm.frozen import Frozen, Id, Json
@@ -49,9 +50,9 @@ class Step(Frozen):
     """Attempts after the first. Default 1."""
     optional: bool = False
     """Whether it may fail without hurting what needs it."""
-    item: Json = None
+    item: SkipJsonSchema[Json] = None
     """Of an instance of an `each` step: its item. Not for plans."""
-    instance_of: Id | None = None
+    instance_of: SkipJsonSchema[Id | None] = None
     """Of an instance of an `each` step: that step. Not for plans."""
 
 

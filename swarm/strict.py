@@ -27,8 +27,8 @@ from swarm.notation import (
     compose,
     json_tokens,
     quick_json,
-    yaml_tokens,
 )
+from swarm.yaml12 import yaml_tokens
 
 T = TypeVar("T")
 

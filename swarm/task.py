@@ -1,7 +1,7 @@
 """What the user wants: a task, its models and its limits. Reading one from a file is `swarm.taskfile`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_serializer
 from pydantic.json_schema import SkipJsonSchema
@@ -107,6 +107,15 @@ class Limits(Frozen):
     """Seconds of the run, the report included."""
 
 
+class Reference(Frozen):
+    """A value of `models:` that came from the environment."""
+
+    path: tuple[str | int, ...]
+    """Where in the task: `("models", "strong", "key")`."""
+    text: str
+    """What stands in the file: `${MOONSHOT_API_KEY}`."""
+
+
 class Task(Frozen):
     """What the user wants."""
 
@@ -140,6 +149,12 @@ class Task(Frozen):
     """A plan, a bare list of steps, or a plan file: the planner is skipped."""
     folder: SkipJsonSchema[Path] = Field(default=Path(), exclude=True)
     """The folder that relative paths are relative to. Set by the loader; not a key of the file."""
+    warnings: SkipJsonSchema[tuple[str, ...]] = Field(default=(), exclude=True)
+    """What is allowed and better changed, each with its place. Set by the loader."""
+    references: SkipJsonSchema[tuple[Reference, ...]] = Field(default=(), exclude=True, repr=False)
+    """What the environment gave. Set by the loader; it is how a secret is written down again as its reference."""
+    origin: SkipJsonSchema[Any] = Field(default=None, exclude=True, repr=False)
+    """The `strict.Document` of the plan or else of the task, which knows the place of every key. Set by the loader."""
 
 
 class Input(Frozen):
