@@ -1,0 +1,144 @@
+"""Which steps a report cites: `[step-id]` behind a claim, told from everything else that Markdown puts in brackets."""
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from swarm.frozen import ID_PATTERN
+
+BRACKET_CHARACTERS = 600
+"""The longest bracket that can be citations: nine ids of 64 characters."""
+ALIKE = 0.75
+"""From this likeness (Ratcliff and Obershelp 1988) on, a word in brackets is a slip for the id of a step."""
+
+_BRACKET = re.compile(rf"\[([^\[\]\n]{{1,{BRACKET_CHARACTERS}}}+)\]")
+_INLINE_CODE = re.compile(r"(?<!`)`([^`\n]{1,2000}+)`(?!`)")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+_BULLET = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s")
+_CHECKBOX = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s+$")
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。！？]")
+_ID = re.compile(ID_PATTERN)
+
+
+@dataclass(frozen=True)
+class Citations:
+    """Whom a report cites."""
+
+    cited: tuple[str, ...]
+    """Steps there are, in the order they are first cited."""
+    unknown: tuple[str, ...]
+    """What is cited like a step and is none, in that order."""
+
+
+@dataclass(frozen=True)
+class _Citation:
+    start: int
+    end: int
+    steps: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+def check_report(text: str, known: Collection[str]) -> Citations:
+    """Find the steps a report cites, and what it cites that is no step.
+
+    Links, images, footnotes, checkboxes and code are no citations. Nor is a word in brackets that neither is nor looks
+    like the id of a step, such as `[sic]`.
+    """
+    found = list(_citations(_bare(text, known), known))
+    cited = dict.fromkeys(step for citation in found for step in citation.steps)
+    unknown = dict.fromkeys(step for citation in found for step in citation.unknown)
+    return Citations(tuple(cited), tuple(unknown))
+
+
+def claims(text: str, known: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Name the steps behind each claim of a report: `c1`, `c2` … in the order of the text.
+
+    A claim is the sentence, bullet or table row that its citations end.
+    """
+    bare = _bare(text, known)
+    grouped: list[list[str]] = []
+    end = 0
+    for citation in _citations(bare, known):
+        if not citation.steps:
+            continue
+        if not grouped or _parted(bare, end, citation.start):
+            grouped.append([])
+        grouped[-1] += citation.steps
+        end = citation.end
+    return {f"c{n}": tuple(dict.fromkeys(steps)) for n, steps in enumerate(grouped, 1)}
+
+
+def _parted(text: str, end: int, start: int) -> bool:
+    """Whether one claim ends and another begins between two citations."""
+    between = text[end:start]
+    if not between.strip():
+        return "\n\n" in between or "\n" in between
+    lines = between.split("\n")
+    if any(not line.strip() for line in lines[1:-1]) or any(_begins(line) for line in lines[1:]):
+        return True
+    row = text[text.rfind("\n", 0, end) + 1 :].lstrip().startswith("|")
+    return not (row and len(lines) == 1) and _SENTENCE_END.search(between) is not None
+
+
+def _begins(line: str) -> bool:
+    return bool(_BULLET.match(line)) or line.lstrip().startswith(("|", "#", ">"))
+
+
+def _citations(text: str, known: Collection[str]) -> Iterator[_Citation]:
+    for match in _BRACKET.finditer(text):
+        if _is_markdown(text, match):
+            continue
+        tokens = [token for token in re.split(r"[,;\s]+", match[1].strip().lower()) if token not in ("", "and", "&")]
+        steps = tuple(token for token in tokens if token in known)
+        others = tuple(token for token in tokens if token not in known)
+        spaced = len(tokens) > 1 and "," not in match[1] and ";" not in match[1]
+        if spaced and others:
+            continue
+        unknown = tuple(token for token in others if _like_an_id(token, known, beside=bool(steps)))
+        if steps or (unknown and len(unknown) == len(others)):
+            yield _Citation(match.start(), match.end(), steps, unknown)
+
+
+def _is_markdown(text: str, match: re.Match[str]) -> bool:
+    """Whether a bracket is a link, an image, a reference, a footnote or a checkbox."""
+    inside, start, end = match[1], match.start(), match.end()
+    if inside.startswith("^") or text[max(0, start - 1) : start] in ("!", "\\"):
+        return True
+    if text[end : end + 1] == "(" or (text[end : end + 1] == ":" and not text[text.rfind("\n", 0, start) + 1 : start]):
+        return True
+    line = text[max(text.rfind("\n", 0, start) + 1, start - 40) : start]
+    return inside in (" ", "x", "X") and _CHECKBOX.match(line) is not None
+
+
+def _like_an_id(token: str, known: Collection[str], *, beside: bool) -> bool:
+    """Whether a word that is no known id was meant as one: it stands beside one, has the shape of one, or is alike."""
+    if not _ID.match(token) or token.isdigit() or token.endswith("."):
+        return False
+    shaped = any(c in "._-" or c.isdigit() for c in token)
+    return beside or shaped or bool(get_close_matches(token, list(known)[:1000], 1, ALIKE))
+
+
+def _bare(text: str, known: Collection[str]) -> str:
+    """Blank code out, places kept. A citation that was put in backticks stays."""
+    lines: list[str] = []
+    fence = ""
+    for line in text.split("\n"):
+        mark = _FENCE.match(line)
+        if fence:
+            lines.append(" " * len(line))
+            if mark and mark[1].startswith(fence) and not line.strip(" `~"):
+                fence = ""
+        elif mark:
+            fence = mark[1]
+            lines.append(" " * len(line))
+        else:
+            lines.append(_INLINE_CODE.sub(lambda code: _blanked(code, known), line) if "`" in line else line)
+    return "\n".join(lines)
+
+
+def _blanked(code: re.Match[str], known: Collection[str]) -> str:
+    inside = code[1]
+    if inside[0] == "[" and inside[-1] == "]" and inside[1:-1].strip().lower() in known:
+        return f" {inside} "
+    return " " * len(code[0])
