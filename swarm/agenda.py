@@ -172,8 +172,8 @@ class Agenda:
 
     @property
     def queued(self) -> int:
-        """How many steps are queued, at most."""
-        return len(self._queue)
+        """How many steps may start, at most."""
+        return 0 if self.stop and not self._report_may_start() else len(self._queue)
 
     @property
     def over(self) -> bool:
@@ -240,11 +240,9 @@ class Agenda:
         items = tuple(cast("list[Json]", found))
         room = self.rules.limits.steps - len(self.state.steps) + self.state.stand_ins + 1
         if len(items) > room:
-            self.reach("steps", self.rules.limits.steps)
             message = f"its {len(items)} instances are more than limits.steps leaves room for ({room})"
-            if not s.over:
-                failure = e.Failure(kind="limit", message=message)
-                self._emit(e.StepFailed(step=s.id, attempt=0, error=failure))
+            self._emit(e.StepFailed(step=s.id, attempt=0, error=e.Failure(kind="limit", message=message)))
+            self.reach("steps", self.rules.limits.steps)
             return
         by_input = s.step.each == "inputs"
         steps = tuple(

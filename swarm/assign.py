@@ -1,0 +1,179 @@
+"""A ready step made an attempt: its role, its model, its rights, and what it may read.
+
+Rights only shrink on the way down: of the tools a step asks for, it gets those its agent has, of those the run grants.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from swarm.agent import Agent
+from swarm.errors import LimitError
+from swarm.executor import Attempt, Brief, Given, InputBrief, Missing, RoleBrief
+from swarm.frozen import Json
+from swarm.plan import PLAN_STEP, Step, before_of, chosen, sinks
+from swarm.state import State, Status, StepState
+from swarm.task import Input, Task
+from swarm.taskfile import fill
+
+ABOUT_CHARACTERS = 120
+"""How much of a step's prompt is told to those who read its output."""
+FIRST_LINE_CHARACTERS = 200
+"""How much of an input a planner sees."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a run has: all that attempts are made of, beside the state."""
+
+    task: Task
+    inputs: tuple[Input, ...] = ()
+    wording: Mapping[str, str] = field(default_factory=dict[str, str])
+    settings: Mapping[str, dict[str, Json]] = field(default_factory=dict[str, dict[str, Json]])
+    """By model alias: what determines an answer."""
+    contexts: Mapping[str, int] = field(default_factory=dict[str, int])
+    """By model alias: tokens it can read and write in one call, where known."""
+    tools: tuple[str, ...] = ()
+    """Granted to the run."""
+    tools_key: Callable[[tuple[str, ...]], str] = ",".join
+    """Hashes the schemas of some tools."""
+
+
+class Assigner:
+    """Makes attempts of ready steps."""
+
+    def __init__(self, state: State, means: Means, load: Callable[[str], Json]) -> None:
+        self._state = state
+        self._means = means
+        self._load = load
+        self._inputs = {each.name: each for each in means.inputs}
+
+    def attempt_of(self, s: StepState) -> Attempt:
+        """Make the next attempt at a step. Raises `LimitError` where a plan too many would be made."""
+        state, means, step = self._state, self._means, s.step
+        agent = state.agents[step.agent]
+        limits = means.task.limits
+        plans = agent.output == "plan"
+        if plans and state.plans >= limits.rounds:
+            message = f"limits.rounds: {limits.rounds} plans were made already"
+            raise LimitError(message, limit="rounds", value=limits.rounds)
+        granted = self.tools_of(step, agent)
+        model = self.model_of(step, agent)
+        given, missing = self.given_to(s)
+        number = s.attempt + 1
+        trace = state.first.trace if state.first is not None else ""
+        return Attempt(
+            run=state.run,
+            step=step.model_copy(update={"prompt": self.prompt_of(step)}),
+            attempt=number,
+            agent=agent,
+            model=model,
+            settings=dict(means.settings.get(model, {})),
+            goal=fill(means.task.goal or "", means.task.parameters),
+            given=given,
+            missing=missing,
+            inputs=() if plans else self.inputs_of(step),
+            tools=granted,
+            tools_key=means.tools_key(granted) if granted else "",
+            turns=min(agent.turns or limits.turns, limits.turns),
+            context=means.contexts.get(model),
+            brief=self.brief_for(s) if plans else None,
+            wording=dict(means.wording),
+            transcript=tuple(s.transcript),
+            turns_taken=s.turns_taken,
+            trace=trace,
+            span=hashlib.sha256(f"{trace}/{step.id}/{number}".encode()).hexdigest()[:16],
+        )
+
+    def prompt_of(self, step: Step) -> str:
+        """Fill the step's prompt."""
+        parameters = self._means.task.parameters
+        return fill(step.prompt, parameters, step.item) if step.instance_of else fill(step.prompt, parameters)
+
+    def model_of(self, step: Step, agent: Agent) -> str:
+        """Name the alias that serves a step: its own, else its agent's where the task has it, else `default`."""
+        if step.model is not None:
+            return step.model
+        known = self._means.settings
+        return agent.model if agent.model is not None and agent.model in known else "default"
+
+    def tools_of(self, step: Step, agent: Agent) -> tuple[str, ...]:
+        """Name the tools a step may use."""
+        wanted = agent.tools if step.tools is None else step.tools
+        return tuple(tool for tool in wanted if tool in agent.tools and tool in self._means.tools)
+
+    def inputs_of(self, step: Step) -> tuple[Input, ...]:
+        """Give the inputs a step sees: those it names; else all, if it waits for no other step."""
+        if step.inputs is None:
+            alone = not before_of(step) and step.instance_of is None
+            return self._means.inputs if alone else ()
+        return tuple(self._inputs[name] for name in chosen(step.inputs, self._inputs))
+
+    def output_of(self, s: StepState) -> Json:
+        """Give a step's output; for one that stands for its instances, the list of theirs."""
+        if s.expanded:
+            return [self.output_of(self._state.steps[child]) for child in s.children]
+        return self._load(s.artifact) if s.artifact is not None else s.output
+
+    def given_to(self, s: StepState) -> tuple[tuple[Given, ...], tuple[Missing, ...]]:
+        """Collect what a step reads, in plan order, and what it would have read.
+
+        Where a step has no output, what that step would have read stands in for it: a failure in the middle of the
+        graph loses nothing that was done before it.
+        """
+        steps = self._state.steps
+        given: list[Given] = []
+        missing: list[Missing] = []
+        seen: set[str] = set()
+        stack = list(reversed(before_of(s.step)))
+        while stack:
+            name = stack.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            other = steps[name]
+            if other.children:
+                children = [steps[child].step for child in other.children]
+                stack.extend(reversed(other.children if other.expanded else sinks(tuple(children))))
+            elif other.status is Status.DONE:
+                given.append(Given(step=name, about=self._about(other.step), output=self.output_of(other)))
+            else:
+                missing.append(Missing(step=name, because=_because(other)))
+                stack.extend(reversed(before_of(other.step)))
+        return tuple(given), tuple(missing)
+
+    def brief_for(self, s: StepState) -> Brief:
+        """Tell a planner what there is and what is allowed."""
+        state, means = self._state, self._means
+        return Brief(
+            roles=tuple(
+                RoleBrief(name=a.name, description=a.description, tools=tuple(t for t in a.tools if t in means.tools))
+                for a in state.agents.values()
+            ),
+            inputs=tuple(_input_brief(each) for each in means.inputs),
+            models=tuple(means.settings) or ("default",),
+            tools=means.tools,
+            limits=means.task.limits,
+            known=() if s.id == PLAN_STEP else tuple(state.steps),
+            steps_left=max(0, means.task.limits.steps - len(state.steps) + state.stand_ins),
+            first=s.id == PLAN_STEP,
+        )
+
+    def _about(self, step: Step) -> str:
+        line = " ".join(self.prompt_of(step).split())
+        return line if len(line) <= ABOUT_CHARACTERS else line[: ABOUT_CHARACTERS - 1] + "…"
+
+
+def _because(s: StepState) -> str:
+    if s.status is Status.SKIPPED:
+        return s.because
+    return s.error.message if s.error is not None else f"it is {s.status}"
+
+
+def _input_brief(each: Input) -> InputBrief:
+    first = next((line.strip() for line in each.text.splitlines() if line.strip()), "")
+    if each.label is not None:
+        first = ""  # a planner sees the name of labelled data, never its content
+    return InputBrief(
+        name=each.name, medium=each.medium, size=each.size, label=each.label, first_line=first[:FIRST_LINE_CHARACTERS]
+    )
