@@ -16,7 +16,8 @@ from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
-from trio.testing import MockClock
+
+from swarm.testing import virtual_time
 
 FOREIGN = re.compile(r"(_API_KEY|_TOKEN|_BASE_URL)$|^(SWARM_|OPENAI_|FORCE_COLOR|PY_COLORS)", re.I)
 """Variables of the developer's that would change what a test does, or could be spent."""
@@ -92,8 +93,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give each test marked `virtual` a clock of its own."""
     if metafunc.definition.get_closest_marker("virtual") is not None:
-        backend = ("trio", {"clock": MockClock(autojump_threshold=0)})
-        metafunc.parametrize("anyio_backend", [pytest.param(backend, id="virtual")])
+        metafunc.parametrize("anyio_backend", [pytest.param(virtual_time(), id="virtual")])
 
 
 @pytest.fixture(scope="session")
