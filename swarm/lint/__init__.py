@@ -1,0 +1,99 @@
+"""What is wrong with a plan, found before anything is spent; what can be mended without guessing, mended.
+
+    reading    a planner's JSON, or a file's, made a plan: read_plan(value, brief) -> Draft
+    names      whether everything it names is there, and may be granted
+    steps      whether each step can be carried out
+    prompts    what prompts tell: races, needs without use, steps told the same
+    shape      cycles, size, depth, what leads nowhere
+    findings   what is said of it: Finding, feedback(findings)
+    values     JSON and JSON Schema out of somebody's hand
+    sheet      the plan while it is checked
+
+All findings come at once, in the order of the plan. Nothing here recurses or raises, whatever the plan; the cost is
+about linear in what was written. An `error` must go back to who wrote it.
+"""
+
+from dataclasses import dataclass
+
+from swarm.agent import Agent
+from swarm.errors import Problem
+from swarm.executor import Brief
+from swarm.lint.findings import Finding, Findings, Severity, feedback
+from swarm.lint.names import check_agents, check_ids, check_references
+from swarm.lint.prompts import check_duplicates, check_mentions, check_use
+from swarm.lint.reading import Draft, read_plan
+from swarm.lint.shape import Stats, check_cycles, close, measured, too_many
+from swarm.lint.sheet import Sheet
+from swarm.lint.steps import check_lists, check_steps, check_values
+from swarm.plan import Plan, Step
+
+__all__ = ["Draft", "Finding", "Linted", "Severity", "Stats", "feedback", "lint", "read_plan"]
+
+
+@dataclass(frozen=True)
+class Linted:
+    """A plan that was checked: what may be run if it is `ok`, and everything there is to say of it."""
+
+    steps: tuple[Step, ...]
+    """Mended and, if it is the run's first plan, ending in one step. Only to be run if `ok`."""
+    agents: tuple[Agent, ...]
+    """The specialists it brings."""
+    findings: tuple[Finding, ...]
+    """All of them, in the order of the plan."""
+    stats: Stats
+
+    @property
+    def ok(self) -> bool:
+        """Whether the plan can be run: there is no error."""
+        return not self.errors
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What must go back."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    @property
+    def repaired(self) -> tuple[Finding, ...]:
+        """What was mended."""
+        return tuple(finding for finding in self.findings if finding.severity == "repaired")
+
+    @property
+    def hints(self) -> tuple[Finding, ...]:
+        """What could be better."""
+        return tuple(finding for finding in self.findings if finding.severity == "hint")
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The errors as what `PlanError` carries."""
+        return tuple(finding.problem for finding in self.errors)
+
+
+def lint(plan: Plan | Draft, brief: Brief) -> Linted:
+    """Check a plan against what the run has and allows.
+
+    A `Draft` of a planner may lose what it says twice; a plan by hand keeps every step. A plan with more steps than
+    `brief.steps_left` is refused before anything else is looked at.
+    """
+    draft = plan if isinstance(plan, Draft) else Draft(plan, by_planner=False)
+    found = Findings(draft.findings)
+    if draft.plan is None:
+        return Linted((), (), found.in_order(), Stats())
+    sheet = Sheet.of(draft.plan, brief, found, by_planner=draft.by_planner)
+    stats = Stats(steps=len(sheet.rows))
+    if too_many(sheet):
+        return Linted((), (), found.in_order(), stats)
+    check_values(sheet)
+    check_ids(sheet)
+    check_agents(sheet)
+    check_references(sheet)
+    check_duplicates(sheet)
+    check_lists(sheet)
+    check_steps(sheet)
+    check_mentions(sheet)
+    check_use(sheet)
+    if check_cycles(sheet):
+        stats = measured(sheet)
+    steps = sheet.steps
+    if not found.any_error and brief.first:
+        steps = close(sheet)
+    return Linted(steps, tuple(sheet.agents), found.in_order(), stats)
