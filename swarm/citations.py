@@ -12,6 +12,9 @@ BRACKET_CHARACTERS = 600
 ALIKE = 0.75
 """From this likeness (Ratcliff and Obershelp 1988) on, a word in brackets is a slip for the id of a step."""
 
+MOST_LOOKED_UP = 20
+"""Different words in brackets that are compared with the ids; a comparison with each id is slow."""
+
 _BRACKET = re.compile(rf"\[([^\[\]\n]{{1,{BRACKET_CHARACTERS}}}+)\]")
 _INLINE_CODE = re.compile(r"(?<!`)`([^`\n]{1,2000}+)`(?!`)")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -86,6 +89,7 @@ def _begins(line: str) -> bool:
 
 
 def _citations(text: str, known: Collection[str]) -> Iterator[_Citation]:
+    looked_up: dict[str, bool] = {}
     for match in _BRACKET.finditer(text):
         if _is_markdown(text, match):
             continue
@@ -95,7 +99,9 @@ def _citations(text: str, known: Collection[str]) -> Iterator[_Citation]:
         spaced = len(tokens) > 1 and "," not in match[1] and ";" not in match[1]
         if spaced and others:
             continue
-        unknown = tuple(token for token in others if _like_an_id(token, known, beside=bool(steps)))
+        unknown = tuple(token for token in others if _ID.match(token) and not token.isdigit())
+        if not steps:
+            unknown = tuple(token for token in unknown if _like_an_id(token, known, looked_up))
         if steps or (unknown and len(unknown) == len(others)):
             yield _Citation(match.start(), match.end(), steps, unknown)
 
@@ -111,12 +117,15 @@ def _is_markdown(text: str, match: re.Match[str]) -> bool:
     return inside in (" ", "x", "X") and _CHECKBOX.match(line) is not None
 
 
-def _like_an_id(token: str, known: Collection[str], *, beside: bool) -> bool:
-    """Whether a word that is no known id was meant as one: it stands beside one, has the shape of one, or is alike."""
-    if not _ID.match(token) or token.isdigit() or token.endswith("."):
+def _like_an_id(token: str, known: Collection[str], looked_up: dict[str, bool]) -> bool:
+    """Whether a word that is no known id was meant as one: it has the shape of one, or is nearly one."""
+    if token.endswith("."):
         return False
-    shaped = any(c in "._-" or c.isdigit() for c in token)
-    return beside or shaped or bool(get_close_matches(token, list(known)[:1000], 1, ALIKE))
+    if any(c in "._-" or c.isdigit() for c in token):
+        return True
+    if token not in looked_up and len(looked_up) < MOST_LOOKED_UP:
+        looked_up[token] = bool(get_close_matches(token, known, 1, ALIKE))
+    return looked_up.get(token, False)
 
 
 def _bare(text: str, known: Collection[str]) -> str:
