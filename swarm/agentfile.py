@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any, cast
 
 from swarm.agent import Agent
 from swarm.errors import AgentError, InputError, Problem
@@ -34,14 +35,16 @@ def parse_agent(text: str, source: str) -> Agent:
     document = parse(front.group(1), source=source, line=2, error=AgentError)
     instructions = text[front.end() :].strip()
     flaws: list[Flaw] = []
-    if isinstance(document.value, dict):
+    value: Any = document.value
+    if isinstance(value, dict):
+        front_matter = cast("dict[str, Any]", value)
         keys = set(Agent.model_fields) - {"instructions"}
-        flaws += [Flaw((k,), unknown_key(k, keys), on_key=True) for k in document.value if k not in keys]
+        flaws += [Flaw((k,), unknown_key(k, keys), on_key=True) for k in front_matter if k not in keys]
         if not instructions:
             flaws.append(Flaw((), "has no instructions; write them below the front matter"))
-        if isinstance(output := document.value.get("output"), dict):
+        if isinstance(output := front_matter.get("output"), dict):
             flaws += schema_flaws(output, ("output",))
-        document = document.with_value({**document.value, "instructions": instructions or "none"})
+        document = document.with_value({**front_matter, "instructions": instructions or "none"})
     return validate(Agent, document, error=AgentError, flaws=flaws)
 
 

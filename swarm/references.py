@@ -58,8 +58,8 @@ class _Resolving:
 
     def models(self, value: Json) -> Json:
         filled = _mapped(value, ("models",), self._filled)
-        for model in filled.values() if isinstance(filled, dict) else ():  # pyright: ignore[reportUnknownVariableType]
-            if isinstance(model, dict) and model.get("key") == "":  # pyright: ignore[reportUnknownMemberType]
+        for model in mapping(filled).values():
+            if mapping(model).get("key") == "":
                 del model["key"]  # `${NAME:-}`: a server that wants no key
         return filled
 
@@ -80,8 +80,11 @@ class _Resolving:
                 )
                 return ""
             used = True
-            if self._environ.get(name):
-                return self._environ[name]
+            if given := self._environ.get(name):
+                if given.encode("utf-8", "replace").decode() != given:  # a lone surrogate became `?`
+                    self.flaws.append(Flaw(path, f"the environment variable {name} holds bytes that are not UTF-8"))
+                    return ""
+                return given
             if default is None:
                 self.flaws.append(Flaw(path, _unset(name, name in self._environ)))
             return default or ""
@@ -93,7 +96,7 @@ class _Resolving:
         return filled if len(self.flaws) > flaws else self._typed(filled, path)
 
     def _typed(self, text: str, path: Path) -> Json:
-        name = path[2] if len(path) > 2 else ""  # noqa: PLR2004 - models, alias, field
+        name = path[2] if len(path) > 2 else ""
         if name in _TEXT_FIELDS or (name in _FREE_FIELDS and not self._plain(path)):
             return text
         try:
@@ -120,6 +123,11 @@ def _mapped(value: Json, path: Path, change: Callable[[str, Path], Json]) -> Jso
     return value
 
 
+def mapping(value: Json) -> dict[str, Any]:
+    """Give a value if it is a mapping, else an empty one: raw values are looked into before they are checked."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
 def texts(value: Json, path: Path = ()) -> Iterator[tuple[Path, str]]:
     """Give every text in a value, with its path."""
     if isinstance(value, str):
@@ -136,7 +144,7 @@ def warnings(raw: dict[str, Any]) -> tuple[Flaw, ...]:
     """Find literals in `models:` that look like keys. They work, and a file with a key in it gets shared."""
     found: list[Flaw] = []
     for path, text in texts(raw.get("models"), ("models",)):
-        in_key = len(path) > 2 and path[2] == "key"  # noqa: PLR2004 - models, alias, field
+        in_key = len(path) > 2 and path[2] == "key"
         literal = _REFERENCE.sub(lambda match: match[3] or "", text)
         if looks_like_key(literal) or (in_key and literal.startswith("sk-")):
             found.append(Flaw(path, "a key stands in the file; put it in the environment and write ${NAME} here"))
@@ -167,7 +175,7 @@ def secrets_of(task: Task) -> tuple[str, ...]:
 def _url_secrets(url: str) -> tuple[str, ...]:
     try:
         parts = urlsplit(url)
-        found = [parts.password or "", "" if parts.password else parts.username or ""]
+        found = [parts.password or "", (parts.username or "") if parts.password is None else ""]
     except ValueError:
         return ()
     found += [v for k, v in parse_qsl(parts.query) if _SECRET_NAME.search(k) or looks_like_key(v)]

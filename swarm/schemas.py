@@ -16,12 +16,11 @@ def schema_flaws(schema: Json, path: Path = ()) -> tuple[Flaw, ...]:
     Patterns must compile, and a `$ref` must point inside the schema: one that points elsewhere would be fetched.
     """
     from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError, best_match
+    from jsonschema import exceptions as found
 
-    meta: Any = Draft202012Validator(
-        Draft202012Validator.META_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER
-    )
-    worst: SchemaError | None = best_match(meta.iter_errors(schema))
+    kind: Any = Draft202012Validator
+    meta = kind(kind.META_SCHEMA, format_checker=kind.FORMAT_CHECKER)
+    worst: Any = cast("Any", found).best_match(meta.iter_errors(schema))
     if worst is not None:
         inner: Path = tuple(worst.absolute_path)
         return (Flaw((*path, *inner), f"is not a JSON Schema: {_words(at(schema, inner), inner, worst.message)}"),)

@@ -214,8 +214,9 @@ def dump(model: BaseModel) -> dict[str, Any]:
 def _dumped(value: Any, written: Json) -> Json:
     if isinstance(value, BaseModel):
         return dump(value)
-    if isinstance(value, tuple):
-        return [_dumped(*pair) for pair in zip(cast("tuple[Any, ...]", value), written, strict=True)]
+    if isinstance(value, tuple) and isinstance(written, list):
+        pairs = zip(cast("tuple[Any, ...]", value), cast("list[Any]", written), strict=True)
+        return [_dumped(*pair) for pair in pairs]
     if isinstance(value, dict):
         return {key: _dumped(inner, written[key]) for key, inner in cast("dict[str, Any]", value).items()}
     return written

@@ -154,7 +154,9 @@ class Task(Frozen):
     references: SkipJsonSchema[tuple[Reference, ...]] = Field(default=(), exclude=True, repr=False)
     """What the environment gave. Set by the loader; it is how a secret is written down again as its reference."""
     origin: SkipJsonSchema[Any] = Field(default=None, exclude=True, repr=False)
-    """The `strict.Document` of the plan or else of the task, which knows the place of every key. Set by the loader."""
+    """The `strict.Document` it was read from, which knows the place of every key. Set by the loader."""
+    plan_origin: SkipJsonSchema[Any] = Field(default=None, exclude=True, repr=False)
+    """The `strict.Document` of its plan, where that is a file of its own. Set by the loader."""
 
 
 class Input(Frozen):
