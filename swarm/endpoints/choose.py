@@ -56,7 +56,7 @@ async def choose(
         found = _filled(models, environ)
         if "default" not in found:
             found["default"] = next(iter(found.values()))
-        found["default"] = await _with_name(found["default"], probe)
+        found = {alias: await _with_name(found[alias], probe) for alias in found}
         return Choice(found, f"{_about(found['default'])}: named in the task")
     return await _unasked(environ, probe)
 

@@ -307,7 +307,7 @@ def error_in(value: Json) -> Fault | None:
     if not isinstance(error, dict) or not error:
         return None
     fields: dict[str, Any] = error  # pyright: ignore[reportUnknownVariableType] - JSON
-    message = fields.get("message") or fields.get("msg") or fields
+    message = fields.get("message") or (repr(fields) if "loc" in fields else fields.get("msg")) or fields
     return Fault(
         text=message if isinstance(message, str) else repr(message),
         code=_text(fields.get("code")),
@@ -336,7 +336,7 @@ _BY_EXCEPTION: tuple[tuple[str, str], ...] = (
     ("TimeoutError", "timeout"),
     ("DecodingError", "malformed"),
 )
-"""Names of exceptions, as every HTTP client of the family calls them; the first that is in the chain of causes counts."""
+"""Names of exceptions, as all HTTP clients of the family call them; the first in the chain of causes counts."""
 
 
 def fault_of(error: BaseException) -> Fault:
@@ -360,7 +360,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """Read how many seconds the endpoint asks to wait; None where it does not say, or says nothing of use.
 
     `retry-after-ms` comes first, then `Retry-After` in seconds or as an HTTP date (RFC 9110, 10.2.3). A date is
-    counted from the answer's own `Date`, so that clocks need not agree. Zero, the past and what is not a number are None.
+    counted from the answer's own `Date`, so that clocks need not agree. Zero and the past are None too.
     """
     seconds = _positive(headers.get("retry-after-ms"), 0.001)
     if seconds is not None:

@@ -5,7 +5,7 @@ The client library carries requests and nothing else: its retries are off, its r
 by `answers` and `sse`, what goes wrong is judged by `faults`. Retries, waits and limits are `swarm.endpoints.retry`.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -22,6 +22,7 @@ from swarm.endpoints.dialect import Dialect, Written
 from swarm.endpoints.faults import Fault, error_in, fault_of, judge
 from swarm.endpoints.providers import quirks_of
 from swarm.endpoints.sse import Events, EventTooLargeError, Sent
+from swarm.safe import Redactor
 from swarm.task import Model
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class OpenAIEndpoint:
         self._url = model.endpoint.rstrip("/")
         self._key = key if key is not None else next(iter(model.keys), None)
         self._clean = clean
+        self._redactor = Redactor((self._key,) if self._key else ())
         self._name = model.name
         self._dialect = Dialect(model, name=model.name, quirks=quirks_of(self._url))
         self._stack = AsyncExitStack()
@@ -106,8 +108,7 @@ class OpenAIEndpoint:
         )
 
     def _redact(self, text: str) -> str:
-        text = self._clean(text)
-        return text.replace(self._key, "***") if self._key else text
+        return self._redactor.clean(self._clean(text))
 
     async def _try(self, written: Written, request: Request) -> Assembly | Fault:
         """Make one call. What goes wrong is returned, not raised: a fault must not drag the client's objects along."""
@@ -128,7 +129,7 @@ class OpenAIEndpoint:
             return fault_of(error)
 
     @asynccontextmanager
-    async def _sent(self, written: Written, request: Request) -> "AsyncIterator[httpx2.Response]":
+    async def _sent(self, written: Written, request: Request) -> "AsyncGenerator[httpx2.Response]":
         import httpx2
 
         assert self._client is not None, "open the endpoint with `async with`"

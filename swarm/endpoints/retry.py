@@ -72,7 +72,7 @@ class Cooldown:
 
     async def passed(self) -> None:
         """Wait until it is open; whoever waits while it is shut for longer, waits for longer."""
-        while self.seconds > 0:
+        while self.seconds > 0:  # noqa: ASYNC110 - a deadline that may move while it is waited for
             await anyio.sleep_until(self._until)
 
 

@@ -1,6 +1,6 @@
 """From an alias to the endpoint that serves it: the composition of everything in this package, and its check."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 
@@ -65,7 +65,7 @@ async def _attempt(endpoint: Endpoint, request: Request) -> Reply | EndpointBusy
 
 
 def _worth_raising(errors: Sequence[EndpointError]) -> EndpointError:
-    """The run goes on while any of them may still answer: an error that stops everything counts last."""
+    """Choose what the caller hears: while any of them may still answer, nothing that stops the run."""
     chosen = min(errors, key=lambda error: (not error.may_help, error.stops))
     words = "; then ".join(dict.fromkeys(str(error) for error in errors))
     if isinstance(chosen, EndpointBusy):
@@ -99,9 +99,8 @@ def _problems(alias: str, model: Model, models: Mapping[str, Model]) -> list[Pro
     if provider is not None and provider.keys and not any(model.keys):
         variable = provider.keys[0]
         problems.append(Problem(f"{endpoint} needs a key: set {variable}, or write `key: ${{{variable}}}`", key=key))
-    for secret in model.keys:
-        if not secret.isascii() or not secret.isprintable() or secret != secret.strip():
-            problems.append(Problem("has characters that no key has; a line break at its end?", key=f"{key}.key"))
+    if any(not secret.isascii() or not secret.isprintable() or secret != secret.strip() for secret in model.keys):
+        problems.append(Problem("has characters that no key has; a line break at its end?", key=f"{key}.key"))
     return problems
 
 
@@ -134,7 +133,7 @@ async def connect(
     offline: Callable[[], Endpoint],
     rng: Random,
     clean: Callable[[str], str] = str,
-) -> AsyncIterator[Router]:
+) -> AsyncGenerator[Router]:
     """Open an endpoint for every alias, closed at the end; `TaskError` if a model cannot be one.
 
     `offline` makes the built-in endpoint, `rng` draws the jitter of retries, `clean` takes secrets out of messages.
@@ -155,7 +154,7 @@ async def connect(
 
 
 def _members(use: Sequence[str], models: Mapping[str, Model]) -> list[str]:
-    """The models of a pool in order, those of pools inside it in their place, none twice."""
+    """List the models of a pool in order, those of pools inside it in their place, none twice."""
     flat: dict[str, None] = {}
     for name in use:
         inner = models[name].use

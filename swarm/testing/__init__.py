@@ -1,8 +1,22 @@
 """Doubles for tests of anything built on this package: public, so that users test the same way we do.
 
-`Scripted` answers from a list, `Function` from a callable; neither touches a network, a clock or a random number.
+`Scripted` answers from a list, `Function` from a callable, `Faulty` fails by a seed; none of them touches a network or
+a clock. `FakeServer` is a real endpoint on loopback, for what the wire does. `virtual_time` makes hours pass at once.
 """
 
+from swarm.testing.clock import virtual_time
 from swarm.testing.doubles import Function, Scripted, reply
+from swarm.testing.fake import Answer, FakeServer, Received
+from swarm.testing.faulty import FAULTS, Faulty
 
-__all__ = ["Function", "Scripted", "reply"]
+__all__ = [
+    "FAULTS",
+    "Answer",
+    "FakeServer",
+    "Faulty",
+    "Function",
+    "Received",
+    "Scripted",
+    "reply",
+    "virtual_time",
+]

@@ -1,290 +1,22 @@
-"""A chat endpoint on loopback that says what a test tells it to, and breaks the way a test tells it to.
+"""`swarm.testing.FakeServer` from a shell, for programs in other processes.
 
-Real sockets, HTTP/1.1, on asyncio and on trio. In a test:
+    python -m swarm.testing.server --delay 1.0
 
-    async with FakeServer("first answer", Answer(status=429)) as server:
-        ...  # server.url, server.requests, server.peak
-
-From a shell, for programs in other processes: `python -m swarm.testing.server --delay 1.0` prints its address.
+Its first line of output is its base URL. It serves until it is interrupted.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
-from email.utils import formatdate
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any
 
 import anyio
-import anyio.abc
 
-from swarm.frozen import Json, canonical
-
-HEAD_BYTES = 65_536
-"""Most bytes of a request's head."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """How the server answers one request."""
-
-    text: str = "ok"
-    """The words of the answer."""
-    calls: tuple[tuple[str, Json], ...] = ()
-    """Tools it asks for: name and arguments."""
-    finish: str | None = None
-    """The `finish_reason`; by default what fits."""
-    usage: Json = field(default_factory=lambda: {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15})
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Further headers, or others in place of the usual."""
-    body: bytes | Json = None
-    """The body as it goes out, in place of a completion: bytes, or JSON."""
-    message: Mapping[str, Json] = field(default_factory=dict[str, Json])
-    """Further fields of the message."""
-    delay: float | None = None
-    """Seconds before the answer begins; None takes the server's own."""
-    pieces: tuple[bytes, ...] | None = None
-    """The whole response, head included, as it goes out, piece by piece, in place of everything above."""
-    pause: float = 0.0
-    """Seconds between two pieces."""
-    then: Literal["keep", "close", "reset", "hang"] = "keep"
-    """What becomes of the connection afterwards."""
-
-
-@dataclass(frozen=True)
-class Received:
-    """A request that the server got."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    """Names in lower case."""
-    raw: bytes
-    """The body."""
-
-    @property
-    def body(self) -> Any:
-        """The body, read as JSON."""
-        return json.loads(self.raw)
-
-
-Scripted = str | Answer
-Respond = Callable[[Received], "Scripted | Awaitable[Scripted]"]
-
-
-def error(message: str, *, code: str | int | None = None, kind: str | None = None) -> dict[str, Json]:
-    """Write an error object the way most endpoints do, for `Answer.body`."""
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
-
-
-def completion(answer: Answer, *, model: str) -> dict[str, Json]:
-    """Write a whole answer."""
-    message: dict[str, Json] = {"role": "assistant", "content": answer.text, **answer.message}
-    if answer.calls:
-        message["tool_calls"] = _tool_calls(answer.calls)
-    choice = {"index": 0, "message": message, "finish_reason": _finish(answer)}
-    return {
-        "id": "c",
-        "object": "chat.completion",
-        "created": 1,
-        "model": model,
-        "choices": [choice],
-        "usage": answer.usage,
-    }
-
-
-def chunks(answer: Answer, *, model: str) -> list[dict[str, Json]]:
-    """Write an answer as the chunks of a stream: a few words each, the usage last."""
-    words = answer.text.split(" ")
-    groups = [" ".join(words[n : n + 4]) for n in range(0, len(words), 4)]
-    deltas: list[dict[str, Json]] = [{"role": "assistant", "content": "", **answer.message}]
-    deltas += [{"content": group if n == 0 else f" {group}"} for n, group in enumerate(groups) if group]
-    deltas += [{"tool_calls": [{"index": n, **call}]} for n, call in enumerate(_tool_calls(answer.calls))]
-    frame = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": model}
-    written = [{**frame, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
-    written.append({**frame, "choices": [{"index": 0, "delta": {}, "finish_reason": _finish(answer)}]})
-    return [*written, {**frame, "choices": [], "usage": answer.usage}]
-
-
-def _tool_calls(calls: Iterable[tuple[str, Json]]) -> list[dict[str, Json]]:
-    return [
-        {"id": f"t{n}", "type": "function", "function": {"name": name, "arguments": canonical(arguments).decode()}}
-        for n, (name, arguments) in enumerate(calls, 1)
-    ]
-
-
-def _finish(answer: Answer) -> str:
-    return answer.finish or ("tool_calls" if answer.calls else "stop")
-
-
-def http(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
-    """Write a whole HTTP response; a header given here replaces the usual one of that name."""
-    usual = {
-        "content-type": "application/json",
-        "content-length": str(len(body)),
-        "date": formatdate(usegmt=True),
-    }
-    lines = {**usual, **{name.lower(): value for name, value in (headers or {}).items()}}
-    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    return f"HTTP/1.1 {status} X\r\n{head}\r\n".encode("latin-1") + body
-
-
-def sse(events: Iterable[Json | bytes], *, done: bool = True) -> bytes:
-    """Write events of a stream: JSON values, or lines as they are."""
-    written = [event if isinstance(event, bytes) else b"data: " + canonical(event) + b"\n\n" for event in events]
-    return b"".join(written) + (b"data: [DONE]\n\n" if done else b"")
-
-
-STREAM_HEAD = b"HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-"""The head of a streamed response, for `Answer.pieces`."""
-
-
-def piece(data: bytes) -> bytes:
-    """Write one piece of a chunked body; the empty one ends it."""
-    return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-class FakeServer:
-    """A chat endpoint on 127.0.0.1. Use it with `async with`.
-
-    It gives the `answers` in order, the last one for ever; or what `respond` makes of each request.
-    """
-
-    def __init__(
-        self,
-        *answers: Scripted,
-        respond: Respond | None = None,
-        delay: float = 0.0,
-        model: str = "fake",
-        port: int = 0,
-    ) -> None:
-        self.requests: list[Received] = []
-        """Every request for a completion, in order of arrival."""
-        self.connections = 0
-        """Connections accepted so far."""
-        self.in_flight = 0
-        """Requests that are being answered."""
-        self.peak = 0
-        """Most requests in flight at once."""
-        self._answers = [_scripted(answer) for answer in answers or ("ok",)]
-        self._respond = respond
-        self._delay = delay
-        self._model = model
-        self._port = port
-        self._stack = AsyncExitStack()
-
-    @property
-    def url(self) -> str:
-        """The base URL."""
-        return f"http://127.0.0.1:{self._port}/v1"
-
-    async def __aenter__(self) -> Self:
-        listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=self._port)
-        self._port = listener.extra(anyio.abc.SocketAttribute.local_port)
-        await self._stack.__aenter__()
-        await self._stack.enter_async_context(listener)
-        group = await self._stack.enter_async_context(anyio.create_task_group())
-        self._stack.callback(group.cancel_scope.cancel)
-        group.start_soon(listener.serve, self._serve)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.__aexit__(kind, error, trace)
-
-    async def _serve(self, stream: anyio.abc.SocketStream) -> None:
-        self.connections += 1
-        rest = b""
-        async with stream:
-            try:
-                while True:
-                    received, rest = await _receive(stream, rest)
-                    if not await self._answer(stream, received):
-                        return
-            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
-                return
-
-    async def _answer(self, stream: anyio.abc.SocketStream, received: Received) -> bool:
-        """Answer one request; false if the connection is over."""
-        if received.path.endswith("/models"):
-            listed = {"object": "list", "data": [{"id": self._model, "object": "model"}]}
-            await stream.send(http(200, canonical(listed)))
-            return True
-        self.requests.append(received)
-        self.in_flight += 1
-        self.peak = max(self.peak, self.in_flight)
-        try:
-            answer = await self._choose(received)
-            delay = self._delay if answer.delay is None else answer.delay
-            if delay:
-                await anyio.sleep(delay)
-            for n, part in enumerate(self._pieces(answer, received)):
-                if n and answer.pause:
-                    await anyio.sleep(answer.pause)
-                await stream.send(part)
-            if answer.then == "hang":
-                await anyio.sleep_forever()
-        finally:
-            self.in_flight -= 1
-        if answer.then == "reset":
-            _reset(stream)
-        return answer.then == "keep"
-
-    async def _choose(self, received: Received) -> Answer:
-        if self._respond is None:
-            return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        chosen = self._respond(received)
-        if isinstance(chosen, Awaitable):
-            chosen = await chosen
-        return _scripted(chosen)
-
-    def _pieces(self, answer: Answer, received: Received) -> tuple[bytes, ...]:
-        if answer.pieces is not None:
-            return answer.pieces
-        if answer.body is not None:
-            body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
-            return (http(answer.status, body, answer.headers),)
-        if answer.status != 200:
-            return (http(answer.status, canonical(error(f"status {answer.status}")), answer.headers),)
-        if b'"stream":true' not in received.raw.replace(b": ", b":"):
-            return (http(200, json.dumps(completion(answer, model=self._model)).encode(), answer.headers),)
-        body = [piece(sse([chunk], done=False)) for chunk in chunks(answer, model=self._model)]
-        return (STREAM_HEAD, *body, piece(sse([])), piece(b""))
-
-
-def _scripted(answer: Scripted) -> Answer:
-    return Answer(answer) if isinstance(answer, str) else answer
-
-
-async def _receive(stream: anyio.abc.SocketStream, rest: bytes) -> tuple[Received, bytes]:
-    """Read one request; the bytes after it belong to the next."""
-    while (end := rest.find(b"\r\n\r\n")) < 0:
-        if len(rest) > HEAD_BYTES:
-            raise anyio.EndOfStream
-        rest += await stream.receive(HEAD_BYTES)
-    first, *lines = rest[:end].decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    body = bytearray(rest[end + 4 :])
-    size = int(headers.get("content-length", "0"))
-    while len(body) < size:
-        body += await stream.receive(HEAD_BYTES)
-    method, path, _ = first.split(" ", 2)
-    return Received(method, path, headers, bytes(body[:size])), bytes(body[size:])
-
-
-def _reset(stream: anyio.abc.SocketStream) -> None:
-    """Have the connection end in a TCP reset: closing with a linger of zero drops what is unsent."""
-    import socket
-    import struct
-
-    raw = stream.extra(anyio.abc.SocketAttribute.raw_socket)
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+from swarm.frozen import Json
+from swarm.testing.fake import Answer, FakeServer, Received, Respond
 
 
 def responder(rules: Iterable[Mapping[str, Json]], otherwise: str) -> Respond:
@@ -316,7 +48,7 @@ def main() -> None:
     parser.add_argument("--answer", default="ok", help="what it says where no rule fits")
     parser.add_argument("--rules", type=Path, help='a JSON list of {"when": "part of the request", "text": "answer"}')
     options = parser.parse_args()
-    rules = json.loads(options.rules.read_text(encoding="utf-8")) if options.rules else []
+    rules: list[Any] = json.loads(options.rules.read_text(encoding="utf-8")) if options.rules else []
     try:
         anyio.run(_main, options.port, options.delay, options.answer, rules)
     except KeyboardInterrupt:
