@@ -150,14 +150,12 @@ def _wrong_kind(group: list[_Finding], found: Json, path: Path, schema: Callable
             words.append(_KINDS[finding.kind])
     allowed = list(dict.fromkeys([f"`{literal}`" for literal in literals] + words))
     message = f"is {_shown(found)}; allowed: {_either(allowed)}"
-    if isinstance(found, str):
-        return message + meant(found, literals)
-    if isinstance(found, int | float) and "text" in allowed:
-        return f'{message}; in quotes it is text: "{_plain(found)}"'
     if allowed == ["a mapping"]:
         keys = sorted(allowed_keys(schema(), path))
         return f"{message} with the keys {listing(keys)}" if keys else message
-    return message
+    if isinstance(found, int | float) and "text" in allowed:
+        return f'{message}; in quotes it is text: "{_plain(found)}"'
+    return message + meant(found, literals) if isinstance(found, str) else message
 
 
 def _either(words: list[str]) -> str:

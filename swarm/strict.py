@@ -28,6 +28,7 @@ from swarm.notation import (
     json_tokens,
     quick_json,
 )
+from swarm.safe import safe_text
 from swarm.yaml12 import yaml_tokens
 
 T = TypeVar("T")
@@ -152,23 +153,22 @@ def read(text: str, *, source: str, line: int = 1, error: type[InputError] = Tas
 
 def read_file(path: FilePath, *, most: int = MOST_BYTES, error: type[InputError] = TaskError) -> str:
     """Read a file of UTF-8 text; a byte order mark is left out. Raises `error`, saying what to do."""
+    name = safe_text(str(path))
     try:
         if not path.is_file():
             wrong = "is a folder, not a file" if path.is_dir() else "there is no such file"
-            raise error(Problem(wrong, where=str(path)))
+            raise error(Problem(wrong, where=name))
         with path.open("rb") as file:
             content = file.read(most + 1)
     except OSError as problem:
-        raise error(Problem(f"cannot be read: {problem.strerror or problem}", where=str(path))) from None
-    except ValueError:  # a NUL in the name
-        raise error(Problem("is not a file name", where=clip(str(path)))) from None
+        raise error(Problem(f"cannot be read: {problem.strerror or problem}", where=name)) from None
     if len(content) > most:
-        raise error(Problem(f"has more than {most:,} bytes, which is the most that is read", where=str(path)))
+        raise error(Problem(f"has more than {most:,} bytes, which is the most that is read", where=name))
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = content.count(b"\n", 0, problem.start) + 1
-        raise error(Problem("is not UTF-8 text; save it as UTF-8", where=f"{path}:{line}:1")) from None
+        raise error(Problem("is not UTF-8 text; save it as UTF-8", where=f"{name}:{line}:1")) from None
 
 
 def validate(
