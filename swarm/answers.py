@@ -1,4 +1,4 @@
-"""From what a model wrote to a value: JSON found in a text, checked against its form; citations of steps in a report.
+"""From what a model wrote to a value: JSON found in a text, and checked against the form it was to have.
 
 Everything that reads a model's text is linear in its length: a scanner never goes back, a repair has a fixed number of
 looks, and patterns in schemas, which models write too, are matched by an engine that does not backtrack.

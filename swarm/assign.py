@@ -136,7 +136,7 @@ class Assigner:
                 children = [steps[child].step for child in other.children]
                 stack.extend(reversed(other.children if other.expanded else sinks(tuple(children))))
             elif other.status is Status.DONE:
-                given.append(Given(step=name, about=self._about(other.step), output=self.output_of(other)))
+                given.append(Given(step=name, about=self.about(other.step), output=self.output_of(other)))
             else:
                 missing.append(Missing(step=name, because=_because(other)))
                 stack.extend(reversed(before_of(other.step)))
@@ -155,11 +155,25 @@ class Assigner:
             tools=means.tools,
             limits=means.task.limits,
             known=() if s.id == PLAN_STEP else tuple(state.steps),
+            barred=() if s.id == PLAN_STEP else self._barred(s),
             steps_left=max(0, means.task.limits.steps - len(state.steps) + state.stand_ins),
             first=s.id == PLAN_STEP,
         )
 
-    def _about(self, step: Step) -> str:
+    def _barred(self, s: StepState) -> tuple[str, ...]:
+        """Name the steps that are over only when what this planner spawns is over."""
+        steps = self._state.steps
+        barred: dict[str, None] = {}
+        stack = [s.id]
+        while stack:
+            name = stack.pop()
+            if name not in barred and name in steps:
+                barred[name] = None
+                stack += [steps[name].by, *steps[name].waiters]
+        return tuple(barred)
+
+    def about(self, step: Step) -> str:
+        """Say in one line what a step was asked."""
         line = " ".join(self.prompt_of(step).split())
         return line if len(line) <= ABOUT_CHARACTERS else line[: ABOUT_CHARACTERS - 1] + "…"
 

@@ -11,7 +11,7 @@ no function, fields that are not declared are refused, and reading one runs noth
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, cast
@@ -66,20 +66,23 @@ def encode(event: Stamped) -> bytes:
 class Journal:
     """A journal that is being written. One process at a time: see `swarm.folder` for the lock."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clean: Callable[[str], str] | None = None) -> None:
         self.path = path
+        self._clean = clean
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._dirty = anyio.Event()
         self._broken = False
 
-    def append(self, event: Stamped) -> None:
-        """Hand one event to the operating system; a `JournalError` if it cannot take it whole.
+    def append(self, event: Stamped) -> Stamped:
+        """Hand one event to the operating system, and give it as it was written: with no secret in it.
+
+        Raises `JournalError` if it cannot be taken whole.
 
         After an error the journal takes nothing more, so that no half line is ever followed by another.
         """
         if self._broken:
             raise JournalError(f"{self.path}: the journal can no longer be written")
-        line = encode(event)
+        event, line = self._cleaned(event)
         start = os.fstat(self._fd).st_size
         try:
             if not self.path.exists():
@@ -95,6 +98,16 @@ class Journal:
                 "`swarm resume` goes on once that is mended"
             ) from error
         self._dirty.set()
+        return event
+
+    def _cleaned(self, event: Stamped) -> tuple[Stamped, bytes]:
+        if self._clean is None:
+            return event, encode(event)
+        written = event.model_dump_json(by_alias=True)
+        cleaned = self._clean(written)
+        if cleaned != written:
+            event = EVENT.validate_json(cleaned)
+        return event, encode(event)
 
     async def keep_synced(self) -> None:
         """Make events durable in groups until cancelled."""

@@ -115,7 +115,11 @@ class Assembly:
         if choice is None or choice.message is None:
             raise BadAnswer(_error(answer.error) if answer.error else _no_choice(data))
         self._frame(answer)
-        self._say(choice.message)
+        said = choice.message
+        self._say(said.model_copy(update={"tool_calls": None}))
+        for call in said.tool_calls or ():  # each is a call of its own, whatever its id and index
+            self.calls.append(_Draft())
+            self._fill(self.calls[-1], call)
         self.finish = choice.finish_reason or "stop"
 
     def _frame(self, answer: _Answer) -> None:
@@ -129,7 +133,7 @@ class Assembly:
         if said.refusal:
             self.refusal.append(said.refusal)
         for call in said.tool_calls or ():
-            self._call(call)
+            self._fill(self._draft(call), call)
         kept = False
         for name in REPLAYED:
             value = getattr(said, name)
@@ -138,8 +142,7 @@ class Assembly:
                 kept = True
         return bool(text or said.refusal or said.tool_calls or kept)
 
-    def _call(self, call: _Call) -> None:
-        draft = self._draft(call)
+    def _fill(self, draft: _Draft, call: _Call) -> None:
         draft.id = draft.id or call.id or ""
         draft.name = draft.name or call.function.name or ""
         if call.extra_content:
@@ -155,7 +158,7 @@ class Assembly:
         known = self.by_index.get(call.index) if call.index is not None else None
         if call.index is None and self.calls:
             known = self.calls[-1]
-        if known is not None and (not call.id or not known.id or call.id == known.id):
+        if known is not None and _continues(known, call):
             return known
         draft = _Draft()
         self.calls.append(draft)
@@ -179,6 +182,15 @@ class Assembly:
             usage=read_usage(self.usage, request=request, written=written),
             model=self.model,
         )
+
+
+def _continues(draft: _Draft, call: _Call) -> bool:
+    """Tell whether a piece belongs to a call that has begun, or begins another in the same place."""
+    name = call.function.name
+    if call.id and draft.id:
+        return call.id == draft.id and (not name or name == draft.name)
+    anonymous = call.index is None and not call.id
+    return not (name and draft.name and (anonymous or name != draft.name))
 
 
 def _read(data: bytes) -> _Answer:

@@ -17,7 +17,7 @@ IMPORTS = "Imports"
 NO_LICENCE = "License: none stated"
 MOST_CLAIMS = 20_000
 """Most claims of one source that are looked at; reading and ranking that many takes about a second."""
-_LARGEST_SOURCE = 500_000  # characters; above, source is read as text: the parser's memory is 100 times the text
+_LARGEST_SOURCE = 300_000  # characters; above, source is read as text: the parser's memory is 100 times the text
 _DEEPEST = 12  # levels of JSON that are followed
 
 _KEPT = {"requires-python": 0.2, "summary": 0.5, "home-page": 0.0, "author": 0.0, "author-email": 0.0, "keywords": 0.0}

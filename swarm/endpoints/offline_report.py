@@ -240,10 +240,10 @@ def _section(origin: str, rest: Sequence[Cited], steps: tuple[str, ...]) -> str:
 def _line(origin: str, rest: Sequence[Cited], steps: tuple[str, ...]) -> str:
     """Write a source as one line; claims of the same steps share their citation."""
     told: list[str] = []
-    for claim, following in zip(rest, [*rest[1:], None], strict=True):
-        ends = following is None or following.steps != claim.steps
+    for n, claim in enumerate(rest):
+        shared = n + 1 < len(rest) and rest[n + 1].steps == claim.steps
         text = claim.short if claim.short.endswith((".", "!", "?")) else f"{claim.short}."
-        told.append(f"{text} {_marks(claim.steps)}" if ends else text)
+        told.append(text if shared else f"{text} {_marks(claim.steps)}")
     return f"- {code(origin)}: {' '.join(told) or f'{SAID_ABOVE} {_marks(steps)}'}"
 
 

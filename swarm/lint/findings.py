@@ -58,9 +58,11 @@ class Findings:
 
     def __init__(self, before: Iterable[Finding] = ()) -> None:
         self._made = list(before)
+        self._wrong = {finding.key for finding in self._made if finding.severity == "error"}
 
     def error(self, kind: str, key: Key, message: str, *, advice: str = "", step: str = "") -> None:
         """Note what must go back."""
+        self._wrong.add(_dotted(key))
         self._made.append(Finding("error", kind, message, advice, step, _dotted(key)))
 
     def repaired(self, kind: str, key: Key, message: str, *, step: str = "") -> None:
@@ -74,7 +76,11 @@ class Findings:
     @property
     def any_error(self) -> bool:
         """Whether something must go back."""
-        return any(finding.severity == "error" for finding in self._made)
+        return bool(self._wrong)
+
+    def is_wrong(self, key: Key) -> bool:
+        """Whether there is an error at just this place: what follows from it need not be said too."""
+        return _dotted(key) in self._wrong
 
     def in_order(self) -> tuple[Finding, ...]:
         """Give what is about the whole plan, then its agents, then its steps, each as they were checked."""

@@ -53,7 +53,7 @@ def _check_prompt(sheet: Sheet, row: Row) -> None:
         sheet.found.error("no_prompt", row.key("prompt"), "the prompt is empty", advice=advice, step=step.id)
         return
     has_item = _ITEM.search(step.prompt) is not None
-    if has_item and step.each is None:
+    if has_item and step.each is None and not sheet.found.is_wrong(row.key("each")):
         message = "the prompt has {item}, and the step has no `each` to fill it from"
         advice = "Add `each`, or name the thing itself."
         sheet.found.error("no_each", row.key("prompt"), message, advice=advice, step=step.id)

@@ -1,0 +1,37 @@
+"""A page for people of every step that was carried out: what it was asked, what it answered."""
+
+from collections.abc import Callable
+
+from swarm.executor import Attempt, Executor, Note, Outcome
+from swarm.frozen import Json
+from swarm.prompt import messages
+from swarm.yaml12 import write_yaml
+
+
+class Pages:
+    """Another executor, around one: writes `steps/<nnn>-<id>.md` for each outcome."""
+
+    def __init__(self, inner: Executor, write: Callable[[str, str], object], order: Callable[[str], int]) -> None:
+        self._inner = inner
+        self._write = write
+        self._order = order
+
+    async def execute(self, attempt: Attempt, note: Note) -> Outcome:
+        """Carry out an attempt and write its page."""
+        outcome = await self._inner.execute(attempt, note)
+        name = f"steps/{self._order(attempt.step.id):03}-{attempt.step.id}.md"
+        self._write(name, page(attempt, outcome))
+        return outcome
+
+
+def page(attempt: Attempt, outcome: Outcome) -> str:
+    """Write the page of one step."""
+    said = [f"### {message.role}\n\n{message.text}" for message in messages(attempt).messages]
+    answer = outcome.output if isinstance(outcome.output, str) else _yaml(outcome.output)
+    about = f"agent {attempt.agent.name}, model {attempt.model}, attempt {attempt.attempt}"
+    asked = "\n\n".join(said)
+    return f"# {attempt.step.id}\n\n{about}\n\n## Answer\n\n{answer}\n\n## Asked\n\n{asked}\n"
+
+
+def _yaml(value: Json) -> str:
+    return f"```yaml\n{write_yaml(value).rstrip()}\n```"

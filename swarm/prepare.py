@@ -1,0 +1,199 @@
+"""All that a run needs, found and checked before anything is spent."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from swarm.agent import Agent
+from swarm.assign import Assigner, Means
+from swarm.endpoints import Endpoint
+from swarm.endpoints.choose import Choice, choose
+from swarm.endpoints.router import check_models, resolved
+from swarm.errors import PlanError, Problem, TaskError
+from swarm.events import RunStarted
+from swarm.frozen import Json
+from swarm.lint import Linted, lint
+from swarm.plan import PLAN_STEP, PLANNER, Plan, Step
+from swarm.safe import Redactor
+from swarm.state import State, StepState
+from swarm.task import Limits, Model, Task
+from swarm.taskfile import load_agents, load_plan, load_task, load_wording, locate, read_inputs, secrets_of
+from swarm.tools import Tool, Toolbox
+from swarm.tools.functions import tool as as_tool
+
+TEST_DOUBLE = "an endpoint object of the caller's"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a caller may say beside the task."""
+
+    endpoint: Endpoint | str | None = None
+    """A base URL, a provider's name, `offline`, or an object with the verb `complete`."""
+    model: str | None = None
+    """The model's name at that endpoint."""
+    workers: int | None = None
+    limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Limits by name, over those of the task."""
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Parameters by name, over those of the task."""
+    plan: str | Path | Plan | None = None
+    """A plan, or the name of a plan file: the planner is skipped."""
+    tools: tuple[Callable[..., Any] | Tool, ...] = ()
+    """Python functions the run grants."""
+    runs: str | Path | None = None
+    """Where run folders are made; `.swarm/runs` beside the task by default."""
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    """What `${NAME}` in `models:` reads, and where a provider's key may be."""
+    text: str | None = None
+    """The task file's text, where it is not in a file."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task with all it names, read and checked."""
+
+    task: Task
+    choice: Choice
+    agents: Mapping[str, Agent]
+    toolbox: Toolbox
+    means: Means
+    redactor: Redactor
+    steps: tuple[Step, ...]
+    """The first steps: the planner's, or those of the plan."""
+    linted: Linted | None
+    """What was found in a plan that was given; None where a planner will make one."""
+    endpoint: Endpoint | None
+    """The caller's own, used for every model."""
+    warnings: tuple[str, ...]
+
+    @property
+    def runs(self) -> Path:
+        """Where run folders are made by default."""
+        return self.task.folder / ".swarm" / "runs"
+
+
+def read_task(source: str | Path | Task, options: Options) -> Task:
+    """Read a task and put the caller's overrides in place. Raises `TaskError` or `PlanError`."""
+    limits = dict(options.limits)
+    if options.workers is not None:
+        limits["workers"] = options.workers
+    if not isinstance(source, Task):
+        task = load_task(
+            source,
+            environ=options.environ,
+            text=options.text,
+            parameters={name: str(value) for name, value in options.parameters.items()},
+            limits={name: str(value) for name, value in limits.items()},
+        )
+    else:
+        task = _overridden(source, limits, options.parameters)
+    plan = options.plan if options.plan is not None else task.plan
+    if isinstance(plan, str | Path):
+        base = Path() if options.plan is not None else task.folder
+        plan = load_plan(base / plan, steps=task.limits.steps)
+    elif isinstance(plan, tuple):
+        plan = Plan(steps=plan)
+    if task.goal is None and plan is None:
+        raise TaskError(Problem("a task needs a `goal`, or a `plan`", key="goal"))
+    return task.model_copy(update={"plan": plan})
+
+
+def _overridden(task: Task, limits: Mapping[str, Any], parameters: Mapping[str, Any]) -> Task:
+    known = set(Limits.model_fields)
+    wrong = [
+        Problem(f"there is no limit {name!r}; there are {', '.join(sorted(known))}") for name in limits.keys() - known
+    ]
+    if wrong:
+        raise TaskError(*wrong)
+    return task.model_copy(
+        update={
+            "limits": Limits.model_validate({**task.limits.model_dump(), **limits}),
+            "parameters": {**task.parameters, **parameters},
+        }
+    )
+
+
+async def prepare(source: str | Path | Task, options: Options) -> Prepared:
+    """Find and check all that a run needs; nothing is spent, nothing is written. Raises `InputError`s."""
+    task = read_task(source, options)
+    own = options.endpoint if not isinstance(options.endpoint, str | None) else None
+    if own is not None:
+        models = task.models or {"default": Model(endpoint="offline")}
+        choice = Choice(models, TEST_DOUBLE)
+    else:
+        endpoint = options.endpoint if isinstance(options.endpoint, str) else None
+        choice = await choose(task.models, endpoint=endpoint, model=options.model, environ=options.environ)
+        check_models(choice.models)
+    agents, wording, inputs = load_agents(task), load_wording(task), read_inputs(task)
+    box = toolbox(options.tools, task)
+    served = task.model_copy(update={"models": dict(choice.models)})
+    means = Means(
+        task=served,
+        inputs=inputs,
+        wording=wording,
+        settings={alias: settings_of(alias, choice.models) for alias in choice.models},
+        contexts={alias: model.context for alias, model in choice.models.items() if model.context},
+        tools=tuple(each.name for each in box.tools),
+        tools_key=box.key,
+    )
+    steps, linted = _first_steps(task, agents, means)
+    return Prepared(
+        task=served,
+        choice=choice,
+        agents=agents,
+        toolbox=box,
+        means=means,
+        redactor=Redactor(secrets_of(served)),
+        steps=steps,
+        linted=linted,
+        endpoint=own,
+        warnings=task.warnings,
+    )
+
+
+def toolbox(functions: Iterable[Callable[..., Any] | Tool], task: Task) -> Toolbox:
+    """Put the run's tools in a box. Raises `TaskError` where the task names one there is not."""
+    tools = tuple(each if isinstance(each, Tool) else as_tool(each) for each in functions)
+    names = [each.name for each in tools]
+    unknown = [name for name in task.tools if name not in names]
+    if unknown:
+        there_are = ", ".join(names) if names else "none; Python functions are given by `swarm.run(task, tools=[…])`"
+        raise TaskError(
+            *(Problem(f"there is no tool {name!r}; there are {there_are}", key="tools") for name in unknown)
+        )
+    return Toolbox(tools)
+
+
+def settings_of(alias: str, models: Mapping[str, Model]) -> dict[str, Json]:
+    """Give what of a model determines its answers: never where it is, what it costs, or a key."""
+    model = models[alias]
+    if model.use is not None:
+        return {"use": [settings_of(name, models) for name in model.use]}
+    model = resolved(model)
+    name = "offline" if model.endpoint == "offline" else model.name
+    return {"name": name, "max_tokens": model.max_tokens, "params": model.params, "extra": model.extra}
+
+
+def _first_steps(task: Task, agents: Mapping[str, Agent], means: Means) -> tuple[tuple[Step, ...], Linted | None]:
+    """Give what the run begins with. Raises `PlanError` where a given plan is wrong."""
+    plan = cast("Plan | None", task.plan)
+    if plan is None and task.swarm == "never":
+        plan = Plan(steps=(Step(id="answer", prompt=task.goal or ""),))
+    if plan is None:
+        return (Step(id=PLAN_STEP, agent=PLANNER),), None
+    linted = lint_given(plan, agents, means)
+    if not linted.ok:
+        raise PlanError(*locate(task, linted.problems))
+    return linted.steps, linted
+
+
+def lint_given(plan: Plan, agents: Mapping[str, Agent], means: Means) -> Linted:
+    """Lint a plan that a person wrote, as the first of a run."""
+    state = State()
+    state.apply(RunStarted(run="", trace="", versions={}, task={}, agents=tuple(agents.values())))
+    first = StepState(Step(id=PLAN_STEP, agent=PLANNER), "run", 0)
+    brief = Assigner(state, means, lambda _: None).brief_for(first)
+    return lint(plan, brief)
