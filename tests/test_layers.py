@@ -118,6 +118,19 @@ def test_what_is_never_imported() -> None:
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
+def test_the_package_is_asked_for_its_version_only() -> None:
+    submodules = {path.stem for path in modules()} | {path.name for path in SWARM.iterdir() if path.is_dir()}
+    found = {
+        name_of(path): alias.name
+        for path in modules()
+        for part in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(part, ast.ImportFrom) and part.module == "swarm"
+        for alias in part.names
+        if alias.name not in submodules | {"__version__"}
+    }
+    assert found == {}
+
+
 def test_only_the_command_and_the_task_read_the_environment() -> None:
     found = [
         name_of(path)
@@ -125,7 +138,7 @@ def test_only_the_command_and_the_task_read_the_environment() -> None:
         for part in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(part, ast.Attribute) and part.attr in ("environ", "getenv") and ast.unparse(part.value) == "os"
     ]
-    allowed = ("cli/*.py", "run.py")
+    allowed = ("cli/*.py", "prepare.py")
     assert [name for name in found if not any(Path(name).match(glob) for glob in allowed)] == []
 
 

@@ -27,7 +27,6 @@ PUBLIC = [
     "SwarmError",
     "Task",
     "__version__",
-    "plan",
     "resume",
     "run",
     "tool",
@@ -79,6 +78,14 @@ def test_public_names_are_there() -> None:
     assert set(PUBLIC) <= set(dir(swarm))
 
 
+@pytest.mark.parametrize("first", ["swarm.Run", "import_module('swarm.run')", "import_module('swarm.cli')"])
+def test_run_is_the_function_whatever_was_loaded_first(first: str) -> None:
+    code = (
+        f"import swarm\nfrom importlib import import_module\n{first}\nassert hasattr(swarm.run, '__code__'), swarm.run"
+    )
+    assert "swarm" in loaded_after(code)
+
+
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no_such_name"):
         swarm.no_such_name  # type: ignore[attr-defined]  # noqa: B018 - looking is the test
@@ -93,7 +100,6 @@ def test_public_names_say_what_they_are_for(name: str) -> None:
 
 
 def test_testing_is_public_too() -> None:
-    assert sorted(swarm.testing.__all__) == list(swarm.testing.__all__)
     undocumented = [name for name in swarm.testing.__all__ if not documented(getattr(swarm.testing, name))]
     assert undocumented == []
 

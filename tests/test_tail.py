@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FILE_LINES = 400
 FUNCTION_LINES = 60
-UNUSED_WORDS = {"job", "node", "unit", "handler", "manager", "engine", "helper", "util", "utils", "helpers"}
+UNUSED_WORDS = {"job", "node", "handler", "manager", "engine", "helper", "util", "utils", "helpers"}
 """Words this project has a better word for; no module, class or function of ours is named with one."""
 INDEX_HOSTS = ("pypi" + ".org", "python" + "hosted.org", "npm" + "js.org", "npm" + "js.com", "simple" + "/index")
 """Where packages come from is the affair of whoever installs; written in two parts so that this file passes."""
