@@ -218,4 +218,5 @@ def _inside(schema: dict[str, Any], branch: dict[str, Any], part: str | int) -> 
     elif part in branch.get("properties", {}):
         yield from _branches(schema, branch["properties"][part])
     else:
-        yield from _branches(schema, branch.get("additionalProperties"))
+        for inner in (branch.get("additionalProperties"), *branch.get("patternProperties", {}).values()):
+            yield from _branches(schema, inner)

@@ -44,8 +44,6 @@ class Document:
     value: Json = field(repr=False)
     flaws: tuple[Flaw, ...] = ()
     """What is wrong and could be read past. `validate` reports it with the rest."""
-    line: int = 1
-    """The line of the file that the text begins in; not 1 below other text."""
     known: list[Reading] = field(default_factory=list[Reading], repr=False)
     """The places, once something asked for them."""
 
@@ -58,13 +56,10 @@ class Document:
         """Give the line and column in the file of a value, or of its key."""
         reading = self.reading()
         if key and path in reading.keys:
-            return self._shifted(reading.keys[path])
+            return reading.keys[path]
         while path and path not in reading.places:
             path = path[:-1]
-        return self._shifted(reading.places.get(path, Spot(1, 1)))
-
-    def _shifted(self, spot: Spot) -> Spot:
-        return Spot(spot.line + self.line - 1, spot.column)
+        return reading.places.get(path, Spot(1, 1))
 
     def reading(self) -> Reading:
         """Give places and styles; for sound JSON they are computed at the first use."""
@@ -80,7 +75,7 @@ class Document:
         """Turn flaws into problems, in the order of the file; what is said twice is said once."""
         placed: dict[tuple[Spot, str, str], None] = {}
         for flaw in flaws:
-            spot = self._shifted(flaw.spot) if flaw.spot else self.spot(flaw.path, key=flaw.on_key)
+            spot = flaw.spot or self.spot(flaw.path, key=flaw.on_key)
             placed[spot, dotted(flaw.path), flaw.message] = None
         ordered = sorted(placed, key=lambda entry: entry[0])
         return tuple(
@@ -125,22 +120,22 @@ def parse(
 ) -> Document:
     """Parse YAML or JSON; what is wrong and can be read past is kept in the document.
 
-    `caps` bounds the items of the lists at some paths: a longer one ends the parsing at once. Raises `error` for
-    what cannot be read past: bad syntax, over 1 MB, over 64 levels, a second document, a list over its cap.
+    `line` is that of the file which the text begins in. `caps` bounds the items of the lists at some paths: a longer
+    one ends the parsing at once. Raises `error` for what cannot be read past: bad syntax, over 1 MB, over 64 levels, a
+    second document, a list over its cap.
     """
     caps = caps or {}
     if len(text) > MOST_BYTES or len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
         raise error(Problem(f"has more than {MOST_BYTES:,} bytes, which is the most that is read", where=source))
-    text = text.removeprefix("\ufeff")
+    text = "\n" * (line - 1) + text.removeprefix("\ufeff")
     kind, value = quick_json(text, caps) if text.lstrip()[:1] in {"{", "["} else ("other", None)
     if kind == "sound":
-        return Document(source, text, value, line=line)
+        return Document(source, text, value)
     try:
         reading = compose(json_tokens(text) if kind == "flawed" else yaml_tokens(text), caps)
     except Stop as stop:
-        where = f"{source}:{stop.spot.line + line - 1}:{stop.spot.column}"
-        raise error(Problem(stop.message, where=where)) from None
-    return Document(source, text, reading.value, tuple(reading.flaws), line, [reading])
+        raise error(Problem(stop.message, where=f"{source}:{stop.spot.line}:{stop.spot.column}")) from None
+    return Document(source, text, reading.value, tuple(reading.flaws), [reading])
 
 
 def read(text: str, *, source: str, line: int = 1, error: type[InputError] = TaskError) -> Document:

@@ -50,6 +50,9 @@ def task_schema() -> dict[str, Json]:
     for name in Model.model_fields:
         if name not in {"endpoint", "name", "key", "use", "takes", "params", "extra"}:
             model[name] = _or_reference(model[name])
+    for branch in schema["properties"]["plan"]["anyOf"]:
+        if branch.get("type") == "array":
+            branch["minItems"] = 1
     schema["anyOf"] = [{"required": ["goal"]}, {"required": ["plan"]}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "A swarm task"}
 
@@ -62,14 +65,18 @@ def _or_reference(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tidied(value: Any, *, names: bool = False) -> Any:
-    """Leave out the titles that pydantic makes of field names; `names` where keys are names, not words of a schema."""
+    """Leave out the titles that pydantic makes of field names, and allow no name that fits no pattern of names.
+
+    `names` where keys are names, not words of a schema.
+    """
     if isinstance(value, dict):
         entries = cast("dict[str, Any]", value).items()
-        return {
+        made = {
             key: _tidied(inner, names=not names and key in {"properties", "$defs"})
             for key, inner in entries
             if names or key != "title" or not isinstance(inner, str)
         }
+        return made if names or "patternProperties" not in made else made | {"additionalProperties": False}
     if isinstance(value, list):
         return [_tidied(inner) for inner in cast("list[Any]", value)]
     return value
