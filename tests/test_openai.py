@@ -12,7 +12,7 @@ from swarm.chat import Data, Form, Media, Message, Reply, Request, Text, ToolCal
 from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.errors import EndpointBusy, EndpointError, EndpointRefused
 from swarm.task import Model
-from swarm.testing.fake import STREAM_HEAD, Answer, FakeServer, completion, error, http, piece, sse
+from swarm.testing.fake import STREAM_HEAD, Answer, FakeServer, Received, completion, error, http, piece, sse
 
 pytestmark = pytest.mark.anyio
 
@@ -331,22 +331,43 @@ async def test_a_name_that_does_not_exist_is_unreachable() -> None:
     assert caught.value.kind == "unreachable"
 
 
+class Barrier:
+    """Answers a number of requests once that many are there; then the next as many."""
+
+    def __init__(self, together: int) -> None:
+        self.together = together
+        self.count = 0
+        self.full = anyio.Event()
+
+    async def respond(self, received: Received) -> str:
+        self.count += 1
+        full = self.full
+        if self.count % self.together == 0:
+            full.set()
+            self.full = anyio.Event()
+        await full.wait()
+        return "ok"
+
+
 async def test_connections_are_kept_and_survive_cancelled_calls() -> None:
-    async with FakeServer(delay=0.05) as server, OpenAIEndpoint(model(server)) as endpoint:
-        with anyio.move_on_after(0.02):
-            async with anyio.create_task_group() as group:
-                for _ in range(30):
-                    group.start_soon(endpoint.complete, ASK)
-        for _ in range(5):
-            assert (await endpoint.complete(ASK)).text == "ok"
+    barrier = Barrier(30)
+
+    async def calls(endpoint: OpenAIEndpoint, number: int) -> None:
         async with anyio.create_task_group() as group:
-            for _ in range(20):
+            for _ in range(number):
                 group.start_soon(endpoint.complete, ASK)
+
+    server = FakeServer(respond=barrier.respond)
+    async with server, OpenAIEndpoint(model(server)) as endpoint:
+        async with anyio.create_task_group() as group:
+            group.start_soon(calls, endpoint, 29)
+            while barrier.count < 29:  # noqa: ASYNC110 - calls are cancelled when the server has all of them
+                await anyio.sleep(0.001)
+            group.cancel_scope.cancel()
+        await endpoint.complete(ASK)
+        await calls(endpoint, 30)
         before = server.connections
-        async with anyio.create_task_group() as group:
-            for _ in range(20):
-                group.start_soon(endpoint.complete, ASK)
-        assert server.peak >= 20
+        await calls(endpoint, 30)
         assert server.connections == before, "idle connections are used again"
 
 

@@ -105,6 +105,8 @@ class Assembly:
             piece = choice.delta or choice.message
             if piece is not None:
                 said = self._say(piece) or said
+                for call in piece.tool_calls or ():
+                    self._fill(self._draft(call), call)
             self.finish = choice.finish_reason or self.finish
         return said
 
@@ -116,7 +118,7 @@ class Assembly:
             raise BadAnswer(_error(answer.error) if answer.error else _no_choice(data))
         self._frame(answer)
         said = choice.message
-        self._say(said.model_copy(update={"tool_calls": None}))
+        self._say(said)
         for call in said.tool_calls or ():  # each is a call of its own, whatever its id and index
             self.calls.append(_Draft())
             self._fill(self.calls[-1], call)
@@ -132,8 +134,6 @@ class Assembly:
             self.words.append(text)
         if said.refusal:
             self.refusal.append(said.refusal)
-        for call in said.tool_calls or ():
-            self._fill(self._draft(call), call)
         kept = False
         for name in REPLAYED:
             value = getattr(said, name)

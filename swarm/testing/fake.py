@@ -151,7 +151,8 @@ def piece(data: bytes) -> bytes:
 class FakeServer:
     """A chat endpoint on 127.0.0.1. Use it with `async with`.
 
-    It gives the `answers` in order, the last one for ever; or what `respond` makes of each request.
+    It gives the `answers` in order, the last one for ever; or what `respond` makes of each request. `models` is how it
+    answers `GET /v1/models`, which by default names its `model`.
     """
 
     def __init__(
@@ -160,6 +161,7 @@ class FakeServer:
         respond: Respond | None = None,
         delay: float = 0.0,
         model: str = "fake",
+        models: Answer | None = None,
         port: int = 0,
     ) -> None:
         self.requests: list[Received] = []
@@ -174,6 +176,8 @@ class FakeServer:
         self._respond = respond
         self._delay = delay
         self._model = model
+        listed = {"object": "list", "data": [{"id": model, "object": "model"}]}
+        self._models = models or Answer(body=listed, delay=0.0)
         self._port = port
         self._stack = AsyncExitStack()
 
@@ -212,25 +216,25 @@ class FakeServer:
     async def _answer(self, stream: anyio.abc.SocketStream, received: Received) -> bool:
         """Answer one request; false if the connection is over."""
         if received.path.endswith("/models"):
-            listed = {"object": "list", "data": [{"id": self._model, "object": "model"}]}
-            await stream.send(http(200, canonical(listed)))
-            return True
+            return await self._give(stream, received, self._models)
         self.requests.append(received)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
         try:
-            answer = await self._choose(received)
-            delay = self._delay if answer.delay is None else answer.delay
-            if delay:
-                await anyio.sleep(delay)
-            for n, part in enumerate(self._pieces(answer, received)):
-                if n and answer.pause:
-                    await anyio.sleep(answer.pause)
-                await stream.send(part)
-            if answer.then == "hang":
-                await anyio.sleep_forever()
+            return await self._give(stream, received, await self._choose(received))
         finally:
             self.in_flight -= 1
+
+    async def _give(self, stream: anyio.abc.SocketStream, received: Received, answer: Answer) -> bool:
+        delay = self._delay if answer.delay is None else answer.delay
+        if delay:
+            await anyio.sleep(delay)
+        for n, part in enumerate(self._pieces(answer, received)):
+            if n and answer.pause:
+                await anyio.sleep(answer.pause)
+            await stream.send(part)
+        if answer.then == "hang":
+            await anyio.sleep_forever()
         if answer.then == "reset":
             _reset(stream)
         return answer.then == "keep"
