@@ -12,6 +12,7 @@ no function, fields that are not declared are refused, and reading one runs noth
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, cast
@@ -72,6 +73,9 @@ class Journal:
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._dirty = anyio.Event()
         self._broken = False
+        self._written = 0
+        self.synced = 0
+        """Events of this process that are durable."""
 
     def append(self, event: Stamped) -> Stamped:
         """Hand one event to the operating system, and give it as it was written: with no secret in it.
@@ -92,11 +96,13 @@ class Journal:
                 written += os.write(self._fd, line[written:])
         except OSError as error:
             self._broken = True
-            os.ftruncate(self._fd, start)
+            with suppress(OSError):
+                os.ftruncate(self._fd, start)
             raise JournalError(
                 f"{self.path}: cannot write the journal: {error.strerror}; what was written is whole, and "
                 "`swarm resume` goes on once that is mended"
             ) from error
+        self._written += 1
         self._dirty.set()
         return event
 
@@ -114,14 +120,17 @@ class Journal:
         while True:
             await self._dirty.wait()
             self._dirty = anyio.Event()
+            written = self._written
             await anyio.to_thread.run_sync(os.fdatasync, self._fd)
+            self.synced = written
             await anyio.sleep(SYNC_SECONDS / 2)
 
     def close(self) -> None:
         """Make everything durable and let go of the file."""
         if self._fd >= 0:
             try:
-                os.fsync(self._fd)
+                with suppress(OSError):  # a device, or a disk that is gone: the error was raised when it mattered
+                    os.fsync(self._fd)
             finally:
                 os.close(self._fd)
                 self._fd = -1

@@ -19,7 +19,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
-import anyio.abc
 
 import swarm
 from swarm import events as e
@@ -35,6 +34,7 @@ from swarm.folder import RunFolder, create, find
 from swarm.journal import Clock, Journal, RunClock, mend, read
 from swarm.plan import PLAN_STEP, Plan
 from swarm.prepare import Options, Prepared, prepare
+from swarm.reopening import reopening
 from swarm.result import Result, write_outputs
 from swarm.scheduler import GRACE_SECONDS, Scheduler
 from swarm.state import State
@@ -179,13 +179,15 @@ class Run:
         )
 
     def _resumed(self) -> e.RunResumed:
+        again = reopening(self.state, failed=self._reopen_failed)
         return e.RunResumed(
             task=public(self.prepared.task),
             agents=tuple(self.prepared.agents.values()),
             wording=dict(self.prepared.means.wording),
             inputs=self._input_facts(),
             versions=versions(),
-            reopened=reopened(self.state, failed=self._reopen_failed),
+            reopened=again.reopened,
+            voided=again.voided,
         )
 
     def _input_facts(self) -> tuple[e.InputFact, ...]:
@@ -249,30 +251,6 @@ class Run:
 def versions() -> dict[str, str]:
     """Name what runs: this package and Python."""
     return {"swarm": swarm.__version__, "python": platform.python_version()}
-
-
-def reopened(state: State, *, failed: bool) -> tuple[str, ...]:
-    """Name the steps that a resumed run takes up again.
-
-    These are what was cut off by an interrupt, a limit or a refusal of the endpoint; with `failed`, what failed too;
-    and all that was skipped or made without them: whatever waits for one of these, directly or not.
-    """
-    again = {s.id for s in state.steps.values() if _cut_off(s.status.value, s.error, failed=failed)}
-    stack = list(again)
-    while stack:
-        s = state.steps[stack.pop()]
-        parent = state.steps.get(s.by)
-        for name in (*s.waiters, *(parent.waiters if parent is not None else ())):
-            if name not in again and state.steps[name].over:
-                again.add(name)
-                stack.append(name)
-    return tuple(name for name in state.steps if name in again)
-
-
-def _cut_off(status: str, error: e.Failure | None, *, failed: bool) -> bool:
-    if status in ("cancelled", "limited") or (status == "skipped" and error is None):
-        return True
-    return status == "failed" and (failed or (error is not None and error.stops))
 
 
 async def run(

@@ -207,8 +207,10 @@ class State:
         self.limits_reached.clear()
         for name in event.voided:
             del self.steps[name]
-        if PLAN_STEP in event.reopened and not any(s.by == PLAN_STEP for s in self.steps.values()):
+        if self.report_step in event.voided:
             self.report_step = None
+        made = {s.by for s in self.steps.values() if s.step.instance_of is None and s.id != PLAN_STEP}
+        self.plans = len(made)
         reopened = set(event.reopened)
         for step in self.steps.values():
             self._reopen(step, step.id in reopened)
@@ -232,7 +234,8 @@ class State:
 
     def _reopen(self, s: StepState, again: bool) -> None:
         s.children, s.waiters = [], []
-        s.settled, s.doomed, s.blockers, s.unsettled, s.hurt = False, False, 0, 0, 0
+        s.settled, s.blockers, s.unsettled, s.hurt = False, 0, 0, 0
+        s.doomed = s.doomed and s.over and not again
         if s.expanded and not again:
             s.status = Status.RUNNING
         elif again or not s.over:

@@ -1,0 +1,159 @@
+"""The fold of events: against a slow model of the same rules, at every prefix, and across a resume."""
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from swarm import events as e
+from swarm.agenda import Agenda, Rules
+from swarm.chat import Usage, says
+from swarm.errors import AnswerError, EndpointRefused, JournalError
+from swarm.executor import Outcome
+from swarm.plan import Step, before_of
+from swarm.reopening import reopening
+from swarm.scheduler import Scheduler
+from swarm.state import OVER, State, Status, StepState
+from tests.swarms import Emitter, Sleeper, layered, run_virtually, simple_attempt, steps, workers
+
+
+def fold(events: list[e.Stamped]) -> State:
+    state = State()
+    for event in events:
+        state.apply(event)
+    return state
+
+
+def settled(state: State, s: StepState) -> bool:
+    """Whether a step and all it spawned is over, by definition."""
+    mine = s.status in OVER or s.expanded
+    return mine and all(settled(state, state.steps[child]) for child in s.children)
+
+
+def good(state: State, s: StepState) -> bool:
+    """Whether what needs a step may go on, by definition."""
+    children = [state.steps[child] for child in s.children]
+    return s.step.optional or (s.status is Status.DONE and all(good(state, child) for child in children))
+
+
+def check(state: State) -> None:
+    for status in Status:
+        assert state.counts[status] == sum(s.status is status for s in state.steps.values())
+    assert state.stand_ins == sum(s.expanded for s in state.steps.values())
+    assert state.over == all(s.over for s in state.steps.values())
+    for s in state.steps.values():
+        before = [state.steps[name] for name in before_of(s.step)]
+        assert s.settled == settled(state, s)
+        assert s.blockers == sum(not other.settled for other in before)
+        hopeless = any(b.settled and not good(state, b) and b.id not in s.step.after for b in before)
+        if s.status is Status.WAITING:
+            assert s.doomed == hopeless
+            assert s.blockers or hopeless
+        if s.status in (Status.READY, Status.RUNNING, Status.DONE) and not s.expanded:
+            assert not s.blockers
+            assert not hopeless
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> tuple[tuple[Step, ...], Sleeper, Rules]:
+    """Draw a graph with fan-out, waves, failures and retries."""
+    graph, seconds = layered(draw(st.integers(0, 10**6)), draw(st.integers(1, 14)), 5)
+    gives: dict[str, object] = {}
+    made: list[Step] = []
+    for step in graph:
+        kind = draw(st.sampled_from(["ok", "ok", "ok", "list", "each", "after", "optional", "fail", "retry", "wave"]))
+        update: dict[str, object] = {}
+        if kind == "list":
+            gives[step.id] = ["p", "q"]
+        elif kind == "each":
+            update = {"each": (1, 2)}
+        elif kind == "after":
+            update = {"needs": (), "after": step.needs}
+        elif kind in ("fail", "optional"):
+            update = {"optional": kind == "optional"}
+            gives[step.id] = EndpointRefused("no", kind="bad_request")
+        elif kind == "retry":
+            gives[step.id] = [AnswerError("no"), Outcome(output="now")]
+        elif kind == "wave":
+            gives[step.id] = Outcome(output="w", spawned=(Step(id=f"{step.id}-x"), Step(id=f"{step.id}-y", each=(1,))))
+        made.append(step.model_copy(update=update))
+    return tuple(made), Sleeper(seconds, gives), workers(draw(st.integers(1, 6)))
+
+
+@settings(max_examples=60)
+@given(stories())
+def test_at_every_event_the_state_is_what_the_rules_say(story: tuple[tuple[Step, ...], Sleeper, Rules]) -> None:
+    ran = run_virtually(*story)
+    state = State()
+    for event in ran.events:
+        state.apply(event)
+        check(state)
+    assert state.finished is not None
+    assert {name: s.status for name, s in state.steps.items()} == {n: s.status for n, s in ran.state.steps.items()}
+
+
+async def go_on(events: list[e.Stamped], sleeper: Sleeper, rules: Rules) -> State:
+    state = fold(events)
+    emit = Emitter(state)
+    emit.events.extend(events)
+    again = reopening(state, failed=True)
+    emit(e.RunResumed(task={}, agents=(), versions={}, reopened=again.reopened, voided=again.voided))
+    check(state)
+    agenda = Agenda(state, emit, rules, lambda s: s.output)
+    await Scheduler(agenda, sleeper, simple_attempt, emit).run()
+    for n, event in enumerate(emit.events, 1):
+        assert event.seq == n
+    return state
+
+
+@settings(max_examples=60)
+@given(stories(), st.data())
+def test_cut_off_anywhere_and_resumed_nothing_done_is_done_again(
+    story: tuple[tuple[Step, ...], Sleeper, Rules], data: st.DataObject
+) -> None:
+    graph, sleeper, rules = story
+    events = run_virtually(graph, sleeper, rules).events
+    cut = data.draw(st.integers(2, len(events)))
+    done = {name for name, s in fold(events[:cut]).steps.items() if s.status is Status.DONE and not s.children}
+    again = Sleeper()
+    clock = MockClock(autojump_threshold=0)
+    state = anyio.run(go_on, events[:cut], again, rules, backend="trio", backend_options={"clock": clock})
+    ended = fold(events[:cut])
+    again_open = reopening(ended, failed=True)
+    taken_up = {*again_open.reopened, *again_open.voided}
+    assert not {name for name, _ in again.log} & (done - taken_up)
+    assert state.finished is not None
+    lists = {s.step.each for s in state.steps.values() if isinstance(s.step.each, str)}
+    assert state.finished.status in ("done", "partial") or lists or state.report_step is None
+
+
+def test_a_step_that_is_not_there_is_a_damaged_journal() -> None:
+    with pytest.raises(JournalError, match="no step 'x'"):
+        fold([e.StepStarted(step="x", attempt=1, span="", model="")])
+    with pytest.raises(JournalError, match="added twice"):
+        fold([e.StepsAdded(by="task", steps=steps("a a"))])
+
+
+def test_an_interrupted_attempt_keeps_what_it_paid_for_and_a_failed_one_does_not() -> None:
+    said = (says("assistant", "x"),)
+    turn = e.TurnTaken(step="a", attempt=1, messages=said, usage=Usage(calls=1), seconds=1, model="m", endpoint="e")
+    begun = [e.StepsAdded(by="task", steps=steps("a")), e.StepStarted(step="a", attempt=1, span="", model=""), turn]
+    cut = e.StepFailed(step="a", attempt=1, error=e.Failure(kind="cancelled", message=""))
+    assert len(fold([*begun, cut]).steps["a"].transcript) == 1
+    failed = e.StepFailed(step="a", attempt=1, error=e.Failure(kind="empty", message=""), retry_in=1)
+    assert fold([*begun, failed]).steps["a"].transcript == []
+    assert fold([*begun, failed]).usage.calls == 1
+
+
+def test_a_million_steps_are_not_needed_to_see_that_a_fold_is_linear() -> None:
+    """Counts, not seconds: settling one of n instances touches it, its stand-in and nothing else."""
+    state = State()
+    state.apply(e.StepsAdded(by="task", steps=(Step(id="all", each=tuple(range(500))), Step(id="end", needs=("all",)))))
+    state.apply(e.StepsAdded(by="all", steps=tuple(Step(id=f"all.{n}", instance_of="all") for n in range(1, 501))))
+    assert len(state.fresh) == 501
+    for n in range(1, 501):
+        state.apply(e.StepStarted(step=f"all.{n}", attempt=1, span="", model=""))
+        state.apply(e.StepFinished(step=f"all.{n}", attempt=1, output=n))
+        assert state.steps["all"].unsettled == 500 - n
+    assert state.fresh[-1] == "end"
