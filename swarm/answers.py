@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import islice
 from typing import Any, SupportsIndex, cast
 
 from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
@@ -23,7 +24,7 @@ ERROR_CHARACTERS = 240
 DEEPEST = 64
 """Levels of nesting in an answer, as in a task file."""
 MOST_STARTS = 200
-"""Brackets tried as the beginning of JSON in one text; each failure costs a look over the text before it."""
+"""Fences, and brackets, tried as the beginning of JSON in one text; a failure costs a look over the text before it."""
 REPAIRED_CHARACTERS = 32_768
 """Twice what the default output cap lets a model write."""
 LOOKS = 5
@@ -101,14 +102,14 @@ class _Found:
     """The longest piece that begins as JSON does and is none."""
 
 
-_START = re.compile(r"""\{\s{0,80}(?:["'}]|\w{1,40}\s{0,8}:)|\[\s{0,80}[\[{"'\d\]-]""")
+_START = re.compile(r"""\{\s{0,80}(?:["'}]|\w{1,40}\s{0,8}:)|\[\s{0,80}(?:[\[{"'\d\]-]|(?:true|false|null)\b)""")
 _BRACKET = re.compile(r"[\[\]{}]")
 
 
 def _scan(text: str) -> _Found:
     """Find the JSON values in a text, the likeliest first."""
     found = _Found()
-    for body in (text, *_fenced(text)):
+    for body in (text, *islice(_fenced(text), MOST_STARTS)):
         try:
             found.values.append(json.loads(body))
         except (ValueError, RecursionError):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 
 from swarm.frozen import ID_PATTERN
 
@@ -12,11 +13,13 @@ BRACKET_CHARACTERS = 600
 ALIKE = 0.75
 """From this likeness (Ratcliff and Obershelp 1988) on, a word in brackets is a slip for the id of a step."""
 
+MOST_BRACKETS = 10_000
+"""Brackets looked at in one report; more is noise."""
 MOST_LOOKED_UP = 20
 """Different words in brackets that are compared with the ids; a comparison with each id is slow."""
 
 _BRACKET = re.compile(rf"\[([^\[\]\n]{{1,{BRACKET_CHARACTERS}}}+)\]")
-_INLINE_CODE = re.compile(r"(?<!`)`([^`\n]{1,2000}+)`(?!`)")
+_INLINE_CODE = re.compile(r"(?<!`)(`{1,4})(?!`)([^`\n]{1,2000}+)\1(?!`)")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _BULLET = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s")
 _CHECKBOX = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s+$")
@@ -48,6 +51,7 @@ def check_report(text: str, known: Collection[str]) -> Citations:
     Links, images, footnotes, checkboxes and code are no citations. Nor is a word in brackets that neither is nor looks
     like the id of a step, such as `[sic]`.
     """
+    known = frozenset(known)
     found = list(_citations(_bare(text, known), known))
     cited = dict.fromkeys(step for citation in found for step in citation.steps)
     unknown = dict.fromkeys(step for citation in found for step in citation.unknown)
@@ -59,38 +63,38 @@ def claims(text: str, known: Collection[str]) -> dict[str, tuple[str, ...]]:
 
     A claim is the sentence, bullet or table row that its citations end.
     """
+    known = frozenset(known)
     bare = _bare(text, known)
     grouped: list[list[str]] = []
-    end = 0
+    end = line = 0
     for citation in _citations(bare, known):
         if not citation.steps:
             continue
-        if not grouped or _parted(bare, end, citation.start):
+        if not grouped or _parted(bare[end : citation.start], bare[line : line + 40].lstrip()[:1]):
             grouped.append([])
         grouped[-1] += citation.steps
+        line = max(line, bare.rfind("\n", end, citation.end) + 1)
         end = citation.end
     return {f"c{n}": tuple(dict.fromkeys(steps)) for n, steps in enumerate(grouped, 1)}
 
 
-def _parted(text: str, end: int, start: int) -> bool:
-    """Whether one claim ends and another begins between two citations."""
-    between = text[end:start]
-    if not between.strip():
-        return "\n\n" in between or "\n" in between
+def _parted(between: str, begins: str) -> bool:
+    """Whether one claim ends and another begins between two citations; the first is on a line that `begins` so."""
     lines = between.split("\n")
+    if len(lines) > 1 and (begins == "#" or not between.strip()):
+        return True
     if any(not line.strip() for line in lines[1:-1]) or any(_begins(line) for line in lines[1:]):
         return True
-    row = text[text.rfind("\n", 0, end) + 1 :].lstrip().startswith("|")
-    return not (row and len(lines) == 1) and _SENTENCE_END.search(between) is not None
+    return not (begins == "|" and len(lines) == 1) and _SENTENCE_END.search(between) is not None
 
 
 def _begins(line: str) -> bool:
     return bool(_BULLET.match(line)) or line.lstrip().startswith(("|", "#", ">"))
 
 
-def _citations(text: str, known: Collection[str]) -> Iterator[_Citation]:
+def _citations(text: str, known: frozenset[str]) -> Iterator[_Citation]:
     looked_up: dict[str, bool] = {}
-    for match in _BRACKET.finditer(text):
+    for match in islice(_BRACKET.finditer(text), MOST_BRACKETS):
         if _is_markdown(text, match):
             continue
         tokens = [token for token in re.split(r"[,;\s]+", match[1].strip().lower()) if token not in ("", "and", "&")]
@@ -111,13 +115,13 @@ def _is_markdown(text: str, match: re.Match[str]) -> bool:
     inside, start, end = match[1], match.start(), match.end()
     if inside.startswith("^") or text[max(0, start - 1) : start] in ("!", "\\"):
         return True
-    if text[end : end + 1] == "(" or (text[end : end + 1] == ":" and not text[text.rfind("\n", 0, start) + 1 : start]):
+    if text[end : end + 1] == "(" or (text[end : end + 1] == ":" and text[max(0, start - 1) : start] in ("", "\n")):
         return True
-    line = text[max(text.rfind("\n", 0, start) + 1, start - 40) : start]
-    return inside in (" ", "x", "X") and _CHECKBOX.match(line) is not None
+    before = text[max(0, start - 40) : start].rpartition("\n")[2]
+    return inside in (" ", "x", "X") and _CHECKBOX.match(before) is not None
 
 
-def _like_an_id(token: str, known: Collection[str], looked_up: dict[str, bool]) -> bool:
+def _like_an_id(token: str, known: frozenset[str], looked_up: dict[str, bool]) -> bool:
     """Whether a word that is no known id was meant as one: it has the shape of one, or is nearly one."""
     if token.endswith("."):
         return False
@@ -128,7 +132,7 @@ def _like_an_id(token: str, known: Collection[str], looked_up: dict[str, bool]) 
     return looked_up.get(token, False)
 
 
-def _bare(text: str, known: Collection[str]) -> str:
+def _bare(text: str, known: frozenset[str]) -> str:
     """Blank code out, places kept. A citation that was put in backticks stays."""
     lines: list[str] = []
     fence = ""
@@ -146,8 +150,8 @@ def _bare(text: str, known: Collection[str]) -> str:
     return "\n".join(lines)
 
 
-def _blanked(code: re.Match[str], known: Collection[str]) -> str:
-    inside = code[1]
+def _blanked(code: re.Match[str], known: frozenset[str]) -> str:
+    inside = code[2]
     if inside[0] == "[" and inside[-1] == "]" and inside[1:-1].strip().lower() in known:
-        return f" {inside} "
+        return inside.center(len(code[0]))
     return " " * len(code[0])
