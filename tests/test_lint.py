@@ -1,5 +1,7 @@
 """What `swarm.lint` finds in a plan, mends, and lets pass."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -136,6 +138,7 @@ def test_a_bad_plan_is_refused_with_its_place(name: str) -> None:
     assert found(result, "error") == [(kind, key)]
     assert words in str(result.errors[0])
     assert result.problems[0].key == key
+    assert (result.steps == ()) == (kind == "too_many_steps")
 
 
 def test_everything_is_found_at_once_in_the_order_of_the_plan() -> None:
@@ -355,3 +358,20 @@ def test_a_large_plan_is_linted_without_recursion() -> None:
     steps = [step(f"s{at}", needs=[f"s{at - 1}"] if at else [], model="no") for at in range(2000)]
     result = linted(*steps[::-1], brief=brief)
     assert (result.stats.depth, len(result.errors)) == (2000, 2000)
+
+
+@pytest.mark.parametrize(
+    "piece", ["{", "{ ", "results of ", "steps a, ", "a's ", "`", "a.", "step \t", "results of a and "]
+)
+def test_threat_s39_a_megabyte_of_one_piece_is_read_in_linear_time(piece: str) -> None:
+    """Quadratic would be hours, and the suite's timeout: no clock is needed."""
+    prompt = piece * (1_000_000 // len(piece))
+    assert linted(step("a"), step("b", prompt=prompt, needs=["a"])).ok
+
+
+def test_nothing_heavy_is_loaded_before_there_is_something_to_check() -> None:
+    code = (
+        "import sys, swarm.lint; print([m for m in ('networkx', 'jsonschema', 'openai', 'rich') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
