@@ -59,8 +59,9 @@ class _Resolving:
     def models(self, value: Json) -> Json:
         filled = _mapped(value, ("models",), self._filled)
         for model in mapping(filled).values():
-            if mapping(model).get("key") == "":
-                del model["key"]  # `${NAME:-}`: a server that wants no key
+            key = mapping(model).get("key")
+            if key == "" or any(text == MASK for _, text in texts(key)):
+                del model["key"]  # `${NAME:-}`: a server that wants no key; `***`: a key that was not written down
         return filled
 
     def _filled(self, text: str, path: Path) -> Json:
@@ -146,7 +147,9 @@ def warnings(raw: dict[str, Any]) -> tuple[Flaw, ...]:
     for path, text in texts(raw.get("models"), ("models",)):
         in_key = len(path) > 2 and path[2] == "key"
         literal = _REFERENCE.sub(lambda match: match[3] or "", text)
-        if looks_like_key(literal) or (in_key and literal.startswith("sk-")):
+        if in_key and literal == MASK:
+            found.append(Flaw(path, "the key itself is not in this file; the provider's own variable is read instead"))
+        elif looks_like_key(literal) or (in_key and literal.startswith("sk-")):
             found.append(Flaw(path, "a key stands in the file; put it in the environment and write ${NAME} here"))
         elif path[2:] == ("endpoint",) and _url_secrets(literal):
             found.append(Flaw(path, "a password stands in the URL; put it in the environment and write ${NAME} here"))

@@ -9,7 +9,6 @@ from swarm.explain import meant, unknown_key
 from swarm.frozen import ID_PATTERN, Json, listing
 from swarm.notation import Flaw, Path
 from swarm.references import mapping, texts
-from swarm.safe import MASK
 from swarm.schemas import schema_flaws
 from swarm.task import Task
 
@@ -91,8 +90,6 @@ def _model_flaws(raw: dict[str, Any]) -> Iterator[Flaw]:
     for alias, model in models.items():
         path: Path = ("models", alias)
         model = mapping(model)
-        if any(text == MASK for _, text in texts(model.get("key"))):
-            yield Flaw((*path, "key"), "the key itself is not in this file; write `key: ${NAME}`")
         if model.get("use") is None:
             continue
         for key in model:

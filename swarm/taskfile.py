@@ -38,6 +38,7 @@ __all__ = [
     "public",
     "read_inputs",
     "read_plan",
+    "recall_task",
     "secrets_of",
     "starter",
     "task_schema",
@@ -53,25 +54,41 @@ def load_task(
     environ: Mapping[str, str],
     text: str | None = None,
     folder: Path | None = None,
-    parameters: Mapping[str, str] | None = None,
-    limits: Mapping[str, str] | None = None,
+    parameters: Mapping[str, Json] | None = None,
+    limits: Mapping[str, Json] | None = None,
 ) -> Task:
     """Read a task file. Raises `TaskError`, or `PlanError` for its plan file, with every problem found.
 
     `environ` is what `${NAME}` reads. With `text`, `source` is only what messages call it. Relative paths are relative
-    to `folder`, by default that of the file. `parameters` and `limits` override the file's, as YAML scalars. A plan
-    that is named is read, and a bare list of steps becomes a `Plan`. What is allowed and better changed is in
+    to `folder`, by default that of the file. `parameters` and `limits` override the file's; texts are YAML scalars. A
+    plan that is named is read, and a bare list of steps becomes a `Plan`. What is allowed and better changed is in
     `Task.warnings`.
     """
     if text is None:
         folder = folder or Path(source).resolve().parent
         text = read_file(Path(source))
-    folder = (folder or Path()).resolve()
-    document = parse(text, source=str(source), caps=_caps(text))
+    parameters, limits = _typed(parameters), _typed(limits)
+    document = parse(text, source=str(source), caps=_caps(text, limits.get("steps")))
+    return _assembled(document, environ, (folder or Path()).resolve(), parameters, limits)
+
+
+def recall_task(value: Mapping[str, Json], *, source: str, environ: Mapping[str, str], folder: Path) -> Task:
+    """Make the task again that `public` wrote, of whatever size; secrets come from the present environment."""
+    document = Document(source, to_json(value).decode(), dict(value))
+    return _assembled(document, environ, folder, {}, {})
+
+
+def _assembled(
+    document: Document,
+    environ: Mapping[str, str],
+    folder: Path,
+    parameters: Mapping[str, Json],
+    limits: Mapping[str, Json],
+) -> Task:
     raw = mapping(document.value)
     _check_version(document, raw)
     warned = document.problems(warnings(raw)) if "models" in raw else ()
-    overridden, problems = _override(raw, parameters or {}, limits or {})
+    overridden, problems = _override(raw, parameters, limits)
     resolved = resolve(overridden, lambda path: path in document.reading().plain, environ)
     plan, plan_problems = _named_plan(document, resolved.value, folder)
     flaws = (*resolved.flaws, *_all_flaws(resolved.value))
@@ -88,9 +105,10 @@ def load_task(
     return task.model_copy(update=update)
 
 
-def _caps(text: str) -> dict[ValuePath, int]:
+def _caps(text: str, override: Json) -> dict[ValuePath, int]:
     """Bound the steps before anything is parsed: by the default, or by the largest number a `steps:` is given."""
-    most = max([Limits().steps, *(int(digits.replace("_", "")[:9]) for digits in _STEPS.findall(text))])
+    written = [int(digits.replace("_", "")[:9]) for digits in _STEPS.findall(text)]
+    most = max([Limits().steps, *written, override if isinstance(override, int) else 0])
     return {("plan",): most, ("plan", "steps"): most}
 
 
@@ -106,24 +124,23 @@ def _check_version(document: Document, raw: dict[str, Any]) -> None:
 
 
 def _override(
-    raw: dict[str, Any], parameters: Mapping[str, str], limits: Mapping[str, str]
+    raw: dict[str, Any], parameters: Mapping[str, Json], limits: Mapping[str, Json]
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Put values of the command line in place of the file's: the value, and what is wrong with them."""
-    problems: list[Problem] = []
     made = dict(raw)
-    if parameters:
-        known = mapping(raw.get("parameters"))
-        problems += _unknown(parameters, known, "--set", "the task's `parameters:` has")
-        given = {name: typed(value) for name, value in parameters.items() if name in known}
-        made["parameters"] = known | {name: parameters[name] if v is None else v for name, v in given.items()}
-    if limits:
-        problems += _unknown(limits, Limits.model_fields, "--limit", "limits are")
-        given = {name: typed(value) for name, value in limits.items() if name in Limits.model_fields}
-        wrong = _limit_problems(given)
-        problems += wrong
-        bad = {problem.key.removeprefix("--limit ") for problem in wrong}
-        made["limits"] = mapping(raw.get("limits")) | {name: v for name, v in given.items() if name not in bad}
-    return made, problems
+    known = mapping(raw.get("parameters"))
+    problems = _unknown(parameters, known, "--set", "the task's `parameters:` has")
+    if parameters and known:
+        given = {name: value for name, value in parameters.items() if name in known}
+        made["parameters"] = known | {name: "" if value is None else value for name, value in given.items()}
+    problems += _unknown(limits, Limits.model_fields, "--limit", "limits are")
+    given = {name: value for name, value in limits.items() if name in Limits.model_fields}
+    wrong = _limit_problems(given)
+    bad = {problem.key.removeprefix("--limit ") for problem in wrong}
+    good = {name: value for name, value in given.items() if name not in bad}
+    if good and isinstance(raw.get("limits", {}), dict):
+        made["limits"] = mapping(raw.get("limits")) | good
+    return made, [*problems, *wrong]
 
 
 def _unknown(given: Iterable[str], known: Iterable[str], option: str, there_are: str) -> list[Problem]:
@@ -133,6 +150,10 @@ def _unknown(given: Iterable[str], known: Iterable[str], option: str, there_are:
         for name in given
         if name not in names
     ]
+
+
+def _typed(values: Mapping[str, Json] | None) -> dict[str, Json]:
+    return {name: typed(value) if isinstance(value, str) else value for name, value in (values or {}).items()}
 
 
 def typed(value: str) -> Json:
@@ -249,11 +270,21 @@ def public(task: Task) -> dict[str, Json]:
     clean = Redactor(secrets_of(task)).clean
     made = {key: _outside(inner, clean, escape=key != "models") for key, inner in made.items()}
     for reference in task.references:
-        holder: Any = at(made, reference.path[:-1])
-        name = reference.path[2]
-        if name in {"key", "params", "extra"} or (name == "endpoint" and MASK in holder["endpoint"]):
+        if _is_hidden(reference.path, at(made, reference.path)):
+            holder: Any = at(made, reference.path[:-1])
             holder[reference.path[-1]] = reference.text
     return made
+
+
+def _is_hidden(path: ValuePath, written: Json) -> bool:
+    """Tell whether a value from the environment stands as its reference: a key, a text that may be one."""
+    match path[2]:
+        case "key":
+            return True
+        case "params" | "extra":
+            return isinstance(written, str)
+        case _:
+            return isinstance(written, str) and MASK in written
 
 
 def _outside(value: Json, clean: Callable[[str], str], *, escape: bool) -> Json:
