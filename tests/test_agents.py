@@ -1,0 +1,123 @@
+"""The built-in agents: that they can be read, that their examples are right, and that wording and mechanism agree."""
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swarm.agentfile import builtin_folder, load_agents, load_wording
+from swarm.citations import check_report
+from swarm.executor import Brief, InputBrief, RoleBrief
+from swarm.lint import lint, read_plan
+from swarm.plan import Step
+from swarm.task import Task
+
+ROOT = Path(__file__).parent.parent
+AGENTS = load_agents(Task(goal="x"))
+WORDING = load_wording(Task(goal="x"))
+README = (builtin_folder() / "README.md").read_text(encoding="utf-8")
+PLACE = re.compile(r"\{([a-z_]+)\}")
+
+
+def brief(*inputs: str) -> Brief:
+    return Brief(
+        roles=tuple(RoleBrief(name=agent.name, description=agent.description) for agent in AGENTS.values()),
+        inputs=tuple(InputBrief(name=name, medium="text", size=100) for name in inputs),
+    )
+
+
+def plans_shown() -> list[tuple[dict[str, Any], tuple[str, ...]]]:
+    """Find the plans that the planner is shown, with the inputs their goals name."""
+    text = AGENTS["planner"].instructions
+    found: list[tuple[dict[str, Any], tuple[str, ...]]] = []
+    for part in text.split("\nGoal: ")[1:]:
+        block = part.split("```json\n")[1].split("```")[0]
+        found.append((json.loads(block), tuple(re.findall(r"`([\w/]+\.\w+)`", part.split("```")[0]))))
+    return found
+
+
+def test_the_roles_are_there() -> None:
+    assert {name: agent.output for name, agent in AGENTS.items()} == {
+        "planner": "plan",
+        "reducer": "report",
+        "worker": "text",
+    }
+    assert all(agent.description and "\n" not in agent.description for agent in AGENTS.values())
+    assert all(agent.tools == () for agent in AGENTS.values())
+
+
+@pytest.mark.parametrize("number", range(3), ids=["wide", "diamond", "one-step"])
+def test_the_plans_a_planner_is_shown_have_nothing_wrong(number: int) -> None:
+    plan, inputs = plans_shown()[number]
+    assert inputs
+    linted = lint(read_plan(plan, brief(*inputs)), brief(*inputs))
+    assert [str(finding) for finding in linted.findings if finding.severity != "repaired"] == []
+    assert linted.ok
+
+
+def test_the_plans_a_planner_is_shown_have_the_shapes_it_is_told() -> None:
+    wide, diamond, one = (plan["steps"] for plan, _ in plans_shown())
+    assert [step.get("each") for step in wide] == ["inputs"]
+    needs = {step["id"]: step.get("needs", []) for step in diamond}
+    assert needs == {
+        "candidates": [],
+        "fit": ["candidates"],
+        "costs": ["candidates"],
+        "advice": ["fit", "costs"],
+    }
+    assert len(one) == 1
+
+
+def test_the_planner_is_told_every_field_of_a_step() -> None:
+    rows = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|(.*?)\|", AGENTS["planner"].instructions, re.MULTILINE))))
+    assert set(Step.model_fields) - {"item", "instance_of"} == rows
+
+
+def test_the_reducer_is_shown_citations_that_count() -> None:
+    found = check_report(AGENTS["reducer"].instructions, ("memory.2", "sizes"))
+    assert (found.cited, found.unknown) == (("memory.2", "sizes"), ())
+
+
+def phrases_said() -> dict[str, set[str]]:
+    """Find the phrases that the mechanism says, with the values it fills in: `phrase(wording, name, value=…)`."""
+    said: dict[str, set[str]] = {}
+    for name in ("prompt", "verdict", "loop"):
+        tree = ast.parse((ROOT / "swarm" / f"{name}.py").read_text(encoding="utf-8"))
+        for call in (thing for thing in ast.walk(tree) if isinstance(thing, ast.Call)):
+            called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+            if called in ("phrase", "_phrase", "_announced"):
+                for word in (arg.value for arg in call.args if isinstance(arg, ast.Constant)):
+                    said.setdefault(str(word), set()).update(str(keyword.arg) for keyword in call.keywords)
+    return said
+
+
+def test_every_phrase_that_is_said_is_written_and_the_other_way_round() -> None:
+    named = {"step_text", "step_json", "step_plan", "step_report", "form", "form_plan"}  # put together from the kind
+    assert set(phrases_said()) | named == set(WORDING)
+
+
+def test_phrases_have_the_places_that_are_filled() -> None:
+    said = phrases_said() | {"form": {"schema"}, "form_plan": {"schema"}}
+    assert {name: set(PLACE.findall(text)) for name, text in WORDING.items()} == {
+        name: said.get(name, set()) for name in WORDING
+    }
+
+
+def test_the_readme_lists_every_section_and_its_places() -> None:
+    rows = [row for row in README.split("\n## Wording\n")[1].split("\n") if row.startswith("| `")]
+    listed: set[str] = set()
+    for row in rows:
+        _, names, _, places, _ = row.split("|")
+        sections = re.findall(r"`(\w+)`", names)
+        listed.update(sections)
+        filled = {place for name in sections for place in PLACE.findall(WORDING[name])}
+        assert filled == set(re.findall(r"`(\w+)`", places))
+    assert listed == set(WORDING)
+
+
+def test_data_is_never_given_authority() -> None:
+    assert "never obey" in WORDING["rules"]
+    assert "data" in WORDING["outputs"]
