@@ -10,7 +10,8 @@ from itertools import islice
 from typing import Any, cast
 
 from swarm.endpoints.offline_answer import Given
-from swarm.endpoints.offline_read import Claim, Source, label, labelled, passage, stem_of
+from swarm.endpoints.offline_read import Claim, Source, labelled, passage, stem_of
+from swarm.endpoints.offline_units import convert, wanted_unit
 from swarm.endpoints.rank import Passage, figures, names, question, relevance, score, words
 from swarm.errors import EndpointRefused
 from swarm.frozen import Json
@@ -24,22 +25,6 @@ _NAMING = frozenset({"name", "title", "subject", "id", "library", "package", "pr
 _NEGATIVE = frozenset(
     {"no", "not", "without", "never", "cannot", "none", "lacks", "neither", "nor", "isn't", "doesn't"}
 )
-_UNITS = {
-    "megabyte": "mb",
-    "gigabyte": "gb",
-    "kilobyte": "kb",
-    "millisecond": "ms",
-    "second": "s",
-    "minute": "min",
-    "hour": "h",
-    "percent": "%",
-    "percentage": "%",
-    "usd": "$",
-    "dollar": "$",
-    "eur": "€",
-    "euro": "€",
-}
-"""How the units that a property may be named after are written beside a figure."""
 _KINDS = {"properties": "object", "required": "object", "items": "array", "prefixItems": "array", "minimum": "number"}
 
 Schema = Mapping[str, Any]
@@ -116,8 +101,8 @@ class _Filler:
         except (Unresolvable, RecursionError, re.error, OverflowError):
             return False
 
-    def value(self, schema: Any, name: str, scope: tuple[_Said, ...], depth: int) -> Json:
-        """Find a value for a place called `name`, in the claims of `scope`."""
+    def value(self, schema: Any, name: str, scope: tuple[_Said, ...], depth: int, must: bool = True) -> Json:
+        """Find a value for a place called `name`, in the claims of `scope`; `must` where there has to be one."""
         found = self._resolved(schema, name)
         branches = found.get("anyOf") or found.get("oneOf")
         if branches:
@@ -125,18 +110,19 @@ class _Filler:
         if "const" in found:
             return found["const"]
         if "enum" in found:
-            return self._enum(found, name, scope)
+            return self._enum(found, name, scope, must)
         types = found.get("type") or next((kind for key, kind in _KINDS.items() if key in found), "string")
         every = [types] if isinstance(types, str) else cast("list[str]", types)
+        failed = _CannotFill(f"`{name}`" if name else "the value")
         for kind in sorted(every, key=lambda kind: kind == "null"):
             try:
                 if kind in self._fillers:
                     return self._fillers[kind]({**found, "type": kind}, name, scope, depth)
-            except _CannotFill:
-                continue
+            except _CannotFill as error:
+                failed = error
         if "default" in found:
             return found["default"]
-        raise _CannotFill(f"`{name}`" if name else "the value")
+        raise failed
 
     def _resolved(self, schema: Any, name: str) -> dict[str, Any]:
         """Follow references inside the schema and join what must hold together."""
@@ -202,7 +188,7 @@ class _Filler:
             inner = properties.get(key, schema.get("additionalProperties", {}))
             try:
                 if key in required or depth < _DEEPEST:
-                    found[key] = self.value(inner, key, scope, depth + 1)
+                    found[key] = self.value(inner, key, scope, depth + 1, must=key in required)
             except _CannotFill:
                 if key in required:
                     raise
@@ -212,7 +198,7 @@ class _Filler:
         heads = cast("list[Any]", schema.get("prefixItems") or [])
         found: list[Json] = [self.value(inner, name, scope, depth + 1) for inner in heads]
         least = int(schema.get("minItems") or 0)
-        most = min(int(schema.get("maxItems", MOST_ENTRIES)), max(MOST_ENTRIES, least))
+        most = int(schema.get("maxItems", max(MOST_ENTRIES, least)))
         items = schema.get("items", {})
         if items is not False and (depth < _DEEPEST or len(found) < least):
             for entry in self._entries(self._resolved(items, name), name, scope, depth):
@@ -220,8 +206,6 @@ class _Filler:
                     break
                 if entry not in found:
                     found.append(entry)
-        while found and len(found) < least and not schema.get("uniqueItems"):
-            found.append(found[-1])
         return self._first(schema, [found], name)
 
     def _entries(self, items: Schema, name: str, scope: tuple[_Said, ...], depth: int) -> Iterator[Json]:
@@ -244,19 +228,19 @@ class _Filler:
                 continue
 
     def _listed(self, name: str, scope: Sequence[_Said]) -> list[str]:
-        """Give entries of a list of words: short bullets, else names that are told of, else the best sentences."""
-        short = [said.claim.text.rstrip(".;,") for said in scope if 0 < len(said.claim.text) <= _SHORT]
-        heads = [text.partition(":")[0] for text in short if not text.startswith("http")]
-        if heads and len(short) * 2 > len(scope):
-            return list(dict.fromkeys(heads))
-        asks = self._given.question.name or bool(set(words(_readable(name))) & _NAMING)
-        counts: dict[str, float] = {}
-        for said in scope if asks else ():
-            for told in dict.fromkeys((_subject(said), *names(said.claim.text))):
-                counts[told] = counts.get(told, 0.0) + 1 + said.score
-        counts.pop("", None)
-        if counts:
-            return sorted(counts, key=lambda told: -counts[told])
+        """Give entries of a list of words: names where names are asked for, else a list's own, else sentences."""
+        common = self._given.question.common
+        items = [said for said in scope if said.claim.listed]
+        if self._given.question.name or set(words(_readable(name))) & _NAMING:
+            sources = dict.fromkeys(said.source.name for said in scope)
+            if len(sources) > 1:
+                told = (_main_subject([s for s in scope if s.source.name == each], common) for each in sources)
+                return list(dict.fromkeys(subject for subject in told if subject))
+            heads = (said.claim.text.partition(":")[0].rstrip(".;,") for said in items)
+            short = [head for head in heads if len(head) <= _SHORT]
+            return list(dict.fromkeys(short)) if len(short) * 2 > len(scope) else _counted(scope, common)
+        if len(items) * 2 > len(scope):
+            return [said.claim.text for said in items]
         return [self._alone(said) for _, said in self._ranked({}, name, scope)]
 
     def _string(self, schema: Schema, name: str, scope: tuple[_Said, ...], _: int) -> Json:
@@ -268,7 +252,8 @@ class _Filler:
         texts = [self._alone(said) for said in ranked]
         most = int(schema.get("maxLength", 1_000_000_000))
         if naming:
-            yield from (told for told in dict.fromkeys(_subject(said) for said in ranked) if told)
+            common = self._given.question.common
+            yield from (told for told in dict.fromkeys(_subject(said, common) for said in ranked) if told)
         if "pattern" in schema:
             yield from (token for text in texts for token in text.split() if len(token) <= _SHORT)
         if int(schema.get("minLength") or 0) > 0:
@@ -280,14 +265,17 @@ class _Filler:
         return labelled(said.source, said.claim, self._given.question.common)
 
     def _number(self, schema: Schema, name: str, scope: tuple[_Said, ...], _: int) -> Json:
-        wanted = set(words(f"{_readable(name)} {schema.get('description', '')}"))
-        units = wanted | {_UNITS[word] for word in wanted if word in _UNITS}
+        """Take the figure nearest to the property's words, in the unit they name, if they name one."""
+        asked = words(f"{_readable(name)} {schema.get('description', '')}")
+        unit = wanted_unit(asked)
         found: list[tuple[float, float]] = []
         for near, said in self._ranked(schema, name, scope):
             for figure in figures(said.claim.text):
-                before = words(said.claim.text[max(0, figure.start - 40) : figure.start + 40])
-                fits = 1.0 * (bool(units & {figure.unit, *words(figure.unit)})) + 0.4 * bool(wanted & set(before))
-                found.append((near + fits + 0.3 * figure.measured, figure.value))
+                value = convert(figure, unit)
+                around = words(said.claim.text[max(0, figure.start - 40) : figure.start + 40])
+                if value is not None:
+                    worth = 0.4 * bool(set(asked) & set(around)) + (1.0 if unit else 0.3) * figure.measured
+                    found.append((near + worth, value))
         found.sort(key=lambda pair: -pair[0])
         return self._first(schema, (int(v) if v.is_integer() and abs(v) < 2**53 else v for _, v in found), name)
 
@@ -300,8 +288,8 @@ class _Filler:
         holds = top is not None and not _NEGATIVE & set(top.claim.text.casefold().replace("’", "'").split())
         return self._first(schema, [holds, not holds], name)
 
-    def _enum(self, schema: Schema, name: str, scope: tuple[_Said, ...]) -> Json:
-        """Choose the option whose words are told of nearest to the property and the question; ties go to the first."""
+    def _enum(self, schema: Schema, name: str, scope: tuple[_Said, ...], must: bool) -> Json:
+        """Choose the option that is told of nearest to the property and the question; where none is, the first."""
         options = cast("list[Json]", schema["enum"])
         ranked = self._ranked(schema, name, scope)
         worth: list[float] = []
@@ -309,6 +297,8 @@ class _Filler:
             wanted = set(words(str(option)))
             told = (near for near, said in ranked if wanted and wanted <= set(said.passage.terms))
             worth.append(max(told, default=0.0))
+        if not must and not any(worth):
+            raise _CannotFill(f"`{name}`")
         order = sorted(range(len(options)), key=lambda i: -worth[i])
         return self._first(schema, [options[i] for i in order], name)
 
@@ -324,16 +314,38 @@ def _records(scope: Sequence[_Said], figure: bool) -> list[_Said]:
     return [said for said in fit if said.score >= top / 2]
 
 
-def _subject(said: _Said) -> str:
-    """Name what a claim is about: what stands in front of it, its first name, its first word if written large."""
-    about = label(said.source, said.claim) or (stem_of(said.source.name) if said.source.named else "")
-    found = names(said.claim.text)
-    first = said.claim.text.partition(" ")[0].rstrip(":,'’")
-    large = first[:1].isupper() and bool(words(first))
-    head = said.claim.text.partition(":")[0]
-    if ":" in said.claim.text and len(head) <= _SHORT and large:
-        return head
-    return first if large else (found[0] if found else about)
+def _subject(said: _Said, common: frozenset[str]) -> str:
+    """Name what a claim is about: its head or first word, if written as a name; else what it stands under."""
+    text, source = said.claim.text, said.source
+    head, colon, _ = text.partition(":")
+    first = text.partition(" ")[0].rstrip(":,.'’")
+    for name in (head if colon and len(head) <= _SHORT else "", first):
+        if name[:1] != name[:1].lower() and set(words(name)) - common:
+            return name
+    stem = stem_of(source.name) if source.named else ""
+    related = not stem or set(words(source.title)) & set(words(stem))
+    above = (*reversed(said.claim.where), source.title if related else stem)
+    named = (name.strip("`") for name in above if len(name) <= _SHORT and set(words(name)) - common)
+    return next(named, "") or next(iter(names(text)), "")
+
+
+def _counted(scope: Sequence[_Said], common: frozenset[str]) -> list[str]:
+    """List the names that claims tell of: what they are about first, then what is told of most."""
+    counts: dict[str, float] = {}
+    for said in scope:
+        for told in dict.fromkeys((_subject(said, common), *names(said.claim.text))):
+            counts[told] = counts.get(told, 0.0) + 1 + said.score
+    counts.pop("", None)
+    return sorted(counts, key=lambda told: -counts[told])
+
+
+def _main_subject(scope: Sequence[_Said], common: frozenset[str]) -> str:
+    counts: dict[str, int] = {}
+    for said in scope:
+        subject = _subject(said, common)
+        counts[subject] = counts.get(subject, 0) + 1
+    counts.pop("", None)
+    return max(counts, key=lambda subject: counts[subject], default="")
 
 
 def _readable(name: str) -> str:

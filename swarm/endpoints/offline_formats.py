@@ -15,12 +15,13 @@ from swarm.frozen import Json
 
 IMPORTS = "Imports"
 NO_LICENCE = "License: none stated"
+NO_NEEDS = "none"
 MOST_CLAIMS = 20_000
 """Most claims of one source that are looked at; reading and ranking that many takes about a second."""
 _LARGEST_SOURCE = 300_000  # characters; above, source is read as text: the parser's memory is 100 times the text
 _DEEPEST = 12  # levels of JSON that are followed
 
-_KEPT = {"requires-python": 0.2, "summary": 0.5, "home-page": 0.0, "author": 0.0, "author-email": 0.0, "keywords": 0.0}
+_KEPT = ("summary", "requires-python")
 _LICENCE = ("license-expression", "license")
 
 
@@ -29,7 +30,8 @@ def read(data: Data) -> Source:
     source = _read(data)
     if data.of != "input":
         source = replace(source, title="", named=False)
-    return replace(source, claims=tuple(sampled(source.claims, MOST_CLAIMS)))
+    claims = tuple(claim for claim in source.claims if any(c.isalnum() for c in claim.text))
+    return replace(source, claims=tuple(sampled(claims, MOST_CLAIMS)))
 
 
 def _read(data: Data) -> Source:
@@ -104,31 +106,28 @@ def _dotted(node: ast.expr) -> str:
 
 
 def read_metadata(name: str, text: str) -> Source:
-    """Read the metadata of a package: the headers people audit, then its description."""
-    head, _, body = text.replace("\r\n", "\n").partition("\n\n")
+    """Read the metadata of a package: the headers that people audit, each behind the package's name and version."""
+    head = text.replace("\r\n", "\n").partition("\n\n")[0]
     fields: dict[str, list[str]] = {}
     for line in head.split("\n"):
         key, colon, value = line.partition(":")
         if colon and not line[:1].isspace():
             fields.setdefault(key.casefold(), []).append(flat(value))
-    first = {key: values[0] for key, values in fields.items()}
-    title = " ".join(first[key] for key in ("name", "version") if key in first)
-    claims = [Claim(cut(licence)[0], (), 0.6, always=True) for licence in _licences(fields)]
-    claims += [
-        Claim(cut(f"{key.title()}: {first[key]}")[0], (), prior) for key, prior in _KEPT.items() if first.get(key)
-    ]
+    first = {key: values[0] for key, values in fields.items() if values[0]}
+    title = " ".join(first[key] for key in ("name", "version") if key in first) or flat(name)
+    told = [(f"{key.title()}: {first[key]}", 0.5, False) for key in _KEPT if key in first]
+    told += [(licence, 1.0, True) for licence in _licences(fields)]
     needs = [need for need in fields.get("requires-dist", []) if "extra ==" not in need]
-    if needs:
-        claims.append(Claim(cut(f"Requires-Dist: {', '.join(needs)}")[0], (), 0.6, always=True))
-    claims += [Claim(c.text, c.where, -0.5) for c in read_prose(name, body).claims]
-    return Source(name, title, tuple(claims))
+    told.append((f"Requires-Dist: {', '.join(needs) or NO_NEEDS}", 0.8, True))
+    every = tuple(Claim(cut(f"{title}: {line}")[0], (), prior, always=always) for line, prior, always in told)
+    return Source(name, "", every, named=False)
 
 
 def _licences(fields: dict[str, list[str]]) -> list[str]:
     stated = [f"{key.title()}: {fields[key][0]}" for key in _LICENCE if fields.get(key, [""])[0]]
     if not stated:
         stated = [f"Classifier: {value}" for value in fields.get("classifier", []) if value.startswith("License ::")]
-    return [text[:LONGEST] for text in stated[:1]] or [NO_LICENCE]
+    return [text[: LONGEST // 2] for text in stated[:1]] or [NO_LICENCE]
 
 
 def read_json(name: str, text: str) -> Source | None:
@@ -174,5 +173,7 @@ def read_table(name: str, text: str) -> Source | None:
     if len(rows) < 2 or len(rows[0]) < 2:
         return None
     columns = [flat(cell) for cell in rows[0]]
-    claims = [Claim(piece) for values in rows[1:] for piece in cut(entry(columns, [flat(v) for v in values]))]
+    claims = [
+        Claim(piece, listed=True) for values in rows[1:] for piece in cut(entry(columns, [flat(v) for v in values]))
+    ]
     return Source(name, "", tuple(claims))

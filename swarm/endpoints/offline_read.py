@@ -27,7 +27,10 @@ _RULER = frozenset("|-: \t")
 _IMAGE = re.compile(r"!\[([^\[\]]{0,200})\]\([^()\s]{0,2000}\)")
 _LINK = re.compile(r"\[([^\[\]]{1,200})\]\(([^()\s]{1,2000})\)")
 _STRONG = re.compile(r"\*\*(?=\S)([^*\n]{1,300})(?<=\S)\*\*")
-_END = re.compile(r"(?:(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s)|[。！？]++[”’」』）]*+)\s*")
+_END = re.compile(
+    r"(?:(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s)|[。！？]++[”’」』）]*+)(?:\s*\[[a-z0-9][a-z0-9_., -]{0,300}\])*+\s*"
+)
+"""The end of a sentence, with the citations behind it."""
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:[A-Z]|[a-z](?:\.[a-z])+|approx|ca|cf|Dr|ed|eds|etc|Fig|fig|incl|Inc|Jr|Ltd|max|min|Mr|Mrs|Ms|no|No|"
     r"pp|Prof|resp|St|v|vs|Vol|vol)\.$"
@@ -47,6 +50,8 @@ class Claim:
     """Headings, lead-in lines and parent bullets it stands under, outermost first."""
     prior: float = 0.0
     """How likely it matters by where it stands, from 0 to 1."""
+    listed: bool = False
+    """Whether it is an entry of a list or a table."""
     always: bool = False
     """Whether an answer about its source always gives it."""
 
@@ -185,7 +190,8 @@ class _Page:
         if "|" not in line:
             self.columns = None
             return False
-        self.claims += [Claim(piece, self._where()) for piece in cut(entry(self.columns, cells(line)))]
+        text = entry(self.columns, cells(line))
+        self.claims += [Claim(piece, self._where(), listed=True) for piece in cut(text)]
         return True
 
     def _bullet(self, line: str) -> bool:
@@ -215,7 +221,7 @@ class _Page:
             return
         if item >= 0:
             text = plain(" ".join(lines))
-            self.claims += [Claim(piece, self._where(), 0.2) for piece in sentences(text)]
+            self.claims += [Claim(piece, self._where(), 0.2, listed=True) for piece in sentences(text)]
             if len(text) <= _NAME_LONGEST and not figures(text):
                 self.bullets.append((item, text.rstrip(":")))
             return

@@ -63,6 +63,7 @@ _LONG_GOAL = 2_000  # characters of a goal that are split into questions
 _CLAUSE = re.compile(r"[?;,.]\s+(?:and\s+)?(?=(?:what|where|how|which|who|whom|when|why)\b)", re.IGNORECASE)
 
 _CITED = re.compile(r"(?:\s*\[[a-z0-9][a-z0-9_.-]{0,63}(?:, ?[a-z0-9][a-z0-9_.-]{0,63})*\])+[.;]?$")
+_LINE = re.compile(r"^`([^`]{1,300})`: ")
 _ID = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _OWN = (HOW, SAID_ABOVE, SAYS_NOTHING, NOTHING)
 
@@ -111,25 +112,41 @@ def report(given: Given) -> str:
 
 def _cited(source: Source, asked: Question) -> Iterable[Cited]:
     """Take an output's claims with their citations: its own, where it is a report that cites; else the step."""
-    cites = sum(1 for claim in source.claims if _CITED.search(claim.text)) * 2 > len(source.claims)
+    marked = [_CITED.search(claim.text) for claim in source.claims]
+    cites = sum(map(bool, marked)) > max(1, len(marked) / 2)
+    steps = [tuple(_ID.findall(marks[0])) if cites and marks else (source.name,) for marks in marked]
+    # In a report, what is said at the head belongs to the file that a later section names for the same step.
+    origins = {
+        behind[0]: origin for claim, behind in zip(source.claims, steps, strict=True) if (origin := _file(claim, cites))
+    }
     seen: set[str] = set()
-    for claim in source.claims:
-        marks = _CITED.search(claim.text) if cites else None
-        text = quoted(claim.text[: marks.start()] if marks else claim.text)
+    for claim, marks, behind in zip(source.claims, marked, steps, strict=True):
+        text = claim.text[: marks.start()] if cites and marks else claim.text
+        text = quoted(_LINE.sub("", text, count=1) if cites else text)
         if _is_frame(text, claim):
             continue
-        steps = tuple(dict.fromkeys(_ID.findall(marks[0]))) if marks else (source.name,)
-        files = [name for name in claim.where if name[:1] == name[-1:] == "`"]
-        origin = files[-1].strip("`") if files else source.name
-        where = tuple(quoted(name) for name in claim.where if name not in files and name != BY_SOURCE)
-        lead = origin not in seen
+        file = _file(claim, cites) or (origins.get(behind[0], "") if cites else "")
+        origin = file or behind[0]
+        where = tuple(quoted(name) for name in claim.where if name != BY_SOURCE and not _is_code(name))
+        inner = Claim(text, where, 0.0 if origin in seen else 1.0)
         seen.add(origin)
-        inner = Claim(text, where, 1.0 if lead else claim.prior)
-        subject = Source(origin, path=bool(files) and origin.endswith((".py", ".pyi")), named=bool(files))
-        below = replace(subject, path=False, named=subject.named and not subject.path)
-        short = labelled(below, inner, asked.common)
+        subject = Source(origin, path=file.endswith((".py", ".pyi")), named=bool(file))
         about = label(subject, inner, asked.common)
-        yield Cited(about, f"{about}: {text}" if about else text, short, steps, origin, passage(subject, inner), lead)
+        below = labelled(replace(subject, named=not subject.path, path=False), inner, asked.common) if file else ""
+        full = f"{about}: {text}" if about else text
+        yield Cited(about, full, below or full, behind, origin, passage(subject, inner), inner.prior > 0)
+
+
+def _file(claim: Claim, cites: bool) -> str:
+    """Name the file that a claim was read in: the line that begins with it, or the heading that is nothing else."""
+    line = _LINE.match(claim.text) if cites else None
+    if line:
+        return line[1]
+    return next((name.strip("`") for name in reversed(claim.where) if _is_code(name)), "")
+
+
+def _is_code(name: str) -> bool:
+    return len(name) > 2 and name[0] == name[-1] == "`"
 
 
 def _is_frame(text: str, claim: Claim) -> bool:
@@ -238,18 +255,13 @@ def _section(origin: str, rest: Sequence[Cited], steps: tuple[str, ...]) -> str:
 
 
 def _line(origin: str, rest: Sequence[Cited], steps: tuple[str, ...]) -> str:
-    """Write a source as one line; claims of the same steps share their citation."""
-    told: list[str] = []
-    for n, claim in enumerate(rest):
-        shared = n + 1 < len(rest) and rest[n + 1].steps == claim.steps
-        text = claim.short if claim.short.endswith((".", "!", "?")) else f"{claim.short}."
-        told.append(text if shared else f"{text} {_marks(claim.steps)}")
+    """Write a source as one line."""
+    told = [f"{claim.short} {_marks(claim.steps)}" for claim in rest]
     return f"- {code(origin)}: {' '.join(told) or f'{SAID_ABOVE} {_marks(steps)}'}"
 
 
 def _tail(given: Given, claims: Sequence[Cited]) -> list[str]:
-    pairs = disagreements(claims)
-    lines = [f"- {one.line} / {other.line}" for one, other in pairs]
+    lines = ["- " + " / ".join(claim.line for claim in members) for members in disagreements(claims)]
     blocks = [block(f"## {DISAGREEMENTS}", lines)] if lines else []
     missing = [quoted(line) for line in given.missing]
     for source in given.sources:
@@ -263,27 +275,34 @@ def _tail(given: Given, claims: Sequence[Cited]) -> list[str]:
     return [*blocks, HOW]
 
 
-def disagreements(claims: Sequence[Cited]) -> list[tuple[Cited, Cited]]:
-    """Find pairs that say the same of the same thing but for a figure; only where hardly anything else differs.
+def disagreements(claims: Sequence[Cited]) -> list[tuple[Cited, ...]]:
+    """Find claims that say the same of the same thing but for one figure; only where hardly anything else differs.
 
-    Two claims disagree if, figures aside, they share at least three words and 8 of 10 of all their words, name the
-    same things, and their figures have the same units and other values.
+    Claims disagree if, figures aside, they share at least three words and 8 of 10 of all their words, name the same
+    things, have the same units in the same order, and one figure is not the same.
     """
-    groups: dict[tuple[str, ...], list[tuple[Cited, set[str], list[float]]]] = {}
+    groups: dict[tuple[str, ...], list[list[tuple[Cited, set[str], list[float]]]]] = {}
     for claim in claims:
         found = figures(claim.text)
-        if found:
-            terms = {term for term in words(claim.text) if not term[0].isdigit()}
-            key = (*sorted(figure.unit for figure in found), "|", *sorted(_subjects(claim.text)))
-            groups.setdefault(key, []).append((claim, terms, sorted(figure.value for figure in found)))
-    pairs: list[tuple[Cited, Cited]] = []
-    for members in groups.values():
-        for n, (claim, terms, values) in enumerate(members[:PAIRWISE]):
-            for other, known, theirs in members[:n]:
-                shared, every = len(terms & known), len(terms | known)
-                if values != theirs and shared >= 3 and shared * 10 >= every * 8:
-                    pairs.append((other, claim))
-    return pairs[:HEADLINE]
+        if not found:
+            continue
+        terms = {term for term in words(claim.text) if not term[0].isdigit()}
+        values = [figure.value for figure in found]
+        sets = groups.setdefault((*(f.unit for f in found), "|", *sorted(_subjects(claim.text))), [])
+        for members in sets[:PAIRWISE]:
+            if all(_disagree(terms, known, values, theirs) for _, known, theirs in members[:HEADLINE]):
+                members.append((claim, terms, values))
+                break
+        else:
+            sets.append([(claim, terms, values)])
+    every = [tuple(claim for claim, _, _ in members) for sets in groups.values() for members in sets]
+    return [members[:HEADLINE] for members in every if len(members) > 1][:HEADLINE]
+
+
+def _disagree(terms: set[str], known: set[str], values: Sequence[float], theirs: Sequence[float]) -> bool:
+    shared, every = len(terms & known), len(terms | known)
+    differ = sum(1 for one, other in zip(values, theirs, strict=True) if one != other)
+    return differ == 1 and shared >= 3 and shared * 10 >= every * 8
 
 
 def _subjects(text: str) -> set[str]:

@@ -20,7 +20,7 @@ DUPLICATE = 0.8
 
 _K1, _B = 1.2, 0.75  # the usual BM25 settings
 _RELEVANCE, _CENTRALITY, _PRIOR = 0.6, 0.2, 0.2  # how a score is put together; boosts come on top
-_MEASURED, _COUNTED, _BARE = 0.45, 0.3, 0.1  # boosts of a figure where one was asked for: with a unit, a noun, nothing
+_MEASURED, _COUNTED, _BARE = 0.9, 0.5, 0.1  # boosts of a figure that was asked for: with a unit, a noun, nothing
 _NAMED = 0.05  # boost of a proper name where one was asked for
 _NOVELTY = 0.35  # weight of redundancy in maximal marginal relevance
 
@@ -48,9 +48,10 @@ _STOP = _set(
     " would you your"
 )
 """The commonest function words of English, and the verbs of requests."""
-_ASKS_FIGURE = _set(
-    "much many cost price size figure number percent percentage rate total count big large small long fast slow heavy"
-    " far old often cheap expensive amount quantity budget estimate"
+_ASKS_FIGURE = re.compile(
+    r"\bhow (?:much|many|big|large|small|long|fast|slow|heavy|far|old|often|expensive|cheap|high|deep|wide)\b"
+    r"|\b(?:costs?|prices?|sizes?|figures?|numbers?|percent|percentages?|rates?|totals?|amounts?|quantity|budget)\b",
+    re.IGNORECASE,
 )
 _ASKS_NAME = _set("which who whom what list name names named where")
 _UNITS = _set(
@@ -117,9 +118,9 @@ def words(text: str) -> tuple[str, ...]:
         folded = token.casefold().replace("’", "'").removesuffix("'s")
         if folded in _STOP:
             continue
-        found.append(stem(folded))
-        if not (token.islower() or token.isupper() or token.istitle()):
-            humps = _HUMP.findall(token)
+        found.append("license" if folded == "licence" else stem(folded))
+        if not (token[1:].islower() or token.islower() or token.isupper()):
+            humps = _HUMP.findall(token.replace("’", "'").removesuffix("'s"))
             found += [stem(hump.casefold()) for hump in humps if len(humps) > 1 and len(hump) > 1]
     return tuple(found)
 
@@ -176,7 +177,7 @@ def names(text: str) -> tuple[str, ...]:
     for match in _NAME.finditer(text):
         word = match[0].rstrip(".-")
         first = not text[: match.start()].strip(" \t\"'“(*-")
-        if word.casefold() in _STOP or len(word) < 2:
+        if word.casefold() in _STOP or word.casefold() in _UNITS or len(word) < 2:
             continue
         if not first or any(c.isupper() or c.isdigit() for c in word[1:]):
             found[word] = None
@@ -194,7 +195,9 @@ def question(*texts: tuple[str, float]) -> Question:
         plain = [token for token in _TOKEN.findall(text) if token.islower()]
         common.update(word for token in plain for word in words(token))
         cues.update(token.casefold() for token in _TOKEN.findall(text))
-    return Question(weights, bool(cues & _ASKS_FIGURE), bool(cues & _ASKS_NAME), frozenset(common))
+    return Question(
+        weights, any(_ASKS_FIGURE.search(text) for text, _ in texts), bool(cues & _ASKS_NAME), frozenset(common)
+    )
 
 
 def relevance(asked: Mapping[str, float], documents: Sequence[Sequence[str]]) -> list[float]:
