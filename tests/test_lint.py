@@ -103,10 +103,15 @@ BAD_PLANS: dict[str, tuple[list[dict[str, Any]], str, str, str]] = {
         "steps.1.id",
         "an instance of 'a'",
     ),
-    "no-schema": ([step("a", output={"type": "lst"})], "bad_schema", "steps.0.output", "'lst' is no type"),
-    "schema-elsewhere": ([step("a", output={"$ref": "http://x.test/s"})], "bad_schema", "steps.0.output", "$ref"),
-    "schema-of-nothing": ([step("a", output={"$ref": "#/$defs/x"})], "bad_schema", "steps.0.output", "$ref"),
-    "schema-pattern": ([step("a", output={"pattern": "("})], "bad_schema", "steps.0.output", "'regex'"),
+    "no-schema": ([step("a", output={"type": "lst"})], "bad_schema", "steps.0.output.type", "`lst` is no type"),
+    "schema-elsewhere": (
+        [step("a", output={"$ref": "http://x.y/z"})],
+        "bad_schema",
+        "steps.0.output.$ref",
+        "outside",
+    ),
+    "schema-of-nothing": ([step("a", output={"$ref": "#/$defs/x"})], "bad_schema", "steps.0.output.$ref", "not there"),
+    "schema-pattern": ([step("a", output={"pattern": "("})], "bad_schema", "steps.0.output.pattern", "'regex'"),
     "schema-huge": ([step("a", output={"pattern": "a{99999999999}"})], "bad_schema", "steps.0.output", "repetition"),
     "no-prompt": ([step("a", prompt=" \n")], "no_prompt", "steps.0.prompt", "empty"),
     "item-of-nothing": ([step("a", prompt="Assess {item}.")], "no_each", "steps.0.prompt", "no `each`"),
@@ -201,7 +206,7 @@ def test_agents_of_a_plan_take_no_right_the_run_does_not_grant() -> None:
     result = linted(step("a", agent="auditor", tools=["python"]), step("b", agent="clerk"), agents=made)
     assert found(result, "error") == [
         ("unknown_tool", "agents.0.tools"),
-        ("bad_schema", "agents.1.output"),
+        ("bad_schema", "agents.1.output.type"),
         ("duplicate_agent", "agents.2.name"),
         ("not_granted", "steps.0.tools"),
     ]

@@ -137,13 +137,13 @@ def test_a_plan_by_hand_is_taken_at_its_word() -> None:
     draft = read_plan({"steps": rows, "step": 1}, BRIEF, strict=True)
     assert kinds(draft) == [
         ("error", "key", "step"),
-        ("error", "key", "steps.0.promt"),
         ("error", "bad_value", "steps.0.id"),
+        ("error", "key", "steps.0.promt"),
         ("error", "bad_value", "steps.1.id"),
         ("error", "bad_value", "steps.1.needs"),
         ("error", "bad_value", "steps.1.seconds"),
     ]
-    assert "did you mean 'prompt'?" in feedback(draft.findings)
+    assert "did you mean `prompt`?" in feedback(draft.findings)
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:

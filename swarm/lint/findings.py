@@ -8,6 +8,7 @@ from typing import Literal
 
 from swarm.errors import Problem
 from swarm.frozen import listing
+from swarm.notation import clip
 
 Severity = Literal["error", "repaired", "hint"]
 """`error`: the plan must go back; `repaired`: mended without guessing; `hint`: it can run, and could be better."""
@@ -132,14 +133,13 @@ def folded(name: str) -> str:
 
 def quoted(text: str) -> str:
     """Quote somebody's text in a message: one line, cut, and nothing that cannot be written."""
-    line = " ".join(text.encode("utf-8", "backslashreplace").decode().split())
-    return f"'{line if len(line) <= MOST_TEXT else line[: MOST_TEXT - 1] + '…'}'"
+    return f"'{clip(text, MOST_TEXT)}'"
 
 
 def shortened(names: Iterable[str], most: int = MOST_NAMES) -> str:
     """List names, the first few of many."""
     every = list(names)
-    shown = [quoted(name)[1:-1] for name in every[:most]]
+    shown = [clip(name, MOST_TEXT) for name in every[:most]]
     return listing(shown) if len(every) <= most else f"{', '.join(shown)} and {len(every) - most} more"
 
 

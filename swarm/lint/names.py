@@ -71,8 +71,8 @@ def check_agents(sheet: Sheet) -> None:
         kept.setdefault(agent.name, agent)
         granted = _resolved(sheet, agent.tools, tools, (*key, "tools"), "tool", "The run may grant")
         kept[agent.name] = kept[agent.name].model_copy(update={"tools": granted})
-        if isinstance(agent.output, dict) and (wrong := schemas.wrong(agent.output)):
-            sheet.found.error("bad_schema", (*key, "output"), f"this is not a JSON Schema: {wrong}")
+        if isinstance(agent.output, dict) and (flaw := schemas.flaw(agent.output)) is not None:
+            sheet.found.error("bad_schema", (*key, "output", *flaw.path), flaw.message)
         if agent.name not in used:
             sheet.found.hint("unused_agent", key, f"no step is given to the agent {quoted(agent.name)}")
     sheet.agents[:] = kept.values()

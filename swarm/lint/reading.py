@@ -13,12 +13,12 @@ from difflib import get_close_matches
 from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from swarm.agent import Agent
 from swarm.executor import Brief
+from swarm.explain import explain, unknown_key
 from swarm.frozen import ID_PATTERN, Frozen, Json
-from swarm.lint.findings import Finding, Findings, Key, Names, quoted, shortened
+from swarm.lint.findings import Finding, Findings, Key, quoted, shortened
 from swarm.lint.shape import fewer, too_many_steps
 from swarm.plan import PLAN_STEP, Plan, Step
 
@@ -31,6 +31,7 @@ MOST_ID = 64
 MOST_SLIPS = 20
 """Unknown keys of a step that are held against the known ones."""
 
+_PLAN_KEYS = tuple(Plan.model_fields)
 _NOT_FOR_PLANS = ("item", "instance_of")
 _LEGAL = re.compile(ID_PATTERN)
 _ILLEGAL = re.compile(r"[^a-z0-9_.-]+")
@@ -49,23 +50,6 @@ _OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
     "output": ("output_schema", "schema"),
 }
 """What models call a key, most telling first; taken where the key itself is missing."""
-_ID_FORM = "lower-case letters, digits, `_`, `.` and `-`, at most 64, the first a letter or a digit"
-_FORMS: Mapping[str, str] = {
-    "id": _ID_FORM,
-    "name": _ID_FORM,
-    "agent": f"the name of a role: {_ID_FORM}",
-    "model": f"an alias: {_ID_FORM}",
-    "needs": "a list of the ids of steps",
-    "after": "a list of the ids of steps",
-    "inputs": "a list of names or globs of inputs",
-    "tools": "a list of names of tools",
-    "each": "a list, `inputs`, or the id of a step whose output is a list",
-    "output": "a JSON Schema, as a mapping",
-    "prompt": "a text",
-    "instructions": "a text that is not empty",
-    "optional": "true or false",
-}
-"""What the value of a key is, for who got it wrong."""
 _PLACEHOLDER = "(missing)"
 
 
@@ -123,7 +107,9 @@ class _Reader:
             message = "this is no list of agents" if agents is None else "there are more agents than steps"
             self.found.error("bad_agent", ("agents",), message, advice="Bring an agent only for a step that it does.")
             agents = []
-        self._keys(top, ("steps", "agents"), (), "a plan")
+        for name in self._drop(top, _PLAN_KEYS, (), "a plan"):
+            if name not in _PLAN_KEYS:
+                self.found.error("key", (name,), unknown_key(name, _PLAN_KEYS))
         return agents, steps
 
     def _unwrapped(self, value: Json) -> Json:
@@ -165,8 +151,7 @@ class _Reader:
         known = tuple(model.model_fields)
         if not self.strict and model is Step:
             self._other_words(row, known, key)
-        self._keys(row, known, key, what)
-        return {name: value for name, value in row.items() if name in known}
+        return self._drop(row, known, key, what)
 
     def _other_words(self, row: Fields, known: tuple[str, ...], key: Key) -> None:
         """Put right what a key is called, where the key that is meant is missing."""
@@ -183,16 +168,13 @@ class _Reader:
                 row[near[0]] = row.pop(name)
                 self.found.repaired("key", (*key, near[0]), f"{quoted(name)} is called `{near[0]}`")
 
-    def _keys(self, row: Fields, known: tuple[str, ...], key: Key, what: str) -> None:
-        """Note keys that are none: errors in a plan by hand, dropped from a planner's."""
+    def _drop(self, row: Fields, known: tuple[str, ...], key: Key, what: str) -> Fields:
+        """Leave out of what a planner wrote the keys that are none; in a plan by hand they are errors elsewhere."""
         unknown = [name for name in row if name not in known]
-        if unknown and not self.strict:
-            self.found.repaired("key", key, f"{shortened(unknown)}: no key of {what}, dropped")
-        elif unknown:
-            names = Names(known)
-            for name in unknown:
-                message = f"{quoted(name)} is no key of {what}{names.suggestion(name)}"
-                self.found.error("key", (*key, name), message, advice=names.listed("Keys"))
+        if not unknown or self.strict:
+            return row
+        self.found.repaired("key", key, f"{shortened(unknown)}: no key of {what}, dropped")
+        return {name: value for name, value in row.items() if name in known}
 
     def _name_steps(self, rows: list[Fields]) -> None:
         """Give every step an id that is one, and remember what it was called."""
@@ -266,18 +248,12 @@ class _Reader:
         """Make a model of a row; a value it refuses is an error, and left out."""
         try:
             return model.model_validate(row)
-        except ValidationError as error:
-            wrong = error.errors(include_url=False, include_context=False)
-        seen: set[Key] = set()
-        for detail in wrong:
-            field, place = detail["loc"][0], tuple(part for part in detail["loc"][1:] if isinstance(part, int))[:1]
-            if (field, *place) in seen:
-                continue
-            seen.add((field, *place))
-            message, advice = _words(detail, str(field))
-            step = str(row.get("id", "")) if key[0] == "steps" else ""
-            self.found.error("bad_value", (*key, field, *place), message, advice=advice, step=step)
-        refused = {detail["loc"][0] for detail in wrong}
+        except ValidationError as refusal:
+            error = refusal
+        step = str(row.get("id", "")) if key[0] == "steps" else ""
+        for flaw in explain(error, row, model.model_json_schema):
+            self.found.error("key" if flaw.on_key else "bad_value", (*key, *flaw.path), flaw.message, step=step)
+        refused = {detail["loc"][0] for detail in error.errors(include_url=False, include_input=False)}
         rest = {field: value for field, value in row.items() if field not in refused}
         return model.model_validate({**{field: value for field, value in fallback.items() if field in refused}, **rest})
 
@@ -321,14 +297,3 @@ def _estimate(value: Json) -> bool:
         return 0 <= float(value) <= 31_536_000
     except (TypeError, ValueError, OverflowError):
         return False
-
-
-def _words(detail: ErrorDetails, field: str) -> tuple[str, str]:
-    """Say what pydantic found in words for people, and what is allowed."""
-    kind, value = detail["type"], detail["input"]
-    if kind == "missing":
-        return "this is missing", f"It is {_FORMS.get(field, 'required')}."
-    given = quoted(str(value)[:200]) if isinstance(value, str | int | float) else "this"
-    if field in _FORMS:
-        return f"{given} is not what it may be", f"It is {_FORMS[field]}."
-    return f"{given}: {detail['msg'][:1].lower()}{detail['msg'][1:200]}", ""

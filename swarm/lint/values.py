@@ -3,18 +3,16 @@
 from collections.abc import Iterator
 from math import isfinite
 from typing import Any, cast
-from urllib.parse import unquote
 
 from swarm.frozen import Json, canonical
 from swarm.lint.findings import quoted
+from swarm.notation import Flaw, clip
+from swarm.schemas import schema_flaws
 
 MOST_DEPTH = 64
 """Levels of lists and mappings, as in task files; real schemas take 10 to 20."""
 LIST_OF_TEXTS: dict[str, Json] = {"type": "array", "items": {"type": "string"}}
 """The form of an answer that `each` runs over where the plan does not say: `{item}` is filled with text."""
-
-_REFERENCES = ("$ref", "$dynamicRef")
-_DATA = frozenset({"enum", "const", "default", "examples"})
 
 
 def unusable(value: Json) -> str:
@@ -69,68 +67,20 @@ class Schemas:
     """Checks JSON Schemas; one that was seen before is not checked again."""
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, str] = {}
+        self._seen: dict[bytes, Flaw | None] = {}
 
-    def wrong(self, schema: dict[str, Json]) -> str:
-        """Say what makes a mapping no JSON Schema (draft 2020-12) that answers can be held against. Else nothing."""
-        problem = unusable(schema)
-        if problem:
-            return problem
+    def flaw(self, schema: dict[str, Json]) -> Flaw | None:
+        """Say what keeps a mapping from being a JSON Schema that answers can be held against, and where in it."""
+        if problem := unusable(schema):
+            return Flaw((), f"is not a JSON Schema: {problem}")
         key = canonical(schema)
         if key not in self._seen:
-            self._seen[key] = _against_the_draft(schema) or _unresolved(schema)
+            self._seen[key] = _first_flaw(schema)
         return self._seen[key]
 
 
-def _against_the_draft(schema: dict[str, Json]) -> str:
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
-
+def _first_flaw(schema: dict[str, Json]) -> Flaw | None:
     try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        at = ".".join(str(part) for part in error.absolute_path)
-        text = error.message if len(error.message) <= 200 else error.message[:199] + "…"
-        if error.validator == "anyOf" and at.endswith("type"):
-            text = f"{quoted(str(error.instance))} is no type: string, number, integer, boolean, object, array or null"
-        return f"{at}: {text}" if at else text
+        return next(iter(schema_flaws(schema)), None)
     except (RecursionError, OverflowError, ValueError) as error:  # out of `re`, for a pattern that is too much for it
-        return f"it cannot be checked: {quoted(str(error))}"
-    return ""
-
-
-def _unresolved(schema: dict[str, Json]) -> str:
-    """Find references that lead nowhere, or elsewhere: a validator would fetch those."""
-    rows: list[object] = [schema]
-    while rows:
-        one = rows.pop()
-        if isinstance(one, list):
-            rows.extend(cast("list[object]", one))
-        if not isinstance(one, dict):
-            continue
-        here = cast("dict[str, object]", one)
-        for key, value in here.items():
-            if key in _REFERENCES and isinstance(value, str) and not _resolves(schema, value):
-                return (
-                    f"{key} {quoted(value)} leads to nothing in this schema; only #/… of the schema itself is allowed"
-                )
-        rows.extend(value for key, value in here.items() if key not in _DATA)
-    return ""
-
-
-def _resolves(schema: dict[str, Json], reference: str) -> bool:
-    if not reference.startswith("#"):
-        return False
-    pointer = unquote(reference[1:])
-    if pointer and not pointer.startswith("/"):
-        return f'anchor":"{pointer}"'.encode() in canonical(schema)
-    at: Any = schema
-    for part in pointer.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(at, dict) and name in at:
-            at = cast("dict[str, Any]", at)[name]
-        elif isinstance(at, list) and name.isdecimal() and len(name) < 7 and int(name) < len(cast("list[Any]", at)):
-            at = cast("list[Any]", at)[int(name)]
-        else:
-            return False
-    return isinstance(at, dict | bool)
+        return Flaw((), f"cannot be used as a JSON Schema: {clip(str(error))}")
