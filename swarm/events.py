@@ -78,6 +78,10 @@ class RunStarted(Stamped):
     inputs: tuple[InputFact, ...] = ()
     folder: str = ""
     """Where the task's relative paths start."""
+    source: str = ""
+    """The task's file, where it came from one."""
+    said: dict[str, Json] = Field(default_factory=dict)
+    """What the caller said beside the task: limits, parameters, a plan file."""
 
 
 class RunResumed(Stamped):
@@ -120,6 +124,8 @@ class StepStarted(Stamped):
     """The alias."""
     key: str = ""
     """Hash of everything that determines the output."""
+    parts: dict[str, str] = Field(default_factory=dict)
+    """What that is, each part by the beginning of its hash: it tells what a later difference is in."""
 
 
 class TurnTaken(Stamped):

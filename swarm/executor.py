@@ -1,7 +1,8 @@
 """What an executor gets and gives: types only."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Protocol
 
 from pydantic import Field
 
@@ -101,28 +102,34 @@ class Attempt(Frozen):
     trace: str = ""
     span: str = ""
 
-    @property
+    @cached_property
+    def parts(self) -> dict[str, str]:
+        """Everything that determines the output, each part by the first 16 digits of its hash.
+
+        Left out is what does not: ids and order of siblings, limits (raising one runs nothing again), spans.
+        """
+        briefed = None if self.brief is None else self.brief.model_dump(mode="json", exclude={"limits", "steps_left"})
+        whole: dict[str, Json] = {
+            "agent": self.agent.model_dump(mode="json", include={"instructions", "output"}),
+            "brief": briefed,
+            "context": self.context,
+            "given": sorted(digest(each) for each in self.given),
+            "goal": self.goal,
+            "inputs": sorted([each.name, each.medium, each.sha256] for each in self.inputs),
+            "item": self.step.item,
+            "missing": sorted(digest(each) for each in self.missing),
+            "model": self.settings,
+            "output": self.step.output,
+            "prompt": self.step.prompt,
+            "tools": self.tools_key,
+            "wording": self.wording,
+        }
+        return {name: digest(value)[:16] for name, value in whole.items()}
+
+    @cached_property
     def key(self) -> str:
         """Hash of everything that determines the output, and of nothing else."""
-        return digest(self.determinants())
-
-    def determinants(self) -> dict[str, Any]:
-        """Everything that determines the output, by part; the order of siblings and their ids do not count."""
-        return {
-            "agent": self.agent.model_dump(mode="json", include={"instructions", "output"}),
-            "wording": self.wording,
-            "prompt": self.step.prompt,
-            "item": self.step.item,
-            "output": self.step.output,
-            "goal": self.goal,
-            "model": self.settings,
-            "tools": self.tools_key,
-            "turns": self.turns,
-            "inputs": [(i.name, i.medium, i.sha256) for i in self.inputs],
-            "given": [g.model_dump(mode="json") for g in self.given],
-            "missing": [m.model_dump(mode="json") for m in self.missing],
-            "brief": None if self.brief is None else self.brief.model_dump(mode="json"),
-        }
+        return digest(self.parts)
 
 
 class Outcome(Frozen):

@@ -147,7 +147,7 @@ def quick_json(text: str, caps: Mapping[Path, int]) -> tuple[Literal["sound", "f
 def _over(value: Json, caps: Mapping[Path, int]) -> bool:
     for path, most in caps.items():
         found = at(value, path)
-        if isinstance(found, list) and len(found) > most:  # pyright: ignore[reportUnknownArgumentType]
+        if isinstance(found, list) and len(cast("list[Any]", found)) > most:
             return True
     return False
 
@@ -169,20 +169,21 @@ def at(value: Json, path: Path) -> Json:
 def _sound(value: Json) -> bool:
     """Tell whether a value keeps to the depth, the digits, finite numbers and whole characters."""
     layer: list[Json] = [value]
-    for _ in range(MOST_DEPTH + 1):
+    for depth in range(MOST_DEPTH + 1):
         inner: list[Json] = []
         for item in layer:
-            if isinstance(item, dict):
-                inner.extend(item.keys())  # pyright: ignore[reportUnknownArgumentType]
-                inner.extend(item.values())  # pyright: ignore[reportUnknownArgumentType]
-            elif isinstance(item, list):
-                inner.extend(item)  # pyright: ignore[reportUnknownArgumentType]
-            elif not _sound_scalar(item):
+            if not isinstance(item, dict | list):
+                if not _sound_scalar(item):
+                    return False
+            elif depth == MOST_DEPTH:
                 return False
-        if not inner:
-            return True
+            elif isinstance(item, dict):
+                inner.extend(cast("dict[str, Any]", item).keys())
+                inner.extend(cast("dict[str, Any]", item).values())
+            else:
+                inner.extend(cast("list[Any]", item))
         layer = inner
-    return False
+    return True
 
 
 def _sound_scalar(item: Json) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from swarm.agent import Agent
 from swarm.assign import Assigner, Means
+from swarm.cache import Cache
 from swarm.endpoints import Endpoint
 from swarm.endpoints.choose import Choice, choose
 from swarm.endpoints.router import check_models, resolved
@@ -23,6 +24,7 @@ from swarm.taskfile import load_agents, load_plan, load_task, load_wording, loca
 from swarm.tools import Tool, Toolbox
 from swarm.tools.functions import tool as as_tool
 
+PLACEHOLDER = "unset"
 TEST_DOUBLE = "an endpoint object of the caller's"
 
 
@@ -49,6 +51,10 @@ class Options:
     """What `${NAME}` in `models:` reads, and where a provider's key may be."""
     text: str | None = None
     """The task file's text, where it is not in a file."""
+    cache: bool = True
+    """Whether finished steps of earlier runs of the project are taken from its cache, and kept there."""
+    needs_keys: bool = True
+    """Whether a variable that is unset is an error; not where no call will be made."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,18 @@ class Prepared:
     endpoint: Endpoint | None
     """The caller's own, used for every model."""
     warnings: tuple[str, ...]
+    source: str = ""
+    """The task's file, where it came from one."""
+
+    @property
+    def roles(self) -> tuple[Agent, ...]:
+        """Every role the run begins with, those of a given plan included."""
+        return (*self.agents.values(), *(() if self.linted is None else self.linted.agents))
+
+    @property
+    def cache(self) -> Cache:
+        """The project's cache."""
+        return Cache(self.task.folder / ".swarm" / "cache")
 
     @property
     def runs(self) -> Path:
@@ -116,6 +134,29 @@ def _overridden(task: Task, limits: Mapping[str, Any], parameters: Mapping[str, 
     )
 
 
+class AnyVariable(dict[str, str]):
+    """An environment in which a variable that is unset has a placeholder: for what makes no call."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(environ)
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __getitem__(self, name: str) -> str:
+        return super().get(name) or PLACEHOLDER
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Give a variable, or the placeholder."""
+        del default
+        return self[name]
+
+
+async def nothing_there(base_url: str) -> None:
+    """Answer a probe for a local server without looking."""
+    del base_url
+
+
 async def prepare(source: str | Path | Task, options: Options) -> Prepared:
     """Find and check all that a run needs; nothing is spent, nothing is written. Raises `InputError`s."""
     task = read_task(source, options)
@@ -125,7 +166,8 @@ async def prepare(source: str | Path | Task, options: Options) -> Prepared:
         choice = Choice(models, TEST_DOUBLE)
     else:
         endpoint = options.endpoint if isinstance(options.endpoint, str) else None
-        choice = await choose(task.models, endpoint=endpoint, model=options.model, environ=options.environ)
+        probe = None if options.needs_keys else nothing_there
+        choice = await choose(task.models, endpoint=endpoint, model=options.model, environ=options.environ, probe=probe)
         check_models(choice.models)
     agents, wording, inputs = load_agents(task), load_wording(task), read_inputs(task)
     box = toolbox(options.tools, task)
@@ -151,7 +193,12 @@ async def prepare(source: str | Path | Task, options: Options) -> Prepared:
         linted=linted,
         endpoint=own,
         warnings=task.warnings,
+        source=_file_of(source, options),
     )
+
+
+def _file_of(source: str | Path | Task, options: Options) -> str:
+    return "" if isinstance(source, Task) or options.text is not None else str(Path(source).resolve())
 
 
 def toolbox(functions: Iterable[Callable[..., Any] | Tool], task: Task) -> Toolbox:

@@ -26,20 +26,27 @@ from swarm.agenda import Agenda, Rules
 from swarm.assign import Assigner
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.router import connect
-from swarm.errors import PlanError, SwarmError, TaskError
-from swarm.executor import Executor
+from swarm.errors import PlanError, SwarmError
+from swarm.executor import Attempt, Executor, Outcome
 from swarm.executors.local import Local
 from swarm.executors.pages import Pages
+from swarm.executors.recall import Recalling, known_outcomes
 from swarm.folder import RunFolder, create, find
 from swarm.journal import Clock, Journal, RunClock, mend, read
 from swarm.plan import PLAN_STEP, Plan
 from swarm.prepare import Options, Prepared, prepare
-from swarm.reopening import reopening
+from swarm.present import Differences, as_said, differences, facts_of, present_task, said, with_agents
+from swarm.replay import replay
 from swarm.result import Result, write_outputs
 from swarm.scheduler import GRACE_SECONDS, Scheduler
 from swarm.state import State
 from swarm.task import Task
-from swarm.taskfile import load_task, public, write_yaml
+from swarm.taskfile import public, write_yaml
+
+
+def versions() -> dict[str, str]:
+    """Name what runs: this package and Python."""
+    return {"swarm": swarm.__version__, "python": platform.python_version()}
 
 
 class Recorder:
@@ -50,16 +57,17 @@ class Recorder:
         self._state = state
         self._clock = clock
         self._folder = folder
-        self.changed = anyio.Event()
-        """Set at the next event; then replaced."""
 
     def __call__(self, event: e.Stamped) -> None:
         """Record a fact."""
         update: dict[str, Any] = {"seq": self._state.seq + 1, "at": self._clock.wall(), "t": self._clock.t()}
         if isinstance(event, e.StepFinished) and (artifact := self._folder.store(event.output)) is not None:
             update |= {"output": None, "artifact": artifact}
-        self._state.apply(self._journal.append(event.model_copy(update=update)))
-        self.changed.set()
+        self.again(event.model_copy(update=update))
+
+    def again(self, event: e.Stamped) -> None:
+        """Record a fact that has its stamp already."""
+        self._state.apply(self._journal.append(event))
 
 
 class Run:
@@ -67,21 +75,26 @@ class Run:
 
     def __init__(
         self,
-        task: str | Path | Task,
+        task: str | Path | Task = "",
         *,
         options: Options | None = None,
         plan_only: bool = False,
         resume: RunFolder | None = None,
-        reopen_failed: bool = False,
+        failed: bool = False,
+        replay: RunFolder | None = None,
     ) -> None:
         self.state = State()
         self.prepared: Prepared
         self.folder: RunFolder
+        self.warnings: list[str] = []
+        """What people should know before it starts: about the task, about a journal that was mended."""
         self._task = task
         self._options = options or Options()
         self._plan_only = plan_only
         self._resume = resume
-        self._reopen_failed = reopen_failed
+        self._failed = failed
+        self._replay = replay
+        self._known: dict[str, Outcome] = {}
         self._stack = AsyncExitStack()
         self._over = anyio.Event()
         self._error: SwarmError | None = None
@@ -90,14 +103,8 @@ class Run:
 
     async def __aenter__(self) -> Self:
         """Check everything, make or open the run's folder, and start."""
-        self.prepared = await prepare(self._task, self._options)
-        runs = self._options.runs
-        folder = self._resume or create(Path(runs) if runs is not None else self.prepared.runs)
-        self.folder = folder
-        folder.acquire()
-        self._stack.callback(folder.release)
         try:
-            journal = self._open(folder)
+            journal = await (self._begin() if self._resume is None else self._begin_again(self._resume))
             tasks = await self._stack.enter_async_context(anyio.create_task_group())
             tasks.start_soon(self._go, journal)
         except BaseException:
@@ -143,77 +150,128 @@ class Run:
             raise SwarmError("the run is not over yet: leave its `async with` block first")
         return self._result
 
-    # How it is put together
+    # How it begins
 
-    def _open(self, folder: RunFolder) -> Journal:
-        """Open the journal and write what the run begins with."""
-        prepared, state = self.prepared, self.state
-        if self._resume is not None:
-            self.warning = mend(folder.journal)
-            for event in read(folder.journal):
-                state.apply(event)
+    async def _begin(self) -> Journal:
+        """Make the folder of a new run and write what it begins with."""
+        prepared = self.prepared = await prepare(self._task, self._options)
+        self.warnings += prepared.warnings
+        runs = self._options.runs
+        self._own(create(Path(runs) if runs is not None else prepared.runs))
+        journal = self._record()
+        if self._replay is None:
+            self._emit(self._started())
+            self._emit(e.StepsAdded(by=self._first_by, steps=prepared.steps))
+        return journal
+
+    async def _begin_again(self, folder: RunFolder) -> Journal:
+        """Open the folder of a run that is there, and write what it goes on with."""
+        self._own(folder)
+        events = list(read(folder.journal))
+        for event in events:
+            self.state.apply(event)
+        assert self.state.first is not None
+        options = self._options = as_said(self.state.first, self._options)
+        prepared = self.prepared = await prepare(present_task(self.state, folder, options), options)
+        self.warnings += prepared.warnings
+        self._known = known_outcomes(events, folder.load)
+        now = with_agents(events, prepared.roles)
+        differs = differences(now, prepared, Assigner(now, prepared.means, folder.load), failed=self._failed)
+        self.warnings += [f"changed since: {words}" for words in differs.words]
+        torn = mend(folder.journal)
+        self.warnings += [torn] if torn is not None else []
+        journal = self._record()
+        self._emit(self._resumed(differs))
+        if differs.replanned:
+            self._emit(e.StepsAdded(by=self._first_by, steps=prepared.steps))
+        return journal
+
+    def _own(self, folder: RunFolder) -> None:
+        folder.acquire()
+        self._stack.callback(folder.release)
+        self.folder = folder
+
+    def _record(self) -> Journal:
+        """Open the journal, the one road of events, and what makes attempts."""
+        prepared, folder = self.prepared, self.folder
         journal = Journal(folder.journal, prepared.redactor.clean)
         self._stack.callback(journal.close)
-        self._emit = Recorder(journal, state, RunClock(state.t), folder)
-        self._assigner = Assigner(state, prepared.means, folder.load)
-        if self._resume is not None:
-            self._emit(self._resumed())
-        else:
-            self._emit(self._started(folder.run))
-            by = "run" if prepared.linted is None else "task"
-            self._emit(e.StepsAdded(by=by, steps=prepared.steps))
+        self._emit = Recorder(journal, self.state, RunClock(self.state.t), folder)
+        self._assigner = Assigner(self.state, prepared.means, folder.load)
         folder.write("task.yaml", write_yaml(public(prepared.task)))
         return journal
 
-    def _started(self, run: str) -> e.RunStarted:
-        extra = () if self.prepared.linted is None else self.prepared.linted.agents
+    @property
+    def _first_by(self) -> str:
+        return "run" if self.prepared.linted is None else "task"
+
+    def _started(self) -> e.RunStarted:
+        prepared = self.prepared
         return e.RunStarted(
-            run=run,
+            run=self.folder.run,
             trace=secrets.token_hex(16),
             versions=versions(),
-            task=public(self.prepared.task),
-            agents=(*self.prepared.agents.values(), *extra),
-            wording=dict(self.prepared.means.wording),
-            inputs=self._input_facts(),
-            folder=str(self.prepared.task.folder),
+            task=public(prepared.task),
+            agents=prepared.roles,
+            wording=dict(prepared.means.wording),
+            inputs=facts_of(prepared),
+            folder=str(prepared.task.folder),
+            source=prepared.source,
+            said=said(self._options),
         )
 
-    def _resumed(self) -> e.RunResumed:
-        again = reopening(self.state, failed=self._reopen_failed)
+    def _resumed(self, differs: Differences) -> e.RunResumed:
+        prepared = self.prepared
         return e.RunResumed(
-            task=public(self.prepared.task),
-            agents=tuple(self.prepared.agents.values()),
-            wording=dict(self.prepared.means.wording),
-            inputs=self._input_facts(),
+            task=public(prepared.task),
+            agents=prepared.roles,
+            wording=dict(prepared.means.wording),
+            inputs=facts_of(prepared),
             versions=versions(),
-            reopened=again.reopened,
-            voided=again.voided,
+            changed=differs.words,
+            reopened=differs.reopening.reopened,
+            voided=differs.reopening.voided,
         )
 
-    def _input_facts(self) -> tuple[e.InputFact, ...]:
-        return tuple(
-            e.InputFact(name=i.name, medium=i.medium, sha256=i.sha256, size=i.size, label=i.label)
-            for i in self.prepared.means.inputs
-        )
+    # How it goes
 
     async def _go(self, journal: Journal) -> None:
         """Run to the end, then make the report."""
-        prepared = self.prepared
         try:
-            models = prepared.choice.models
-            rng = Random(self.state.run)  # noqa: S311 - jitter
-            clean = prepared.redactor.clean
-            async with connect(models, offline=Offline, rng=rng, clean=clean) as router:
-                agenda = Agenda(self.state, self._emit, self._rules(), self._assigner.output_of)
-                executor: Executor = Local(prepared.endpoint or router, prepared.toolbox)
-                executor = Pages(executor, self._write_page, lambda name: self.state.steps[name].order)
-                self._scheduler = Scheduler(agenda, executor, self._assigner.attempt_of, self._emit, self._bug)
-                await self._scheduler.run(journal.keep_synced)
+            if self._replay is not None:
+                started, steps = self._started(), self.prepared.steps
+                store = self.folder.store
+                replay(self._replay, started, steps, self.state, self._assigner, self._emit.again, store)
+            else:
+                await self._schedule(journal)
             self._finish()
         except SwarmError as error:
             self._error = error
         finally:
             self._over.set()
+
+    async def _schedule(self, journal: Journal) -> None:
+        prepared, state = self.prepared, self.state
+        rng = Random(state.run)  # noqa: S311 - jitter
+        clean = prepared.redactor.clean
+        async with connect(prepared.choice.models, offline=Offline, rng=rng, clean=clean) as router:
+            executor: Executor = Local(prepared.endpoint or router, prepared.toolbox)
+            executor = Pages(executor, self._write_page, lambda name: state.steps[name].order)
+            executor = Recalling(
+                executor,
+                known=self._known,
+                cache=prepared.cache if self._options.cache else None,
+                keeps=self._keeps,
+                clean=clean,
+            )
+            agenda = Agenda(state, self._emit, self._rules(), self._assigner.output_of)
+            self._scheduler = Scheduler(agenda, executor, self._assigner.attempt_of, self._emit, self._bug)
+            await self._scheduler.run(journal.keep_synced)
+
+    def _keeps(self, attempt: Attempt) -> bool:
+        """Whether an outcome may stand for a later one: not where a tool did more than read."""
+        effects = {tool.name: tool.effect for tool in self.prepared.toolbox.tools}
+        return all(effects[name] == "read" for name in attempt.tools)
 
     def _rules(self) -> Rules:
         task = self.prepared.task
@@ -246,11 +304,6 @@ class Run:
         trace = "".join(traceback.format_exception(error))
         path = self.folder.write(f"bug-{self.state.seq}.txt", self.prepared.redactor.clean(trace))
         return f"a bug of local-agent-swarm ({type(error).__name__}); its trace is in {path}"
-
-
-def versions() -> dict[str, str]:
-    """Name what runs: this package and Python."""
-    return {"swarm": swarm.__version__, "python": platform.python_version()}
 
 
 async def run(
@@ -307,27 +360,6 @@ async def resume(
     options = Options(
         endpoint=endpoint, model=model, workers=workers, limits=limits or {}, tools=tuple(tools), runs=runs
     )
-    async with reopen(folder, options=options, failed=failed) as this:
+    async with Run(options=options, resume=folder, failed=failed) as this:
         pass
     return this.result
-
-
-def reopen(folder: RunFolder, *, options: Options, failed: bool = False) -> Run:
-    """Make the run that goes on in a folder, with the task as the journal tells it."""
-    state = State()
-    for event in read(folder.journal):
-        state.apply(event)
-        if state.first is not None:
-            break
-    task = recorded_task(state, folder, options)
-    return Run(task, options=options, resume=folder, reopen_failed=failed)
-
-
-def recorded_task(state: State, folder: RunFolder, options: Options) -> Task:
-    """Read the task that a journal holds; keys come from the present environment."""
-    if state.first is None:
-        raise TaskError(f"{folder.journal}: the journal is empty, so there is nothing to resume")
-    text: str = write_yaml(state.task)
-    return load_task(
-        str(folder.path / "task.yaml"), environ=options.environ, text=text, folder=Path(state.first.folder)
-    )

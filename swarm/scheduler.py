@@ -122,7 +122,14 @@ class Scheduler:
         try:
             attempt = self._attempt_of(s)
             self._emit(
-                e.StepStarted(step=s.id, attempt=number, span=attempt.span, model=attempt.model, key=attempt.key)
+                e.StepStarted(
+                    step=s.id,
+                    attempt=number,
+                    span=attempt.span,
+                    model=attempt.model,
+                    key=attempt.key,
+                    parts=attempt.parts,
+                )
             )
             with scope:
                 outcome = await self._executor.execute(attempt, self._emit)

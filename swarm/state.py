@@ -74,6 +74,8 @@ class StepState:
     """Endpoint of its last turn."""
     key: str = ""
     """Hash of all that determined its output."""
+    parts: dict[str, str] = field(default_factory=dict[str, str])
+    """What that is, part by part."""
     output: Json = None
     artifact: str | None = None
     cached: bool = False
@@ -258,7 +260,7 @@ class State:
 
     def _step_started(self, event: e.StepStarted) -> None:
         s = self._get(event.step)
-        s.attempt, s.model, s.key = event.attempt, event.model, event.key
+        s.attempt, s.model, s.key, s.parts = event.attempt, event.model, event.key, event.parts
         s.error = None
         s.spans.append(Span(event.attempt, event.t))
         self._to(s, Status.RUNNING)

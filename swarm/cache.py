@@ -1,0 +1,131 @@
+"""Finished steps by content: what an earlier run of the project paid for, a later one takes.
+
+An entry is a file named by the key of the attempt that made it (`executor.Attempt.key`): a line with the hash of the
+rest, then the rest as JSON. It is checked whole when it is read; one that is damaged, or of another format, is a miss.
+Entries are written beside and renamed, so any number of runs may share a folder.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import Field, ValidationError
+
+from swarm.agent import Agent
+from swarm.chat import Usage
+from swarm.folder import write_file
+from swarm.frozen import Frozen, Json, canonical, digest
+from swarm.plan import Step
+
+SUFFIX = ".json"
+
+
+class Entry(Frozen):
+    """What a finished step gave, and all that determined it."""
+
+    format: Literal[1] = 1
+    key: str
+    parts: dict[str, str]
+    """What determined the output, each part by the beginning of its hash."""
+    step: str
+    """The step that first gave it, for people."""
+    agent: str
+    run: str
+    usage: Usage = Usage()
+    """What it cost then."""
+    output: Json = None
+    spawned: tuple[Step, ...] = ()
+    agents: tuple[Agent, ...] = ()
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = Field(default=())
+
+
+class Size(NamedTuple):
+    """How much a cache holds."""
+
+    entries: int
+    bytes: int
+
+
+class Nearest(NamedTuple):
+    """The entry that shares the most with a key that was missed."""
+
+    entry: Entry
+    differs: tuple[str, ...]
+    """Names of the parts that differ."""
+
+
+class Cache:
+    """A folder of entries."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get(self, key: str) -> Entry | None:
+        """Give the entry of a key; None if there is none that is whole."""
+        return _read(self._path(key))
+
+    def put(self, entry: Entry) -> None:
+        """Keep an entry. A disk that takes none is no reason for a run to stop: it is not kept then."""
+        content = canonical(entry)
+        checked = hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+        try:
+            write_file(self._path(entry.key), checked)
+        except OSError:
+            return
+
+    def entries(self) -> Iterator[Entry]:
+        """Give every whole entry, by key."""
+        for path in self._files():
+            entry = _read(path)
+            if entry is not None:
+                yield entry
+
+    def size(self) -> Size:
+        """Count the entries and their bytes, damaged ones too."""
+        sizes = [path.stat().st_size for path in self._files()]
+        return Size(len(sizes), sum(sizes))
+
+    def clear(self) -> int:
+        """Remove every entry; say how many there were."""
+        count = 0
+        for path in self._files():
+            path.unlink(missing_ok=True)
+            count += 1
+        return count
+
+    def nearest(self, parts: Mapping[str, str], agent: str = "") -> Nearest | None:
+        """Find the entry that differs in the fewest parts; among equals one of the same agent, then the first."""
+        best: Nearest | None = None
+        for entry in self.entries():
+            found = Nearest(entry, differing(parts, entry.parts))
+            if best is None or _rank(found, agent) < _rank(best, agent):
+                best = found
+        return best
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / (key + SUFFIX)
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.glob(f"??/*{SUFFIX}")) if self.folder.is_dir() else []
+
+
+def differing(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:
+    """Name the parts in which two keys differ."""
+    return tuple(sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name)))
+
+
+def _rank(found: Nearest, agent: str) -> tuple[int, bool]:
+    return len(found.differs), found.entry.agent != agent
+
+
+def _read(path: Path) -> Entry | None:
+    try:
+        check, _, content = path.read_bytes().partition(b"\n")
+        if hashlib.sha256(content).hexdigest().encode() != check:
+            return None
+        entry = Entry.model_validate_json(content)
+    except (OSError, ValidationError, RecursionError):
+        return None
+    return entry if digest(entry.parts) == entry.key == path.name.removesuffix(SUFFIX) else None

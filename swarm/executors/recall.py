@@ -1,0 +1,84 @@
+"""What was paid for already is not paid for again: from this run's journal first, then from the project's cache."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from swarm import events as e
+from swarm.cache import Cache, Entry
+from swarm.chat import Usage
+from swarm.executor import Attempt, Executor, Note, Outcome
+from swarm.frozen import Json
+
+
+class Recalling:
+    """Another executor, around one: gives a known outcome where all that determines it is the same."""
+
+    def __init__(
+        self,
+        inner: Executor,
+        *,
+        known: Mapping[str, Outcome],
+        cache: Cache | None,
+        keeps: Callable[[Attempt], bool],
+        clean: Callable[[str], str],
+    ) -> None:
+        self._inner = inner
+        self._known = known
+        self._cache = cache
+        self._keeps = keeps
+        self._clean = clean
+
+    async def execute(self, attempt: Attempt, note: Note) -> Outcome:
+        """Give the outcome that is known, or carry the attempt out and keep what it gave."""
+        if attempt.key in self._known:
+            return self._known[attempt.key].model_copy(update={"cached": True, "usage": Usage()})
+        if self._cache is None or not self._keeps(attempt):
+            return await self._inner.execute(attempt, note)
+        entry = self._cache.get(attempt.key)
+        if entry is not None:
+            return Outcome(
+                output=entry.output,
+                spawned=entry.spawned,
+                agents=entry.agents,
+                left_out=entry.left_out,
+                notes=entry.notes,
+                cached=True,
+            )
+        outcome = await self._inner.execute(attempt, note)
+        self._cache.put(self._entry(attempt, outcome))
+        return outcome
+
+    def _entry(self, attempt: Attempt, outcome: Outcome) -> Entry:
+        entry = Entry(
+            key=attempt.key,
+            parts=attempt.parts,
+            step=attempt.step.id,
+            agent=attempt.agent.name,
+            run=attempt.run,
+            usage=outcome.usage,
+            output=outcome.output,
+            spawned=outcome.spawned,
+            agents=outcome.agents,
+            left_out=outcome.left_out,
+            notes=outcome.notes,
+        )
+        written = entry.model_dump_json()
+        cleaned = self._clean(written)
+        return entry if cleaned == written else Entry.model_validate_json(cleaned)
+
+
+def known_outcomes(events: Iterable[e.Stamped], load: Callable[[str], Json]) -> dict[str, Outcome]:
+    """Collect what a journal's finished steps gave, by key."""
+    keys: dict[str, str] = {}
+    known: dict[str, Outcome] = {}
+    for event in events:
+        if isinstance(event, e.StepStarted):
+            keys[event.step] = event.key
+        elif isinstance(event, e.StepFinished) and keys.get(event.step):
+            known[keys[event.step]] = Outcome(
+                output=event.output if event.artifact is None else load(event.artifact),
+                spawned=event.spawned,
+                agents=event.agents,
+                left_out=event.left_out,
+                notes=event.notes,
+            )
+    return known

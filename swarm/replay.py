@@ -1,0 +1,64 @@
+"""A run again from its journal: the same events, the same report, no call, nothing spent.
+
+Every attempt is made anew from the present task and compared with what the journal's attempt was determined by. Where
+they differ the journal cannot know the answer, and nothing is invented: the error names the step, the parts that
+differ, and the recorded attempt that is nearest. It is how a task is tested where there is no key.
+"""
+
+from collections.abc import Callable
+
+from swarm import events as e
+from swarm.assign import Assigner
+from swarm.cache import differing
+from swarm.errors import InputError, Problem
+from swarm.folder import RunFolder
+from swarm.frozen import Json, listing
+from swarm.journal import read
+from swarm.plan import Step
+from swarm.state import State
+
+
+def replay(
+    recorded: RunFolder,
+    started: e.RunStarted,
+    steps: tuple[Step, ...],
+    state: State,
+    assigner: Assigner,
+    emit: Callable[[e.Stamped], None],
+    store: Callable[[Json], object],
+) -> None:
+    """Emit the events of a recorded run, with their own stamps, as far as the present task leads to the same.
+
+    `store` keeps a large output in the folder of the new run.
+    Raises `InputError` where it leads elsewhere, and `JournalError` for a journal that cannot be read.
+    """
+    events = list(read(recorded.journal))
+    if not isinstance(events[-1] if events else None, e.RunFinished):
+        raise InputError(Problem("this run did not end, so it cannot be replayed", where=str(recorded.path)))
+    starts = [event for event in events if isinstance(event, e.StepStarted)]
+    for event in events:
+        if isinstance(event, e.RunStarted):
+            stamp = {"seq": event.seq, "at": event.at, "t": event.t, "trace": event.trace}
+            emit(started.model_copy(update=stamp))
+            continue
+        if isinstance(event, e.StepsAdded) and event.by in ("run", "task") and event.steps != steps:
+            raise InputError(Problem("the task gives other steps now than it did", where=str(recorded.path)))
+        if isinstance(event, e.StepStarted):
+            _check(event, assigner.attempt_of(state.steps[event.step]).parts, starts, recorded)
+        if isinstance(event, e.StepFinished) and event.artifact is not None:
+            store(recorded.load(event.artifact))
+        emit(event)
+
+
+def _check(event: e.StepStarted, parts: dict[str, str], starts: list[e.StepStarted], recorded: RunFolder) -> None:
+    if parts == event.parts:
+        return
+    nearest = min(starts, key=lambda each: (len(differing(parts, each.parts)), each.step != event.step, each.seq))
+    differs = listing(differing(parts, nearest.parts))
+    raise InputError(
+        Problem(
+            f"step {event.step}: the recorded run made no such call; the nearest is that of step {nearest.step}, which "
+            f"differs in: {differs}. Run the task again without --replay to record it anew.",
+            where=str(recorded.path),
+        )
+    )
