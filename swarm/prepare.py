@@ -103,8 +103,8 @@ def read_task(source: str | Path | Task, options: Options) -> Task:
             source,
             environ=options.environ,
             text=options.text,
-            parameters={name: str(value) for name, value in options.parameters.items()},
-            limits={name: str(value) for name, value in limits.items()},
+            parameters=_written(options.parameters),
+            limits=_written(limits),
         )
     else:
         task = _overridden(source, limits, options.parameters)
@@ -120,18 +120,19 @@ def read_task(source: str | Path | Task, options: Options) -> Task:
 
 
 def _overridden(task: Task, limits: Mapping[str, Any], parameters: Mapping[str, Any]) -> Task:
-    known = set(Limits.model_fields)
-    wrong = [
-        Problem(f"there is no limit {name!r}; there are {', '.join(sorted(known))}") for name in limits.keys() - known
-    ]
-    if wrong:
-        raise TaskError(*wrong)
+    read = load_task("", environ={}, text="goal: -", limits=_written(limits)).limits
+    given = {name: getattr(read, name) for name in limits}
     return task.model_copy(
         update={
-            "limits": Limits.model_validate({**task.limits.model_dump(), **limits}),
+            "limits": Limits.model_validate({**task.limits.model_dump(), **given}),
             "parameters": {**task.parameters, **parameters},
         }
     )
+
+
+def _written(values: Mapping[str, Any]) -> dict[str, str]:
+    """Write values as the scalars of a task file."""
+    return {name: "null" if value is None else str(value) for name, value in values.items()}
 
 
 class AnyVariable(dict[str, str]):

@@ -1,0 +1,8 @@
+"""`python -m swarm.cli`: the command, where it is not on the path."""
+
+import sys
+
+from swarm.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""One run from its start to its end, with what people and programs see of it on the way."""
+
+from contextlib import suppress
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from swarm.cli.failures import ReportedError, keep_trace, save_anywhere, unwrapped
+from swarm.cli.interrupts import Interrupts
+from swarm.cli.options import Display
+from swarm.cli.streams import Lines, answer_escaped, wants_color
+from swarm.cli.words import limits_line, shown_path
+from swarm.errors import BugError, SwarmError
+from swarm.safe import safe_text
+
+if TYPE_CHECKING:
+    from swarm.folder import RunFolder
+    from swarm.result import Result
+    from swarm.run import Run
+
+TICK_SECONDS = 0.25
+"""How often progress is looked at, and how late an interrupt is noticed."""
+COUNTDOWN = (10, 5, 3, 2, 1)
+"""The seconds left of the grace period at which that is said."""
+
+
+def drive(
+    run: "Run", display: Display, interrupts: Interrupts, *, grace: float, seen: "RunFolder | None" = None
+) -> "Result":
+    """Carry a run through, and say on stderr how it goes. `seen` is the folder of a run that goes on.
+
+    Raises what ended the run, as `SwarmError`; a bug of ours as `BugError`, its trace in the run's folder.
+    """
+    import anyio
+
+    driver = Driver(run, display, interrupts, grace, _whole(seen))
+    try:
+        with interrupts.awaited(lambda: hasattr(run, "folder")):
+            anyio.run(driver.go)
+        result = run.result
+    except Exception as error:
+        inner = unwrapped(error)
+        if isinstance(inner, SwarmError) and not isinstance(inner, BugError):
+            raise inner from None
+        raise ReportedError(keep_trace(inner, lambda trace: _save(run, trace))) from error
+    finally:
+        driver.close()
+    return result
+
+
+def _save(run: "Run", trace: str) -> Path | None:
+    """Keep a trace in the run's folder, without a secret; where there is none yet, in a temporary one."""
+    with suppress(OSError):
+        if hasattr(run, "folder"):
+            return run.folder.write("bug.txt", run.prepared.redactor.clean(trace))
+    return save_anywhere(trace)
+
+
+class Driver:
+    """Goes along with one run: its progress, its events, its interrupts."""
+
+    def __init__(self, run: "Run", display: Display, interrupts: Interrupts, grace: float, seen: int) -> None:
+        self._run = run
+        self._seen = seen
+        self._display = display
+        self._interrupts = interrupts
+        self._grace = grace
+        self._lines = Lines()
+        self._events: Events | None = None
+        self._progress: Any = None
+        self._ends_at: float | None = None
+        self._said: set[int] = set()
+
+    async def go(self) -> None:
+        """Start the run, go along, and wait for its end."""
+        import anyio
+
+        async with self._run as run:
+            self._begin()
+            async for state in run.progress(TICK_SECONDS):
+                self._look_for_interrupts(anyio.current_time())
+                if self._events is not None:
+                    self._events.look()
+                if self._progress is not None and not self._lines.behind:
+                    self._progress.show(state)
+        if self._progress is not None:
+            self._progress.end(run.state)
+
+    def close(self) -> None:
+        """Wait until everything is written."""
+        if self._events is not None:
+            self._events.close()
+        self._lines.close()
+
+    def _begin(self) -> None:
+        run, display = self._run, self._display
+        if display.jsonl:
+            self._events = Events(run.folder.journal, self._seen)
+        for warning in run.warnings:
+            self._say(f"warning: {warning}")
+        if display.quiet:
+            return
+        from swarm.views.progress import Progress
+
+        self._say(f"folder: {shown_path(run.folder.path)}")
+        self._say(f"model: {run.prepared.choice.why}")
+        self._say(f"limits: {limits_line(run.prepared.task.limits)}")
+        if display.verbose:
+            self._say_more()
+        self._progress = Progress(self._lines.write, color=wants_color())
+
+    def _say_more(self) -> None:
+        prepared = self._run.prepared
+        inputs = prepared.means.inputs
+        self._say(f"agents: {', '.join(prepared.agents)}")
+        self._say(f"inputs: {len(inputs)}, {sum(each.size for each in inputs):,} bytes")
+        for finding in prepared.linted.findings if prepared.linted is not None else ():
+            self._say(f"{finding.severity}: {finding}")
+
+    def _look_for_interrupts(self, now: float) -> None:
+        """Ask the run to end once there was a signal, then count down."""
+        received = self._interrupts.received
+        if not received or self._run.over:
+            return
+        if self._ends_at is None:
+            self._ends_at = now + self._grace
+            self._run.interrupt("interrupted", self._grace)
+            self._say(
+                f"interrupted: nothing new starts; {self._run.in_flight} in flight may take {self._grace:g} s more"
+                " (Ctrl-C again ends it at once; nothing that is written is lost)"
+            )
+        left = int(self._ends_at - now) + 1
+        due = next((seconds for seconds in COUNTDOWN if seconds == left and seconds < self._grace), None)
+        if due is not None and due not in self._said and self._run.in_flight:
+            self._said.add(due)
+            self._say(f"interrupted: {due} s left, {self._run.in_flight} in flight")
+
+    def _say(self, text: str) -> None:
+        self._lines.write(safe_text(text) + "\n")
+
+
+class Events:
+    """Prints a journal's events as they are written, from a thread of its own: a slow reader holds back no run.
+
+    It re-reads the file from where it was, prints whole lines only, and leaves each line's checksum out.
+    """
+
+    def __init__(self, journal: Path, start: int = 0) -> None:
+        self._journal = journal
+        self._start = start
+        self._look = Event()
+        self._ended = False
+        self._error: SwarmError | None = None
+        self._thread = Thread(target=self._follow, name="jsonl", daemon=True)
+        self._thread.start()
+
+    def look(self) -> None:
+        """Look whether there is more."""
+        self._look.set()
+
+    def close(self) -> None:
+        """Wait until all is printed: the journal is complete. Raises `SwarmError` if it could not be."""
+        self._ended = True
+        self._look.set()
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _follow(self) -> None:
+        try:
+            with self._journal.open("rb") as file:
+                file.seek(self._start)
+                self._print(file)
+        except SwarmError as error:
+            self._error = error
+
+    def _print(self, file: BinaryIO) -> None:
+        rest, last = b"", False
+        while not last:
+            self._look.wait()
+            self._look.clear()
+            last = self._ended
+            while chunk := file.read(1 << 16):
+                *lines, rest = (rest + chunk).split(b"\n")
+                if lines:
+                    answer_escaped("".join(without_checksum(line) for line in lines))
+
+
+def _whole(folder: "RunFolder | None") -> int:
+    """Count the bytes of the whole lines in a run's journal: what stands after them a resumption cuts off."""
+    if folder is None:
+        return 0
+    size = 0
+    with folder.journal.open("rb") as file:
+        for line in file:
+            size += len(line) if line.endswith(b"\n") else 0
+    return size
+
+
+def without_checksum(line: bytes) -> str:
+    """Give a line of a journal as an event alone."""
+    body = line[:-18] + b"}" if line[-18:-10] == b',"crc":"' else line
+    return body.decode("utf-8", "replace") + "\n"

@@ -1,0 +1,181 @@
+"""`swarm plan`: the plan of a task, to look at, to edit, to run exactly."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swarm.cli import options as o
+from swarm.cli.drive import drive
+from swarm.cli.interrupts import Interrupts
+from swarm.cli.outcome import Show
+from swarm.cli.streams import answer_escaped, answer_json, say
+from swarm.cli.words import name_of, resume_command
+from swarm.errors import TaskError
+from swarm.frozen import Json
+
+if TYPE_CHECKING:
+    from swarm.agent import Agent
+    from swarm.lint import Finding
+    from swarm.plan import Step
+    from swarm.prepare import Options, Prepared
+    from swarm.state import State
+
+Out = Annotated[
+    str | None,
+    typer.Option("-o", "--out", metavar="FILE", help="Write the plan there, to edit it and run it with --plan."),
+]
+
+
+def plan(
+    ctx: typer.Context,
+    tasks: o.Tasks = None,
+    out: Out = None,
+    goal: o.Goal = None,
+    workers: o.Workers = None,
+    limit: o.Limit = None,
+    parameter: o.Set = None,
+    endpoint: o.Endpoint = None,
+    model: o.Model = None,
+    plan_file: o.PlanFile = None,
+    runs: o.Runs = None,
+    grace: o.Grace = o.GRACE_SECONDS,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> int:
+    """Make a task's plan and show it.
+
+    Nothing is carried out. Only the planner is called, and not even that where the task has a plan. The plan goes to
+    stdout as YAML, or to -o FILE; stages, width, critical path and findings go to stderr. `swarm run TASK --plan
+    FILE` runs just that plan; `swarm resume RUN` goes on with the run that made it.
+    """
+    asked = o.Asked(
+        tasks=tuple(tasks or ()),
+        goal=goal,
+        workers=workers,
+        limits=tuple(limit or ()),
+        parameters=tuple(parameter or ()),
+        endpoint=endpoint,
+        model=model,
+        plan=plan_file,
+        runs=runs,
+    )
+    return _plan(asked, out, o.Display(json=as_json, quiet=quiet, verbose=verbose), ctx.obj, grace)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan that can be looked at."""
+
+    steps: "tuple[Step, ...]"
+    findings: "tuple[Finding, ...]" = ()
+    agents: "tuple[Agent, ...]" = ()
+    """Specialists made for it."""
+    notes: tuple[str, ...] = ()
+    """What its planner's answer was taken for, in words."""
+
+    @property
+    def value(self) -> dict[str, Json]:
+        """The plan as it is written down."""
+        from swarm.plan import Plan
+
+        return Plan(agents=self.agents, steps=self.steps).model_dump(mode="json", exclude_defaults=True)
+
+    @property
+    def yaml(self) -> str:
+        """The same as a plan file."""
+        from swarm.taskfile import write_yaml
+
+        return write_yaml(self.value)
+
+
+def of_prepared(prepared: "Prepared") -> Planned | None:
+    """Take the plan that a task brings; None if a planner is to make it."""
+    linted = prepared.linted
+    return None if linted is None else Planned(prepared.steps, linted.findings, linted.agents)
+
+
+def of_state(state: "State") -> Planned:
+    """Take the plan that a run has."""
+    from swarm.plan import PLAN_STEP
+
+    steps = [s for s in state.steps.values() if s.id != PLAN_STEP and s.step.instance_of is None]
+    known = set() if state.started is None else {agent.name for agent in state.started.agents}
+    made = tuple(agent for name, agent in state.agents.items() if name not in known)
+    notes = state.steps[PLAN_STEP].notes if PLAN_STEP in state.steps else ()
+    return Planned(tuple(s.step for s in steps), agents=made, notes=notes)
+
+
+def is_planned(state: "State") -> bool:
+    """Whether a run has a plan."""
+    return any(s.by != "run" for s in state.steps.values())
+
+
+def show_plan(planned: Planned) -> None:
+    """Show a plan on stderr: its steps by stage, its width and critical path, and what was found in it."""
+    from swarm.graph import stages
+    from swarm.views.tables import plan_table
+
+    say(plan_table(planned.steps, planned.findings, stages(planned.steps)).rstrip("\n"))
+    for note in planned.notes:
+        say(f"note: {note}")
+
+
+def _plan(asked: o.Asked, out: str | None, display: o.Display, interrupts: Interrupts, grace: float) -> int:
+    import anyio
+
+    from swarm.prepare import prepare, read_task
+
+    source = asked.source
+    options = asked.options(source)
+    task = read_task(source.name, options)
+    if task.plan is None and task.swarm != "never":
+        return _made(source.name, options, out, Show(display, interrupts, grace))
+    planned = of_prepared(anyio.run(prepare, source.name, options))
+    assert planned is not None
+    _present(planned, out, display, {"run": None, "folder": None})
+    return 0
+
+
+def _made(name: str, options: "Options", out: str | None, show: Show) -> int:
+    """Have a planner make the plan."""
+    from swarm.run import Run
+
+    run = Run(name, options=options, plan_only=True)
+    result = drive(run, show.display, show.interrupts, grace=show.grace)
+    if show.interrupts.received or not is_planned(run.state):
+        return show.present(run, result)
+    planned = of_state(run.state)
+    _present(planned, out, show.display, {"run": run.folder.run, "folder": str(run.folder.path)})
+    if not show.display.quiet:
+        say(f"nothing was carried out; to go on with run {name_of(run.folder.path)}: {resume_command(run.folder.path)}")
+    return 0
+
+
+def _present(planned: Planned, out: str | None, display: o.Display, about: dict[str, Json]) -> None:
+    from swarm.graph import stages
+
+    if not display.quiet:
+        show_plan(planned)
+    if out is not None:
+        _write(Path(out), planned.yaml)
+        if not display.quiet:
+            say(f"the plan is in {out}; edit it, and run it with --plan {out}")
+    if display.json:
+        levels = stages(planned.steps)
+        findings = [{"severity": f.severity, "kind": f.kind, "message": str(f)} for f in planned.findings]
+        figures = {"stages": levels, "width": max(map(len, levels)), "depth": len(levels)}
+        answer_json({**about, "plan": planned.value, **figures, "findings": findings, "notes": planned.notes})
+    elif out is None:
+        answer_escaped(planned.yaml)
+
+
+def _write(path: Path, text: str) -> None:
+    from swarm.folder import write_file
+
+    try:
+        write_file(path, text.encode("utf-8", "replace"), mode=0o644)
+    except OSError as error:
+        raise TaskError(f"cannot write {path}: {error.strerror}") from None

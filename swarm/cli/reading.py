@@ -1,0 +1,132 @@
+"""Runs read from their journals: of this process or another, over or still going on."""
+
+import os
+import platform
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from swarm.errors import SwarmError
+from swarm.frozen import Json
+
+if TYPE_CHECKING:
+    from swarm.events import Event
+    from swarm.folder import RunFolder
+    from swarm.result import Result
+    from swarm.state import State
+
+_OWNER = re.compile(r"process (\d+) on (.*)\n")
+RUNNING, STOPPED = "running", "stopped"
+"""A run without an end: somebody is at it, or nobody is."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run in a list of runs."""
+
+    run: str
+    status: str
+    """How it ended; `running`, `stopped` or `damaged` where it has not."""
+    goal: str = ""
+    steps: int = 0
+    done: int = 0
+    at: float = 0.0
+    """When it began, seconds since 1970."""
+    seconds: float = 0.0
+    """How long it took, or has taken so far."""
+    folder: str = ""
+    problem: str = ""
+    """What is wrong with its journal."""
+
+
+@dataclass
+class Recorded:
+    """A run as its journal tells it."""
+
+    state: "State"
+    events: "list[Event]" = field(default_factory=list["Event"])
+
+
+def recorded(folder: "RunFolder") -> Recorded:
+    """Read a run's journal. Raises `JournalError` where it is damaged."""
+    from swarm.journal import read
+    from swarm.state import State
+
+    found = Recorded(State())
+    for event in read(folder.journal):
+        found.state.apply(event)
+        found.events.append(event)
+    return found
+
+
+def state_of(folder: "RunFolder") -> "State":
+    """Fold a run's journal."""
+    return recorded(folder).state
+
+
+def result_of(state: "State", folder: "RunFolder") -> "Result":
+    """Read off a journal what `swarm run` gave, or would give now."""
+    from swarm.assign import Assigner, Means
+    from swarm.result import Result
+    from swarm.task import Task
+
+    parameters: dict[str, Any] = state.task.get("parameters") or {}
+    means = Means(task=Task(goal="-", parameters=parameters))
+    return Result.of(state, folder, Assigner(state, means, folder.load))
+
+
+def run_object(folder: "RunFolder", state: "State | None" = None) -> dict[str, Json]:
+    """Give the one object of `--json` for a run that was recorded."""
+    state = state_of(folder) if state is None else state
+    found = result_of(state, folder).to_dict()
+    return {**found, "status": status_of(state, folder)}
+
+
+def status_of(state: "State", folder: "RunFolder") -> str:
+    """Say how a run ended, or whether it is `running` or `stopped`."""
+    if state.finished is not None:
+        return state.finished.status
+    return RUNNING if is_owned(folder) else STOPPED
+
+
+def is_owned(folder: "RunFolder") -> bool:
+    """Whether the process that last owned a run is still there.
+
+    It only looks: asking for the lock could refuse it to another.
+    """
+    try:
+        owner = _OWNER.match((folder.path / "lock").read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return False
+    if owner is None:
+        return False
+    if owner[2] != platform.node():
+        return True
+    try:
+        os.kill(int(owner[1]), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def row_of(folder: "RunFolder") -> Row:
+    """Sum a run up for a list."""
+    where = str(folder.path)
+    try:
+        found = recorded(folder)
+    except SwarmError as error:
+        return Row(folder.run, "damaged", folder=where, problem=str(error))
+    state = found.state
+    real = list(state.real_steps())
+    return Row(
+        run=folder.run,
+        status=status_of(state, folder),
+        goal=" ".join(str(state.task.get("goal") or "").split()),
+        steps=len(real),
+        done=sum(s.status == "done" for s in real),
+        at=found.events[0].at if found.events else 0.0,
+        seconds=state.t,
+        folder=where,
+    )
