@@ -22,7 +22,9 @@ A map of the package, from the ground up:
     testing                     doubles for all of it, public
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -82,3 +84,18 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_HOMES})
+
+
+class _Package(ModuleType):
+    """Keeps `swarm.run` the function: the import system puts a loaded submodule under its name into its package."""
+
+    @property
+    def run(self) -> Any:
+        return import_module("swarm.run").run
+
+    @run.setter
+    def run(self, module: ModuleType) -> None:
+        """Leave the name to the function; the module is there by `from swarm.run import …`."""
+
+
+sys.modules[__name__].__class__ = _Package

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,19 @@ BASES = {"endpoints/transport.py": "httpx2"}
 NEVER = ("asyncio", "httpx", "requests", "yaml", "opentelemetry", "numpy", "scipy", "pytest", "hypothesis")
 
 
-def modules() -> list[Path]:
-    return sorted(SWARM.rglob("*.py"))
+@cache
+def modules() -> tuple[Path, ...]:
+    return tuple(sorted(SWARM.rglob("*.py")))
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imported_by(path: Path) -> frozenset[str]:
+    return frozenset(imports(tree_of(path)))
 
 
 def name_of(path: Path) -> str:
@@ -101,20 +113,18 @@ def test_no_row_is_optional() -> None:
 @pytest.mark.parametrize("library", IMPORTERS)
 def test_a_library_has_one_boundary(library: str) -> None:
     allowed = IMPORTERS[library]
-    found = [path for path in modules() if library in imports(ast.parse(path.read_text(encoding="utf-8")))]
+    found = [path for path in modules() if library in imported_by(path)]
     outside = [name_of(path) for path in found if not any(path.relative_to(SWARM).match(glob) for glob in allowed)]
     assert outside == []
 
 
 def test_heavy_libraries_are_imported_where_they_are_needed() -> None:
-    found = {name_of(path): set(eager(ast.parse(path.read_text(encoding="utf-8")))) & set(LAZY) for path in modules()}
+    found = {name_of(path): set(eager(tree_of(path))) & set(LAZY) for path in modules()}
     assert {name: heavy for name, heavy in found.items() if heavy - {BASES.get(name)}} == {}
 
 
 def test_what_is_never_imported() -> None:
-    found = {
-        name_of(path): set(imports(ast.parse(path.read_text(encoding="utf-8")))) & set(NEVER) for path in modules()
-    }
+    found = {name_of(path): imported_by(path) & set(NEVER) for path in modules()}
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
@@ -123,7 +133,7 @@ def test_the_package_is_asked_for_its_version_only() -> None:
     found = {
         name_of(path): alias.name
         for path in modules()
-        for part in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for part in ast.walk(tree_of(path))
         if isinstance(part, ast.ImportFrom) and part.module == "swarm"
         for alias in part.names
         if alias.name not in submodules | {"__version__"}
@@ -135,7 +145,7 @@ def test_only_the_command_and_the_task_read_the_environment() -> None:
     found = [
         name_of(path)
         for path in modules()
-        for part in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for part in ast.walk(tree_of(path))
         if isinstance(part, ast.Attribute) and part.attr in ("environ", "getenv") and ast.unparse(part.value) == "os"
     ]
     allowed = ("cli/*.py", "prepare.py")
