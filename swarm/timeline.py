@@ -75,7 +75,7 @@ class Timeline:
     def spans(self, s: StepState) -> tuple[tuple[float, float], ...]:
         """Give the times at which attempts at a step ran; the look into the cache that answered is none."""
         paid = s.spans[:-1] if s.cached else s.spans
-        return tuple((span.start, self._end(span)) for span in paid)
+        return tuple((span.start, max(span.start, self._end(span))) for span in paid)
 
     def ends(self, seconds: Mapping[str, float]) -> dict[str, float]:
         """When each step would be over with a worker for everyone, had it taken so many seconds."""

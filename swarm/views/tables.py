@@ -1,0 +1,282 @@
+"""Runs, one run, one step and a plan as plain aligned text: the same in a terminal of 80 columns, a pipe and a file."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from pydantic_core import to_json
+
+from swarm import events as e
+from swarm import graph
+from swarm.chat import Message, Usage
+from swarm.errors import PlanError, Problem, RunNotFoundError
+from swarm.frozen import Json
+from swarm.lint import Finding
+from swarm.measure import Parallelism, cost
+from swarm.plan import Step
+from swarm.state import State, Status, StepState
+from swarm.views.parallel import paragraph
+from swarm.views.progress import outcome
+from swarm.views.words import block, counted, one_line, seconds, short, some, table, wrapped
+
+GOAL_CHARACTERS = 300
+NEEDS_NAMED = 3
+"""Steps that a table names of those a step needs."""
+
+
+class RunRow(Protocol):
+    """A run in a list of runs."""
+
+    @property
+    def run(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """How it ended, or that it has not."""
+        ...
+
+    @property
+    def goal(self) -> str:
+        """What it was asked."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """How many it has."""
+        ...
+
+    @property
+    def done(self) -> int:
+        """How many of them are done."""
+        ...
+
+    @property
+    def at(self) -> float:
+        """When it began, seconds since 1970; 0 where that is not known."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, or has taken so far."""
+        ...
+
+
+def runs_table(rows: Iterable[RunRow]) -> str:
+    """List runs in the order given: id, status, steps, time, when (UTC), goal."""
+    made = [
+        (row.run, row.status, f"{row.done}/{row.steps}", seconds(row.seconds), _when(row.at), row.goal) for row in rows
+    ]
+    return table(("RUN", "STATUS", "DONE", "TOOK", "BEGAN", "GOAL"), made, right=(2, 3))
+
+
+def _when(at: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}" if at > 0 else ""
+    except (OverflowError, OSError, ValueError):  # a journal may hold any number
+        return ""
+
+
+def run_table(state: State, parallelism: Parallelism) -> str:
+    """Show one run: its steps, what went wrong, what each model used, how parallel it was."""
+    finished = state.finished
+    status = "not over" if finished is None else finished.status
+    because = f" ({one_line(finished.because)})" if finished is not None and finished.because else ""
+    goal = state.task.get("goal")
+    about = [f"run {one_line(state.run)}: {status}{because}, {seconds(state.t)}"]
+    if isinstance(goal, str) and goal.strip():
+        about.append(f"goal: {one_line(goal, GOAL_CHARACTERS)}")
+    if state.resumed:
+        about.append(f"resumed {counted(state.resumed, 'time')}")
+    about += [f"limit {one_line(name)} reached: {value:,g}" for name, value in state.limits_reached.items()]
+    sections = [
+        "\n".join(about),
+        _steps(state),
+        _section("not done", [f"{s.id} {one_line(outcome(s))}" for s in _bad(state)]),
+        _section("notes", [f"{s.id}: {one_line(note)}" for s in state.real_steps() for note in (*s.notes, *_left(s))]),
+        f"usage\n{_usage(state)}",
+        "\n".join(["parallelism", *(wrapped(line, "  ") for line in paragraph(parallelism))]),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _section(title: str, lines: Sequence[str]) -> str:
+    return "\n".join((title, *(f"  {line}" for line in lines))) if lines else ""
+
+
+def _bad(state: State) -> list[StepState]:
+    return [s for s in state.real_steps() if s.over and s.status is not Status.DONE]
+
+
+def _left(s: StepState) -> tuple[str, ...]:
+    return tuple(f"left out: {what}" for what in s.left_out)
+
+
+def _steps(state: State) -> str:
+    rows = [
+        (s.id, s.status.value, s.step.agent, s.model, str(s.attempt), str(s.turns), short(s.usage.tokens), _took(s))
+        for s in state.real_steps()
+    ]
+    head = ("STEP", "STATUS", "AGENT", "MODEL", "TRIES", "TURNS", "TOKENS", "TOOK")
+    return table(head, rows, right=(4, 5, 6, 7))
+
+
+def _took(s: StepState) -> str:
+    if s.cached:
+        return "cached"
+    ended = [span.end - span.start for span in s.spans if span.end is not None]
+    return seconds(sum(ended)) if ended else ""
+
+
+def _usage(state: State) -> str:
+    costs = cost(state)
+    rows = [
+        (name, *(f"{n:,}" for n in (c.calls, c.input_tokens, c.output_tokens, c.cached_tokens)), _price(c.usd))
+        for name, c in ((*costs.models.items(), ("all", costs.run)) if len(costs.models) != 1 else costs.models.items())
+    ]
+    return table(("MODEL", "CALLS", "INPUT", "OUTPUT", "CACHED", "USD"), rows, right=(1, 2, 3, 4, 5), indent="  ")
+
+
+def _price(usd: float | None) -> str:
+    return "unknown" if usd is None else f"{usd:,.4f}"
+
+
+def step_page(state: State, step: str, events: Iterable[e.Stamped]) -> str:
+    """Show one step: what it was asked, each turn with its tool calls and its usage, what it gave.
+
+    `events` may be all of the run's. Raises `RunNotFoundError` where the run has no such step.
+    """
+    s = state.steps.get(step)
+    if s is None:
+        wrong = f"run {one_line(state.run)} has no step {one_line(step, 80)}; it has {some(list(state.steps), 10)}"
+        raise RunNotFoundError(Problem(wrong))
+    sections = [
+        "\n".join(_about(s)),
+        _titled("asked", s.step.prompt),
+        *_told(step, events),
+        _titled("gave", _text(s.output)) if s.status is Status.DONE and s.artifact is None else "",
+        _section("notes", [one_line(note) for note in (*s.notes, *_left(s))]),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _titled(title: str, text: str) -> str:
+    return f"{title}\n{block(text)}" if text.strip() else ""
+
+
+def _text(value: Json) -> str:
+    return "" if value is None else value if isinstance(value, str) else to_json(value, indent=2).decode()
+
+
+def _about(s: StepState) -> list[str]:
+    step = s.step
+    spawned = f", spawned {counted(len(s.children), 'step')}" if s.children else ""
+    lines = [
+        f"step {one_line(s.id)}: {one_line(outcome(s)) if s.over else s.status.value}{spawned}",
+        f"agent {one_line(step.agent)}, model {one_line(s.model) or '-'}, {counted(s.attempt, 'attempt')}, "
+        f"{counted(s.turns, 'turn')}, {_tokens(s.usage)}",
+        f"added by {one_line(s.by)}",
+    ]
+    named = (("needs", step.needs), ("after", step.after), ("inputs", step.inputs or ()), ("tools", step.tools or ()))
+    lines += [f"{name}: {one_line(', '.join(given))}" for name, given in named if given]
+    if step.instance_of is not None:
+        lines.append(f"item: {one_line(_text(step.item))}")
+    if s.artifact is not None:
+        lines.append(f"what it gave is in artifacts/{one_line(s.artifact)}")
+    return lines
+
+
+def _tokens(usage: Usage) -> str:
+    cached = f" ({usage.cached_tokens:,} cached)" if usage.cached_tokens else ""
+    guess = ", estimated" if usage.estimated else ""
+    return f"{usage.input_tokens:,} tokens in{cached}, {usage.output_tokens:,} out{guess}"
+
+
+def _told(step: str, events: Iterable[e.Stamped]) -> list[str]:
+    """Write the turns of a step, and where an attempt began or failed."""
+    told: list[str] = []
+    number = 0
+    for event in events:
+        match event:
+            case e.StepStarted() if event.step == step:
+                told.append(f"attempt {event.attempt} began at {seconds(event.t)} with model {one_line(event.model)}")
+            case e.TurnTaken() if event.step == step:
+                number += 1
+                told.append(_turn(event, number))
+            case e.StepFailed() if event.step == step:
+                again = "" if event.retry_in is None else f"; tried again {seconds(event.retry_in)} later"
+                why = one_line(f"{event.error.kind}: {event.error.message}")
+                told.append(f"attempt {event.attempt} failed at {seconds(event.t)}: {why}{again}")
+            case _:
+                pass
+    return told
+
+
+def _turn(event: e.TurnTaken, number: int) -> str:
+    form = f", form asked by {event.form}" if event.form else ""
+    head = (
+        f"turn {number}: {one_line(event.endpoint) or 'endpoint unknown'}, {seconds(event.seconds)}, "
+        f"{_tokens(event.usage)}, ended by {one_line(event.finish)}{one_line(form)}"
+    )
+    return "\n".join([head, *(line for message in event.messages for line in _message(message))])
+
+
+def _message(message: Message) -> list[str]:
+    who = f"{message.role} {one_line(message.tool_call_id)}" if message.tool_call_id else message.role
+    lines = [f"  {who}:\n{block(message.text, indent='    ')}"] if message.text else []
+    lines += [f"  calls {one_line(call.name)} {one_line(call.arguments)}" for call in message.tool_calls]
+    return lines
+
+
+def plan_table(
+    steps: Sequence[Step], findings: Iterable[Finding] = (), stages: Sequence[Sequence[str]] | None = None
+) -> str:
+    """Show a plan: its steps by stage and what each needs, how wide and how long it is, what was found in it.
+
+    A stage is what could run side by side, had all before it ended (`swarm.graph.stages`, taken if none are given).
+    """
+    levels, path = _shape(steps, stages)
+    order = {name: n for n, names in enumerate(levels, 1) for name in names}
+    ranked = sorted(steps, key=lambda step: order.get(step.id, len(levels) + 1))
+    rows = [(str(order.get(s.id, "-")), s.id, s.agent, _needs(s), s.prompt) for s in ranked]
+    sections = [
+        table(("STAGE", "STEP", "AGENT", "WAITS FOR", "PROMPT"), rows) if rows else "no steps",
+        "\n".join(line for line in (_width(steps, levels), path) if line),
+        _section("found", [_found(finding) for finding in findings]),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _shape(steps: Sequence[Step], stages: Sequence[Sequence[str]] | None) -> tuple[Sequence[Sequence[str]], str]:
+    """Give the stages, and the critical path in words; neither where steps wait for each other."""
+    expected = {step.id: 1.0 if step.seconds is None else step.seconds for step in steps}
+    try:
+        levels = graph.stages(steps) if stages is None else stages
+        path = graph.critical_path(steps, expected)
+    except PlanError as error:
+        return stages or (), one_line(str(error))
+    said = all(step.seconds is not None for step in steps)
+    took = f", {seconds(path.seconds)} as planned" if said and steps else ""
+    names = [one_line(name) for name in path.steps]
+    return levels, f"critical path, {counted(len(names), 'step')}{took}: {' → '.join(names)}" if names else ""
+
+
+def _width(steps: Sequence[Step], levels: Sequence[Sequence[str]]) -> str:
+    many = {step.id: len(step.each) if isinstance(step.each, tuple) else 1 for step in steps}
+    width = max((sum(many.get(name, 1) for name in names) for names in levels), default=0)
+    side = "at least" if any(isinstance(step.each, str) for step in steps) else "up to"
+    return f"{counted(len(steps), 'step')} in {counted(len(levels), 'stage')}, {side} {width:,} side by side"
+
+
+def _needs(step: Step) -> str:
+    each = ""
+    if step.each is not None:
+        each = f"{len(step.each)} items" if isinstance(step.each, tuple) else f"each of {step.each}"
+    needs = [name for name in step.needs if name != step.each]
+    after = f"after {some(step.after, NEEDS_NAMED)}" if step.after else ""
+    return "; ".join(part for part in (each, some(needs, NEEDS_NAMED), after) if part)
+
+
+def _found(finding: Finding) -> str:
+    return f"{finding.severity}: {one_line(str(finding), 2 * GOAL_CHARACTERS)}"
