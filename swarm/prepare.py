@@ -20,7 +20,7 @@ from swarm.plan import PLAN_STEP, PLANNER, Plan, Step
 from swarm.safe import Redactor
 from swarm.state import State, StepState
 from swarm.task import Limits, Model, Task
-from swarm.taskfile import load_agents, load_plan, load_task, load_wording, locate, read_inputs, secrets_of
+from swarm.taskfile import load_agents, load_task, load_wording, locate, read_inputs, read_plan, secrets_of
 from swarm.tools import Tool, Toolbox
 from swarm.tools.functions import tool as as_tool
 
@@ -111,7 +111,8 @@ def read_task(source: str | Path | Task, options: Options) -> Task:
     plan = options.plan if options.plan is not None else task.plan
     if isinstance(plan, str | Path):
         base = Path() if options.plan is not None else task.folder
-        plan = load_plan(base / plan, steps=task.limits.steps)
+        file = read_plan(base / plan, steps=task.limits.steps)
+        task, plan = task.model_copy(update={"plan_origin": file.document}), file.plan
     elif isinstance(plan, tuple):
         plan = Plan(steps=plan)
     if task.goal is None and plan is None:
@@ -120,7 +121,7 @@ def read_task(source: str | Path | Task, options: Options) -> Task:
 
 
 def _overridden(task: Task, limits: Mapping[str, Any], parameters: Mapping[str, Any]) -> Task:
-    read = load_task("", environ={}, text="goal: -", limits=_written(limits)).limits
+    read = load_task("", environ={}, text="goal: x", limits=_written(limits)).limits
     given = {name: getattr(read, name) for name in limits}
     return task.model_copy(
         update={

@@ -74,7 +74,7 @@ def _ask(state: "State", folder: "RunFolder", options: "Options", show: "Show") 
     planned = of_state(state)
     folder.write("plan.yaml", planned.yaml)
     show_plan(planned)
-    saved = f"it is in {shown_path(folder.path / 'plan.yaml')}; to run it: {resume_command(folder, '--yes')}"
+    saved = f"it is in {shown_path(folder.path / 'plan.yaml')}; to run it: {resume_command(folder.path, '--yes')}"
     if not _somebody_is_there():
         raise ApprovalNeededError(f"the plan needs a person's yes, and there is nobody to ask; {saved}")
     if not _said_yes():

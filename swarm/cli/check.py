@@ -59,6 +59,8 @@ def _check(asked: o.Asked, display: o.Display) -> int:
     warnings = (*prepared.warnings, *(f"{name} is not set; `swarm run` needs it" for name in lenient.unset))
     for warning in warnings:
         say(f"warning: {warning}")
+    if not display.quiet and not lenient.task.models and asked.endpoint is None:
+        say("note: no server on this machine was asked; `swarm run` looks for one where no endpoint is named")
     if display.json:
         answer_json({**_found(prepared, lenient.unset), "warnings": warnings})
         return 0

@@ -6,6 +6,7 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from swarm.cli.streams import say
 from swarm.errors import BugError, InputError, SwarmError
@@ -40,8 +41,11 @@ def lines_of(error: SwarmError) -> list[str]:
 
 def unwrapped(error: BaseException) -> BaseException:
     """Take an error out of the groups that a task group wraps it in."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
+    while isinstance(error, BaseExceptionGroup):
+        inner = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        if len(inner) != 1:
+            break
+        error = inner[0]
     return error
 
 

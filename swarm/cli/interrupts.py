@@ -7,7 +7,7 @@ to wait for, and the first ends the process too. It ends without any clean-up: a
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -39,7 +39,7 @@ class Interrupts:
             signal.signal(number, before)
 
     @contextmanager
-    def awaited(self, begun: Callable[[], bool]) -> Iterator[None]:
+    def awaited(self, begun: Callable[[], bool]) -> Generator[None]:
         """Only note the first signal inside this block, once `begun` says that there is something to end well."""
         self._begun = begun
         try:

@@ -65,7 +65,7 @@ def closing(result: "Result", state: "State", display: Display) -> None:
         from swarm.views.progress import summary
 
         say(summary(state, result.parallelism))
-    for error in result.errors if result.report is None else ():
+    for error in result.errors if result.report is None and display.quiet else ():
         say(f"error: {error.step}: {' '.join(error.message.split())}")
     match result.status:
         case "cancelled":
