@@ -17,6 +17,9 @@ from swarm.frozen import ID_PATTERN, Json, listing
 from swarm.notation import Flaw, Path, at, clip
 from swarm.safe import looks_like_key
 
+MOST_FINDINGS = 300
+"""Errors of pydantic that are looked at, a few for each problem; each is compared with every other."""
+
 _KINDS: Mapping[str, str] = {
     "string_type": "text",
     "path_type": "text",
@@ -54,7 +57,8 @@ def explain(error: ValidationError, value: Json, schema: Callable[[], dict[str, 
 
     `value` is what was validated; `schema` gives its JSON Schema, from which the allowed keys are taken.
     """
-    findings = [_located(details, value) for details in error.errors(include_url=False, include_input=False)]
+    errors = error.errors(include_url=False, include_input=False)[:MOST_FINDINGS]
+    findings = [_located(details, value) for details in errors]
     grouped: dict[tuple[Path, bool], list[_Finding]] = {}
     for finding in findings:
         if not _is_noise(finding, findings):

@@ -22,6 +22,8 @@ MOST_BYTES = 1_000_000
 """A task or plan that people read is a few kilobytes; beyond this a parser in Python takes many seconds."""
 MOST_DEPTH = 64
 """Levels of lists and mappings. JSON Schemas in outputs take 10 to 20; a parser of 1,000 recurses too deep."""
+MOST_FLAWS = 100
+"""Things wrong with one text. Nobody reads on, and a megabyte can hold a hundred thousand."""
 MOST_DIGITS = 18
 """Digits of a whole number: what 64 bits hold, and what every reader of JSON keeps."""
 
@@ -215,9 +217,8 @@ def json_tokens(text: str) -> Iterator[Token]:
             yield Token("scalar", word, True, spot, f"`{word}` is not JSON" if word[-1] in "Ny" else "")
 
 
-def compose(tokens: Iterator[Token], caps: Mapping[Path, int]) -> Reading:
-    """Put tokens together to a value, noting places and everything that is wrong. Raises `Stop`."""
-    reading = Reading()
+def compose(tokens: Iterator[Token], caps: Mapping[Path, int], reading: Reading) -> Reading:
+    """Put tokens together to a value, noting places and everything that is wrong. Raises `Stop`, having noted some."""
     first = next(tokens, None)
     if first is not None:
         reading.value = _Composer(tokens, caps, reading).value(first, ())
@@ -245,6 +246,8 @@ class _Composer:
         return self._scalar(token, path)
 
     def _wrong(self, path: Path, spot: Spot, message: str) -> None:
+        if len(self._reading.flaws) >= MOST_FLAWS:
+            raise Stop(spot, f"more than {MOST_FLAWS} things are wrong; these are the first")
         self._reading.flaws.append(Flaw(path, message, spot=spot))
 
     def _list(self, path: Path) -> list[Json]:

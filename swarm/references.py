@@ -10,7 +10,7 @@ from swarm.notation import Flaw, Path, scalar
 from swarm.safe import MASK, looks_like_key
 from swarm.task import Reference, Task
 
-_REFERENCE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\$\{[^}]{0,40}\}?)")
+_REFERENCE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}$\n]*))?\}|(\$\{[^}]{0,40}\}?)")
 _TEXT_FIELDS = {"endpoint", "name", "key", "use", "takes"}
 """Fields of a model that are text: a value from the environment stays text there, whatever it looks like."""
 _FREE_FIELDS = {"params", "extra"}

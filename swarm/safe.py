@@ -4,8 +4,9 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import log2
+from types import MappingProxyType
 from urllib.parse import quote, quote_plus
 
 SHORTEST_SECRET = 6
@@ -14,14 +15,19 @@ SHORTEST_SECRET = 6
 MASK = "***"
 """What stands where a secret was."""
 
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and line feed, DEL, C1
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # what turns the direction of writing
-    "\ud800-\udfff]"  # half a character: cannot be encoded
+_BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""What turns the direction of writing."""
+_MARKS: Mapping[int, str] = MappingProxyType(
+    {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"}  # C0
+    | {0x7F: "\u2421"}
+    | dict.fromkeys(range(0x80, 0xA0), "\u241b")  # C1: each is an escape in one character
+    | dict.fromkeys(_BIDI, "\ufffd")
+    | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")  # half a character: cannot be encoded
 )
+_UNSAFE = re.compile(f"[{re.escape(''.join(map(chr, _MARKS)))}]")
 _KEY_PREFIX = re.compile(
     r"\b(?:(?:sk|pk|rk|gsk|xai|hf|ghp|gho|github_pat|glpat|nvapi|pplx|r8|tgp|csk|fw)[-_]|AIza|AKIA|ya29\.|eyJ)"
-    r"(?=[-_.A-Za-z]{0,80}[0-9])[-_.A-Za-z0-9]{15,}"
+    r"(?=[-_.A-Za-z]{0,24}[0-9])[-_.A-Za-z0-9]{15,}"
 )
 _DENSE = re.compile(r"[A-Za-z0-9+/_=.-]{24,}")
 
@@ -34,16 +40,7 @@ def safe_text(text: str) -> str:
     """
     if _UNSAFE.search(text) is None:
         return text
-    return _UNSAFE.sub(_mark, text.replace("\r\n", "\n"))
-
-
-def _mark(found: re.Match[str]) -> str:
-    code = ord(found.group())
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
-    return "\u241b" if code < 0xA0 else "\ufffd"
+    return text.replace("\r\n", "\n").translate(_MARKS)
 
 
 def looks_like_key(text: str) -> bool:

@@ -64,7 +64,7 @@ class Document:
     def reading(self) -> Reading:
         """Give places and styles; for sound JSON they are computed at the first use."""
         if not self.known:
-            self.known.append(compose(json_tokens(self.text), {}))
+            self.known.append(compose(json_tokens(self.text), {}, Reading()))
         return self.known[0]
 
     def with_value(self, value: Json) -> "Document":
@@ -131,10 +131,12 @@ def parse(
     kind, value = quick_json(text, caps) if text.lstrip()[:1] in {"{", "["} else ("other", None)
     if kind == "sound":
         return Document(source, text, value)
+    reading = Reading()
     try:
-        reading = compose(json_tokens(text) if kind == "flawed" else yaml_tokens(text), caps)
+        compose(json_tokens(text) if kind == "flawed" else yaml_tokens(text), caps, reading)
     except Stop as stop:
-        raise error(Problem(stop.message, where=f"{source}:{stop.spot.line}:{stop.spot.column}")) from None
+        found = Document(source, text, None, known=[reading]).problems(reading.flaws)
+        raise error(*found, Problem(stop.message, where=f"{source}:{stop.spot.line}:{stop.spot.column}")) from None
     return Document(source, text, reading.value, tuple(reading.flaws), [reading])
 
 

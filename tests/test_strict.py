@@ -87,7 +87,10 @@ def test_threat_s19_depth_is_bounded(text: str) -> None:
 
 def test_as_deep_as_allowed_is_read() -> None:
     text = "[" * MOST_DEPTH + "]" * MOST_DEPTH
-    assert read(text, source="t").value == read(text.replace("]", " ]"), source="t").value
+    assert read(text, source="t").value
+    assert read(f"a: {text[1:-1]}", source="t").value
+    for deeper in (f"[{text}]", f"a: {text}"):
+        assert wrong(deeper)[0].endswith("nested deeper than 64 levels")
 
 
 def test_threat_s18_a_bomb_is_refused_at_its_first_anchor() -> None:
@@ -109,6 +112,22 @@ def test_a_list_over_its_cap_ends_the_parsing(before: str, between: str, after: 
     with pytest.raises(PlanError, match="more than 256 items; `limits"):
         parse(broken_later, source="t", caps={("steps",): 256}, error=PlanError)
     assert len(parse(text, source="t", caps={("steps",): 300}).value["steps"]) == 300
+
+
+def test_a_flood_of_problems_is_cut() -> None:
+    found = wrong("a: &a 1\n" * 100_000)
+    assert len(found) == 101
+    assert found[-1].endswith("more than 100 things are wrong; these are the first")
+    with pytest.raises(TaskError) as caught:
+        validate(Task, parse(f"{{inputs: [{'3,' * 2_000}]}}", source="t"))
+    assert 100 <= len(caught.value.problems) <= 300
+
+
+def test_what_was_wrong_before_the_text_breaks_off_is_said_too() -> None:
+    assert wrong("a: 1\na: 2\nb: [") == [
+        "t.yaml:2:1: a: the key `a` is there twice; it stands first in line 1",
+        "t.yaml:3:5: not YAML: expected a value, but found '<stream end>' (while parsing a value)",
+    ]
 
 
 def test_places_of_values_and_keys() -> None:

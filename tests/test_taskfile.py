@@ -143,6 +143,11 @@ def test_what_the_environment_gives_is_never_read_again() -> None:
     assert task.models["default"].keys == ("${B}",)
 
 
+def test_threat_s39_a_megabyte_of_references_is_read_in_one_go() -> None:
+    (message,) = wrong("goal: x\nmodels: {default: {name: '" + "${A:-" * 150_000 + "'}}")[:1]
+    assert message.endswith("is not a reference; write ${NAME} or ${NAME:-default}")
+
+
 def test_bytes_in_the_environment_that_are_no_text_are_refused() -> None:
     (message,) = wrong("goal: x\nmodels: {default: {key: '${A}'}}", {"A": "\udcff"})
     assert message.endswith("the environment variable A holds bytes that are not UTF-8")
