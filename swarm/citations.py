@@ -111,9 +111,9 @@ def _citations(text: str, known: frozenset[str]) -> Iterator[_Citation]:
 
 
 def _is_markdown(text: str, match: re.Match[str]) -> bool:
-    """Whether a bracket is a link, an image, a reference, a footnote or a checkbox."""
+    """Whether a bracket is a link, an image, a reference or a checkbox. Footnotes need no look: `^1` is no id."""
     inside, start, end = match[1], match.start(), match.end()
-    if inside.startswith("^") or text[max(0, start - 1) : start] in ("!", "\\"):
+    if text[max(0, start - 1) : start] in ("!", "\\"):
         return True
     if text[end : end + 1] == "(" or (text[end : end + 1] == ":" and text[max(0, start - 1) : start] in ("", "\n")):
         return True

@@ -46,7 +46,7 @@ def test_the_roles_are_there() -> None:
         "worker": "text",
     }
     assert all(agent.description and "\n" not in agent.description for agent in AGENTS.values())
-    assert all(agent.tools == () for agent in AGENTS.values())
+    assert {name: agent.tools for name, agent in AGENTS.items()} == {"planner": (), "worker": ("*",), "reducer": ()}
 
 
 @pytest.mark.parametrize("number", range(3), ids=["wide", "diamond", "one-step"])

@@ -140,7 +140,9 @@ def test_half_a_surrogate_does_not_get_in() -> None:
     json.dumps(value, ensure_ascii=False).encode()
 
 
-@pytest.mark.parametrize("where", ["http://127.0.0.1:1/schema", "file:///etc/hostname", "other.json", "#/nowhere"])
+@pytest.mark.parametrize(
+    "where", ["http://schemas.test/x.json", "http://127.0.0.1:1/x", "file:///etc/hostname", "other.json", "#/nowhere"]
+)
 def test_threat_a_schema_fetches_nothing(where: str) -> None:
     with pytest.raises(AnswerError, match="usable JSON Schema") as caught:
         fit("{}", {"$ref": where})
