@@ -41,12 +41,10 @@ def lines_of(error: SwarmError) -> list[str]:
 
 def unwrapped(error: BaseException) -> BaseException:
     """Take an error out of the groups that a task group wraps it in."""
-    while isinstance(error, BaseExceptionGroup):
-        inner = cast("BaseExceptionGroup[BaseException]", error).exceptions
-        if len(inner) != 1:
-            break
-        error = inner[0]
-    return error
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    return unwrapped(group.exceptions[0]) if len(group.exceptions) == 1 else group
 
 
 def keep_trace(error: BaseException, save: Callable[[str], Path | None]) -> str:

@@ -7,6 +7,7 @@ from swarm.cli.drive import drive
 from swarm.cli.failures import NO_REPORT
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.options import Display
+from swarm.cli.reading import object_of, run_object
 from swarm.cli.streams import answer, answer_json, say
 from swarm.cli.words import resume_command
 from swarm.errors import InputError, SwarmError
@@ -44,7 +45,7 @@ class Show:
         """Print the answer of a run that is over, and say how it ended; give the exit code."""
         display = self.display
         if display.json:
-            answer_json(result.to_dict())
+            answer_json(object_of(result))
         elif not display.jsonl and result.report is not None:
             answer(result.report.text)
         closing(result, run.state, display)
@@ -52,8 +53,6 @@ class Show:
 
     def _answer_nonetheless(self, folder: "RunFolder") -> None:
         """Print the object of a run that ended in an error: its journal tells."""
-        from swarm.cli.look import run_object
-
         with suppress(SwarmError):
             answer_json(run_object(folder))
 

@@ -78,8 +78,12 @@ def result_of(state: "State", folder: "RunFolder") -> "Result":
 def run_object(folder: "RunFolder", state: "State | None" = None) -> dict[str, Json]:
     """Give the one object of `--json` for a run that was recorded."""
     state = state_of(folder) if state is None else state
-    found = result_of(state, folder).to_dict()
-    return {**found, "status": status_of(state, folder)}
+    return {**object_of(result_of(state, folder)), "status": status_of(state, folder)}
+
+
+def object_of(result: "Result") -> dict[str, Json]:
+    """Give the one object of `--json`; its folder is found from anywhere."""
+    return {**result.to_dict(), "folder": str(result.folder.resolve())}
 
 
 def status_of(state: "State", folder: "RunFolder") -> str:
