@@ -23,6 +23,11 @@ class Agent(Frozen):
     model: Id | None = None
     """An alias of the task's `models:`; falls back to `default`."""
     tools: tuple[str, ...] = ()
-    """The tools it may use, of those the task grants."""
+    """The tools it may use, of those the task grants; `*` asks for all of them."""
     turns: int | None = Field(default=None, ge=1, le=1000)
     """Model calls it may take for one attempt; the task's `limits.turns` where it is lower."""
+
+
+def asked_for(agent: Agent, granted: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the tools a role asks for, `*` being all that the run grants."""
+    return granted if "*" in agent.tools else agent.tools

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from swarm.agent import Agent
+from swarm.agent import Agent, asked_for
 from swarm.errors import LimitError
 from swarm.executor import Attempt, Brief, Given, InputBrief, Missing, RoleBrief
 from swarm.frozen import Json
@@ -99,8 +99,9 @@ class Assigner:
 
     def tools_of(self, step: Step, agent: Agent) -> tuple[str, ...]:
         """Name the tools a step may use."""
-        wanted = agent.tools if step.tools is None else step.tools
-        return tuple(tool for tool in wanted if tool in agent.tools and tool in self._means.tools)
+        role = asked_for(agent, self._means.tools)
+        wanted = role if step.tools is None else step.tools
+        return tuple(tool for tool in wanted if tool in role and tool in self._means.tools)
 
     def inputs_of(self, step: Step) -> tuple[Input, ...]:
         """Give the inputs a step sees: those it names; else all, if it waits for no other step."""
@@ -147,7 +148,11 @@ class Assigner:
         state, means = self._state, self._means
         return Brief(
             roles=tuple(
-                RoleBrief(name=a.name, description=a.description, tools=tuple(t for t in a.tools if t in means.tools))
+                RoleBrief(
+                    name=a.name,
+                    description=a.description,
+                    tools=tuple(t for t in asked_for(a, means.tools) if t in means.tools),
+                )
                 for a in state.agents.values()
             ),
             inputs=tuple(_input_brief(each) for each in means.inputs),

@@ -83,6 +83,8 @@ class AttemptError(SwarmError):
     """Whether another attempt at the step may help."""
     stops = False
     """Whether no other step can succeed either (a spent quota, a bad key): nothing new starts."""
+    goes_on = False
+    """Whether the next attempt may go on with the turns that this one has paid for: they are not to blame."""
 
     def __init__(self, message: str, *, kind: str | None = None) -> None:
         super().__init__(message)
@@ -106,6 +108,7 @@ class EndpointBusy(EndpointError):  # noqa: N818 - the words of the contract
 
     kind = "busy"
     may_help = True
+    goes_on = True
 
     def __init__(
         self,
@@ -136,7 +139,7 @@ class EndpointRefused(EndpointError):  # noqa: N818 - the words of the contract
         stops: bool = False,
     ) -> None:
         super().__init__(message, kind=kind, endpoint=endpoint, status=status)
-        self.stops = stops
+        self.stops = self.goes_on = stops
 
 
 class AnswerError(AttemptError):
@@ -160,6 +163,7 @@ class LimitError(AttemptError):
     """A limit of the run was reached; the step is `limited`, not failed."""
 
     kind = "limit"
+    goes_on = True
 
     def __init__(self, message: str, *, limit: str, value: float) -> None:
         super().__init__(message)

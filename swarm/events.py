@@ -41,11 +41,19 @@ class Failure(Frozen):
     """Whether another attempt may help."""
     stops: bool = False
     """Whether no other step can succeed either."""
+    goes_on: bool = False
+    """Whether the next attempt may go on with the turns that this one has paid for."""
 
     @classmethod
     def of(cls, error: AttemptError) -> "Failure":
         """Take the facts of an exception."""
-        return cls(kind=error.kind, message=str(error), may_help=error.may_help, stops=error.stops)
+        return cls(
+            kind=error.kind,
+            message=str(error),
+            may_help=error.may_help,
+            stops=error.stops,
+            goes_on=error.goes_on,
+        )
 
 
 class InputFact(Frozen):
@@ -129,13 +137,13 @@ class StepStarted(Stamped):
 
 
 class TurnTaken(Stamped):
-    """A model answered and the tools it asked for ran."""
+    """A model answered; or, in an event without usage, a tool that it asked for did."""
 
     event: Literal["TurnTaken"] = "TurnTaken"
     step: Id
     attempt: int
     messages: tuple[Message, ...]
-    """New ones only: the answer, then tool results or the words that ask again."""
+    """New ones only: the answer, and the words that ask again where it will not do; or the result of one tool."""
     usage: Usage
     seconds: float
     model: str
@@ -143,6 +151,11 @@ class TurnTaken(Stamped):
     finish: str = "stop"
     form: str = ""
     """How the form of the answer was asked for: `json_schema`, `json_object`, `prompt`."""
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether a model answered. An event of a tool's result alone belongs to the turn before it."""
+        return any(message.role == "assistant" for message in self.messages)
 
 
 class StepFinished(Stamped):

@@ -360,6 +360,11 @@ async def resume(
     options = Options(
         endpoint=endpoint, model=model, workers=workers, limits=limits or {}, tools=tuple(tools), runs=runs
     )
-    async with Run(options=options, resume=folder, failed=failed) as this:
+    async with reopen(folder, options=options, failed=failed) as this:
         pass
     return this.result
+
+
+def reopen(folder: RunFolder, *, options: Options | None = None, failed: bool = False) -> Run:
+    """Make the run that goes on in a folder."""
+    return Run(options=options, resume=folder, failed=failed)

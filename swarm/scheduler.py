@@ -37,7 +37,7 @@ class Scheduler:
         self._over = anyio.Event()
         self._tasks: anyio.abc.TaskGroup | None = None
         self._scopes: dict[str, anyio.CancelScope] = {}
-        self._cut = e.Failure(kind="cancelled", message="the run was interrupted")
+        self._cut = e.Failure(kind="cancelled", goes_on=True, message="the run was interrupted")
         self._workers = 0
         self._error: SwarmError | None = None
 
@@ -67,7 +67,7 @@ class Scheduler:
     def interrupt(self, because: str, grace: float = GRACE_SECONDS) -> None:
         """Start nothing new; let attempts in flight go on for `grace` seconds, then cut them off."""
         self._agenda.ask_to_stop("interrupt", because)
-        self._cut = e.Failure(kind="cancelled", message=because)
+        self._cut = e.Failure(kind="cancelled", goes_on=True, message=because)
         if self._tasks is not None and not self._over.is_set():
             self._tasks.start_soon(self._cut_off_after, grace)
         self._guarded(self._go)
@@ -83,7 +83,7 @@ class Scheduler:
         agenda.settle()
         assert self._tasks is not None
         if agenda.stop == "failure":
-            self._cut = e.Failure(kind="cancelled", message=agenda.because)
+            self._cut = e.Failure(kind="cancelled", goes_on=True, message=agenda.because)
             self._cut_off()
         for _ in range(min(agenda.rules.limits.workers - self._workers, agenda.queued)):
             self._workers += 1
@@ -144,7 +144,9 @@ class Scheduler:
             raise
         except anyio.get_cancelled_exc_class():
             self._agenda.ask_to_stop("interrupt", "cancelled by its caller")
-            self._agenda.failed(s.id, number, e.Failure(kind="cancelled", message="cancelled by its caller"))
+            self._agenda.failed(
+                s.id, number, e.Failure(kind="cancelled", goes_on=True, message="cancelled by its caller")
+            )
             raise
         except Exception as error:  # noqa: BLE001 - one broken attempt must not lose the others' work
             failure = e.Failure(kind="bug", message=self._bug(error))
@@ -180,12 +182,14 @@ class Scheduler:
 
     async def _deadline(self, seconds: float, limit: float) -> None:
         await anyio.sleep(seconds)
-        self._cut = e.Failure(kind="limit", message=f"limits.seconds: {limit:g}, less the report's share, are over")
+        self._cut = e.Failure(
+            kind="limit", goes_on=True, message=f"limits.seconds: {limit:g}, less the report's share, are over"
+        )
         self._guarded(lambda: self._agenda.reach("seconds", limit))
         self._cut_off(but=self._agenda.state.report_step)
         self._guarded(self._go)
 
     async def _last_deadline(self, seconds: float, limit: float) -> None:
         await anyio.sleep(seconds)
-        self._cut = e.Failure(kind="limit", message=f"limits.seconds: {limit:g} are over")
+        self._cut = e.Failure(kind="limit", goes_on=True, message=f"limits.seconds: {limit:g} are over")
         self._cut_off()

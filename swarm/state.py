@@ -67,7 +67,7 @@ class StepState:
     attempt: int = 0
     """Attempts started."""
     failures: int = 0
-    """Attempts that failed; interrupted ones do not count."""
+    """Attempts that failed; those cut off do not count."""
     model: str = ""
     """Alias of the model of its last attempt."""
     endpoint: str = ""
@@ -224,10 +224,9 @@ class State:
         self.fresh.clear()
         self.doomed.clear()
         for step in self.steps.values():
-            if step.by in self.steps:
-                self.steps[step.by].children.append(step.id)
-                self.steps[step.by].unsettled += 1
-        for step in self.steps.values():
+            if (parent := self.steps.get(step.by)) is not None:
+                parent.children.append(step.id)
+                parent.unsettled += 1
             self._link(step)
         for step in list(self.steps.values()):
             self._settle(step)
@@ -288,7 +287,7 @@ class State:
 
     def _step_failed(self, event: e.StepFailed) -> None:
         s = self._get(event.step)
-        self._end_span(s, event.t, keep=event.error.kind in INTERRUPTIONS)
+        self._end_span(s, event.t, keep=event.error.goes_on)
         s.error = event.error
         if event.error.kind not in INTERRUPTIONS:
             s.failures += 1
@@ -346,8 +345,7 @@ class State:
             parent.unsettled += len(added)
         if steps and steps[0].instance_of is None and steps[0].id != PLAN_STEP:
             self.plans += 1
-            ends = sinks(steps)
-            if by in ("task", PLAN_STEP) and len(ends) == 1:
+            if by in ("task", PLAN_STEP) and len(ends := sinks(steps)) == 1:
                 self.report_step = ends[0]
         for s in added:
             self._link(s)
@@ -400,4 +398,4 @@ class State:
 
 
 INTERRUPTIONS = {"cancelled": Status.CANCELLED, "limit": Status.LIMITED}
-"""Kinds of failure that say nothing about the step: it may go on where it was when the run is resumed."""
+"""Kinds of failure that say nothing about the step, and the status they end in."""

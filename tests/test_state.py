@@ -139,7 +139,7 @@ def test_an_interrupted_attempt_keeps_what_it_paid_for_and_a_failed_one_does_not
     said = (says("assistant", "x"),)
     turn = e.TurnTaken(step="a", attempt=1, messages=said, usage=Usage(calls=1), seconds=1, model="m", endpoint="e")
     begun = [e.StepsAdded(by="task", steps=steps("a")), e.StepStarted(step="a", attempt=1, span="", model=""), turn]
-    cut = e.StepFailed(step="a", attempt=1, error=e.Failure(kind="cancelled", message=""))
+    cut = e.StepFailed(step="a", attempt=1, error=e.Failure(kind="cancelled", message="", goes_on=True))
     assert len(fold([*begun, cut]).steps["a"].transcript) == 1
     failed = e.StepFailed(step="a", attempt=1, error=e.Failure(kind="empty", message=""), retry_in=1)
     assert fold([*begun, failed]).steps["a"].transcript == []

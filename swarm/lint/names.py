@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from swarm.agent import Agent
+from swarm.agent import Agent, asked_for
 from swarm.lint.findings import Key, Names, quoted, shortened
 from swarm.lint.sheet import GLOB_MARKS, Row, Sheet
 from swarm.lint.values import Schemas
@@ -69,7 +69,9 @@ def check_agents(sheet: Sheet) -> None:
             message, advice = f"two agents are called {quoted(agent.name)}", "Give every agent a name of its own."
             sheet.found.error("duplicate_agent", (*key, "name"), message, advice=advice)
         kept.setdefault(agent.name, agent)
-        granted = _resolved(sheet, agent.tools, tools, (*key, "tools"), "tool", "The run may grant")
+        granted = _resolved(
+            sheet, asked_for(agent, sheet.brief.tools), tools, (*key, "tools"), "tool", "The run may grant"
+        )
         kept[agent.name] = kept[agent.name].model_copy(update={"tools": granted})
         if isinstance(agent.output, dict) and (flaw := schemas.flaw(agent.output)) is not None:
             sheet.found.error("bad_schema", (*key, "output", *flaw.path), flaw.message)
