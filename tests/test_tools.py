@@ -241,10 +241,6 @@ def test_specs_come_in_one_order_and_make_one_key() -> None:
         box.specs(["lend"])
 
 
-def untyped(x):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201 - what the test is about  # pyright: ignore
-    return x  # pyright: ignore
-
-
 def many(*words: str) -> None: ...
 
 
@@ -254,7 +250,6 @@ def odd(thing: threading.Event) -> None: ...
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (untyped, "argument x has no type"),  # pyright: ignore
         (many, "argument words cannot be given by name"),
         (odd, "an argument's type has no JSON Schema"),
         (lambda: 1, "'<lambda>' cannot be the name of a tool"),
@@ -264,3 +259,8 @@ def test_what_cannot_be_a_tool_is_said_at_once(function: Any, words: str) -> Non
     with pytest.raises(TaskError) as caught:
         tool(function)
     assert words in str(caught.value)
+
+
+def test_an_argument_without_a_type_is_said_at_once() -> None:
+    with pytest.raises(TaskError, match="tool untyped: argument x has no type"):
+        tool(name="untyped")(eval("lambda x: x"))
