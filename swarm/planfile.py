@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from swarm.errors import PlanError, Problem
 from swarm.notation import Path as ValuePath
-from swarm.notation import at
 from swarm.plan import Plan, Step
+from swarm.references import mapping
 from swarm.strict import Document, parse, read_file, validate
 from swarm.task import Limits
 from swarm.taskcheck import step_flaws
@@ -50,9 +50,9 @@ def load_plan(source: str | Path, *, text: str | None = None, steps: int = Limit
 
 def located(document: Document, problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Give problems with a plan their place in a plan file, a bare list of steps, or a task with a plan in it."""
-    value = document.value
-    inside = isinstance(value, dict) and "plan" in cast("dict[str, Any]", value)
-    plan = at(value, ("plan",)) if inside else value
+    value: Any = document.value
+    inside = "plan" in mapping(value)
+    plan: Any = value["plan"] if inside else value
     prefix = "plan." if inside else ""
     bare = isinstance(plan, list)
     made: list[Problem] = []

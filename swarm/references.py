@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qsl, urlsplit
 
+from pydantic import SecretStr
+
 from swarm.frozen import Json
-from swarm.notation import Flaw, Path, scalar
+from swarm.notation import Flaw, Path, at, scalar
 from swarm.safe import MASK, looks_like_key
 from swarm.task import Reference, Task
 
@@ -93,7 +95,7 @@ class _Resolving:
         filled = _REFERENCE.sub(fill, text)
         if not used:
             return filled
-        self.references.append(Reference(path=path, text=text))
+        self.references.append(Reference(path=path, text=text, value=SecretStr(filled)))
         return filled if len(self.flaws) > flaws else self._typed(filled, path)
 
     def _typed(self, text: str, path: Path) -> Json:
@@ -173,6 +175,21 @@ def secrets_of(task: Task) -> tuple[str, ...]:
                 if path in referenced or named or looks_like_key(text):
                     found[text] = None
     return tuple(text for text in found if text and text != MASK)
+
+
+def as_referenced(task: Task, reference: Reference) -> bool:
+    """Tell whether a value of `models:` is still the text that its reference gave: a model may have been replaced."""
+    _, alias, field, *rest = reference.path
+    model = task.models.get(str(alias))
+    if model is None:
+        return False
+    now: Any = getattr(model, str(field), None)
+    if field == "key":
+        rest, now = rest or [0], model.keys or ("",)
+    return (
+        at(list(cast("tuple[Any, ...]", now)) if isinstance(now, tuple) else now, tuple(rest))
+        == reference.value.get_secret_value()
+    )
 
 
 def _url_secrets(url: str) -> tuple[str, ...]:

@@ -114,6 +114,8 @@ class Reference(Frozen):
     """Where in the task: `("models", "strong", "key")`."""
     text: str
     """What stands in the file: `${MOONSHOT_API_KEY}`."""
+    value: SecretStr = Field(exclude=True)
+    """What it gave. Only a value that is still that is written down as its reference again."""
 
 
 class Task(Frozen):

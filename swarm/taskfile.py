@@ -17,7 +17,7 @@ from swarm.notation import Flaw, at, clip, scalar
 from swarm.notation import Path as ValuePath
 from swarm.plan import Plan
 from swarm.planfile import PlanFile, load_plan, located, read_plan
-from swarm.references import mapping, masked_url, resolve, secrets_of, warnings
+from swarm.references import as_referenced, mapping, masked_url, resolve, secrets_of, warnings
 from swarm.safe import MASK, Redactor
 from swarm.strict import Document, dump, parse, read_file, validate
 from swarm.task import FORMAT, Limits, Task
@@ -270,7 +270,7 @@ def public(task: Task) -> dict[str, Json]:
     clean = Redactor(secrets_of(task)).clean
     made = {key: _outside(inner, clean, escape=key != "models") for key, inner in made.items()}
     for reference in task.references:
-        if _is_hidden(reference.path, at(made, reference.path)):
+        if as_referenced(task, reference) and _is_hidden(reference.path, at(made, reference.path)):
             holder: Any = at(made, reference.path[:-1])
             holder[reference.path[-1]] = reference.text
     return made

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from swarm.errors import InputError, PlanError, Problem, TaskError
 from swarm.plan import Plan
-from swarm.task import Limits, Task
+from swarm.task import Limits, Model, Task
 from swarm.taskfile import fill, load_task, locate, public, recall_task, secrets_of, typed, write_yaml
 
 SECRET = "sk-canary-0123456789abcdef"
@@ -246,6 +247,13 @@ limits: {steps: 30000}
         "models.b.key: the key itself is not in this file; the provider's own variable is read instead"
     )
     assert (again.models["c"], again.plan, again.folder) == (task.models["c"], task.plan, Path("/x"))
+
+
+def test_a_model_that_was_replaced_is_not_written_with_the_key_of_another() -> None:
+    task = load("goal: x\nmodels: {a: {key: '${K}', endpoint: one}, b: {key: '${K}', endpoint: one}}", {"K": SECRET})
+    other = Model(endpoint="two", key=SecretStr("other-key"))
+    written = public(task.model_copy(update={"models": {"a": other, "c": Model(endpoint="three")}}))["models"]
+    assert (written["a"]["key"], sorted(written)) == ("***", ["a", "c"])
 
 
 def test_a_plan_may_be_a_list_a_mapping_or_a_file(tmp_path: Path) -> None:
