@@ -10,13 +10,12 @@ The first two are the failures of agent swarms that the Kimi K2.5 report (Moonsh
 to look, not a verdict: the thresholds below are chosen so that what is flagged would have been worth another plan.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
-
-from pydantic_core import to_json
 
 from swarm.citations import check_report
 from swarm.frozen import Frozen, Id, Json, listing
@@ -225,7 +224,7 @@ def _used(s: StepState, given: list[StepState], need: str) -> bool:
 
 
 def _text(output: Json) -> str:
-    return (output if isinstance(output, str) else to_json(output).decode())[:MOST_CHARACTERS]
+    return (output if isinstance(output, str) else json.dumps(output, ensure_ascii=False))[:MOST_CHARACTERS]
 
 
 def _words(text: str) -> list[str]:

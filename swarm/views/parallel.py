@@ -36,7 +36,7 @@ def flags(p: Parallelism) -> list[str]:
 def paragraph(p: Parallelism) -> list[str]:
     """Write all there is to say, a line each."""
     slowest = sorted(p.path, key=lambda each: -each.seconds)[:3]
-    shares = some([f"{one_line(each.step)} {each.share:.0%} of it" for each in slowest], 3)
+    shares = some([f"{each.step} {each.share:.0%} of it" for each in slowest], 3)
     lines = [
         f"{seconds(p.seconds)} for {seconds(p.work_seconds)} of work",
         speed(p),

@@ -36,6 +36,7 @@ _CODES: tuple[tuple[Tone, str], ...] = (("good", "32"), ("warning", "33"), ("bad
 class _Seen:
     """What was told of a step that is not over yet."""
 
+    status: Status = Status.WAITING
     attempt: int = 0
     failures: int = 0
     expanded: bool = False
@@ -106,17 +107,18 @@ class Progress:
             return
         self._begun = True
         goal = state.task.get("goal")
-        self._write(
-            one_line(f"run {state.run}" + (f": {goal}" if isinstance(goal, str) and goal.strip() else "")) + "\n"
-        )
+        if isinstance(goal, str) and goal.strip():
+            self._write(f"goal: {one_line(goal)}\n")
 
     def _about_run(self, state: State) -> Iterator[_Line]:
         if state.resumed > self._resumed:
             self._resumed = state.resumed
             self._joined = len(state.steps)
-            self._open = {s.id: _Seen(s.attempt, s.failures, s.expanded) for s in state.steps.values() if not s.over}
+            self._open = {
+                s.id: _Seen(s.status, s.attempt, s.failures, s.expanded) for s in state.steps.values() if not s.over
+            }
             self._stand_ins = [s.id for s in state.steps.values() if s.expanded]
-            done, total, _ = self._counts(state)
+            done, total, *_ = self._counts(state)
             yield _Line(f"resumed: {done:,} of {counted(total, 'step')} done before")
         for name, slots in state.slots.items():
             if self._slots.get(name) != slots:
@@ -133,10 +135,13 @@ class Progress:
         self._joined = len(state.steps)
         for name, seen in list(self._open.items()):
             s = state.steps.get(name)
+            if s is not None and s.status is seen.status and s.attempt == seen.attempt:
+                continue
             if s is None or s.over:
                 del self._open[name]
             if s is not None:
                 yield from self._about_step(s, seen)
+                seen.status = s.status
 
     def _about_step(self, s: StepState, seen: _Seen) -> Iterator[_Line]:
         if s.expanded:
@@ -167,8 +172,7 @@ class Progress:
 
     def _line(self, state: State, line: _Line) -> None:
         self._told_at, self._stale = state.t, False
-        done, total, running = self._counts(state)
-        failed = state.counts[Status.FAILED] + state.counts[Status.LIMITED] + state.counts[Status.CANCELLED]
+        done, total, running, failed = self._counts(state)
         counts = [f"{done}/{total} done", f"{running} running" if running else "", f"{failed} failed" if failed else ""]
         head = f"[{', '.join(filter(None, counts))}] {clock(state.t)} {short(state.usage.tokens)} tokens"
         self._write(f"{self._painted(head, 'dim')}  {self._painted(one_line(line.text), line.tone)}\n")
@@ -177,11 +181,14 @@ class Progress:
         code = next((code for known, code in _CODES if known == tone), "") if self._color else ""
         return f"\x1b[{code}m{text}\x1b[0m" if code else text
 
-    def _counts(self, state: State) -> tuple[int, int, int]:
-        """Count real steps: done, all, running."""
-        standing = [state.steps[name].status for name in self._stand_ins if name in state.steps]
-        done = state.counts[Status.DONE] - standing.count(Status.DONE)
-        return done, len(state.steps) - state.stand_ins, state.counts[Status.RUNNING] - standing.count(Status.RUNNING)
+    def _counts(self, state: State) -> tuple[int, int, int, int]:
+        """Count real steps: done, all, running, failed."""
+        real = dict(state.counts)
+        for name in self._stand_ins:
+            if name in state.steps:
+                real[state.steps[name].status] -= 1
+        failed = real[Status.FAILED] + real[Status.LIMITED] + real[Status.CANCELLED]
+        return real[Status.DONE], sum(real.values()), real[Status.RUNNING], failed
 
 
 def outcome(s: StepState) -> str:
@@ -219,7 +226,7 @@ def summary(state: State, parallelism: Parallelism) -> str:
         lines += [wrapped(line) for line in about if line]
     lines += [wrapped(f"! {flag}") for flag in flags(parallelism)]
     bad = [s for s in real if s.over and s.status is not Status.DONE]
-    lines += [f"{s.id} {one_line(outcome(s))}" for s in bad[:MOST_BAD]]
+    lines += [one_line(f"{s.id} {outcome(s)}") for s in bad[:MOST_BAD]]
     if len(bad) > MOST_BAD:
         lines.append(f"and {len(bad) - MOST_BAD:,} more steps that are not done")
     return "\n".join([*lines, "more: swarm show last"])

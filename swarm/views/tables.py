@@ -1,10 +1,9 @@
 """Runs, one run, one step and a plan as plain aligned text: the same in a terminal of 80 columns, a pipe and a file."""
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
-
-from pydantic_core import to_json
 
 from swarm import events as e
 from swarm import graph
@@ -93,8 +92,8 @@ def run_table(state: State, parallelism: Parallelism) -> str:
     sections = [
         "\n".join(about),
         _steps(state),
-        _section("not done", [f"{s.id} {one_line(outcome(s))}" for s in _bad(state)]),
-        _section("notes", [f"{s.id}: {one_line(note)}" for s in state.real_steps() for note in (*s.notes, *_left(s))]),
+        _section("not done", [one_line(f"{s.id} {outcome(s)}") for s in _bad(state)]),
+        _section("notes", [one_line(f"{s.id}: {note}") for s in state.real_steps() for note in (*s.notes, *_left(s))]),
         f"usage\n{_usage(state)}",
         "\n".join(["parallelism", *(wrapped(line, "  ") for line in paragraph(parallelism))]),
     ]
@@ -166,7 +165,7 @@ def _titled(title: str, text: str) -> str:
 
 
 def _text(value: Json) -> str:
-    return "" if value is None else value if isinstance(value, str) else to_json(value, indent=2).decode()
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def _about(s: StepState) -> list[str]:

@@ -12,7 +12,7 @@ LINE_CHARACTERS = 200
 """Of somebody's text in one line: enough for what, where and what to do."""
 BLOCK_CHARACTERS = 4000
 """Of somebody's text in a block: two screens."""
-NARROWEST = 24
+NARROWEST = 16
 """Columns that the last one of a table has at least, however long the others are."""
 TAB = 4
 _THOUSANDS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -77,9 +77,10 @@ def wrapped(line: str, indent: str = "") -> str:
 
 def some(names: Sequence[str], most: int) -> str:
     """List names, the first few of many: `a, b and 7 more`."""
-    if len(names) <= most:
-        return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + "".join(names[-1:])
-    return f"{', '.join(names[:most])} and {len(names) - most:,} more"
+    shown = [one_line(name) for name in names[:most]]
+    if len(names) > most:
+        return f"{', '.join(shown)} and {len(names) - most:,} more"
+    return ", ".join(shown[:-1]) + (" and " if len(shown) > 1 else "") + "".join(shown[-1:])
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Collection[int] = (), indent: str = "") -> str:
