@@ -7,7 +7,7 @@ from typing import Any, cast
 from swarm.agent import Agent
 from swarm.errors import AgentError, InputError, Problem
 from swarm.explain import meant, unknown_key
-from swarm.notation import Flaw
+from swarm.notation import Flaw, clip
 from swarm.schemas import schema_flaws
 from swarm.strict import Document, parse, read_file, validate
 from swarm.task import Task
@@ -65,9 +65,13 @@ def task_folder(task: Task) -> Path | None:
     if task.agents is None:
         return None
     folder = task.folder / task.agents
-    if not folder.is_dir():
-        wrong = "is not a folder" if folder.exists() else "there is no such folder"
-        message = f"{wrong}: {folder}; it holds one `NAME.md` for each agent"
+    try:
+        there, other = folder.is_dir(), folder.exists()
+    except OSError:  # a name that is too long
+        there = other = False
+    if not there:
+        wrong = "is not a folder" if other else "there is no such folder"
+        message = f"{wrong}: {clip(str(folder), 200)}; it holds one `NAME.md` for each agent"
         raise AgentError(Problem(message, where=_place(task), key="agents"))
     return folder
 

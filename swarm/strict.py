@@ -168,6 +168,14 @@ def read_file(path: FilePath, *, most: int = MOST_BYTES, error: type[InputError]
         raise error(Problem("is not UTF-8 text; save it as UTF-8", where=f"{name}:{line}:1")) from None
 
 
+def is_file(path: FilePath) -> bool:
+    """Tell whether there is such a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def validate(
     kind: type[T] | TypeAdapter[T],
     document: Document,

@@ -19,7 +19,7 @@ from swarm.plan import Plan
 from swarm.planfile import PlanFile, load_plan, located, read_plan
 from swarm.references import as_referenced, mapping, masked_url, resolve, secrets_of, warnings
 from swarm.safe import MASK, Redactor
-from swarm.strict import Document, dump, parse, read_file, validate
+from swarm.strict import Document, dump, is_file, parse, read_file, validate
 from swarm.task import FORMAT, Limits, Task
 from swarm.taskcheck import BRACES, ITEM, task_flaws
 from swarm.taskschema import SCHEMA_FILE, starter, task_schema
@@ -186,7 +186,7 @@ def _named_plan(document: Document, raw: dict[str, Any], folder: Path) -> tuple[
     name = raw.get("plan")
     if not isinstance(name, str):
         return None, ()
-    if "\0" in name or not (folder / name).is_file():
+    if not is_file(folder / name):
         wrong = f"there is no plan file `{clip(name)}` in {folder}"
         return None, (Problem(wrong, where=document.place(("plan",)), key="plan"),)
     try:

@@ -117,6 +117,12 @@ def test_only_a_folder_that_is_there(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("name", ["n" * 5000, "a\\0b"])
+def test_a_folder_no_folder_can_be_called(tmp_path: Path, name: str) -> None:
+    with pytest.raises(AgentError, match="there is no such folder"):
+        load_agents(load_task("t.yaml", text=f'goal: x\nagents: "{name}"', environ={}, folder=tmp_path))
+
+
 def test_wording_is_replaced_section_by_section(tmp_path: Path) -> None:
     built_in = load_wording(Task(goal="x"))
     own = "intro for people\n\n## rules\n\nBe kind.\n\n```\n## not a section\n```\n\n## goal\n"

@@ -44,6 +44,8 @@ def test_a_task_from_a_file_knows_its_folder(tmp_path: Path) -> None:
         ("plan: []", "t.yaml:1:7: plan: is an empty list; a plan has at least one step"),
         ("plan: {steps: []}", "t.yaml:1:15: plan.steps: is an empty list; a plan has at least one step"),
         ("goal: x\nplan: none.yaml", "t.yaml:2:7: plan: there is no plan file `none.yaml` in"),
+        ("plan: " + "long " * 1000, "t.yaml:1:7: plan: there is no plan file `long long"),
+        ('plan: "a\\0b"', "t.yaml:1:7: plan: there is no plan file `a␀b` in"),
         ("version: 2\nbogus: 1", "t.yaml:1:10: version: this task is of format 2; this release reads format 1"),
         ("version: '1'", "t.yaml:1:10: version: this task is of format 1; this release reads format 1: write"),
         ("version: true", "t.yaml:1:10: version: this task is of format True; this release reads format 1: write"),
