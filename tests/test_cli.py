@@ -1,74 +1,27 @@
 """The command in this process: what it prints where, what it exits with, what it says of what is wrong."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import swarm
-from swarm.cli import main
 from swarm.taskfile import load_plan
+from tests.commands import TASK, Command, Said, in_process, make_task, only_run
 
-TASK = """\
-goal: How much memory does each service need?
-inputs: [notes/*.md]
-models: {default: {endpoint: offline}}
-"""
 COMMANDS = ("run", "plan", "check", "resume", "runs", "show", "agents", "schema", "init")
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The answer, read as JSON."""
-        return json.loads(self.out)
-
-    @property
-    def errors(self) -> list[str]:
-        """The lines that say what is wrong."""
-        return [line.removeprefix("error: ") for line in self.err.splitlines() if line.startswith("error: ")]
-
-
-Command = Callable[..., Said]
 
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
     """Carry out a command line in this process."""
-
-    def carry_out(*arguments: str) -> Said:
-        code = main(arguments)
-        said = capsys.readouterr()
-        assert "Traceback" not in said.out + said.err
-        return Said(code, said.out, said.err)
-
-    return carry_out
+    return in_process(capsys)
 
 
 @pytest.fixture
 def folder(empty: Path) -> Path:
     """Stand in a folder with a small task in it."""
-    (empty / "task.yaml").write_text(TASK)
-    (empty / "notes").mkdir()
-    for name, memory in (("mail", 3), ("search", 12), ("wiki", 5)):
-        (empty / "notes" / f"{name}.md").write_text(f"# {name}\n\nThe {name} service needs {memory} GB of memory.\n")
-    return empty
-
-
-def only_run(folder: Path) -> Path:
-    """Give the folder of the one run there is."""
-    (found,) = (folder / ".swarm" / "runs").iterdir()
-    return found
+    return make_task(empty)
 
 
 # What the command says of itself

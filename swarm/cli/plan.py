@@ -128,6 +128,8 @@ def _plan(asked: o.Asked, out: str | None, display: o.Display, interrupts: Inter
 
     from swarm.prepare import prepare, read_task
 
+    if out is not None and Path(out).is_dir():
+        raise TaskError(f"cannot write {out}: it is a folder")
     source = asked.source
     options = asked.options(source)
     task = read_task(source.name, options)

@@ -1,0 +1,120 @@
+"""What several tests of the command need: a command line carried out, here or in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swarm.cli import main
+
+TASK = """\
+goal: How much memory does each service need?
+inputs: [notes/*.md]
+models: {default: {endpoint: offline}}
+"""
+STEERING = [chr(n) for n in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))]
+"""What may reach no terminal, but for the two below."""
+ALLOWED = "\n\t"
+CHILD = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background has it ignored, and so has a child
+from swarm.cli import main
+sys.exit(main())
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The answer, read as JSON."""
+        return json.loads(self.out)
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines that say what is wrong."""
+        return [line.removeprefix("error: ") for line in self.err.splitlines() if line.startswith("error: ")]
+
+
+Command = Callable[..., Said]
+
+
+def in_process(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Carry out command lines in this process."""
+
+    def carry_out(*arguments: str) -> Said:
+        code = main(arguments)
+        said = capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+        assert [c for c in STEERING if c not in ALLOWED and c in said.out + said.err] == []
+        return Said(code, said.out, said.err)
+
+    return carry_out
+
+
+def make_task(folder: Path) -> Path:
+    """Put a small task into a folder."""
+    (folder / "task.yaml").write_text(TASK)
+    (folder / "notes").mkdir()
+    for name, memory in (("mail", 3), ("search", 12), ("wiki", 5)):
+        (folder / "notes" / f"{name}.md").write_text(f"# {name}\n\nThe {name} service needs {memory} GB of memory.\n")
+    return folder
+
+
+def only_run(folder: Path) -> Path:
+    """Give the folder of the one run there is."""
+    (found,) = (folder / ".swarm" / "runs").iterdir()
+    return found
+
+
+def events_of(run: Path) -> list[dict[str, Any]]:
+    """Read a run's journal as it stands."""
+    return [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
+
+
+def start(*arguments: str, folder: Path, **more: Any) -> "subprocess.Popen[str]":
+    """Carry out a command line in a process of its own, with the signals a shell would give it."""
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, *arguments],
+        cwd=folder,
+        text=True,
+        **{**streams, **more},
+    )
+
+
+def ended(process: "subprocess.Popen[str]") -> Said:
+    """Wait for a command to end."""
+    out, err = process.communicate(timeout=25)
+    assert "Traceback" not in (out or "") + (err or "")
+    return Said(process.returncode, out or "", err or "")
+
+
+@contextmanager
+def serving(*arguments: str) -> Generator[str]:
+    """Have a chat endpoint in a process of its own; give its base URL."""
+    command = [sys.executable, "-m", "swarm.testing.server", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.kill()
+
+
+def environment(**more: str) -> Mapping[str, str]:
+    """Give this environment with some variables more."""
+    return {**os.environ, **more}
