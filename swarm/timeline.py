@@ -14,8 +14,9 @@ failure it needed. And where the clock says that a step was ready before another
 the other had been given up.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from swarm.graph import CriticalPath
 from swarm.plan import REDUCER, before_of
@@ -39,13 +40,15 @@ class Width:
         return self.attempt_seconds / self.busy_seconds if self.busy_seconds > 0 else float(self.peak)
 
 
-@dataclass(frozen=True)
-class _Point:
+class _Point(NamedTuple):
     """A point in time on the longest way to it."""
 
     at: float = 0.0
     last: str = ""
     """The step that ended there, the last one on that way that took any time."""
+
+
+_ZERO = _Point()
 
 
 class Timeline:
@@ -59,8 +62,10 @@ class Timeline:
         """How long the attempts of each took."""
         self.main: frozenset[str] = frozenset(s.id for s in self.steps if self._is_main(s))
         """Steps of the orchestrator: those that plan, those that reduce, and the one that gives the report."""
-        self._order = list(_ordered(state))
+        self._before = {name: before_of(s.step) for name, s in state.steps.items()}
+        self._order = list(_ordered(state, self._before))
         self._settled_at = self._when_settled()
+        self._waited = {name: self._waited_for(state.steps[name]) for name, settling in self._order if not settling}
 
     @property
     def sub(self) -> tuple[StepState, ...]:
@@ -84,7 +89,7 @@ class Timeline:
     def longest(self, seconds: Mapping[str, float]) -> CriticalPath:
         """Find the chain of steps that takes longest; those that take no time are not named."""
         walked = self._walk(seconds)
-        end = max((point for _, point in walked.values()), key=lambda point: point.at, default=_Point())
+        end = max((point for _, point in walked.values()), key=lambda point: point.at, default=_ZERO)
         path: list[str] = []
         name = end.last
         while name:
@@ -138,18 +143,28 @@ class Timeline:
 
     def _bad(self, s: StepState) -> Iterator[str]:
         """Name the steps that may be why a step was skipped."""
-        for name in before_of(s.step):
+        for name in self._before[s.id]:
             if name not in s.step.after and not self.state.steps[name].good:
                 yield name
+
+    def _waited_for(self, s: StepState) -> tuple[str, ...]:
+        """Name the steps that a step waited for until they were settled."""
+        if s.status is Status.SKIPPED:
+            return tuple(self._bad(s))
+        return tuple(name for name in self._before[s.id] if self._settled_at[name] <= s.ready_at)
 
     def _walk(self, seconds: Mapping[str, float]) -> dict[str, tuple[_Point, _Point]]:
         """Give the start and the end of each step on the longest way to it."""
         points: dict[str, tuple[_Point, _Point]] = {}
         settled: dict[str, _Point] = {}
+        steps = self.state.steps
         for name, settling in self._order:
-            s = self.state.steps[name]
+            s = steps[name]
             if settling:
-                settled[name] = _latest((points[name][1], *(settled[c] for c in s.children if c in settled)))
+                latest = points[name][1]
+                for child in s.children:
+                    latest = settled[child] if settled[child].at > latest.at else latest
+                settled[name] = latest
                 continue
             start = self._start(s, points, settled)
             took = 0.0 if s.expanded else seconds.get(name, 0.0)
@@ -159,17 +174,16 @@ class Timeline:
     def _start(
         self, s: StepState, points: Mapping[str, tuple[_Point, _Point]], settled: Mapping[str, _Point]
     ) -> _Point:
+        waited = self._waited[s.id]
         if s.status is Status.SKIPPED:
-            return min((settled[bad] for bad in self._bad(s)), key=lambda point: point.at, default=_Point())
-        before = [settled[name] for name in before_of(s.step) if self._settled_at[name] <= s.ready_at]
-        return _latest(([points[s.by][1]] if s.by in points else []) + before)
+            return min((settled[name] for name in waited), key=lambda point: point.at, default=_ZERO)
+        start = points[s.by][1] if s.by in points else _ZERO
+        for name in waited:
+            start = settled[name] if settled[name].at > start.at else start
+        return start
 
 
-def _latest(points: Iterable[_Point]) -> _Point:
-    return max(points, key=lambda point: point.at, default=_Point())
-
-
-def _ordered(state: State) -> Iterator[tuple[str, bool]]:
+def _ordered(state: State, before: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, bool]]:
     """Name the starts (False) and settlings (True) of all steps, each after those before it (Kahn 1962).
 
     Steps that wait for one another are left out: they never ran.
@@ -177,7 +191,7 @@ def _ordered(state: State) -> Iterator[tuple[str, bool]]:
     steps = state.steps
     waits: dict[tuple[str, bool], int] = {}
     for name, s in steps.items():
-        waits[name, False] = len(before_of(s.step)) + (s.by in steps)
+        waits[name, False] = len(before[name]) + (s.by in steps)
         waits[name, True] = 1 + len(s.children)
     ready = [point for point, count in waits.items() if not count]
     for name, settling in ready:

@@ -200,7 +200,7 @@ class TestTables:
         assert rows["b"] == ["done", "worker", "default", "1", "1", "15", "1.0", "s"]
         assert rows["study.1"] == ["done", "worker", "default", "1", "0", "0", "cached"]
         assert rows["study.2"][0] == "failed"
-        assert "study" not in rows
+        assert list(rows) == ["study.1", "study.2", "b", "end"], "instances where the step they stand for was planned"
         assert "study.2 failed: no such model" in text
         assert "b: mended" in text
         assert re.search(r"default +1 +10 +5 +7 +unknown", text), "an unknown price is not 0"

@@ -53,7 +53,7 @@ def paragraph(p: Parallelism) -> list[str]:
 def _waits(waiting: Waiting) -> str:
     causes = (
         (waiting.needs, "for steps they need"),
-        (waiting.slots, "for a free worker"),
+        (waiting.slots, "for a slot"),
         (waiting.retry, "before trying again"),
         (waiting.rate_limit or 0.0, "for busy endpoints"),
     )

@@ -1,7 +1,7 @@
 """Runs, one run, one step and a plan as plain aligned text: the same in a terminal of 80 columns, a pipe and a file."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -115,10 +115,20 @@ def _left(s: StepState) -> tuple[str, ...]:
 def _steps(state: State) -> str:
     rows = [
         (s.id, s.status.value, s.step.agent, s.model, str(s.attempt), str(s.turns), short(s.usage.tokens), _took(s))
-        for s in state.real_steps()
+        for s in _in_order(state)
+        if not s.expanded
     ]
     head = ("STEP", "STATUS", "AGENT", "MODEL", "TRIES", "TURNS", "TOKENS", "TOOK")
     return table(head, rows, right=(4, 5, 6, 7))
+
+
+def _in_order(state: State) -> Iterator[StepState]:
+    """Give the steps in plan order, what each spawned right behind it."""
+    stack = [s for s in reversed(state.steps.values()) if s.by not in state.steps]
+    while stack:
+        s = stack.pop()
+        yield s
+        stack.extend(state.steps[child] for child in reversed(s.children))
 
 
 def _took(s: StepState) -> str:
