@@ -10,9 +10,9 @@ import pytest
 
 from swarm.chat import Data, Form, Media, Message, Reply, Request, Text, ToolCall, ToolSpec, says
 from swarm.endpoints.openai import OpenAIEndpoint
-from swarm.errors import EndpointBusy, EndpointError, EndpointRefused
+from swarm.errors import EndpointError, EndpointRefused
 from swarm.task import Model
-from swarm.testing.fake import STREAM_HEAD, Answer, FakeServer, Received, completion, error, http, piece, sse
+from swarm.testing.fake import STREAM_HEAD, Answer, FakeServer, completion, error, http, piece, sse
 
 pytestmark = pytest.mark.anyio
 
@@ -313,62 +313,6 @@ async def test_control_characters_of_an_endpoint_reach_no_terminal() -> None:
     failure = await fail(Answer(status=500, body=error("\x1b]0;owned\x07 line\nbreak \x9b2J")))
     assert str(failure).isprintable()
     assert "owned" in str(failure)
-
-
-async def test_a_server_that_is_not_there_is_unreachable() -> None:
-    async with FakeServer() as server:
-        url = server.url
-    async with OpenAIEndpoint(model(url)) as endpoint:
-        with pytest.raises(EndpointBusy) as caught:
-            await endpoint.complete(ASK)
-    assert caught.value.kind == "unreachable"
-
-
-async def test_a_name_that_does_not_exist_is_unreachable() -> None:
-    async with OpenAIEndpoint(model("http://nowhere.invalid/v1")) as endpoint:
-        with pytest.raises(EndpointBusy) as caught:
-            await endpoint.complete(ASK)
-    assert caught.value.kind == "unreachable"
-
-
-class Barrier:
-    """Answers a number of requests once that many are there; then the next as many."""
-
-    def __init__(self, together: int) -> None:
-        self.together = together
-        self.count = 0
-        self.full = anyio.Event()
-
-    async def respond(self, received: Received) -> str:
-        self.count += 1
-        full = self.full
-        if self.count % self.together == 0:
-            full.set()
-            self.full = anyio.Event()
-        await full.wait()
-        return "ok"
-
-
-async def test_connections_are_kept_and_survive_cancelled_calls() -> None:
-    barrier = Barrier(30)
-
-    async def calls(endpoint: OpenAIEndpoint, number: int) -> None:
-        async with anyio.create_task_group() as group:
-            for _ in range(number):
-                group.start_soon(endpoint.complete, ASK)
-
-    server = FakeServer(respond=barrier.respond)
-    async with server, OpenAIEndpoint(model(server)) as endpoint:
-        async with anyio.create_task_group() as group:
-            group.start_soon(calls, endpoint, 29)
-            while barrier.count < 29:  # noqa: ASYNC110 - calls are cancelled when the server has all of them
-                await anyio.sleep(0.001)
-            group.cancel_scope.cancel()
-        await endpoint.complete(ASK)
-        await calls(endpoint, 30)
-        before = server.connections
-        await calls(endpoint, 30)
-        assert server.connections == before, "idle connections are used again"
 
 
 async def test_lone_surrogates_become_marks_both_ways() -> None:

@@ -13,7 +13,8 @@ from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.retry import Retrying
 from swarm.errors import AttemptError, EndpointRefused
 from swarm.task import Model
-from swarm.testing import FAULTS, Answer, FakeServer, Faulty, Function, Received, Scripted, reply, virtual_time
+from swarm.testing import Answer, FakeServer, Faulty, Function, Received, Scripted, reply, virtual_time
+from swarm.testing.faulty import FAULTS
 
 ASK = Request(model="default", messages=(says("user", "hi"),))
 

@@ -65,11 +65,11 @@ class OpenAIEndpoint:
         import httpx2
         from openai import AsyncOpenAI
 
-        from swarm.endpoints.transport import CONNECT_SECONDS, Shards
+        from swarm.endpoints.transport import open_transport
 
         await self._stack.__aenter__()
-        transport = Shards(self._url, key=self._key, agent=f"local-agent-swarm/{__version__}")
-        timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)  # the deadline of a call is ours, and total
+        transport = open_transport(self._url, key=self._key, agent=f"local-agent-swarm/{__version__}")
+        timeout = httpx2.Timeout(None)  # the deadline of a call is ours, and total
         http = httpx2.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False, trust_env=False)
         client = AsyncOpenAI(base_url=self._url, api_key="-", max_retries=0, timeout=timeout, http_client=http)
         self._client = await self._stack.enter_async_context(client)

@@ -7,10 +7,9 @@ a clock. `FakeServer` is a real endpoint on loopback, for what the wire does. `v
 from swarm.testing.clock import virtual_time
 from swarm.testing.doubles import Function, Scripted, reply
 from swarm.testing.fake import Answer, FakeServer, Received
-from swarm.testing.faulty import FAULTS, Faulty
+from swarm.testing.faulty import Faulty
 
 __all__ = [
-    "FAULTS",
     "Answer",
     "FakeServer",
     "Faulty",

@@ -207,11 +207,14 @@ class FakeServer:
         async with stream:
             try:
                 while True:
+                    rest = rest or await stream.receive(HEAD_BYTES)
+                    if not rest[:1].isalpha():  # what speaks TLS, for example, is told in plain words
+                        return await stream.send(http(400, b"this is HTTP", {"connection": "close"}))
                     received, rest = await _receive(stream, rest)
                     if not await self._answer(stream, received):
-                        return
+                        return None
             except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
-                return
+                return None
 
     async def _answer(self, stream: anyio.abc.SocketStream, received: Received) -> bool:
         """Answer one request; false if the connection is over."""
