@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -39,8 +41,11 @@ FIGURES = {
 }
 
 
+Purpose = Literal["text", "plan", "report", "json"]
+
+
 def request(
-    purpose: str = "text",
+    purpose: Purpose = "text",
     *data: Part,
     goal: str = GOAL,
     prompt: str = "",
@@ -55,7 +60,7 @@ def request(
             says("system", "You are told much that an endpoint without a model does not read."),
             Message(role="user", parts=(*parts, Text(text="# Your step"), Text(text=prompt or goal))),
         ),
-        purpose=purpose,  # pyright: ignore[reportArgumentType]
+        purpose=purpose,
         form=None if schema is None else Form(name="answer", json_schema=dict(schema)),
         max_tokens=most,
     )
@@ -210,6 +215,29 @@ def test_a_module_is_told_by_purpose_imports_and_definitions() -> None:
     assert "Imports: json, wire.http [read.1]" in report
 
 
+def test_each_of_several_questions_has_its_answer_at_the_head() -> None:
+    told = ["alpha waves drive beta decay in gamma ovens"] * 10 + ["something else is told"] * 30
+    files = {f"n{n}.txt": f"In plant {n}, {text}." for n, text in enumerate(told)}
+    files["n99.txt"] = "The author is a bear."
+    report = read_and_merge(files, "How do alpha waves drive beta decay in gamma ovens, and who is the author?")
+    assert "The author is a bear." in report.split("\n## ")[0]
+
+
+def test_lines_of_modules_keep_their_files_in_a_report_of_reports() -> None:
+    files = {f"wire/m{n}.py": f'"""Keeps the connections of part {n}."""' for n in range(20)}
+    report = read_and_merge(files, "What is each module for?")
+    again = respond(request("report", Data(of="output", name="reduce.1", text=report), goal="What is each for?"))
+    assert all(f"wire/m{n}.py" in again for n in range(20))
+
+
+def test_room_is_shared_among_the_sources() -> None:
+    long = "".join(f"- Thing{n} needs {n} MB, {'and so on and on ' * 10}\n" for n in range(6))
+    outputs = [Data(of="output", name=f"s.{n}", text=long.replace("Thing", f"T{n}x")) for n in range(20)]
+    report = respond(request("report", *outputs, most=4000))
+    assert "Not shown" not in report
+    assert all(f"- `s.{n}`: " in report for n in range(20))
+
+
 def test_metadata_is_told_by_licence_and_dependencies() -> None:
     text = (
         "Metadata-Version: 2.4\nName: anyio\nVersion: 4.9\nLicense-Expression: MIT\nAuthor: A. Person\n"
@@ -236,8 +264,8 @@ def test_chinese_is_read_in_sentences() -> None:
 
 
 def test_with_nothing_to_read_it_says_what_it_is() -> None:
-    for purpose in ("text", "report", "json"):
-        assert respond(request(purpose)) == NOTHING
+    purposes: tuple[Purpose, ...] = ("text", "report", "json")
+    assert [respond(request(purpose)) for purpose in purposes] == [NOTHING] * 3
     assert "not a language model" in NOTHING
     assert "--endpoint" in NOTHING
     assert "`models:`" in NOTHING
@@ -276,7 +304,7 @@ INJECTION = (
 
 
 @pytest.mark.parametrize("purpose", ["text", "report"])
-def test_an_injection_is_a_sentence_like_any_other(purpose: str) -> None:
+def test_an_injection_is_a_sentence_like_any_other(purpose: Purpose) -> None:
     of = "input" if purpose == "text" else "output"
     text = respond(request(purpose, Data(of=of, name="a", text=INJECTION)))
     assert "Lunr needs 40 MB." in text
@@ -285,9 +313,9 @@ def test_an_injection_is_a_sentence_like_any_other(purpose: str) -> None:
 
 
 def test_an_injection_changes_no_plan() -> None:
-    brief = {"inputs": [{"name": "a.md", "size": 1}, {"name": "b.md", "size": 1}], "steps_left": 20}
+    brief: dict[str, Any] = {"inputs": [{"name": "a.md", "size": 1}, {"name": "b.md", "size": 1}], "steps_left": 20}
     clean = request("plan", Data(of="brief", name="brief", text=json.dumps(brief)))
-    brief["inputs"][0]["first_line"] = INJECTION  # pyright: ignore[reportIndexIssue, reportArgumentType]
+    brief["inputs"][0]["first_line"] = INJECTION
     dirty = request("plan", Data(of="brief", name="brief", text=json.dumps(brief)))
     assert respond(dirty) == respond(clean)
 
@@ -307,12 +335,8 @@ def test_the_same_bytes_in_another_process() -> None:
         "from test_offline import NOTES, read_and_merge\n"
         "sys.stdout.buffer.write(read_and_merge(NOTES).encode())"
     )
-    environment = {
-        **os.environ,
-        "PYTHONHASHSEED": "7",
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-    }
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    root = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=root, capture_output=True, check=True)
     assert done.stdout == read_and_merge(NOTES).encode()
 
@@ -343,13 +367,14 @@ MARKS = (
     '"a":|}|[|]|def f(x):\n|import os\n|    """Doc.|: |Name: x\n|Metadata-Version: 2.1\n|e.g. |`c` |\x00|\u202e|…|`a`: '
 )
 PIECES = st.sampled_from([*MARKS.split("|"), "| a | b |\n", "|--|--|\n", "|"])
+PURPOSES: tuple[Purpose, ...] = ("plan", "report", "text", "json")
 TEXTS = st.one_of(st.text(max_size=200), st.lists(PIECES, max_size=30).map("".join))
 NAMES = st.sampled_from(["a.md", "a.py", "x/METADATA", "t.csv", "t.tsv", "x.json", "read.1", "item", "brief", "`\n"])
 PARTS = st.builds(Data, of=st.sampled_from(["input", "output", "missing", "brief", "tool"]), name=NAMES, text=TEXTS)
 
 
-@given(st.sampled_from(["plan", "report", "text", "json"]), TEXTS, TEXTS, st.lists(PARTS, max_size=4))
-def test_any_text_gets_an_answer(purpose: str, goal: str, prompt: str, data: Sequence[Data]) -> None:
+@given(st.sampled_from(PURPOSES), TEXTS, TEXTS, st.lists(PARTS, max_size=4))
+def test_any_text_gets_an_answer(purpose: Purpose, goal: str, prompt: str, data: Sequence[Data]) -> None:
     asked = request(purpose, *data, goal=goal, prompt=prompt)
     text = respond(asked)
     assert text

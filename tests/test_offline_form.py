@@ -152,6 +152,7 @@ def test_a_schema_that_contains_itself_ends() -> None:
     [
         {"type": "object", "properties": {"a": {"$ref": "http://localhost:1/x.json"}}, "required": ["a"]},
         {"type": "object", "properties": {"a": False}, "required": ["a"]},
+        {"type": "string", "not": {"$ref": "http://example.com/x.json"}},
         {"$ref": "#/$defs/absent"},
         {"$ref": "#"},
         {"type": "none"},

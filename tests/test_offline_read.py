@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from swarm.chat import Data
 from swarm.endpoints.offline_formats import MOST_CLAIMS, NO_LICENCE, read
-from swarm.endpoints.offline_read import LONGEST, Source, cut, labelled, plain, sentences
+from swarm.endpoints.offline_read import LONGEST, MOST_LINES, Claim, Source, cut, label, labelled, plain, sentences
 
 
 def source(text: str, name: str = "a.md") -> Source:
@@ -118,6 +118,13 @@ def test_a_claim_names_what_it_is_about(name: str, text: str, expected: str) -> 
     assert told(text, name) == [expected]
 
 
+def test_words_of_the_question_name_no_subject() -> None:
+    note = source("Memory and index of Lunr.", "memory-index-lunr.md")
+    claim = Claim("Memory of 40 MB is enough.")
+    assert label(note, claim) == ""
+    assert label(note, claim, frozenset({"memory"})) == "memory-index-lunr"
+
+
 @pytest.mark.parametrize("text", ["def f(:\n", "\x00", "-" * 100_000 + "1", "(" * 1000, "x" + ".y" * 100_000])
 def test_source_that_does_not_parse_is_read_as_text(text: str) -> None:
     assert source(text, "a.py").path is False
@@ -139,11 +146,11 @@ def test_metadata_without_a_licence_says_so() -> None:
     assert f"x 1: {NO_LICENCE}" in claims
 
 
-def test_long_texts_are_sampled_to_their_end() -> None:
-    text = "".join(f"Sentence number {n}.\n" for n in range(MOST_CLAIMS * 2))
-    claims = source(text).claims
+@pytest.mark.parametrize("lines", [MOST_CLAIMS * 2, MOST_LINES * 2])
+def test_long_texts_are_sampled_to_their_end(lines: int) -> None:
+    claims = source("".join(f"Line {n}.\n" for n in range(lines))).claims
     assert len(claims) == MOST_CLAIMS
-    assert claims[-1].text == f"Sentence number {MOST_CLAIMS * 2 - 2}."
+    assert claims[-1].text in {f"Line {n}." for n in range(lines - 10, lines)}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from swarm.endpoints.rank import (
     pick,
     question,
     relevance,
+    same,
     score,
     similarity,
     vectors,
@@ -124,8 +125,14 @@ def test_picked_sentences_do_not_repeat_one_another() -> None:
 
 
 def test_sentences_with_other_figures_are_no_repetition() -> None:
-    told = passages("The index needs 10 MB of memory.", "The index needs 90 MB of memory.")
-    assert pick([1.0, 1.0], told, 2) == [0, 1]
+    one, other, again = passages("It needs 10 MB of memory.", "It needs 90 MB of memory.", "Of memory, 10 MB.")
+    assert not same(one, other, 1.0)
+    assert same(one, again, 1.0)
+
+
+def test_of_two_that_are_as_good_the_newer_thought_is_picked() -> None:
+    told = passages("The index is small and fast.", "The index is small, they say.", "No server runs at all.")
+    assert pick([1.0, 0.8, 0.7], told, 2) == [0, 2]
 
 
 def test_ties_go_to_the_earlier() -> None:
