@@ -1,10 +1,12 @@
 """Requests as they are written, answers as they are read, in any pieces."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from itertools import pairwise
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from swarm.chat import Form, Message, Reply, Request, Usage, says
 from swarm.endpoints.answers import Assembly, BadAnswer, mend_surrogates, read_usage, strip_thought
 from swarm.endpoints.dialect import Dialect, encode, write_message
+from swarm.endpoints.openai import IDLE_SECONDS, TAIL_SECONDS, read_stream
 from swarm.endpoints.providers import quirks_of
 from swarm.endpoints.sse import Events, EventTooLargeError
 from swarm.task import Model
@@ -240,6 +243,45 @@ def test_pieces_of_calls_find_their_call_where_index_or_id_is_missing(chunks: li
         assembly.add(data)
     calls = assembly.reply(ASK).message.tool_calls
     assert [(c.name, json.loads(c.arguments)) for c in calls] == [("a", {}), ("b", {"x": 1})]
+
+
+def test_one_tool_called_twice_is_two_calls() -> None:
+    assembly = Assembly()
+    for n in "12":
+        assembly.add(delta(call("a", f"{{{n}", id=n)))
+        assembly.add(delta(call("a", "}", id=n)))
+    assert [(c.id, c.arguments) for c in assembly.reply(ASK).message.tool_calls] == [("1", "{1}"), ("2", "{2}")]
+
+
+WORD = b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n'
+LAST = b'data: {"choices": [{"delta": {"content": "."}, "finish_reason": "stop"}]}\n\n'
+PING = b": ping\n\n"
+
+
+@pytest.mark.anyio
+@pytest.mark.virtual
+@pytest.mark.parametrize(
+    ("chunks", "gap", "seconds", "kind"),
+    [
+        ([PING] * 20, 30.0, 600.0, "empty"),  # thinking may take as long as the deadline of the call lets it
+        ([WORD] + [PING] * 20, 30.0, 30.0 + IDLE_SECONDS, "timeout"),
+        ([WORD] * 20 + [LAST], 50.0, 1050.0, ""),
+        ([WORD, LAST] + [PING] * 200, 1.0, 2.0 + TAIL_SECONDS, ""),
+    ],
+)
+async def test_only_words_are_a_sign_of_life(chunks: list[bytes], gap: float, seconds: float, kind: str) -> None:
+    async def stream() -> AsyncGenerator[bytes]:
+        for data in chunks:
+            await anyio.sleep(gap)
+            yield data
+
+    began, seen = anyio.current_time(), ""
+    async with aclosing(stream()) as source:
+        try:
+            await read_stream(source, Assembly())
+        except BadAnswer as bad:
+            seen = bad.fault.kind
+    assert (seen, anyio.current_time() - began) == (kind, pytest.approx(seconds))
 
 
 def test_an_event_without_end_is_dropped_at_its_cap() -> None:

@@ -273,10 +273,10 @@ async def test_a_finish_reason_makes_a_stream_whole(answer: Answer) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_deadline_is_total_however_the_bytes_trickle(stream: bool) -> None:
     if stream:
-        parts = (STREAM_HEAD, *[piece(b": ping\n\n")] * 400)
+        parts = (STREAM_HEAD, *[piece(b": ping\n\n")] * 200, piece(sse([chunk("stop", content="late")])), piece(b""))
     else:
-        parts = tuple(bytes([c]) for c in http(200, json.dumps(completion(Answer(), model="m")).encode()))
-    failure = await fail(Answer(pieces=parts, pause=0.02), stream=stream, deadline=0.2)
+        parts = tuple(bytes([c]) for c in http(200, json.dumps(completion(Answer("late"), model="m")).encode()))
+    failure = await fail(Answer(pieces=parts, pause=0.005), stream=stream, deadline=0.2)
     assert (failure.kind, failure.may_help) == ("timeout", True)
 
 

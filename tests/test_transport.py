@@ -27,6 +27,19 @@ def model(server: FakeServer | str, **settings: Any) -> Model:
     return Model.model_validate({"endpoint": url, "name": "m", "key": "sk-1", "deadline": 20, **settings})
 
 
+async def test_nothing_leaves_for_another_origin() -> None:
+    import httpx2
+
+    from swarm.endpoints.answers import BadAnswer
+    from swarm.endpoints.transport import open_transport
+
+    async with FakeServer() as server, FakeServer() as other:
+        transport = open_transport(server.url, key="sk-1", agent="test")
+        with pytest.raises(BadAnswer, match="to 127"):
+            await transport.handle_async_request(httpx2.Request("POST", other.url, content=b"{}"))
+        assert (server.connections, other.connections) == (0, 0)
+
+
 async def test_a_server_that_is_not_there_is_unreachable() -> None:
     async with FakeServer() as server:
         url = server.url

@@ -153,16 +153,17 @@ class OpenAIEndpoint:
         answer = Assembly()
         if self._model.stream and response.headers.get("content-type", "").startswith("text/event-stream"):
             async with aclosing(response.aiter_raw()) as chunks:
-                await _read_stream(chunks, answer)
+                await read_stream(chunks, answer)
         else:
             answer.whole(await response.aread())
         return answer
 
 
-async def _read_stream(chunks: AsyncIterator[bytes], answer: Assembly) -> None:
+async def read_stream(chunks: AsyncIterator[bytes], answer: Assembly) -> None:
     """Read a stream to its end.
 
-    A `finish_reason` is what makes it whole: what follows is waited for briefly, and losing it loses nothing.
+    A `finish_reason` is what makes it whole: what follows is waited for briefly, and losing it loses nothing. Raises
+    `BadAnswer` for a stream that ends before, or that says nothing for `IDLE_SECONDS` once it has begun.
     """
     import httpx2
 
