@@ -57,6 +57,7 @@ def test_wrapped_lines_are_joined_and_short_ones_are_not() -> None:
         "This sentence was wrapped by an editor at some column and goes on here.",
         "Next.",
     ]
+    assert told("It is small. It takes\n2 GB.\n") == ["It is small.", "It takes 2 GB."]
     assert told("Tantivy 210 MB\nLucene 450 MB\n") == ["Tantivy 210 MB", "Lucene 450 MB"]
 
 

@@ -251,11 +251,12 @@ def sampled(items: Sequence[T], most: int) -> Sequence[T]:
 
 
 def logical(lines: Iterable[str]) -> list[str]:
-    """Join lines that were wrapped: a long line, or one followed by a small letter, goes on in the next."""
+    """Join lines that were wrapped: a long one, one that ends amid a sentence, one followed by a small letter."""
     found: list[list[str]] = []
     previous = ""
     for line in lines:
-        wrapped = len(previous) >= _WRAPPED or (previous and line[:1].islower())
+        amid = previous.endswith(",") or (". " in previous and previous[-1:] not in ".!?:;")
+        wrapped = previous and (len(previous) >= _WRAPPED or line[:1].islower() or amid)
         if wrapped:
             found[-1].append(line)
         else:
