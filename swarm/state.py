@@ -43,6 +43,8 @@ class Status(StrEnum):
 
 OVER = frozenset({Status.DONE, Status.FAILED, Status.SKIPPED, Status.CANCELLED, Status.LIMITED})
 """Final, unless the run is resumed."""
+INTERRUPTIONS = {"cancelled": Status.CANCELLED, "limit": Status.LIMITED}
+"""Kinds of failure that say nothing about the step, and the status they end in."""
 
 
 @dataclass(slots=True)
@@ -266,8 +268,8 @@ class State:
 
     def _turn_taken(self, event: e.TurnTaken) -> None:
         s = self._get(event.step)
-        s.turns += 1
-        s.turns_taken += 1
+        s.turns += event.is_answer
+        s.turns_taken += event.is_answer
         s.transcript.extend(event.messages)
         s.usage += event.usage
         s.endpoint = event.endpoint
@@ -395,7 +397,3 @@ class State:
         if hopeless and waiter.status is Status.WAITING and not waiter.doomed:
             waiter.doomed = True
             self.doomed.append((waiter.id, by.id))
-
-
-INTERRUPTIONS = {"cancelled": Status.CANCELLED, "limit": Status.LIMITED}
-"""Kinds of failure that say nothing about the step, and the status they end in."""

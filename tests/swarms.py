@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from trio.testing import MockClock
@@ -56,8 +56,9 @@ class Sleeper:
         finally:
             self.running -= 1
         given = self.gives.get(name, f"output of {name}")
-        if isinstance(given, list) and given and isinstance(given[0], Exception | Outcome):
-            given = given.pop(0) if len(given) > 1 else given[0]
+        script = cast("list[Any]", given) if isinstance(given, list) else []
+        if script and isinstance(script[0], Exception | Outcome):
+            given = script.pop(0) if len(script) > 1 else script[0]
         if isinstance(given, Exception):
             raise given
         return given if isinstance(given, Outcome) else Outcome(output=given)
