@@ -98,7 +98,10 @@ def start(*arguments: str, folder: Path, **more: Any) -> "subprocess.Popen[str]"
 
 def ended(process: "subprocess.Popen[str]") -> Said:
     """Wait for a command to end."""
-    out, err = process.communicate(timeout=25)
+    try:
+        out, err = process.communicate(timeout=25)
+    finally:
+        process.kill()
     assert "Traceback" not in (out or "") + (err or "")
     return Said(process.returncode, out or "", err or "")
 

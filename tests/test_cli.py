@@ -125,6 +125,17 @@ def test_a_goal_and_inputs_need_no_file(command: Command, folder: Path) -> None:
     assert tuple(each["name"] for each in first["inputs"]) == inputs
 
 
+def test_a_task_may_come_on_stdin(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (folder / "task.yaml").open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert "12 GB" in command("run", "-").out
+    with (folder / "task.yaml").open("w+") as stdin:
+        stdin.write("# " + "x" * 1_000_000)
+        stdin.seek(0)
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert command("check", "-").errors == ["stdin: has more than 1,000,000 bytes, which is the most that is read"]
+
+
 def test_a_parameter_may_come_with_the_goal(command: Command, folder: Path) -> None:
     goal = "Does it need ${memory}, or $${more}?"
     given = ("--set", "memory=12", "--set", "more=no")

@@ -1,5 +1,7 @@
 """Which task a command line means: a file, stdin, or a goal with inputs."""
 
+import os
+import select
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +13,8 @@ from swarm.safe import safe_text
 
 MOST_BYTES = 1_000_000
 """Of a task on stdin: what a task file may have, too."""
+TICK_SECONDS = 0.25
+"""How late a signal is noticed that came just before a read: CPython looks for one only where a read is cut short."""
 STDIN, WORDS = "stdin", "command line"
 
 
@@ -69,12 +73,25 @@ def _literal(text: str) -> str:
 
 def _stdin() -> str:
     try:
-        content = sys.stdin.buffer.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise TaskError(Problem(f"cannot be read: {error.strerror}", where=STDIN)) from None
+        content = _read(sys.stdin.fileno())
+    except (OSError, ValueError) as error:
+        raise TaskError(Problem(f"cannot be read: {error}", where=STDIN)) from None
     if len(content) > MOST_BYTES:
         raise TaskError(Problem(f"has more than {MOST_BYTES:,} bytes, which is the most that is read", where=STDIN))
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise TaskError(Problem("is not UTF-8 text", where=STDIN)) from None
+
+
+def _read(stream: int) -> bytes:
+    """Read to the end, or one byte more than is taken."""
+    content = b""
+    while len(content) <= MOST_BYTES:
+        if not select.select([stream], [], [], TICK_SECONDS)[0]:
+            continue
+        chunk = os.read(stream, 65_536)
+        if not chunk:
+            break
+        content += chunk
+    return content
