@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from swarm.chat import Form, Message, Reply, Request, Usage, says
@@ -211,6 +211,7 @@ def assembled(pieces: Iterable[bytes]) -> Reply:
 
 
 @given(st.lists(st.integers(0, 2000), max_size=40), st.sampled_from(["\n", "\r\n", "\r"]))
+@example(cuts=list(range(2000)), end="\r\n")
 def test_a_stream_is_the_same_however_its_bytes_are_cut(cuts: list[int], end: str) -> None:
     texts = [json.dumps(c, ensure_ascii=False).replace('"choices": ', f'"choices":{end}data: ', 1) for c in CHUNKS]
     stream = "".join(f": ping{end}{end}data: {text}{end}{end}" for text in texts).encode()
