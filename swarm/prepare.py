@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import swarm
 from swarm.agent import Agent
 from swarm.assign import Assigner, Means
 from swarm.cache import Cache
@@ -222,7 +223,7 @@ def settings_of(alias: str, models: Mapping[str, Model]) -> dict[str, Json]:
     if model.use is not None:
         return {"use": [settings_of(name, models) for name in model.use]}
     model = resolved(model)
-    name = "offline" if model.endpoint == "offline" else model.name
+    name = f"offline-{swarm.__version__}" if model.endpoint == "offline" else model.name  # its answers are our code's
     return {"name": name, "max_tokens": model.max_tokens, "params": model.params, "extra": model.extra}
 
 

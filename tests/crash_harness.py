@@ -213,7 +213,9 @@ async def finish(run: Run) -> None:
 def answered(events: list[e.Stamped]) -> Counter[str]:
     """Count the turns a journal holds, by the name the server has for the step."""
     prompts = {"study.1": "study a", "study.2": "study b", "study.3": "study c"}
-    return Counter(prompts.get(each.step, each.step) for each in events if isinstance(each, e.TurnTaken))
+    return Counter(
+        prompts.get(each.step, each.step) for each in events if isinstance(each, e.TurnTaken) and each.is_answer
+    )
 
 
 def faults(harness: Harness, case: str, wanted: bytes, before: Counter[str], first: list[str]) -> Iterator[str]:
@@ -245,7 +247,8 @@ def kill_at_appends(harness: Harness, wanted: bytes, appends: range) -> tuple[in
 
 def kill_at_moments(harness: Harness, wanted: bytes, moments: int, seconds: float) -> tuple[int, list[str]]:
     """Kill at random moments from outside."""
-    draw, found = random.Random(7), []
+    draw = random.Random(7)
+    found: list[str] = []
     for n in range(moments):
         case = f"m{n}"
         pid = harness.start(case)
@@ -271,7 +274,8 @@ def cut_everywhere(harness: Harness, wanted: bytes, every: int) -> tuple[int, li
     """Cut a whole run's journal at every n-th byte and resume what is left."""
     whole = harness.run("undisturbed")
     assert whole is not None
-    size, found, count = whole.journal.stat().st_size, [], 0
+    size, count = whole.journal.stat().st_size, 0
+    found: list[str] = []
     usual = Counter(harness.calls("undisturbed"))
     for at in range(1, size, every):
         case = f"c{at}"
