@@ -230,12 +230,16 @@ def test_runs_lists_the_newest_first(command: Command, folder: Path) -> None:
     runs = folder / ".swarm" / "runs"
     (runs / "00000000-old").mkdir()
     (runs / "00000000-old" / "journal.jsonl").write_text("nonsense\n")
+    (runs / "00000000-oldest").mkdir()
+    (runs / "00000000-oldest" / "journal.jsonl").touch()
     said = command("runs", "--json")
-    assert [(row["run"], row["status"]) for row in said.json] == [(first, "done"), ("00000000-old", "damaged")]
+    found = [(row["run"], row["status"]) for row in said.json]
+    assert found == [(first, "done"), ("00000000-oldest", "damaged"), ("00000000-old", "damaged")]
     assert "line 1" in said.err
+    assert "is empty" in said.err
     said = command("runs", "-n", "1")
     assert first in said.out
-    assert "1 older" in said.err
+    assert "2 older" in said.err
 
 
 def test_a_run_without_an_end_is_stopped_or_running(command: Command, folder: Path) -> None:

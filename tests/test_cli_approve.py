@@ -53,6 +53,27 @@ def test_resuming_before_there_is_a_plan_only_plans(command: Command, folder: Pa
     assert started == {"plan"}
 
 
+def test_what_is_approved_is_what_runs(command: Command, folder: Path) -> None:
+    command("run", "task.yaml")
+    run = only_run(folder)
+    (folder / "task.yaml").write_text(TASK.replace("service need", "service need now") + "approve: ask\n")
+    said = command("resume", "last")
+    assert said.code == 5
+    assert "need now" in (run / "plan.yaml").read_text(), "the task changed, so it was planned anew, and nothing else"
+    assert {event["step"] for event in events_of(run) if event["event"] == "StepStarted"} == {"plan"}
+    (folder / "task.yaml").write_text("approve: ask\nplan: [{id: mine, prompt: Say it.}]\n")
+    said = command("resume", "last")
+    assert said.code == 5
+    assert "mine" in said.err
+    assert not any(event["event"] == "StepStarted" and event["step"] == "mine" for event in events_of(run))
+
+
+def test_a_task_that_asks_no_more_just_goes_on(command: Command, folder: Path) -> None:
+    command("run", "task.yaml")
+    (folder / "task.yaml").write_text(TASK)
+    assert command("resume", "last").code == 0
+
+
 def test_yes_is_said_beforehand(command: Command, folder: Path) -> None:
     assert command("run", "task.yaml", "--yes", "--quiet").code == 0
 

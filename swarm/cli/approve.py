@@ -1,12 +1,13 @@
 """A plan that waits for a person: `approve: ask`."""
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from swarm.cli.drive import drive
 from swarm.cli.failures import NO_REPORT
-from swarm.cli.plan import is_planned, of_prepared, of_state, show_plan
-from swarm.cli.reading import state_of
+from swarm.cli.plan import Planned, is_planned, of_prepared, of_state, show_plan
+from swarm.cli.reading import Recorded, recorded
 from swarm.cli.streams import is_terminal, say
 from swarm.cli.words import resume_command, shown_path
 from swarm.errors import ApprovalNeededError
@@ -14,7 +15,7 @@ from swarm.errors import ApprovalNeededError
 if TYPE_CHECKING:
     from swarm.cli.outcome import Show
     from swarm.folder import RunFolder
-    from swarm.prepare import Options
+    from swarm.prepare import Options, Prepared
     from swarm.run import Run
     from swarm.state import State
     from swarm.task import Task
@@ -43,35 +44,69 @@ def run_approved(task: "Task", name: str, options: "Options", show: "Show") -> i
     return show.carry(Run(name, options=options))
 
 
-def resume_approved(folder: "RunFolder", options: "Options", show: "Show") -> int:
-    """Go on with a run of which nobody has approved the plan."""
+def resume_approved(folder: "RunFolder", options: "Options", show: "Show") -> int | None:
+    """Go on with a run of which nobody has approved the plan; None where nobody need be asked.
+
+    What is shown is the plan that will run: where the task has changed since, it is planned anew first.
+    """
+    import anyio
+
     from swarm.run import Run
 
-    state = state_of(folder)
-    if is_planned(state):
-        return _ask(state, folder, options, show)
+    found = recorded(folder)
+    present = anyio.run(_present, found, folder, options)
+    if present.prepared.task.approve != "ask" or (present.stands and _is_begun(found.state)):
+        return None
+    if present.stands:
+        return _ask(of_state(found.state), folder, options, show)
+    planned = of_prepared(present.prepared)
+    if planned is not None:
+        return _ask(planned, folder, options, show)
     return _plan_first(Run(options=options, plan_only=True, resume=folder), options, show)
 
 
-def waits_for_approval(folder: "RunFolder") -> bool:
-    """Whether a run's task says `approve: ask`, and no step of its plan was ever started."""
+@dataclass(frozen=True)
+class _Present:
+    """A run's task as it is now."""
+
+    prepared: "Prepared"
+    stands: bool
+    """Whether the run has a plan, and it is still the one that will run."""
+
+
+async def _present(found: Recorded, folder: "RunFolder", options: "Options") -> _Present:
+    """See whether the plan of a run still holds, as resuming it will."""
+    from swarm.assign import Assigner
+    from swarm.plan import PLAN_STEP
+    from swarm.prepare import prepare
+    from swarm.present import as_said, differences, present_task, with_agents
+
+    task = present_task(found.state, folder, options)
+    assert found.state.first is not None
+    prepared = await prepare(task, as_said(found.state.first, options))
+    now = with_agents(found.events, prepared.roles)
+    differs = differences(now, prepared, Assigner(now, prepared.means, folder.load), failed=False)
+    again = {*differs.reopening.reopened, *differs.reopening.voided}
+    return _Present(prepared, is_planned(found.state) and not differs.replanned and PLAN_STEP not in again)
+
+
+def _is_begun(state: "State") -> bool:
+    """Whether a step of the plan was ever started: somebody has said yes to it."""
     from swarm.plan import PLAN_STEP
 
-    state = state_of(folder)
-    return state.task.get("approve") == "ask" and not any(s.spans for s in state.steps.values() if s.id != PLAN_STEP)
+    return any(s.spans for s in state.steps.values() if s.id != PLAN_STEP)
 
 
 def _plan_first(run: "Run", options: "Options", show: "Show") -> int:
     result = drive(run, show.display, show.interrupts, grace=show.grace)
     if show.interrupts.received or not is_planned(run.state):
         return show.present(run, result)
-    return _ask(run.state, run.folder, options, show)
+    return _ask(of_state(run.state), run.folder, options, show)
 
 
-def _ask(state: "State", folder: "RunFolder", options: "Options", show: "Show") -> int:
+def _ask(planned: Planned, folder: "RunFolder", options: "Options", show: "Show") -> int:
     from swarm.run import reopen
 
-    planned = of_state(state)
     folder.write("plan.yaml", planned.yaml)
     show_plan(planned)
     saved = f"it is in {shown_path(folder.path / 'plan.yaml')}; to run it: {resume_command(folder.path, '--yes')}"

@@ -42,10 +42,15 @@ def drive(
         inner = unwrapped(error)
         if isinstance(inner, SwarmError) and not isinstance(inner, BugError):
             raise inner from None
-        raise ReportedError(keep_trace(inner, lambda trace: _save(run, trace))) from error
+        raise reported(inner, run) from error
     finally:
         driver.close()
     return result
+
+
+def reported(error: BaseException, run: "Run") -> ReportedError:
+    """Keep the trace of a bug of ours in the run's folder."""
+    return ReportedError(keep_trace(error, lambda trace: _save(run, trace)))
 
 
 def _save(run: "Run", trace: str) -> Path | None:

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from swarm.cli.drive import drive
+from swarm.cli.drive import drive, reported
 from swarm.cli.failures import NO_REPORT
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.options import Display
@@ -39,7 +39,12 @@ class Show:
             if display.json and run.state.seq and (not isinstance(error, InputError) or error.exit_code == NO_REPORT):
                 self._answer_nonetheless(run.folder)
             raise
-        return self.present(run, result)
+        try:
+            return self.present(run, result)
+        except SwarmError:
+            raise
+        except Exception as error:
+            raise reported(error, run) from error
 
     def present(self, run: "Run", result: "Result") -> int:
         """Print the answer of a run that is over, and say how it ended; give the exit code."""
@@ -49,7 +54,8 @@ class Show:
         elif not display.jsonl and result.report is not None:
             answer(result.report.text)
         closing(result, run.state, display)
-        return self.interrupts.exit_code if self.interrupts.received else result.exit_code
+        stopped = result.status == "cancelled" and self.interrupts.received
+        return self.interrupts.exit_code if stopped else result.exit_code
 
     def _answer_nonetheless(self, folder: "RunFolder") -> None:
         """Print the object of a run that ended in an error: its journal tells."""

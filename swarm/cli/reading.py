@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from swarm.errors import SwarmError
+from swarm.errors import JournalError, SwarmError
 from swarm.frozen import Json
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Recorded:
 
 
 def recorded(folder: "RunFolder") -> Recorded:
-    """Read a run's journal. Raises `JournalError` where it is damaged."""
+    """Read a run's journal. Raises `JournalError` where it is damaged, or empty."""
     from swarm.journal import read
     from swarm.state import State
 
@@ -56,6 +56,8 @@ def recorded(folder: "RunFolder") -> Recorded:
     for event in read(folder.journal):
         found.state.apply(event)
         found.events.append(event)
+    if not found.events:
+        raise JournalError(f"{folder.journal}: the journal is empty: its run never began")
     return found
 
 
@@ -130,7 +132,7 @@ def row_of(folder: "RunFolder") -> Row:
         goal=" ".join(str(state.task.get("goal") or "").split()),
         steps=len(real),
         done=sum(s.status == "done" for s in real),
-        at=found.events[0].at if found.events else 0.0,
+        at=found.events[0].at,
         seconds=state.t,
         folder=where,
     )

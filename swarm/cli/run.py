@@ -93,8 +93,9 @@ def _resume(name: str, asked: o.Asked, show: Show, *, yes: bool, failed: bool) -
     folder = find(name, o.runs_folder(asked.runs))
     options = asked.options()
     if not yes:
-        from swarm.cli.approve import resume_approved, waits_for_approval
+        from swarm.cli.approve import resume_approved
 
-        if waits_for_approval(folder):
-            return resume_approved(folder, options, show)
+        code = resume_approved(folder, options, show)
+        if code is not None:
+            return code
     return show.carry(reopen(folder, options=options, failed=failed), seen=folder)
