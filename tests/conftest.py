@@ -10,10 +10,12 @@ import os
 import re
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -77,6 +79,7 @@ def is_loopback(host: str) -> bool:
     return is_address(host) and ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
 
+ME = psutil.Process()
 GUARD = pytest.StashKey[Guard]()
 
 
@@ -129,3 +132,52 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
+
+
+JOIN_SECONDS = 5.0
+"""How long a thread of a pool may take to see that its loop has ended."""
+
+
+class Belongings:
+    """What this process holds beyond its memory: threads, children, connections."""
+
+    def __init__(self) -> None:
+        self.threads = _threads()
+        self.children = {child.pid for child in ME.children()}
+        self.sockets = _sockets()
+
+    def left_behind(self) -> list[str]:
+        """Name what is there now and was not before; threads that are ending are waited for."""
+        for thread in _threads() - self.threads:
+            thread.join(JOIN_SECONDS)
+        found = [f"thread {thread.name}" for thread in _threads() - self.threads]
+        found += [f"child {child}" for child in ME.children() if child.pid not in self.children]
+        if _sockets() - self.sockets:  # asking which of them are connections is slow, so it is asked rarely
+            connections = ME.net_connections(kind="inet")
+            found += [f"socket {each}" for each in connections if each.fd not in self.sockets]
+        return found
+
+
+def _threads() -> set[threading.Thread]:
+    """Give every thread but those that trio keeps for the next loop and ends by itself."""
+    return {thread for thread in threading.enumerate() if not thread.name.startswith("Trio thread")}
+
+
+def _sockets() -> set[int]:
+    found: set[int] = set()
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            target = link.readlink()
+        except OSError:  # the descriptor of the listing itself
+            continue
+        if str(target).startswith("socket:"):
+            found.add(int(link.name))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fail a test after which a thread, a child process or a connection is still there."""
+    before = Belongings()
+    yield
+    assert before.left_behind() == []

@@ -3,12 +3,17 @@
 import math
 import os
 import socket
+import subprocess
+import sys
+import threading
 from typing import Protocol
 
 import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.conftest import Belongings
 
 
 class Refusals(Protocol):
@@ -67,3 +72,19 @@ async def test_virtual_time_is_for_properties_too(seconds: int) -> None:
 @pytest.mark.anyio
 async def test_the_usual_backend_is_asyncio(anyio_backend_name: str) -> None:
     assert anyio_backend_name == "asyncio"
+
+
+def test_a_thread_and_a_child_and_a_connection_that_stay_are_named() -> None:
+    before, over = Belongings(), threading.Event()
+    thread = threading.Thread(target=over.wait, name="stays", daemon=True)
+    assert before.left_behind() == []
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        with socket.create_server(("127.0.0.1", 0)):
+            found = " ".join(before.left_behind())
+            assert f"child {child.pid}" in found
+            assert "socket" in found
+        child.kill()
+    thread.start()
+    before.threads.discard(thread)
+    over.set()
+    assert before.left_behind() == []
