@@ -142,6 +142,17 @@ def test_a_full_disk_is_told(folder: Path) -> None:
     assert said.errors == ["the answer could not be written: No space left on device"]
 
 
+def test_help_may_be_cut_short_too(folder: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = start("run", "--help", folder=folder, stdout=writer)
+    os.close(writer)
+    assert ended(process) == Said(0, "", "")
+    with Path("/dev/full").open("w") as full:
+        said = ended(start("--help", folder=folder, stdout=full))
+    assert (said.code, said.errors) == (1, ["No space left on device"])
+
+
 def test_a_slow_reader_holds_back_no_run(folder: Path) -> None:
     (folder / "notes" / "long.md").write_text("A long line of words that fills a pipe. " * 4000)
     reader, writer = os.pipe()

@@ -54,6 +54,7 @@ BAD_LINES: dict[str, tuple[tuple[str, ...], str]] = {
     "missing-input": (("run", "--goal", "x", "nope.md"), "nope.md"),
     "no-plan": (("run", "task.yaml", "--plan", "nope.yaml"), "nope.yaml"),
     "bad-plan": (("run", "task.yaml", "--plan", "plan.yaml"), "plan.yaml:1:28: steps.0.needs"),
+    "no-runs-folder": (("run", "task.yaml", "--runs", "task.yaml"), "--runs: is no folder"),
     "no-run": (("resume", "nope"), "no run 'nope'"),
     "nothing-to-show": (("show",), "no runs here yet"),
     "no-place": (("plan", "task.yaml", "-o", "notes"), "cannot write notes: it is a folder"),
@@ -96,6 +97,12 @@ def test_a_bad_command_line_is_told_and_nothing_is_left(command: Command, folder
     assert (said.code, said.out, len(said.errors)) == (2, "", 1)
     assert words in said.errors[0]
     assert not (folder / ".swarm").exists()
+
+
+def test_what_the_system_refuses_is_no_bug(command: Command, folder: Path) -> None:
+    said = command("run", "task.yaml", "--runs", "task.yaml/runs")
+    assert (said.code, said.out, len(said.errors)) == (1, "", 1)
+    assert said.errors[0].endswith("task.yaml/runs: Not a directory")
 
 
 def test_a_run_that_is_in_use_is_left_alone(command: Command, folder: Path) -> None:

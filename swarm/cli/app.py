@@ -67,6 +67,8 @@ def carry_out(arguments: Sequence[str] | None, interrupts: Interrupts) -> int:
         )
     except typer.Abort:
         return 130
+    except SystemExit:  # typer ends a help text that nobody reads so
+        return OK
     except Exception as error:  # noqa: BLE001 - this is where every error ends
         return _explained(error)
     return code if isinstance(code, int) else OK

@@ -5,7 +5,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from swarm.cli.failures import ReportedError, keep_trace, save_anywhere, unwrapped
+from swarm.cli.failures import ReportedError, keep_trace, ours, save_anywhere
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.options import Display
 from swarm.cli.streams import Lines, answer_escaped, wants_color
@@ -39,7 +39,7 @@ def drive(
             anyio.run(driver.go)
         result = run.result
     except Exception as error:
-        inner = unwrapped(error)
+        inner = ours(error)
         if isinstance(inner, SwarmError) and not isinstance(inner, BugError):
             raise inner from None
         raise reported(inner, run) from error

@@ -24,7 +24,7 @@ class ReportedError(BugError):
 
 def explain(error: Exception) -> int:
     """Say what went wrong, a problem a line, and give the exit code."""
-    inner = unwrapped(error)
+    inner = ours(error)
     if isinstance(inner, SwarmError) and (isinstance(inner, ReportedError) or not isinstance(inner, BugError)):
         for line in lines_of(inner):
             say(f"error: {line}")
@@ -37,6 +37,15 @@ def lines_of(error: SwarmError) -> list[str]:
     """Write an error as lines, one for each problem."""
     problems = error.problems if isinstance(error, InputError) else (error,)
     return [" ".join(str(problem).split()) or type(error).__name__ for problem in problems]
+
+
+def ours(error: BaseException) -> BaseException:
+    """Take an error out of its groups; what the system refused is no bug of ours, and becomes a `SwarmError`."""
+    inner = unwrapped(error)
+    if isinstance(inner, OSError) and inner.strerror:
+        where = f"{inner.filename}: " if isinstance(inner.filename, str) else ""
+        return SwarmError(f"{where}{inner.strerror}")
+    return inner
 
 
 def unwrapped(error: BaseException) -> BaseException:

@@ -101,6 +101,8 @@ class Asked:
         """Write it for `swarm.prepare`. Raises `TaskError` where a pair is none."""
         from swarm.prepare import Options
 
+        if self.runs is not None and Path(self.runs).exists() and not Path(self.runs).is_dir():
+            raise TaskError(Problem("is no folder", where=self.runs, key="--runs"))
         return Options(
             endpoint=self.endpoint,
             model=self.model,

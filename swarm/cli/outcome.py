@@ -41,7 +41,7 @@ class Show:
             raise
         try:
             return self.present(run, result)
-        except SwarmError:
+        except (SwarmError, OSError):
             raise
         except Exception as error:
             raise reported(error, run) from error

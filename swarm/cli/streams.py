@@ -94,7 +94,10 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 def _discard(stream: TextIO) -> None:
-    """Send what is still to come, and what is left in the buffer, nowhere: the interpreter flushes when it ends."""
+    """Send what is still to come, and what is left in the buffer, nowhere.
+
+    The interpreter flushes once more when it ends: see "Note on SIGPIPE" in the documentation of `signal`.
+    """
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
