@@ -1,0 +1,224 @@
+"""Every example runs, and what it shows is so: each in a copy, with the command that a user types."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anyio import to_thread
+
+import swarm
+from swarm.chat import Request
+from swarm.testing import FakeServer, Function, Received
+from tests.commands import environment, events_of
+from tests.models import data_in, own_prompt
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "examples"
+MEMORY = {"Backups": 2, "Builds": 16, "Chat": 6, "Mail": 3, "Search": 12, "Wiki": 5}
+"""What the notes say, in GB."""
+OWNERS = {"Backups": "Ines", "Builds": "Tomasz", "Chat": "Amara", "Mail": "Ines", "Search": "Tomasz", "Wiki": "nobody"}
+PLAN = '{"steps": [{"id": "read", "each": "inputs", "prompt": "Say what the note states."}]}'
+KEY = "a-key-that-only-this-test-has"
+EXECUTE = """
+import sys, nbformat
+from nbclient import NotebookClient
+notebook = nbformat.read(sys.argv[1], as_version=4)
+nbformat.validate(notebook)
+NotebookClient(notebook, timeout=60, resources={"metadata": {"path": "."}}).execute()
+nbformat.write(notebook, sys.argv[2])
+"""
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> Path:
+    """Copy the examples, with what they read of the project beside them."""
+    leave = shutil.ignore_patterns(".swarm", "__pycache__", "metadata", "recorded", "report.*")
+    shutil.copytree(FOLDER, tmp_path / "examples", ignore=leave)
+    (tmp_path / "swarm").symlink_to(ROOT / "swarm")
+    shutil.copy(ROOT / "CONTRIBUTING.md", tmp_path)
+    return tmp_path / "examples"
+
+
+def program(*arguments: str, folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program of this Python in a folder."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def carried_out(*arguments: str, folder: Path, **variables: str) -> Any:
+    """Carry out `swarm run … --json`; give the object it prints."""
+    done = program("-m", "swarm.cli", "run", *arguments, "--json", folder=folder, **variables)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def by_source(report: str) -> dict[str, str]:
+    """Give what a wide report of the offline endpoint says of each file: a line each."""
+    lines = report.partition("## By source")[2].partition("\n## ")[0].splitlines()
+    return {match[1]: line for line in lines if (match := re.match(r"- `([^`]+)`: ", line))}
+
+
+def test_every_example_has_a_test() -> None:
+    tested = {"library.ipynb", "licences", "modules", "notes", "replay", "two_models", "typed"}
+    assert {path.name for path in FOLDER.iterdir() if not path.name.startswith(".")} == tested
+
+
+class TestModules:
+    def test_it_is_what_make_demo_runs(self) -> None:
+        assert "FIRST_EXAMPLE := examples/modules/task.yaml\n" in (ROOT / "Makefile").read_text()
+
+    def test_the_report_says_where_to_begin_and_what_each_module_is_for(self, examples: Path) -> None:
+        ran = carried_out("modules/task.yaml", "--endpoint", "offline", folder=examples)
+        report = ran["report"]["text"]
+        said = by_source(report)
+        assert ran["steps"] == {"total": len(said) + 2, "done": len(said) + 2, "failed": 0, "skipped": 0, "cached": 0}
+        assert len(said) >= 20
+        answer = report.partition("## By source")[0]
+        assert (
+            "another kind of endpoint: write a class with `complete(request) -> reply` in `swarm/endpoints/`" in answer
+        )
+        assert "Something that completes one chat request: a protocol of one verb." in answer
+        modules = {name: line for name, line in said.items() if name.endswith(".py")}
+        assert [name for name, line in modules.items() if "Imports: " not in line] == []
+        claims = [line for line in report.partition("*Put together")[0].splitlines() if line.startswith("- ")]
+        assert [line for line in claims if not re.search(r"\[read\.\d+\]$", line)] == []
+
+
+class TestLicences:
+    def test_each_package_has_its_licence(self, examples: Path) -> None:
+        collected = program("licences/collect.py", folder=examples)
+        assert collected.returncode == 0, collected.stderr
+        packages = sorted(path.stem for path in (examples / "licences" / "metadata").glob("*.txt"))
+        assert len(packages) >= 20
+        assert collected.stderr.startswith(f"{len(packages)} packages in ")
+        ran = carried_out("licences/task.yaml", "--endpoint", "offline", folder=examples)
+        said = {Path(name).stem: line for name, line in by_source(ran["report"]["text"]).items()}
+        assert sorted(said) == packages
+        head = ran["report"]["text"].partition("## By source")[0]
+        silent = [name for name, line in said.items() if not re.search("Licen[cs]e", line)]
+        assert [name for name in silent if f"- {name} " not in head.lower()] == []
+        assert "License-Expression: BSD-3-Clause" in said["networkx"]
+
+    def test_a_package_that_is_not_there_is_told(self, examples: Path) -> None:
+        done = program("licences/collect.py", "no-such-package", folder=examples)
+        assert done.returncode == 1
+        assert done.stderr.startswith("no-such-package is not installed")
+
+
+class TestTyped:
+    def test_the_report_is_a_value_that_fits_its_schema(self, examples: Path) -> None:
+        ran = carried_out("typed/task.yaml", "--endpoint", "offline", folder=examples)
+        expected = {"services": [{"name": name, "memory_gb": figure} for name, figure in MEMORY.items()]}
+        assert json.loads(ran["report"]["text"]) == expected
+        assert ran["steps"]["total"] == len(MEMORY) + 2
+        assert json.loads((examples / "typed" / "report.json").read_text())["report"] == ran["report"]
+
+    @pytest.mark.anyio
+    async def test_values_go_from_step_to_step(self, examples: Path) -> None:
+        model = Function(_typed_answer)
+        result = await swarm.run(examples / "typed" / "task.yaml", endpoint=model)
+        assert result.report is not None
+        assert result.report.value == {"services": [{"name": "Mail", "memory_gb": 3}]}
+        assert [request.model for request in model.requests if request.form is None] == [], "every answer has a form"
+        asked = [own_prompt(request) for request in model.requests]
+        assert sum("for Mail?" in prompt for prompt in asked) == 2, "an answer that does not fit is asked for again"
+        given = {name: json.loads(text) for name, text in data_in(model.requests[-1], "output").items()}
+        assert given == {"study.1": {"name": "Mail", "memory_gb": 3}, "study.2": {"name": "Wiki"}}
+
+
+def _typed_answer(request: Request) -> str:
+    """Answer as a model might: the figure of one service is first given in words."""
+    prompt = own_prompt(request)
+    if prompt.startswith("List"):
+        return '["Mail", "Wiki"]'
+    if prompt.startswith("Gather"):
+        return '{"services": [{"name": "Mail", "memory_gb": 3}]}'
+    if "for Wiki?" in prompt:
+        return '{"name": "Wiki"}'
+    asked_again = any(message.role == "assistant" for message in request.messages)
+    return '{"name": "Mail", "memory_gb": 3}' if asked_again else '{"name": "Mail", "memory_gb": "three"}'
+
+
+class TestTwoModels:
+    @pytest.mark.anyio
+    async def test_the_strong_one_plans_and_reports_and_the_fast_one_reads(self, examples: Path) -> None:
+        async with FakeServer("3 GB.") as fast, FakeServer(PLAN, "All need memory [read.1].") as strong:
+            variables = {"FAST_ENDPOINT": fast.url, "FAST_MODEL": "small", "STRONG_ENDPOINT": strong.url}
+            ran = await to_thread.run_sync(
+                partial(carried_out, "two_models/task.yaml", folder=examples, STRONG_KEY=KEY, **variables)
+            )
+        assert ran["status"] == "done"
+        assert [received.body["model"] for received in fast.requests] == ["small"] * len(MEMORY)
+        assert [received.body["model"] for received in strong.requests] == ["strong"] * 2
+        assert {received.body["max_tokens"] for received in fast.requests} == {1024}
+        assert {received.headers["authorization"] for received in strong.requests} == {f"Bearer {KEY}"}
+        assert [received.headers for received in fast.requests if KEY in str(received.headers)] == []
+        kept = [path for path in Path(ran["folder"]).rglob("*") if path.is_file() and KEY in path.read_text()]
+        assert kept == []
+
+    def test_with_nothing_set_both_are_offline(self, examples: Path) -> None:
+        ran = carried_out("two_models/task.yaml", folder=examples)
+        assert [name for name, figure in MEMORY.items() if f"{figure} GB of memory" not in ran["report"]["text"]] == []
+        started = [event for event in events_of(Path(ran["folder"])) if event["event"] == "StepStarted"]
+        models = {event["step"]: event["model"] for event in started}
+        assert {name: models.pop(name) for name in ("plan", "reduce")} == {"plan": "strong", "reduce": "strong"}
+        assert set(models.values()) == {"default"}
+
+
+class TestReplay:
+    @pytest.mark.anyio
+    async def test_a_recorded_run_tests_the_task_until_the_task_changes(self, examples: Path) -> None:
+        folder = examples / "replay"
+        async with FakeServer(respond=_owners) as server:
+            record = partial(carried_out, "task.yaml", "--runs", "recorded", folder=folder)
+            ran = await to_thread.run_sync(partial(record, SERVICES_ENDPOINT=server.url, SERVICES_KEY=KEY))
+            calls = len(server.requests)
+            test = partial(program, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_task.py", folder=folder)
+            test = partial(test, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+            tested = await to_thread.run_sync(test)
+            (examples / "notes" / "wiki.md").write_text("# Wiki\n\nAmara looks after the wiki now.\n")
+            changed = await to_thread.run_sync(test)
+        assert ran["status"] == "done"
+        assert tested.returncode == 0, tested.stdout
+        assert changed.returncode == 1
+        assert re.search(r"step plan: the recorded run made no such call.* differs in: brief", changed.stdout)
+        assert len(server.requests) == calls == len(MEMORY) + 2, "a replay calls nobody"
+
+
+def _owners(received: Received) -> str:
+    """Answer a planner, a reader or a reducer, told by the headings of its prompt."""
+    if b"# The brief" in received.raw:
+        return PLAN
+    if b"# Outputs of earlier steps" in received.raw:
+        return "\n".join(f"- {name}: {who} [read.{n}]" for n, (name, who) in enumerate(OWNERS.items(), 1))
+    return "Somebody looks after it."
+
+
+class TestNotebook:
+    def test_it_runs_from_top_to_bottom(self, examples: Path, tmp_path: Path) -> None:
+        executed = tmp_path / "executed.ipynb"
+        done = program("-c", EXECUTE, "library.ipynb", str(executed), folder=examples)
+        assert done.returncode == 0, done.stderr
+        outputs = [cell["outputs"] for cell in json.loads(executed.read_text())["cells"] if cell["cell_type"] == "code"]
+        shown = ["".join(json.dumps(output) for output in cell) for cell in outputs]
+        assert "Backups: They need 2 GB of memory" in shown[1]
+        assert "text/html" in shown[1]
+        assert "9 of 9 steps are over, 8 from the cache" in shown[3]
+        assert "11444 MiB" in shown[-1]
+
+    def test_it_is_kept_without_outputs(self) -> None:
+        cells = json.loads((FOLDER / "library.ipynb").read_text())["cells"]
+        code = [cell for cell in cells if cell["cell_type"] == "code"]
+        assert [cell["outputs"] or cell["execution_count"] for cell in code] == [None] * len(code)
