@@ -27,7 +27,7 @@ from typing import Literal, cast
 
 from swarm import events as e
 from swarm.errors import BugError
-from swarm.executor import Attempt, Outcome
+from swarm.executor import Outcome
 from swarm.frozen import Json
 from swarm.plan import Step, before_of, chosen
 from swarm.state import State, Status, StepState
@@ -108,14 +108,14 @@ class Agenda:
             return s
         return None
 
-    def finished(self, attempt: Attempt, outcome: Outcome) -> None:
+    def finished(self, name: str, attempt: int, outcome: Outcome) -> None:
         """Take in an outcome."""
         self.running -= 1
-        s = self.state.steps[attempt.step.id]
+        s = self.state.steps[name]
         self._emit(
             e.StepFinished(
-                step=s.id,
-                attempt=attempt.attempt,
+                step=name,
+                attempt=attempt,
                 output=outcome.output,
                 spawned=outcome.spawned,
                 agents=outcome.agents,

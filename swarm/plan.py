@@ -42,7 +42,7 @@ class Step(Frozen):
     """An alias of the task's `models:`. Default: what the agent says, else `default`."""
     tools: tuple[str, ...] | None = None
     """A subset of the agent's tools. Default: all of them."""
-    seconds: float | None = Field(default=None, ge=0, le=31_536_000)
+    seconds: float | None = Field(default=None, ge=0, le=10_000_000_000)
     """How long it is expected to take."""
     tokens: int | None = Field(default=None, ge=0, le=1_000_000_000)
     """How many tokens it is expected to take, input and output."""

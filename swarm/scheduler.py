@@ -117,7 +117,6 @@ class Scheduler:
         number = s.attempt + 1
         failure: e.Failure | None = None
         outcome: Outcome | None = None
-        attempt: Attempt | None = None
         scope = self._scopes[s.id] = anyio.CancelScope()
         try:
             attempt = self._attempt_of(s)
@@ -152,8 +151,8 @@ class Scheduler:
             failure = e.Failure(kind="bug", message=self._bug(error))
         finally:
             del self._scopes[s.id]
-        if outcome is not None and attempt is not None:
-            self._agenda.finished(attempt, outcome)
+        if outcome is not None:
+            self._agenda.finished(s.id, number, outcome)
         elif failure is not None:
             pause = self._agenda.failed(s.id, number, failure)
             if pause is not None and self._tasks is not None:

@@ -1,0 +1,146 @@
+"""A plan or a run at several widths, over several seeds: what each number of workers would give.
+
+Figures of several seeds are given by percentiles, the nearest rank (Hyndman and Fan 1996, definition 1). At each seed
+all widths have the same durations and the same failures, so that they differ by their width only.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Literal
+
+from swarm.frozen import Frozen
+from swarm.graph import makespan_bound
+from swarm.simulate import Course, Draws, simulate
+
+PLACES = 6
+"""Decimal places of the seconds that are given: microseconds, where sums of floats are still the same."""
+
+
+class Spread(Frozen):
+    """A figure over seeds."""
+
+    min: float
+    p10: float
+    p50: float
+    p90: float
+    max: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> "Spread":
+        """Take the figures of some seeds, at least one."""
+        ranked = sorted(round(value, PLACES) for value in values)
+        return cls(
+            min=ranked[0],
+            p10=_percentile(ranked, 10),
+            p50=_percentile(ranked, 50),
+            p90=_percentile(ranked, 90),
+            max=ranked[-1],
+        )
+
+
+def _percentile(ranked: Sequence[float], percent: int) -> float:
+    return ranked[max(0, ceil(len(ranked) * percent / 100) - 1)]
+
+
+class Width(Frozen):
+    """What so many workers give."""
+
+    workers: int | Literal["unlimited"]
+    seconds: float
+    """The makespan: of several seeds, the median."""
+    bound_seconds: float
+    """Graham's bound on it, where nothing fails: the median, too."""
+    speedup: float
+    """Work by makespan: how much faster than one worker. 1.0 where nothing takes time."""
+    spread: Spread
+    """The makespan over seeds."""
+    done: float
+    """Share of seeds in which every step was done, 0 to 1."""
+    attempts: float
+    """Attempts, failed ones included: the mean over seeds."""
+    tokens: float | None = None
+    """Tokens of all attempts, where they are known or expected."""
+    usd: float | None = None
+    """Their price in US dollars. None where it is not known."""
+
+
+class Widths(Frozen):
+    """A plan or a run at several widths."""
+
+    work_seconds: float
+    """All steps added up, where each takes one attempt: the median over seeds."""
+    critical_path_seconds: float
+    """The longest chain of steps: the median over seeds."""
+    steps: int
+    """Steps that are carried out, instances included."""
+    seeds: int
+    """How many were taken: 1 where nothing is drawn."""
+    widths: tuple[Width, ...]
+
+
+@dataclass
+class _Row:
+    seconds: list[float] = field(default_factory=list[float])
+    bounds: list[float] = field(default_factory=list[float])
+    speedups: list[float] = field(default_factory=list[float])
+    done: int = 0
+    attempts: int = 0
+
+
+def simulate_widths(
+    course: Course,
+    workers: Sequence[int | None],
+    *,
+    failures: float = 0.0,
+    seeds: int = 1,
+    tokens: float | None = None,
+    usd: float | None = None,
+) -> Widths:
+    """Simulate a course at several widths, over several seeds from 0.
+
+    `failures` is the probability that an attempt fails, 0 to 1; it is tried again as the plan says. `tokens` and `usd`
+    are those of the course where nothing fails; what is tried again is paid again, in proportion.
+    Raises as `simulate` does.
+    """
+    rows = [_Row() for _ in workers]
+    works: list[float] = []
+    paths: list[float] = []
+    count = 0
+    seeds = seeds if course.is_drawn or failures > 0 else 1
+    for seed in range(seeds):
+        draws = Draws(course.latency, failures, seed)
+        whole = simulate(course, draws=draws.without_failures())
+        work, path, count = whole.work_seconds, whole.seconds, whole.attempts
+        works.append(work)
+        paths.append(path)
+        for row, width in zip(rows, workers, strict=True):
+            done = whole if width is None and failures <= 0 else simulate(course, workers=width, draws=draws)
+            row.seconds.append(done.seconds)
+            row.bounds.append(path if width is None else makespan_bound(work, path, width))
+            row.speedups.append(done.work_seconds / done.seconds if done.seconds > 0 else 1.0)
+            row.done += done.is_done
+            row.attempts += done.attempts
+    return Widths(
+        work_seconds=Spread.of(works).p50,
+        critical_path_seconds=Spread.of(paths).p50,
+        steps=count,
+        seeds=seeds,
+        widths=tuple(_width(*pair, count, seeds, tokens, usd) for pair in zip(workers, rows, strict=True)),
+    )
+
+
+def _width(workers: int | None, row: _Row, count: int, seeds: int, tokens: float | None, usd: float | None) -> Width:
+    spread = Spread.of(row.seconds)
+    again = row.attempts / seeds / count if count else 1.0
+    return Width(
+        workers="unlimited" if workers is None else workers,
+        seconds=spread.p50,
+        bound_seconds=Spread.of(row.bounds).p50,
+        speedup=Spread.of(row.speedups).p50,
+        spread=spread,
+        done=row.done / seeds,
+        attempts=row.attempts / seeds,
+        tokens=None if tokens is None else round(tokens * again, 1),
+        usd=None if usd is None else round(usd * again, PLACES),
+    )
