@@ -10,9 +10,9 @@ from swarm.cli.plan import Planned, of_prepared, show_plan
 from swarm.cli.streams import answer, answer_json, say
 from swarm.cli.words import limits_line
 from swarm.errors import InputError, Problem, TaskError
-from swarm.frozen import Json
 
 if TYPE_CHECKING:
+    from swarm.frozen import Json
     from swarm.prepare import Options, Prepared
     from swarm.task import Model, Task
 
@@ -144,7 +144,7 @@ def _all_problems(task: "Task") -> list[Problem]:
     return problems
 
 
-def _found(prepared: "Prepared", unset: tuple[str, ...]) -> dict[str, Json]:
+def _found(prepared: "Prepared", unset: tuple[str, ...]) -> "dict[str, Json]":
     """Give what would run, for programs."""
     planned = of_prepared(prepared)
     return {
@@ -166,7 +166,7 @@ def _findings(planned: Planned) -> list[dict[str, str]]:
     return [{"severity": f.severity, "kind": f.kind, "message": str(f)} for f in planned.findings]
 
 
-def _model(model: "Model", unset: tuple[str, ...]) -> dict[str, Json]:
+def _model(model: "Model", unset: tuple[str, ...]) -> "dict[str, Json]":
     from swarm.references import masked_url
 
     if model.use is not None:
@@ -195,7 +195,7 @@ def _told(prepared: "Prepared", unset: tuple[str, ...]) -> str:
     return "\n".join(lines)
 
 
-def _model_line(model: Mapping[str, Json]) -> str:
+def _model_line(model: "Mapping[str, Json]") -> str:
     if "use" in model:
         return f"the first of {', '.join(model['use'])} that answers"
     return f"{model['name'] or 'any model'} at {model['endpoint']}, key: {model['key']}"

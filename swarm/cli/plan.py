@@ -13,10 +13,10 @@ from swarm.cli.outcome import Show
 from swarm.cli.streams import answer_escaped, answer_json, say
 from swarm.cli.words import name_of, resume_command
 from swarm.errors import TaskError
-from swarm.frozen import Json
 
 if TYPE_CHECKING:
     from swarm.agent import Agent
+    from swarm.frozen import Json
     from swarm.lint import Finding
     from swarm.plan import Step
     from swarm.prepare import Options, Prepared
@@ -77,7 +77,7 @@ class Planned:
     """What its planner's answer was taken for, in words."""
 
     @property
-    def value(self) -> dict[str, Json]:
+    def value(self) -> "dict[str, Json]":
         """The plan as it is written down."""
         from swarm.plan import Plan
 
@@ -156,7 +156,7 @@ def _made(name: str, options: "Options", out: str | None, show: Show) -> int:
     return 0
 
 
-def _present(planned: Planned, out: str | None, display: o.Display, about: dict[str, Json]) -> None:
+def _present(planned: Planned, out: str | None, display: o.Display, about: "dict[str, Json]") -> None:
     from swarm.graph import stages
 
     if not display.quiet:

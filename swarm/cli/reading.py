@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from swarm.errors import JournalError, SwarmError
-from swarm.frozen import Json
 
 if TYPE_CHECKING:
     from swarm.events import Event
     from swarm.folder import RunFolder
+    from swarm.frozen import Json
     from swarm.result import Result
     from swarm.state import State
 
@@ -77,13 +77,13 @@ def result_of(state: "State", folder: "RunFolder") -> "Result":
     return Result.of(state, folder, Assigner(state, means, folder.load))
 
 
-def run_object(folder: "RunFolder", state: "State | None" = None) -> dict[str, Json]:
+def run_object(folder: "RunFolder", state: "State | None" = None) -> "dict[str, Json]":
     """Give the one object of `--json` for a run that was recorded."""
     state = state_of(folder) if state is None else state
     return {**object_of(result_of(state, folder)), "status": status_of(state, folder)}
 
 
-def object_of(result: "Result") -> dict[str, Json]:
+def object_of(result: "Result") -> "dict[str, Json]":
     """Give the one object of `--json`; its folder is found from anywhere."""
     return {**result.to_dict(), "folder": str(result.folder.resolve())}
 

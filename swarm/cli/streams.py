@@ -12,11 +12,13 @@ import sys
 from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from swarm.errors import SwarmError
-from swarm.frozen import Json
 from swarm.safe import safe_text
+
+if TYPE_CHECKING:
+    from swarm.frozen import Json
 
 _STEERS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What JSON allows as it is inside a text, and a terminal or an editor acts on."""
@@ -48,7 +50,7 @@ def answer(text: str) -> None:
     _write(sys.stdout, text if text.endswith("\n") else text + "\n")
 
 
-def answer_json(value: Json) -> None:
+def answer_json(value: "Json") -> None:
     """Print one JSON value as the command's answer."""
     plain = (sys.stdout.encoding or "utf-8").lower().replace("-", "") != "utf8"
     _write(sys.stdout, escaped(json.dumps(value, ensure_ascii=plain, indent=2)) + "\n")
