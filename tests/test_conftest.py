@@ -78,10 +78,10 @@ def test_a_thread_and_a_child_and_a_connection_that_stay_are_named() -> None:
     before, over = Belongings(), threading.Event()
     thread = threading.Thread(target=over.wait, name="stays", daemon=True)
     assert before.left_behind() == []
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as child:
         with socket.create_server(("127.0.0.1", 0)):
             found = " ".join(before.left_behind())
-            assert f"child {child.pid}" in found
+            assert f"child psutil.Process(pid={child.pid}" in found
             assert "socket" in found
         child.kill()
     thread.start()

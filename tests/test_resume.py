@@ -83,6 +83,17 @@ class TestResume:
         assert (await resume_with(again, first.folder, failed=True)).status == "done"
         assert again.prompts == ["Do b.", "Do d."]
 
+    async def test_however_often_resumed_what_was_skipped_for_a_failure_stays_skipped(self, folder: Path) -> None:
+        steps = (Step(id="a", prompt="Do a."), Step(id="b", prompt="Do b.", needs=("a",)), Step(id="c", after=("b",)))
+        this = Task(plan=Plan(steps=steps), folder=folder)
+        first = await run_with(Model({"Do a": EndpointRefused("no", kind="refused")}), this)
+        assert first.status == "partial"
+        for _ in range(3):
+            again = Model()
+            result = await resume_with(again, first.folder, cache=False)
+            assert again.requests == []
+            assert result.report == first.report
+
     async def test_a_raised_limit_runs_nothing_again(self, folder: Path) -> None:
         first = await run_with(Model(plan=WIDE), task(folder))
         again = Model(plan=WIDE)
