@@ -28,6 +28,7 @@ from swarm.endpoints.offline import Offline
 from swarm.endpoints.router import connect
 from swarm.errors import PlanError, SwarmError
 from swarm.executor import Attempt, Executor, Outcome
+from swarm.executors.advised import Advised
 from swarm.executors.local import Local
 from swarm.executors.pages import Pages
 from swarm.executors.recall import Recalling, known_outcomes
@@ -264,6 +265,8 @@ class Run:
                 keeps=self._keeps,
                 clean=clean,
             )
+            if prepared.task.swarm == "auto":
+                executor = Advised(executor, goal=prepared.task.goal or "")
             agenda = Agenda(state, self._emit, self._rules(), self._assigner.output_of)
             self._scheduler = Scheduler(agenda, executor, self._assigner.attempt_of, self._emit, self._bug)
             await self._scheduler.run(journal.keep_synced)
