@@ -84,7 +84,11 @@ class TestResume:
         assert again.prompts == ["Do b.", "Do d."]
 
     async def test_however_often_resumed_what_was_skipped_for_a_failure_stays_skipped(self, folder: Path) -> None:
-        steps = (Step(id="a", prompt="Do a."), Step(id="b", prompt="Do b.", needs=("a",)), Step(id="c", after=("b",)))
+        steps = (
+            Step(id="a", prompt="Do a."),
+            Step(id="b", prompt="Do b.", needs=("a",)),
+            Step(id="c", agent="reducer", after=("b",)),
+        )
         this = Task(plan=Plan(steps=steps), folder=folder)
         first = await run_with(Model({"Do a": EndpointRefused("no", kind="refused")}), this)
         assert first.status == "partial"
