@@ -90,7 +90,8 @@ class TestResume:
             Step(id="c", agent="reducer", after=("b",)),
         )
         this = Task(plan=Plan(steps=steps), folder=folder)
-        first = await run_with(Model({"Do a": EndpointRefused("no", kind="refused")}), this)
+        says = {"Do a": EndpointRefused("no", kind="refused"), "Write the report": "Nothing was found."}
+        first = await run_with(Model(says), this)
         assert first.status == "partial"
         for _ in range(3):
             again = Model()
