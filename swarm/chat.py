@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from swarm.frozen import Frozen, Json, text_digest
 
@@ -128,6 +129,8 @@ class Usage(Frozen):
     """Of the input, those the endpoint took from its own prefix cache."""
     estimated: bool = False
     """Whether any of it is our estimate, because the endpoint said nothing or nonsense."""
+    usd: float | None = None
+    """US dollars, at the price that held when it was used; None where that is not known: that is not 0."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
@@ -136,12 +139,23 @@ class Usage(Frozen):
             output_tokens=self.output_tokens + other.output_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
             estimated=self.estimated or other.estimated,
+            usd=_together(self, other),
         )
 
     @property
     def tokens(self) -> int:
         """Input and output together."""
         return self.input_tokens + self.output_tokens
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars: 0 where no token was used, None where the price of what was is not known."""
+        return 0.0 if self.usd is None and not self.tokens else self.usd
+
+
+def _together(one: Usage, other: Usage) -> float | None:
+    """Add up what two usages cost; None where either is unknown."""
+    return None if one.cost is None or other.cost is None else one.cost + other.cost
 
 
 class Request(Frozen):
@@ -159,6 +173,8 @@ class Request(Frozen):
     """What the answer is for. It is never sent; the offline endpoint and test doubles read it."""
     traceparent: str = ""
     """W3C trace context of the attempt; sent as a header."""
+    account: SkipJsonSchema[Any] = Field(default=None, exclude=True, repr=False)
+    """What its tries are charged to (`swarm.endpoints.budget.Account`); never sent, no part of its content."""
 
 
 Finish = Literal["stop", "length", "tool_calls", "refused"]

@@ -7,7 +7,7 @@ A slot is held while a call is on the wire and never while anybody waits. Backof
 (Brooker 2015, "Exponential Backoff And Jitter"): the delay before try n + 1 is uniform in [0, min(most, base · 2ⁿ⁻¹)].
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from math import inf
@@ -49,6 +49,11 @@ BACKOFFS: Mapping[str, Backoff] = {
 }
 """By kind; `USUAL` for the others. One request meets few kinds, so the tries of all of them bound its calls."""
 
+Try = Callable[[Callable[[], None]], Awaitable[Reply | EndpointBusy | None]]
+"""Makes one try, None where it was not made after all; calls what it is given right before anything is sent."""
+Around = Callable[[Request, Try], Awaitable[Reply | EndpointBusy | None]]
+"""Goes around each try, outside of its slot and its deadline: what a try may cost is reserved there, and settled."""
+
 _Error = TypeVar("_Error", EndpointBusy, EndpointRefused)
 
 _COOLS = frozenset({"rate_limited", "overloaded"})
@@ -87,6 +92,12 @@ class _Tally:
     """Tries that failed, by kind."""
 
 
+async def _free(request: Request, attempt: Try) -> Reply | EndpointBusy | None:
+    """Make a try that costs nothing."""
+    del request
+    return await attempt(lambda: None)
+
+
 class Retrying:
     """Completes requests with another endpoint, trying again when that may help."""
 
@@ -100,12 +111,13 @@ class Retrying:
         cooldown: Cooldown | None = None,
         backoffs: Mapping[str, Backoff] = BACKOFFS,
         usual: Backoff = USUAL,
+        around: Around = _free,
     ) -> None:
         """Wrap an endpoint.
 
         `rng` draws the jitter. `deadline` bounds one request in seconds, its retries and waits included. `slots` is
         entered for each call and left after it, such as an `anyio.CapacityLimiter`. `cooldown` is shared by everything
-        that calls the same endpoint.
+        that calls the same endpoint. `around` is a budget's.
         """
         self._endpoint = endpoint
         self._rng = rng
@@ -114,6 +126,7 @@ class Retrying:
         self._cooldown = cooldown or Cooldown()
         self._backoffs = backoffs
         self._usual = usual
+        self._around = around
         self._served = False
         self._stopped: EndpointRefused | None = None
 
@@ -130,7 +143,7 @@ class Retrying:
             waited = anyio.current_time()
             await self._cooldown.passed()
             tally.left -= anyio.current_time() - waited
-            result = await self._in_slot(request, tally)
+            result = await self._around(request, lambda begin: self._in_slot(request, tally, begin))
             if isinstance(result, Reply):
                 self._served = True
                 usage = result.usage.model_copy(update={"calls": tally.calls + result.usage.calls})
@@ -151,17 +164,18 @@ class Retrying:
                 retry_after=wait,
             )
 
-    async def _in_slot(self, request: Request, tally: _Tally) -> Reply | EndpointBusy | None:
+    async def _in_slot(self, request: Request, tally: _Tally, begin: Callable[[], None]) -> Reply | EndpointBusy | None:
         """Make one call in a slot; None if the endpoint cooled down, or refused for good, while it queued for one."""
         if self._slots is None:
-            return await self._call(request, tally)
+            return await self._call(request, tally, begin)
         async with self._slots:
             if self._cooldown.seconds > 0 or self._stopped is not None:
                 return None
-            return await self._call(request, tally)
+            return await self._call(request, tally, begin)
 
-    async def _call(self, request: Request, tally: _Tally) -> Reply | EndpointBusy:
+    async def _call(self, request: Request, tally: _Tally, begin: Callable[[], None]) -> Reply | EndpointBusy:
         began = anyio.current_time()
+        begin()
         try:
             with anyio.fail_after(tally.left):
                 return await self._endpoint.complete(request)

@@ -3,14 +3,16 @@
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
+from typing import Any
 
 import anyio
 
 from swarm.chat import Reply, Request
 from swarm.endpoints import Endpoint
+from swarm.endpoints.budget import Charged
 from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.providers import provider_named, provider_names
-from swarm.endpoints.retry import Cooldown, Retrying
+from swarm.endpoints.retry import Around, Cooldown, Retrying
 from swarm.errors import EndpointBusy, EndpointError, EndpointRefused, Problem, TaskError
 from swarm.frozen import listing
 from swarm.task import Model
@@ -133,10 +135,12 @@ async def connect(
     offline: Callable[[], Endpoint],
     rng: Random,
     clean: Callable[[str], str] = str,
+    around: Callable[[str], Around] | None = None,
 ) -> AsyncGenerator[Router]:
     """Open an endpoint for every alias, closed at the end; `TaskError` if a model cannot be one.
 
-    `offline` makes the built-in endpoint, `rng` draws the jitter of retries, `clean` takes secrets out of messages.
+    `offline` makes the built-in endpoint, `rng` draws the jitter of retries, `clean` takes secrets out of messages;
+    `around` gives what goes around each try of a model, by its alias.
     """
     check_models(models)
     async with AsyncExitStack() as stack:
@@ -144,9 +148,10 @@ async def connect(
         cooldowns: dict[tuple[str, str], Cooldown] = {}
         for alias, model in models.items():
             if model.endpoint == OFFLINE:
-                opened[alias] = offline()
+                opened[alias] = offline() if around is None else Charged(offline(), around(alias))
             elif model.use is None:
-                opened[alias] = await _open(model, stack, cooldowns, rng, clean)
+                settings: dict[str, Any] = {} if around is None else {"around": around(alias)}
+                opened[alias] = await _open(model, stack, cooldowns, rng, clean, settings)
         for alias, model in models.items():
             if model.use is not None:
                 opened[alias] = InOrder([opened[name] for name in _members(model.use, models)])
@@ -168,6 +173,7 @@ async def _open(
     cooldowns: dict[tuple[str, str], Cooldown],
     rng: Random,
     clean: Callable[[str], str],
+    settings: Mapping[str, Any],
 ) -> Endpoint:
     """Open one model: an endpoint per key, each with its retries; what cools down is an endpoint with a key."""
     model = resolved(model)
@@ -177,7 +183,7 @@ async def _open(
     for key in model.keys or ("",):
         wire = await stack.enter_async_context(OpenAIEndpoint(model, key=key, clean=clean))
         cooldown = cooldowns.setdefault((model.endpoint, key), Cooldown())
-        opened.append(Retrying(wire, rng=rng, deadline=model.deadline, slots=slots, cooldown=cooldown))
+        opened.append(Retrying(wire, rng=rng, deadline=model.deadline, slots=slots, cooldown=cooldown, **settings))
     return opened[0] if len(opened) == 1 else InOrder(opened)
 
 

@@ -1,0 +1,253 @@
+"""The budget at the endpoints: what a try may cost is reserved before it is made, and settled after it.
+
+Reservation goes around each *try*, not around a request: a try that failed may have been billed, and nobody says how
+often a request will be tried. It is made outside of the try's slot and deadline, so that waiting for money is neither
+waiting for a server nor held against it.
+
+    reserve ──> slot, call ──> settled: what the endpoint says was used
+       │             └───────> charged in full: it may have been billed, and nobody said how much
+       └── waits while calls in flight hold what it needs; `LimitError` once it could not fit without them
+
+Nobody waits for ever: those who hold a reservation are on the wire or in the queue for a slot, those who hold a slot
+hold a reservation already, and a call ends by its deadline. Whoever waits is served in order, so that a large call is
+not overtaken by small ones for ever.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import anyio
+
+from swarm.budget import (
+    LONGEST_TOKEN,
+    Amount,
+    Ledger,
+    LimitName,
+    Reservation,
+    Tariff,
+    output_cap,
+    usd_of,
+    visible_bytes,
+    worst_input,
+)
+from swarm.chat import Reply, Request, Usage
+from swarm.endpoints import Endpoint
+from swarm.endpoints.retry import Around, Try
+from swarm.errors import EndpointBusy, EndpointError, LimitError
+from swarm.task import Model
+
+UNBILLED = frozenset({"rate_limited", "overloaded", "unreachable", "tls", "redirect", "quota", "auth"})
+"""Kinds of fault by which an endpoint says that it did no work."""
+
+
+@dataclass
+class Account:
+    """Whose tries they are: one request of one attempt."""
+
+    report: bool = False
+    """Whether it may draw on what is kept for the report."""
+    tries: int = 0
+    """Calls that were made."""
+    lost: Usage = Usage()  # noqa: RUF009 - frozen
+    """What tries without an answer were charged, and no reply has told yet; its `calls` are 0."""
+
+
+@dataclass(eq=False)
+class _Waiter:
+    worst: Amount
+    report: bool
+    served: anyio.Event = field(default_factory=anyio.Event)
+    reservation: Reservation | None = None
+
+
+class Purse:
+    """A ledger, and those who wait for room in it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self._waiters: deque[_Waiter] = deque()
+
+    async def reserve(self, worst: Amount, *, report: bool = False) -> Reservation:
+        """Reserve, waiting for calls in flight to be settled where that may help. Raises `LimitError`."""
+        if not self._waiters:
+            reservation = self.ledger.reserve(worst, report=report)
+            if reservation is not None:
+                return reservation
+        waiter = _Waiter(worst, report)
+        self._waiters.append(waiter)
+        self._serve()
+        try:
+            await waiter.served.wait()
+        except BaseException:
+            self._leave(waiter)
+            raise
+        if waiter.reservation is None:
+            raise self._refusal(worst, report=report)
+        return waiter.reservation
+
+    def settle(self, reservation: Reservation, used: Amount) -> None:
+        """Charge what a call used, and let in who waits for the rest."""
+        reservation.settle(used)
+        self._serve()
+
+    def room(self, limit: LimitName, *, report: bool) -> int | None:
+        """Say how much a call could use at most; None where there is no such limit."""
+        pot = self.ledger.pots.get(limit)
+        return None if pot is None else pot.most(report=report)
+
+    def _serve(self) -> None:
+        """Let in who waits, in order; turn away who could not fit even if nothing was in flight."""
+        while self._waiters:
+            first = self._waiters[0]
+            if self.ledger.exceeded(first.worst, report=first.report) is None:
+                first.reservation = self.ledger.reserve(first.worst, report=first.report)
+                if first.reservation is None:
+                    return
+            self._waiters.popleft()
+            first.served.set()
+
+    def _leave(self, waiter: _Waiter) -> None:
+        if waiter.reservation is not None:
+            self.settle(waiter.reservation, Amount())
+        elif waiter in self._waiters:
+            self._waiters.remove(waiter)
+            self._serve()
+
+    def _refusal(self, worst: Amount, *, report: bool) -> LimitError:
+        limit = self.ledger.exceeded(worst, report=report) or next(iter(self.ledger.pots))
+        pot = self.ledger.pots[limit]
+        kept = "" if report or not pot.kept else f" and {_written(limit, pot.kept)} kept for the report"
+        message = (
+            f"limits.{limit}: of {_written(limit, pot.limit)}, {_written(limit, pot.spent)} are spent{kept}; the next "
+            f"call may take up to {_written(limit, worst.of(limit))}. `swarm resume` goes on with a higher limit"
+        )
+        return LimitError(message, limit=limit, value=usd_of(pot.limit) if limit == "usd" else pot.limit)
+
+
+def _written(limit: LimitName, count: int) -> str:
+    return f"{usd_of(count):,.4f} USD" if limit == "usd" else f"{count:,}"
+
+
+class Meter:
+    """Reserves and settles the tries of one model."""
+
+    def __init__(self, purse: Purse, model: Model, tariff: Tariff | None, *, exact: bool = False) -> None:
+        """Meter a model. `tariff` is None where its price is not known. `exact`: its counts are beyond doubt."""
+        self._purse = purse
+        self._model = model
+        self._tariff = tariff
+        self._exact = exact
+        self._overrun = 1.0
+
+    def worst(self, request: Request) -> Usage:
+        """Say what one try may use at most.
+
+        An endpoint that once used more than that is taken at its word: its worst cases grow by as much.
+        """
+        taken, given = worst_input(request), output_cap(self._model, request.max_tokens)
+        usage = Usage(
+            calls=1,
+            input_tokens=round(taken * self._overrun),
+            output_tokens=round(given * self._overrun),
+            estimated=True,
+        )
+        return self._priced(usage, worst=True)
+
+    def amount(self, usage: Usage, *, worst: bool = False) -> Amount:
+        """Write a usage as an amount of the ledger."""
+        if self._tariff is None:
+            return Amount(usage.tokens)
+        if worst:
+            return Amount(usage.tokens, self._tariff.worst(usage.input_tokens, usage.output_tokens))
+        return Amount(usage.tokens, self._tariff.picos(usage))
+
+    async def around(self, request: Request, attempt: Try) -> Reply | EndpointBusy | None:
+        """Make one try of a request within the budget: an `Around`. Raises `LimitError` before the call."""
+        account = request.account if isinstance(request.account, Account) else Account()
+        worst = self.worst(request)
+        most = self.amount(worst, worst=True)
+        reservation = await self._purse.reserve(most, report=account.report)
+        sent: list[bool] = []
+        used: Usage | None = None
+        try:
+            result = await attempt(lambda: sent.append(True))
+            if isinstance(result, Reply):
+                used = self._settled(result, request, worst)
+                result = result.model_copy(update={"usage": used + account.lost})
+                account.lost = Usage()
+            elif result is None or not _may_be_billed(result):
+                used = Usage()
+        except EndpointError as error:
+            used = None if _may_be_billed(error) else Usage()
+            raise
+        finally:
+            account.tries += bool(sent)
+            if used is None and sent:  # nobody said what it used: cancelled, cut off, timed out
+                account.lost += worst.model_copy(update={"calls": 0})
+                self._purse.settle(reservation, most)
+            else:
+                self._purse.settle(reservation, self.amount(used or Usage()))
+        return result
+
+    def _settled(self, reply: Reply, request: Request, worst: Usage) -> Usage:
+        """Read what a call used. What is missing, or less than is possible, is replaced by the worst case."""
+        told = reply.usage
+        told = told.model_copy(update={"cached_tokens": min(told.cached_tokens, told.input_tokens)})
+        if not self._exact and (told.estimated or _too_little(told, reply, request)):
+            return worst.model_copy(update={"calls": max(1, told.calls)})
+        if told.tokens > worst.tokens:
+            self._overrun *= told.tokens / worst.tokens
+        return self._priced(told)
+
+    def _priced(self, usage: Usage, *, worst: bool = False) -> Usage:
+        if self._tariff is None:
+            return usage.model_copy(update={"usd": None})
+        return usage.model_copy(update={"usd": usd_of(self.amount(usage, worst=worst).picos)})
+
+
+def _too_little(told: Usage, reply: Reply, request: Request) -> bool:
+    said = bool(reply.message.parts or reply.message.tool_calls)
+    return (
+        told.input_tokens * LONGEST_TOKEN < visible_bytes(request)
+        or told.input_tokens <= 0
+        or (said and told.output_tokens <= 0)
+    )
+
+
+def _may_be_billed(error: EndpointError) -> bool:
+    """Whether a try that failed may have been billed all the same: all but what was refused before any work."""
+    if error.kind in UNBILLED:
+        return False
+    return error.status is None or error.status in {200, 408} or error.status >= 500
+
+
+class Charged:
+    """Another endpoint, around one that makes one try a request: each is charged to a budget."""
+
+    def __init__(self, endpoint: Endpoint, around: Around) -> None:
+        self._endpoint = endpoint
+        self._around = around
+
+    async def complete(self, request: Request) -> Reply:
+        """Give the endpoint's answer. Raises `LimitError` where what it may cost cannot be reserved."""
+
+        async def once(begin: Callable[[], None]) -> Reply:
+            begin()
+            return await self._endpoint.complete(request)
+
+        result = await self._around(request, once)
+        assert isinstance(result, Reply)
+        return result
+
+
+class ChargedByAlias:
+    """Another endpoint, around one that serves every model: each request is charged by the alias that it names."""
+
+    def __init__(self, endpoint: Endpoint, around: Mapping[str, Around]) -> None:
+        self._endpoints = {alias: Charged(endpoint, each) for alias, each in around.items()}
+        self._default = self._endpoints.get("default") or next(iter(self._endpoints.values()))
+
+    async def complete(self, request: Request) -> Reply:
+        """Give the endpoint's answer. Raises `LimitError` where what it may cost cannot be reserved."""
+        return await self._endpoints.get(request.model, self._default).complete(request)
