@@ -98,6 +98,9 @@ class TestResume:
             result = await resume_with(again, first.folder, cache=False)
             assert again.requests == []
             assert result.report == first.report
+        events = events_of(first.folder)
+        over = next(n for n, event in enumerate(events) if isinstance(event, e.RunFinished))
+        assert {type(event) for event in events[over + 1 :]} == {e.RunResumed, e.RunFinished}
 
     async def test_a_raised_limit_runs_nothing_again(self, folder: Path) -> None:
         first = await run_with(Model(plan=WIDE), task(folder))
