@@ -184,15 +184,16 @@ def _alone(seconds: float, tokens: Sequence[int], price: Price | None) -> Estima
     for count in tokens:
         again += said
         said += count
-    return Estimate(seconds=seconds, tokens=said + again, usd=_usd(said, again, price))
+    return Estimate(seconds=seconds, tokens=said + again, usd=usd_of(said, again, price))
 
 
 def _together(seconds: float, tokens: Sequence[int], price: Price | None) -> Estimate:
     total = sum(tokens) + HANDOVER_TOKENS * len(tokens)
-    return Estimate(seconds=seconds, tokens=total, usd=_usd(total, 0, price))
+    return Estimate(seconds=seconds, tokens=total, usd=usd_of(total, 0, price))
 
 
-def _usd(new: int, again: int, price: Price | None) -> float | None:
+def usd_of(new: int, again: int, price: Price | None) -> float | None:
+    """Price tokens that are expected, in US dollars; `again` are those an endpoint has cached. None without a price."""
     if price is None:
         return None
     cached = price.input if price.cached is None else price.cached

@@ -23,6 +23,7 @@ from swarm.errors import BugError, PlanError
 from swarm.executor import Outcome
 from swarm.frozen import Json
 from swarm.graph import cycles
+from swarm.measure import cost
 from swarm.plan import Step, before_of
 from swarm.state import State, StepState
 from swarm.task import Limits
@@ -81,6 +82,10 @@ class Course:
     by: Literal["run", "task"] = "task"
     is_drawn: bool = False
     """Whether the latency differs from seed to seed."""
+    tokens_of: Callable[[Step], float] | None = None
+    """Tokens of an attempt at a step, where they are known or expected."""
+    usd_of: Callable[[Step], float | None] | None = None
+    """Its price in US dollars; None where it is not known."""
 
 
 def course_of(state: State) -> Course:
@@ -92,7 +97,17 @@ def course_of(state: State) -> Course:
             spawned[s.id] = tuple(_as_expanded(state.steps[child], state) for child in s.children)
     first = tuple(_as_expanded(s, state) for s in state.steps.values() if s.by not in state.steps)
     by = "run" if any(s.by == "run" for s in state.steps.values()) else "task"
-    return Course(first, lambda step, random: took.get(step.id, 0.0), spawned=spawned, by=by)
+    tokens = {s.id: s.usage.tokens for s in state.steps.values()}
+    costs = cost(state)
+    usd: dict[str, float | None] = {name: spent.usd for name, spent in costs.steps.items()}
+    return Course(
+        first,
+        lambda step, random: took.get(step.id, 0.0),
+        spawned=spawned,
+        by=by,
+        tokens_of=lambda step: tokens.get(step.id, 0),
+        usd_of=lambda step: usd.get(step.id, 0.0),
+    )
 
 
 def _as_expanded(s: StepState, state: State) -> Step:

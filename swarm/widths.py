@@ -7,11 +7,11 @@ all widths have the same durations and the same failures, so that they differ by
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from swarm.frozen import Frozen
 from swarm.graph import makespan_bound
-from swarm.simulate import Course, Draws, simulate
+from swarm.simulate import Course, Draws, Simulated, simulate
 
 PLACES = 6
 """Decimal places of the seconds that are given: microseconds, where sums of floats are still the same."""
@@ -87,52 +87,65 @@ class _Row:
     done: int = 0
     attempts: int = 0
 
+    def add(self, run: Simulated, whole: Simulated, workers: int | None) -> None:
+        """Take in a run of one seed; `whole` is that with a worker for every step, where nothing fails."""
+        work, path = whole.work_seconds, whole.seconds
+        self.seconds.append(run.seconds)
+        self.bounds.append(path if workers is None else makespan_bound(work, path, workers))
+        self.speedups.append(run.work_seconds / run.seconds if run.seconds > 0 else 1.0)
+        self.done += run.is_done
+        self.attempts += run.attempts
 
-def simulate_widths(
-    course: Course,
-    workers: Sequence[int | None],
-    *,
-    failures: float = 0.0,
-    seeds: int = 1,
-    tokens: float | None = None,
-    usd: float | None = None,
-) -> Widths:
+
+class _Spent(NamedTuple):
+    """What the steps use where each takes one attempt."""
+
+    steps: int
+    tokens: float | None
+    usd: float | None
+
+
+def simulate_widths(course: Course, workers: Sequence[int | None], *, failures: float = 0.0, seeds: int = 1) -> Widths:
     """Simulate a course at several widths, over several seeds from 0.
 
-    `failures` is the probability that an attempt fails, 0 to 1; it is tried again as the plan says. `tokens` and `usd`
-    are those of the course where nothing fails; what is tried again is paid again, in proportion.
-    Raises as `simulate` does.
+    `failures` is the probability that an attempt fails, 0 to 1; it is tried again as the plan says. What is tried again
+    is paid again, in proportion. Raises as `simulate` does.
     """
     rows = [_Row() for _ in workers]
     works: list[float] = []
     paths: list[float] = []
-    count = 0
+    spent = _Spent(0, None, None)
     seeds = seeds if course.is_drawn or failures > 0 else 1
     for seed in range(seeds):
         draws = Draws(course.latency, failures, seed)
         whole = simulate(course, draws=draws.without_failures())
-        work, path, count = whole.work_seconds, whole.seconds, whole.attempts
-        works.append(work)
-        paths.append(path)
+        works.append(whole.work_seconds)
+        paths.append(whole.seconds)
+        spent = _spent(course, whole) if not seed else spent
         for row, width in zip(rows, workers, strict=True):
-            done = whole if width is None and failures <= 0 else simulate(course, workers=width, draws=draws)
-            row.seconds.append(done.seconds)
-            row.bounds.append(path if width is None else makespan_bound(work, path, width))
-            row.speedups.append(done.work_seconds / done.seconds if done.seconds > 0 else 1.0)
-            row.done += done.is_done
-            row.attempts += done.attempts
+            same = width is None and failures <= 0
+            row.add(whole if same else simulate(course, workers=width, draws=draws), whole, width)
     return Widths(
         work_seconds=Spread.of(works).p50,
         critical_path_seconds=Spread.of(paths).p50,
-        steps=count,
+        steps=spent.steps,
         seeds=seeds,
-        widths=tuple(_width(*pair, count, seeds, tokens, usd) for pair in zip(workers, rows, strict=True)),
+        widths=tuple(_width(width, row, seeds, spent) for width, row in zip(workers, rows, strict=True)),
     )
 
 
-def _width(workers: int | None, row: _Row, count: int, seeds: int, tokens: float | None, usd: float | None) -> Width:
+def _spent(course: Course, whole: Simulated) -> _Spent:
+    """Add up what the steps use where each takes one attempt; None where that is not known of one."""
+    ran = [s.step for s in whole.state.real_steps() if s.spans]
+    tokens = None if course.tokens_of is None else sum(map(course.tokens_of, ran))
+    prices = [None] if course.usd_of is None else [course.usd_of(step) for step in ran]
+    known = [price for price in prices if price is not None]
+    return _Spent(len(ran), tokens, sum(known) if len(known) == len(prices) else None)
+
+
+def _width(workers: int | None, row: _Row, seeds: int, spent: _Spent) -> Width:
     spread = Spread.of(row.seconds)
-    again = row.attempts / seeds / count if count else 1.0
+    again = row.attempts / seeds / spent.steps if spent.steps else 1.0
     return Width(
         workers="unlimited" if workers is None else workers,
         seconds=spread.p50,
@@ -141,6 +154,6 @@ def _width(workers: int | None, row: _Row, count: int, seeds: int, tokens: float
         spread=spread,
         done=row.done / seeds,
         attempts=row.attempts / seeds,
-        tokens=None if tokens is None else round(tokens * again, 1),
-        usd=None if usd is None else round(usd * again, PLACES),
+        tokens=None if spent.tokens is None else round(spent.tokens * again, 1),
+        usd=None if spent.usd is None else round(spent.usd * again, PLACES),
     )

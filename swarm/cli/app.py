@@ -7,11 +7,13 @@ import typer
 
 import swarm
 from swarm.cli.check import check
+from swarm.cli.diff import diff
 from swarm.cli.failures import OK, WRONG, explain
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.look import runs, show
 from swarm.cli.plan import plan
 from swarm.cli.run import resume, run
+from swarm.cli.simulate import simulate
 from swarm.cli.start import agents, init, schema
 from swarm.cli.streams import answer, say
 
@@ -51,6 +53,15 @@ COMMANDS: tuple[tuple[Command, tuple[str, ...]], ...] = (
     (resume, ("swarm resume last", "swarm resume 20260730-1412 --limit tokens=400_000 --failed")),
     (runs, ("swarm runs", "swarm runs --json --all")),
     (show, ("swarm show last", "swarm show last study.3", "swarm show last --json")),
+    (
+        simulate,
+        (
+            "swarm simulate plan.yaml --workers 1,8,64",
+            "swarm simulate last --workers 300,unlimited",
+            "swarm simulate plan.yaml --latency lognormal:8s,0.8 --failures 0.05 --seeds 100 --json",
+        ),
+    ),
+    (diff, ("swarm diff 20260730-1412 last",)),
     (agents, ("swarm agents", "swarm agents task.yaml")),
     (schema, ("swarm schema > task.schema.json",)),
     (init, ("swarm init", "swarm init my-question")),

@@ -1,0 +1,63 @@
+"""What a plan is expected to take, for the commands that tell it before anything is spent."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from swarm.frozen import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from swarm.advice import Advice
+    from swarm.plan import Step
+    from swarm.prepare import Prepared
+    from swarm.task import Model, Price
+
+DEFAULT_MODEL = "default"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a plan is expected to take, at worst, and whether a swarm is worth it."""
+
+    advice: "Advice"
+    worst_tokens: int
+    worst_usd: float | None
+
+    @property
+    def value(self) -> dict[str, Json]:
+        """The same for `--json`."""
+        worst = {"tokens": self.worst_tokens, "usd": self.worst_usd}
+        return {"advice": self.advice.model_dump(mode="json"), "worst": worst}
+
+
+def price_of(model: "Model | None") -> "Price | None":
+    """Give the price of a model: the task's own, else a list price; None where it is not known."""
+    from swarm.prices import tariff_of
+
+    tariff = None if model is None else tariff_of(model)
+    return None if tariff is None else tariff.tiers[0][1]
+
+
+def forecast(prepared: "Prepared", steps: "Sequence[Step]", runs: "Path | None" = None) -> Forecast:
+    """Say what a plan is expected to take. Steps that earlier runs in `runs` had take what they took."""
+    from swarm.advice import BYTES_PER_TOKEN, Setting, advise, worst_tokens
+    from swarm.expect import experience_of
+    from swarm.task import Model
+
+    means, limits = prepared.means, prepared.task.limits
+    model = prepared.task.models.get(DEFAULT_MODEL) or Model()
+    size = sum(each.size for each in means.inputs if each.medium == "text")
+    setting = Setting(
+        workers=limits.workers,
+        inputs=tuple(each.name for each in means.inputs),
+        input_tokens=-(-size // BYTES_PER_TOKEN),
+        context=means.contexts.get(DEFAULT_MODEL),
+        price=price_of(model),
+    )
+    advice = advise(steps, setting, experience_of(runs or prepared.runs))
+    worst = worst_tokens(steps, limits, model, setting.input_tokens)
+    price = setting.price
+    usd = None if price is None else worst * max(price.input, price.output) / 1_000_000
+    return Forecast(advice, worst, usd if usd is None or limits.usd is None else min(usd, limits.usd))

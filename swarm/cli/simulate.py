@@ -1,0 +1,182 @@
+"""`swarm simulate`: what other numbers of workers would give, without a model."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from swarm.cli import options as o
+from swarm.cli.forecast import DEFAULT_MODEL, price_of
+from swarm.cli.reading import state_of
+from swarm.cli.source import source_of
+from swarm.cli.streams import answer, answer_json
+from swarm.errors import Problem, RunNotFoundError, TaskError
+from swarm.safe import safe_text
+
+if TYPE_CHECKING:
+    from swarm.cli.source import Source
+    from swarm.plan import Step
+    from swarm.prepare import Prepared
+    from swarm.simulate import Course
+    from swarm.simulate import Latency as LatencyOf
+    from swarm.task import Price
+
+SEEDS = 100
+"""Seeds that are taken where something is drawn: the tenth and the ninetieth percentile are ten of them away."""
+UNLIMITED = ("unlimited", "inf")
+MOST_WORKERS = 1_000_000
+MOST_SECONDS = 1e10
+_UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)\s?(ms|s|min|m|h|)")
+
+What = Annotated[
+    str, typer.Argument(metavar="PLAN|RUN", help="A plan or task file, - for stdin, or a run: id, folder, `last`.")
+]
+Workers = Annotated[str, typer.Option("--workers", metavar="N,N,…", help="Widths to try; `unlimited` is one, too.")]
+Latency = Annotated[
+    str | None,
+    typer.Option(
+        "--latency", metavar="MODEL", help="Seconds of every attempt: lognormal:MEDIAN,SIGMA or fixed:SECONDS."
+    ),
+]
+Failures = Annotated[float, typer.Option("--failures", metavar="P", help="Probability that an attempt fails, 0 to 1.")]
+Seeds = Annotated[int, typer.Option("--seeds", metavar="N", help="How often to draw, where anything is drawn.")]
+Items = Annotated[int | None, typer.Option("--items", metavar="N", help="Length of lists not known yet; 10.")]
+
+
+def simulate(
+    what: What,
+    workers: Workers = "1,8,64",
+    latency: Latency = None,
+    failures: Failures = 0.0,
+    seeds: Seeds = SEEDS,
+    items: Items = None,
+    folder: o.Runs = None,
+    as_json: o.AsJson = False,
+) -> int:
+    """Say what a plan would take with other numbers of workers.
+
+    The plan, or a run that was made, goes through the same decisions as in earnest, in no time and without a model:
+    makespan, Graham's bound, speed-up and price at each width. Steps take the `seconds` of the plan, else what like
+    steps took in earlier runs, else 10 s; those of a run what they took; --latency overrides both.
+    """
+    from swarm.simulate import ITEMS, MOST_STEPS
+    from swarm.widths import simulate_widths
+
+    items = ITEMS if items is None else items
+    widths = _widths(workers)
+    _check_range("--failures", failures, 0.0, 1.0)
+    _check_range("--seeds", seeds, 1, 100_000)
+    _check_range("--items", items, 0, MOST_STEPS)
+    model = None if latency is None else _latency(latency)
+    course = _course(what, o.runs_folder(folder), items)
+    course = course if model is None else replace(course, latency=model[0], is_drawn=model[1])
+    found = simulate_widths(course, widths, failures=failures, seeds=seeds)
+    if as_json:
+        answer_json(found.model_dump(mode="json"))
+        return 0
+    from swarm.views.simulation import widths_table
+
+    answer(widths_table(found))
+    return 0
+
+
+def _widths(text: str) -> list[int | None]:
+    """Read `1,8,unlimited`."""
+    found: list[int | None] = []
+    for word in (part.strip().lower().replace("_", "") for part in text.split(",")):
+        if word in UNLIMITED:
+            found.append(None)
+        elif word.isascii() and word.isdigit() and len(word) < 10 and 1 <= int(word) <= MOST_WORKERS:
+            found.append(int(word))
+        else:
+            message = f"`{word[:40]}` is no number of workers: numbers from 1 to {MOST_WORKERS:,}, or `unlimited`"
+            raise TaskError(Problem(message, key="--workers"))
+    return list(dict.fromkeys(found))
+
+
+def _latency(text: str) -> "tuple[LatencyOf, bool]":
+    """Read `lognormal:8s,0.8` or `fixed:3s`; and say whether it is drawn."""
+    from swarm.simulate import fixed, lognormal
+
+    kind, _, rest = text.strip().partition(":")
+    first, _, second = rest.partition(",")
+    found = _DURATION.fullmatch(first.strip())
+    seconds = None if found is None else float(found[1]) * _UNITS[found[2]]
+    if seconds is not None and seconds <= MOST_SECONDS:
+        if kind == "fixed" and not second:
+            return fixed(seconds), False
+        if kind == "lognormal" and re.fullmatch(r"[0-9](\.[0-9]{1,9})?", second.strip()):
+            return lognormal(seconds, float(second)), True
+    message = f"`{text[:80]}` is no model of latency: `lognormal:8s,0.8` (median and sigma, 0 to 9) or `fixed:3s`"
+    raise TaskError(Problem(message, key="--latency"))
+
+
+def _check_range(option: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:
+        raise TaskError(Problem(f"{value:g} is not between {least:g} and {most:,g}", key=option))
+
+
+def _course(what: str, runs: Path, items: int) -> "Course":
+    """Find what is simulated: a file, stdin, or a run."""
+    if what == "-" or Path(what).is_file():
+        return _of_file(what, runs, items)
+    from swarm.folder import find
+    from swarm.simulate import course_of
+
+    try:
+        return course_of(state_of(find(what, runs)))
+    except RunNotFoundError as error:
+        raise RunNotFoundError(
+            Problem(f"there is no file of this name, and {error}", where=safe_text(what[:80]))
+        ) from None
+
+
+def _of_file(what: str, runs: Path, items: int) -> "Course":
+    """Take a plan file as it is written, or the plan of a task as it would run."""
+    from swarm.advice import usd_of
+    from swarm.expect import experience_of
+    from swarm.planfile import read_plan
+    from swarm.simulate import MOST_STEPS, Course
+    from swarm.strict import parse, read_file
+
+    source = source_of([what])
+    text = read_file(Path(what)) if source.text is None else source.text
+    value: Any = parse(text, source=source.name).value
+    price: Price | None = None
+    if isinstance(value, list) or (isinstance(value, dict) and "steps" in value):
+        steps, inputs = read_plan(source.name, text=text, steps=MOST_STEPS).plan.steps, None
+    else:
+        prepared = _prepared(source)
+        steps, inputs = prepared.steps, tuple(each.name for each in prepared.means.inputs)
+        price = price_of(prepared.task.models.get(DEFAULT_MODEL))
+    experience = experience_of(runs)
+
+    def tokens_of(step: "Step") -> int:
+        return experience.expect(step).tokens
+
+    return Course(
+        steps,
+        lambda step, _: experience.expect(step).seconds,
+        inputs,
+        items,
+        tokens_of=tokens_of,
+        usd_of=lambda step: usd_of(tokens_of(step), 0, price),
+    )
+
+
+def _prepared(source: "Source") -> "Prepared":
+    import anyio
+
+    from swarm.cli.check import read_leniently
+    from swarm.prepare import Options, prepare
+
+    options = Options(text=source.text, needs_keys=False)
+    lenient = read_leniently(source.name, options)
+    if lenient.task.plan is None:
+        name = "TASK" if source.text is not None else source.name
+        message = f"this task has no plan yet; `swarm plan {name} -o plan.yaml` makes one to simulate"
+        raise TaskError(Problem(message, where=source.name))
+    return anyio.run(prepare, source.name, replace(options, environ=lenient.environ))

@@ -1,0 +1,103 @@
+"""What was simulated, advised and compared, as plain aligned text."""
+
+from collections.abc import Sequence
+
+from swarm.advice import Advice, Estimate
+from swarm.compare import RunPair, Side, StepPair
+from swarm.views.words import counted, one_line, seconds, short, some, table, wrapped
+from swarm.widths import Width, Widths
+
+MOST_ROWS = 200
+"""Steps of a comparison that are listed: as many as a person reads."""
+
+
+def widths_table(found: Widths) -> str:
+    """Show a simulation: a line a width."""
+    drawn = found.seeds > 1
+    head = ["WORKERS", "TAKES", "BOUND", "SPEEDUP", *(["P10", "P90"] if drawn else [])]
+    fails = any(width.done < 1 for width in found.widths)
+    priced = any(width.usd is not None for width in found.widths)
+    head += (["DONE"] if fails else []) + (["USD"] if priced else [])
+    rows = [_width(width, drawn=drawn, fails=fails, priced=priced) for width in found.widths]
+    over = f", over {counted(found.seeds, 'seed')}" if drawn else ""
+    about = (
+        f"{counted(found.steps, 'step')}, {seconds(found.work_seconds)} of work, critical path "
+        f"{seconds(found.critical_path_seconds)}{over}"
+    )
+    return "\n".join((about, table(head, rows, right=range(len(head))))) + "\n"
+
+
+def _width(width: Width, *, drawn: bool, fails: bool, priced: bool) -> list[str]:
+    workers = width.workers if isinstance(width.workers, str) else f"{width.workers:,}"
+    row = [workers, seconds(width.seconds), seconds(width.bound_seconds), f"{width.speedup:.2f}"]
+    row += [seconds(width.spread.p10), seconds(width.spread.p90)] if drawn else []
+    row += [f"{width.done:.0%}"] if fails else []
+    return row + ([usd(width.usd)] if priced else [])
+
+
+def usd(price: float | None) -> str:
+    """Write a price."""
+    return "unknown" if price is None else f"{price:,.4f}"
+
+
+def advice_lines(advice: Advice, worst_tokens: int | None = None, worst_usd: float | None = None) -> list[str]:
+    """Show what a plan is expected to take, and which way to go."""
+    known = {"plan": "what the plan says", "earlier runs": "what like steps took", "default": "a default"}
+    sources = some([known.get(source, source) for source in advice.expected_from], 3)
+    lists = "; lists of unknown length are guessed" if advice.is_estimate else ""
+    rows = [("swarm", *_estimate(advice.swarm)), ("one agent", *_estimate(advice.one_agent))]
+    lines = [
+        f"expected, by {sources}{lists}:",
+        *table(("", "SECONDS", "TOKENS", "USD"), rows, right=(1, 2, 3), indent="  ").splitlines(),
+    ]
+    if worst_tokens is not None:
+        price = "" if worst_usd is None else f", {worst_usd:,.4f} USD"
+        lines.append(f"at worst: {worst_tokens:,} tokens{price}")
+    return [*lines, wrapped(f"advice: {advice.verdict}: {one_line(advice.reason)}")]
+
+
+def _estimate(each: Estimate) -> tuple[str, str, str]:
+    return seconds(each.seconds), f"{each.tokens:,}", usd(each.usd)
+
+
+def comparison(pair: RunPair) -> str:
+    """Show two runs side by side: the figures, then the steps that are not the same."""
+    one, other = pair.before, pair.after
+    rows = [
+        ("status", one.status, other.status, ""),
+        _timed("seconds", one.seconds, other.seconds),
+        _timed("work", *pair.work_seconds),
+        _timed("critical path", *pair.critical_path_seconds),
+        ("tokens", f"{one.tokens:,}", f"{other.tokens:,}", f"{other.tokens - one.tokens:+,}"),
+        ("USD", usd(one.usd), usd(other.usd), _price_change(one.usd, other.usd)),
+    ]
+    head = ("", *(one_line(run) for run in pair.runs), "CHANGE")
+    counts = ", ".join(f"{count:,} {change}" for change, count in pair.counts.items())
+    moved = [step for step in pair.steps if step.change != "same"]
+    sections = [table(head, rows, right=(1, 2, 3)), f"steps: {counts}"]
+    if moved:
+        sections.append(_moved(moved))
+    return "\n\n".join(sections) + "\n"
+
+
+def _moved(moved: Sequence[StepPair]) -> str:
+    rows = [
+        (step.step, step.change, *_both(step.before, step.after), some(step.differs, 6)) for step in moved[:MOST_ROWS]
+    ]
+    shown = table(("STEP", "", "SECONDS", "TOKENS", "DIFFERS IN"), rows, right=(2, 3))
+    more = len(moved) - len(rows)
+    return f"{shown}\n… {more:,} more" if more > 0 else shown
+
+
+def _both(before: Side | None, after: Side | None) -> tuple[str, str]:
+    sides = [side for side in (before, after) if side is not None]
+    return " → ".join(seconds(side.seconds) for side in sides), " → ".join(short(side.tokens) for side in sides)
+
+
+def _timed(name: str, one: float, other: float) -> tuple[str, str, str, str]:
+    sign = "+" if other >= one else "-"
+    return name, seconds(one), seconds(other), f"{sign}{seconds(abs(other - one))}"
+
+
+def _price_change(one: float | None, other: float | None) -> str:
+    return "" if one is None or other is None else f"{other - one:+,.4f}"
