@@ -10,7 +10,7 @@ from swarm.agent import Agent
 from swarm.assign import Assigner
 from swarm.cache import differing
 from swarm.changes import agent_changes, input_changes, task_changes, wording_changes
-from swarm.errors import AttemptError, JournalError
+from swarm.errors import AttemptError
 from swarm.folder import RunFolder
 from swarm.frozen import Json
 from swarm.plan import PLAN_STEP
@@ -50,8 +50,7 @@ def present_task(state: State, folder: RunFolder, options: Options) -> Task:
 
     Models that the task does not name are those the run chose; their keys come from the present environment.
     """
-    if state.first is None:
-        raise JournalError(f"{folder.journal}: the journal is empty, so there is nothing to go on with")
+    assert state.first is not None
     source = Path(state.first.source)
     recorded = recall_task(
         state.task, source=str(folder.path / "task.yaml"), environ=options.environ, folder=Path(state.first.folder)

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import tracemalloc
 from pathlib import Path
 
 import anyio
@@ -206,6 +207,20 @@ async def test_events_become_durable_without_being_asked(path: Path) -> None:
                 await anyio.lowlevel.checkpoint()
         tasks.cancel_scope.cancel()
     journal.close()
+
+
+def test_reading_holds_one_line_at_a_time_however_long_the_journal(path: Path) -> None:
+    """A million events are read by `bench/journal.py`; memory that grew with them would show in 20,000."""
+    with path.open("wb") as file:
+        file.write(encode(EVENTS[0]))
+        for seq in range(2, 20_001):
+            file.write(encode(EVENTS[3].model_copy(update={"seq": seq})))
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in read(path)) == 20_000
+        assert tracemalloc.get_traced_memory()[1] < 300_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.anyio

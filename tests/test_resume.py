@@ -183,6 +183,12 @@ class TestResume:
             await resume_with(Model(), first.folder)
         assert journal.read_bytes() == damaged
 
+    async def test_a_run_that_died_before_its_first_event_says_so(self, folder: Path) -> None:
+        empty = create(folder / ".swarm" / "runs", "empty")
+        empty.journal.touch()
+        with pytest.raises(JournalError, match="nothing was done or spent"):
+            await resume_with(Model(), empty.path)
+
     async def test_runs_are_found_by_prefix_and_last(self, tmp_path: Path) -> None:
         with pytest.raises(RunNotFoundError, match="no runs here yet"):
             find("last", tmp_path)
