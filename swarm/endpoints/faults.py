@@ -270,7 +270,10 @@ def judge(
 
 def _message(fault: Fault, verdict: Verdict, *, endpoint: str, model: str, clean: Callable[[str], str]) -> str:
     where = f"{endpoint}, model {model}" if endpoint and model else endpoint or model
-    status = f" (status {fault.status})" if fault.status not in {None, 200} else ""
+    wait = retry_after(fault.headers) if verdict.busy else None
+    details = [f"status {fault.status}"] if fault.status not in {None, 200} else []
+    details += [f"it asks to wait {wait:,.{0 if wait >= 1 else 2}f} s"] if wait is not None else []
+    status = f" ({'; '.join(details)})" if details else ""
     said = tidy(clean(fault.text))
     message = f"{where}: {verdict.what}{status}" if where else f"{verdict.what}{status}"
     return cut(f"{message}. It said: {said}" if said else f"{message}.")

@@ -1,0 +1,164 @@
+"""The fault matrix: what an endpoint does, and what is seen of it from above, in one line of words.
+
+A `Case` is a line of a row of `docs/faults.md`; its number is its test's id. Its `seen` is asserted by its test and
+printed in the document (`tests/faults_table.py`), so that the document cannot say what is not so.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from random import Random
+from types import ModuleType
+from typing import Any, Literal, cast
+
+import pytest
+from attempts import Tried
+
+from swarm.chat import Reply, Request, says
+from swarm.endpoints import Endpoint
+from swarm.endpoints.openai import OpenAIEndpoint
+from swarm.endpoints.retry import BACKOFFS, USUAL, Retrying
+from swarm.errors import AttemptError, EndpointBusy, EndpointError
+from swarm.executor import Attempt, Outcome
+from swarm.loop import carry_out
+from swarm.task import Model
+from swarm.testing.fake import STREAM_HEAD, Answer, FakeServer, Scripted, piece, sse
+
+KEY = "sk-canary-0123456789abcdef"
+ASK = Request(model="default", messages=(says("user", "hi"),))
+QUICK = {kind: replace(backoff, base=0.001, most=0.002) for kind, backoff in BACKOFFS.items()}
+"""As many tries as there really are, without the waits between them."""
+QUICK_USUAL = replace(USUAL, base=0.001, most=0.002)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way a fault shows, and what is seen of it."""
+
+    row: int
+    """The row of `docs/faults.md`."""
+    what: str
+    """This way of it, in a few words."""
+    seen: str
+    give: Any = None
+    """What its test needs."""
+
+    def __str__(self) -> str:
+        return f"fault-{self.row}"
+
+
+def of(*cases: Case) -> pytest.MarkDecorator:
+    """Give a test its cases; a row with several has the way behind its number."""
+    rows = [case.row for case in cases]
+    names = [f"{case}-{case.what}" if rows.count(case.row) > 1 else str(case) for case in cases]
+    return pytest.mark.parametrize("case", cases, ids=[name.replace(" ", "-") for name in names])
+
+
+def cases_in(module: ModuleType) -> Iterator[Case]:
+    """Find the cases of a module's tests."""
+    for test in vars(module).values():
+        for mark in cast("list[pytest.Mark]", getattr(test, "pytestmark", [])):
+            if mark.name == "parametrize" and mark.args[0] == "case":
+                yield from mark.args[1]
+
+
+class Counted:
+    """Counts the calls of an endpoint."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.calls = 0
+        self._endpoint = endpoint
+
+    async def complete(self, request: Request) -> Reply:
+        self.calls += 1
+        return await self._endpoint.complete(request)
+
+
+def model(server: FakeServer | str, **settings: Any) -> Model:
+    url = server if isinstance(server, str) else server.url
+    return Model.model_validate({"endpoint": url, "name": "m", "key": KEY, "deadline": 20, **settings})
+
+
+def calls(number: int) -> str:
+    return f"{number} call" if number == 1 else f"{number} calls"
+
+
+def told(result: Reply | EndpointError, number: int) -> str:
+    """Say in a line what became of one request."""
+    if isinstance(result, Reply):
+        return f"answered {result.text!r}, {calls(number)}"
+    if result.stops:
+        verb = "endpoint stopped"
+    else:
+        verb = "retried" if isinstance(result, EndpointBusy) else "refused"
+    return f"{verb}: {result.kind}, {calls(number)}"
+
+
+async def ask_once(at: FakeServer | str, **settings: Any) -> tuple[Reply | EndpointError, int]:
+    """Have one request completed, with retries that do not wait."""
+    this = model(at, **settings)
+    async with OpenAIEndpoint(this) as wire:
+        counted = Counted(wire)
+        endpoint = Retrying(counted, rng=Random(1), deadline=this.deadline, backoffs=QUICK, usual=QUICK_USUAL)
+        try:
+            result: Reply | EndpointError = await endpoint.complete(ASK)
+        except EndpointError as error:
+            check_error(error)
+            result = error
+    if isinstance(at, FakeServer):
+        assert len(at.requests) == counted.calls, "nothing below repeats a call"
+    return result, counted.calls
+
+
+def check_error(error: EndpointError) -> None:
+    """Hold what is true of every error of an endpoint."""
+    message = str(error)
+    assert KEY not in message
+    assert len(message.encode()) <= 2200
+    assert message.isprintable()
+
+
+async def seen_on_the_wire(*answers: Answer, **settings: Any) -> str:
+    """Say what becomes of a request that always meets the answers; what may pass, must pass when it comes once."""
+    async with FakeServer(*answers) as server:
+        result, number = await ask_once(server, **settings)
+    line = told(result, number)
+    if isinstance(result, EndpointBusy) and number > 1:
+        async with FakeServer(*answers, "passed") as server:
+            after, number = await ask_once(server, **settings)
+        assert isinstance(after, Reply), after
+        line += f"; once: {told(after, number)}"
+    return line
+
+
+async def seen_by_an_attempt(attempt: Attempt, *answers: Scripted, stream: bool = False) -> tuple[str, Tried]:
+    """Say what becomes of an attempt at a step whose model gives the answers, on the wire."""
+    tried = Tried(attempt)
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(FakeServer(*answers))
+        endpoint = await stack.enter_async_context(OpenAIEndpoint(model(server, stream=stream)))
+        try:
+            outcome: Outcome | AttemptError = await carry_out(
+                attempt, endpoint=endpoint, tools=tried.library.box, note=tried.note
+            )
+        except AttemptError as error:
+            outcome = error
+    number = len(server.requests)
+    if isinstance(outcome, Outcome):
+        output = outcome.output if isinstance(outcome.output, str) else json.dumps(outcome.output)
+        return f"done: {output if len(output) < 60 else f'{len(output)} characters'}, {calls(number)}", tried
+    again = "may be tried again" if outcome.may_help else "final"
+    return f"step failed: {outcome.kind} ({again}), {calls(number)}", tried
+
+
+def streamed(*chunks: Any, done: bool = True, then: Literal["keep", "close", "reset"] = "keep") -> Answer:
+    """Write a stream: its chunks, and how it ends."""
+    pieces = [piece(sse([chunk], done=False)) for chunk in chunks]
+    end = (piece(sse([], done=True)),) if done else ()
+    last = (piece(b""),) if then == "keep" else ()
+    return Answer(pieces=(STREAM_HEAD, *pieces, *end, *last), then=then)
+
+
+def chunk(finish: str | None = None, **delta: Any) -> dict[str, Any]:
+    return {"model": "fake", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
