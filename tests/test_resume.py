@@ -149,7 +149,7 @@ class TestResume:
 
     async def test_a_paid_turn_is_not_called_again(self, folder: Path) -> None:
         def answer(request: Request) -> Any:
-            return reply(calls=[("look", {})]) if len(request.messages) == 2 else EndpointRefused("x", stops=True)
+            return reply(calls=[("look", {})]) if len(request.messages) == 2 else EndpointRefused("spent", kind="quota", stops=True)
 
         @swarm.tool
         def look() -> str:
