@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
@@ -9,6 +10,7 @@ import anyio.abc
 from pydantic import SecretStr
 from pydantic_core import from_json
 
+from swarm.endpoints.gguf import located
 from swarm.endpoints.providers import PROVIDERS, Provider, is_loopback, key_in, provider_named
 from swarm.task import Model
 
@@ -38,14 +40,17 @@ async def choose(
     model: str | None = None,
     environ: Mapping[str, str],
     probe: Probe | None = None,
+    folder: Path = Path(),
 ) -> Choice:
     """Choose the models of a run.
 
     `endpoint` and `model` come from flags and win over all; then the task's own `models`; then `SWARM_ENDPOINT` and
     `SWARM_MODEL`; then a provider whose key is in `environ`; then a local server on its usual port; then `offline`.
-    Keys that the task leaves out are taken from the providers' own variables.
+    Keys that the task leaves out are taken from the providers' own variables. The files of `local:` models are relative
+    to `folder` in the task, and to the current one in flags.
     """
     probe = probe or probe_local
+    models = {alias: located(model, environ=environ, folder=folder) for alias, model in models.items()}
     if endpoint is not None or (model is not None and "default" not in models):
         chosen = await _named(endpoint, model, environ, probe)
         return Choice({**_filled(models, environ), "default": chosen}, f"{_about(chosen)}: given on the command line")
@@ -88,7 +93,8 @@ async def _named(endpoint: str | None, name: str | None, environ: Mapping[str, s
     provider = provider_named(endpoint)
     if provider is not None:
         return await _with_name(_at(provider, name, environ), probe)
-    return await _with_name(_keyed(Model(endpoint=endpoint, name=name), environ), probe)
+    given = located(Model(endpoint=endpoint, name=name), environ=environ, folder=Path())
+    return await _with_name(_keyed(given, environ), probe)
 
 
 def _at(provider: Provider, name: str | None, environ: Mapping[str, str]) -> Model:

@@ -1,11 +1,14 @@
 """What is known of each provider, as data: where it is, which variable holds its key, how its dialect differs."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from swarm.chat import Medium
 from swarm.frozen import listing
+from swarm.task import Model
 
 Rung = Literal["json_schema", "json_object", "prompt"]
 CapField = Literal["max_tokens", "max_completion_tokens"]
@@ -22,6 +25,8 @@ class Quirks:
     """The rungs of the ladder it understands, best first."""
     cap: CapField = "max_tokens"
     """What it calls the output cap."""
+    audio_uri: bool = False
+    """Whether it wants sound as a data URI, where others want bare base64."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,10 @@ class Provider:
     quirks: Quirks = Quirks()
     hosts: tuple[str, ...] = ()
     """Further hosts of the same system; `.example.com` stands for every host below it."""
+    takes: tuple[tuple[str, tuple[Medium, ...]], ...] = ()
+    """Media beside text, by a regular expression that the model's name begins with; the first that fits counts."""
+    streams: str = ""
+    """Models, likewise, that answer only when streamed."""
 
 
 _COMMON = Quirks()
@@ -50,6 +59,7 @@ PROVIDERS: tuple[Provider, ...] = (
         "gpt-5-mini",
         _NEW_CAP,  # reasoning models refuse `max_tokens`
         (".openai.com", ".openai.azure.com"),
+        ((r"gpt-audio|gpt-4o(-mini)?-audio", ("audio",)), (r"gpt-4o|gpt-4\.1|gpt-5|o[134]\b", ("image",))),
     ),
     Provider(
         "kimi",
@@ -58,14 +68,17 @@ PROVIDERS: tuple[Provider, ...] = (
         "kimi-k2.5",
         _NEW_CAP,
         (".moonshot.ai", ".moonshot.cn"),
+        ((r"kimi-k(2\.[5-9]|[3-9])", ("image", "video")), (r".*vision", ("image",))),
     ),
     Provider(
         "qwen",
         "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
         ("DASHSCOPE_API_KEY",),
         "qwen-plus",
-        _COMMON,
+        Quirks(audio_uri=True),
         (".aliyuncs.com",),
+        ((r"qwen.*omni", ("image", "audio", "video")), (r"qwen.*vl|qvq", ("image", "video"))),
+        r"qwen.*omni",
     ),
     Provider(
         "deepseek",
@@ -79,6 +92,7 @@ PROVIDERS: tuple[Provider, ...] = (
         "https://generativelanguage.googleapis.com/v1beta/openai",
         ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
         "gemini-2.5-flash",
+        takes=((r"gemini", ("image", "audio")),),
     ),
     Provider(
         "claude",
@@ -86,6 +100,7 @@ PROVIDERS: tuple[Provider, ...] = (
         ("ANTHROPIC_API_KEY",),
         None,
         Quirks(forms=("prompt",)),  # `response_format` is ignored, not refused: nothing could be learnt
+        takes=((r"claude", ("image",)),),
     ),
     Provider("openrouter", "https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY",), "openrouter/auto"),
     Provider("vllm", "http://127.0.0.1:8000/v1"),
@@ -105,19 +120,49 @@ def provider_named(name: str) -> Provider | None:
     return next((provider for provider in PROVIDERS if provider.name == name), None)
 
 
-def quirks_of(base_url: str) -> Quirks:
-    """Tell how the endpoint at a base URL differs; local servers and strangers speak the common dialect."""
+def provider_at(base_url: str) -> Provider | None:
+    """Find the provider at a base URL; None for local servers and strangers."""
     host = (urlsplit(base_url).hostname or "").lower()
     if is_loopback(base_url):
-        return _COMMON
+        return None
     for provider in PROVIDERS:
         if host == urlsplit(provider.base_url).hostname or any(host.endswith(end) for end in provider.hosts):
-            return provider.quirks
-    return _COMMON
+            return provider
+    return None
+
+
+def quirks_of(base_url: str) -> Quirks:
+    """Tell how the endpoint at a base URL differs; local servers and strangers speak the common dialect."""
+    provider = provider_at(base_url)
+    return _COMMON if provider is None else provider.quirks
+
+
+def takes_of(model: Model) -> tuple[Medium, ...]:
+    """Name the media that a model takes beside text: what the task says, else what is known of it, else none.
+
+    Nothing is known of models on this machine or at strangers: the same server serves models with eyes and without.
+    """
+    if model.takes is not None:
+        return model.takes
+    provider = provider_named(model.endpoint or "") or provider_at(model.endpoint or "")
+    if provider is None:
+        return ()
+    name = (model.name or provider.model or "").lower()
+    return next((media for pattern, media in provider.takes if re.match(pattern, name)), ())
+
+
+def must_stream(model: Model) -> bool:
+    """Tell whether a model is known to answer only when streamed."""
+    provider = provider_named(model.endpoint or "") or provider_at(model.endpoint or "")
+    if provider is None or not provider.streams:
+        return False
+    return bool(re.match(provider.streams, (model.name or provider.model or "").lower()))
 
 
 def is_loopback(base_url: str) -> bool:
-    """Tell whether a base URL is on this machine."""
+    """Tell whether a base URL is on this machine; a model file is."""
+    if base_url.startswith("local:"):
+        return True
     host = (urlsplit(base_url).hostname or "").lower()
     return host in LOOPBACK or host.endswith(".localhost") or host.startswith("127.")
 

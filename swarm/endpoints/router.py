@@ -1,17 +1,21 @@
 """From an alias to the endpoint that serves it: the composition of everything in this package, and its check."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Container, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import anyio
+from pydantic import SecretStr
 
 from swarm.chat import Reply, Request
 from swarm.endpoints import Endpoint
 from swarm.endpoints.budget import Charged
+from swarm.endpoints.local import CONTEXT, SLOTS, Served, is_local, path_of, serving, what_is_missing
+from swarm.endpoints.guard import Guarded
 from swarm.endpoints.openai import OpenAIEndpoint
-from swarm.endpoints.providers import provider_named, provider_names
+from swarm.endpoints.providers import must_stream, provider_named, provider_names
 from swarm.endpoints.retry import Around, Cooldown, Retrying
 from swarm.errors import EndpointBusy, EndpointError, EndpointRefused, Problem, TaskError
 from swarm.frozen import listing
@@ -91,9 +95,12 @@ def _problems(alias: str, model: Model, models: Mapping[str, Model]) -> list[Pro
         return []
     if endpoint is None:
         return [Problem("needs an `endpoint` (a base URL, a provider's name or `offline`), or `use`", key=key)]
+    if is_local(endpoint):
+        missing = what_is_missing(endpoint)
+        return [] if missing is None else [Problem(missing, key=f"{key}.endpoint")]
     provider = provider_named(endpoint)
     if provider is None and not endpoint.startswith(("http://", "https://")):
-        wrong = f"`{endpoint}` is no base URL (http://… or https://…), no provider and not `offline`"
+        wrong = f"`{endpoint}` is no base URL (http://… or https://…), no provider, no `local:FILE` and not `offline`"
         return [Problem(f"{wrong}; providers are {provider_names()}", key=f"{key}.endpoint")]
     problems: list[Problem] = []
     if not model.name and (provider is None or provider.model is None):
@@ -136,14 +143,17 @@ async def connect(
     rng: Random,
     clean: Callable[[str], str] = str,
     around: Callable[[str], Around] | None = None,
+    labels: Mapping[str, Container[str]] | None = None,
 ) -> AsyncGenerator[Router]:
     """Open an endpoint for every alias, closed at the end; `TaskError` if a model cannot be one.
 
     `offline` makes the built-in endpoint, `rng` draws the jitter of retries, `clean` takes secrets out of messages;
-    `around` gives what goes around each try of a model, by its alias.
+    `around` gives what goes around each try of a model, by its alias. `labels` gives the models that may see what is
+    labelled so; each is guarded, and refuses what it may not see or cannot take.
     """
     check_models(models)
     async with AsyncExitStack() as stack:
+        models = await _with_files_served(models, stack)
         opened: dict[str, Endpoint] = {}
         cooldowns: dict[tuple[str, str], Cooldown] = {}
         for alias, model in models.items():
@@ -152,10 +162,33 @@ async def connect(
             elif model.use is None:
                 settings: dict[str, Any] = {} if around is None else {"around": around(alias)}
                 opened[alias] = await _open(model, stack, cooldowns, rng, clean, settings)
+            if alias in opened:
+                opened[alias] = Guarded(opened[alias], alias=alias, model=model, labels=labels)
         for alias, model in models.items():
             if model.use is not None:
                 opened[alias] = InOrder([opened[name] for name in _members(model.use, models)])
         yield Router(opened)
+
+
+async def _with_files_served(models: Mapping[str, Model], stack: AsyncExitStack) -> dict[str, Model]:
+    """Start a server for each model file, stopped with the stack, and put its address in place of the file's."""
+    wanted: dict[Path, list[Model]] = {}
+    for model in models.values():
+        if model.endpoint is not None and is_local(model.endpoint):
+            wanted.setdefault(path_of(model.endpoint), []).append(model)
+    started: dict[Path, Served] = {}
+    for path, sharing in wanted.items():
+        slots = max(model.calls or SLOTS for model in sharing)
+        context = max(model.context or CONTEXT for model in sharing)
+        started[path] = await stack.enter_async_context(serving(path, slots=slots, context=context))
+    made = dict(models)
+    for alias, model in models.items():
+        if model.endpoint is not None and is_local(model.endpoint):
+            path = path_of(model.endpoint)
+            served = started[path]
+            update = {"endpoint": served.url, "key": SecretStr(served.key), "name": model.name or path.stem}
+            made[alias] = model.model_copy(update=update)
+    return made
 
 
 def _members(use: Sequence[str], models: Mapping[str, Model]) -> list[str]:
@@ -189,6 +222,8 @@ async def _open(
 
 def resolved(model: Model) -> Model:
     """Put a provider's base URL and usual model in place of its name."""
+    if model.endpoint is not None and is_local(model.endpoint):
+        return model.model_copy(update={"name": model.name or path_of(model.endpoint).stem})
     provider = provider_named(model.endpoint or "")
     if provider is None:
         return model

