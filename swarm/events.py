@@ -137,7 +137,9 @@ class StepStarted(Stamped):
 
 
 class TurnTaken(Stamped):
-    """A model answered; or, in an event without usage, a tool that it asked for did."""
+    """A model answered; or, in an event without usage, a tool that it asked for did; or, in one without messages, calls
+    gave no answer and may have been billed all the same.
+    """
 
     event: Literal["TurnTaken"] = "TurnTaken"
     step: Id

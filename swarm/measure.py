@@ -204,9 +204,9 @@ class Cost(Frozen):
     """US dollars at list price. None where the price is unknown: that is not 0."""
 
     @classmethod
-    def of(cls, usage: Usage, usd: float | None = None) -> "Cost":
+    def of(cls, usage: Usage) -> "Cost":
         """Take the tokens of some calls, and their price where it is known."""
-        return cls(**usage.model_dump(), usd=usd)
+        return cls(**usage.model_dump(exclude={"usd"}), usd=usage.cost)
 
 
 class Costs(Frozen):
@@ -217,11 +217,11 @@ class Costs(Frozen):
     """Of the steps that made calls, in plan order."""
     agents: dict[str, Cost]
     models: dict[str, Cost]
-    """By alias."""
+    """By the model's own name."""
 
 
 def cost(state: State) -> Costs:
-    """Add up what a run used. No price is known here yet, so every `usd` is None."""
+    """Add up what a run used, at the prices that held when it was used."""
     agents: dict[str, Usage] = {}
     steps = {s.id: s for s in state.real_steps() if s.usage != Usage()}
     for s in steps.values():

@@ -18,6 +18,7 @@ from swarm.events import RunStarted
 from swarm.frozen import Json
 from swarm.lint import Linted, lint
 from swarm.plan import PLAN_STEP, PLANNER, Plan, Step
+from swarm.prices import Tariffs, check_prices, tariffs
 from swarm.safe import Redactor
 from swarm.state import State, StepState
 from swarm.task import Limits, Model, Task
@@ -75,6 +76,8 @@ class Prepared:
     endpoint: Endpoint | None
     """The caller's own, used for every model."""
     warnings: tuple[str, ...]
+    tariffs: Tariffs
+    """What each model costs, by alias."""
     source: str = ""
     """The task's file, where it came from one."""
 
@@ -170,7 +173,14 @@ async def prepare(source: str | Path | Task, options: Options) -> Prepared:
     else:
         endpoint = options.endpoint if isinstance(options.endpoint, str) else None
         probe = None if options.needs_keys else nothing_there
-        choice = await choose(task.models, endpoint=endpoint, model=options.model, environ=options.environ, probe=probe)
+        choice = await choose(
+            task.models,
+            endpoint=endpoint,
+            model=options.model,
+            environ=options.environ,
+            probe=probe,
+            folder=task.folder,
+        )
         check_models(choice.models)
     agents, wording, inputs = load_agents(task), load_wording(task), read_inputs(task)
     box = toolbox(options.tools, task)
@@ -185,6 +195,8 @@ async def prepare(source: str | Path | Task, options: Options) -> Prepared:
         tools_key=box.key,
     )
     steps, linted = _first_steps(task, agents, means)
+    priced = tariffs(choice.models, double=own is not None)
+    check_prices(task.limits, priced)
     return Prepared(
         task=served,
         choice=choice,
@@ -196,6 +208,7 @@ async def prepare(source: str | Path | Task, options: Options) -> Prepared:
         linted=linted,
         endpoint=own,
         warnings=task.warnings,
+        tariffs=priced,
         source=_file_of(source, options),
     )
 

@@ -85,7 +85,7 @@ class Result:
             "because": self.because,
             "report": report,
             "steps": self.steps,
-            "usage": {**self.usage.model_dump(include=USAGE_FIELDS), "usd": None},
+            "usage": {**self.usage.model_dump(include=USAGE_FIELDS), "usd": self.usage.cost},
             "parallelism": self.parallelism.model_dump(mode="json"),
             "errors": [{"step": each.step, "kind": each.kind, "message": each.message} for each in self.errors],
             "folder": str(self.folder),

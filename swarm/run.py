@@ -26,10 +26,10 @@ from swarm.agenda import Agenda, Rules
 from swarm.assign import Assigner
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.router import connect
-from swarm.errors import PlanError, SwarmError
+from swarm.errors import JournalError, PlanError, SwarmError
 from swarm.executor import Attempt, Executor, Outcome
 from swarm.executors.advised import Advised
-from swarm.executors.local import Local
+from swarm.executors.metered import Metered, Salvaging, open_meters
 from swarm.executors.pages import Pages
 from swarm.executors.recall import Recalling, known_outcomes
 from swarm.folder import RunFolder, create, find
@@ -168,15 +168,15 @@ class Run:
     async def _begin_again(self, folder: RunFolder) -> Journal:
         """Open the folder of a run that is there, and write what it goes on with."""
         self._own(folder)
-        events = list(read(folder.journal))
-        for event in events:
+        for event in read(folder.journal):
             self.state.apply(event)
-        assert self.state.first is not None
+        if self.state.first is None:
+            raise JournalError(f"{folder.journal}: the journal is empty: nothing was done or spent; run the task again")
         options = self._options = as_said(self.state.first, self._options)
         prepared = self.prepared = await prepare(present_task(self.state, folder, options), options)
         self.warnings += prepared.warnings
-        self._known = known_outcomes(events, folder.load)
-        now = with_agents(events, prepared.roles)
+        self._known = known_outcomes(read(folder.journal), folder.load)
+        now = with_agents(read(folder.journal), prepared.roles)
         differs = differences(now, prepared, Assigner(now, prepared.means, folder.load), failed=self._failed)
         self.warnings += [f"changed since: {words}" for words in differs.words]
         torn = mend(folder.journal)
@@ -255,8 +255,12 @@ class Run:
         prepared, state = self.prepared, self.state
         rng = Random(state.run)  # noqa: S311 - jitter
         clean = prepared.redactor.clean
-        async with connect(prepared.choice.models, offline=Offline, rng=rng, clean=clean) as router:
-            executor: Executor = Local(prepared.endpoint or router, prepared.toolbox)
+        models, own = prepared.choice.models, prepared.endpoint
+        keep = not self._plan_only
+        meters = open_meters(prepared.task.limits, models, prepared.tariffs, state, double=own is not None, keep=keep)
+        async with connect(models, offline=Offline, rng=rng, clean=clean, around=meters.around) as router:
+            metered = Metered(router if own is None else meters.alone(own), prepared.toolbox, meters, state)
+            executor: Executor = metered
             executor = Pages(executor, self._write_page, lambda name: state.steps[name].order)
             executor = Recalling(
                 executor,
@@ -267,8 +271,11 @@ class Run:
             )
             if prepared.task.swarm == "auto":
                 executor = Advised(executor, goal=prepared.task.goal or "")
+            executor = Salvaging(executor, state)
             agenda = Agenda(state, self._emit, self._rules(), self._assigner.output_of)
-            self._scheduler = Scheduler(agenda, executor, self._assigner.attempt_of, self._emit, self._bug)
+            self._scheduler = Scheduler(
+                agenda, executor, lambda s: metered.fitted(self._assigner.attempt_of(s)), self._emit, self._bug
+            )
             await self._scheduler.run(journal.keep_synced)
 
     def _keeps(self, attempt: Attempt) -> bool:

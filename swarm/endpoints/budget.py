@@ -91,11 +91,6 @@ class Purse:
         reservation.settle(used)
         self._serve()
 
-    def room(self, limit: LimitName, *, report: bool) -> int | None:
-        """Say how much a call could use at most; None where there is no such limit."""
-        pot = self.ledger.pots.get(limit)
-        return None if pot is None else pot.most(report=report)
-
     def _serve(self) -> None:
         """Let in who waits, in order; turn away who could not fit even if nothing was in flight."""
         while self._waiters:
@@ -134,8 +129,8 @@ class Meter:
 
     def __init__(self, purse: Purse, model: Model, tariff: Tariff | None, *, exact: bool = False) -> None:
         """Meter a model. `tariff` is None where its price is not known. `exact`: its counts are beyond doubt."""
+        self.model = model
         self._purse = purse
-        self._model = model
         self._tariff = tariff
         self._exact = exact
         self._overrun = 1.0
@@ -145,14 +140,15 @@ class Meter:
 
         An endpoint that once used more than that is taken at its word: its worst cases grow by as much.
         """
-        taken, given = worst_input(request), output_cap(self._model, request.max_tokens)
-        usage = Usage(
-            calls=1,
-            input_tokens=round(taken * self._overrun),
-            output_tokens=round(given * self._overrun),
-            estimated=True,
-        )
-        return self._priced(usage, worst=True)
+        return self._priced(self._grown(worst_input(request), output_cap(self.model, request.max_tokens)), worst=True)
+
+    def most(self, taken: int, given: int) -> Amount:
+        """Give the amount of a call that uses at most so many tokens of input and output."""
+        return self.amount(self._grown(taken, given), worst=True)
+
+    def _grown(self, taken: int, given: int) -> Usage:
+        taken, given = round(taken * self._overrun), round(given * self._overrun)
+        return Usage(calls=1, input_tokens=taken, output_tokens=given, estimated=True)
 
     def amount(self, usage: Usage, *, worst: bool = False) -> Amount:
         """Write a usage as an amount of the ledger."""
@@ -219,7 +215,9 @@ def _may_be_billed(error: EndpointError) -> bool:
     """Whether a try that failed may have been billed all the same: all but what was refused before any work."""
     if error.kind in UNBILLED:
         return False
-    return error.status is None or error.status in {200, 408} or error.status >= 500
+    if error.status is None:
+        return isinstance(error, EndpointBusy)
+    return error.status in {200, 408} or error.status >= 500
 
 
 class Charged:
@@ -241,13 +239,63 @@ class Charged:
         return result
 
 
-class ChargedByAlias:
+class Meters:
+    """The meters of every model of a run, over one purse."""
+
+    def __init__(
+        self, purse: Purse, models: Mapping[str, Model], tariffs: Mapping[str, Tariff | None], *, double: bool
+    ) -> None:
+        """Take the models, pools too, and what each costs. With `double`, an object of the caller's serves them."""
+        self.purse = purse
+        self._models = models
+        self._meters = {
+            alias: Meter(purse, model, tariffs.get(alias), exact=model.endpoint == "offline" and not double)
+            for alias, model in models.items()
+            if model.use is None
+        }
+
+    def around(self, alias: str) -> Around:
+        """Give what goes around each try of a model."""
+        return self._meters[alias].around
+
+    def alone(self, endpoint: Endpoint) -> Endpoint:
+        """Charge an endpoint that serves every model by itself, each request to the first model of its alias."""
+        return _Double(endpoint, lambda alias: self._of(alias)[0])
+
+    def cap(self, request: Request) -> int:
+        """Give the most output tokens that an answer may have, of whichever model gives it."""
+        return max(output_cap(meter.model, request.max_tokens) for meter in self._of(request.model))
+
+    def exceeded(self, alias: str, taken: int, given: int, *, report: bool) -> LimitName | None:
+        """Name a limit that a call with so much input and output would not fit, were nothing in flight."""
+        ledger = self.purse.ledger
+        for meter in self._of(alias):
+            limit = ledger.exceeded(meter.most(taken, given), report=report)
+            if limit is not None:
+                return limit
+        return None
+
+    def _of(self, alias: str) -> list[Meter]:
+        """Give the meters of an alias, those of its members where it is a pool."""
+        found: list[Meter] = []
+        seen: set[str] = set()
+        left = [alias if alias in self._models else "default"]
+        while left:
+            name = left.pop(0)
+            if name in self._meters:
+                found.append(self._meters[name])
+            elif name in self._models and name not in seen:
+                seen.add(name)
+                left += self._models[name].use or ()
+        return found or list(self._meters.values())
+
+
+class _Double:
     """Another endpoint, around one that serves every model: each request is charged by the alias that it names."""
 
-    def __init__(self, endpoint: Endpoint, around: Mapping[str, Around]) -> None:
-        self._endpoints = {alias: Charged(endpoint, each) for alias, each in around.items()}
-        self._default = self._endpoints.get("default") or next(iter(self._endpoints.values()))
+    def __init__(self, endpoint: Endpoint, meter: Callable[[str], Meter]) -> None:
+        self._endpoint = endpoint
+        self._meter = meter
 
     async def complete(self, request: Request) -> Reply:
-        """Give the endpoint's answer. Raises `LimitError` where what it may cost cannot be reserved."""
-        return await self._endpoints.get(request.model, self._default).complete(request)
+        return await Charged(self._endpoint, self._meter(request.model).around).complete(request)
