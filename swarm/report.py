@@ -51,6 +51,8 @@ def _listed(title: str, lines: list[str]) -> str:
 def _source(s: StepState, asked: str) -> str:
     read = s.step.inputs or ()
     files = ", ".join(read[:3]) + (f" and {len(read) - 3} more" if len(read) > 3 else "")
+    if files and s.step.instance_of is not None:  # the instances were all asked the same
+        return f"[{s.id}] {files}"
     return f"[{s.id}] {': '.join(part for part in (files, asked) if part) or s.step.agent}"
 
 
