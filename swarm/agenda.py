@@ -109,9 +109,17 @@ class Agenda:
         return None
 
     def finished(self, name: str, attempt: int, outcome: Outcome) -> None:
-        """Take in an outcome."""
+        """Take in an outcome. One that spawns more than the limits leave room for is a limit that is reached."""
         self.running -= 1
         s = self.state.steps[name]
+        limit = self._overflow(s, outcome)
+        if limit is not None:
+            value = getattr(self.rules.limits, limit)
+            message = f"limits.{limit}: with the {len(outcome.spawned)} steps it planned there are more than {value}"
+            self._emit(e.StepFailed(step=name, attempt=attempt, error=e.Failure(kind="limit", message=message)))
+            self.reach(limit, value)
+            self.settle()
+            return
         self._emit(
             e.StepFinished(
                 step=name,
@@ -227,6 +235,16 @@ class Agenda:
         if s.error is not None:
             return f"it needs {blame}, which failed: {s.error.message}"
         return f"it needs {blame}, of which a part failed"
+
+    def _overflow(self, s: StepState, outcome: Outcome) -> Literal["steps", "rounds"] | None:
+        """Name the limit that has no room for what was spawned: planners side by side were each told what was left."""
+        state, limits = self.state, self.rules.limits
+        if not outcome.spawned:
+            return None
+        agent = state.agents.get(s.step.agent)
+        if agent is not None and agent.output == "plan" and state.plans >= limits.rounds:
+            return "rounds"
+        return "steps" if len(outcome.spawned) > limits.steps - len(state.steps) + state.stand_ins else None
 
     def _push(self, s: StepState) -> None:
         heapq.heappush(self._queue, (-self._remaining.get(s.id, 0.0), s.order, s.id))

@@ -11,7 +11,7 @@ from swarm.chat import Usage
 from swarm.errors import TaskError
 from swarm.folder import RunFolder, write_file
 from swarm.frozen import Json
-from swarm.measure import Parallelism, measure
+from swarm.measure import Costs, Parallelism, cost, measure
 from swarm.report import Report, make_report
 from swarm.state import State, Status
 from swarm.task import Task
@@ -40,6 +40,8 @@ class Result:
     """None where there is no report: see `errors`."""
     errors: tuple[StepError, ...]
     usage: Usage
+    costs: Costs
+    """The same by step, agent and model, with what it cost."""
     parallelism: Parallelism
     steps: dict[str, int]
     """How many in all, and by how they ended."""
@@ -63,6 +65,7 @@ class Result:
                 if s.error is not None and s.over and s.status is not Status.DONE
             ),
             usage=state.usage,
+            costs=cost(state),
             parallelism=measure(state),
             steps=counts(state),
             because="" if finished is None else finished.because,
@@ -86,6 +89,7 @@ class Result:
             "report": report,
             "steps": self.steps,
             "usage": {**self.usage.model_dump(include=USAGE_FIELDS), "usd": self.usage.cost},
+            "costs": self.costs.model_dump(mode="json", exclude={"run"}),
             "parallelism": self.parallelism.model_dump(mode="json"),
             "errors": [{"step": each.step, "kind": each.kind, "message": each.message} for each in self.errors],
             "folder": str(self.folder),

@@ -144,7 +144,7 @@ class TestSummary:
         state = refold(ran.events, {"limits": {"workers": 4}})
         state.apply(turn("a"))
         text = summary(state, measure(state))
-        assert text.splitlines()[0] == "partial: 3 of 4 steps done, 1 call, 15 tokens, 8.0 s"
+        assert text.splitlines()[0] == "partial: 3 of 4 steps done, 1 call, 15 tokens, price unknown, 8.0 s"
         assert "1.5 times as fast as one worker, 1.5 times with a worker for every step" in text
         assert "critical path, 8.0 s: a → c → d" in text
         assert "c failed: no such model" in text

@@ -14,7 +14,7 @@ from typing import Literal
 from swarm.measure import Parallelism
 from swarm.state import State, Status, StepState
 from swarm.views.parallel import flags, path, speed, width
-from swarm.views.words import clock, counted, one_line, seconds, short, some, wrapped
+from swarm.views.words import clock, counted, dollars, one_line, seconds, short, some, wrapped
 
 BIG = 60
 """Steps from which a run is big: two lines each would run past any screen."""
@@ -174,7 +174,7 @@ class Progress:
         self._told_at, self._stale = state.t, False
         done, total, running, failed = self._counts(state)
         counts = [f"{done}/{total} done", f"{running} running" if running else "", f"{failed} failed" if failed else ""]
-        head = f"[{', '.join(filter(None, counts))}] {clock(state.t)} {short(state.usage.tokens)} tokens"
+        head = f"[{', '.join(filter(None, counts))}] {clock(state.t)} {short(state.usage.tokens)} tokens{_paid(state)}"
         self._write(f"{self._painted(head, 'dim')}  {self._painted(one_line(line.text), line.tone)}\n")
 
     def _painted(self, text: str, tone: Tone) -> str:
@@ -216,6 +216,7 @@ def summary(state: State, parallelism: Parallelism) -> str:
         + (f" ({cached:,} from the cache)" if cached else ""),
         counted(state.usage.calls, "call"),
         f"{counted(state.usage.tokens, 'token')}{' (in part estimated)' if state.usage.estimated else ''}",
+        *([dollars(state.usage.cost)] if state.usage.tokens else []),
         seconds(state.t),
     ]
     lines = [", ".join(parts)]
@@ -230,6 +231,11 @@ def summary(state: State, parallelism: Parallelism) -> str:
     if len(bad) > MOST_BAD:
         lines.append(f"and {len(bad) - MOST_BAD:,} more steps that are not done")
     return "\n".join([*lines, "more: swarm show last"])
+
+
+def _paid(state: State) -> str:
+    """Say what a run has cost so far, where that is known and not nothing: it would be in every line."""
+    return f" {dollars(state.usage.cost)}" if state.usage.cost else ""
 
 
 def _tone(status: Status) -> Tone:

@@ -16,7 +16,7 @@ from swarm.plan import Step
 from swarm.state import State, Status, StepState
 from swarm.views.parallel import paragraph
 from swarm.views.progress import outcome
-from swarm.views.words import block, counted, one_line, seconds, short, some, table, wrapped
+from swarm.views.words import block, counted, dollars, one_line, seconds, short, some, table, wrapped
 
 GOAL_CHARACTERS = 300
 NEEDS_NAMED = 3
@@ -113,13 +113,18 @@ def _left(s: StepState) -> tuple[str, ...]:
 
 
 def _steps(state: State) -> str:
+    priced = bool(state.usage.cost)  # a column of nothing else than 0 or unknown tells nothing: `usage` says it once
     rows = [
-        (s.id, s.status.value, s.step.agent, s.model, str(s.attempt), str(s.turns), short(s.usage.tokens), _took(s))
+        (
+            *(s.id, s.status.value, s.step.agent, s.model, str(s.attempt), str(s.turns), short(s.usage.tokens)),
+            *((_price(s.usage.cost),) if priced else ()),
+            _took(s),
+        )
         for s in _in_order(state)
         if not s.expanded
     ]
-    head = ("STEP", "STATUS", "AGENT", "MODEL", "TRIES", "TURNS", "TOKENS", "TOOK")
-    return table(head, rows, right=(4, 5, 6, 7))
+    head = ("STEP", "STATUS", "AGENT", "MODEL", "TRIES", "TURNS", "TOKENS", *(("USD",) if priced else ()), "TOOK")
+    return table(head, rows, right=(4, 5, 6, 7, 8))
 
 
 def _in_order(state: State) -> Iterator[StepState]:
@@ -140,9 +145,11 @@ def _took(s: StepState) -> str:
 
 def _usage(state: State) -> str:
     costs = cost(state)
+    models = [*costs.models.items(), *([("all", costs.run)] if len(costs.models) != 1 else [])]
+    agents = [(f"by {name}", each) for name, each in costs.agents.items()] if len(costs.agents) > 1 else []
     rows = [
         (name, *(f"{n:,}" for n in (c.calls, c.input_tokens, c.output_tokens, c.cached_tokens)), _price(c.usd))
-        for name, c in ((*costs.models.items(), ("all", costs.run)) if len(costs.models) != 1 else costs.models.items())
+        for name, c in (*models, *agents)
     ]
     return table(("MODEL", "CALLS", "INPUT", "OUTPUT", "CACHED", "USD"), rows, right=(1, 2, 3, 4, 5), indent="  ")
 
@@ -199,7 +206,8 @@ def _about(s: StepState) -> list[str]:
 def _tokens(usage: Usage) -> str:
     cached = f" ({usage.cached_tokens:,} cached)" if usage.cached_tokens else ""
     guess = ", estimated" if usage.estimated else ""
-    return f"{usage.input_tokens:,} tokens in{cached}, {usage.output_tokens:,} out{guess}"
+    paid = f", {dollars(usage.cost)}" if usage.cost else ""
+    return f"{usage.input_tokens:,} tokens in{cached}, {usage.output_tokens:,} out{guess}{paid}"
 
 
 def _told(step: str, events: Iterable[e.Stamped]) -> list[str]:

@@ -58,6 +58,13 @@ def short(count: float) -> str:
     return f"{count:.0f}"
 
 
+def dollars(usd: float | None) -> str:
+    """Write money: `$1.25`, `$0.0042`, `price unknown`; what is free is `$0`."""
+    if usd is None:
+        return "price unknown"
+    return "$0" if usd == 0 else f"${usd:,.2f}" if usd >= 0.995 else "<$0.0001" if usd < 0.0001 else f"${usd:.4f}"
+
+
 def counted(count: int, what: str) -> str:
     """Write `1 step`, `1,204 steps`."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
