@@ -1,10 +1,11 @@
 """A plan that waits for a person: `approve: ask`."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from swarm.cli.drive import drive
+from swarm.cli.edit import PLANS, Decision, decide
 from swarm.cli.failures import NO_REPORT
 from swarm.cli.plan import Planned, is_planned, of_prepared, of_state, show_plan
 from swarm.cli.reading import Recorded, recorded
@@ -13,6 +14,8 @@ from swarm.cli.words import resume_command, shown_path
 from swarm.errors import ApprovalNeededError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from swarm.cli.outcome import Show
     from swarm.folder import RunFolder
     from swarm.prepare import Options, Prepared
@@ -33,15 +36,16 @@ def run_approved(task: "Task", name: str, options: "Options", show: "Show") -> i
     prepared = anyio.run(prepare, name, options)
     planned = of_prepared(prepared)
     assert planned is not None
-    show_plan(planned)
+    show_plan(planned, prepared)
     if not _somebody_is_there():
         raise ApprovalNeededError(
             "the task's plan needs a person's yes, and there is nobody to ask; the same command with --yes runs it"
         )
-    if not _said_yes():
+    decision = decide(planned, prepared.runs.parent / PLANS, lambda path: _checked(name, path, options))
+    if not decision.yes:
         say("not run")
         return NO_REPORT
-    return show.carry(Run(name, options=options))
+    return show.carry(Run(name, options=_with_plan(options, decision)))
 
 
 def resume_approved(folder: "RunFolder", options: "Options", show: "Show") -> int | None:
@@ -57,11 +61,9 @@ def resume_approved(folder: "RunFolder", options: "Options", show: "Show") -> in
     present = anyio.run(_present, found, folder, options)
     if present.prepared.task.approve != "ask" or (present.stands and _is_begun(found.state)):
         return None
-    if present.stands:
-        return _ask(of_state(found.state), folder, options, show)
-    planned = of_prepared(present.prepared)
+    planned = of_state(found.state) if present.stands else of_prepared(present.prepared)
     if planned is not None:
-        return _ask(planned, folder, options, show)
+        return _ask(planned, present.prepared, folder, options, show)
     return _plan_first(Run(options=options, plan_only=True, resume=folder), options, show)
 
 
@@ -101,29 +103,44 @@ def _plan_first(run: "Run", options: "Options", show: "Show") -> int:
     result = drive(run, show.display, show.interrupts, grace=show.grace)
     if show.interrupts.received or not is_planned(run.state):
         return show.present(run, result)
-    return _ask(of_state(run.state), run.folder, options, show)
+    return _ask(of_state(run.state), run.prepared, run.folder, options, show)
 
 
-def _ask(planned: Planned, folder: "RunFolder", options: "Options", show: "Show") -> int:
-    from swarm.run import reopen
+def _ask(planned: Planned, prepared: "Prepared", folder: "RunFolder", options: "Options", show: "Show") -> int:
+    from swarm.run import Run, reopen
 
     folder.write("plan.yaml", planned.yaml)
-    show_plan(planned)
+    show_plan(planned, prepared)
     saved = f"it is in {shown_path(folder.path / 'plan.yaml')}; to run it: {resume_command(folder.path, '--yes')}"
     if not _somebody_is_there():
         raise ApprovalNeededError(f"the plan needs a person's yes, and there is nobody to ask; {saved}")
-    if not _said_yes():
+    task = prepared.source or prepared.task
+    decision = decide(planned, prepared.runs.parent / PLANS, lambda path: _checked(task, path, options))
+    if not decision.yes:
         say(f"not run; {saved}")
         return NO_REPORT
-    return show.carry(reopen(folder, options=options), seen=folder)
+    if decision.plan is None:
+        return show.carry(reopen(folder, options=options), seen=folder)
+    return show.carry(Run(task, options=_with_plan(options, decision)))
+
+
+def _checked(task: "str | Path | Task", plan: "Path", options: "Options") -> Planned:
+    """Read and lint an edited plan. Raises `InputError`s."""
+    import anyio
+
+    from swarm.prepare import prepare
+
+    prepared = anyio.run(prepare, task, replace(options, plan=plan))
+    planned = of_prepared(prepared)
+    assert planned is not None
+    show_plan(planned, prepared)
+    return planned
+
+
+def _with_plan(options: "Options", decision: Decision) -> "Options":
+    """Run an edited plan as a run of its own, which resuming finds in its folder of plans."""
+    return options if decision.plan is None else replace(options, plan=decision.plan)
 
 
 def _somebody_is_there() -> bool:
     return is_terminal(sys.stdin) and is_terminal(sys.stderr)
-
-
-def _said_yes() -> bool:
-    """Ask on the terminal; anything but yes is no."""
-    sys.stderr.write("Run this plan? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

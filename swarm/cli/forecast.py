@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from swarm.frozen import Json
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from swarm.advice import Advice
+    from swarm.frozen import Json
     from swarm.plan import Step
     from swarm.prepare import Prepared
     from swarm.task import Model, Price
@@ -26,7 +25,7 @@ class Forecast:
     worst_usd: float | None
 
     @property
-    def value(self) -> dict[str, Json]:
+    def value(self) -> "dict[str, Json]":
         """The same for `--json`."""
         worst = {"tokens": self.worst_tokens, "usd": self.worst_usd}
         return {"advice": self.advice.model_dump(mode="json"), "worst": worst}

@@ -8,6 +8,7 @@ import typer
 
 from swarm.cli import options as o
 from swarm.cli.drive import drive
+from swarm.cli.forecast import forecast
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.outcome import Show
 from swarm.cli.streams import answer_escaped, answer_json, say
@@ -113,14 +114,22 @@ def is_planned(state: "State") -> bool:
     return any(s.by != "run" for s in state.steps.values())
 
 
-def show_plan(planned: Planned) -> None:
-    """Show a plan on stderr: its steps by stage, its width and critical path, and what was found in it."""
+def show_plan(planned: Planned, prepared: "Prepared | None" = None) -> None:
+    """Show a plan on stderr: its steps by stage, its width and critical path, and what was found in it.
+
+    With the task it is for, also what it is expected to take, and whether a swarm is worth it.
+    """
     from swarm.graph import stages
     from swarm.views.tables import plan_table
 
     say(plan_table(planned.steps, planned.findings, stages(planned.steps)).rstrip("\n"))
     for note in planned.notes:
         say(f"note: {note}")
+    if prepared is not None:
+        from swarm.views.simulation import advice_lines
+
+        found = forecast(prepared, planned.steps)
+        say("\n".join(advice_lines(found.advice, found.worst_tokens, found.worst_usd)))
 
 
 def _plan(asked: o.Asked, out: str | None, display: o.Display, interrupts: Interrupts, grace: float) -> int:
@@ -135,9 +144,10 @@ def _plan(asked: o.Asked, out: str | None, display: o.Display, interrupts: Inter
     task = read_task(source.name, options)
     if task.plan is None and task.swarm != "never":
         return _made(source.name, options, out, Show(display, interrupts, grace))
-    planned = of_prepared(anyio.run(prepare, source.name, options))
+    prepared = anyio.run(prepare, source.name, options)
+    planned = of_prepared(prepared)
     assert planned is not None
-    _present(planned, out, display, {"run": None, "folder": None})
+    _present(planned, prepared, Answer(out, display, {"run": None, "folder": None}))
     return 0
 
 
@@ -150,27 +160,40 @@ def _made(name: str, options: "Options", out: str | None, show: Show) -> int:
     if show.interrupts.received or not is_planned(run.state):
         return show.present(run, result)
     planned = of_state(run.state)
-    _present(planned, out, show.display, {"run": run.folder.run, "folder": str(run.folder.path)})
+    about: dict[str, Json] = {"run": run.folder.run, "folder": str(run.folder.path)}
+    _present(planned, run.prepared, Answer(out, show.display, about))
     if not show.display.quiet:
         say(f"nothing was carried out; to go on with run {name_of(run.folder.path)}: {resume_command(run.folder.path)}")
     return 0
 
 
-def _present(planned: Planned, out: str | None, display: o.Display, about: "dict[str, Json]") -> None:
+@dataclass(frozen=True)
+class Answer:
+    """Where a plan goes, and how."""
+
+    out: str | None
+    display: o.Display
+    about: "dict[str, Json]"
+    """The run that made it."""
+
+
+def _present(planned: Planned, prepared: "Prepared", to: Answer) -> None:
     from swarm.graph import stages
 
-    if not display.quiet:
-        show_plan(planned)
-    if out is not None:
-        _write(Path(out), planned.yaml)
-        if not display.quiet:
-            say(f"the plan is in {out}; edit it, and run it with --plan {out}")
-    if display.json:
+    if not to.display.quiet:
+        show_plan(planned, prepared)
+    if to.out is not None:
+        _write(Path(to.out), planned.yaml)
+        if not to.display.quiet:
+            say(f"the plan is in {to.out}; edit it, and run it with --plan {to.out}")
+    if to.display.json:
         levels = stages(planned.steps)
         findings = [{"severity": f.severity, "kind": f.kind, "message": str(f)} for f in planned.findings]
         figures = {"stages": levels, "width": max(map(len, levels)), "depth": len(levels)}
-        answer_json({**about, "plan": planned.value, **figures, "findings": findings, "notes": planned.notes})
-    elif out is None:
+        expected = forecast(prepared, planned.steps).value
+        said = {"findings": findings, "notes": planned.notes}
+        answer_json({**to.about, "plan": planned.value, **figures, **said, **expected})
+    elif to.out is None:
         answer_escaped(planned.yaml)
 
 
