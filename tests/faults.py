@@ -88,11 +88,8 @@ def told(result: Reply | EndpointError, number: int) -> str:
     """Say in a line what became of one request."""
     if isinstance(result, Reply):
         return f"answered {result.text!r}, {calls(number)}"
-    if result.stops:
-        verb = "endpoint stopped"
-    else:
-        verb = "retried" if isinstance(result, EndpointBusy) else "refused"
-    return f"{verb}: {result.kind}, {calls(number)}"
+    busy = "retried" if isinstance(result, EndpointBusy) else "refused"
+    return f"{'endpoint stopped' if result.stops else busy}: {result.kind}, {calls(number)}"
 
 
 async def ask_once(at: FakeServer | str, **settings: Any) -> tuple[Reply | EndpointError, int]:
@@ -132,7 +129,18 @@ async def seen_on_the_wire(*answers: Answer, **settings: Any) -> str:
     return line
 
 
-async def seen_by_an_attempt(attempt: Attempt, *answers: Scripted, stream: bool = False) -> tuple[str, Tried]:
+@dataclass(frozen=True)
+class Seen:
+    """What became of an attempt."""
+
+    line: str
+    tried: Tried
+    outcome: Outcome | AttemptError
+    bodies: list[Any]
+    """Of the requests."""
+
+
+async def seen_by_an_attempt(attempt: Attempt, *answers: Scripted, stream: bool = False) -> Seen:
     """Say what becomes of an attempt at a step whose model gives the answers, on the wire."""
     tried = Tried(attempt)
     async with AsyncExitStack() as stack:
@@ -147,9 +155,11 @@ async def seen_by_an_attempt(attempt: Attempt, *answers: Scripted, stream: bool 
     number = len(server.requests)
     if isinstance(outcome, Outcome):
         output = outcome.output if isinstance(outcome.output, str) else json.dumps(outcome.output)
-        return f"done: {output if len(output) < 60 else f'{len(output)} characters'}, {calls(number)}", tried
-    again = "may be tried again" if outcome.may_help else "final"
-    return f"step failed: {outcome.kind} ({again}), {calls(number)}", tried
+        line = f"done: {output}, {calls(number)}"
+    else:
+        again = "may be tried again" if outcome.may_help else "final"
+        line = f"step failed: {outcome.kind} ({again}), {calls(number)}"
+    return Seen(line, tried, outcome, [received.body for received in server.requests])
 
 
 def streamed(*chunks: Any, done: bool = True, then: Literal["keep", "close", "reset"] = "keep") -> Answer:

@@ -50,7 +50,8 @@ async def test_an_endpoint_that_was_never_reached(case: Case) -> None:
 
 
 @of(
-    Case(28, "never answers", "timeout at the deadline, 1 call; the step may try again", Answer(pieces=(), then="hang")),
+    Case(28, "never answers", "timeout at the deadline, 1 call; the step may try again",
+         Answer(pieces=(), then="hang")),
     Case(29, "head only", "timeout at the deadline, 1 call; the step may try again",
          Answer(pieces=(b"HTTP/1.1 200 X\r\ncontent-length: 500\r\n\r\n{",), then="hang")),
     Case(30, "a byte now and then", "timeout at the deadline, 1 call; the step may try again",
