@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from swarm.agent import Agent, asked_for
-from swarm.errors import LimitError
+from swarm.carried import Carried
+from swarm.errors import AttemptError, LimitError
 from swarm.executor import Attempt, Brief, Given, InputBrief, Missing, RoleBrief
 from swarm.frozen import Json
+from swarm.labels import DEFAULT, Access, Place
 from swarm.plan import PLAN_STEP, Step, before_of, chosen, sinks
 from swarm.state import State, Status, StepState
 from swarm.task import Input, Task
@@ -33,6 +35,8 @@ class Means:
     """By model alias: what determines an answer."""
     contexts: Mapping[str, int] = field(default_factory=dict[str, int])
     """By model alias: tokens it can read and write in one call, where known."""
+    access: Access = Access()  # noqa: RUF009 - frozen
+    """What each model may see and can take."""
     tools: tuple[str, ...] = ()
     """Granted to the run."""
     tools_key: Callable[[tuple[str, ...]], str] = ",".join
@@ -47,9 +51,16 @@ class Assigner:
         self._means = means
         self._load = load
         self._inputs = {each.name: each for each in means.inputs}
+        labels = {each.label for each in means.inputs if each.label is not None}
+        self._carried = Carried(state, self._labels_of_inputs, labels)
+        self._is_plain = not labels and all(each.medium == "text" for each in means.inputs)
 
     def attempt_of(self, s: StepState) -> Attempt:
-        """Make the next attempt at a step. Raises `LimitError` where a plan too many would be made."""
+        """Make the next attempt at a step.
+
+        Raises `LimitError` where a plan too many would be made, and `AttemptError` of kind `label` or `media` where no
+        model may see, or takes, what the step would read.
+        """
         state, means, step = self._state, self._means, s.step
         agent = state.agents[step.agent]
         limits = means.task.limits
@@ -58,7 +69,10 @@ class Assigner:
             message = f"limits.rounds: {limits.rounds} plans were made already"
             raise LimitError(message, limit="rounds", value=limits.rounds)
         granted = self.tools_of(step, agent)
-        model = self.model_of(step, agent)
+        inputs = () if plans else self.inputs_of(step)
+        labels = self._carried.of(s)
+        place = self.place_of(step, agent, labels, inputs)
+        model = place.model
         given, missing = self.given_to(s)
         number = s.attempt + 1
         trace = state.first.trace if state.first is not None else ""
@@ -68,11 +82,11 @@ class Assigner:
             attempt=number,
             agent=agent,
             model=model,
-            settings=dict(means.settings.get(model, {})),
+            settings=self._settings_of(place),
             goal=fill(means.task.goal or "", means.task.parameters),
             given=given,
             missing=missing,
-            inputs=() if plans else self.inputs_of(step),
+            inputs=inputs,
             tools=granted,
             tools_key=means.tools_key(granted) if granted else "",
             turns=min(agent.turns or limits.turns, limits.turns),
@@ -81,6 +95,7 @@ class Assigner:
             wording=dict(means.wording),
             transcript=tuple(s.transcript),
             turns_taken=s.turns_taken,
+            labels=labels,
             trace=trace,
             span=hashlib.sha256(f"{trace}/{step.id}/{number}".encode()).hexdigest()[:16],
         )
@@ -90,12 +105,38 @@ class Assigner:
         parameters = self._means.task.parameters
         return fill(step.prompt, parameters, step.item) if step.instance_of else fill(step.prompt, parameters)
 
+    def place_of(self, step: Step, agent: Agent, labels: tuple[str, ...], inputs: tuple[Input, ...]) -> Place:
+        """Find the model that serves a step, given what it reads. Raises `AttemptError` where there is none."""
+        alias = self.model_of(step, agent)
+        access = self._means.access
+        if self._is_plain:
+            return Place(alias, access.behind(alias))
+        media = sorted({each.medium for each in inputs} - {"text"})
+        place = access.place(alias, labels, media, named=step.model is not None)
+        if place is None:
+            kind, words = access.refusal(alias, labels, media, named=step.model is not None)
+            raise AttemptError(words, kind=kind)
+        return place
+
+    def _settings_of(self, place: Place) -> dict[str, Json]:
+        settings = self._means.settings
+        if place.members == self._means.access.behind(place.model):
+            return dict(settings.get(place.model, {}))
+        return {"use": [settings.get(member, {}) for member in place.members]}
+
+    def _labels_of_inputs(self, s: StepState) -> set[str]:
+        """Name the labels of the inputs a step reads itself. What stands for its instances reads none."""
+        agent = self._state.agents.get(s.step.agent)
+        if s.step.each is not None or (agent is not None and agent.output == "plan"):
+            return set()
+        return {each.label for each in self.inputs_of(s.step) if each.label is not None}
+
     def model_of(self, step: Step, agent: Agent) -> str:
-        """Name the alias that serves a step: its own, else its agent's where the task has it, else `default`."""
+        """Name the alias that a step asks for: its own, else its agent's where the task has it, else `default`."""
         if step.model is not None:
             return step.model
         known = self._means.settings
-        return agent.model if agent.model is not None and agent.model in known else "default"
+        return agent.model if agent.model is not None and agent.model in known else DEFAULT
 
     def tools_of(self, step: Step, agent: Agent) -> tuple[str, ...]:
         """Name the tools a step may use."""
@@ -162,7 +203,21 @@ class Assigner:
             known=() if s.id == PLAN_STEP else tuple(state.steps),
             barred=() if s.id == PLAN_STEP else self._barred(s),
             steps_left=max(0, means.task.limits.steps - len(state.steps) + state.stand_ins),
+            access=None if self._is_plain else self._access_for(s),
             first=s.id == PLAN_STEP,
+        )
+
+    def _access_for(self, s: StepState) -> Access:
+        """Tell a planner, and who checks its plan, which models may see what."""
+        state, known = self._state, self._means.settings
+        steps = () if s.id == PLAN_STEP else tuple(state.steps.values())
+        carried = {other.id: self._carried.output_of(other) for other in steps}
+        return self._means.access.model_copy(
+            update={
+                "roles": {a.name: a.model for a in state.agents.values() if a.model is not None and a.model in known},
+                "carried": {name: labels for name, labels in carried.items() if labels},
+                "inherited": self._carried.of(s) if s.id in state.steps else (),
+            }
         )
 
     def _barred(self, s: StepState) -> tuple[str, ...]:

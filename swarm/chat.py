@@ -173,6 +173,8 @@ class Request(Frozen):
     """What the answer is for. It is never sent; the offline endpoint and test doubles read it."""
     traceparent: str = ""
     """W3C trace context of the attempt; sent as a header."""
+    labels: tuple[str, ...] = ()
+    """Labels of the data in it; an endpoint that may not see one of them refuses. They are never sent."""
     account: SkipJsonSchema[Any] = Field(default=None, exclude=True, repr=False)
     """What its tries are charged to (`swarm.endpoints.budget.Account`); never sent, no part of its content."""
 
@@ -192,8 +194,10 @@ class Reply(Frozen):
     """The model's own name, as the endpoint gave it."""
     seconds: float = 0.0
     """How long the call took, retries included."""
-    form: Literal["", "json_schema", "json_object", "prompt"] = ""
+    form: Literal["", "json_schema", "tool", "json_object", "prompt"] = ""
     """How the form was asked for, if one was."""
+    dropped: tuple[str, ...] = ()
+    """Parameters of the task that the endpoint refused during this call, and that are left out from now on."""
 
     @property
     def text(self) -> str:

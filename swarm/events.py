@@ -152,7 +152,9 @@ class TurnTaken(Stamped):
     endpoint: str
     finish: str = "stop"
     form: str = ""
-    """How the form of the answer was asked for: `json_schema`, `json_object`, `prompt`."""
+    """How the form of the answer was asked for: `json_schema`, `tool`, `json_object`, `prompt`."""
+    dropped: tuple[str, ...] = ()
+    """Parameters of the task that the endpoint refused, and that are left out from then on."""
 
     @property
     def is_answer(self) -> bool:

@@ -10,6 +10,7 @@ from swarm.agent import Agent
 from swarm.chat import Message, Usage
 from swarm.events import Stamped
 from swarm.frozen import Frozen, Id, Json, digest
+from swarm.labels import Access
 from swarm.plan import Step
 from swarm.task import Input, Limits
 
@@ -63,6 +64,8 @@ class Brief(Frozen):
     new steps are, so a new step that waited for one would wait for ever."""
     steps_left: int = 256
     """How many more steps the run may have."""
+    access: Access | None = None
+    """Which models may see and can take what, where the inputs have labels or are more than text."""
     first: bool = True
     """Whether this is the run's first plan, which must end in the report."""
 
@@ -99,6 +102,8 @@ class Attempt(Frozen):
     """What turns of an interrupted attempt have already paid for."""
     turns_taken: int = 0
     """How many turns made that transcript."""
+    labels: tuple[Id, ...] = ()
+    """Of all it reads, sorted: the models that see it must be allowed all of them. Like limits, no part of the key."""
     trace: str = ""
     span: str = ""
 

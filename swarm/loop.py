@@ -127,6 +127,7 @@ class _Talk:
             max_tokens=raised,
             purpose=self.want.kind,
             traceparent=f"00-{attempt.trace}-{attempt.span}-01" if attempt.trace and attempt.span else "",
+            labels=attempt.labels,
         )
 
     def take(self, reply: Reply) -> Outcome | Ask | None:
@@ -248,6 +249,7 @@ class _Talk:
                 endpoint=served.endpoint,
                 finish=served.finish,
                 form=served.form,
+                dropped=() if reply is None else reply.dropped,
             )
         )
         self._fresh.clear()

@@ -12,10 +12,12 @@ from swarm.assign import Assigner, Means
 from swarm.cache import Cache
 from swarm.endpoints import Endpoint
 from swarm.endpoints.choose import Choice, choose
+from swarm.endpoints.providers import takes_of
 from swarm.endpoints.router import check_models, resolved
 from swarm.errors import PlanError, Problem, TaskError
 from swarm.events import RunStarted
 from swarm.frozen import Json
+from swarm.labels import DEFAULT, Access, pooled, reach
 from swarm.lint import Linted, lint
 from swarm.plan import PLAN_STEP, PLANNER, Plan, Step
 from swarm.prices import Tariffs, check_prices, tariffs
@@ -168,7 +170,7 @@ async def prepare(source: str | Path | Task, options: Options) -> Prepared:
     task = read_task(source, options)
     own = options.endpoint if not isinstance(options.endpoint, str | None) else None
     if own is not None:
-        models = task.models or {"default": Model(endpoint="offline")}
+        models = task.models or {"default": Model(endpoint="offline", takes=("image", "audio", "video"))}
         choice = Choice(models, TEST_DOUBLE)
     else:
         endpoint = options.endpoint if isinstance(options.endpoint, str) else None
@@ -191,6 +193,7 @@ async def prepare(source: str | Path | Task, options: Options) -> Prepared:
         wording=wording,
         settings={alias: settings_of(alias, choice.models) for alias in choice.models},
         contexts={alias: model.context for alias, model in choice.models.items() if model.context},
+        access=access_of(choice.models, task.labels),
         tools=tuple(each.name for each in box.tools),
         tools_key=box.key,
     )
@@ -210,6 +213,17 @@ async def prepare(source: str | Path | Task, options: Options) -> Prepared:
         warnings=task.warnings,
         tariffs=priced,
         source=_file_of(source, options),
+    )
+
+
+def access_of(models: Mapping[str, Model], labels: Mapping[str, Iterable[str]]) -> Access:
+    """Work out what each model may see and can take. A pool that a label names stands for the models behind it."""
+    members = pooled({alias: model.use for alias, model in models.items()})
+    takes = {alias: takes_of(model) for alias, model in models.items() if model.use is None}
+    return Access(
+        labels=reach(labels, members),
+        members=members,
+        takes={alias: media for alias, media in takes.items() if media},
     )
 
 
@@ -246,11 +260,24 @@ def _first_steps(task: Task, agents: Mapping[str, Agent], means: Means) -> tuple
     if plan is None and task.swarm == "never":
         plan = Plan(steps=(Step(id="answer", prompt=task.goal or ""),))
     if plan is None:
+        _check_inputs(means)
         return (Step(id=PLAN_STEP, agent=PLANNER),), None
     linted = lint_given(plan, agents, means)
     if not linted.ok:
         raise PlanError(*locate(task, linted.problems))
     return linted.steps, linted
+
+
+def _check_inputs(means: Means) -> None:
+    """Raise a `TaskError` for inputs that no step of any plan could read, before a planner is asked."""
+    problems: list[Problem] = []
+    for each in means.inputs:
+        labels, media = [each.label] if each.label else [], [each.medium] if each.medium != "text" else []
+        if means.access.place(DEFAULT, labels, media) is None:
+            _, words = means.access.refusal(DEFAULT, labels, media)
+            problems.append(Problem(f"`{each.name}` can be read by no step: {words}", key="inputs"))
+    if problems:
+        raise TaskError(*problems)
 
 
 def lint_given(plan: Plan, agents: Mapping[str, Agent], means: Means) -> Linted:

@@ -258,7 +258,9 @@ class Run:
         models, own = prepared.choice.models, prepared.endpoint
         keep = not self._plan_only
         meters = open_meters(prepared.task.limits, models, prepared.tariffs, state, double=own is not None, keep=keep)
-        async with connect(models, offline=Offline, rng=rng, clean=clean, around=meters.around) as router:
+        labels = prepared.means.access.labels
+        connected = connect(models, offline=Offline, rng=rng, clean=clean, around=meters.around, labels=labels)
+        async with connected as router:
             metered = Metered(router if own is None else meters.alone(own), prepared.toolbox, meters, state)
             executor: Executor = metered
             executor = Pages(executor, self._write_page, lambda name: state.steps[name].order)

@@ -96,6 +96,7 @@ class StepState:
     """When, on the run's clock, all it waits for was settled."""
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    made: tuple[Agent, ...] = ()
     expanded: bool = False
     """Whether its instances have joined."""
     children: list[str] = field(default_factory=list[str])
@@ -279,7 +280,7 @@ class State:
     def _step_finished(self, event: e.StepFinished) -> None:
         s = self._get(event.step)
         self._end_span(s, event.t)
-        s.output, s.artifact, s.cached = event.output, event.artifact, event.cached
+        s.output, s.artifact, s.cached, s.made = event.output, event.artifact, event.cached, event.agents
         s.left_out, s.notes, s.error = event.left_out, event.notes, None
         self.agents.update({agent.name: agent for agent in event.agents})
         if event.spawned:

@@ -4,6 +4,7 @@
     names      whether everything it names is there, and may be granted
     steps      whether each step can be carried out
     prompts    what prompts tell: races, needs without use, steps told the same
+    places     whether every step has a model that may see and take what it reads
     shape      cycles, size, depth, what leads nowhere
     findings   what is said of it: Finding, feedback(findings)
     values     JSON and JSON Schema out of somebody's hand
@@ -20,6 +21,7 @@ from swarm.errors import Problem
 from swarm.executor import Brief
 from swarm.lint.findings import Finding, Findings, Severity, feedback
 from swarm.lint.names import check_agents, check_ids, check_references
+from swarm.lint.places import check_places
 from swarm.lint.prompts import check_duplicates, check_mentions, check_use
 from swarm.lint.reading import Draft, read_plan
 from swarm.lint.shape import Stats, check_cycles, close, measured, too_many
@@ -94,6 +96,7 @@ def lint(plan: Plan | Draft, brief: Brief) -> Linted:
     if check_cycles(sheet):
         stats = measured(sheet)
     steps = sheet.steps
-    if not found.any_error and brief.first:
-        steps = close(sheet)
+    if not found.any_error:
+        steps = close(sheet) if brief.first else steps
+        check_places(sheet, steps)
     return Linted(steps, tuple(sheet.agents), found.in_order(), stats)

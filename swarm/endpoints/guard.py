@@ -1,0 +1,48 @@
+"""The last line of defence of a model: what it may not see, or cannot take, is refused before a byte is sent.
+
+Steps are placed by their labels and media before any call (`swarm.labels`); this stands around each single model, so
+that no pool, hedge or retry, however it chooses, reaches one it must not.
+"""
+
+from collections.abc import Container, Mapping
+
+from swarm.chat import Media, Reply, Request
+from swarm.endpoints import Endpoint
+from swarm.endpoints.providers import takes_of
+from swarm.errors import EndpointRefused
+from swarm.frozen import listing
+from swarm.task import Model
+
+MOST_MEDIA = 28_000_000
+"""Characters of base64 in one request: one file of the largest size an input may have (20 MB)."""
+
+
+class Guarded:
+    """Another endpoint, around that of one model: refuses, with kind `label`, `media` or `too_large`."""
+
+    def __init__(
+        self, inner: Endpoint, *, alias: str, model: Model, labels: Mapping[str, Container[str]] | None = None
+    ) -> None:
+        """`labels` gives, by label, the aliases that its data may reach."""
+        self._inner = inner
+        self._alias = alias
+        self._labels = labels or {}
+        self._takes = takes_of(model)
+
+    async def complete(self, request: Request) -> Reply:
+        """Give the model's answer to a request that it may see and can take."""
+        unseen = [label for label in request.labels if self._alias not in self._labels.get(label, ())]
+        if unseen:
+            message = f"the model `{self._alias}` may not see what is labelled {listing(unseen)}"
+            raise EndpointRefused(message, kind="label")
+        media = [part for message in request.messages for part in message.parts if isinstance(part, Media)]
+        strange = sorted({part.medium for part in media} - set(self._takes))
+        if strange:
+            raise EndpointRefused(f"the model `{self._alias}` takes no {listing(strange)}", kind="media")
+        size = sum(len(part.base64) for part in media)
+        if size > MOST_MEDIA:
+            message = (
+                f"{size:,} characters of media in one request; at most {MOST_MEDIA:,} are sent: make the step see fewer"
+            )
+            raise EndpointRefused(message, kind="too_large")
+        return await self._inner.complete(request)
