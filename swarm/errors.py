@@ -96,6 +96,8 @@ class EndpointError(AttemptError):
     """An endpoint did not complete a request."""
 
     kind = "endpoint"
+    calls = 0
+    """Calls that were made in vain, where more is known than that there was one."""
 
     def __init__(self, message: str, *, kind: str | None = None, endpoint: str = "", status: int | None = None) -> None:
         super().__init__(message, kind=kind)

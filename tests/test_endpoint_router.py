@@ -10,8 +10,9 @@ from pydantic import SecretStr
 
 from swarm.chat import Request, says
 from swarm.endpoints import Endpoint
+from swarm.endpoints.pool import Pool
 from swarm.endpoints.providers import PROVIDERS, is_loopback
-from swarm.endpoints.router import InOrder, Router, check_models, connect, resolved
+from swarm.endpoints.router import Router, check_models, connect, resolved
 from swarm.errors import EndpointBusy, EndpointError, EndpointRefused, TaskError
 from swarm.task import Model
 from swarm.testing import FakeServer, Function, Scripted
@@ -41,7 +42,7 @@ def refusing(kind: str, *, stops: bool = False) -> Function:
     [(refusing("quota", stops=True), 1), (refusing("context_length"), 2), (Function(lambda _: busy()), 2)],
 )
 async def test_a_pool_takes_the_next_when_one_cannot(first: Function, calls: int) -> None:
-    pool = InOrder([first, Scripted("spare", "spare")])
+    pool = Pool([first, Scripted("spare", "spare")])
     assert [(await pool.complete(ASK)).text for _ in range(2)] == ["spare", "spare"]
     assert len(first.requests) == calls, "one that refused for good is not asked again"
 
@@ -57,7 +58,7 @@ async def test_a_pool_takes_the_next_when_one_cannot(first: Function, calls: int
 )
 async def test_a_pool_stops_the_run_only_if_nobody_is_left(endpoints: list[Endpoint], kind: str, stops: bool) -> None:
     with pytest.raises(EndpointError) as caught:
-        await InOrder(endpoints).complete(ASK)
+        await Pool(endpoints).complete(ASK)
     assert (caught.value.kind, caught.value.stops) == (kind, stops)
 
 

@@ -5,7 +5,7 @@ The client library carries requests and nothing else: its retries are off, its r
 by `answers` and `sse`, what goes wrong is judged by `faults`. Retries, waits and limits are `swarm.endpoints.retry`.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -52,6 +52,8 @@ class OpenAIEndpoint:
         self._redactor = Redactor((self._key,) if self._key else ())
         self._name = model.name
         self._dialect = Dialect(model, name=model.name, quirks=quirks_of(self._url))
+        self.told: Callable[[Mapping[str, str]], None] = lambda _: None
+        """Is given the headers of every answer, names in lower case."""
         self._stack = AsyncExitStack()
         self._client: AsyncOpenAI | None = None
 
@@ -118,10 +120,12 @@ class OpenAIEndpoint:
         try:
             with anyio.fail_after(self._model.deadline):
                 async with self._sent(written, request) as response:
+                    self.told(response.headers)
                     return await self._read(response)
         except BadAnswer as error:
             return error.fault
         except APIStatusError as error:
+            self.told(error.response.headers)
             return _refusal(error.response)
         except TimeoutError:
             return Fault(kind="timeout", text=f"nothing whole within {self._model.deadline:g} s")

@@ -8,16 +8,20 @@ A slot is held while a call is on the wire and never while anybody waits. Backof
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import inf
 from random import Random
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 
 from swarm.chat import Reply, Request
 from swarm.endpoints import Endpoint
+from swarm.endpoints.bucket import Permit, Quota
+from swarm.endpoints.headers import pause_in
+from swarm.endpoints.hedge import Hedge
+from swarm.endpoints.limit import Limit
 from swarm.errors import EndpointBusy, EndpointError, EndpointRefused
 
 
@@ -49,7 +53,9 @@ BACKOFFS: Mapping[str, Backoff] = {
 }
 """By kind; `USUAL` for the others. One request meets few kinds, so the tries of all of them bound its calls."""
 
-Try = Callable[[Callable[[], None]], Awaitable[Reply | EndpointBusy | None]]
+Begin = Callable[[], None]
+"""Says that a call is being sent."""
+Try = Callable[[Begin], Awaitable[Reply | EndpointBusy | None]]
 """Makes one try, None where it was not made after all; calls what it is given right before anything is sent."""
 Around = Callable[[Request, Try], Awaitable[Reply | EndpointBusy | None]]
 """Goes around each try, outside of its slot and its deadline: what a try may cost is reserved there, and settled."""
@@ -74,6 +80,11 @@ class Cooldown:
     def shut(self, seconds: float) -> None:
         """Keep callers out for that long; never shorter than was said before."""
         self._until = max(self._until, anyio.current_time() + seconds)
+
+    def heed(self, headers: Mapping[str, str]) -> None:
+        """Keep callers out where an answer's headers say that nothing is left."""
+        if (pause := pause_in(headers)) > 0:
+            self.shut(pause)
 
     async def passed(self) -> None:
         """Wait until it is open; whoever waits while it is shut for longer, waits for longer."""
@@ -107,28 +118,40 @@ class Retrying:
         *,
         rng: Random,
         deadline: float = 300.0,
-        slots: AbstractAsyncContextManager[Any] | None = None,
+        slots: anyio.CapacityLimiter | None = None,
         cooldown: Cooldown | None = None,
+        limit: Limit | None = None,
+        quota: Quota | None = None,
+        hedge: Hedge | None = None,
         backoffs: Mapping[str, Backoff] = BACKOFFS,
         usual: Backoff = USUAL,
         around: Around = _free,
     ) -> None:
         """Wrap an endpoint.
 
-        `rng` draws the jitter. `deadline` bounds one request in seconds, its retries and waits included. `slots` is
-        entered for each call and left after it, such as an `anyio.CapacityLimiter`. `cooldown` is shared by everything
-        that calls the same endpoint. `around` is a budget's.
+        `rng` draws the jitter. `deadline` bounds one request in seconds, its retries and waits included, but not the
+        queues for slots and quotas. `slots` bounds the calls of a model. `cooldown` and `limit` are shared by
+        everything that calls the same endpoint with the same key; `quota` and `hedge` belong to a model. `around` is a
+        budget's.
         """
         self._endpoint = endpoint
         self._rng = rng
         self._deadline = deadline
         self._slots = slots
         self._cooldown = cooldown or Cooldown()
+        self._limit = limit
+        self._quota = quota
+        self._hedge = hedge
         self._backoffs = backoffs
         self._usual = usual
         self._around = around
         self._served = False
         self._stopped: EndpointRefused | None = None
+
+    @property
+    def cooling(self) -> float:
+        """Seconds for which callers wait, because the endpoint wants to be left alone."""
+        return self._cooldown.seconds
 
     async def complete(self, request: Request) -> Reply:
         """Give the answer of the first try that succeeds, or raise the last try's error.
@@ -143,7 +166,7 @@ class Retrying:
             waited = anyio.current_time()
             await self._cooldown.passed()
             tally.left -= anyio.current_time() - waited
-            result = await self._around(request, lambda begin: self._in_slot(request, tally, begin))
+            result = await self._try(request, tally)
             if isinstance(result, Reply):
                 self._served = True
                 usage = result.usage.model_copy(update={"calls": tally.calls + result.usage.calls})
@@ -164,33 +187,86 @@ class Retrying:
                 retry_after=wait,
             )
 
-    async def _in_slot(self, request: Request, tally: _Tally, begin: Callable[[], None]) -> Reply | EndpointBusy | None:
-        """Make one call in a slot; None if the endpoint cooled down, or refused for good, while it queued for one."""
-        if self._slots is None:
-            return await self._call(request, tally, begin)
-        async with self._slots:
-            if self._cooldown.seconds > 0 or self._stopped is not None:
-                return None
-            return await self._call(request, tally, begin)
+    async def _try(self, request: Request, tally: _Tally) -> Reply | EndpointBusy | None:
+        """Make one call, and another beside it where it straggles; each is charged by itself."""
+        if self._hedge is None or request.tools:
+            return await self._around(request, lambda begin: self._in_slot(request, tally, begin))
+        spare = _Tally(left=tally.left)
+        result = await self._hedge.race(
+            lambda sent: self._around(request, lambda begin: self._in_slot(request, tally, _both(begin, sent))),
+            lambda sent: self._around(request, lambda begin: self._in_spare(request, spare, _both(begin, sent))),
+        )
+        tally.calls += spare.calls
+        return result
 
-    async def _call(self, request: Request, tally: _Tally, begin: Callable[[], None]) -> Reply | EndpointBusy:
+    async def _in_slot(self, request: Request, tally: _Tally, begin: Begin) -> Reply | EndpointBusy | None:
+        """Make one call in a slot; None if the endpoint cooled down, or refused for good, while it queued for one."""
+        permit = Permit() if self._quota is None else await self._quota.take(request)
+        try:
+            if self._limit is not None:
+                self._limit.begin()
+            async with self._slots or nullcontext(), self._limit or nullcontext():
+                return await self._call(request, tally, _both(begin, permit.begin), permit)
+        finally:
+            permit.close()
+
+    async def _in_spare(self, request: Request, tally: _Tally, begin: Begin) -> Reply | EndpointBusy | None:
+        """Make one call where that makes nobody wait; None if it would."""
+        permit = Permit() if self._quota is None else self._quota.take_now(request)
+        if permit is None:
+            return None
+        borrower, slots = object(), self._slots
+        try:
+            if slots is not None:
+                slots.acquire_on_behalf_of_nowait(borrower)
+            try:
+                with nullcontext() if self._limit is None else self._limit.spare():
+                    return await self._call(request, tally, _both(begin, permit.begin), permit)
+            finally:
+                if slots is not None:
+                    slots.release_on_behalf_of(borrower)
+        except anyio.WouldBlock:
+            return None
+        finally:
+            permit.close()
+
+    async def _call(self, request: Request, tally: _Tally, begin: Begin, permit: Permit) -> Reply | EndpointBusy | None:
+        if self._cooldown.seconds > 0 or self._stopped is not None:
+            return None
         began = anyio.current_time()
         begin()
         try:
             with anyio.fail_after(tally.left):
-                return await self._endpoint.complete(request)
+                reply = await self._endpoint.complete(request)
         except TimeoutError:
-            tally.calls += 1
-            return EndpointBusy(f"no answer within {self._deadline:g} s, retries included", kind="timeout")
+            error = EndpointBusy(f"no answer within {self._deadline:g} s, retries included", kind="timeout")
+            return self._failed(error, began, tally, permit)
         except EndpointBusy as error:
-            tally.calls += 1
-            return error
+            return self._failed(error, began, tally, permit)
         except EndpointRefused as error:
-            if error.stops:
-                self._stopped = error
+            self._failed(error, began, tally, permit)
             raise
         finally:
             tally.left -= anyio.current_time() - began
+        permit.settle(reply)
+        if self._limit is not None:
+            self._limit.answered()
+        return reply
+
+    def _failed(self, error: _Error, began: float, tally: _Tally, permit: Permit) -> _Error:
+        """Take in that a call failed: what it counted, and what it says about the endpoint."""
+        tally.calls += 1
+        error.calls = tally.calls
+        permit.failed(error.kind)
+        if self._limit is not None and error.kind in _COOLS:
+            wait = error.retry_after if isinstance(error, EndpointBusy) else None
+            if error.kind == "rate_limited":
+                self._limit.refused(began, wait)
+            else:
+                self._limit.strained(wait)
+        if isinstance(error, EndpointRefused) and error.stops:
+            self._stopped = error
+        return error
 
     async def _back_off(self, error: EndpointBusy, tally: _Tally) -> None:
         """Wait before the next try, or raise the error where there is none."""
@@ -208,10 +284,19 @@ class Retrying:
     def _given_up(self, error: EndpointBusy, tally: _Tally) -> EndpointError:
         if tally.calls > 1:
             error = _again(error, f"{error} (tried {tally.calls} times)")
+            error.calls = tally.calls
         if error.kind != "unreachable" or self._served:
             return error
         self._stopped = EndpointRefused(str(error), kind="unreachable", endpoint=error.endpoint, stops=True)
         return _again(self._stopped)
+
+
+def _both(first: Begin, second: Begin) -> Begin:
+    def call() -> None:
+        first()
+        second()
+
+    return call
 
 
 def _again(error: _Error, message: str | None = None) -> _Error:

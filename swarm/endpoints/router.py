@@ -12,12 +12,16 @@ from pydantic import SecretStr
 from swarm.chat import Reply, Request
 from swarm.endpoints import Endpoint
 from swarm.endpoints.budget import Charged
-from swarm.endpoints.local import CONTEXT, SLOTS, Served, is_local, path_of, serving, what_is_missing
 from swarm.endpoints.guard import Guarded
+from swarm.endpoints.hedge import Hedge
+from swarm.endpoints.lanes import Lanes
+from swarm.endpoints.limit import Emit
+from swarm.endpoints.local import CONTEXT, SLOTS, Served, is_local, path_of, serving, what_is_missing
 from swarm.endpoints.openai import OpenAIEndpoint
+from swarm.endpoints.pool import Pool
 from swarm.endpoints.providers import must_stream, provider_named, provider_names
-from swarm.endpoints.retry import Around, Cooldown, Retrying
-from swarm.errors import EndpointBusy, EndpointError, EndpointRefused, Problem, TaskError
+from swarm.endpoints.retry import Around, Retrying
+from swarm.errors import EndpointRefused, Problem, TaskError
 from swarm.frozen import listing
 from swarm.task import Model
 
@@ -38,45 +42,6 @@ class Router:
             known = listing(sorted(self._endpoints))
             raise EndpointRefused(f"no model has the alias `{request.model}`; there are {known}", kind="unknown_model")
         return await endpoint.complete(request)
-
-
-class InOrder:
-    """Completes a request with the first of several endpoints that does; one that refused for good is left out."""
-
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
-        self._endpoints = tuple(endpoints)
-        self._stopped: dict[int, EndpointRefused] = {}
-
-    async def complete(self, request: Request) -> Reply:
-        """Give the first answer; the first error that leaves hope, else the first of all, where there is none."""
-        errors: list[EndpointError] = []
-        for n, endpoint in enumerate(self._endpoints):
-            if n in self._stopped:
-                errors.append(self._stopped[n])
-                continue
-            result = await _attempt(endpoint, request)
-            if isinstance(result, Reply):
-                return result
-            if isinstance(result, EndpointRefused) and result.stops:
-                self._stopped[n] = result
-            errors.append(result)
-        raise _worth_raising(errors)
-
-
-async def _attempt(endpoint: Endpoint, request: Request) -> Reply | EndpointBusy | EndpointRefused:
-    try:
-        return await endpoint.complete(request)
-    except (EndpointBusy, EndpointRefused) as error:
-        return error
-
-
-def _worth_raising(errors: Sequence[EndpointError]) -> EndpointError:
-    """Choose what the caller hears: while any of them may still answer, nothing that stops the run."""
-    chosen = min(errors, key=lambda error: (not error.may_help, error.stops))
-    words = "; then ".join(dict.fromkeys(str(error) for error in errors))
-    if isinstance(chosen, EndpointBusy):
-        return EndpointBusy(words, kind=chosen.kind, endpoint=chosen.endpoint, retry_after=chosen.retry_after)
-    return EndpointRefused(words, kind=chosen.kind, endpoint=chosen.endpoint, stops=chosen.stops)
 
 
 def check_models(models: Mapping[str, Model]) -> None:
@@ -144,29 +109,32 @@ async def connect(
     clean: Callable[[str], str] = str,
     around: Callable[[str], Around] | None = None,
     labels: Mapping[str, Container[str]] | None = None,
+    workers: int | None = None,
+    emit: Emit = lambda _: None,
 ) -> AsyncGenerator[Router]:
     """Open an endpoint for every alias, closed at the end; `TaskError` if a model cannot be one.
 
     `offline` makes the built-in endpoint, `rng` draws the jitter of retries, `clean` takes secrets out of messages;
     `around` gives what goes around each try of a model, by its alias. `labels` gives the models that may see what is
-    labelled so; each is guarded, and refuses what it may not see or cannot take.
+    labelled so; each is guarded, and refuses what it may not see or cannot take. `workers` is the most calls at once
+    that make sense where a model does not say; `emit` takes in every change of an endpoint's slots.
     """
     check_models(models)
     async with AsyncExitStack() as stack:
         models = await _with_files_served(models, stack)
         opened: dict[str, Endpoint] = {}
-        cooldowns: dict[tuple[str, str], Cooldown] = {}
+        lanes = Lanes({alias: resolved(model) for alias, model in models.items()}, workers=workers, emit=emit)
         for alias, model in models.items():
             if model.endpoint == OFFLINE:
                 opened[alias] = offline() if around is None else Charged(offline(), around(alias))
             elif model.use is None:
                 settings: dict[str, Any] = {} if around is None else {"around": around(alias)}
-                opened[alias] = await _open(model, stack, cooldowns, rng, clean, settings)
+                opened[alias] = await _open(model, stack, lanes, rng, clean, settings)
             if alias in opened:
                 opened[alias] = Guarded(opened[alias], alias=alias, model=model, labels=labels)
         for alias, model in models.items():
             if model.use is not None:
-                opened[alias] = InOrder([opened[name] for name in _members(model.use, models)])
+                opened[alias] = Pool([opened[name] for name in _members(model.use, models)])
         yield Router(opened)
 
 
@@ -203,27 +171,43 @@ def _members(use: Sequence[str], models: Mapping[str, Model]) -> list[str]:
 async def _open(
     model: Model,
     stack: AsyncExitStack,
-    cooldowns: dict[tuple[str, str], Cooldown],
+    lanes: Lanes,
     rng: Random,
     clean: Callable[[str], str],
     settings: Mapping[str, Any],
 ) -> Endpoint:
-    """Open one model: an endpoint per key, each with its retries; what cools down is an endpoint with a key."""
+    """Open one model: an endpoint per key, each with its retries; what is limited is an endpoint with a key."""
     model = resolved(model)
     assert model.endpoint is not None
     slots = None if model.calls is None else anyio.CapacityLimiter(model.calls)
     opened: list[Endpoint] = []
-    for key in model.keys or ("",):
+    keys = model.keys or ("",)
+    for number, key in enumerate(keys, 1):
         wire = await stack.enter_async_context(OpenAIEndpoint(model, key=key, clean=clean))
-        cooldown = cooldowns.setdefault((model.endpoint, key), Cooldown())
-        opened.append(Retrying(wire, rng=rng, deadline=model.deadline, slots=slots, cooldown=cooldown, **settings))
-    return opened[0] if len(opened) == 1 else InOrder(opened)
+        name = wire.label if len(keys) == 1 else f"{wire.label} (key {number})"
+        cooldown, limit = lanes.lane(model.endpoint, key, name)
+        wire.told = cooldown.heed
+        retrying = Retrying(
+            wire,
+            rng=rng,
+            deadline=model.deadline,
+            slots=slots,
+            cooldown=cooldown,
+            limit=limit,
+            quota=lanes.quota(model, key),
+            hedge=Hedge() if model.hedge else None,
+            **settings,
+        )
+        opened.append(retrying)
+    return opened[0] if len(opened) == 1 else Pool(opened, equal=True)
 
 
 def resolved(model: Model) -> Model:
-    """Put a provider's base URL and usual model in place of its name."""
+    """Put a provider's base URL and usual model in place of its name; stream where the model answers no other way."""
     if model.endpoint is not None and is_local(model.endpoint):
         return model.model_copy(update={"name": model.name or path_of(model.endpoint).stem})
+    if not model.stream and must_stream(model):
+        model = model.model_copy(update={"stream": True})
     provider = provider_named(model.endpoint or "")
     if provider is None:
         return model
