@@ -36,7 +36,7 @@ def dialect(url: str = "http://127.0.0.1:1/v1", **settings: Any) -> Dialect:
         ("https://eu.api.openai.com/v1", "json_schema", "max_completion_tokens"),
         ("https://api.openai.com.evil.example/v1", "json_schema", "max_tokens"),
         ("https://api.deepseek.com", "json_object", "max_tokens"),
-        ("https://api.anthropic.com/v1/", "prompt", "max_tokens"),
+        ("https://api.anthropic.com/v1/", "tool", "max_tokens"),
         ("https://api.moonshot.cn/v1", "json_schema", "max_completion_tokens"),
     ],
 )
@@ -45,7 +45,7 @@ def test_a_provider_s_quirks_are_known_from_its_host(url: str, form: str, cap: s
     body = json.loads(written.body)
     assert (written.form, body[cap]) == (form, 4096)
     assert "strict" not in body.get("response_format", {}).get("json_schema", {})
-    assert body.get("response_format", {"type": "prompt"})["type"] == form
+    assert body.get("response_format", {"type": "tool"})["type"] == form
 
 
 def test_a_refused_usage_is_not_asked_for_again() -> None:
@@ -70,9 +70,9 @@ def test_the_last_rung_is_the_last() -> None:
     while True:
         written = spoken.write(request)
         rungs.append(written.form)
-        if not spoken.learn(written, "response_format refused"):
+        if not spoken.learn(written, "response_format or tools refused"):
             break
-    assert rungs == ["json_schema", "json_object", "prompt"]
+    assert rungs == ["json_schema", "tool", "json_object", "prompt"]
 
 
 @given(st.lists(st.text(st.characters(codec=None, categories=None), max_size=5), max_size=4))

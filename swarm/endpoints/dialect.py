@@ -1,23 +1,25 @@
 """A request as an endpoint wants it written: pure, and with a memory of what the endpoint would not have.
 
 A dialect starts from the quirks of its provider. When a request is refused because of a field, it learns to do without:
-the form of the answer goes one rung down, the output cap takes its other name, the usage of a stream is not asked for.
+the form of the answer goes one rung down, the output cap takes its other name, the usage of a stream is not asked for,
+a parameter of the task is left out. An answer that is not JSON where JSON was promised takes the form a rung down, too.
 """
 
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from swarm.chat import Data, Media, Message, Part, Request, Text, render
-from swarm.endpoints.providers import CapField, Quirks
+from swarm.chat import Data, Form, Media, Message, Part, Reply, Request, Text, render
+from swarm.endpoints.providers import CapField, Quirks, Rung
 from swarm.frozen import Json
 from swarm.task import Model
 
 _FORM_REFUSED = re.compile(
     r"response[_ ]?format|json[_ ]?(schema|object|mode)|structured[_ -]?outputs?|guided|grammar|\bschema\b"
 )
+_TOOL_REFUSED = re.compile(r"tool|function")
 _CAP_REFUSED = re.compile(r"max_completion_tokens|max_tokens")
 _USAGE_REFUSED = re.compile(r"stream_options|include_usage")
 
@@ -30,11 +32,12 @@ class Written:
     """A request, written."""
 
     body: bytes
-    form: Literal["", "json_schema", "json_object", "prompt"]
+    form: Rung | Literal[""]
     """How the form of the answer is asked for, if it is."""
     rung: int
     cap: CapField
     usage: bool
+    dropped: frozenset[str]
     """How it is written: the dialect's state of the moment."""
 
 
@@ -48,43 +51,108 @@ class Dialect:
         self._rung = 0
         self._cap: CapField = quirks.cap
         self._usage = model.stream
+        self.dropped: frozenset[str] = frozenset()
+        """Parameters of the task that the endpoint refused."""
+        self._audio = "data:;base64," if quirks.audio_uri else ""
 
     def write(self, request: Request) -> Written:
         """Write a request as JSON, in UTF-8."""
         model = self._model
-        body: dict[str, Json] = {**model.params, **model.extra}
+        given = {**model.params, **model.extra}
+        body: dict[str, Json] = {name: value for name, value in given.items() if name not in self.dropped}
         body["model"] = self._name
-        body["messages"] = [write_message(message) for message in request.messages]
+        body["messages"] = [write_message(message, self._audio) for message in request.messages]
         if "max_tokens" not in body and "max_completion_tokens" not in body:
             body[self._cap] = request.max_tokens or model.max_tokens
-        form: Literal["", "json_schema", "json_object", "prompt"] = ""
+        form: Rung | Literal[""] = ""
         if request.tools:
             body["tools"] = [{"type": "function", "function": tool.model_dump()} for tool in request.tools]
         elif request.form is not None:
             form = self._forms[self._rung]
-            if form == "json_schema":
-                wanted = {"name": request.form.name, "schema": request.form.json_schema}
-                body["response_format"] = {"type": "json_schema", "json_schema": wanted}
-            elif form == "json_object":
-                body["response_format"] = {"type": "json_object"}
+            body |= _asked(form, request.form)
         if model.stream:
             body["stream"] = True
             if self._usage:
                 body["stream_options"] = {"include_usage": True}
-        return Written(encode(body), form, self._rung, self._cap, self._usage)
+        return Written(encode(body), form, self._rung, self._cap, self._usage, self.dropped)
 
     def learn(self, written: Written, said: str) -> bool:
         """Learn from the words of a refusal; true if the request, written again, is another one."""
         said = said[:4096].lower()
-        if written.form in {"json_schema", "json_object"} and _FORM_REFUSED.search(said):
-            self._rung = max(self._rung, written.rung + 1)
+        refused = {"json_schema": _FORM_REFUSED, "tool": _TOOL_REFUSED, "json_object": _FORM_REFUSED}.get(written.form)
+        if refused is not None and refused.search(said):
+            self._go_down(written)
         elif written.usage and _USAGE_REFUSED.search(said):
             self._usage = False
         elif written.cap == "max_tokens" and _CAP_REFUSED.search(said) and "max_completion_tokens" in said:
             self._cap = "max_completion_tokens"
         elif written.cap == "max_completion_tokens" and _CAP_REFUSED.search(said) and _is_unknown_field(said):
             self._cap = "max_tokens"
-        return (self._rung, self._cap, self._usage) != (written.rung, written.cap, written.usage)
+        else:
+            given = {*self._model.params, *self._model.extra} - _OURS
+            self.dropped |= {name for name in given if _is_named(name.lower(), said)}
+        now = (self._rung, self._cap, self._usage, self.dropped)
+        return now != (written.rung, written.cap, written.usage, written.dropped)
+
+    def see(self, written: Written, reply: Reply) -> Reply:
+        """Read the answer in the form it was asked for; where it is no JSON, later requests ask another way."""
+        if written.form == "tool":
+            reply = _without_call(reply)
+        whole = reply.finish == "stop" and reply.text.strip() != ""
+        if whole and written.form not in {"", "prompt"} and not _is_json(reply.text):
+            self._go_down(written)
+        return reply
+
+    def _go_down(self, written: Written) -> None:
+        self._rung = max(self._rung, min(written.rung + 1, len(self._forms) - 1))
+
+
+_OURS = frozenset({"max_tokens", "max_completion_tokens"})
+"""Caps are never left out, whoever set them."""
+
+
+def _asked(form: Rung, wanted: Form) -> dict[str, Json]:
+    """Write the fields by which a form is asked for."""
+    match form:
+        case "json_schema":
+            named = {"name": wanted.name, "schema": wanted.json_schema}
+            return {"response_format": {"type": "json_schema", "json_schema": named}}
+        case "tool":
+            function = {"name": wanted.name, "parameters": wanted.json_schema}
+            choice = {"type": "function", "function": {"name": wanted.name}}
+            return {"tools": [{"type": "function", "function": function}], "tool_choice": choice}
+        case "json_object":
+            return {"response_format": {"type": "json_object"}}
+        case "prompt":
+            return {}
+
+
+def _without_call(reply: Reply) -> Reply:
+    """Make the arguments of the call that was asked for the words of the answer."""
+    calls = reply.message.tool_calls
+    if not calls:
+        return reply
+    raw = {name: value for name, value in (reply.message.raw or {}).items() if name != "tool_calls"}
+    update = {"parts": (Text(text=calls[0].arguments),), "tool_calls": (), "raw": raw or None}
+    finish = "stop" if reply.finish == "tool_calls" else reply.finish
+    return reply.model_copy(update={"message": reply.message.model_copy(update=update), "finish": finish})
+
+
+def _is_json(text: str) -> bool:
+    """Tell whether a text is JSON, in a fence or not."""
+    bare = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
+    try:
+        from_json(bare)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_named(name: str, said: str) -> bool:
+    """Tell whether words name a parameter; a short name is a common word too, and must stand in quotes."""
+    quoted = len(name) < 5
+    pattern = rf"[`'\"]{re.escape(name)}[`'\"]" if quoted else rf"(?<!\w){re.escape(name)}(?!\w)"
+    return re.search(pattern, said) is not None
 
 
 def _is_unknown_field(said: str) -> bool:
@@ -93,12 +161,15 @@ def _is_unknown_field(said: str) -> bool:
     )
 
 
-def write_message(message: Message) -> dict[str, Json]:
-    """Write one message; what an assistant's message carries in `raw` goes back as it came."""
+def write_message(message: Message, audio: str = "") -> dict[str, Json]:
+    """Write one message; what an assistant's message carries in `raw` goes back as it came.
+
+    `audio` stands before the base64 of a sound.
+    """
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.tool_call_id or "", "content": render(message.parts)}
     if message.role != "assistant":
-        return {"role": message.role, "content": _content(message.parts)}
+        return {"role": message.role, "content": _content(message.parts, audio)}
     raw = dict(message.raw or {})
     extras: list[Any] = raw.pop("tool_calls", None) or []
     written: dict[str, Json] = {**raw, "role": "assistant", "content": render(message.parts) or None}
@@ -117,7 +188,7 @@ def write_message(message: Message) -> dict[str, Json]:
     return written
 
 
-def _content(parts: tuple[Part, ...]) -> Json:
+def _content(parts: tuple[Part, ...], audio: str) -> Json:
     if not any(isinstance(part, Media) for part in parts):
         return render(parts)
     content: list[Json] = []
@@ -129,16 +200,16 @@ def _content(parts: tuple[Part, ...]) -> Json:
         if words:
             content.append({"type": "text", "text": render(words)})
             words = []
-        content.append(_medium(part))
+        content.append(_medium(part, audio))
     if words:
         content.append({"type": "text", "text": render(words)})
     return content
 
 
-def _medium(part: Media) -> Json:
+def _medium(part: Media, audio: str) -> Json:
     if part.medium == "audio":
         name = _AUDIO.get(part.mime, part.mime.rpartition("/")[2])
-        return {"type": "input_audio", "input_audio": {"data": part.base64, "format": name}}
+        return {"type": "input_audio", "input_audio": {"data": audio + part.base64, "format": name}}
     kind = "image_url" if part.medium == "image" else "video_url"
     return {"type": kind, kind: {"url": f"data:{part.mime};base64,{part.base64}"}}
 

@@ -90,6 +90,7 @@ class OpenAIEndpoint:
         """
         began = anyio.current_time()
         calls = 0
+        before = self._dialect.dropped
         while True:
             written = self._dialect.write(request)
             calls += 1
@@ -98,7 +99,7 @@ class OpenAIEndpoint:
                 break
             if result.status not in {400, 422} or not self._dialect.learn(written, result.text):
                 raise judge(result, endpoint=self.label, model=self._name, clean=self._redact)
-        reply = result.reply(request)
+        reply = self._dialect.see(written, result.reply(request))
         return reply.model_copy(
             update={
                 "usage": reply.usage.model_copy(update={"calls": calls}),
@@ -106,6 +107,7 @@ class OpenAIEndpoint:
                 "model": reply.model or self._name,
                 "seconds": anyio.current_time() - began,
                 "form": written.form,
+                "dropped": tuple(sorted(written.dropped - before)),
             }
         )
 

@@ -10,11 +10,12 @@ from swarm.chat import Medium
 from swarm.frozen import listing
 from swarm.task import Model
 
-Rung = Literal["json_schema", "json_object", "prompt"]
+Rung = Literal["json_schema", "tool", "json_object", "prompt"]
 CapField = Literal["max_tokens", "max_completion_tokens"]
 
-LADDER: tuple[Rung, ...] = ("json_schema", "json_object", "prompt")
-"""How the form of an answer is asked for, best first; the prompt says it in words at every rung."""
+LADDER: tuple[Rung, ...] = ("json_schema", "tool", "json_object", "prompt")
+"""How the form of an answer is asked for, best first; the prompt says it in words at every rung. `tool` is a call that
+the model is made to make, whose arguments are the answer."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ PROVIDERS: tuple[Provider, ...] = (
         "https://api.anthropic.com/v1",
         ("ANTHROPIC_API_KEY",),
         None,
-        Quirks(forms=("prompt",)),  # `response_format` is ignored, not refused: nothing could be learnt
+        Quirks(forms=("tool", "prompt")),  # `response_format` is ignored, not refused: nothing could be learnt
         takes=((r"claude", ("image",)),),
     ),
     Provider("openrouter", "https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY",), "openrouter/auto"),
