@@ -95,10 +95,15 @@ class Cache:
             count += 1
         return count
 
-    def nearest(self, parts: Mapping[str, str], agent: str = "") -> Nearest | None:
-        """Find the entry that differs in the fewest parts; among equals one of the same agent, then the first."""
+    def nearest(self, parts: Mapping[str, str], agent: str = "", *, but: str = "") -> Nearest | None:
+        """Find the entry that differs in the fewest parts; among equals one of the same agent, then the first.
+
+        What the run `but` has left itself does not count.
+        """
         best: Nearest | None = None
         for entry in self.entries():
+            if entry.run == but:
+                continue
             found = Nearest(entry, differing(parts, entry.parts))
             if best is None or _rank(found, agent) < _rank(best, agent):
                 best = found

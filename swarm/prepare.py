@@ -57,6 +57,8 @@ class Options:
     """The task file's text, where it is not in a file."""
     cache: bool = True
     """Whether finished steps of earlier runs of the project are taken from its cache, and kept there."""
+    models: Mapping[str, Model] = field(default_factory=dict[str, Model])
+    """Models where neither the task nor `endpoint` names any: those that a recorded run chose."""
     needs_keys: bool = True
     """Whether a variable that is unset is an error; not where no call will be made."""
 
@@ -168,6 +170,8 @@ async def nothing_there(base_url: str) -> None:
 async def prepare(source: str | Path | Task, options: Options) -> Prepared:
     """Find and check all that a run needs; nothing is spent, nothing is written. Raises `InputError`s."""
     task = read_task(source, options)
+    if not task.models and options.models:
+        task = task.model_copy(update={"models": dict(options.models)})
     own = options.endpoint if not isinstance(options.endpoint, str | None) else None
     if own is not None:
         models = task.models or {"default": Model(endpoint="offline", takes=("image", "audio", "video"))}

@@ -74,6 +74,12 @@ class Differences:
     replanned: bool
     """Whether the steps that the task itself gives, or whether it gives any, have changed: they join anew."""
 
+    @property
+    def nothing(self) -> bool:
+        """Whether there is nothing to take up and nothing to note."""
+        again = self.reopening
+        return not (self.words or self.replanned or again.reopened or again.voided)
+
 
 def differences(state: State, prepared: Prepared, assigner: Assigner, *, failed: bool) -> Differences:
     """Compare a run with its present task. `state` must know the present agents already."""

@@ -13,6 +13,7 @@ import secrets
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -35,14 +36,14 @@ from swarm.executors.recall import Recalling, known_outcomes
 from swarm.folder import RunFolder, create, find
 from swarm.journal import Clock, Journal, RunClock, mend, read
 from swarm.plan import PLAN_STEP, Plan
-from swarm.prepare import Options, Prepared, prepare
+from swarm.prepare import AnyVariable, Options, Prepared, prepare
 from swarm.present import Differences, as_said, differences, facts_of, present_task, said, with_agents
 from swarm.replay import replay
 from swarm.result import Result, write_outputs
 from swarm.scheduler import GRACE_SECONDS, Scheduler
 from swarm.state import State
 from swarm.task import Task
-from swarm.taskfile import public, write_yaml
+from swarm.taskfile import public, recall_task, write_yaml
 
 
 def versions() -> dict[str, str]:
@@ -95,6 +96,8 @@ class Run:
         self._resume = resume
         self._failed = failed
         self._replay = replay
+        self._idle = False
+        """Whether a run that is resumed has nothing left to do: its journal stays as it is."""
         self._known: dict[str, Outcome] = {}
         self._stack = AsyncExitStack()
         self._over = anyio.Event()
@@ -182,6 +185,9 @@ class Run:
         torn = mend(folder.journal)
         self.warnings += [torn] if torn is not None else []
         journal = self._record()
+        self._idle = self.state.finished is not None and differs.nothing
+        if self._idle:
+            return journal
         self._emit(self._resumed(differs))
         if differs.replanned:
             self._emit(e.StepsAdded(by=self._first_by, steps=prepared.steps))
@@ -243,7 +249,7 @@ class Run:
                 started, steps = self._started(), self.prepared.steps
                 store = self.folder.store
                 replay(self._replay, started, steps, self.state, self._assigner, self._emit.again, store)
-            else:
+            elif not self._idle:
                 await self._schedule(journal)
             self._finish()
         except SwarmError as error:
@@ -380,3 +386,13 @@ async def resume(
 def reopen(folder: RunFolder, *, options: Options | None = None, failed: bool = False) -> Run:
     """Make the run that goes on in a folder."""
     return Run(options=options, resume=folder, failed=failed)
+
+
+def replaying(recorded: RunFolder, options: Options) -> Options:
+    """Write options for a replay: no key is needed, and models that the task does not name are those of the record."""
+    first = next(iter(read(recorded.journal)), None)
+    if not isinstance(first, e.RunStarted):
+        raise JournalError(f"{recorded.journal}: the journal is empty: there is nothing to replay")
+    environ = AnyVariable(options.environ)
+    task = recall_task(first.task, source=str(recorded.journal), environ=environ, folder=Path(first.folder))
+    return replace(options, environ=environ, needs_keys=False, models=task.models)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import swarm
+from swarm.cli.cache import cache
 from swarm.cli.check import check
 from swarm.cli.diff import diff
 from swarm.cli.failures import OK, WRONG, explain
@@ -62,6 +63,7 @@ COMMANDS: tuple[tuple[Command, tuple[str, ...]], ...] = (
         ),
     ),
     (diff, ("swarm diff 20260730-1412 last",)),
+    (cache, ("swarm cache", "swarm cache why last study.3", "swarm cache clear")),
     (agents, ("swarm agents", "swarm agents task.yaml")),
     (schema, ("swarm schema > task.schema.json",)),
     (init, ("swarm init", "swarm init my-question")),

@@ -48,6 +48,13 @@ Runs = Annotated[
     str | None,
     typer.Option("--runs", metavar="DIR", help="Where run folders are; .swarm/runs by default.", show_default=False),
 ]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Take nothing from the cache of earlier runs, and keep nothing there.")
+]
+Replay = Annotated[
+    str | None,
+    typer.Option("--replay", metavar="RUN", help="The same run from RUN's journal: no call, no key, nothing spent."),
+]
 Failed = Annotated[bool, typer.Option("--failed", help="Try again what failed, too.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Say yes to the plan of a task with `approve: ask`.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -89,6 +96,7 @@ class Asked:
     model: str | None = None
     plan: str | None = None
     runs: str | None = None
+    cache: bool = True
 
     @property
     def source(self) -> "Source":
@@ -111,6 +119,7 @@ class Asked:
             parameters=pairs("--set", self.parameters),
             plan=self.plan,
             runs=self.runs,
+            cache=self.cache,
             text=None if source is None else source.text,
         )
 

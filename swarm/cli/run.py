@@ -17,6 +17,8 @@ def run(
     model: o.Model = None,
     plan: o.PlanFile = None,
     runs: o.Runs = None,
+    no_cache: o.NoCache = False,
+    replay: o.Replay = None,
     yes: o.Yes = False,
     grace: o.Grace = o.GRACE_SECONDS,
     as_json: o.AsJson = False,
@@ -41,8 +43,9 @@ def run(
         model=model,
         plan=plan,
         runs=runs,
+        cache=not no_cache,
     )
-    return _run(asked, show, yes=yes)
+    return _run(asked, show, yes=yes) if replay is None else _replay(replay, asked, show)
 
 
 def resume(
@@ -54,6 +57,7 @@ def resume(
     endpoint: o.Endpoint = None,
     model: o.Model = None,
     runs: o.Runs = None,
+    no_cache: o.NoCache = False,
     yes: o.Yes = False,
     grace: o.Grace = o.GRACE_SECONDS,
     as_json: o.AsJson = False,
@@ -67,7 +71,14 @@ def resume(
     is not paid for again. A --limit may be higher than the run's; --failed takes up what failed, too.
     """
     show = Show(o.Display(json=as_json, jsonl=jsonl, quiet=quiet, verbose=verbose), ctx.obj, grace)
-    asked = o.Asked(workers=workers, limits=tuple(limit or ()), endpoint=endpoint, model=model, runs=runs)
+    asked = o.Asked(
+        workers=workers,
+        limits=tuple(limit or ()),
+        endpoint=endpoint,
+        model=model,
+        runs=runs,
+        cache=not no_cache,
+    )
     return _resume(run, asked, show, yes=yes, failed=failed)
 
 
@@ -84,6 +95,18 @@ def _run(asked: o.Asked, show: Show, *, yes: bool) -> int:
 
             return run_approved(task, source.name, options, show)
     return show.carry(Run(source.name, options=options))
+
+
+def _replay(name: str, asked: o.Asked, show: Show) -> int:
+    from swarm.errors import TaskError
+    from swarm.folder import find
+    from swarm.run import Run, replaying
+
+    if asked.endpoint is not None or asked.model is not None:
+        raise TaskError("--replay makes no call: leave out --endpoint and --model")
+    source = asked.source
+    recorded = find(name, o.runs_folder(asked.runs))
+    return show.carry(Run(source.name, options=replaying(recorded, asked.options(source)), replay=recorded))
 
 
 def _resume(name: str, asked: o.Asked, show: Show, *, yes: bool, failed: bool) -> int:

@@ -1,0 +1,84 @@
+"""`swarm cache`, `--no-cache` and `--replay`, as a person uses them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.commands import Command, in_process
+
+TASK = "goal: How much memory does each service need?\ninputs: [notes/*.md]\nmodels: {default: {endpoint: offline}}\n"
+
+
+@pytest.fixture
+def swarm(capsys: pytest.CaptureFixture[str]) -> Command:
+    return in_process(capsys)
+
+
+@pytest.fixture(autouse=True)
+def project(empty: Path) -> Path:
+    (empty / "notes").mkdir()
+    for name, figure in (("mail", 210), ("wiki", 95)):
+        (empty / "notes" / f"{name}.md").write_text(f"# {name}\n\n{name} needs {figure} MB of memory.\n")
+    (empty / "task.yaml").write_text(TASK)
+    return empty
+
+
+def test_a_second_run_is_free_and_why_tells_of_a_step_that_was_not(swarm: Command, project: Path) -> None:
+    assert swarm("cache").out.startswith("0 finished steps")
+    first = swarm("run", "task.yaml", "--json").json
+    assert first["steps"]["cached"] == 0
+    assert swarm("cache", "--json").json["entries"] == 4
+    again = swarm("run", "task.yaml", "--json").json
+    assert (again["steps"]["cached"], again["usage"]["calls"]) == (4, 0)
+    assert again["report"] == first["report"]
+    (project / "notes" / "wiki.md").write_text("# wiki\n\nwiki needs 96 MB of memory.\n")
+    assert swarm("run", "task.yaml", "--json").json["steps"]["cached"] == 2  # the plan too
+    assert "read.1 was taken from the cache" in swarm("cache", "why", "last", "read.1").out
+    assert swarm("cache", "why", "last", "read.2").out.strip().endswith("differs in: inputs")
+    assert swarm("cache", "why", "last", "read.2", "--json").json["differs"] == ["inputs"]
+
+
+def test_without_the_cache_nothing_is_taken_and_nothing_kept(swarm: Command) -> None:
+    swarm("run", "task.yaml", "--no-cache")
+    assert swarm("cache", "--json").json["entries"] == 0
+    swarm("run", "task.yaml")
+    assert swarm("run", "task.yaml", "--no-cache", "--json").json["steps"]["cached"] == 0
+
+
+def test_clear_empties_it_and_other_words_are_explained(swarm: Command) -> None:
+    swarm("run", "task.yaml")
+    assert "4 finished steps removed" in swarm("cache", "clear").err
+    assert swarm("cache", "--json").json["entries"] == 0
+    for words in (("empty",), ("why",), ("why", "last"), ("clear", "everything")):
+        said = swarm("cache", *words)
+        assert said.code == 2
+        assert said.errors == ["cache: write `swarm cache`, `swarm cache clear` or `swarm cache why RUN STEP`"]
+    assert "started no step 'nobody'" in swarm("cache", "why", "last", "nobody").err
+
+
+def test_a_replay_gives_the_same_with_no_key_and_no_endpoint(swarm: Command, project: Path) -> None:
+    recorded = swarm("run", "task.yaml", "--json").json
+    task = TASK.replace("{endpoint: offline}", '{endpoint: offline, key: "${A_KEY_NOBODY_HAS}"}')
+    (project / "task.yaml").write_text(task)
+    assert "A_KEY_NOBODY_HAS" not in os.environ
+    assert swarm("run", "task.yaml").code == 2
+    replayed = swarm("run", "task.yaml", "--replay", recorded["run"], "--json")
+    assert replayed.code == 0, replayed.err
+    for part in ("report", "parallelism", "steps", "usage"):
+        assert replayed.json[part] == recorded[part]
+
+
+def test_a_replay_that_leads_elsewhere_names_the_nearest_call(swarm: Command, project: Path) -> None:
+    swarm("run", "task.yaml")
+    (project / "notes" / "wiki.md").write_text("# wiki\n\nwiki needs 96 MB of memory.\n")
+    said = swarm("run", "task.yaml", "--replay", "last")
+    assert said.code == 2
+    assert "the recorded run made no such call; the nearest is" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_a_replay_makes_no_call_so_it_takes_no_endpoint(swarm: Command) -> None:
+    swarm("run", "task.yaml")
+    said = swarm("run", "task.yaml", "--replay", "last", "--endpoint", "offline")
+    assert (said.code, said.errors) == (2, ["--replay makes no call: leave out --endpoint and --model"])
