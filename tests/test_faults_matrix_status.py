@@ -1,19 +1,20 @@
 """Rows 1 to 23 of the fault matrix: what a status says. Where waiting matters, in virtual time."""
 
+from contextlib import suppress
 from itertools import pairwise
 from random import Random
-from typing import Any
 
 import anyio
 import pytest
-from faults import ASK, KEY, Case, ask_once, calls, of, seen_on_the_wire, told
+from faults import ASK, KEY, Case, ask_once, calls, model, of, seen_on_the_wire, told
 
 from swarm.chat import Reply, Request
 from swarm.endpoints.faults import Fault, judge
+from swarm.endpoints.offline import Offline
 from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.retry import Cooldown, Retrying
-from swarm.endpoints.router import InOrder
-from swarm.errors import EndpointError, EndpointRefused
+from swarm.endpoints.router import connect
+from swarm.errors import EndpointBusy, EndpointError, EndpointRefused
 from swarm.task import Model
 from swarm.testing import Function, reply
 from swarm.testing.fake import Answer, FakeServer, error
@@ -164,6 +165,55 @@ async def test_an_endpoint_that_flips(case: Case) -> None:
     assert case.seen == f"1,000 calls: all answered or server_error, under {tries + 0.5:.0f} tries a call"
 
 
+class Strict:
+    """An endpoint that lets one call in every ten seconds through, and answers 429 to all others."""
+
+    def __init__(self, *, until: float) -> None:
+        self.refused: list[float] = []
+        self.served: list[float] = []
+        self._until = until
+        self._next = 0.0
+        self._began = anyio.current_time()
+
+    async def complete(self, request: Request) -> Reply:
+        await anyio.sleep(0.1)
+        now = anyio.current_time() - self._began
+        if now < self._next and now < self._until:
+            self.refused.append(now)
+            raise judge(Fault(status=429))
+        self._next = now + 10
+        self.served.append(now)
+        return reply("ok")
+
+
+@of(
+    Case(
+        8,
+        "one call in 10 s gets through",
+        "20 workers: an answer each minute, at most 4 429s a minute and worker after the first",
+    )
+)
+@pytest.mark.virtual
+async def test_ten_minutes_of_429(case: Case) -> None:
+    strict = Strict(until=600)
+    endpoint = Retrying(strict, rng=Random(8), cooldown=Cooldown())
+
+    async def work() -> None:
+        while anyio.current_time() - began < 600:
+            with suppress(EndpointBusy):  # anything else would be wrong
+                await endpoint.complete(ASK)
+
+    began = anyio.current_time()
+    async with anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(work)
+    served = [sum(60 * n <= t < 60 * n + 60 for t in strict.served) for n in range(10)]
+    refused = [sum(60 * n <= t < 60 * n + 60 for t in strict.refused) for n in range(10)]
+    assert min(served) >= 1
+    assert max(refused[1:]) <= 4 * 20
+    assert case.seen == "20 workers: an answer each minute, at most 4 429s a minute and worker after the first"
+
+
 # What is said
 
 
@@ -180,9 +230,8 @@ async def test_a_bad_key_costs_one_call_of_twenty(case: Case) -> None:
         assert KEY not in str(caught.value)
         seen.add(told(caught.value, 1))
 
-    this = Model.model_validate({"name": "m", "key": KEY, "endpoint": "http://x"})
     async with FakeServer(case.give) as server:
-        async with OpenAIEndpoint(this.model_copy(update={"endpoint": server.url})) as wire:
+        async with OpenAIEndpoint(model(server)) as wire:
             endpoint = Retrying(wire, rng=Random(1), slots=anyio.CapacityLimiter(1))
             async with anyio.create_task_group() as group:
                 for _ in range(20):
@@ -194,13 +243,10 @@ async def test_a_bad_key_costs_one_call_of_twenty(case: Case) -> None:
 @of(Case(13, "a larger model is configured", "the next model of `use:` answers"))
 async def test_a_larger_model_takes_what_is_too_long(case: Case) -> None:
     async with FakeServer(Answer(status=400, body=WORDINGS["code"])) as small, FakeServer("read") as large:
-        settings: Any = {"name": "m", "key": KEY}
-        async with (
-            OpenAIEndpoint(Model(endpoint=small.url, **settings)) as one,
-            OpenAIEndpoint(Model(endpoint=large.url, **settings)) as other,
-        ):
-            assert (await InOrder([one, other]).complete(ASK)).text == "read"
-            assert (len(small.requests), len(large.requests)) == (1, 1)
+        models = {"small": model(small), "large": model(large), "default": Model(use=("small", "large"))}
+        async with connect(models, offline=Offline, rng=Random(1)) as router:
+            assert (await router.complete(ASK)).text == "read"
+        assert (len(small.requests), len(large.requests)) == (1, 1)
     assert case.seen == "the next model of `use:` answers"
 
 
