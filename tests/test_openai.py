@@ -63,7 +63,7 @@ async def test_a_call_gives_words_usage_and_who_served_it(stream: bool) -> None:
         assert reply.text == "one two three four five six"
         assert (reply.finish, reply.model, reply.endpoint) == ("stop", "fake", server.url[7:-3])
         assert reply.usage.model_dump() == {
-            "calls": 1, "input_tokens": 10, "output_tokens": 5, "cached_tokens": 0, "estimated": False,
+            "calls": 1, "input_tokens": 10, "output_tokens": 5, "cached_tokens": 0, "estimated": False, "usd": None,
         }  # fmt: skip
 
 
@@ -149,6 +149,8 @@ async def test_the_form_goes_down_the_ladder_and_stays_there() -> None:
         wanted = received.body.get("response_format", {}).get("type")
         if wanted == "json_schema":
             return Answer(status=400, body=error("'response_format.type' must be 'text' or 'json_object'"))
+        if "tools" in received.body:
+            return Answer(status=400, body=error("tool_choice is not supported by this model"))
         if wanted == "json_object":
             return Answer(status=422, body={"detail": [{"loc": ["body", "response_format"], "msg": "Extra inputs"}]})
         return "{}"
@@ -156,12 +158,12 @@ async def test_the_form_goes_down_the_ladder_and_stays_there() -> None:
     request = ASK.model_copy(update={"form": FORM})
     async with FakeServer(respond=respond) as server, OpenAIEndpoint(model(server)) as endpoint:
         first = await endpoint.complete(request)
-        assert (first.form, first.usage.calls) == ("prompt", 3)
+        assert (first.form, first.usage.calls) == ("prompt", 4)
         again = await endpoint.complete(request)
         assert (again.form, again.usage.calls) == ("prompt", 1)
         wanted = [received.body.get("response_format") for received in server.requests]
     assert wanted[0] == {"type": "json_schema", "json_schema": {"name": "answer", "schema": FORM.json_schema}}
-    assert wanted[1:] == [{"type": "json_object"}, None, None]
+    assert wanted[1:] == [None, {"type": "json_object"}, None, None]
 
 
 async def test_a_hundred_calls_that_meet_one_refusal_learn_it_once() -> None:
@@ -180,7 +182,7 @@ async def test_a_hundred_calls_that_meet_one_refusal_learn_it_once() -> None:
         async with anyio.create_task_group() as group:
             for _ in range(20):
                 group.start_soon(one)
-    assert forms == ["prompt"] * 20
+    assert forms == ["tool"] * 20
 
 
 async def test_a_bad_request_that_is_not_about_the_form_is_not_repeated() -> None:
