@@ -12,6 +12,7 @@ from swarm.errors import TaskError
 from swarm.folder import RunFolder, write_file
 from swarm.frozen import Json
 from swarm.measure import Costs, Parallelism, cost, measure
+from swarm.plan import PLAN_STEP, Plan
 from swarm.report import Report, make_report
 from swarm.state import State, Status
 from swarm.task import Task
@@ -97,6 +98,14 @@ class Result:
 
 
 USAGE_FIELDS = {"calls", "input_tokens", "output_tokens", "cached_tokens", "estimated"}
+
+
+def plan_of(state: State) -> Plan | None:
+    """Give the run's first plan, with the roles that were made for it; None while there is none."""
+    steps = tuple(s.step for s in state.steps.values() if s.by in ("task", PLAN_STEP))
+    known = {agent.name for agent in state.started.agents} if state.started is not None else set[str]()
+    made = tuple(agent for name, agent in state.agents.items() if name not in known)
+    return Plan(agents=made, steps=steps) if steps else None
 
 
 def counts(state: State) -> dict[str, int]:

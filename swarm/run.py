@@ -39,7 +39,7 @@ from swarm.plan import PLAN_STEP, Plan
 from swarm.prepare import AnyVariable, Options, Prepared, prepare
 from swarm.present import Differences, as_said, differences, facts_of, present_task, said, with_agents
 from swarm.replay import replay
-from swarm.result import Result, write_outputs
+from swarm.result import Result, plan_of, write_outputs
 from swarm.scheduler import GRACE_SECONDS, Scheduler
 from swarm.state import State
 from swarm.task import Task
@@ -264,8 +264,10 @@ class Run:
         models, own = prepared.choice.models, prepared.endpoint
         keep = not self._plan_only
         meters = open_meters(prepared.task.limits, models, prepared.tariffs, state, double=own is not None, keep=keep)
-        labels = prepared.means.access.labels
-        connected = connect(models, offline=Offline, rng=rng, clean=clean, around=meters.around, labels=labels)
+        labels, n, around = prepared.means.access.labels, prepared.task.limits.workers, meters.around
+        connected = connect(
+            models, offline=Offline, rng=rng, clean=clean, around=around, labels=labels, workers=n, emit=self._emit
+        )
         async with connected as router:
             metered = Metered(router if own is None else meters.alone(own), prepared.toolbox, meters, state)
             executor: Executor = metered
@@ -308,10 +310,9 @@ class Run:
         if planner is not None and planner.error is not None and planner.error.kind == "plan":
             self._error = PlanError(planner.error.message, spent=True)
         self._result = Result.of(state, self.folder, self._assigner)
-        steps = tuple(s.step for s in state.steps.values() if s.id != PLAN_STEP and s.step.instance_of is None)
-        if steps:
-            made = Plan(steps=steps).model_dump(mode="json", exclude_defaults=True)
-            self.folder.write("plan.yaml", write_yaml(made))
+        plan = plan_of(state)
+        if plan is not None:
+            self.folder.write("plan.yaml", write_yaml(plan.model_dump(mode="json", exclude_defaults=True)))
         write_outputs(self._result, self.prepared.task)
 
     def _write_page(self, name: str, text: str) -> None:

@@ -150,3 +150,12 @@ class TestWholeRuns:
         with pytest.raises(TaskError):
             await run_with(Model(), task(folder, inputs=("nothing/*.md",)))
         assert not (folder / ".swarm").exists()
+
+    async def test_the_plan_that_is_kept_runs_again_with_the_roles_made_for_it(self, folder: Path) -> None:
+        auditor = {"name": "auditor", "instructions": "Audit."}
+        plan = {"agents": [auditor], "steps": [{"id": "a", "agent": "auditor", "prompt": "Do a."}]}
+        first = await run_with(Model(plan=plan), task(folder, swarm="always"))
+        again = Model()
+        result = await run_with(again, task(folder), plan=str(first.folder / "plan.yaml"), cache=False)
+        assert result.report == first.report
+        assert "Audit." in again.requests[0].messages[0].text
