@@ -25,14 +25,17 @@ class Frozen(BaseModel):
 
 def canonical(value: Json) -> bytes:
     """One byte string per JSON value: keys sorted, no spaces; models count as their JSON."""
-    text = json.dumps(value, default=_dumped, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode("utf-8", "replace")
+    return _CANONICAL.encode(value).encode("utf-8", "replace")
 
 
 def _dumped(value: object) -> Json:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     return to_jsonable_python(value)
+
+
+_CANONICAL = json.JSONEncoder(default=_dumped, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+"""Made once: making it costs more than writing a short value, and a key has a dozen of those."""
 
 
 def digest(value: Json) -> str:
