@@ -1,0 +1,180 @@
+"""The budget at the endpoints, in virtual time: who waits for it, and what each try is charged."""
+
+from random import Random
+from typing import Any
+
+import anyio
+import pytest
+
+from swarm.budget import (
+    Amount,
+    Ledger,
+    LimitName,
+    flat,
+    picos_of,
+    usd_of,
+)
+from swarm.chat import Request, Usage, says
+from swarm.endpoints.budget import Account, Charged, Meter, Purse
+from swarm.endpoints.retry import Retrying
+from swarm.errors import EndpointBusy, EndpointRefused, LimitError
+from swarm.task import Model, Price
+from swarm.testing import Function, reply
+
+virtual = [pytest.mark.anyio, pytest.mark.virtual]
+CAP = 200
+MODEL = Model(endpoint="http://127.0.0.1:9/v1", name="m", max_tokens=CAP)
+ASK = Request(model="default", messages=(says("user", "hi"),))
+
+# Waiting and settling
+
+
+def purse(limit: int, keep: int = 0) -> Purse:
+    return Purse(Ledger({"tokens": limit}, keep=Amount(keep)))
+
+
+def spent(of: Purse, limit: LimitName = "tokens") -> tuple[int, int]:
+    pot = of.ledger.pots[limit]
+    return pot.spent, pot.held
+
+
+class TestPurse:
+    pytestmark = virtual
+
+    async def test_who_fits_without_the_calls_in_flight_waits_for_one_and_in_order(self) -> None:
+        shared, log = purse(100), list[tuple[str, float]]()
+        began = anyio.current_time()
+
+        async def call(name: str, worst: int, used: int, seconds: float) -> None:
+            reservation = await shared.reserve(Amount(worst))
+            log.append((name, anyio.current_time() - began))
+            await anyio.sleep(seconds)
+            shared.settle(reservation, Amount(used))
+
+        async with anyio.create_task_group() as tasks:
+            for args in (("a", 60, 5, 2.0), ("b", 40, 5, 3.0), ("large", 90, 10, 1.0), ("small", 1, 1, 1.0)):
+                tasks.start_soon(call, *args)
+                await anyio.lowlevel.checkpoint()
+        assert log == [("a", 0), ("b", 0), ("large", 3), ("small", 4)] or log == [
+            ("a", 0), ("b", 0), ("large", 3), ("small", 3),
+        ]  # fmt: skip
+        assert spent(shared) == (21, 0)
+
+    async def test_who_can_fit_no_more_is_turned_away_and_lets_the_next_in(self) -> None:
+        shared = purse(100)
+        first = await shared.reserve(Amount(60))
+        results: list[str] = []
+
+        async def call(name: str, worst: int) -> None:
+            try:
+                await shared.reserve(Amount(worst))
+                results.append(name)
+            except LimitError as error:
+                results.append(f"{name}: {error.limit} {error.value:g}")
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call, "large", 70)
+            await anyio.sleep(1)
+            tasks.start_soon(call, "small", 30)
+            await anyio.sleep(1)
+            assert results == []
+            shared.settle(first, Amount(50))
+        assert sorted(results) == ["large: tokens 100", "small"]
+
+    async def test_what_can_never_fit_is_refused_at_once_with_what_to_do(self) -> None:
+        with pytest.raises(LimitError, match=r"of 100, 0 are spent and 30 kept for the report.*71.*higher limit"):
+            await purse(100, keep=30).reserve(Amount(71))
+
+    async def test_who_gives_up_waiting_leaves_nothing_behind(self) -> None:
+        shared = purse(100)
+        first = await shared.reserve(Amount(60))
+        with anyio.move_on_after(1):
+            await shared.reserve(Amount(50))
+        shared.settle(first, Amount(10))
+        assert (await shared.reserve(Amount(90))).open
+        assert spent(shared) == (10, 90)
+
+
+def meter(shared: Purse, **more: Any) -> Meter:
+    return Meter(shared, MODEL.model_copy(update=more), None)
+
+
+class TestTries:
+    pytestmark = virtual
+
+    async def test_every_try_is_reserved_and_one_that_may_be_billed_is_charged_in_full(self) -> None:
+        shared = purse(10_000)
+        worst = meter(shared).worst(ASK).tokens
+        answers: list[Any] = [EndpointBusy("lost", kind="disconnected"), EndpointBusy("later", kind="rate_limited")]
+
+        def answer(request: Request) -> Any:
+            assert spent(shared)[1] == worst
+            return answers.pop(0) if answers else reply("done", usage=Usage(calls=1, input_tokens=30, output_tokens=5))
+
+        wire = Retrying(Function(answer), rng=Random(1), around=meter(shared).around)
+        got = await wire.complete(ASK.model_copy(update={"account": Account()}))
+        assert spent(shared) == (worst + 35, 0)
+        assert (got.usage.calls, got.usage.tokens, got.usage.estimated) == (3, worst + 35, True)
+
+    async def test_what_was_refused_before_any_work_costs_nothing(self) -> None:
+        shared = purse(10_000)
+        refused = EndpointRefused("no", kind="bad_request", status=400)
+        wire = Retrying(Function(lambda _: refused), rng=Random(1), around=meter(shared).around)
+        with pytest.raises(EndpointRefused):
+            await wire.complete(ASK)
+        assert spent(shared) == (0, 0)
+
+    async def test_a_call_cut_off_in_flight_is_charged_and_one_in_the_queue_for_a_slot_is_not(self) -> None:
+        shared = purse(10_000)
+        accounts = [Account(), Account()]
+
+        async def hang(_: Request) -> str:
+            await anyio.sleep(1_000)
+            return "late"
+
+        slots = anyio.CapacityLimiter(1)
+        wire = Retrying(Function(hang), rng=Random(1), slots=slots, around=meter(shared).around)
+        async with anyio.create_task_group() as tasks:
+            for account in accounts:
+                tasks.start_soon(wire.complete, ASK.model_copy(update={"account": account}))
+            await anyio.sleep(5)
+            tasks.cancel_scope.cancel()
+        worst = meter(shared).worst(ASK).tokens
+        assert spent(shared) == (worst, 0)
+        assert sorted(account.lost.tokens for account in accounts) == [0, worst]
+
+    async def test_waiting_for_money_is_not_held_against_the_deadline_of_a_call(self) -> None:
+        shared = purse(10_000)
+        first = await shared.reserve(Amount(9_990))
+        wire = Retrying(Function(lambda _: "done"), rng=Random(1), deadline=10, around=meter(shared).around)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wire.complete, ASK)
+            await anyio.sleep(500)
+            shared.settle(first, Amount())
+        assert spent(shared) == (15, 0)
+
+    @pytest.mark.parametrize("usage", [Usage(), Usage(calls=1, input_tokens=1, output_tokens=5)])
+    async def test_usage_that_is_missing_or_less_than_possible_is_charged_in_full(self, usage: Usage) -> None:
+        shared = purse(100_000)
+        ask = Request(model="default", messages=(says("user", "word " * 1_000),))
+        said = reply("a").model_copy(update={"usage": usage})
+        got = await Charged(Function(lambda _: said), meter(shared).around).complete(ask)
+        assert (got.usage.tokens, got.usage.estimated) == (meter(shared).worst(ask).tokens, True)
+        assert spent(shared) == (got.usage.tokens, 0)
+
+    async def test_an_endpoint_that_ignores_its_cap_is_taken_at_its_word_from_then_on(self) -> None:
+        shared = purse(100_000)
+        metered = meter(shared)
+        honest = metered.worst(ASK).tokens
+        said = reply("a", usage=Usage(calls=1, input_tokens=10, output_tokens=5_000))
+        await Charged(Function(lambda _: said), metered.around).complete(ASK)
+        assert spent(shared) == (5_010, 0)
+        assert metered.worst(ASK).tokens >= 5_009 > honest
+
+    async def test_cached_input_has_its_own_price(self) -> None:
+        shared = Purse(Ledger({"usd": picos_of(1.0)}))
+        metered = Meter(shared, MODEL, flat(Price(input=1.0, output=10.0, cached=0.1)))
+        said = reply("a", usage=Usage(calls=1, input_tokens=100, cached_tokens=60, output_tokens=7))
+        got = await Charged(Function(lambda _: said), metered.around).complete(ASK)
+        assert got.usage.usd == pytest.approx((40 * 1 + 60 * 0.1 + 7 * 10) / 1e6)
+        assert usd_of(spent(shared, "usd")[0]) == got.usage.usd
