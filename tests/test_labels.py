@@ -1,0 +1,481 @@
+"""Labels: which models may see what, and how labels flow; no labelled byte reaches a model that may not see it."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import swarm
+from swarm.chat import Reply, Request, says
+from swarm.endpoints import Endpoint
+from swarm.endpoints.guard import Guarded
+from swarm.endpoints.pool import Pool
+from swarm.endpoints.router import Router
+from swarm.errors import AnswerError, EndpointRefused, PlanError, TaskError
+from swarm.events import RunResumed, StepStarted
+from swarm.frozen import canonical
+from swarm.labels import Access, pooled, reach, spread
+from swarm.plan import Plan, Step
+from swarm.prepare import Options, prepare
+from swarm.result import Result
+from swarm.task import InputSpec, Limits, Model, Task
+from swarm.testing import Answer, FakeServer, Function, Received, Scripted
+from tests.models import events_of, resume_with, run_with
+
+ACCESS = Access(
+    labels={"hr": ("local",), "lab": ("local", "cloud"), "odd": ()},
+    members=pooled({"default": None, "local": None, "cloud": None, "any": ("default", "local", "cloud")}),
+    takes={"cloud": ("image",), "local": ("image", "audio")},
+)
+
+
+@pytest.mark.parametrize(
+    ("alias", "labels", "media", "named", "place"),
+    [
+        ("default", (), (), False, "default default"),
+        ("default", ("hr",), (), False, "local local"),
+        ("default", ("hr",), (), True, None),
+        ("any", ("hr",), (), True, "local local"),
+        ("any", ("lab",), (), True, "any local cloud"),
+        ("any", (), (), False, "any default local cloud"),
+        ("default", ("lab", "hr"), (), False, "local local"),
+        ("cloud", ("hr",), (), False, "local local"),
+        ("default", ("odd",), (), False, None),
+        ("default", ("unheard-of",), (), False, None),
+        ("default", (), ("image",), False, "local local"),
+        ("default", (), ("image",), True, "local local"),
+        ("any", (), ("image",), False, "any local cloud"),
+        ("any", ("lab",), ("audio",), False, "local local"),
+        ("default", ("lab",), ("video",), False, None),
+    ],
+)
+def test_a_step_goes_where_its_labels_and_media_may(
+    alias: str, labels: tuple[str, ...], media: tuple[str, ...], named: bool, place: str | None
+) -> None:
+    found = ACCESS.place(alias, labels, media, named=named)
+    assert (None if found is None else " ".join((found.model, *found.members))) == place
+
+
+def test_a_refusal_names_the_labels_and_what_they_reach() -> None:
+    assert ACCESS.refusal("cloud", ("hr",), (), named=True) == (
+        "label", "the model `cloud` may not see all it would read: `hr` reaches local",
+    )  # fmt: skip
+    kind, words = ACCESS.refusal("default", ("hr", "odd"), ())
+    assert (kind, words) == ("label", "no model may see all it would read: `hr` reaches local; `odd` reaches none")
+    kind, words = ACCESS.refusal("default", ("lab",), ("video",))
+    assert kind == "media"
+    assert "takes video" in words
+
+
+def test_a_pool_in_a_label_stands_for_its_members() -> None:
+    members = pooled({"a": None, "b": None, "inner": ("b",), "pool": ("a", "inner"), "round": ("round", "a")})
+    assert members["pool"] == ("a", "b")
+    assert members["round"] == ("a",)
+    assert reach({"x": ("pool",), "y": ("b", "pool")}, members) == {"x": ("a", "b"), "y": ("b", "a")}
+
+
+NAMES = st.sampled_from("abcdef")
+
+
+@given(st.dictionaries(NAMES, st.frozensets(st.sampled_from("xyz"))), st.dictionaries(NAMES, st.lists(NAMES)))
+def test_labels_flow_along_every_path(own: dict[str, frozenset[str]], reads: dict[str, list[str]]) -> None:
+    found = spread(own, reads)
+    for name in {*own, *reads}:
+        reached, todo = set[str](), [name]
+        while todo:
+            now = todo.pop()
+            if now not in reached:
+                reached.add(now)
+                todo += reads.get(now, [])
+        assert found[name] == frozenset[str]().union(*(own.get(each, ()) for each in reached))
+
+
+# A world of models that tell all they read
+
+
+LEAVES = ("default", "a", "b")
+POOLS = {"p": ("default", "a"), "q": ("b", "a")}
+CANARY = re.compile(r"zq[0-9]+zq")
+
+
+@dataclass
+class World:
+    """Models behind guards, and everything each of them was sent. Each says again all the secrets that it read."""
+
+    labels: dict[str, tuple[str, ...]]
+    behaviours: tuple[str, ...] = ("tell",)
+    seen: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """By model: secrets in what it was sent."""
+    calls: int = 0
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """The task's models: their endpoint is this world."""
+        return {
+            **{name: Model(endpoint="offline") for name in LEAVES},
+            **{name: Model(use=use) for name, use in POOLS.items()},
+        }
+
+    @property
+    def endpoint(self) -> Router:
+        """Serve every alias as a run does: guarded models, pools of them."""
+        allowed = reach(self.labels, pooled({name: model.use for name, model in self.models.items()}))
+        opened: dict[str, Endpoint] = {
+            name: Guarded(Function(self._model(name)), alias=name, model=self.models[name], labels=allowed)
+            for name in LEAVES
+        }
+        return Router(opened | {name: Pool([opened[each] for each in use]) for name, use in POOLS.items()})
+
+    def _model(self, name: str) -> Callable[[Request], str | Exception]:
+        def answer(request: Request) -> str | Exception:
+            sent = request.model_dump_json()
+            secrets = sorted(set(CANARY.findall(sent)))
+            self.seen[name].update(secrets)
+            behaviour = self.behaviours[self.calls % len(self.behaviours)]
+            self.calls += 1
+            told = f"I read {' '.join(secrets)}"
+            if behaviour == "refuse":
+                return EndpointRefused(f"cannot: {told}", kind="bad_request")
+            if behaviour == "fail":
+                return AnswerError(f"wrong: {told}", kind="form", may_help=False)
+            if request.purpose == "plan":
+                return canonical(self._plan(secrets)).decode()
+            if request.purpose == "json":
+                return json.dumps({"answer": secrets or ["nothing"]})
+            return told
+
+        return answer
+
+    def _plan(self, secrets: list[str]) -> Any:
+        """Plan with secrets in every word that a planner may choose."""
+        word = "-".join([f"w{self.calls}", *secrets])[:50]
+        if self.calls % 2:
+            one: dict[str, Any] = {"id": word, "prompt": f"Tell {word}.", "retries": 0, "inputs": []}
+            return {"steps": [one]}
+        role = {"name": word, "description": word, "instructions": f"Be {word}.", "output": "text"}
+        first: dict[str, Any] = {"id": word, "prompt": f"Tell {word}.", "agent": word, "retries": 0, "inputs": []}
+        more = {"id": f"{word}-x", "prompt": "Go on.", "needs": [word], "retries": 0}
+        return {"agents": [role], "steps": [first, more]}
+
+    def leaks(self, secrets: dict[str, str]) -> list[str]:
+        """Name what reached a model that may not see it; `secrets` gives the label of each secret."""
+        allowed = reach(self.labels, pooled({name: model.use for name, model in self.models.items()}))
+        return [
+            f"{secret} ({secrets[secret]}) reached {name}"
+            for name, found in self.seen.items()
+            for secret in found
+            if secret in secrets and name not in allowed[secrets[secret]]
+        ]
+
+
+def steps_of(draw: st.DrawFn) -> tuple[Step, ...]:
+    made: list[Step] = []
+    lists: list[str] = []
+    for n in range(draw(st.integers(2, 6))):
+        name = f"s{n}"
+        before = [step.id for step in made]
+        kind = draw(st.sampled_from(["worker", "worker", "list", "each", "planner"]))
+        some = st.lists(st.sampled_from(before), max_size=2, unique=True) if before else st.just([])
+        each: Any = None
+        if kind == "each":
+            each = draw(st.sampled_from(["inputs", ("one", "two"), *lists]))
+        inputs = st.lists(st.sampled_from([f"i{n}.md" for n in range(4)]), max_size=2, unique=True)
+        step = Step(
+            id=name,
+            agent="planner" if kind == "planner" else "worker",
+            prompt=f"Do {name}." if each is None else f"Do {name} for {{item}}.",
+            needs=tuple(draw(some)),
+            after=tuple(draw(some)),
+            inputs=tuple(draw(inputs)) or None if each != "inputs" else None,
+            each=each,
+            output={"type": "array", "items": {"type": "string"}} if kind == "list" else None,
+            model=draw(st.sampled_from([None, None, None, *LEAVES, *POOLS])),
+            optional=draw(st.booleans()),
+            retries=0,
+        )
+        lists += [name] if kind == "list" else []
+        made.append(step)
+    return tuple(made)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[World, tuple[Step, ...], tuple[str | None, ...]]:
+    """Draw models with labels, a graph of steps, and the labels of four inputs."""
+    aliases = st.lists(st.sampled_from([*LEAVES, *POOLS]), min_size=1, max_size=2, unique=True)
+    labels = {name: tuple(draw(aliases)) for name in ("red", "blue")}
+    behaviours = st.lists(st.sampled_from(["tell", "tell", "tell", "refuse", "fail"]), min_size=1, max_size=7)
+    inputs = st.lists(st.sampled_from([None, None, "red", "blue"]), min_size=4, max_size=4)
+    return World(labels, tuple(draw(behaviours))), steps_of(draw), tuple(draw(inputs))
+
+
+def secret_of(n: int) -> str:
+    return f"zq{n}zq"
+
+
+def written(folder: Path, labels: tuple[str | None, ...]) -> tuple[InputSpec, ...]:
+    """Write inputs, each with a secret of its own."""
+    for n in range(len(labels)):
+        (folder / f"i{n}.md").write_text(f"{secret_of(n)}\n\nNobody must know {secret_of(n)}.\n", encoding="utf-8")
+    return tuple(InputSpec(path=f"i{n}.md", label=label) for n, label in enumerate(labels))
+
+
+def secrets_of(labels: tuple[str | None, ...]) -> dict[str, str]:
+    return {secret_of(n): label for n, label in enumerate(labels) if label is not None}
+
+
+async def carry_out(world: World, steps: tuple[Step, ...], labels: tuple[str | None, ...], folder: Path) -> Result:
+    task = Task(
+        goal="Tell all.",
+        inputs=written(folder, labels),
+        models=world.models,
+        labels=world.labels,
+        plan=Plan(steps=steps),
+        limits=Limits(rounds=5, steps=60, workers=4),
+        folder=folder,
+    )
+    return await run_with(world.endpoint, task, cache=False)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(worlds())
+def test_no_labelled_byte_reaches_a_model_that_may_not_see_it(
+    drawn: tuple[World, tuple[Step, ...], tuple[str | None, ...]],
+) -> None:
+    world, steps, labels = drawn
+    with TemporaryDirectory() as folder:
+        try:
+            anyio.run(carry_out, world, steps, labels, Path(folder))
+        except PlanError:
+            assert not world.calls, "a plan that cannot be placed costs nothing"
+    assert world.leaks(secrets_of(labels)) == []
+
+
+def test_what_a_step_reads_goes_on_by_every_road(tmp_path: Path) -> None:
+    """Outputs, items, what a failed step would have read, why it failed, a later plan's words."""
+    world = World({"red": ("a",)})
+    steps = (
+        Step(id="read", prompt="Read.", inputs=("i0.md",), output={"type": "array", "items": {"type": "string"}}),
+        Step(id="study", each="read", prompt="Study {item}.", needs=("read",)),
+        Step(id="open", prompt="Read the rest.", inputs=("i1.md",)),
+        Step(id="next", agent="planner", prompt="More?", needs=("study",)),
+    )
+    result = anyio.run(carry_out, world, steps, ("red", None), tmp_path)
+    assert result.status == "done"
+    assert world.seen["a"] == {secret_of(0), secret_of(1)}
+    assert world.seen["default"] == {secret_of(1)}, "what has no label stays with the model it asks for"
+    assert world.leaks(secrets_of(("red", None))) == []
+    started = [event for event in events_of(result.folder) if isinstance(event, StepStarted)]
+    assert {event.step: event.model for event in started if event.step.startswith("w")}.values()
+    assert all((event.model == "default") == (event.step == "open") for event in started)
+
+
+def plan_of(*steps: dict[str, Any]) -> str:
+    return canonical({"steps": steps}).decode()
+
+
+def private(folder: Path, **more: Any) -> Task:
+    (folder / "pay.csv").write_text("Ada,zq7zq\n", encoding="utf-8")
+    (folder / "notes.md").write_text("Open.\n", encoding="utf-8")
+    fields: dict[str, Any] = {
+        "goal": "Who?",
+        "inputs": ("notes.md", InputSpec(path="pay.csv", label="hr")),
+        "models": {"default": Model(endpoint="offline"), "cloud": Model(endpoint="offline")},
+        "labels": {"hr": ("default",)},
+        "folder": folder,
+    }
+    return Task(**(fields | more))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (
+            (Step(id="s", prompt="Read.", model="cloud"),),
+            "steps.0: 's' has no model: the model `cloud` may not see all it would read",
+        ),
+        (
+            (
+                Step(id="s", prompt="Read.", inputs=("pay.csv",)),
+                Step(id="t", prompt="Sum.", needs=("s",), model="cloud"),
+            ),
+            "steps.1: 't' has no model",
+        ),
+        ((Step(id="s", each="inputs", prompt="{item}", model="cloud"),), "steps.0: 's' has no model"),
+        ((Step(id="t", prompt="Sum.", after=("u",), model="cloud"), Step(id="u", prompt="Read.")), "steps.0"),
+    ],
+)
+async def test_a_plan_that_cannot_be_placed_is_found_before_anything_runs(
+    tmp_path: Path, steps: tuple[Step, ...], said: str
+) -> None:
+    with pytest.raises(PlanError) as caught:
+        await prepare(private(tmp_path, plan=Plan(steps=steps)), Options(endpoint=Scripted()))
+    assert said in str(caught.value)
+    assert "Leave `model` out" in str(caught.value)
+
+
+@pytest.mark.anyio
+async def test_a_report_of_what_no_one_model_may_see_is_found_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "lab.md").write_text("x", encoding="utf-8")
+    task = private(
+        tmp_path,
+        inputs=(InputSpec(path="pay.csv", label="hr"), InputSpec(path="lab.md", label="lab")),
+        labels={"hr": ("default",), "lab": ("cloud",)},
+        plan=Plan(steps=(Step(id="s", prompt="A", inputs=("pay.csv",)), Step(id="t", prompt="B", inputs=("lab.md",)))),
+    )
+    with pytest.raises(PlanError, match=r"'reduce' has no model: no model may see all .* `hr` reaches default; `lab`"):
+        await prepare(task, Options(endpoint=Scripted()))
+
+
+@pytest.mark.anyio
+async def test_an_input_that_no_model_may_see_is_found_before_a_planner_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match=r"`pay.csv` can be read by no step: .*`hr` reaches none"):
+        await prepare(private(tmp_path, labels={"hr": ()}), Options(endpoint=Scripted()))
+
+
+@pytest.mark.anyio
+async def test_a_planner_is_told_names_and_no_content_and_its_plan_goes_back(tmp_path: Path) -> None:
+    bad = plan_of({"id": "s", "prompt": "Read.", "model": "cloud"})
+    good = plan_of({"id": "s", "prompt": "Read pay.csv.", "inputs": ["pay.csv"]})
+    model = Scripted(bad, good, "Ada")
+    result = await run_with(model, private(tmp_path, swarm="always"), cache=False)
+    assert result.status == "done"
+    first, again, last = model.requests
+    brief = first.messages[1].text
+    assert "pay.csv" in brief
+    assert "zq7zq" not in first.model_dump_json()
+    assert '"labels":{"hr":["default"]}' in brief
+    assert "may not see all it would read" in again.messages[-1].text
+    assert (last.model, last.labels) == ("default", ("hr",))
+
+
+@pytest.mark.anyio
+async def test_a_pool_is_cut_to_the_members_that_may_see(tmp_path: Path) -> None:
+    models = {
+        "default": Model(use=("cloud", "here", "there")),
+        **{name: Model(endpoint="offline", name=name) for name in ("cloud", "here", "there")},
+    }
+    plan = Plan(steps=(Step(id="s", prompt="Read.", inputs=("pay.csv",)),))
+    task = private(tmp_path, models=models, labels={"hr": ("here", "there")}, plan=plan)
+    model = Scripted("Ada")
+    result = await run_with(model, task, cache=False)
+    assert result.status == "done"
+    assert model.requests[0].model == "default"
+    assert model.requests[0].labels == ("hr",)
+    prepared = await prepare(task, Options(endpoint=model))
+    place = prepared.means.access.place("default", ("hr",))
+    assert place is not None
+    assert place.members == ("here", "there")
+
+
+def served(url: str, **more: Any) -> Model:
+    return Model(endpoint=url, name="m", **more)
+
+
+@pytest.mark.anyio
+async def test_pools_retries_and_fallbacks_on_the_wire_reach_no_forbidden_server(tmp_path: Path) -> None:
+    """The permitted server fails in every way that makes a pool go on to the next; the other is never asked."""
+
+    def tell(received: Received) -> str:
+        return "I read " + " ".join(CANARY.findall(received.raw.decode()))
+
+    failing = iter([Answer(status=500, headers={"retry-after-ms": "1"}), Answer(status=400, body={"error": "no"})])
+    async with (
+        FakeServer(respond=lambda received: next(failing, None) or tell(received)) as here,
+        FakeServer(respond=tell) as cloud,
+    ):
+        models = {
+            "default": Model(use=("cloud", "here")),
+            "cloud": served(cloud.url, hedge=True),
+            "here": served(here.url, hedge=True),
+        }
+        steps = (
+            Step(id="s", prompt="Read.", inputs=("pay.csv",), retries=0, optional=True),
+            Step(id="t", prompt="Read too.", inputs=("pay.csv",), after=("s",)),
+            Step(id="o", prompt="Read what is open.", inputs=("notes.md",)),
+        )
+        task = private(tmp_path, models=models, labels={"hr": ("here",)}, plan=Plan(steps=steps))
+        async with swarm.Run(task, options=Options(cache=False)) as run:
+            pass
+        assert run.result.status in {"done", "partial"}
+        assert any(b"zq7zq" in received.raw for received in here.requests)
+        assert [received for received in cloud.requests if b"zq7zq" in received.raw] == []
+        assert len(cloud.requests) == 1, "what is open goes where the pool begins"
+
+
+@pytest.mark.anyio
+async def test_the_last_guard_refuses_before_a_byte_is_sent() -> None:
+    inner = Scripted("never", "open")
+    guard = Guarded(inner, alias="cloud", model=Model(endpoint="offline"), labels={"hr": ("default",)})
+    ask = Request(model="cloud", messages=(says("user", "hi"),))
+    for labels in (("hr",), ("unknown",)):
+        with pytest.raises(EndpointRefused) as caught:
+            await guard.complete(ask.model_copy(update={"labels": labels}))
+        assert (caught.value.kind, caught.value.stops) == ("label", False)
+    assert inner.requests == []
+    assert isinstance(await guard.complete(ask), Reply)
+
+
+@pytest.mark.anyio
+async def test_a_wave_is_held_to_the_labels_of_its_planner(tmp_path: Path) -> None:
+    """What a planner that reads labelled data writes is labelled: its linter knows, and it is asked to mend it."""
+    bad, good = (plan_of({"id": "more", "prompt": "Go on.", "inputs": [], **more}) for more in ({"model": "cloud"}, {}))
+    model = Scripted("Ada zq7zq", bad, good, "more", "the report [more]")
+    steps = (
+        Step(id="s", prompt="Read.", inputs=("pay.csv",)),
+        Step(id="next", agent="planner", prompt="More?", needs=("s",), retries=0),
+    )
+    result = await run_with(model, private(tmp_path, plan=Plan(steps=steps)), cache=False)
+    assert result.report is not None
+    assert {request.model for request in model.requests} == {"default"}
+    assert [request.labels for request in model.requests] == [("hr",)] * 5
+    assert "'more' has no model: the model `cloud` may not see" in model.requests[2].messages[-1].text
+
+
+@pytest.mark.anyio
+async def test_a_label_that_is_new_is_noticed_on_resume_and_holds(tmp_path: Path) -> None:
+    (tmp_path / "pay.csv").write_text("Ada,zq7zq\n", encoding="utf-8")
+    source = tmp_path / "task.yaml"
+    text = """
+goal: Who?
+inputs: [{path: pay.csv}]
+models: {default: {endpoint: http://127.0.0.1:9/v1, name: d}, safe: {endpoint: http://127.0.0.1:9/v1, name: s}}
+plan:
+  - {id: s, prompt: Read.}
+  - {id: t, prompt: Sum up., needs: [s], retries: 0}
+"""
+    source.write_text(text, encoding="utf-8")
+    first = Scripted("Ada zq7zq", EndpointRefused("no", kind="quota", stops=True))
+    async with swarm.Run(source, options=Options(endpoint=first, cache=False)) as run:
+        pass
+    assert [request.model for request in first.requests] == ["default", "default"]
+    labelled = text.replace("{path: pay.csv}", "{path: pay.csv, label: hr}") + "labels: {hr: [safe]}\n"
+    source.write_text(labelled, encoding="utf-8")
+    second = Function(lambda request: f"Ada [{request.model}]")
+    result = await resume_with(second, run.folder.path, cache=False)
+    assert [request.model for request in second.requests] == ["safe", "safe"]
+    noticed = [event for event in events_of(result.folder) if isinstance(event, RunResumed)]
+    assert "input pay.csv: changed" in noticed[0].changed
+
+
+@pytest.mark.anyio
+async def test_what_is_kept_of_a_model_that_may_not_see_is_not_taken_for_one_that_may(tmp_path: Path) -> None:
+    """The cache holds an answer of `cloud`; once the input is labelled the step is another model's."""
+    models = {name: Model(endpoint="http://127.0.0.1:9/v1", name=name) for name in ("default", "cloud")}
+    plan = Plan(steps=(Step(id="s", prompt="Read.", inputs=("pay.csv",)),))
+    open_task = private(tmp_path, models=models, plan=plan, labels={"hr": ("default", "cloud")})
+    assert (await run_with(Scripted("Ada"), open_task)).status == "done"
+    again = Scripted()
+    assert (await run_with(again, open_task)).status == "done"
+    closed = Scripted("Ada, again")
+    assert (await run_with(closed, open_task.model_copy(update={"labels": {"hr": ("cloud",)}}))).status == "done"
+    assert ([r.model for r in again.requests], [r.model for r in closed.requests]) == ([], ["cloud"])
