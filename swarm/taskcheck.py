@@ -12,7 +12,7 @@ from swarm.references import mapping, texts
 from swarm.schemas import schema_flaws
 from swarm.task import Task
 
-OUTPUTS = (".md", ".json", ".html")
+OUTPUTS = (".md", ".json")
 """What a report can be written as."""
 DEFAULT = "default"
 """The alias that is used where no other is said; it is there even where the task has no `models:`."""

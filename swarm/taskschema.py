@@ -33,7 +33,7 @@ limits: {{workers: 8, steps: 64, tokens: 400_000, seconds: 900}}
 # ask: show the plan and its price first.
 approve: auto
 
-# Files to write the report to: .md, .json or .html. It is printed in any case.
+# Files to write the report to: .md or .json. It is printed in any case.
 # output: report.md
 """
 
