@@ -8,6 +8,8 @@ PYTHONS := $(PYTHON) python3.13 python3.12 python3.11 python3 python
 FIRST_EXAMPLE := examples/modules/task.yaml
 CORE := $(VENV)/.core-installed
 DEV := $(VENV)/.dev-installed
+LOCAL := $(VENV)/.local-installed
+MODEL := .venvs/models/SmolLM2-135M-Instruct.Q4_1.gguf
 ARGS ?=
 
 .PHONY: help demo check test test-all bench constraints clean
@@ -27,9 +29,9 @@ check: $(DEV)  ## lint, format, types, layers, and the sizes of things
 	$(BIN)/python -m pytest -q tests/test_tail.py
 
 test: $(DEV)  ## the tests that take at most five minutes; ARGS="-k graph" narrows them
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not real_model" $(ARGS)
 
-test-all: $(DEV)  ## every test, at most thirty minutes
+test-all: $(LOCAL) $(MODEL)  ## every test, at most thirty minutes
 	$(BIN)/python -m pytest $(ARGS)
 
 bench: $(DEV)  ## every measurement in bench/, one after the other
@@ -38,7 +40,7 @@ bench: $(DEV)  ## every measurement in bench/, one after the other
 constraints: $(BIN)/python  ## write constraints.txt anew from the newest releases that pyproject.toml allows
 	$(BIN)/python -m venv --clear .venvs/constraints
 	.venvs/constraints/bin/python -m pip install -qq --upgrade pip setuptools
-	.venvs/constraints/bin/python -m pip install -qq -e . --group dev
+	.venvs/constraints/bin/python -m pip install -qq -e ".[local]" --group dev
 	(echo "# The versions that are tested, names and versions only; written by \`make constraints\`."; \
 	 .venvs/constraints/bin/python -m pip list --format=freeze --exclude local-agent-swarm) > constraints.new
 	mv constraints.new constraints.txt
@@ -69,3 +71,11 @@ $(DEV): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install -qq --upgrade -c constraints.txt pip
 	$(PIP) install -qq -c constraints.txt --build-constraint constraints.txt -e . --group dev
 	@touch $(CORE) $@
+
+# What serves a model file, and a small one, fetched once and checked by its hash.
+$(LOCAL): $(DEV)
+	$(PIP) install -qq -c constraints.txt --build-constraint constraints.txt -e ".[local]"
+	@touch $@
+
+$(MODEL): | $(LOCAL)
+	$(BIN)/swarm models get smollm2 --to $(@D)

@@ -12,6 +12,7 @@ from swarm.cli.diff import diff
 from swarm.cli.failures import OK, WRONG, explain
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.look import runs, show
+from swarm.cli.models import models
 from swarm.cli.plan import plan
 from swarm.cli.run import resume, run
 from swarm.cli.simulate import simulate
@@ -64,6 +65,7 @@ COMMANDS: tuple[tuple[Command, tuple[str, ...]], ...] = (
     ),
     (diff, ("swarm diff 20260730-1412 last",)),
     (cache, ("swarm cache", "swarm cache why last study.3", "swarm cache clear")),
+    (models, ("swarm models", "swarm models task.yaml --probe", "swarm models get smollm2")),
     (agents, ("swarm agents", "swarm agents task.yaml")),
     (schema, ("swarm schema > task.schema.json",)),
     (init, ("swarm init", "swarm init my-question")),

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -33,6 +34,16 @@ Probe = Callable[[str], Awaitable["tuple[str, ...] | None"]]
 """Names the models behind a base URL; None if nothing there answers."""
 
 
+@dataclass(frozen=True)
+class Size:
+    """What a llama.cpp server was started with."""
+
+    slots: int
+    """Answers it writes at once."""
+    context: int
+    """Tokens each of them reads and writes."""
+
+
 async def choose(
     models: Mapping[str, Model],
     *,
@@ -47,9 +58,26 @@ async def choose(
     `endpoint` and `model` come from flags and win over all; then the task's own `models`; then `SWARM_ENDPOINT` and
     `SWARM_MODEL`; then a provider whose key is in `environ`; then a local server on its usual port; then `offline`.
     Keys that the task leaves out are taken from the providers' own variables. The files of `local:` models are relative
-    to `folder` in the task, and to the current one in flags.
+    to `folder` in the task, and to the current one in flags. Without a `probe` of the caller's, a llama.cpp server on
+    this machine is asked for its width and context, where `calls` and `context` are not set.
     """
-    probe = probe or probe_local
+    choice = await _choice(
+        models, endpoint=endpoint, model=model, environ=environ, probe=probe or probe_local, folder=folder
+    )
+    if probe is not None:
+        return choice
+    return Choice({alias: await _sized(choice.models[alias]) for alias in choice.models}, choice.why)
+
+
+async def _choice(
+    models: Mapping[str, Model],
+    *,
+    endpoint: str | None,
+    model: str | None,
+    environ: Mapping[str, str],
+    probe: Probe,
+    folder: Path,
+) -> Choice:
     models = {alias: located(model, environ=environ, folder=folder) for alias, model in models.items()}
     if endpoint is not None or (model is not None and "default" not in models):
         chosen = await _named(endpoint, model, environ, probe)
@@ -147,38 +175,80 @@ def _about(model: Model) -> str:
 
 
 async def _local(probe: Probe) -> tuple[Provider, tuple[str, ...]] | None:
-    """Ask all the usual ports at once; the first provider of the table that answers with a model."""
-    local = [provider for provider in PROVIDERS if not provider.keys]
+    """Give the first provider of the table that answers on its usual port, with a model."""
+    found = await servers(probe)
+    return next(((provider, found[provider.base_url]) for provider in PROVIDERS if provider.base_url in found), None)
+
+
+async def servers(probe: Probe | None = None) -> dict[str, tuple[str, ...]]:
+    """Ask all the usual ports of this machine at once; give the models behind each base URL that has some."""
+    local = [provider.base_url for provider in PROVIDERS if not provider.keys]
     answers: dict[str, tuple[str, ...]] = {}
 
-    async def ask(provider: Provider) -> None:
-        names = await probe(provider.base_url)
+    async def ask(base_url: str) -> None:
+        names = await (probe or probe_local)(base_url)
         if names:
-            answers[provider.name] = names
+            answers[base_url] = names
 
     async with anyio.create_task_group() as group:
-        for provider in local:
-            group.start_soon(ask, provider)
-    return next(((provider, answers[provider.name]) for provider in local if provider.name in answers), None)
+        for base_url in local:
+            group.start_soon(ask, base_url)
+    return {base_url: answers[base_url] for base_url in local if base_url in answers}
+
+
+async def _sized(model: Model) -> Model:
+    """Take the width and the context from a llama.cpp server on this machine, where the task leaves them open."""
+    provider = provider_named(model.endpoint or "")
+    base_url = provider.base_url if provider is not None else model.endpoint or ""
+    open_to_it = model.calls is None or model.context is None
+    if not open_to_it or not base_url.startswith("http://") or not is_loopback(base_url):
+        return model
+    size = await size_of(base_url)
+    if size is None:
+        return model
+    return model.model_copy(update={"calls": model.calls or size.slots, "context": model.context or size.context})
+
+
+async def size_of(base_url: str, *, deadline: float = PROBE_SECONDS) -> Size | None:
+    """Ask a plain-HTTP server how wide it is; None if it is not llama.cpp, or does not say within `deadline` seconds.
+
+    Its `/props` have the slots and the context of each (llama.cpp, tools/server/README.md).
+    """
+    try:
+        owners = {entry.get("owned_by") for entry in (await _asked(f"{base_url}/models", deadline))["data"]}
+        if "llamacpp" not in owners:
+            return None
+        props = await _asked(f"{base_url.rstrip('/').removesuffix('/v1')}/props", deadline)
+        slots, context = props["total_slots"], props["default_generation_settings"]["n_ctx"]
+    except (KeyError, TypeError, AttributeError):
+        return None
+    valid = isinstance(slots, int) and isinstance(context, int) and 1 <= slots <= 10_000 and context >= 256
+    return Size(slots, context) if valid else None
 
 
 async def probe_local(base_url: str, *, deadline: float = PROBE_SECONDS) -> tuple[str, ...] | None:
-    """Ask a plain-HTTP server for its models; None if it does not list them within `deadline` seconds.
+    """Ask a plain-HTTP server for its models; None if it does not list them within `deadline` seconds."""
+    try:
+        return tuple(str(entry["id"]) for entry in (await _asked(f"{base_url}/models", deadline))["data"])
+    except (KeyError, TypeError):
+        return None
+
+
+async def _asked(address: str, deadline: float) -> Any:
+    """Get a JSON value from a plain-HTTP server; None if it gives none.
 
     Spoken by hand, HTTP/1.0 and one request: a look at five ports must not cost the import of an HTTP client.
     """
-    url = urlsplit(base_url)
+    url = urlsplit(address)
     data = b""
     try:
         with anyio.fail_after(deadline):
             async with await anyio.connect_tcp(url.hostname or "127.0.0.1", url.port or 80) as stream:
-                await stream.send(f"GET {url.path}/models HTTP/1.0\r\nHost: {url.netloc}\r\n\r\n".encode())
+                await stream.send(f"GET {url.path} HTTP/1.0\r\nHost: {url.netloc}\r\n\r\n".encode())
                 data = await _all(stream)
-        body = from_json(data.partition(b"\r\n\r\n")[2])
-        names = [str(entry["id"]) for entry in body["data"]]
-    except (OSError, ValueError, KeyError, TypeError, anyio.BrokenResourceError):
+        return from_json(data.partition(b"\r\n\r\n")[2]) if b" 200 " in data[:32] else None
+    except (OSError, ValueError, anyio.BrokenResourceError):
         return None
-    return tuple(names) if b" 200 " in data[:32] else None
 
 
 async def _all(stream: anyio.abc.ByteStream) -> bytes:

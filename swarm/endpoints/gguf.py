@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +57,9 @@ def models_folder(environ: Mapping[str, str]) -> Path:
     return base / "local-agent-swarm" / "models"
 
 
-def known(name: str) -> Known | None:
+def known(name: str, among: Iterable[Known] = KNOWN) -> Known | None:
     """Find a model by its name; None if there is none of that name."""
-    return next((each for each in KNOWN if each.name == name), None)
+    return next((each for each in among if each.name == name), None)
 
 
 def located(model: Model, *, environ: Mapping[str, str], folder: Path) -> Model:
@@ -83,13 +83,20 @@ def located(model: Model, *, environ: Mapping[str, str], folder: Path) -> Model:
     return model.model_copy(update=update)
 
 
-def fetch(name: str, folder: Path, *, say: Callable[[str], None], download: Download | None = None) -> Path:
+def fetch(
+    name: str,
+    folder: Path,
+    *,
+    say: Callable[[str], None],
+    download: Download | None = None,
+    among: Iterable[Known] = KNOWN,
+) -> Path:
     """Fetch a model into a folder, once; give its file.
 
     What is there already is checked and kept. Raises `TaskError` for a name that is not known, and `SwarmError` where
     the file cannot be had, or is not the one that is meant.
     """
-    entry = known(name)
+    entry = known(name, among)
     if entry is None:
         wrong = f"no model is known as `{name[:80]}`; there is {listing(each.name for each in KNOWN)}"
         raise TaskError(Problem(f"{wrong}. Any GGUF file serves as it is: `endpoint: local:/path/to/file.gguf`"))

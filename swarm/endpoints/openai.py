@@ -5,11 +5,11 @@ The client library carries requests and nothing else: its retries are off, its r
 by `answers` and `sse`, what goes wrong is judged by `faults`. Retries, waits and limits are `swarm.endpoints.retry`.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
@@ -22,12 +22,15 @@ from swarm.endpoints.dialect import Dialect, Written
 from swarm.endpoints.faults import Fault, error_in, fault_of, judge
 from swarm.endpoints.providers import quirks_of
 from swarm.endpoints.sse import Events, EventTooLargeError, Sent
+from swarm.frozen import Json
 from swarm.safe import Redactor
 from swarm.task import Model
 
 if TYPE_CHECKING:
     import httpx2
     from openai import AsyncOpenAI
+
+_T = TypeVar("_T")
 
 IDLE_SECONDS = 60.0
 """How long a stream may say nothing once it has begun. Only content counts: keep-alive comments are no progress."""
@@ -114,23 +117,45 @@ class OpenAIEndpoint:
     def _redact(self, text: str) -> str:
         return self._redactor.clean(self._clean(text))
 
+    async def listed(self, *, seconds: float) -> tuple[dict[str, Json], ...]:
+        """Give what the endpoint says of its models, which costs nothing; `EndpointError` if it does not say."""
+
+        async def ask() -> tuple[dict[str, Json], ...]:
+            import httpx2
+
+            assert self._client is not None, "open the endpoint with `async with`"
+            response = await self._client.get("/models", cast_to=httpx2.Response)
+            try:
+                return tuple({**entry} for entry in from_json(await response.aread())["data"])
+            except (ValueError, KeyError, TypeError):
+                raise BadAnswer(Fault(status=200, kind="malformed", text="no list of models")) from None
+
+        result = await self._tried(ask, seconds)
+        if isinstance(result, Fault):
+            raise judge(result, endpoint=self.label, clean=self._redact)
+        return result
+
     async def _try(self, written: Written, request: Request) -> Assembly | Fault:
+        async def ask() -> Assembly:
+            async with self._sent(written, request) as response:
+                return await self._read(response)
+
+        return await self._tried(ask, self._model.deadline)
+
+    async def _tried(self, ask: Callable[[], Awaitable[_T]], seconds: float) -> _T | Fault:
         """Make one call. What goes wrong is returned, not raised: a fault must not drag the client's objects along."""
         import httpx2
         from openai import APIStatusError, OpenAIError
 
         try:
-            with anyio.fail_after(self._model.deadline):
-                async with self._sent(written, request) as response:
-                    self.told(response.headers)
-                    return await self._read(response)
+            with anyio.fail_after(seconds):
+                return await ask()
         except BadAnswer as error:
             return error.fault
         except APIStatusError as error:
-            self.told(error.response.headers)
             return _refusal(error.response)
         except TimeoutError:
-            return Fault(kind="timeout", text=f"nothing whole within {self._model.deadline:g} s")
+            return Fault(kind="timeout", text=f"nothing whole within {seconds:g} s")
         except (OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, OSError, anyio.EndOfStream) as error:
             return fault_of(error)
 
@@ -223,7 +248,7 @@ def _refusal(response: "httpx2.Response") -> Fault:
     except ValueError:
         fault = None
     headers = {name.lower(): value for name, value in response.headers.items()}
-    place = f"POST {response.url.copy_with(username=None, password=None)}"
+    place = f"{response.request.method} {response.url.copy_with(username=None, password=None)}"
     words = fault.text if fault is not None else text
     if response.status_code in {404, 405} or response.is_redirect:
         words = f"{place}: {words}"

@@ -1,0 +1,152 @@
+"""`swarm models`: what endpoints can do, by what they say, what is known, and what a tiny call shows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swarm.endpoints.choose import Size, choose, size_of
+from swarm.endpoints.probe import Ability, look
+from swarm.task import Model
+from swarm.testing import Answer, FakeServer
+from swarm.testing.fake import Received, error
+from tests.commands import Command, in_process
+
+pytestmark = pytest.mark.anyio
+
+PROPS: dict[str, Any] = {"total_slots": 6, "default_generation_settings": {"n_ctx": 8192}}
+LLAMA = Answer(body={"object": "list", "data": [{"id": "m", "owned_by": "llamacpp", "meta": {"n_ctx": 8192}}]})
+
+
+def answer(received: Received) -> str | Answer:
+    return Answer(body=PROPS) if received.path == "/props" else "{}"
+
+
+@pytest.fixture
+def swarm(capsys: pytest.CaptureFixture[str]) -> Command:
+    return in_process(capsys)
+
+
+async def seen(server: FakeServer, **settings: Any) -> Ability:
+    model = Model.model_validate({"endpoint": server.url, "name": "m", **settings})
+    return await look("default", model, probe=settings.pop("probe", False))
+
+
+async def test_a_look_is_free() -> None:
+    async with FakeServer(model="m") as server:
+        found = await seen(server)
+        assert server.requests == []
+    assert (found.reachable, found.models, found.form) == (True, ("m",), "json_schema")
+    assert (found.tools, found.calls, found.problem) == (None, 0, "")
+    assert found.endpoint == server.url[7:-3]
+
+
+@pytest.mark.parametrize(
+    ("entry", "context"),
+    [({"max_model_len": 32768}, 32768), ({"context_length": 4096}, 4096), ({"meta": {"n_ctx": 512}}, 512), ({}, None)],
+)
+async def test_a_context_is_read_where_servers_write_it(entry: dict[str, Any], context: int | None) -> None:
+    async with FakeServer(models=Answer(body={"data": [{"id": "m", **entry}]})) as server:
+        assert (await seen(server)).context == context
+        assert (await seen(server, context=1000)).context == 1000
+
+
+async def test_llama_cpp_says_how_wide_it_is() -> None:
+    async with FakeServer(respond=answer, models=LLAMA) as server:
+        assert await size_of(server.url) == Size(6, 8192)
+        found = await seen(server)
+        assert (found.slots, found.context) == (6, 8192)
+
+
+async def test_a_run_takes_its_width_and_context_from_llama_cpp() -> None:
+    async with FakeServer(respond=answer, models=LLAMA) as server:
+        models = {
+            "default": Model(endpoint=server.url, name="m"),
+            "given": Model(endpoint=server.url, name="m", calls=2, context=512),
+        }
+        chosen = (await choose(models, environ={})).models
+    assert (chosen["default"].calls, chosen["default"].context) == (6, 8192)
+    assert (chosen["given"].calls, chosen["given"].context) == (2, 512)
+
+
+@pytest.mark.parametrize(
+    "props",
+    [{}, [], {"total_slots": "6"}, {**PROPS, "total_slots": 0}, {**PROPS, "default_generation_settings": None}],
+)
+async def test_props_of_another_shape_say_nothing(props: Any) -> None:
+    async with FakeServer(respond=lambda _: Answer(body=props), models=LLAMA) as server:
+        assert await size_of(server.url) is None
+
+
+async def test_other_servers_are_not_asked_for_props() -> None:
+    async with FakeServer(respond=answer) as server:
+        assert await size_of(server.url) is None
+        assert server.requests == []
+
+
+async def test_a_model_that_is_not_listed_is_a_problem() -> None:
+    async with FakeServer(model="other") as server:
+        found = await seen(server)
+    assert (found.reachable, found.problem) == (True, "it lists no model m")
+
+
+async def test_a_key_that_is_refused_is_said_and_not_shown() -> None:
+    refused = Answer(status=401, body=error("Incorrect API key provided: sk-canary-1"))
+    async with FakeServer(models=refused) as server:
+        found = await seen(server, key="sk-canary-1")
+    assert found.reachable is False
+    assert "the key was not accepted" in found.problem
+    assert "sk-canary-1" not in repr(found)
+
+
+async def test_a_probe_asks_twice_and_shows_what_works() -> None:
+    def respond(received: Received) -> str | Answer:
+        if "response_format" in received.body:
+            return Answer(status=400, body=error("response_format is not supported"))
+        return Answer(text="", calls=(("answer", {"ok": True}),))
+
+    async with FakeServer(respond=respond, model="m") as server:
+        found = await look("default", Model(endpoint=server.url, name="m", max_tokens=4000), probe=True)
+        caps = {received.body["max_tokens"] for received in server.requests}
+        assert found.calls == len(server.requests) == 3, "one refusal, one form, one tool"
+    assert (found.form, found.tools, found.problem) == ("tool", True, "")
+    assert caps == {64}
+
+
+async def test_tools_that_are_refused_are_none() -> None:
+    def respond(received: Received) -> str | Answer:
+        return Answer(status=400, body=error("no tools here")) if "tools" in received.body else '{"ok": true}'
+
+    async with FakeServer(respond=respond, model="m") as server:
+        found = await look("default", Model(endpoint=server.url, name="m"), probe=True)
+    assert (found.form, found.tools, found.problem) == ("json_schema", False, "")
+
+
+def test_nothing_there_is_no_failure_of_the_command(swarm: Command, tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text("goal: x\nmodels: {default: {endpoint: 'http://127.0.0.1:9/v1', name: m}}\n")
+    done = swarm("models", str(tmp_path / "task.yaml"), "--json")
+    assert done.code == 0, done.err
+    row = json.loads(done.out)["models"][0]
+    assert (row["reachable"], row["price"]["source"]) == (False, "free")
+    assert "no connection" in row["problem"]
+
+
+def test_the_command_shows_every_model_and_pool(swarm: Command, tmp_path: Path) -> None:
+    text = "goal: x\nmodels:\n  a: {endpoint: offline}\n  b: {use: [a]}\n"
+    (tmp_path / "task.yaml").write_text(text)
+    done = swarm("models", str(tmp_path / "task.yaml"), "--probe")
+    assert done.code == 0, done.err
+    assert "0 calls, each answered with at most 64 tokens" in done.err
+    assert "b            the pool of a" in done.out
+    assert done.out.count("at offline: answers") == 2, "a, and default, which is the same"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [(("get",), "which model?"), (("get", "gpt-7"), "there is smollm2"), (("a", "b"), "one TASK at a time")],
+)
+def test_what_is_wrong_is_said(swarm: Command, words: tuple[str, ...], says: str) -> None:
+    done = swarm("models", *words)
+    assert done.code == 2
+    assert says in done.err
