@@ -84,7 +84,7 @@ class StepState:
     error: e.Failure | None = None
     because: str = ""
     """Why it was skipped."""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()  # noqa: RUF009 - frozen: one for all steps that have used nothing yet
     turns: int = 0
     """Turns of all attempts."""
     transcript: list[Message] = field(default_factory=list[Message])
@@ -330,7 +330,7 @@ class State:
     def _end_span(self, s: StepState, t: float, *, keep: bool = False) -> None:
         if s.spans and s.spans[-1].end is None:
             s.spans[-1].end = t
-        if not keep:
+        if not keep and (s.transcript or s.turns_taken):
             s.transcript, s.turns_taken = [], 0
 
     def _add(self, steps: tuple[Step, ...], by: str) -> None:
