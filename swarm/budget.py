@@ -5,10 +5,11 @@
 
 Before a call its worst case is reserved, each call with a handle of its own; after it the handle is settled with what
 the call used. For any behaviour of any model spent + held + kept ≤ limit at every moment, as long as no call uses more
-than its worst case. That is the endpoint's promise: it honours the output cap, which is always sent, and its tokenizer
-makes no more tokens than `worst_input` counts. An endpoint that breaks it is charged what it says, because that is what
-will be billed; only then may `spent` pass the limit, by what that one call used beyond its reservation, and nothing
-more can be reserved. What is kept for the report shrinks then, and only then.
+than its worst case; and an endpoint that honours the output cap, which is always sent, cannot, for no tokenizer makes
+more tokens than `weigh` counts. A claim beyond both the worst case and what can be seen of the answer is absurd, and is
+charged the worst case. An answer that really is longer than its cap is charged what it is, because that will be billed:
+only then may `spent` pass the limit, by the excess of the calls in flight, and nothing more can be reserved. What is
+kept for the report shrinks then, and only then.
 
 Money is counted in whole millionths of a millionth of a dollar, so that sums are exact in any order.
 """
@@ -17,8 +18,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from hashlib import sha256
 from math import ceil
-from typing import Literal
+from typing import Any, Literal
 
 from swarm.chat import Media, Message, Request, Usage
 from swarm.errors import BugError
@@ -120,36 +122,77 @@ def _each(usd_a_million: float) -> int:
 # Worst cases
 
 
+@dataclass(frozen=True)
+class Weight:
+    """The input of a request, in tokens, from above."""
+
+    tokens: int
+    visible: int
+    """Bytes of its words, media left out."""
+    marks: tuple[tuple[bytes, int], ...]
+    """After each message: a hash of the request as far as there, and how many of the tokens are that far."""
+
+    def bounded(self, known: Mapping[bytes, int]) -> int:
+        """Count from above with what is known of requests that began alike.
+
+        Those had so many tokens in all, so what they have in common has no more; what comes after it is counted.
+        """
+        found = (known[mark] + self.tokens - upto for mark, upto in self.marks if mark in known)
+        return min(self.tokens, *found, self.tokens)
+
+
 def worst_input(request: Request) -> int:
+    """Count the input of a request from above, in tokens; see `weigh`."""
+    return weigh(request).tokens
+
+
+def weigh(request: Request) -> Weight:
     """Count the input of a request from above, in tokens: one for each byte of UTF-8, and frames.
 
     A byte-level tokenizer never makes more tokens than bytes, and one with byte fallback neither; English prose has
     about four bytes a token, figures, rare scripts and emoji come near one. Tools, forms and calls may be laid out anew
     by a template: they count as indented JSON in ASCII. What comes back verbatim (reasoning) counts as it is.
     """
-    total = REQUEST_FRAME + sum(_message_tokens(message) for message in request.messages)
-    if request.tools:
-        total += TOOLS_FRAME + sum(_laid_out(tool.model_dump(mode="json")) for tool in request.tools)
-    if request.form is not None:
-        total += _laid_out(request.form.model_dump(mode="json"))
-    return total
+    tools = [tool.model_dump(mode="json") for tool in request.tools]
+    form = None if request.form is None else request.form.model_dump(mode="json")
+    total, visible = REQUEST_FRAME, 0
+    if tools:
+        total += TOOLS_FRAME + sum(_laid_out(tool) for tool in tools)
+    if form is not None:
+        total += _laid_out(form)
+    so_far = sha256(canonical([tools, form]))
+    marks: list[tuple[bytes, int]] = []
+    for message in request.messages:
+        text = message.text.encode("utf-8", "replace")
+        more = _beside_text(message, so_far)
+        so_far.update(b"%s %d\n%s" % (message.role.encode(), len(text), text))
+        total += MESSAGE_FRAME + len(text) + more
+        visible += len(text)
+        marks.append((so_far.digest(), total))
+    return Weight(total, visible, tuple(marks))
 
 
-def visible_bytes(request: Request) -> int:
-    """Count the bytes of the words of a request, media left out."""
-    return sum(len(message.text.encode("utf-8", "replace")) for message in request.messages)
-
-
-def _message_tokens(message: Message) -> int:
-    total = MESSAGE_FRAME + len(message.text.encode("utf-8", "replace"))
+def _beside_text(message: Message, so_far: Any) -> int:
+    """Count what a message has beside its words, and take it into the hash."""
+    total = 0
     for part in message.parts:
         if isinstance(part, Media):
+            so_far.update(part.base64.encode())
             total += PICTURE_TOKENS if part.medium == "image" else MEDIA_FRAME + len(part.base64) // MEDIA_CHARACTERS
     for call in message.tool_calls:
+        so_far.update(canonical(call))
         total += MESSAGE_FRAME + len(call.id) + len(call.name) + _arguments(call.arguments)
     if message.raw:
-        total += len(canonical(message.raw))
+        raw = canonical(message.raw)
+        so_far.update(raw)
+        total += len(raw)
     return total
+
+
+def visible_output(message: Message) -> int:
+    """Count the bytes of all that can be seen of an answer, reasoning included: it has no more tokens than that."""
+    calls = sum(len(call.name) + len(call.arguments.encode("utf-8", "replace")) for call in message.tool_calls)
+    return len(message.text.encode("utf-8", "replace")) + calls + (len(canonical(message.raw)) if message.raw else 0)
 
 
 def _arguments(written: str) -> int:

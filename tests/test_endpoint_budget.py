@@ -166,10 +166,36 @@ class TestTries:
         shared = purse(100_000)
         metered = meter(shared)
         honest = metered.worst(ASK).tokens
-        said = reply("a", usage=Usage(calls=1, input_tokens=10, output_tokens=5_000))
+        said = reply("word " * 5_000, usage=Usage(calls=1, input_tokens=10, output_tokens=5_000))
         await Charged(Function(lambda _: said), metered.around).complete(ASK)
         assert spent(shared) == (5_010, 0)
-        assert metered.worst(ASK).tokens >= 5_009 > honest
+        assert metered.worst(ASK).tokens >= 5_000 > honest
+
+    async def test_a_claim_beyond_the_cap_and_beyond_what_is_seen_is_charged_the_worst_case(self) -> None:
+        shared = purse(100_000)
+        metered = meter(shared)
+        worst = metered.worst(ASK)
+        said = reply("a", usage=Usage(calls=1, input_tokens=90_000, output_tokens=80_000))
+        got = await Charged(Function(lambda _: said), metered.around).complete(ASK)
+        assert (got.usage.tokens, got.usage.estimated) == (worst.tokens, True)
+        assert spent(shared) == (worst.tokens, 0)
+
+    async def test_what_an_endpoint_counted_bounds_what_begins_alike(self) -> None:
+        shared = purse(1_000_000)
+        metered = meter(shared)
+        system = says("system", "You are one of many. " * 200)
+        first = Request(model="default", messages=(system, says("user", "One.")))
+        other = Request(model="default", messages=(system, says("user", "Another one.")))
+        later = Request(model="default", messages=(*first.messages, says("assistant", "So."), says("user", "More.")))
+        said = reply("So.", usage=Usage(calls=1, input_tokens=1_100, output_tokens=5))
+        before = metered.worst(other).input_tokens
+        await Charged(Function(lambda _: said), metered.around).complete(first)
+        assert before > 4_000
+        assert 1_100 < metered.worst(other).input_tokens < 1_150
+        assert 1_100 < metered.worst(later).input_tokens < 1_150
+        more = reply("So.", usage=Usage(calls=1, input_tokens=2_000, output_tokens=5))
+        await Charged(Function(lambda _: more), metered.around).complete(other)
+        assert metered.worst(other).input_tokens == before
 
     async def test_cached_input_has_its_own_price(self) -> None:
         shared = Purse(Ledger({"usd": picos_of(1.0)}))

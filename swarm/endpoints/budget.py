@@ -13,7 +13,7 @@ hold a reservation already, and a call ends by its deadline. Whoever waits is se
 not overtaken by small ones for ever.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -26,10 +26,11 @@ from swarm.budget import (
     LimitName,
     Reservation,
     Tariff,
+    Weight,
     output_cap,
     usd_of,
-    visible_bytes,
-    worst_input,
+    visible_output,
+    weigh,
 )
 from swarm.chat import Reply, Request, Usage
 from swarm.endpoints import Endpoint
@@ -39,6 +40,9 @@ from swarm.task import Model
 
 UNBILLED = frozenset({"rate_limited", "overloaded", "unreachable", "tls", "redirect", "quota", "auth"})
 """Kinds of fault by which an endpoint says that it did no work."""
+
+KNOWN = 4_096
+"""Beginnings of requests whose counts are kept: two a conversation, so those of all attempts in flight and more."""
 
 
 @dataclass
@@ -134,21 +138,24 @@ class Meter:
         self._tariff = tariff
         self._exact = exact
         self._overrun = 1.0
+        self._known: OrderedDict[bytes, int] = OrderedDict()
+        self._consistent = True
 
-    def worst(self, request: Request) -> Usage:
+    def worst(self, request: Request, weight: Weight | None = None) -> Usage:
         """Say what one try may use at most.
 
-        An endpoint that once used more than that is taken at its word: its worst cases grow by as much.
+        What the endpoint counted before bounds what begins alike: agents share their first message, turns all but the
+        last. An endpoint that once went beyond its cap is taken at its word: its answers may be as long again.
         """
-        return self._priced(self._grown(worst_input(request), output_cap(self.model, request.max_tokens)), worst=True)
+        taken = (weight or weigh(request)).bounded(self._known)
+        return self._priced(self._grown(taken, output_cap(self.model, request.max_tokens)), worst=True)
 
     def most(self, taken: int, given: int) -> Amount:
         """Give the amount of a call that uses at most so many tokens of input and output."""
         return self.amount(self._grown(taken, given), worst=True)
 
     def _grown(self, taken: int, given: int) -> Usage:
-        taken, given = round(taken * self._overrun), round(given * self._overrun)
-        return Usage(calls=1, input_tokens=taken, output_tokens=given, estimated=True)
+        return Usage(calls=1, input_tokens=taken, output_tokens=round(given * self._overrun), estimated=True)
 
     def amount(self, usage: Usage, *, worst: bool = False) -> Amount:
         """Write a usage as an amount of the ledger."""
@@ -161,7 +168,8 @@ class Meter:
     async def around(self, request: Request, attempt: Try) -> Reply | EndpointBusy | None:
         """Make one try of a request within the budget: an `Around`. Raises `LimitError` before the call."""
         account = request.account if isinstance(request.account, Account) else Account()
-        worst = self.worst(request)
+        weight = weigh(request)
+        worst = self.worst(request, weight)
         most = self.amount(worst, worst=True)
         reservation = await self._purse.reserve(most, report=account.report)
         sent: list[bool] = []
@@ -169,7 +177,7 @@ class Meter:
         try:
             result = await attempt(lambda: sent.append(True))
             if isinstance(result, Reply):
-                used = self._settled(result, request, worst)
+                used = self._settled(result, weight, worst)
                 result = result.model_copy(update={"usage": used + account.lost})
                 account.lost = Usage()
             elif result is None or not _may_be_billed(result):
@@ -186,15 +194,36 @@ class Meter:
                 self._purse.settle(reservation, self.amount(used or Usage()))
         return result
 
-    def _settled(self, reply: Reply, request: Request, worst: Usage) -> Usage:
-        """Read what a call used. What is missing, or less than is possible, is replaced by the worst case."""
+    def _settled(self, reply: Reply, weight: Weight, worst: Usage) -> Usage:
+        """Read what a call used. What is missing, or less or more than is possible, is replaced by the worst case."""
         told = reply.usage
-        told = told.model_copy(update={"cached_tokens": min(told.cached_tokens, told.input_tokens)})
-        if not self._exact and (told.estimated or _too_little(told, reply, request)):
+        taken, given = told.input_tokens, told.output_tokens
+        if self._exact:
+            return self._priced(told)
+        if told.estimated or _too_little(told, reply, weight):
             return worst.model_copy(update={"calls": max(1, told.calls)})
-        if told.tokens > worst.tokens:
-            self._overrun *= told.tokens / worst.tokens
-        return self._priced(told)
+        if taken > worst.input_tokens:
+            self._consistent = False  # it counts the same text now so and now otherwise
+            self._known.clear()
+        elif self._consistent:
+            self._learn(weight, taken)
+        taken = min(taken, worst.input_tokens)
+        if given > worst.output_tokens:
+            self._overrun *= given / max(1, worst.output_tokens)
+            given = min(given, max(worst.output_tokens, visible_output(reply.message)))
+        update = {"calls": max(1, told.calls), "cached_tokens": min(told.cached_tokens, taken)}
+        sound = (taken, given) == (told.input_tokens, told.output_tokens)
+        return self._priced(
+            told.model_copy(update={**update, "input_tokens": taken, "output_tokens": given, "estimated": not sound})
+        )
+
+    def _learn(self, weight: Weight, taken: int) -> None:
+        """Keep what was counted of a request, for those that begin with its first message, or with all of it."""
+        for mark, _ in (*weight.marks[:1], *weight.marks[-1:]):
+            self._known[mark] = min(taken, self._known.get(mark, taken))
+            self._known.move_to_end(mark)
+        while len(self._known) > KNOWN:
+            self._known.popitem(last=False)
 
     def _priced(self, usage: Usage, *, worst: bool = False) -> Usage:
         if self._tariff is None:
@@ -202,13 +231,10 @@ class Meter:
         return usage.model_copy(update={"usd": usd_of(self.amount(usage, worst=worst).picos)})
 
 
-def _too_little(told: Usage, reply: Reply, request: Request) -> bool:
+def _too_little(told: Usage, reply: Reply, weight: Weight) -> bool:
     said = bool(reply.message.parts or reply.message.tool_calls)
-    return (
-        told.input_tokens * LONGEST_TOKEN < visible_bytes(request)
-        or told.input_tokens <= 0
-        or (said and told.output_tokens <= 0)
-    )
+    none = told.input_tokens <= 0 or told.output_tokens < 0 or (said and told.output_tokens == 0)
+    return none or told.input_tokens * LONGEST_TOKEN < weight.visible
 
 
 def _may_be_billed(error: EndpointError) -> bool:
