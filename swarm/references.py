@@ -13,6 +13,7 @@ from swarm.safe import MASK, looks_like_key
 from swarm.task import Reference, Task
 
 _REFERENCE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}$\n]*))?\}|(\$\{[^}]{0,40}\}?)")
+_PROVIDER_AND_NAME = re.compile(r"(\$\{[^}]*\}|[^/$]+)/(.+)")
 _TEXT_FIELDS = {"endpoint", "name", "key", "use", "takes"}
 """Fields of a model that are text: a value from the environment stays text there, whatever it looks like."""
 _FREE_FIELDS = {"params", "extra"}
@@ -59,7 +60,7 @@ class _Resolving:
         return _mapped(value, path, escaped)
 
     def models(self, value: Json) -> Json:
-        filled = _mapped(value, ("models",), self._filled)
+        filled = _mapped(_written_out(value), ("models",), self._filled)
         for model in mapping(filled).values():
             key = mapping(model).get("key")
             if key == "" or any(text == MASK for _, text in texts(key)):
@@ -107,6 +108,26 @@ class _Resolving:
         except ValueError as error:
             self.flaws.append(Flaw(path, f"the environment gives {error}"))
             return text
+
+
+def _written_out(value: Json) -> Json:
+    """Write out the models that are given in one word: `provider/name`, `URL#name`, `local:PATH` or `offline`."""
+    if not isinstance(value, dict):
+        return value
+    models = cast("dict[str, Any]", value).items()
+    return {alias: shorthand(model) if isinstance(model, str) else model for alias, model in models}
+
+
+def shorthand(text: str) -> dict[str, Json]:
+    """Read a model that is given in one word. A name may have slashes of its own; one that is missing is found."""
+    if text.startswith(("http://", "https://")):
+        endpoint, _, name = text.partition("#")
+    elif text.startswith("local:"):
+        endpoint, name = text, ""
+    else:
+        found = _PROVIDER_AND_NAME.fullmatch(text)
+        endpoint, name = (found[1], found[2]) if found else (text, "")
+    return {"endpoint": endpoint, "name": name} if name else {"endpoint": endpoint}
 
 
 def _unset(name: str, there: bool) -> str:

@@ -8,6 +8,7 @@ from swarm.task import Model, Task
 SCHEMA_FILE = "task.schema.json"
 """What `swarm init` calls the schema that it writes beside a task."""
 _REFERENCE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
+_SHORTHAND = {"type": "string", "minLength": 1, "description": "provider/name, URL#name, local:PATH or offline"}
 _STARTER = """\
 # yaml-language-server: $schema={schema}
 # A task for `swarm run {name}`. Without `models:` it takes the model it finds, else none: `offline` ranks sentences.
@@ -50,6 +51,8 @@ def task_schema() -> dict[str, Json]:
     for name in Model.model_fields:
         if name not in {"endpoint", "name", "key", "use", "takes", "params", "extra"}:
             model[name] = _or_reference(model[name])
+    for pattern, one in schema["properties"]["models"]["patternProperties"].items():
+        schema["properties"]["models"]["patternProperties"][pattern] = {"anyOf": [one, dict(_SHORTHAND)]}
     for branch in schema["properties"]["plan"]["anyOf"]:
         if branch.get("type") == "array":
             branch["minItems"] = 1

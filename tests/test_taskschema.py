@@ -16,6 +16,7 @@ GOOD = (
     FULL,
     "goal: x\nmodels: {a: {endpoint: offline, calls: '${CALLS:-8}', hedge: '${H:-true}', key: ['${K}']}}",
     "goal: x\nlimits: {tokens: null, usd: 5}",
+    "goal: x\nmodels: {default: kimi/kimi-k2.5, spare: offline}",
 )
 BAD = (
     "{}",
