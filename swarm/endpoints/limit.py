@@ -22,7 +22,7 @@ workers at an endpoint for ten cost one burst, not eleven cuts 15 s apart. Witho
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from math import inf
+from math import ceil, inf
 
 import anyio
 
@@ -71,6 +71,7 @@ class Limit:
         self._answers = 0
         self._limited = False
         self._cut_at = -inf
+        self._episode_until = -inf
         self._counts_from = -inf
         self._too_much = inf
         self._hold_until = -inf
@@ -134,14 +135,15 @@ class Limit:
         now = anyio.current_time()
         if self._guess and (not self._limited or began <= self._cut_at):
             self._refused += 1
-        if now < self._counts_from or began < self._cut_at:
+        if now < self._episode_until or began < self._cut_at:
             self._counts_from = max(self._counts_from, now + (wait or 0.0))
             return
         self._limited = True
         self._too_much = self._size
         self._cut_at = now
         self._cool(now, wait)
-        self._hold_until = self._counts_from + HOLD_SECONDS
+        self._episode_until = self._counts_from
+        self._hold_until = inf
         self._change(max(1, min(self._size - 1, round(self._size * KEEPS))), "rate limit")
 
     def strained(self, wait: float | None = None) -> None:
@@ -153,10 +155,11 @@ class Limit:
         self._answers, self._peak = 0, self.in_use
 
     def _grow(self, now: float) -> None:
-        step = max(1, int(self._size * GROWS)) if self._limited else self._size
+        step = ceil(self._size * GROWS) if self._limited else self._size
         size = min(self._size + step, self._most)
         if size >= self._too_much and now < self._hold_until:
             size = self._too_much - 1
+            self._hold_until = min(self._hold_until, now + HOLD_SECONDS)
         if size > self._size:
             self._change(int(size), "a clean round")
 

@@ -155,6 +155,7 @@ class _Charging:
         update = {"account": account, **({} if lowered is None else {"max_tokens": lowered.cap})}
         try:
             reply = await self._endpoint.complete(request.model_copy(update=update))
+            account.tries = max(0, account.tries - reply.usage.calls)  # the reply tells of these
         finally:
             if account.lost.tokens:
                 self._tell(account)

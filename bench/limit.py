@@ -1,0 +1,132 @@
+"""Calls that get through in half an hour of virtual time: the adaptive limit over the best constant width.
+
+    python bench/limit.py [--seconds 1800] [--latency 10] [NAME …]
+
+A model of a server answers as many calls at once as it has room for, or as many tokens a minute, and says 429 to the
+rest; nobody is told how many that is. 80 callers want to call it all the time. The best constant width is chosen with
+hindsight, out of fifteen. The aim is at least 0.9 of its calls, and no storm: few 429s a minute once it has settled.
+"""
+
+import argparse
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from random import Random
+
+import anyio
+
+from swarm.chat import Reply, Request, says
+from swarm.endpoints.limit import Limit
+from swarm.endpoints.retry import Retrying
+from swarm.errors import EndpointBusy, EndpointError
+from swarm.testing import reply, virtual_time
+
+CALLERS = 80
+WIDTHS = (4, 6, 8, 9, 10, 12, 14, 17, 20, 25, 30, 35, 40, 50, 60)
+REFUSAL_SECONDS = 0.05
+ASK = Request(model="m", messages=(says("user", "x"),))
+
+
+@dataclass
+class Server:
+    """A server with a capacity that only it knows."""
+
+    capacity: Callable[[float], int] = lambda _: 10_000
+    """Calls at once, by the second."""
+    latency: float = 10.0
+    """Mean seconds of a call; each takes between 0.7 and 1.3 of it."""
+    rpm: int | None = None
+    """Calls in any minute: a quota of tokens, where all calls are alike."""
+    retry_after: float | None = None
+    served: list[float] = field(default_factory=list[float])
+    """When calls were answered."""
+    refused: list[float] = field(default_factory=list[float])
+    """When they were not."""
+    began: float = 0.0
+    active: int = 0
+    admitted: list[float] = field(default_factory=list[float])
+    rng: Random = field(default_factory=lambda: Random(5))
+
+    async def complete(self, request: Request) -> Reply:
+        """Answer, or refuse."""
+        del request
+        now = anyio.current_time() - self.began
+        self.admitted = [at for at in self.admitted if at > now - 60]
+        if self.active >= self.capacity(now) or (self.rpm is not None and len(self.admitted) >= self.rpm):
+            self.refused.append(now)
+            await anyio.sleep(REFUSAL_SECONDS)
+            raise EndpointBusy("429", kind="rate_limited", status=429, retry_after=self.retry_after)
+        self.active += 1
+        self.admitted.append(now)
+        try:
+            await anyio.sleep(self.latency * self.rng.uniform(0.7, 1.3))
+        finally:
+            self.active -= 1
+        self.served.append(anyio.current_time() - self.began)
+        return reply("ok")
+
+    def refused_by_minute(self, seconds: float) -> list[int]:
+        """Count the 429s of each minute."""
+        return [sum(60 * n <= at < 60 * (n + 1) for at in self.refused) for n in range(int(seconds // 60))]
+
+
+def drive(server: Server, seconds: float, *, limit: Limit | None = None, width: int | None = None) -> Server:
+    """Call a server for so long, within a limit or a constant width."""
+
+    async def main() -> None:
+        server.began = anyio.current_time()
+        slots = None if width is None else anyio.CapacityLimiter(width)
+        endpoint = Retrying(server, rng=Random(1), slots=slots, limit=limit)
+
+        async def work() -> None:
+            while True:
+                with suppress(EndpointError):  # a deadline that passed: the scheduler would try again
+                    await endpoint.complete(ASK)
+
+        with anyio.move_on_after(seconds):
+            async with anyio.create_task_group() as group:
+                for _ in range(CALLERS):
+                    group.start_soon(work)
+
+    backend, options = virtual_time()
+    anyio.run(main, backend=backend, backend_options=options)
+    return server
+
+
+def weathers(seconds: float, latency: float) -> dict[str, Callable[[], Server]]:
+    """Make the servers: each call gives a fresh one."""
+    half = seconds / 2
+    return {
+        "fixed": lambda: Server(lambda _: 10, latency),
+        "wide": lambda: Server(lambda _: 40, latency),
+        "falling": lambda: Server(lambda t: 40 if t < half else 10, latency),
+        "rising": lambda: Server(lambda t: 10 if t < half else 40, latency),
+        "quota": lambda: Server(latency=latency, rpm=100),
+        "quota, told": lambda: Server(latency=latency, rpm=100, retry_after=5.0),
+    }
+
+
+def main() -> None:
+    """Read the arguments and print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=1800.0)
+    parser.add_argument("--latency", type=float, default=10.0)
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args()
+    for name, make in weathers(options.seconds, options.latency).items():
+        if options.names and name not in options.names:
+            continue
+        constant = {width: len(drive(make(), options.seconds, width=width).served) for width in WIDTHS}
+        best = max(constant, key=lambda width: constant[width])
+        print(f"{name}: the best constant width is {best}, {constant[best]} calls")
+        for start, why in ((8, "nobody says how many"), (CALLERS, "as wide as the run")):
+            server = drive(make(), options.seconds, limit=Limit(start=start, most=CALLERS))
+            refused = server.refused_by_minute(options.seconds)
+            print(
+                f"  start {start} ({why}): {len(server.served) / constant[best]:.3f} × of it, "
+                f"429s a minute: {refused[0]} in the first, then at most {max(refused[1:])}"
+            )
+
+
+if __name__ == "__main__":
+    main()
