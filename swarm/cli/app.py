@@ -35,6 +35,7 @@ Exit codes:
 \b
 Environment:
   SWARM_ENDPOINT, SWARM_MODEL   the model, where neither options nor the task name one
+  VISUAL, EDITOR                what a plan is edited with, where a task says `approve: ask`
   NO_COLOR                      no colour; there is none in a pipe either
 """
 
