@@ -24,6 +24,8 @@ class Carried:
         self._own = own
         self._every = frozenset(every)
         self._kept: dict[str, frozenset[str]] = {}
+        self._makers: dict[str, list[str]] = {}
+        self._makers_at = (0, 0)
 
     def of(self, s: StepState) -> tuple[str, ...]:
         """Name the labels of what an attempt at a step would read now, sorted."""
@@ -67,14 +69,23 @@ class Carried:
         given = {agent.name for agent in started.agents} if started is not None else set[str]()
         agent = state.agents.get(s.step.agent)
         plans = agent is not None and agent.output == "plan" and s.id != PLAN_STEP
-        told = set(state.agents) if plans else {s.step.agent}
-        for name in told - given:
-            makers = [other.id for other in state.steps.values() if any(a.name == name for a in other.made)]
+        for name in (set(state.agents) if plans else {s.step.agent}) - given:
+            makers = self._made().get(name, ())
             if not makers:
                 found |= self._every
             yield from ((maker, False) for maker in makers)
         if plans:
             yield from ((other.id, False) for other in state.steps.values() if _was_before(other, s))
+
+    def _made(self) -> dict[str, list[str]]:
+        """Name, by role, the steps whose plans brought it: worked out anew when there is another plan."""
+        now = (self._state.plans, self._state.resumed)
+        if now != self._makers_at:
+            self._makers_at, self._makers = now, {}
+            for s in self._state.steps.values():
+                for agent in s.made:
+                    self._makers.setdefault(agent.name, []).append(s.id)
+        return self._makers
 
 
 def _was_before(other: StepState, s: StepState) -> bool:
