@@ -1,0 +1,204 @@
+"""No labelled byte reaches a model that may not see it: whole runs in which every model tells all that it read."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import anyio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from swarm.chat import Request
+from swarm.endpoints import Endpoint
+from swarm.endpoints.guard import Guarded
+from swarm.endpoints.pool import Pool
+from swarm.endpoints.router import Router
+from swarm.errors import AnswerError, EndpointRefused, PlanError
+from swarm.events import StepStarted
+from swarm.frozen import canonical
+from swarm.labels import pooled, reach
+from swarm.plan import Plan, Step
+from swarm.result import Result
+from swarm.task import InputSpec, Limits, Model, Task
+from swarm.testing import Function
+from tests.models import events_of, run_with
+
+LEAVES = ("default", "a", "b")
+POOLS = {"p": ("default", "a"), "q": ("b", "a")}
+CANARY = re.compile(r"zq[0-9]+zq")
+
+
+@dataclass
+class World:
+    """Models behind guards, and everything each of them was sent. Each says again all the secrets that it read."""
+
+    labels: dict[str, tuple[str, ...]]
+    behaviours: tuple[str, ...] = ("tell",)
+    seen: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """By model: secrets in what it was sent."""
+    calls: int = 0
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """The task's models: their endpoint is this world."""
+        return {
+            **{name: Model(endpoint="offline") for name in LEAVES},
+            **{name: Model(use=use) for name, use in POOLS.items()},
+        }
+
+    @property
+    def endpoint(self) -> Router:
+        """Serve every alias as a run does: guarded models, pools of them."""
+        allowed = reach(self.labels, pooled({name: model.use for name, model in self.models.items()}))
+        opened: dict[str, Endpoint] = {
+            name: Guarded(Function(self._model(name)), alias=name, model=self.models[name], labels=allowed)
+            for name in LEAVES
+        }
+        return Router(opened | {name: Pool([opened[each] for each in use]) for name, use in POOLS.items()})
+
+    def _model(self, name: str) -> Callable[[Request], str | Exception]:
+        def answer(request: Request) -> str | Exception:
+            sent = request.model_dump_json()
+            secrets = sorted(set(CANARY.findall(sent)))
+            self.seen[name].update(secrets)
+            behaviour = self.behaviours[self.calls % len(self.behaviours)]
+            self.calls += 1
+            told = f"I read {' '.join(secrets)}"
+            if behaviour == "refuse":
+                return EndpointRefused(f"cannot: {told}", kind="bad_request")
+            if behaviour == "fail":
+                return AnswerError(f"wrong: {told}", kind="form", may_help=False)
+            if request.purpose == "plan":
+                return canonical(self._plan(secrets)).decode()
+            if request.purpose == "json":
+                return json.dumps({"answer": secrets or ["nothing"]})
+            return told
+
+        return answer
+
+    def _plan(self, secrets: list[str]) -> Any:
+        """Plan with secrets in every word that a planner may choose."""
+        word = "-".join([f"w{self.calls}", *secrets])[:50]
+        if self.calls % 2:
+            one: dict[str, Any] = {"id": word, "prompt": f"Tell {word}.", "retries": 0, "inputs": []}
+            return {"steps": [one]}
+        role = {"name": word, "description": word, "instructions": f"Be {word}.", "output": "text"}
+        first: dict[str, Any] = {"id": word, "prompt": f"Tell {word}.", "agent": word, "retries": 0, "inputs": []}
+        more = {"id": f"{word}-x", "prompt": "Go on.", "needs": [word], "retries": 0}
+        return {"agents": [role], "steps": [first, more]}
+
+    def leaks(self, secrets: dict[str, str]) -> list[str]:
+        """Name what reached a model that may not see it; `secrets` gives the label of each secret."""
+        allowed = reach(self.labels, pooled({name: model.use for name, model in self.models.items()}))
+        return [
+            f"{secret} ({secrets[secret]}) reached {name}"
+            for name, found in self.seen.items()
+            for secret in found
+            if secret in secrets and name not in allowed[secrets[secret]]
+        ]
+
+
+def steps_of(draw: st.DrawFn) -> tuple[Step, ...]:
+    made: list[Step] = []
+    lists: list[str] = []
+    for n in range(draw(st.integers(2, 6))):
+        name = f"s{n}"
+        before = [step.id for step in made]
+        kind = draw(st.sampled_from(["worker", "worker", "list", "each", "planner"]))
+        some = st.lists(st.sampled_from(before), max_size=2, unique=True) if before else st.just([])
+        each: Any = None
+        if kind == "each":
+            each = draw(st.sampled_from(["inputs", ("one", "two"), *lists]))
+        inputs = st.lists(st.sampled_from([f"i{n}.md" for n in range(4)]), max_size=2, unique=True)
+        step = Step(
+            id=name,
+            agent="planner" if kind == "planner" else "worker",
+            prompt=f"Do {name}." if each is None else f"Do {name} for {{item}}.",
+            needs=tuple(draw(some)),
+            after=tuple(draw(some)),
+            inputs=tuple(draw(inputs)) or None if each != "inputs" else None,
+            each=each,
+            output={"type": "array", "items": {"type": "string"}} if kind == "list" else None,
+            model=draw(st.sampled_from([None, None, None, *LEAVES, *POOLS])),
+            optional=draw(st.booleans()),
+            retries=0,
+        )
+        lists += [name] if kind == "list" else []
+        made.append(step)
+    return tuple(made)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[World, tuple[Step, ...], tuple[str | None, ...]]:
+    """Draw models with labels, a graph of steps, and the labels of four inputs."""
+    aliases = st.lists(st.sampled_from([*LEAVES, *POOLS]), min_size=1, max_size=2, unique=True)
+    labels = {name: tuple(draw(aliases)) for name in ("red", "blue")}
+    behaviours = st.lists(st.sampled_from(["tell", "tell", "tell", "refuse", "fail"]), min_size=1, max_size=7)
+    inputs = st.lists(st.sampled_from([None, None, "red", "blue"]), min_size=4, max_size=4)
+    return World(labels, tuple(draw(behaviours))), steps_of(draw), tuple(draw(inputs))
+
+
+def secret_of(n: int) -> str:
+    return f"zq{n}zq"
+
+
+def written(folder: Path, labels: tuple[str | None, ...]) -> tuple[InputSpec, ...]:
+    """Write inputs, each with a secret of its own."""
+    for n in range(len(labels)):
+        (folder / f"i{n}.md").write_text(f"{secret_of(n)}\n\nNobody must know {secret_of(n)}.\n", encoding="utf-8")
+    return tuple(InputSpec(path=f"i{n}.md", label=label) for n, label in enumerate(labels))
+
+
+def secrets_of(labels: tuple[str | None, ...]) -> dict[str, str]:
+    return {secret_of(n): label for n, label in enumerate(labels) if label is not None}
+
+
+async def carry_out(world: World, steps: tuple[Step, ...], labels: tuple[str | None, ...], folder: Path) -> Result:
+    task = Task(
+        goal="Tell all.",
+        inputs=written(folder, labels),
+        models=world.models,
+        labels=world.labels,
+        plan=Plan(steps=steps),
+        limits=Limits(rounds=5, steps=60, workers=4),
+        folder=folder,
+    )
+    return await run_with(world.endpoint, task, cache=False)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(worlds())
+def test_no_labelled_byte_reaches_a_model_that_may_not_see_it(
+    drawn: tuple[World, tuple[Step, ...], tuple[str | None, ...]],
+) -> None:
+    world, steps, labels = drawn
+    with TemporaryDirectory() as folder:
+        try:
+            anyio.run(carry_out, world, steps, labels, Path(folder))
+        except PlanError:
+            assert not world.calls, "a plan that cannot be placed costs nothing"
+    assert world.leaks(secrets_of(labels)) == []
+
+
+def test_what_a_step_reads_goes_on_by_every_road(tmp_path: Path) -> None:
+    """Outputs, items, what a failed step would have read, why it failed, a later plan's words."""
+    world = World({"red": ("a",)})
+    steps = (
+        Step(id="read", prompt="Read.", inputs=("i0.md",), output={"type": "array", "items": {"type": "string"}}),
+        Step(id="study", each="read", prompt="Study {item}.", needs=("read",)),
+        Step(id="open", prompt="Read the rest.", inputs=("i1.md",)),
+        Step(id="next", agent="planner", prompt="More?", needs=("study",)),
+    )
+    result = anyio.run(carry_out, world, steps, ("red", None), tmp_path)
+    assert result.status == "done"
+    assert world.seen["a"] == {secret_of(0), secret_of(1)}
+    assert world.seen["default"] == {secret_of(1)}, "what has no label stays with the model it asks for"
+    assert world.leaks(secrets_of(("red", None))) == []
+    started = [event for event in events_of(result.folder) if isinstance(event, StepStarted)]
+    assert {event.step: event.model for event in started if event.step.startswith("w")}.values()
+    assert all((event.model == "default") == (event.step == "open") for event in started)
