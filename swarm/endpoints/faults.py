@@ -172,7 +172,7 @@ _WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"|(no such|unknown|invalid) model\b|no endpoints found|not a valid model"
         ),
     ),
-    ("overloaded", re.compile(r"overloaded|at capacity|server is busy|engine is currently")),
+    ("overloaded", re.compile(r"overloaded|at capacity|server is busy|engine is currently|loading model")),
     (
         "auth",
         re.compile(r"invalid api.?key|incorrect api.?key|api.?key (is )?(missing|invalid|not valid)|unauthori[sz]ed"),

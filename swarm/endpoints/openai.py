@@ -20,7 +20,7 @@ from swarm.chat import Reply, Request
 from swarm.endpoints.answers import Assembly, BadAnswer
 from swarm.endpoints.dialect import Dialect, Written
 from swarm.endpoints.faults import Fault, error_in, fault_of, judge
-from swarm.endpoints.providers import quirks_of
+from swarm.endpoints.providers import Quirks, quirks_of
 from swarm.endpoints.sse import Events, EventTooLargeError, Sent
 from swarm.frozen import Json
 from swarm.safe import Redactor
@@ -41,10 +41,18 @@ TAIL_SECONDS = 2.0
 class OpenAIEndpoint:
     """Completes chat requests with one model of one endpoint. Open it with `async with`."""
 
-    def __init__(self, model: Model, *, key: str | None = None, clean: Callable[[str], str] = str) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        key: str | None = None,
+        clean: Callable[[str], str] = str,
+        quirks: Quirks | None = None,
+    ) -> None:
         """Take a model whose `endpoint` is a base URL and whose `name` is set; `key` overrides its own.
 
-        `clean` takes secrets out of texts; the key itself is always taken out.
+        `clean` takes secrets out of texts; the key itself is always taken out. `quirks` are those of the provider at
+        the base URL, where they are not given: behind a gateway of one's own there may be another.
         """
         assert model.endpoint is not None
         assert model.name is not None
@@ -54,7 +62,7 @@ class OpenAIEndpoint:
         self._clean = clean
         self._redactor = Redactor((self._key,) if self._key else ())
         self._name = model.name
-        self._dialect = Dialect(model, name=model.name, quirks=quirks_of(self._url))
+        self._dialect = Dialect(model, name=model.name, quirks=quirks or quirks_of(self._url))
         self.told: Callable[[Mapping[str, str]], None] = lambda _: None
         """Is given the headers of every answer, names in lower case."""
         self._stack = AsyncExitStack()
