@@ -23,6 +23,7 @@ from swarm.plan import PLAN_STEP, PLANNER, Plan, Step
 from swarm.prices import Tariffs, check_prices, tariffs
 from swarm.safe import Redactor
 from swarm.state import State, StepState
+from swarm.strict import Document
 from swarm.task import Limits, Model, Task
 from swarm.taskfile import load_agents, load_task, load_wording, locate, read_inputs, read_plan, secrets_of
 from swarm.tools import Tool, Toolbox
@@ -264,7 +265,7 @@ def _first_steps(task: Task, agents: Mapping[str, Agent], means: Means) -> tuple
     if plan is None and task.swarm == "never":
         plan = Plan(steps=(Step(id="answer", prompt=task.goal or ""),))
     if plan is None:
-        _check_inputs(means)
+        _check_inputs(task, means)
         return (Step(id=PLAN_STEP, agent=PLANNER),), None
     linted = lint_given(plan, agents, means)
     if not linted.ok:
@@ -272,14 +273,15 @@ def _first_steps(task: Task, agents: Mapping[str, Agent], means: Means) -> tuple
     return linted.steps, linted
 
 
-def _check_inputs(means: Means) -> None:
+def _check_inputs(task: Task, means: Means) -> None:
     """Raise a `TaskError` for inputs that no step of any plan could read, before a planner is asked."""
+    where = task.origin.place(("inputs",)) if isinstance(task.origin, Document) else ""
     problems: list[Problem] = []
     for each in means.inputs:
         labels, media = [each.label] if each.label else [], [each.medium] if each.medium != "text" else []
         if means.access.place(DEFAULT, labels, media) is None:
             _, words = means.access.refusal(DEFAULT, labels, media)
-            problems.append(Problem(f"`{each.name}` can be read by no step: {words}", key="inputs"))
+            problems.append(Problem(f"`{each.name}` can be read by no step: {words}", where=where, key="inputs"))
     if problems:
         raise TaskError(*problems)
 
