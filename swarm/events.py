@@ -90,6 +90,8 @@ class RunStarted(Stamped):
     """The task's file, where it came from one."""
     said: dict[str, Json] = Field(default_factory=dict)
     """What the caller said beside the task: limits, parameters, a plan file."""
+    prices: dict[str, dict[str, Json] | None] = Field(default_factory=dict)
+    """What each model costs, by alias, in dollars a million tokens, and whose price it is; null where unknown."""
 
 
 class RunResumed(Stamped):
@@ -102,6 +104,7 @@ class RunResumed(Stamped):
     wording: dict[str, str] = Field(default_factory=dict)
     inputs: tuple[InputFact, ...] = ()
     versions: dict[str, str]
+    prices: dict[str, dict[str, Json] | None] = Field(default_factory=dict)
     changed: tuple[str, ...] = ()
     """What differs from before, in words: `limits.tokens: 1000 → 2000`."""
     reopened: tuple[Id, ...] = ()

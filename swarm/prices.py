@@ -12,7 +12,7 @@ from swarm.budget import FREE, Tariff, flat
 from swarm.endpoints.providers import is_loopback
 from swarm.endpoints.router import OFFLINE, resolved
 from swarm.errors import Problem, TaskError
-from swarm.frozen import listing
+from swarm.frozen import Json, listing
 from swarm.task import Limits, Model, Price
 
 Tariffs = Mapping[str, Tariff | None]
@@ -54,6 +54,14 @@ def check_prices(limits: Limits, priced: Tariffs) -> None:
         "million tokens, as `price: {input: …, output: …}`, or limit `tokens` instead of `usd`"
     )
     raise TaskError(Problem(message, key="limits.usd"))
+
+
+def described(priced: Tariffs) -> dict[str, dict[str, Json] | None]:
+    """Write prices for the journal: by alias, in dollars a million tokens, and whose price it is; null if unknown."""
+    return {
+        alias: None if tariff is None else {**tariff.tiers[0][1].model_dump(), "source": tariff.source}
+        for alias, tariff in priced.items()
+    }
 
 
 def list_price(base_url: str, name: str) -> Tariff | None:

@@ -38,6 +38,7 @@ from swarm.journal import Clock, Journal, RunClock, mend, read
 from swarm.plan import PLAN_STEP, Plan
 from swarm.prepare import AnyVariable, Options, Prepared, prepare
 from swarm.present import Differences, as_said, differences, facts_of, present_task, said, with_agents
+from swarm.prices import described
 from swarm.replay import replay
 from swarm.result import Result, plan_of, write_outputs
 from swarm.scheduler import GRACE_SECONDS, Scheduler
@@ -185,7 +186,7 @@ class Run:
         torn = mend(folder.journal)
         self.warnings += [torn] if torn is not None else []
         journal = self._record()
-        self._idle = self.state.finished is not None and differs.nothing
+        self._idle = self.state.finished is not None and self.state.over and differs.nothing
         if self._idle:
             return journal
         self._emit(self._resumed(differs))
@@ -218,6 +219,7 @@ class Run:
             run=self.folder.run,
             trace=secrets.token_hex(16),
             versions=versions(),
+            prices=described(prepared.tariffs),
             task=public(prepared.task),
             agents=prepared.roles,
             wording=dict(prepared.means.wording),
@@ -235,6 +237,7 @@ class Run:
             wording=dict(prepared.means.wording),
             inputs=facts_of(prepared),
             versions=versions(),
+            prices=described(prepared.tariffs),
             changed=differs.words,
             reopened=differs.reopening.reopened,
             voided=differs.reopening.voided,
@@ -259,8 +262,7 @@ class Run:
 
     async def _schedule(self, journal: Journal) -> None:
         prepared, state = self.prepared, self.state
-        rng = Random(state.run)  # noqa: S311 - jitter
-        clean = prepared.redactor.clean
+        rng, clean = Random(state.run), prepared.redactor.clean  # noqa: S311 - jitter
         models, own = prepared.choice.models, prepared.endpoint
         keep = not self._plan_only
         meters = open_meters(prepared.task.limits, models, prepared.tariffs, state, double=own is not None, keep=keep)
@@ -270,8 +272,7 @@ class Run:
         )
         async with connected as router:
             metered = Metered(router if own is None else meters.alone(own), prepared.toolbox, meters, state)
-            executor: Executor = metered
-            executor = Pages(executor, self._write_page, lambda name: state.steps[name].order)
+            executor: Executor = Pages(metered, self._write_page, lambda name: state.steps[name].order)
             executor = Recalling(
                 executor,
                 known=self._known,

@@ -262,6 +262,9 @@ class TestOtherLimits:
             Function(lambda _: reply("a", usage=Usage(calls=1, input_tokens=100, output_tokens=10))), task
         )
         assert result.to_dict()["usage"]["usd"] == pytest.approx(240e-6)
+        started = events_of(result.folder)[0]
+        assert isinstance(started, e.RunStarted)
+        assert started.prices == {"default": {"input": 2.0, "output": 4.0, "cached": None, "source": "task"}}
         assert result.costs.steps["a"].usd == result.costs.agents["worker"].usd == pytest.approx(240e-6)
         again = await resume_with(Function(lambda _: "b"), result.folder)
         assert again.usage.cost == result.usage.cost

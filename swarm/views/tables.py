@@ -151,7 +151,19 @@ def _usage(state: State) -> str:
         (name, *(f"{n:,}" for n in (c.calls, c.input_tokens, c.output_tokens, c.cached_tokens)), _price(c.usd))
         for name, c in (*models, *agents)
     ]
-    return table(("MODEL", "CALLS", "INPUT", "OUTPUT", "CACHED", "USD"), rows, right=(1, 2, 3, 4, 5), indent="  ")
+    used = table(("MODEL", "CALLS", "INPUT", "OUTPUT", "CACHED", "USD"), rows, right=(1, 2, 3, 4, 5), indent="  ")
+    return "\n".join([used, *_prices(state)])
+
+
+def _prices(state: State) -> Iterator[str]:
+    """Say what a million tokens cost, and whose price that is."""
+    for alias, price in ({} if state.started is None else state.started.prices).items():
+        if price is None:
+            yield f"  price of {one_line(alias)}: unknown; `price:` in the task gives it"
+        elif price.get("source") != "free":
+            about = ", ".join(f"{kind} {price[kind]}" for kind in ("input", "cached", "output") if price.get(kind))
+            whose = "the task's" if price.get("source") == "task" else str(price.get("source"))
+            yield "  " + one_line(f"price of {alias}, USD a million tokens ({whose}): {about or 'nothing'}")
 
 
 def _price(usd: float | None) -> str:
