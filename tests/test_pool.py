@@ -1,6 +1,7 @@
 """Several endpoints as one: order, equals, rests and probes; a second call for stragglers; the weather of issue C."""
 
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -18,7 +19,10 @@ from swarm.endpoints.pool import REST_SECONDS, SICK, Pool
 from swarm.endpoints.retry import Retrying
 from swarm.endpoints.router import connect
 from swarm.errors import EndpointBusy, EndpointError, EndpointRefused
-from swarm.task import Model
+from swarm.journal import read
+from swarm.plan import Plan, Step
+from swarm.run import Run
+from swarm.task import Model, Task
 from swarm.testing import Answer, FakeServer, Faulty, Function, Received, reply
 from swarm.testing.fake import error
 
@@ -386,3 +390,28 @@ async def test_a_run_of_a_hundred_has_a_hundred_calls_in_flight_from_the_first_m
         async with connect(models, offline=unused, rng=Random(1), workers=100) as router:
             await at_once(router, 100)
         assert server.peak == 100
+
+
+@pytest.mark.anyio
+async def test_a_run_journals_every_change_and_who_served(empty: Path) -> None:
+    refused = 0
+
+    def respond(received: Received) -> str | Answer:
+        nonlocal refused
+        refused += 1
+        return Answer(status=429, headers={"retry-after-ms": "10"}) if refused <= 2 else "ok"
+
+    async with FakeServer(respond=respond) as server:
+        plan = Plan(steps=tuple(Step(id=f"s{n}", prompt=f"Say {n}.") for n in range(5)))
+        models = {"default": Model(endpoint=server.url, name="m")}
+        async with Run(Task(goal="Say.", models=models, plan=plan, folder=empty)) as run:
+            pass
+    events = list(read(run.folder.journal))
+    changed = [event for event in events if isinstance(event, e.SlotsChanged)]
+    label = server.url.split("/")[2]
+    assert run.result.status == "done"
+    assert [(event.endpoint, event.before, event.after, event.why) for event in changed[:1]] == [
+        (label, 16, 13, "rate limit")
+    ]
+    assert run.state.slots == {label: changed[-1].after}
+    assert {event.endpoint for event in events if isinstance(event, e.TurnTaken)} == {label}
