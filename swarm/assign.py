@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from swarm.agent import Agent, asked_for
 from swarm.carried import Carried
 from swarm.errors import AttemptError, LimitError
-from swarm.executor import Attempt, Brief, Given, InputBrief, Missing, RoleBrief
-from swarm.frozen import Json
+from swarm.executor import Attempt, Brief, Given, InputBrief, Missing, RoleBrief, determining, part_digest
+from swarm.frozen import Json, canonical
 from swarm.labels import DEFAULT, Access, Place
 from swarm.plan import PLAN_STEP, Step, before_of, chosen, sinks
 from swarm.state import State, Status, StepState
@@ -51,6 +51,7 @@ class Assigner:
         self._means = means
         self._load = load
         self._inputs = {each.name: each for each in means.inputs}
+        self._hashes: dict[str, str] = {}
         labels = {each.label for each in means.inputs if each.label is not None}
         self._carried = Carried(state, self._labels_of_inputs, labels)
         self._is_plain = not labels and all(each.medium == "text" for each in means.inputs)
@@ -74,6 +75,7 @@ class Assigner:
         place = self.place_of(step, agent, labels, inputs)
         model = place.model
         given, missing = self.given_to(s)
+        settings = self._settings_of(place)
         number = s.attempt + 1
         trace = state.first.trace if state.first is not None else ""
         return Attempt(
@@ -82,7 +84,7 @@ class Assigner:
             attempt=number,
             agent=agent,
             model=model,
-            settings=self._settings_of(place),
+            settings=settings,
             goal=fill(means.task.goal or "", means.task.parameters),
             given=given,
             missing=missing,
@@ -96,9 +98,24 @@ class Assigner:
             transcript=tuple(s.transcript),
             turns_taken=s.turns_taken,
             labels=labels,
+            shared=self._shared(agent, settings),
             trace=trace,
             span=hashlib.sha256(f"{trace}/{step.id}/{number}".encode()).hexdigest()[:16],
         )
+
+    def _shared(self, agent: Agent, settings: dict[str, Json]) -> dict[str, str]:
+        """Hash what siblings share, once."""
+        hashes, means = self._hashes, self._means
+        if "wording" not in hashes:
+            hashes["wording"] = part_digest(dict(means.wording))
+            hashes["goal"] = part_digest(fill(means.task.goal or "", means.task.parameters))
+        role, model = f"agent {agent.name}", f"model {canonical(settings)!r}"
+        if role not in hashes:
+            hashes[role] = part_digest(determining(agent))
+        if model not in hashes:
+            hashes[model] = part_digest(settings)
+        shared = {"agent": hashes[role], "model": hashes[model]}
+        return shared | {name: hashes[name] for name in ("goal", "wording")}
 
     def prompt_of(self, step: Step) -> str:
         """Fill the step's prompt."""

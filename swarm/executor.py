@@ -70,6 +70,23 @@ class Brief(Frozen):
     """Whether this is the run's first plan, which must end in the report."""
 
 
+PARTS = (
+    *("agent", "brief", "context", "given", "goal", "inputs", "item"),
+    *("missing", "model", "output", "prompt", "tools", "wording"),
+)
+"""What determines an output, by name."""
+
+
+def part_digest(value: Json) -> str:
+    """Name a part by the first 16 digits of its hash."""
+    return digest(value)[:16]
+
+
+def determining(agent: Agent) -> Json:
+    """Give what of a role determines an output."""
+    return agent.model_dump(mode="json", include={"instructions", "output"})
+
+
 class Attempt(Frozen):
     """One try at a step: all that an executor needs, JSON-serialisable as it stands."""
 
@@ -106,6 +123,8 @@ class Attempt(Frozen):
     """Of all it reads, sorted: the models that see it must be allowed all of them. Like limits, no part of the key."""
     trace: str = ""
     span: str = ""
+    shared: dict[str, str] = Field(default_factory=dict)
+    """Digests of parts that siblings share: hashed once a run, not once an attempt."""
 
     @cached_property
     def parts(self) -> dict[str, str]:
@@ -113,23 +132,29 @@ class Attempt(Frozen):
 
         Left out is what does not: ids and order of siblings, limits (raising one runs nothing again), spans.
         """
-        briefed = None if self.brief is None else self.brief.model_dump(mode="json", exclude={"limits", "steps_left"})
-        whole: dict[str, Json] = {
-            "agent": self.agent.model_dump(mode="json", include={"instructions", "output"}),
-            "brief": briefed,
-            "context": self.context,
-            "given": sorted(digest(each) for each in self.given),
-            "goal": self.goal,
-            "inputs": sorted([each.name, each.medium, each.sha256] for each in self.inputs),
-            "item": self.step.item,
-            "missing": sorted(digest(each) for each in self.missing),
-            "model": self.settings,
-            "output": self.step.output,
-            "prompt": self.step.prompt,
-            "tools": self.tools_key,
-            "wording": self.wording,
-        }
-        return {name: digest(value)[:16] for name, value in whole.items()}
+        return {name: self.shared.get(name) or part_digest(self._part(name)) for name in PARTS}
+
+    def _part(self, name: str) -> Json:
+        match name:
+            case "agent":
+                return determining(self.agent)
+            case "brief":
+                briefed = {"limits", "steps_left"}
+                return None if self.brief is None else self.brief.model_dump(mode="json", exclude=briefed)
+            case "given":
+                return sorted(digest(each) for each in self.given)
+            case "inputs":
+                return sorted([each.name, each.medium, each.sha256] for each in self.inputs)
+            case "missing":
+                return sorted(digest(each) for each in self.missing)
+            case "model":
+                return self.settings
+            case "tools":
+                return self.tools_key
+            case "item" | "output" | "prompt":
+                return getattr(self.step, name)
+            case _:
+                return getattr(self, name)
 
     @cached_property
     def key(self) -> str:

@@ -7,12 +7,14 @@ import pytest
 
 import swarm
 from swarm import events as e
+from swarm.assign import Assigner
 from swarm.chat import Request
 from swarm.errors import EndpointRefused, PlanError, TaskError
 from swarm.folder import RunFolder
 from swarm.frozen import Json
 from swarm.plan import Plan, Step
-from swarm.prepare import Options
+from swarm.prepare import Options, prepare
+from swarm.state import State
 from swarm.task import Limits, Task
 from swarm.testing import Function, reply
 from tests.models import FIGURES, WIDE, Model, data_in, events_of, four, run_with, task, write_notes
@@ -159,3 +161,12 @@ class TestWholeRuns:
         result = await run_with(again, task(folder), plan=str(first.folder / "plan.yaml"), cache=False)
         assert result.report == first.report
         assert "Audit." in again.requests[0].messages[0].text
+
+    async def test_what_siblings_share_is_hashed_as_if_each_did_it(self, folder: Path) -> None:
+        state = State()
+        for event in events_of((await run_with(Model(), four(folder))).folder):
+            state.apply(event)
+        prepared = await prepare(four(folder), Options(endpoint=Model()))
+        attempt = Assigner(state, prepared.means, str).attempt_of(state.steps["d"])
+        assert set(attempt.shared) == {"agent", "goal", "model", "wording"}
+        assert attempt.parts == attempt.model_copy(update={"shared": {}}).parts == state.steps["d"].parts
