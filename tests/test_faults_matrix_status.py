@@ -10,11 +10,13 @@ from faults import ASK, KEY, Case, ask_once, calls, model, of, seen_on_the_wire,
 
 from swarm.chat import Reply, Request
 from swarm.endpoints.faults import Fault, judge
+from swarm.endpoints.limit import Limit
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.retry import Cooldown, Retrying
 from swarm.endpoints.router import connect
 from swarm.errors import EndpointBusy, EndpointError, EndpointRefused
+from swarm.events import SlotsChanged
 from swarm.task import Model
 from swarm.testing import Function, reply
 from swarm.testing.fake import Answer, FakeServer, error
@@ -100,6 +102,26 @@ async def test_all_callers_wait(case: Case) -> None:
             group.start_soon(endpoint.complete, ASK)
     assert wire.times == [0.0] + [1.0] * 5
     assert case.seen == "one is told; all five wait 1 s"
+
+
+@of(Case(1, "to five of ten calls at once", "slots 10 to 8, once: rate limit", limited()))
+@pytest.mark.virtual
+async def test_an_episode_cuts_the_limit_once(case: Case) -> None:
+    changes: list[SlotsChanged] = []
+    limit = Limit("e", start=10, most=10, emit=changes.append)
+    limit.begin()
+
+    async def slow(request: Request) -> Reply:
+        await anyio.sleep(1)
+        return await wire.complete(request)
+
+    wire = Wire(*[case.give] * 5)
+    endpoint = Retrying(Function(slow), rng=Random(1), limit=limit)
+    async with anyio.create_task_group() as group:
+        for _ in range(10):
+            group.start_soon(endpoint.complete, ASK)
+    (change,) = changes
+    assert f"slots {change.before} to {change.after}, once: {change.why}" == case.seen
 
 
 NOW = "Sun, 22 Nov 2026 10:00:00 GMT"
