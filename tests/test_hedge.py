@@ -129,7 +129,7 @@ class TestHedge:
             if calls in (LEAST + 1, LEAST + 2):
                 await anyio.sleep(5)
                 return busy()
-            await anyio.sleep(1)
+            await anyio.sleep(1 if calls <= LEAST else 0.5)
             return reply("ok")
 
         endpoint = Retrying(Function(complete), rng=Random(1), hedge=Hedge())
