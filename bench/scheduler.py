@@ -28,6 +28,8 @@ from swarm.task import Limits
 WIDTH = 200
 WORKER = Agent(name="worker", instructions="Work.")
 DONE = Outcome(output="done")
+SHARED = dict.fromkeys(("agent", "goal", "model", "wording"), "0" * 16)
+"""What a run hashes once for all attempts, as `swarm.assign` does."""
 
 
 def layered(count: int) -> tuple[Step, ...]:
@@ -60,7 +62,7 @@ async def ours(steps: tuple[Step, ...], workers: int) -> None:
         state.apply(event.model_copy(update={"seq": state.seq + 1, "t": time.monotonic() - began}))
 
     def attempt_of(s: StepState) -> Attempt:
-        return Attempt(run="bench", step=s.step, attempt=s.attempt + 1, agent=WORKER, span="0" * 16)
+        return Attempt(run="bench", step=s.step, attempt=s.attempt + 1, agent=WORKER, span="0" * 16, shared=SHARED)
 
     emit(e.RunStarted(run="bench", trace="0" * 32, versions={}, task={}, agents=(WORKER,)))
     emit(e.StepsAdded(by="task", steps=steps))

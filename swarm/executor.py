@@ -77,9 +77,14 @@ PARTS = (
 """What determines an output, by name."""
 
 
+EMPTY: tuple[Json, ...] = (None, "", [], {})
+NOTHING: dict[type, str] = {type(value): digest(value)[:16] for value in EMPTY}
+"""Digests of what most parts of most attempts are: nothing."""
+
+
 def part_digest(value: Json) -> str:
     """Name a part by the first 16 digits of its hash."""
-    return digest(value)[:16]
+    return digest(value)[:16] if value or type(value) not in NOTHING else NOTHING[type(value)]
 
 
 def determining(agent: Agent) -> Json:
