@@ -169,3 +169,13 @@ async def test_a_failed_call_was_a_call() -> None:
     for _ in range(2):
         await endpoint.complete(ASK)
     assert times[1] < 60 <= times[2]
+
+
+async def test_a_rate_limit_leaves_the_tokens_for_the_next_try() -> None:
+    answers: list[Reply | Exception] = [EndpointBusy("no", kind="rate_limited"), reply("ok")]
+    began = anyio.current_time()
+    endpoint = Retrying(
+        Function(lambda _: answers.pop(0)), rng=Random(1), quota=Quota(rpm=None, tpm=WORST, max_tokens=1)
+    )
+    await endpoint.complete(ASK)
+    assert anyio.current_time() - began < 60
