@@ -77,6 +77,19 @@ VERDICT_TABLE = [
     (fault(403, "Your input was flagged by moderation"), "content_filter"),
     (fault(400, "inappropriate content", "data_inspection_failed"), "content_filter"),
     (fault(400, "invalid temperature: only 1 is allowed", type="invalid_request_error"), "bad_request"),
+    # a model that lacks something is not a model that is not there, and stops nothing
+    (fault(400, "The model m does not support tools. Parameter tools is not supported by this model"), "bad_request"),
+    (fault(400, "Invalid model parameter temperature"), "bad_request"),
+    (fault(422, "model 'm': field top_k unknown"), "bad_request"),
+    (fault(400, "Model m does not support image inputs"), "bad_request"),
+    (fault(404, "unknown model in field `model`"), "model_not_found"),
+    # in the words of the providers of the table
+    (fault(402, "Insufficient Balance", type="invalid_request_error"), "quota"),
+    (fault(400, "Access denied, please make sure your account is in good standing.", "Arrearage"), "quota"),
+    (fault(403, "Your chosen model requires moderation and your input was flagged for x", "403"), "content_filter"),
+    (fault(429, "Resource has been exhausted (e.g. check quota).", "429", "RESOURCE_EXHAUSTED"), "rate_limited"),
+    (fault(429, "Your account reached its max request concurrency", type="rate_limit_reached_error"), "rate_limited"),
+    (fault(400, "text content is empty"), "bad_request"),
     # errors in a 200, and in a stream
     (fault(200, "upstream exploded", "502"), "server_error"),
     (fault(200, "slow down", "rate_limit_exceeded"), "rate_limited"),

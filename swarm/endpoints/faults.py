@@ -180,6 +180,8 @@ _WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 """What bodies say when codes do not, lower case, the most precise first. All patterns run in linear time."""
 
+_FIELD = re.compile(r"\b(parameters?|fields?|arguments?|propert(y|ies))\b|does not support")
+"""What tells a field that a model does not take from a model that is not there: only the latter stops an endpoint."""
 _SPENT = re.compile(r"exceeded your current quota")
 _PASSES = re.compile(r"per[ -]?(minute|second|day|hour)|retry[ _-]?(in|delay|after)|rate.?limit|rpm|tpm")
 _WORDS_READ = 4096
@@ -223,7 +225,9 @@ def _by_words(fault: Fault) -> str:
     if fault.status in {429, 403} and _SPENT.search(text):
         waits = _PASSES.search(text) or retry_after(fault.headers) is not None
         return "" if waits else "quota"
-    return next((kind for kind, pattern in _WORDS if pattern.search(text)), "")
+    kind = next((kind for kind, pattern in _WORDS if pattern.search(text)), "")
+    of_a_field = kind == "model_not_found" and fault.status in {400, 422} and _FIELD.search(text) is not None
+    return "" if of_a_field else kind
 
 
 def _may_refine(kind: str, by_status: str) -> bool:
