@@ -66,7 +66,8 @@ async def choose(
     )
     if probe is not None:
         return choice
-    return Choice({alias: await _sized(choice.models[alias]) for alias in choice.models}, choice.why)
+    sizes: dict[str, Size | None] = {}
+    return Choice({alias: await _sized(choice.models[alias], sizes) for alias in choice.models}, choice.why)
 
 
 async def _choice(
@@ -196,14 +197,19 @@ async def servers(probe: Probe | None = None) -> dict[str, tuple[str, ...]]:
     return {base_url: answers[base_url] for base_url in local if base_url in answers}
 
 
-async def _sized(model: Model) -> Model:
-    """Take the width and the context from a llama.cpp server on this machine, where the task leaves them open."""
+async def _sized(model: Model, sizes: dict[str, Size | None]) -> Model:
+    """Take the width and the context from a llama.cpp server on this machine, where the task leaves them open.
+
+    `sizes` keeps what a server said, so that each is asked once.
+    """
     provider = provider_named(model.endpoint or "")
     base_url = provider.base_url if provider is not None else model.endpoint or ""
     open_to_it = model.calls is None or model.context is None
     if not open_to_it or not base_url.startswith("http://") or not is_loopback(base_url):
         return model
-    size = await size_of(base_url)
+    if base_url not in sizes:
+        sizes[base_url] = await size_of(base_url)
+    size = sizes[base_url]
     if size is None:
         return model
     return model.model_copy(update={"calls": model.calls or size.slots, "context": model.context or size.context})
