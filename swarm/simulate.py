@@ -11,7 +11,7 @@ takes no time, one that failed counts as done: it is what was paid for that is d
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -287,7 +287,7 @@ def simulate(
 
 
 @contextmanager
-def _collector_off() -> Iterator[None]:
+def _collector_off() -> Generator[None]:
     """Put the cycle collector off for a moment.
 
     A simulation makes a million objects that hold no cycles, and looking for some in all of them, again and again, is
