@@ -155,7 +155,8 @@ async def _with_files_served(models: Mapping[str, Model], stack: AsyncExitStack)
             path = path_of(model.endpoint)
             served = started[path]
             update = {"endpoint": served.url, "key": SecretStr(served.key), "name": model.name or path.stem}
-            made[alias] = model.model_copy(update=update)
+            # It queues what it has no slot for instead of saying 429, so its width cannot be learnt.
+            made[alias] = model.model_copy(update={**update, "calls": model.calls or SLOTS})
     return made
 
 
