@@ -1,7 +1,7 @@
 """All that a run needs, found and checked before anything is spent."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -48,7 +48,7 @@ class Options:
     """Parameters by name, over those of the task."""
     plan: str | Path | Plan | None = None
     """A plan, or the name of a plan file: the planner is skipped."""
-    tools: tuple[Callable[..., Any] | Tool, ...] = ()
+    tools: Sequence[Callable[..., Any] | Tool] = ()
     """Python functions the run grants."""
     runs: str | Path | None = None
     """Where run folders are made; `.swarm/runs` beside the task by default."""

@@ -34,11 +34,12 @@ from swarm.executors.metered import Metered, Salvaging, open_meters
 from swarm.executors.pages import Pages
 from swarm.executors.recall import Recalling, known_outcomes
 from swarm.folder import RunFolder, create, find
-from swarm.journal import Clock, Journal, RunClock, mend, read
+from swarm.journal import Journal, RunClock, mend, read
 from swarm.plan import PLAN_STEP, Plan
 from swarm.prepare import AnyVariable, Options, Prepared, prepare
 from swarm.present import Differences, as_said, differences, facts_of, present_task, said, with_agents
 from swarm.prices import described
+from swarm.recorder import Recorder
 from swarm.replay import replay
 from swarm.result import Result, plan_of, write_outputs
 from swarm.scheduler import GRACE_SECONDS, Scheduler
@@ -50,27 +51,6 @@ from swarm.taskfile import public, recall_task, write_yaml
 def versions() -> dict[str, str]:
     """Name what runs: this package and Python."""
     return {"swarm": swarm.__version__, "python": platform.python_version()}
-
-
-class Recorder:
-    """The one road of an event: stamped, into the journal, into the state, with nothing in between."""
-
-    def __init__(self, journal: Journal, state: State, clock: Clock, folder: RunFolder) -> None:
-        self._journal = journal
-        self._state = state
-        self._clock = clock
-        self._folder = folder
-
-    def __call__(self, event: e.Stamped) -> None:
-        """Record a fact."""
-        update: dict[str, Any] = {"seq": self._state.seq + 1, "at": self._clock.wall(), "t": self._clock.t()}
-        if isinstance(event, e.StepFinished) and (artifact := self._folder.store(event.output)) is not None:
-            update |= {"output": None, "artifact": artifact}
-        self.again(event.model_copy(update=update))
-
-    def again(self, event: e.Stamped) -> None:
-        """Record a fact that has its stamp already."""
-        self._state.apply(self._journal.append(event))
 
 
 class Run:
@@ -85,14 +65,16 @@ class Run:
         resume: RunFolder | None = None,
         failed: bool = False,
         replay: RunFolder | None = None,
+        **more: Any,
     ) -> None:
+        """Take a task and what is said beside it: the keywords of `run`, or all of it as `options`."""
         self.state = State()
         self.prepared: Prepared
         self.folder: RunFolder
         self.warnings: list[str] = []
         """What people should know before it starts: about the task, about a journal that was mended."""
         self._task = task
-        self._options = options or Options()
+        self._options = options or Options(**more)
         self._plan_only = plan_only
         self._resume = resume
         self._failed = failed

@@ -126,7 +126,7 @@ class TestWholeRuns:
 
     async def test_progress_gives_the_state_until_the_end(self, folder: Path) -> None:
         seen: list[int] = []
-        async with swarm.Run(task(folder), options=Options(endpoint="offline")) as run:
+        async with swarm.Run(task(folder), endpoint="offline", workers=2) as run:
             seen += [state.seq async for state in run.progress(every=0.01)]
         assert seen == sorted(seen)
         assert seen[-1] == len(events_of(run.folder.path))
