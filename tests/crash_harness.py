@@ -26,8 +26,9 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 
@@ -39,6 +40,7 @@ from swarm.prepare import Options
 from swarm.run import Run
 from swarm.testing import Answer, FakeServer, Received
 
+Case = TypeVar("Case")
 LOADED = (openai,)
 """Loaded once, before the forks."""
 PLAN = {
@@ -127,6 +129,18 @@ def die_at(append: int, mode: str) -> None:
         return write(fd, line)
 
     os.write = deadly
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which share of the cases this process takes: runs wait more than they work, so several are faster."""
+
+    number: int = 0
+    count: int = 1
+
+    def of(self, cases: list[Case]) -> list[Case]:
+        """Take every n-th case."""
+        return cases[self.number :: self.count]
 
 
 class Harness:
@@ -232,10 +246,10 @@ def faults(harness: Harness, case: str, wanted: bytes, before: Counter[str], fir
         yield f"{case}: {len(ends)} terminal events"
 
 
-def kill_at_appends(harness: Harness, wanted: bytes, appends: range) -> tuple[int, list[str]]:
+def kill_at_appends(harness: Harness, wanted: bytes, appends: range, part: Part) -> tuple[int, list[str]]:
     """Kill before, in the middle of, after every n-th append."""
     found: list[str] = []
-    cases = [(n, mode) for n in appends for mode in ("before", "middle", "after")]
+    cases = part.of([(n, mode) for n in appends for mode in ("before", "middle", "after")])
     for n, mode in cases:
         case = f"a{n}{mode}"
         code = ended(harness.start(case, before=lambda n=n, mode=mode: die_at(n, mode)))
@@ -245,11 +259,12 @@ def kill_at_appends(harness: Harness, wanted: bytes, appends: range) -> tuple[in
     return len(cases), found
 
 
-def kill_at_moments(harness: Harness, wanted: bytes, moments: int, seconds: float) -> tuple[int, list[str]]:
+def kill_at_moments(harness: Harness, wanted: bytes, moments: int, seconds: float, part: Part) -> tuple[int, list[str]]:
     """Kill at random moments from outside."""
-    draw = random.Random(7)
+    draw = random.Random(part.number)
+    cases = part.of(list(range(moments)))
     found: list[str] = []
-    for n in range(moments):
+    for n in cases:
         case = f"m{n}"
         pid = harness.start(case)
         time.sleep(draw.uniform(0, seconds))  # noqa: TID251 - the moment of death is what is tested
@@ -260,7 +275,7 @@ def kill_at_moments(harness: Harness, wanted: bytes, moments: int, seconds: floa
         if events and isinstance(events[-1], e.RunFinished):
             continue
         found += resumed(harness, case, wanted)
-    return moments, found
+    return len(cases), found
 
 
 def resumed(harness: Harness, case: str, wanted: bytes) -> list[str]:
@@ -270,14 +285,14 @@ def resumed(harness: Harness, case: str, wanted: bytes) -> list[str]:
     return [f"{case}: resume exited {code}"] if code else list(faults(harness, case, wanted, before, first))
 
 
-def cut_everywhere(harness: Harness, wanted: bytes, every: int) -> tuple[int, list[str]]:
+def cut_everywhere(harness: Harness, wanted: bytes, every: int, part: Part) -> tuple[int, list[str]]:
     """Cut a whole run's journal at every n-th byte and resume what is left."""
     whole = harness.run("undisturbed")
     assert whole is not None
     size, count = whole.journal.stat().st_size, 0
     found: list[str] = []
     usual = Counter(harness.calls("undisturbed"))
-    for at in range(1, size, every):
+    for at in part.of(list(range(1, size, every))):
         case = f"c{at}"
         shutil.copytree(harness.folder / "undisturbed", harness.folder / case)
         folder = harness.run(case)
@@ -304,7 +319,9 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="the append to begin with")
     parser.add_argument("--moments", type=int, default=0)
     parser.add_argument("--cuts", type=int, default=0)
+    parser.add_argument("--part", default="0/1", help="K/N: of all cases the K-th of every N, from 0")
     options = parser.parse_args()
+    part = Part(*(int(number) for number in options.part.split("/")))
     with tempfile.TemporaryDirectory() as folder:
         harness = Harness(Path(folder))
         seen: dict[str, Any] = {}
@@ -317,14 +334,14 @@ def main() -> int:
             seen["events"], seen["calls"] = len(events), len(harness.calls("undisturbed"))
             if options.every:
                 seen["appends"], more = kill_at_appends(
-                    harness, wanted, range(options.first, len(events) + 1, options.every)
+                    harness, wanted, range(options.first, len(events) + 1, options.every), part
                 )
                 found += more
             if options.moments:
-                seen["moments"], more = kill_at_moments(harness, wanted, options.moments, took)
+                seen["moments"], more = kill_at_moments(harness, wanted, options.moments, took, part)
                 found += more
             if options.cuts:
-                seen["cuts"], more = cut_everywhere(harness, wanted, options.cuts)
+                seen["cuts"], more = cut_everywhere(harness, wanted, options.cuts, part)
                 found += more
         finally:
             harness.close()
