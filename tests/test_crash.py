@@ -32,8 +32,7 @@ def harness(*options: str) -> dict[str, int]:
     ]
     seen: Counter[str] = Counter()
     faults: list[str] = []
-    for process in begun:
-        out, err = process.communicate()
+    for out, err in [process.communicate() for process in begun]:
         assert out, err
         found = json.loads(out)
         faults += found.pop("faults")
