@@ -113,10 +113,6 @@ class Timeline:
             peak, before = max(peak, running), at
         return Width(peak, busy, sum((end - start for start, end in spans), 0.0))
 
-    def settled_at(self, name: str) -> float:
-        """When a step and all it spawned were over, by the run's clock."""
-        return self._settled_at.get(name, self.state.t)
-
     def _end(self, span: Span) -> float:
         return self.state.t if span.end is None else span.end
 

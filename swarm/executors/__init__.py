@@ -1,1 +1,1 @@
-"""Where attempts run: one class an place, each with the one verb of `swarm.executor.Executor`."""
+"""Where attempts run: each class with the one verb of `swarm.executor.Executor`."""
