@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from swarm.advice import advise
+from swarm.forecast.advice import advise
 from swarm.plan import Step
 
 GRAPHS = Path(__file__).parent.parent / "tests" / "data" / "graphs.json"

@@ -18,8 +18,8 @@ import sys
 import time
 from random import Random
 
+from swarm.forecast.simulate import Course, simulate
 from swarm.plan import Step
-from swarm.simulate import Course, simulate
 
 WIDTH = 200
 

@@ -6,15 +6,16 @@
 A map of the package, from the ground up:
 
     errors, safe, frozen        the tree of errors; what may reach a terminal; what values are made of
-    notation, yaml12, strict    files read strictly: YAML 1.2 with the place of every key
+    reading                     texts read strictly: YAML 1.2 with the place of every key
     chat, agent, plan, task     what is said to a model; a role; steps; what the user wants
-    taskfile and beside it      tasks, agents, plans and inputs read from files
+    files                       tasks, agents, plans and inputs read from files
     graph, events, state        questions about the graph; the facts of a run, and their fold
     journal, folder, measure    the file of facts; the run's folder; how parallel a run was
     endpoints, tools            who completes a request; what a model may use
     executor, prompt, lint,     what an attempt is; its words; what is wrong with a plan;
     answers, loop               what an answer says; its turns
     assign, agenda, scheduler   a ready step made an attempt; who runs next; the task group
+    forecast                    what a run would take, and whether a swarm is worth it
     executors                   where attempts run
     prepare, report, result     all a run needs, checked; what it has to say
     run                         the composition root

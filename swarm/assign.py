@@ -11,12 +11,12 @@ from swarm.agent import Agent, asked_for
 from swarm.carried import Carried
 from swarm.errors import AttemptError, LimitError
 from swarm.executor import Attempt, Brief, Given, InputBrief, Missing, RoleBrief, determining, part_digest
+from swarm.files import fill
 from swarm.frozen import Json, canonical
 from swarm.labels import DEFAULT, Access, Place
 from swarm.plan import PLAN_STEP, Step, before_of, chosen, sinks
 from swarm.state import State, Status, StepState
 from swarm.task import Input, Task
-from swarm.taskfile import fill
 
 ABOUT_CHARACTERS = 120
 """How much of a step's prompt is told to those who read its output."""

@@ -19,7 +19,7 @@
     └── BugError                 ours
 
 A message says what is wrong, where, and what to do next. Foreign exceptions become ours at one boundary each: the
-wire in `swarm.endpoints`, files in `swarm.strict` and `swarm.task`, tools in `swarm.tools`.
+wire in `swarm.endpoints`, files in `swarm.reading.strict` and `swarm.task`, tools in `swarm.tools`.
 """
 
 from dataclasses import dataclass

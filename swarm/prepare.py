@@ -16,16 +16,16 @@ from swarm.endpoints.providers import takes_of
 from swarm.endpoints.router import check_models, resolved
 from swarm.errors import PlanError, Problem, TaskError
 from swarm.events import RunStarted
+from swarm.files import load_agents, load_task, load_wording, locate, read_inputs, read_plan, secrets_of
 from swarm.frozen import Json
 from swarm.labels import DEFAULT, Access, pooled, reach
 from swarm.lint import Linted, lint
 from swarm.plan import PLAN_STEP, PLANNER, Plan, Step
 from swarm.prices import Tariffs, check_prices, tariffs
+from swarm.reading.strict import Document
 from swarm.safe import Redactor
 from swarm.state import State, StepState
-from swarm.strict import Document
 from swarm.task import Limits, Model, Task
-from swarm.taskfile import load_agents, load_task, load_wording, locate, read_inputs, read_plan, secrets_of
 from swarm.tools import Tool, Toolbox
 from swarm.tools.functions import tool as as_tool
 

@@ -11,6 +11,7 @@ from swarm.assign import Assigner
 from swarm.cache import differing
 from swarm.changes import agent_changes, input_changes, task_changes, wording_changes
 from swarm.errors import AttemptError
+from swarm.files import public, recall_task
 from swarm.folder import RunFolder
 from swarm.frozen import Json
 from swarm.plan import PLAN_STEP
@@ -18,7 +19,6 @@ from swarm.prepare import Options, Prepared, read_task
 from swarm.reopening import Reopening, reopening
 from swarm.state import State, Status
 from swarm.task import Task
-from swarm.taskfile import public, recall_task
 
 
 def said(options: Options) -> dict[str, Json]:

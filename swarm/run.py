@@ -33,6 +33,7 @@ from swarm.executors.advised import Advised
 from swarm.executors.metered import Metered, Salvaging, open_meters
 from swarm.executors.pages import Pages
 from swarm.executors.recall import Recalling, known_outcomes
+from swarm.files import public, recall_task, write_yaml
 from swarm.folder import RunFolder, create, find
 from swarm.journal import Journal, RunClock, mend, read
 from swarm.plan import PLAN_STEP, Plan
@@ -45,7 +46,6 @@ from swarm.result import Result, plan_of, write_outputs
 from swarm.scheduler import GRACE_SECONDS, Scheduler
 from swarm.state import State
 from swarm.task import Task
-from swarm.taskfile import public, recall_task, write_yaml
 
 
 def versions() -> dict[str, str]:

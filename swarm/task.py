@@ -1,4 +1,4 @@
-"""What the user wants: a task, its models and its limits. Reading one from a file is `swarm.taskfile`."""
+"""What the user wants: a task, its models and its limits. Reading one from a file is `swarm.files`."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from swarm.agent import Agent
-from swarm.agentfile import load_agents, load_wording
 from swarm.chat import Data, Message, Reply, Request, Text
 from swarm.errors import AttemptError
 from swarm.events import Stamped, TurnTaken
 from swarm.executor import Attempt, Brief, Given, Outcome, RoleBrief
+from swarm.files.agent import load_agents, load_wording
 from swarm.loop import carry_out
 from swarm.plan import Step
 from swarm.task import Task

@@ -8,9 +8,9 @@ import pytest
 
 import swarm
 from swarm import events as e
-from swarm.advice import Setting, advise, as_one_agent, usd_of, worst_tokens
 from swarm.executor import Brief, InputBrief
-from swarm.expect import Experience, experience_of
+from swarm.forecast.advice import Setting, advise, as_one_agent, usd_of, worst_tokens
+from swarm.forecast.expect import Experience, experience_of
 from swarm.plan import Step
 from swarm.task import Limits, Price, Task
 from tests.models import Model, events_of, resume_with, run_with, task, write_notes

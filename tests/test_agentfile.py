@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from swarm.agentfile import builtin_folder, load_agents, load_wording, parse_agent
 from swarm.errors import AgentError
+from swarm.files import load_task
+from swarm.files.agent import builtin_folder, load_agents, load_wording, parse_agent
 from swarm.task import Task
-from swarm.taskfile import load_task
 
 FULL = """\
 ---

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from swarm.agentfile import builtin_folder, load_agents, load_wording
 from swarm.citations import check_report
 from swarm.executor import Brief, InputBrief, RoleBrief
+from swarm.files.agent import builtin_folder, load_agents, load_wording
 from swarm.lint import lint, read_plan
 from swarm.plan import Step
 from swarm.task import Task

@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 from swarm.cli import streams
 from swarm.cli.drive import without_checksum
 from swarm.events import RunFinished
+from swarm.files import write_yaml
 from swarm.journal import encode
-from swarm.taskfile import write_yaml
 from tests.commands import ALLOWED, STEERING, Command, in_process, only_run, serving
 
 PAYLOADS = (

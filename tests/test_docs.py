@@ -149,8 +149,8 @@ def test_every_block_says_what_it_is(document: str) -> None:
 
 
 def test_yaml_blocks_load(tmp_path: Path) -> None:
-    from swarm.strict import read
-    from swarm.taskfile import load_plan, load_task
+    from swarm.files import load_plan, load_task
+    from swarm.reading.strict import read
 
     sandbox(tmp_path)
     text = (ROOT / "README.md").read_text(encoding="utf-8")

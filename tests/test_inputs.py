@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from swarm import inputs
 from swarm.errors import TaskError
+from swarm.files import inputs, load_task, read_inputs
 from swarm.task import Input, InputSpec, Task
-from swarm.taskfile import load_task, read_inputs
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -17,7 +17,7 @@ IMPORTERS = {
     "openai": ("endpoints/openai.py",),
     "httpx2": ("endpoints/openai.py", "endpoints/transport.py"),
     "networkx": ("graph.py",),
-    "ruamel": ("yaml12.py",),
+    "ruamel": ("reading/yaml12.py",),
     "structlog": ("views/log.py",),
     "json_repair": ("answers.py",),
     "docstring_parser": ("tools/functions.py",),

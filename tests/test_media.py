@@ -14,7 +14,7 @@ from swarm.endpoints.guard import MOST_MEDIA, Guarded
 from swarm.endpoints.providers import must_stream, quirks_of, takes_of
 from swarm.endpoints.router import resolved
 from swarm.errors import EndpointRefused, PlanError, TaskError
-from swarm.inputs import MOST_MEDIA as MOST_FILE
+from swarm.files.inputs import MOST_MEDIA as MOST_FILE
 from swarm.plan import Plan, Step
 from swarm.prepare import Options, prepare
 from swarm.task import Model, Task

@@ -17,8 +17,8 @@ from swarm.agent import Agent
 from swarm.cli.app import EPILOG
 from swarm.endpoints.providers import PROVIDERS
 from swarm.plan import Plan, Step
+from swarm.reading.strict import read
 from swarm.result import EXIT_CODES
-from swarm.strict import read
 from swarm.task import InputSpec, Limits, Model, Price, Task
 from tests.test_docs import Block, blocks
 

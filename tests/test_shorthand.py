@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from swarm.errors import TaskError
-from swarm.references import shorthand
-from swarm.taskfile import load_task, public, recall_task
+from swarm.files import load_task, public, recall_task
+from swarm.files.references import shorthand
 
 MODELS: dict[str, tuple[str, str | None]] = {
     "kimi/kimi-k2.5": ("kimi", "kimi-k2.5"),

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarm.errors import PlanError
+from swarm.forecast.simulate import Course, Draws, course_of, fixed, lognormal, simulate
+from swarm.forecast.widths import Spread, simulate_widths
 from swarm.graph import critical_path as longest
 from swarm.measure import measure
 from swarm.plan import Step
-from swarm.simulate import Course, Draws, course_of, fixed, lognormal, simulate
 from swarm.state import State
-from swarm.widths import Spread, simulate_widths
 from tests.swarms import Sleeper, layered, run_virtually, steps, workers
 
 GRAPHS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "data" / "graphs.json").read_text())["graphs"]

@@ -7,11 +7,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from swarm.errors import InputError, PlanError, Problem, TaskError
-from swarm.notation import MOST_BYTES, MOST_DEPTH
 from swarm.plan import Plan
-from swarm.strict import Document, parse, read, read_file, validate
+from swarm.reading.notation import MOST_BYTES, MOST_DEPTH
+from swarm.reading.strict import Document, parse, read, read_file, validate
+from swarm.reading.yaml12 import write_yaml
 from swarm.task import Task
-from swarm.yaml12 import write_yaml
 
 
 def wrong(text: str, source: str = "t.yaml") -> list[str]:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from swarm.errors import InputError, PlanError, Problem, TaskError
+from swarm.files import fill, load_task, locate, public, recall_task, secrets_of, typed, write_yaml
 from swarm.plan import Plan
 from swarm.task import Limits, Model, Task
-from swarm.taskfile import fill, load_task, locate, public, recall_task, secrets_of, typed, write_yaml
 
 SECRET = "sk-canary-0123456789abcdef"
 

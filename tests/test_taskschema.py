@@ -5,8 +5,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from swarm.errors import InputError
-from swarm.strict import read
-from swarm.taskfile import load_task, public, read_inputs, starter, task_schema, typed
+from swarm.files import load_task, public, read_inputs, starter, task_schema, typed
+from swarm.reading.strict import read
 from tests.test_taskfile import FULL
 
 GOOD = (

@@ -125,8 +125,8 @@ async def _examined(name: str, lenient: Lenient, options: "Options") -> "Prepare
 
 def _all_problems(task: "Task") -> list[Problem]:
     from swarm.endpoints.router import check_models
+    from swarm.files import load_agents, load_wording, read_inputs
     from swarm.prepare import toolbox
-    from swarm.taskfile import load_agents, load_wording, read_inputs
 
     looks: tuple[Callable[[], Any], ...] = (
         lambda: check_models(task.models),
@@ -167,7 +167,7 @@ def _findings(planned: Planned) -> list[dict[str, str]]:
 
 
 def _model(model: "Model", unset: tuple[str, ...]) -> "dict[str, Json]":
-    from swarm.references import masked_url
+    from swarm.files.references import masked_url
 
     if model.use is not None:
         return {"use": list(model.use)}

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from swarm.advice import Advice
+    from swarm.forecast.advice import Advice
     from swarm.frozen import Json
     from swarm.plan import Step
     from swarm.prepare import Prepared
@@ -41,8 +41,8 @@ def price_of(model: "Model | None") -> "Price | None":
 
 def forecast(prepared: "Prepared", steps: "Sequence[Step]", runs: "Path | None" = None) -> Forecast:
     """Say what a plan is expected to take. Steps that earlier runs in `runs` had take what they took."""
-    from swarm.advice import BYTES_PER_TOKEN, Setting, advise, worst_tokens
-    from swarm.expect import experience_of
+    from swarm.forecast.advice import BYTES_PER_TOKEN, Setting, advise, worst_tokens
+    from swarm.forecast.expect import experience_of
     from swarm.task import Model
 
     means, limits = prepared.means, prepared.task.limits

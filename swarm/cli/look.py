@@ -80,7 +80,7 @@ def _show_run(found: Recorded, where: "RunFolder", *, as_json: bool) -> int:
 
 
 def _show_step(found: Recorded, step: str, *, as_json: bool) -> int:
-    from swarm.explain import meant
+    from swarm.reading.explain import meant
 
     if step not in found.state.steps:
         wrong = f"run {found.state.run} has no step `{step[:80]}`{meant(step, found.state.steps)}"

@@ -87,7 +87,7 @@ class Planned:
     @property
     def yaml(self) -> str:
         """The same as a plan file."""
-        from swarm.taskfile import write_yaml
+        from swarm.files import write_yaml
 
         return write_yaml(self.value)
 

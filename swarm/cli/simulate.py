@@ -17,10 +17,10 @@ from swarm.safe import safe_text
 
 if TYPE_CHECKING:
     from swarm.cli.source import Source
+    from swarm.forecast.simulate import Course
+    from swarm.forecast.simulate import Latency as LatencyOf
     from swarm.plan import Step
     from swarm.prepare import Prepared
-    from swarm.simulate import Course
-    from swarm.simulate import Latency as LatencyOf
     from swarm.task import Price
 
 SEEDS = 100
@@ -62,8 +62,8 @@ def simulate(
     makespan, Graham's bound, speed-up and price at each width. Steps take the `seconds` of the plan, else what like
     steps took in earlier runs, else 10 s; those of a run what they took; --latency overrides both.
     """
-    from swarm.simulate import ITEMS, MOST_STEPS
-    from swarm.widths import simulate_widths
+    from swarm.forecast.simulate import ITEMS, MOST_STEPS
+    from swarm.forecast.widths import simulate_widths
 
     items = ITEMS if items is None else items
     widths = _widths(workers)
@@ -99,7 +99,7 @@ def _widths(text: str) -> list[int | None]:
 
 def _latency(text: str) -> "tuple[LatencyOf, bool]":
     """Read `lognormal:8s,0.8` or `fixed:3s`; and say whether it is drawn."""
-    from swarm.simulate import fixed, lognormal
+    from swarm.forecast.simulate import fixed, lognormal
 
     kind, _, rest = text.strip().partition(":")
     first, _, second = rest.partition(",")
@@ -124,7 +124,7 @@ def _course(what: str, runs: Path, items: int) -> "Course":
     if what == "-" or Path(what).is_file():
         return _of_file(what, runs, items)
     from swarm.folder import find
-    from swarm.simulate import course_of
+    from swarm.forecast.simulate import course_of
 
     try:
         return course_of(state_of(find(what, runs)))
@@ -136,11 +136,11 @@ def _course(what: str, runs: Path, items: int) -> "Course":
 
 def _of_file(what: str, runs: Path, items: int) -> "Course":
     """Take a plan file as it is written, or the plan of a task as it would run."""
-    from swarm.advice import usd_of
-    from swarm.expect import experience_of
-    from swarm.planfile import read_plan
-    from swarm.simulate import MOST_STEPS, Course
-    from swarm.strict import parse, read_file
+    from swarm.files.plan import read_plan
+    from swarm.forecast.advice import usd_of
+    from swarm.forecast.expect import experience_of
+    from swarm.forecast.simulate import MOST_STEPS, Course
+    from swarm.reading.strict import parse, read_file
 
     source = source_of([what])
     text = read_file(Path(what)) if source.text is None else source.text

@@ -52,7 +52,7 @@ def source_of(
 
 def _written(goal: str | None, inputs: list[str], names: Iterable[str], plan: str | None) -> str:
     """Write a task file of what stands on the command line: read like any other, it is checked like any other."""
-    from swarm.taskfile import write_yaml
+    from swarm.files import write_yaml
 
     made: dict[str, Any] = {"version": 1}
     if goal is not None:

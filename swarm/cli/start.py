@@ -31,7 +31,7 @@ def init(folder: Folder = ".") -> int:
     """
     import json
 
-    from swarm.taskfile import SCHEMA_FILE, starter, task_schema
+    from swarm.files import SCHEMA_FILE, starter, task_schema
 
     where = Path(folder)
     schema = json.dumps(task_schema(), indent=2, ensure_ascii=False) + "\n"
@@ -70,8 +70,8 @@ def agents(task: OneTask = None, as_json: o.AsJson = False) -> int:
     These are the built-in ones, and those that a TASK brings. A role is a Markdown file. A task with `agents:
     ./agents` adds its own, and replaces those of the same name.
     """
+    from swarm.files import load_agents
     from swarm.task import Task
-    from swarm.taskfile import load_agents
 
     found = load_agents(Task(goal="-") if task is None else _read(task))
     if as_json:
@@ -104,7 +104,7 @@ def schema() -> int:
     An editor completes and checks by it. Point an editor to it by the first line of a task file: `# yaml-language-
     server: $schema=task.schema.json`.
     """
-    from swarm.taskfile import task_schema
+    from swarm.files import task_schema
 
     answer_json(task_schema())
     return 0

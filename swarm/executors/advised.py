@@ -1,7 +1,7 @@
 """A planner's plan that a swarm would not help becomes one agent's work, before it joins the graph."""
 
-from swarm.advice import as_one_agent
 from swarm.executor import Attempt, Executor, Note, Outcome
+from swarm.forecast.advice import as_one_agent
 
 
 class Advised:

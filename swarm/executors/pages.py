@@ -5,7 +5,7 @@ from collections.abc import Callable
 from swarm.executor import Attempt, Executor, Note, Outcome
 from swarm.frozen import Json
 from swarm.prompt import messages
-from swarm.yaml12 import write_yaml
+from swarm.reading.yaml12 import write_yaml
 
 
 class Pages:

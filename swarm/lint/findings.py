@@ -8,7 +8,7 @@ from typing import Literal
 
 from swarm.errors import Problem
 from swarm.frozen import listing
-from swarm.notation import clip
+from swarm.reading.notation import clip
 
 Severity = Literal["error", "repaired", "hint"]
 """`error`: the plan must go back; `repaired`: mended without guessing; `hint`: it can run, and could be better."""

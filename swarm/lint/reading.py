@@ -16,11 +16,11 @@ from pydantic import ValidationError
 
 from swarm.agent import Agent
 from swarm.executor import Brief
-from swarm.explain import explain, unknown_key
 from swarm.frozen import ID_PATTERN, Frozen, Json
 from swarm.lint.findings import Finding, Findings, Key, quoted, shortened
 from swarm.lint.shape import fewer, too_many_steps
 from swarm.plan import PLAN_STEP, Plan, Step
+from swarm.reading.explain import explain, unknown_key
 
 Fields = dict[str, Json]
 T = TypeVar("T", bound=Frozen)

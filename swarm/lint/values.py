@@ -6,8 +6,8 @@ from typing import Any, cast
 
 from swarm.frozen import Json, canonical
 from swarm.lint.findings import quoted
-from swarm.notation import Flaw, clip
-from swarm.schemas import schema_flaws
+from swarm.reading.notation import Flaw, clip
+from swarm.reading.schemas import schema_flaws
 
 MOST_DEPTH = 64
 """Levels of lists and mappings, as in task files; real schemas take 10 to 20."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from swarm.advice import Advice, Estimate
 from swarm.compare import RunPair, Side, StepPair
+from swarm.forecast.advice import Advice, Estimate
+from swarm.forecast.widths import Width, Widths
 from swarm.views.words import counted, one_line, seconds, short, some, table, wrapped
-from swarm.widths import Width, Widths
 
 MOST_ROWS = 200
 """Steps of a comparison that are listed: as many as a person reads."""

@@ -8,12 +8,12 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from swarm.errors import PlanError, Problem
-from swarm.notation import Path as ValuePath
+from swarm.files.check import step_flaws
+from swarm.files.references import mapping
 from swarm.plan import Plan, Step
-from swarm.references import mapping
-from swarm.strict import Document, parse, read_file, validate
+from swarm.reading.notation import Path as ValuePath
+from swarm.reading.strict import Document, parse, read_file, validate
 from swarm.task import Limits
-from swarm.taskcheck import step_flaws
 
 
 @dataclass(frozen=True)

@@ -8,42 +8,18 @@ from typing import Any, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from swarm.agentfile import load_agents, load_wording, parse_agent
 from swarm.errors import PlanError, Problem, TaskError
-from swarm.explain import explain, meant
+from swarm.files.check import BRACES, ITEM, task_flaws
+from swarm.files.plan import PlanFile, located, read_plan
+from swarm.files.references import as_referenced, mapping, masked_url, resolve, secrets_of, warnings
 from swarm.frozen import Json, listing
-from swarm.inputs import read_inputs
-from swarm.notation import Flaw, at, clip, scalar
-from swarm.notation import Path as ValuePath
 from swarm.plan import Plan
-from swarm.planfile import PlanFile, load_plan, located, read_plan
-from swarm.references import as_referenced, mapping, masked_url, resolve, secrets_of, warnings
+from swarm.reading.explain import explain, meant
+from swarm.reading.notation import Flaw, at, clip, scalar
+from swarm.reading.notation import Path as ValuePath
+from swarm.reading.strict import Document, dump, is_file, parse, read_file, validate
 from swarm.safe import MASK, Redactor
-from swarm.strict import Document, dump, is_file, parse, read_file, validate
 from swarm.task import FORMAT, Limits, Task
-from swarm.taskcheck import BRACES, ITEM, task_flaws
-from swarm.taskschema import SCHEMA_FILE, starter, task_schema
-from swarm.yaml12 import write_yaml
-
-__all__ = [
-    "SCHEMA_FILE",
-    "PlanFile",
-    "fill",
-    "load_agents",
-    "load_plan",
-    "load_task",
-    "load_wording",
-    "locate",
-    "parse_agent",
-    "public",
-    "read_inputs",
-    "read_plan",
-    "recall_task",
-    "secrets_of",
-    "starter",
-    "task_schema",
-    "write_yaml",
-]
 
 _STEPS = re.compile(r"""\bsteps["']?\s*:\s*["']?(\d[\d_]*)""")
 

@@ -14,9 +14,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from swarm.errors import InputError, Problem, TaskError
-from swarm.explain import explain
 from swarm.frozen import Json
-from swarm.notation import (
+from swarm.reading.explain import explain
+from swarm.reading.notation import (
     MOST_BYTES,
     Flaw,
     Path,
@@ -28,8 +28,8 @@ from swarm.notation import (
     json_tokens,
     quick_json,
 )
+from swarm.reading.yaml12 import yaml_tokens
 from swarm.safe import safe_text
-from swarm.yaml12 import yaml_tokens
 
 T = TypeVar("T")
 

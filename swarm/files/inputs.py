@@ -12,8 +12,8 @@ from typing import cast
 from swarm.chat import Medium
 from swarm.errors import Problem, TaskError
 from swarm.frozen import listing
-from swarm.notation import clip
-from swarm.strict import Document
+from swarm.reading.notation import clip
+from swarm.reading.strict import Document
 from swarm.task import Input, InputSpec, Task
 
 MOST_TEXT = 5_000_000

@@ -6,7 +6,7 @@ Both are predicted from the plan's own steps, so what making the plan took is sp
                   tokens are those of the steps, and at each step all that was said before once more, as input: with
                   tokens t1 … tn that is the sum over i of (ti + t1 + … + t(i-1)). What was said before is priced as
                   cached input, which it is at every endpoint that has a prefix cache.
-    the swarm     is simulated with so many workers (`swarm.simulate`), each step `HANDOVER_SECONDS` longer and
+    the swarm     is simulated with so many workers (`swarm.forecast.simulate`), each step `HANDOVER_SECONDS` longer and
                   `HANDOVER_TOKENS` dearer: rules, instructions, goal and what others found are read anew by each. A
                   plan with several ends is reduced by one step more, for both.
 
@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from swarm.executor import Brief
-from swarm.expect import Expected, Experience
+from swarm.forecast.expect import Expected, Experience
+from swarm.forecast.simulate import ITEMS, Course, simulate
 from swarm.frozen import Frozen, Id
 from swarm.graph import critical_path
 from swarm.plan import REDUCER, Step, closed
-from swarm.simulate import ITEMS, Course, simulate
 from swarm.task import Limits, Model, Price
 
 HANDOVER_SECONDS = 0.5

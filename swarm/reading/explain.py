@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from swarm.frozen import ID_PATTERN, Json, listing
-from swarm.notation import Flaw, Path, at, clip
+from swarm.reading.notation import Flaw, Path, at, clip
 from swarm.safe import looks_like_key
 
 MOST_FINDINGS = 300

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, cast
 
-from swarm.explain import meant
 from swarm.frozen import Json, listing
-from swarm.notation import Flaw, Path, at, clip
+from swarm.reading.explain import meant
+from swarm.reading.notation import Flaw, Path, at, clip
 
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 from swarm.agent import Agent
 from swarm.errors import AgentError, InputError, Problem
-from swarm.explain import meant, unknown_key
-from swarm.notation import Flaw, clip
-from swarm.schemas import schema_flaws
-from swarm.strict import Document, parse, read_file, validate
+from swarm.reading.explain import meant, unknown_key
+from swarm.reading.notation import Flaw, clip
+from swarm.reading.schemas import schema_flaws
+from swarm.reading.strict import Document, parse, read_file, validate
 from swarm.task import Task
 
 WORDING = "wording.md"
@@ -20,7 +20,7 @@ _FRONT = re.compile(r"---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re
 
 def builtin_folder() -> Path:
     """Give the folder of the built-in agents: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / "_agents"
     return installed if installed.is_dir() else package.parent / "agents"
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, cast
 
-from swarm.explain import meant, unknown_key
+from swarm.files.references import mapping, texts
 from swarm.frozen import ID_PATTERN, Json, listing
-from swarm.notation import Flaw, Path
-from swarm.references import mapping, texts
-from swarm.schemas import schema_flaws
+from swarm.reading.explain import meant, unknown_key
+from swarm.reading.notation import Flaw, Path
+from swarm.reading.schemas import schema_flaws
 from swarm.task import Task
 
 OUTPUTS = (".md", ".json")

@@ -8,7 +8,7 @@ from textwrap import indent
 from typing import Any, cast
 
 from swarm.frozen import Json
-from swarm.notation import Spot, Stop, Token, scalar
+from swarm.reading.notation import Spot, Stop, Token, scalar
 
 _BARE = re.compile(r"[A-Za-z_./$][A-Za-z0-9_./$@+-]*(?: [A-Za-z0-9_./$@(][A-Za-z0-9_./$@+()-]*)*")
 """Text that no reader of YAML takes for anything else, if it is no word like `null` and no number."""

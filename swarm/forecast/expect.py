@@ -11,10 +11,10 @@ from typing import Literal
 
 from swarm.errors import JournalError
 from swarm.folder import RunFolder, listed
+from swarm.forecast.simulate import DEFAULT_SECONDS
 from swarm.frozen import Frozen
 from swarm.journal import read
 from swarm.plan import Step
-from swarm.simulate import DEFAULT_SECONDS
 from swarm.state import State, Status, StepState
 
 DEFAULT_TOKENS = 2000

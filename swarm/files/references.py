@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import SecretStr
 
 from swarm.frozen import Json
-from swarm.notation import Flaw, Path, at, scalar
+from swarm.reading.notation import Flaw, Path, at, scalar
 from swarm.safe import MASK, looks_like_key
 from swarm.task import Reference, Task
 
