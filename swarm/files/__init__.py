@@ -1,4 +1,4 @@
-"""What users write, read from files: tasks, plans, agents and inputs. This is the front door of the modules beside it."""
+"""What users write, read from files: tasks, plans, agents and inputs. The front door of the modules beside it."""
 
 from swarm.files.agent import load_agents, load_wording, parse_agent
 from swarm.files.inputs import read_inputs
