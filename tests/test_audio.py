@@ -165,6 +165,14 @@ async def test_a_sound_that_is_none_is_no_answer(stream: bool) -> None:
     assert caught.value.kind == "malformed"
 
 
+@pytest.mark.parametrize("field", [None, {}, "QUJD", [1], {"data": None, "id": "a1"}, {"data": "", "transcript": ""}])
+def test_a_field_of_that_name_that_holds_no_sound_does_no_harm(field: Any) -> None:
+    answer = Assembly()
+    answer.whole(json.dumps({"choices": [{"message": {"content": "Hello.", "audio": field}}]}).encode())
+    answer.settle()
+    assert (answer.reply(ASK).text, answer.reply(ASK).message.made) == ("Hello.", ())
+
+
 @pytest.mark.anyio
 async def test_a_stream_of_sound_alone_is_not_silent() -> None:
     async with FakeServer(streamed(audio(data="QUJD"))) as server:

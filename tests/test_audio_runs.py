@@ -132,6 +132,20 @@ async def test_a_run_that_is_resumed_still_has_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
+async def test_whatever_was_written_when_it_died_the_sound_is_there_in_the_end(tmp_path: Path) -> None:
+    result = await run_with(Scripted(spoken("Hello.")), one(tmp_path), cache=False)
+    journal = result.folder / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    said = next(n for n, line in enumerate(lines) if b'"event":"TurnTaken"' in line)
+    for kept in range(2, len(lines) + 1):
+        journal.write_bytes(b"".join(lines[:kept]) + b'{"event":"TurnTak')
+        model = Scripted(spoken("Hello."))
+        again = await resume_with(model, result.folder, cache=False)
+        assert (again.status, heard(again)) == ("done", [FILE]), kept
+        assert len(model.requests) == (0 if kept > said else 1), "an answer in the journal is not asked for again"
+
+
+@pytest.mark.anyio
 async def test_a_step_that_was_renamed_has_it_from_the_journal(tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     task = Task(goal="Say it.", plan="plan.yaml", folder=tmp_path)
