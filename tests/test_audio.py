@@ -173,6 +173,20 @@ def test_a_field_of_that_name_that_holds_no_sound_does_no_harm(field: Any) -> No
     assert (answer.reply(ASK).text, answer.reply(ASK).message.made) == ("Hello.", ())
 
 
+def test_a_sound_in_a_choice_of_its_own_is_heard_and_no_second_answer_s_is() -> None:
+    def choice(n: int, content: str | None, sound: bytes | None) -> Any:
+        heard = None if sound is None else {"data": b64encode(sound).decode()}
+        return {"index": n, "message": {"content": content, "audio": heard}, "finish_reason": "stop"}
+
+    for first in (None, b"RIFF one"):
+        answer = Assembly()
+        choices = [choice(0, "Hello.", first), choice(1, None, b"RIFF two"), choice(2, None, b"RIFF three")]
+        answer.whole(json.dumps({"choices": choices}).encode())
+        answer.settle()
+        (made,) = answer.reply(ASK).message.made
+        assert (answer.reply(ASK).text, made.content) == ("Hello.", first or b"RIFF two")
+
+
 @pytest.mark.anyio
 async def test_a_stream_of_sound_alone_is_not_silent() -> None:
     async with FakeServer(streamed(audio(data="QUJD"))) as server:

@@ -122,6 +122,9 @@ class Assembly:
         self._frame(answer)
         said = choice.message
         self._say(said)
+        for other in (answer.choices or ())[1:]:  # vLLM-Omni puts the sound of an answer into a choice of its own
+            if other.message is not None and not self.sound.heard:
+                self._hear(other.message.audio)
         for call in said.tool_calls or ():  # each is a call of its own, whatever its id and index
             self.calls.append(_Draft())
             self._fill(self.calls[-1], call)
