@@ -23,7 +23,7 @@ from swarm.run import Run
 from swarm.task import Model, Task
 from swarm.testing import Answer, FakeServer
 from swarm.testing.fake import Received, error
-from tests.commands import Command, in_process
+from tests.commands import Command, in_process, served
 from tests.models import events_of
 
 DAY = date(2026, 11, 22)
@@ -218,3 +218,19 @@ def test_it_is_shown_and_cleared_with_the_cache(capsys: pytest.CaptureFixture[st
     assert "of which a refusal is remembered: 1" in command("cache").out
     assert "is forgotten" in command("cache", "clear").err
     assert not where.exists()
+
+
+def test_swarm_models_tells_of_it(capsys: pytest.CaptureFixture[str], empty: Path) -> None:
+    command: Command = in_process(capsys)
+    with served(lambda _: "ok") as server:
+        model = Model(endpoint=server.url, name="fake")
+        this = Memory(empty / ".swarm" / "cache" / FILE)
+        learnt = this.of(model)
+        learnt.form, learnt.usage = "json_object", False
+        learnt.refused = frozenset({mark("top_p", 0.3), mark("seed", 1)})
+        this.save()
+        (empty / "task.yaml").write_text(json.dumps({"goal": "x", "models": {"default": f"{server.url}#fake"}}))
+        said = command("models", "task.yaml")
+    assert "form json_object" in said.out
+    words = "asked for forms by json_object, no usage of streams, without seed and top_p"
+    assert f"remembered from earlier runs: {words}" in said.out

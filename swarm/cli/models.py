@@ -59,11 +59,11 @@ def models(
         return get(given[1:], to, as_json=as_json)
     if len(given) > 1:
         raise TaskError("one TASK at a time; `swarm models get NAME` fetches a model")
-    choice, locals_ = anyio.run(_chosen, given[0] if given else None, endpoint, model)
+    choice, locals_, folder = anyio.run(_chosen, given[0] if given else None, endpoint, model)
     asked = {alias: each for alias, each in choice.models.items() if each.use is None}
     if probe:
         say(_warning(asked))
-    found = anyio.run(_looked, asked, probe)
+    found = anyio.run(_looked, asked, probe, folder)
     pools = {alias: list(each.use) for alias, each in choice.models.items() if each.use is not None}
     prices = {alias: _price(each) for alias, each in asked.items()}
     if as_json:
@@ -79,7 +79,7 @@ def models(
 
 async def _chosen(
     task: str | None, endpoint: str | None, model: str | None
-) -> "tuple[Choice, dict[str, tuple[str, ...]]]":
+) -> "tuple[Choice, dict[str, tuple[str, ...]], Path]":
     from swarm.endpoints.choose import choose, servers
 
     folder, named = Path(), dict[str, "Model"]()
@@ -91,13 +91,17 @@ async def _chosen(
         read = read_leniently(source.name, o.Asked().options(source)).task
         folder, named = read.folder, dict(read.models)
     choice = await choose(named, endpoint=endpoint, model=model, environ=os.environ, folder=folder)
-    return choice, await servers()
+    return choice, await servers(), folder
 
 
-async def _looked(models: "Mapping[str, Model]", probe: bool) -> "list[Ability]":
+async def _looked(models: "Mapping[str, Model]", probe: bool, folder: Path) -> "list[Ability]":
+    """Look at each model; `folder` is the task's, where earlier runs have left what endpoints would not have."""
+    from swarm.endpoints.learnt import FILE, Memory
     from swarm.endpoints.probe import look
 
-    return [await look(alias, model, probe=probe) for alias, model in models.items() if model.endpoint is not None]
+    memory = Memory(folder / ".swarm" / "cache" / FILE)
+    asked = {alias: model for alias, model in models.items() if model.endpoint is not None}
+    return [await look(alias, model, probe=probe, memory=memory) for alias, model in asked.items()]
 
 
 def _warning(models: "Mapping[str, Model]") -> str:
@@ -134,6 +138,8 @@ def _lines(found: "Ability", price: "dict[str, Json] | None") -> list[str]:
         "price not known" if price is None else _money(price),
     ]
     lines.append(f"{'':<12} {'; '.join(filter(None, facts))}")
+    if found.remembered:
+        lines.append(f"{'':<12} remembered from earlier runs: {found.remembered}")
     if found.models:
         lines.append(f"{'':<12} lists {_some(found.models)}")
     return lines

@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError
 
 from swarm.endpoints.providers import CapField, Rung
 from swarm.folder import write_file
-from swarm.frozen import Frozen, Json, digest, text_digest
+from swarm.frozen import Frozen, Json, digest, listing, text_digest
 from swarm.task import Model
 
 FILE = "endpoints.json"
@@ -45,6 +45,18 @@ class Learnt:
     """Whether it lets itself be asked for the usage of a stream."""
     refused: frozenset[str] = frozenset()
     """Parameters, each as `mark` writes it: another value may be taken."""
+
+    @property
+    def words(self) -> str:
+        """Tell it to people: what is done instead of what was refused; empty where nothing was."""
+        names = sorted(marked.partition("=")[0] for marked in self.refused)
+        told = [
+            f"asked for forms by {self.form}" if self.form else "",
+            f"the cap is called {self.cap}" if self.cap else "",
+            "" if self.usage else "no usage of streams",
+            f"without {listing(names)}" if names else "",
+        ]
+        return ", ".join(filter(None, told))
 
     def copy(self) -> "Learnt":
         """Keep it as it is now."""

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from swarm.chat import Form, Medium, Request, ToolSpec, says
 from swarm.endpoints.choose import size_of
+from swarm.endpoints.learnt import Learnt, Memory
 from swarm.endpoints.local import is_local, path_of, serving, what_is_missing
 from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.providers import is_loopback, quirks_of, takes_of
@@ -40,6 +41,8 @@ class Ability:
     """Every model that it lists."""
     form: str = ""
     """How a schema is asked for: seen where it was probed, else what is known of the provider."""
+    remembered: str = ""
+    """What earlier runs have learnt that its endpoint would not have, in words."""
     tools: bool | None = None
     """Whether it takes tools; None where it was not tried."""
     takes: tuple[Medium, ...] = ()
@@ -54,8 +57,11 @@ class Ability:
     """Why it cannot be used, and what to do."""
 
 
-async def look(alias: str, model: Model, *, probe: bool = False) -> Ability:
-    """Look at one model that is no pool. Free, unless `probe` allows `PROBE_CALLS` tiny questions."""
+async def look(alias: str, model: Model, *, probe: bool = False, memory: Memory | None = None) -> Ability:
+    """Look at one model that is no pool. Free, unless `probe` allows `PROBE_CALLS` tiny questions.
+
+    `memory` has what earlier runs have learnt of endpoints; a probe asks anew.
+    """
     model = resolved(model)
     assert model.endpoint is not None
     found = Ability(alias, _label(model), model.name, takes=takes_of(model), slots=model.calls, context=model.context)
@@ -71,7 +77,9 @@ async def look(alias: str, model: Model, *, probe: bool = False) -> Ability:
             model = model.model_copy(update={"endpoint": served.url, "key": None})
             wire = await stack.enter_async_context(OpenAIEndpoint(_small(model), key=served.key))
         else:
-            found = replace(found, form=quirks_of(model.endpoint).forms[0])
+            learnt = Learnt() if memory is None else memory.of(model)
+            form = learnt.form or quirks_of(model.endpoint).forms[0]
+            found = replace(found, form=form, remembered=learnt.words)
             wire = await stack.enter_async_context(OpenAIEndpoint(_small(model)))
             found = await _listed(found, wire, model)
         return await _probed(found, wire) if probe and found.reachable else found
