@@ -70,14 +70,19 @@ class Linted:
         return tuple(finding.problem for finding in self.errors)
 
 
-def lint(plan: Plan | Draft, brief: Brief) -> Linted:
+FORGIVEN = frozenset({"unknown_step", "unknown_agent", "unknown_model", "unknown_tool", "not_granted", "unknown_input"})
+"""Errors that the rest of a plan can do without: a name that means nothing, a right that nobody has."""
+
+
+def lint(plan: Plan | Draft, brief: Brief, *, forgiving: bool = False) -> Linted:
     """Check a plan against what the run has and allows.
 
     A `Draft` of a planner may lose what it says twice; a plan by hand keeps every step. A plan with more steps than
-    `brief.steps_left` is refused before anything else is looked at.
+    `brief.steps_left` is refused before anything else is looked at. `forgiving` is for a planner that was told what is
+    wrong and wrote it again: names that mean nothing are left out, and said to be.
     """
     draft = plan if isinstance(plan, Draft) else Draft(plan, by_planner=False)
-    found = Findings(draft.findings)
+    found = Findings(draft.findings, forgiven=FORGIVEN if forgiving else ())
     if draft.plan is None:
         return Linted((), (), found.in_order(), Stats())
     sheet = Sheet.of(draft.plan, brief, found, by_planner=draft.by_planner)
