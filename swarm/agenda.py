@@ -130,6 +130,7 @@ class Agenda:
                 cached=outcome.cached,
                 left_out=outcome.left_out,
                 notes=outcome.notes,
+                media=outcome.media,
             )
         )
         span = s.spans[-1]

@@ -13,7 +13,7 @@ from swarm.errors import AttemptError, LimitError
 from swarm.executor import Attempt, Brief, Given, InputBrief, Missing, RoleBrief, determining, part_digest
 from swarm.files import fill
 from swarm.frozen import Json, canonical
-from swarm.labels import DEFAULT, Access, Place
+from swarm.labels import DEFAULT, Access, Place, medium_of
 from swarm.plan import PLAN_STEP, Step, before_of, chosen, sinks
 from swarm.state import State, Status, StepState
 from swarm.task import Input, Task
@@ -128,7 +128,7 @@ class Assigner:
         access = self._means.access
         if self._is_plain:
             return Place(alias, access.behind(alias))
-        media = sorted({each.medium for each in inputs} - {"text"})
+        media = sorted({medium_of(each.medium, each.size) for each in inputs} - {"text"})
         place = access.place(alias, labels, media, named=step.model is not None)
         if place is None:
             kind, words = access.refusal(alias, labels, media, named=step.model is not None)

@@ -49,9 +49,11 @@ PICTURE_TOKENS = 16_384
 MEDIA_FRAME = 1_024
 MEDIA_CHARACTERS = 16
 """Characters of base64 a token of sound or film: 32 tokens a second of speech at 6 kbit/s are one in 31."""
+MEDIA_MOST = 1_048_576
+"""Tokens of one sound or film: more than any model reads at once."""
 LONGEST_TOKEN = 256
-"""Bytes of the longest entry of a vocabulary: runs of 128 spaces are known. A count of input below one token for so
-many bytes is no count."""
+"""Bytes of the longest entry of a vocabulary: runs of 128 spaces are known. A count below one token for so many bytes
+is no count."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,8 @@ def _beside_text(message: Message, so_far: Any) -> int:
     for part in message.parts:
         if isinstance(part, Media):
             so_far.update(part.base64.encode())
-            total += PICTURE_TOKENS if part.medium == "image" else MEDIA_FRAME + len(part.base64) // MEDIA_CHARACTERS
+            size = min(MEDIA_FRAME + len(part.base64) // MEDIA_CHARACTERS, MEDIA_MOST)
+            total += PICTURE_TOKENS if part.medium == "image" else size
     for call in message.tool_calls:
         so_far.update(canonical(call))
         total += MESSAGE_FRAME + len(call.id) + len(call.name) + _arguments(call.arguments)
@@ -192,7 +195,9 @@ def _beside_text(message: Message, so_far: Any) -> int:
 def visible_output(message: Message) -> int:
     """Count the bytes of all that can be seen of an answer, reasoning included: it has no more tokens than that."""
     calls = sum(len(call.name) + len(call.arguments.encode("utf-8", "replace")) for call in message.tool_calls)
-    return len(message.text.encode("utf-8", "replace")) + calls + (len(canonical(message.raw)) if message.raw else 0)
+    made = sum(each.size for each in message.made)
+    raw = len(canonical(message.raw)) if message.raw else 0
+    return len(message.text.encode("utf-8", "replace")) + calls + made + raw
 
 
 def _arguments(written: str) -> int:

@@ -1,7 +1,8 @@
 """Finished steps by content: what an earlier run of the project paid for, a later one takes.
 
 An entry is a file named by the key of the attempt that made it (`executor.Attempt.key`): a line with the hash of the
-rest, then the rest as JSON. It is checked whole when it is read; one that is damaged, or of another format, is a miss.
+rest, then the rest as JSON. A sound that its answer has beside words is a file of its own, named by its hash. All is
+checked whole when it is read; what is damaged, gone, or of another format, is a miss.
 Entries are written beside and renamed, so any number of runs may share a folder.
 """
 
@@ -13,12 +14,13 @@ from typing import Literal, NamedTuple
 from pydantic import Field, ValidationError
 
 from swarm.agent import Agent
-from swarm.chat import Usage
+from swarm.chat import Made, Usage
 from swarm.folder import write_file
 from swarm.frozen import Frozen, Json, canonical, digest
 from swarm.plan import Step
 
 SUFFIX = ".json"
+BYTES = ".bytes"
 
 
 class Entry(Frozen):
@@ -39,6 +41,8 @@ class Entry(Frozen):
     agents: tuple[Agent, ...] = ()
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = Field(default=())
+    media: tuple[Made, ...] = Field(default=())
+    """What the answer has beside words; the bytes are files beside the entry."""
 
 
 class Size(NamedTuple):
@@ -63,14 +67,33 @@ class Cache:
         self.folder = folder
 
     def get(self, key: str) -> Entry | None:
-        """Give the entry of a key; None if there is none that is whole."""
-        return _read(self._path(key))
+        """Give the entry of a key, with the bytes it has beside words; None if there is none that is whole."""
+        entry = _read(self._path(key))
+        if entry is None or not entry.media:
+            return entry
+        media = tuple(self._with_content(each) for each in entry.media)
+        return entry.model_copy(update={"media": media}) if all(each.content for each in media) else None
+
+    def _with_content(self, made: Made) -> Made:
+        try:
+            content = self._path(made.sha256, BYTES).read_bytes()
+        except OSError:
+            return made
+        whole = hashlib.sha256(content).hexdigest() == made.sha256
+        return made.model_copy(update={"content": content}) if whole else made
 
     def put(self, entry: Entry) -> None:
-        """Keep an entry. A disk that takes none is no reason for a run to stop: it is not kept then."""
+        """Keep an entry. A disk that takes none is no reason for a run to stop: it is not kept then.
+
+        Neither is one whose bytes beside words are lost.
+        """
+        if not all(each.content for each in entry.media):
+            return
         content = canonical(entry)
         checked = hashlib.sha256(content).hexdigest().encode() + b"\n" + content
         try:
+            for made in entry.media:
+                write_file(self._path(made.sha256, BYTES), made.content)
             write_file(self._path(entry.key), checked)
         except OSError:
             return
@@ -84,8 +107,8 @@ class Cache:
 
     def size(self) -> Size:
         """Count the entries and their bytes, damaged ones too."""
-        sizes = [path.stat().st_size for path in self._files()]
-        return Size(len(sizes), sum(sizes))
+        entries = self._files()
+        return Size(len(entries), sum(path.stat().st_size for path in (*entries, *self._files(BYTES))))
 
     def clear(self) -> int:
         """Remove every entry; say how many there were."""
@@ -93,6 +116,8 @@ class Cache:
         for path in self._files():
             path.unlink(missing_ok=True)
             count += 1
+        for path in self._files(BYTES):
+            path.unlink(missing_ok=True)
         return count
 
     def nearest(self, parts: Mapping[str, str], agent: str = "", *, but: str = "") -> Nearest | None:
@@ -109,11 +134,11 @@ class Cache:
                 best = found
         return best
 
-    def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / (key + SUFFIX)
+    def _path(self, key: str, suffix: str = SUFFIX) -> Path:
+        return self.folder / key[:2] / (key + suffix)
 
-    def _files(self) -> list[Path]:
-        return sorted(self.folder.glob(f"??/*{SUFFIX}")) if self.folder.is_dir() else []
+    def _files(self, suffix: str = SUFFIX) -> list[Path]:
+        return sorted(self.folder.glob(f"??/*{suffix}")) if self.folder.is_dir() else []
 
 
 def differing(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:

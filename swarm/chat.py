@@ -8,7 +8,7 @@ enclose, so nothing inside can close them, and the bytes are the same at every r
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
 from swarm.frozen import Frozen, Json, text_digest
@@ -52,7 +52,21 @@ class Media(Frozen):
     """The bytes."""
 
 
-Part = Annotated[Text | Data | Media, Field(discriminator="kind")]
+class Made(Frozen):
+    """What a model made beside its words: a sound, kept as a file among the run's artifacts under its hash."""
+
+    kind: Literal["made"] = "made"
+    medium: Literal["image", "audio", "video"]
+    mime: str
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    """Hash of its bytes, and the name of the file."""
+    size: int
+    """Bytes."""
+    content: SkipJsonSchema[bytes] = Field(default=b"", exclude=True, repr=False)
+    """The bytes, on their way to that file; in no event, no journal and no request."""
+
+
+Part = Annotated[Text | Data | Media | Made, Field(discriminator="kind")]
 
 
 class ToolCall(Frozen):
@@ -81,9 +95,14 @@ class Message(Frozen):
         """All its words, fences included."""
         return render(self.parts)
 
+    @property
+    def made(self) -> tuple[Made, ...]:
+        """What a model made beside its words."""
+        return tuple(part for part in self.parts if isinstance(part, Made))
+
 
 def render(parts: Iterable[Part]) -> str:
-    """Write parts as one text: data between fences, media by name."""
+    """Write parts as one text: data between fences, media by name. What a model made goes back to none."""
     words: list[str] = []
     for part in parts:
         match part:
@@ -93,6 +112,8 @@ def render(parts: Iterable[Part]) -> str:
                 words.append(part.fenced())
             case Media():
                 words.append(f"[{part.medium}: {part.name}]")
+            case Made():
+                pass
     return "\n\n".join(words)
 
 
@@ -213,12 +234,17 @@ def estimate_tokens(text: str) -> int:
     return -(-len(text.encode("utf-8", "replace")) // 3)
 
 
+MOST_TOKENS = 65_536
+"""Of one medium, as estimated: who serves films takes so many pictures of them as leave room for words."""
+
+
 def request_tokens(request: Request) -> int:
     """Estimate the input tokens of a request from above: words, tools, form, and 8 a message for its frame."""
     total = 0
     for message in request.messages:
         total += 8 + estimate_tokens(message.text)
-        total += sum(len(part.base64) // 200 + 1000 for part in message.parts if isinstance(part, Media))
+        media = [part for part in message.parts if isinstance(part, Media)]
+        total += sum(min(len(part.base64) // 200 + 1000, MOST_TOKENS) for part in media)
         total += sum(8 + estimate_tokens(call.name + call.arguments) for call in message.tool_calls)
     extra: list[Any] = [tool.model_dump_json() for tool in request.tools]
     if request.form is not None:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from swarm.agent import Agent
-from swarm.chat import Message, Usage
+from swarm.chat import Made, Message, Usage
 from swarm.errors import AttemptError
 from swarm.frozen import Frozen, Id, Json
 from swarm.plan import Step
@@ -184,6 +184,8 @@ class StepFinished(Stamped):
     """What did not fit the prompt, in words."""
     notes: tuple[str, ...] = ()
     """What a person should know: a repaired plan, a citation of no step."""
+    media: tuple[Made, ...] = ()
+    """What its answer has beside words, each a file in `artifacts/`."""
 
 
 class StepFailed(Stamped):

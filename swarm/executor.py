@@ -7,7 +7,7 @@ from typing import Protocol
 from pydantic import Field
 
 from swarm.agent import Agent
-from swarm.chat import Message, Usage
+from swarm.chat import Made, Message, Usage
 from swarm.events import Stamped
 from swarm.frozen import Frozen, Id, Json, digest
 from swarm.labels import Access
@@ -177,6 +177,8 @@ class Outcome(Frozen):
     cached: bool = False
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    media: tuple[Made, ...] = ()
+    """What the answer has beside words."""
 
 
 Note = Callable[[Stamped], None]

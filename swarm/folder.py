@@ -6,7 +6,7 @@ task.yaml            the task as resolved, no secrets
 plan.yaml            the plan, once there is one
 report.md            the report
 steps/003-study.md   what a step was asked and what it answered, for people
-artifacts/<sha256>   outputs over 64 KiB, written before the event that names them
+artifacts/<sha256>   outputs over 64 KiB and sounds of answers, written before the event that names them
 """
 
 import fcntl
@@ -72,22 +72,32 @@ class RunFolder:
         content = to_json(output)
         if len(content) <= ARTIFACT_BYTES:
             return None
+        return self.keep(content)
+
+    def keep(self, content: bytes) -> str:
+        """Keep bytes as an artifact, durably, and give their hash."""
         name = hashlib.sha256(content).hexdigest()
-        write_file(self.path / "artifacts" / name, content, durable=True)
+        path = self.path / "artifacts" / name
+        if not (path.is_file() and path.stat().st_size == len(content)):
+            write_file(path, content, durable=True)
         return name
 
     def load(self, artifact: str) -> Json:
-        """Read an artifact back; a `JournalError` if it is gone or is not what its name says."""
+        """Read an output back; raises what `content` does."""
+        return from_json(self.content(artifact))
+
+    def content(self, artifact: str) -> bytes:
+        """Give the bytes of an artifact; a `JournalError` if it is gone or is not what its name says."""
         if not re.fullmatch(r"[0-9a-f]{64}", artifact):
             raise JournalError(f"run {self.run}: {artifact[:80]!r} is not the name of an artifact")
         path = self.path / "artifacts" / artifact
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise JournalError(f"{path}: cannot read the output kept there: {error.strerror}") from error
+            raise JournalError(f"{path}: cannot read what is kept there: {error.strerror}") from error
         if hashlib.sha256(content).hexdigest() != artifact:
-            raise JournalError(f"{path}: the output kept there was changed after it was written")
-        return from_json(content)
+            raise JournalError(f"{path}: what is kept there was changed after it was written")
+        return content
 
     def write(self, name: str, text: str) -> Path:
         """Write a file for people into the folder, whole or not at all."""

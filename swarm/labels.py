@@ -11,11 +11,20 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from swarm.chat import Medium
 from swarm.frozen import Frozen, Id, listing
 
 DEFAULT = "default"
 """The alias that serves where nothing else is said."""
+INLINE_BYTES = 20_000_000
+"""Bytes of the largest picture, sound or film that is written into a request: what providers take so, as base64."""
+
+LARGE = "large"
+"""Stands before a medium that no request can hold."""
+
+
+def medium_of(medium: str, size: int) -> str:
+    """Name what a model must take to be given a file: its medium; `large …` where no request can hold so many bytes."""
+    return medium if size <= INLINE_BYTES or medium == "text" else f"{LARGE} {medium}"
 
 
 class Place(NamedTuple):
@@ -34,8 +43,8 @@ class Access(Frozen):
     """For a label, the models that its data may reach: none where it has no entry."""
     members: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """For an alias, the models behind it: itself, or those of a pool. In the order of the task."""
-    takes: dict[str, tuple[Medium, ...]] = Field(default_factory=dict)
-    """For a model, the media it takes beside text: none where it has no entry."""
+    takes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """For a model, the media it takes beside text, `large …` too where it does: none where it has no entry."""
     roles: dict[str, str] = Field(default_factory=dict)
     """For a role, the alias it uses where its step names none, if that is not `default`."""
     carried: dict[str, tuple[Id, ...]] = Field(default_factory=dict)
@@ -86,6 +95,9 @@ class Access(Frozen):
         if labels and not any(self._seeing(each, labels) for each in (alias, DEFAULT, *self.members)):
             return "label", f"no model may see all it would read: {reach}"
         among = f" of those that may see it ({reach})" if reach else ""
+        if any(medium.startswith(LARGE) for medium in media):
+            most = f"over {INLINE_BYTES:,} bytes, a file goes only to a provider that stores files (kimi)"
+            return "media", f"no model{among} takes {listing(media)}: {most}; make it smaller, or split it"
         return "media", f"no model{among} takes {listing(media)}: a model says what it takes with `takes:`"
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 
 import anyio
 
-from swarm.chat import Data, Message, Part, Reply, Request, Text, ToolCall, Usage, says
+from swarm.chat import Data, Made, Message, Part, Reply, Request, Text, ToolCall, Usage, says
 from swarm.endpoints import Endpoint
 from swarm.errors import AnswerError, ToolError
 from swarm.events import TurnTaken
@@ -50,7 +50,7 @@ async def carry_out(attempt: Attempt, *, endpoint: Endpoint, tools: Toolbox, not
         talk.may_go_on(verdict)
         reply = await endpoint.complete(talk.request())
         verdict = talk.take(reply)
-    return verdict.model_copy(update={"usage": talk.usage, "left_out": talk.left_out})
+    return verdict.model_copy(update={"usage": talk.usage, "left_out": talk.left_out, "media": talk.made})
 
 
 class _Talk:
@@ -71,6 +71,11 @@ class _Talk:
         self._note = note
         self._fresh: list[Message] = []
         self._served = Reply(message=Message(role="assistant"), model=attempt.model)
+
+    @property
+    def made(self) -> tuple[Made, ...]:
+        """What the last answer has beside words."""
+        return next((said.made for said in reversed(self.said) if said.role == "assistant"), ())
 
     # What a transcript settles
 

@@ -12,13 +12,13 @@ from swarm.assign import Assigner, Means
 from swarm.cache import Cache
 from swarm.endpoints import Endpoint
 from swarm.endpoints.choose import Choice, choose
-from swarm.endpoints.providers import takes_of
+from swarm.endpoints.providers import stored_by, takes_of
 from swarm.endpoints.router import check_models, resolved
 from swarm.errors import PlanError, Problem, TaskError
 from swarm.events import RunStarted
 from swarm.files import load_agents, load_task, load_wording, locate, read_inputs, read_plan, secrets_of
 from swarm.frozen import Json
-from swarm.labels import DEFAULT, Access, pooled, reach
+from swarm.labels import DEFAULT, LARGE, Access, medium_of, pooled, reach
 from swarm.lint import Linted, lint
 from swarm.plan import PLAN_STEP, PLANNER, Plan, Step
 from swarm.prices import Tariffs, check_prices, tariffs
@@ -225,10 +225,11 @@ def access_of(models: Mapping[str, Model], labels: Mapping[str, Iterable[str]]) 
     """Work out what each model may see and can take. A pool that a label names stands for the models behind it."""
     members = pooled({alias: model.use for alias, model in models.items()})
     takes = {alias: takes_of(model) for alias, model in models.items() if model.use is None}
+    large = {alias: [f"{LARGE} {medium}" for medium in stored_by(models[alias])] for alias in takes}
     return Access(
         labels=reach(labels, members),
         members=members,
-        takes={alias: media for alias, media in takes.items() if media},
+        takes={alias: (*media, *large[alias]) for alias, media in takes.items() if media},
     )
 
 
@@ -278,7 +279,8 @@ def _check_inputs(task: Task, means: Means) -> None:
     where = task.origin.place(("inputs",)) if isinstance(task.origin, Document) else ""
     problems: list[Problem] = []
     for each in means.inputs:
-        labels, media = [each.label] if each.label else [], [each.medium] if each.medium != "text" else []
+        labels = [each.label] if each.label else []
+        media = [medium_of(each.medium, each.size)] if each.medium != "text" else []
         if means.access.place(DEFAULT, labels, media) is None:
             _, words = means.access.refusal(DEFAULT, labels, media)
             problems.append(Problem(f"`{each.name}` can be read by no step: {words}", where=where, key="inputs"))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from swarm import events as e
+from swarm.chat import Made, Message, Part
 from swarm.folder import RunFolder
 from swarm.journal import Clock, Journal
 from swarm.state import State
@@ -20,9 +21,23 @@ class Recorder:
     def __call__(self, event: e.Stamped) -> None:
         """Record a fact."""
         update: dict[str, Any] = {"seq": self._state.seq + 1, "at": self._clock.wall(), "t": self._clock.t()}
-        if isinstance(event, e.StepFinished) and (artifact := self._folder.store(event.output)) is not None:
-            update |= {"output": None, "artifact": artifact}
+        if isinstance(event, e.StepFinished):
+            if (artifact := self._folder.store(event.output)) is not None:
+                update |= {"output": None, "artifact": artifact}
+            update["media"] = tuple(self._kept(each) for each in event.media)
+        elif isinstance(event, e.TurnTaken) and any(message.made for message in event.messages):
+            update["messages"] = tuple(self._with_files(message) for message in event.messages)
         self.again(event.model_copy(update=update))
+
+    def _with_files(self, message: Message) -> Message:
+        """Keep what a model made beside its words in files, before the event that names them."""
+        parts: tuple[Part, ...] = tuple(self._kept(p) if isinstance(p, Made) else p for p in message.parts)
+        return message.model_copy(update={"parts": parts})
+
+    def _kept(self, made: Made) -> Made:
+        if not made.content:  # a file of this run already
+            return made
+        return made.model_copy(update={"sha256": self._folder.keep(made.content), "content": b""})
 
     def again(self, event: e.Stamped) -> None:
         """Record a fact that has its stamp already."""

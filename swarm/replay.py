@@ -5,14 +5,14 @@ they differ the journal cannot know the answer, and nothing is invented: the err
 differ, and the recorded attempt that is nearest. It is how a task is tested where there is no key.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from swarm import events as e
 from swarm.assign import Assigner
 from swarm.cache import differing
 from swarm.errors import InputError, Problem
 from swarm.folder import RunFolder
-from swarm.frozen import Json, listing
+from swarm.frozen import listing
 from swarm.journal import read
 from swarm.plan import Step
 from swarm.state import State
@@ -25,11 +25,11 @@ def replay(
     state: State,
     assigner: Assigner,
     emit: Callable[[e.Stamped], None],
-    store: Callable[[Json], object],
+    folder: RunFolder,
 ) -> None:
     """Emit the events of a recorded run, with their own stamps, as far as the present task leads to the same.
 
-    `store` keeps a large output in the folder of the new run.
+    Large outputs, and what was made beside words, are copied into the folder of the new run.
     Raises `InputError` where it leads elsewhere, and `JournalError` for a journal that cannot be read.
     """
     events = list(read(recorded.journal))
@@ -45,9 +45,18 @@ def replay(
             raise InputError(Problem("the task gives other steps now than it did", where=str(recorded.path)))
         if isinstance(event, e.StepStarted):
             _check(event, assigner.attempt_of(state.steps[event.step]).parts, starts, recorded)
-        if isinstance(event, e.StepFinished) and event.artifact is not None:
-            store(recorded.load(event.artifact))
+        for artifact in _artifacts(event):
+            folder.keep(recorded.content(artifact))
         emit(event)
+
+
+def _artifacts(event: e.Stamped) -> Iterator[str]:
+    """Name the files that an event stands on."""
+    if isinstance(event, e.TurnTaken):
+        yield from (made.sha256 for message in event.messages for made in message.made)
+    elif isinstance(event, e.StepFinished):
+        yield from (made.sha256 for made in event.media)
+        yield from () if event.artifact is None else (event.artifact,)
 
 
 def _check(event: e.StepStarted, parts: dict[str, str], starts: list[e.StepStarted], recorded: RunFolder) -> None:

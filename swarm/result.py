@@ -1,6 +1,6 @@
 """What a run gave, for programs: its status, its report, its figures; and the files a task asks for."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +32,19 @@ class StepError:
 
 
 @dataclass(frozen=True)
+class StepMedia:
+    """What a step's answer has beside words: a sound, as a file."""
+
+    step: str
+    medium: str
+    mime: str
+    sha256: str
+    size: int
+    """Bytes."""
+    path: Path
+
+
+@dataclass(frozen=True)
 class Result:
     """What a run gave."""
 
@@ -50,6 +63,8 @@ class Result:
     """Why the run stopped early, if it did."""
     folder: Path
     """The run's folder."""
+    media: tuple[StepMedia, ...] = ()
+    """What answers have beside words, in plan order; the files are in the run's folder."""
 
     @classmethod
     def of(cls, state: State, folder: RunFolder, assigner: Assigner) -> "Result":
@@ -71,6 +86,11 @@ class Result:
             steps=counts(state),
             because="" if finished is None else finished.because,
             folder=folder.path,
+            media=tuple(
+                StepMedia(s.id, each.medium, each.mime, each.sha256, each.size, folder.path / "artifacts" / each.sha256)
+                for s in state.real_steps()
+                for each in s.media
+            ),
         )
 
     @property
@@ -93,6 +113,7 @@ class Result:
             "costs": self.costs.model_dump(mode="json", exclude={"run"}),
             "parallelism": self.parallelism.model_dump(mode="json"),
             "errors": [{"step": each.step, "kind": each.kind, "message": each.message} for each in self.errors],
+            "media": [{**asdict(each), "path": str(each.path)} for each in self.media],
             "folder": str(self.folder),
         }
 

@@ -232,8 +232,7 @@ class Run:
         try:
             if self._replay is not None:
                 started, steps = self._started(), self.prepared.steps
-                store = self.folder.store
-                replay(self._replay, started, steps, self.state, self._assigner, self._emit.again, store)
+                replay(self._replay, started, steps, self.state, self._assigner, self._emit.again, self.folder)
             elif not self._idle:
                 await self._schedule(journal)
             self._finish()
@@ -261,6 +260,7 @@ class Run:
                 cache=prepared.cache if self._options.cache else None,
                 keeps=self._keeps,
                 clean=clean,
+                content=self.folder.content,
             )
             if prepared.task.swarm == "auto":
                 executor = Advised(executor, goal=prepared.task.goal or "")

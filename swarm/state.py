@@ -22,7 +22,7 @@ from typing import Any
 
 from swarm import events as e
 from swarm.agent import Agent
-from swarm.chat import Message, Usage
+from swarm.chat import Made, Message, Usage
 from swarm.errors import JournalError
 from swarm.frozen import Json
 from swarm.plan import PLAN_STEP, Step, before_of, sinks
@@ -96,6 +96,7 @@ class StepState:
     """When, on the run's clock, all it waits for was settled."""
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    media: tuple[Made, ...] = ()
     made: tuple[Agent, ...] = ()
     expanded: bool = False
     """Whether its instances have joined."""
@@ -247,9 +248,8 @@ class State:
             if s.spans and s.spans[-1].end is None:
                 s.spans[-1].end = self.t
             if again:
-                s.expanded, s.failures, s.because = False, 0, ""
-                s.output = s.artifact = s.error = None
-                s.cached = False
+                s.expanded, s.failures, s.because, s.media = False, 0, "", ()
+                s.output, s.artifact, s.error, s.cached = None, None, None, False
 
     def _steps_added(self, event: e.StepsAdded) -> None:
         parent = self.steps.get(event.by)
@@ -281,7 +281,7 @@ class State:
         s = self._get(event.step)
         self._end_span(s, event.t)
         s.output, s.artifact, s.cached, s.made = event.output, event.artifact, event.cached, event.agents
-        s.left_out, s.notes, s.error = event.left_out, event.notes, None
+        s.left_out, s.notes, s.media, s.error = event.left_out, event.notes, event.media, None
         self.agents.update({agent.name: agent for agent in event.agents})
         if event.spawned:
             self._add(event.spawned, s.id)

@@ -256,6 +256,7 @@ def test_one_tool_called_twice_is_two_calls() -> None:
 
 
 WORD = b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n'
+SOUND = b'data: {"choices":[{"delta":{"audio":{"data":"QUJD"}}}]}\n\n'
 LAST = b'data: {"choices": [{"delta": {"content": "."}, "finish_reason": "stop"}]}\n\n'
 PING = b": ping\n\n"
 
@@ -268,6 +269,7 @@ PING = b": ping\n\n"
         ([PING] * 20, 30.0, 600.0, "empty"),  # thinking may take as long as the deadline of the call lets it
         ([WORD] + [PING] * 20, 30.0, 30.0 + IDLE_SECONDS, "timeout"),
         ([WORD] * 20 + [LAST], 50.0, 1050.0, ""),
+        ([SOUND] * 20 + [LAST], 50.0, 1050.0, ""),
         ([WORD, LAST] + [PING] * 200, 1.0, 2.0 + TAIL_SECONDS, ""),
     ],
 )

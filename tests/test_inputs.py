@@ -162,7 +162,7 @@ def test_sizes_are_bounded(folder: Path) -> None:
     with (folder / "big.png").open("wb") as file:
         file.truncate(inputs.MOST_MEDIA + 1)  # sparse
     assert [message.split(",", 1)[0] for message in wrong(folder, "big.txt", "big.png")] == [
-        "inputs.0: `big.txt` has more than 5", "inputs.1: `big.png` has more than 20",
+        "inputs.0: `big.txt` has more than 5", "inputs.1: `big.png` has more than 100",
     ]  # fmt: skip
     (folder / "big.txt").write_bytes(b"a" * inputs.MOST_TEXT)
     assert read(folder, "big.txt")[0].size == inputs.MOST_TEXT

@@ -14,7 +14,7 @@ from swarm.endpoints.guard import MOST_MEDIA, Guarded
 from swarm.endpoints.providers import must_stream, quirks_of, takes_of
 from swarm.endpoints.router import resolved
 from swarm.errors import EndpointRefused, PlanError, TaskError
-from swarm.files.inputs import MOST_MEDIA as MOST_FILE
+from swarm.labels import INLINE_BYTES
 from swarm.plan import Plan, Step
 from swarm.prepare import Options, prepare
 from swarm.task import Model, Task
@@ -121,7 +121,7 @@ async def test_a_model_is_sent_no_medium_that_it_does_not_take_and_never_too_muc
         await eyes.complete(picture(MOST_MEDIA + 1))
     assert (caught.value.kind, inner.requests) == ("too_large", [])
     assert (await eyes.complete(picture(MOST_MEDIA))).text == "seen"
-    assert 4 * -(-MOST_FILE // 3) <= MOST_MEDIA, "one file of the largest size can be sent"
+    assert 4 * -(-INLINE_BYTES // 3) <= MOST_MEDIA, "one file of the largest size can be sent"
 
 
 PNG = b"\x89PNG\r\n\x1a\n and so on"

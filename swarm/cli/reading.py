@@ -3,7 +3,7 @@
 import os
 import platform
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from swarm.errors import JournalError, SwarmError
@@ -84,8 +84,9 @@ def run_object(folder: "RunFolder", state: "State | None" = None) -> "dict[str, 
 
 
 def object_of(result: "Result") -> "dict[str, Json]":
-    """Give the one object of `--json`; its folder is found from anywhere."""
-    return {**result.to_dict(), "folder": str(result.folder.resolve())}
+    """Give the one object of `--json`; its folder, and the files in it, are found from anywhere."""
+    found = replace(result, folder=result.folder.resolve())
+    return replace(found, media=tuple(replace(each, path=each.path.resolve()) for each in result.media)).to_dict()
 
 
 def status_of(state: "State", folder: "RunFolder") -> str:

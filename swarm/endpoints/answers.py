@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
 
 from swarm.chat import Finish, Message, Reply, Request, Text, ToolCall, Usage, estimate_tokens, request_tokens
+from swarm.endpoints.audio import Heard, Sound
 from swarm.endpoints.faults import Fault, error_in
 from swarm.frozen import Json, canonical
 
@@ -53,6 +54,7 @@ class _Said(BaseModel):
     reasoning: Any = None
     reasoning_details: Any = None
     extra_content: Any = None
+    audio: Heard | None = None
 
 
 class _Choice(BaseModel):
@@ -91,6 +93,7 @@ class Assembly:
     finish: str | None = None
     usage: Json = None
     model: str = ""
+    sound: Sound = field(default_factory=Sound)
 
     def add(self, data: bytes) -> bool:
         """Add one chunk of a stream, as JSON; true if it said something."""
@@ -140,7 +143,20 @@ class Assembly:
             if value:
                 self.raw[name] = _joined(self.raw.get(name), value)
                 kept = True
-        return bool(text or said.refusal or said.tool_calls or kept)
+        return self._hear(said.audio) or bool(text or said.refusal or said.tool_calls or kept)
+
+    def _hear(self, heard: Heard | None) -> bool:
+        try:
+            return heard is not None and self.sound.add(heard)
+        except OverflowError as error:
+            raise BadAnswer(Fault(status=200, kind="too_large_response", text=str(error))) from None
+
+    def settle(self) -> None:
+        """Make one file of the sound that came, where some did; `BadAnswer` where it is none."""
+        try:
+            self.sound.settle()
+        except ValueError as error:
+            raise BadAnswer(Fault(status=200, kind="malformed", text=f"audio: {error}")) from None
 
     def _fill(self, draft: _Draft, call: _Call) -> None:
         draft.id = draft.id or call.id or ""
@@ -168,18 +184,21 @@ class Assembly:
 
     def reply(self, request: Request) -> Reply:
         """Make it a reply; `endpoint`, `seconds` and `form` are the caller's to add."""
-        text = strip_thought("".join(self.words)) or "".join(self.refusal)
+        words, spoken = "".join(self.words), "".join(self.sound.transcript)
+        text = strip_thought(words) or "".join(self.refusal) or spoken
         calls = tuple(_calls(self.calls))
         raw = dict(self.raw)
         extras = [{"extra_content": draft.extra} if draft.extra else {} for draft in self.calls]
         if any(extras):
             raw["tool_calls"] = extras
-        message = Message(role="assistant", parts=(Text(text=text),) if text else (), tool_calls=calls, raw=raw or None)
-        written = "".join(self.words) + "".join(c.name + c.arguments for c in calls) + _reasoning(self.raw)
+        parts = (Text(text=text),) if text else ()
+        made = () if self.sound.made is None else (self.sound.made,)
+        message = Message(role="assistant", parts=(*parts, *made), tool_calls=calls, raw=raw or None)
+        written = words + spoken + "".join(c.name + c.arguments for c in calls) + _reasoning(self.raw)
         return Reply(
             message=message,
             finish=_finish(self.finish, calls=bool(calls), refused=bool(self.refusal)),
-            usage=read_usage(self.usage, request=request, written=written),
+            usage=read_usage(self.usage, request=request, written=written, beside=self.sound.tokens),
             model=self.model,
         )
 
@@ -296,15 +315,18 @@ def _finish(reason: str | None, *, calls: bool, refused: bool) -> Finish:
     return "tool_calls" if calls else "stop"
 
 
-def read_usage(usage: Json, *, request: Request, written: str) -> Usage:
-    """Read what a call cost; what is missing, negative or absurd is estimated from above and marked so."""
+def read_usage(usage: Json, *, request: Request, written: str, beside: int = 0) -> Usage:
+    """Read what a call cost; what is missing, negative or absurd is estimated from above and marked so.
+
+    `beside` are the tokens of what was given beside words, from above: where the endpoint counts, its total has them.
+    """
     fields = _mapping(usage)
     nested = _mapping(fields.get("prompt_tokens_details")).get("cached_tokens")
     took = _count(fields.get("prompt_tokens"))
     gave = _count(fields.get("completion_tokens"))
-    estimated = not took or gave is None or (gave == 0 and written != "")
+    estimated = not took or gave is None or (gave == 0 and (written != "" or beside > 0))
     took = took or request_tokens(request)
-    gave = gave or estimate_tokens(written)
+    gave = gave or estimate_tokens(written) + beside
     counts = (_count(value) for value in (nested, fields.get("cached_tokens"), fields.get("prompt_cache_hit_tokens")))
     cached = next((count for count in counts if count), 0)
     return Usage(calls=1, input_tokens=took, output_tokens=gave, cached_tokens=min(cached, took), estimated=estimated)

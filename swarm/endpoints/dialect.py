@@ -6,12 +6,14 @@ a parameter of the task is left out. An answer that is not JSON where JSON was p
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from swarm.chat import Data, Form, Media, Message, Part, Reply, Request, Text, render
+from swarm.chat import Form, Media, Message, Part, Reply, Request, Text, render
 from swarm.endpoints.providers import CapField, Quirks, Rung
 from swarm.frozen import Json
 from swarm.task import Model
@@ -25,6 +27,8 @@ _USAGE_REFUSED = re.compile(r"stream_options|include_usage")
 
 _AUDIO: dict[str, str] = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/x-wav": "wav", "audio/wav": "wav"}
 """What `input_audio` calls a format, where it is not the subtype itself."""
+
+_NOWHERE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,16 @@ class Dialect:
         self.dropped: frozenset[str] = frozenset()
         """Parameters of the task that the endpoint refused."""
         self._audio = "data:;base64," if quirks.audio_uri else ""
+        self._one_medium = bool(quirks.one_medium and re.match(quirks.one_medium, name.lower()))
 
-    def write(self, request: Request) -> Written:
-        """Write a request as JSON, in UTF-8."""
+    def write(self, request: Request, addresses: Mapping[str, str] = _NOWHERE) -> Written:
+        """Write a request as JSON, in UTF-8; `addresses` has those of media that are not written into it."""
         model = self._model
         given = {**model.params, **model.extra}
         body: dict[str, Json] = {name: value for name, value in given.items() if name not in self.dropped}
         body["model"] = self._name
-        body["messages"] = [write_message(message, self._audio) for message in request.messages]
+        messages = [each for message in request.messages for each in self._apart(message)]
+        body["messages"] = [write_message(message, self._audio, addresses) for message in messages]
         if "max_tokens" not in body and "max_completion_tokens" not in body:
             body[self._cap] = request.max_tokens or model.max_tokens
         form: Rung | Literal[""] = ""
@@ -75,6 +81,20 @@ class Dialect:
             if self._usage:
                 body["stream_options"] = {"include_usage": True}
         return Written(encode(body), form, self._rung, self._cap, self._usage, self.dropped)
+
+    def _apart(self, message: Message) -> list[Message]:
+        """Put media of different kinds into messages of their own, in their order, where the endpoint wants that."""
+        if not self._one_medium or len({part.medium for part in message.parts if isinstance(part, Media)}) < 2:
+            return [message]
+        groups: list[list[Part]] = [[]]
+        medium = ""
+        for part in message.parts:
+            if isinstance(part, Media):
+                if medium and part.medium != medium:
+                    groups.append([])
+                medium = part.medium
+            groups[-1].append(part)
+        return [message.model_copy(update={"parts": tuple(group)}) for group in groups]
 
     def learn(self, written: Written, said: str) -> bool:
         """Learn from the words of a refusal; true if the request, written again, is another one."""
@@ -107,8 +127,8 @@ class Dialect:
         self._rung = max(self._rung, min(written.rung + 1, len(self._forms) - 1))
 
 
-_OURS = frozenset({"max_tokens", "max_completion_tokens"})
-"""Caps are never left out, whoever set them."""
+_OURS = frozenset({"max_tokens", "max_completion_tokens", "modalities", "audio"})
+"""Caps are never left out, whoever set them; nor is what makes an answer a sound: words alone were not asked for."""
 
 
 def _asked(form: Rung, wanted: Form) -> dict[str, Json]:
@@ -161,15 +181,16 @@ def _is_unknown_field(said: str) -> bool:
     )
 
 
-def write_message(message: Message, audio: str = "") -> dict[str, Json]:
+def write_message(message: Message, audio: str = "", addresses: Mapping[str, str] = _NOWHERE) -> dict[str, Json]:
     """Write one message; what an assistant's message carries in `raw` goes back as it came.
 
-    `audio` stands before the base64 of a sound.
+    `audio` stands before the base64 of a sound; `addresses` has what stands for a medium in place of its bytes. Of a
+    sound that a model made only the words go back: OpenAI's id of it expires, and no other endpoint knows one.
     """
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.tool_call_id or "", "content": render(message.parts)}
     if message.role != "assistant":
-        return {"role": message.role, "content": _content(message.parts, audio)}
+        return {"role": message.role, "content": _content(message.parts, audio, addresses)}
     raw = dict(message.raw or {})
     extras: list[Any] = raw.pop("tool_calls", None) or []
     written: dict[str, Json] = {**raw, "role": "assistant", "content": render(message.parts) or None}
@@ -188,30 +209,31 @@ def write_message(message: Message, audio: str = "") -> dict[str, Json]:
     return written
 
 
-def _content(parts: tuple[Part, ...], audio: str) -> Json:
+def _content(parts: tuple[Part, ...], audio: str, addresses: Mapping[str, str]) -> Json:
     if not any(isinstance(part, Media) for part in parts):
         return render(parts)
     content: list[Json] = []
     words: list[Part] = []
     for part in parts:
-        if isinstance(part, Text | Data):
+        if not isinstance(part, Media):
             words.append(part)
             continue
         if words:
             content.append({"type": "text", "text": render(words)})
             words = []
-        content.append(_medium(part, audio))
+        content.append(_medium(part, audio, addresses))
     if words:
         content.append({"type": "text", "text": render(words)})
     return content
 
 
-def _medium(part: Media, audio: str) -> Json:
+def _medium(part: Media, audio: str, addresses: Mapping[str, str]) -> Json:
     if part.medium == "audio":
         name = _AUDIO.get(part.mime, part.mime.rpartition("/")[2])
         return {"type": "input_audio", "input_audio": {"data": audio + part.base64, "format": name}}
     kind = "image_url" if part.medium == "image" else "video_url"
-    return {"type": kind, kind: {"url": f"data:{part.mime};base64,{part.base64}"}}
+    address = addresses.get(part.base64) if addresses else None
+    return {"type": kind, kind: {"url": address or f"data:{part.mime};base64,{part.base64}"}}
 
 
 def encode(body: Json) -> bytes:

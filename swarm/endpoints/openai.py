@@ -18,10 +18,12 @@ from pydantic_core import from_json
 from swarm import __version__
 from swarm.chat import Reply, Request
 from swarm.endpoints.answers import Assembly, BadAnswer
+from swarm.endpoints.audio import Sound, asked_sound
 from swarm.endpoints.dialect import Dialect, Written
 from swarm.endpoints.faults import Fault, error_in, fault_of, judge
 from swarm.endpoints.providers import Quirks, quirks_of
 from swarm.endpoints.sse import Events, EventTooLargeError, Sent
+from swarm.endpoints.uploads import Shelf, Uploads
 from swarm.frozen import Json
 from swarm.safe import Redactor
 from swarm.task import Model
@@ -48,11 +50,13 @@ class OpenAIEndpoint:
         key: str | None = None,
         clean: Callable[[str], str] = str,
         quirks: Quirks | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         """Take a model whose `endpoint` is a base URL and whose `name` is set; `key` overrides its own.
 
         `clean` takes secrets out of texts; the key itself is always taken out. `quirks` are those of the provider at
-        the base URL, where they are not given: behind a gateway of one's own there may be another.
+        the base URL, where they are not given: behind a gateway of one's own there may be another. `shelf` is shared by
+        all endpoints at that URL with that key.
         """
         assert model.endpoint is not None
         assert model.name is not None
@@ -62,7 +66,10 @@ class OpenAIEndpoint:
         self._clean = clean
         self._redactor = Redactor((self._key,) if self._key else ())
         self._name = model.name
-        self._dialect = Dialect(model, name=model.name, quirks=quirks or quirks_of(self._url))
+        self._sound = asked_sound(model)
+        quirks = quirks or quirks_of(self._url)
+        self._dialect = Dialect(model, name=model.name, quirks=quirks)
+        self._uploads = Uploads(quirks.store, self._file, shelf) if quirks.store is not None else None
         self.told: Callable[[Mapping[str, str]], None] = lambda _: None
         """Is given the headers of every answer, names in lower case."""
         self._stack = AsyncExitStack()
@@ -78,10 +85,12 @@ class OpenAIEndpoint:
         import httpx2
         from openai import AsyncOpenAI
 
-        from swarm.endpoints.transport import open_transport
+        from swarm.endpoints.transport import BODY_BYTES, STREAM_BYTES, open_transport
 
         await self._stack.__aenter__()
-        transport = open_transport(self._url, key=self._key, agent=f"local-agent-swarm/{__version__}")
+        agent = f"local-agent-swarm/{__version__}"
+        most = BODY_BYTES if self._sound is None else STREAM_BYTES
+        transport = open_transport(self._url, key=self._key, agent=agent, most=most)
         timeout = httpx2.Timeout(None)  # the deadline of a call is ours, and total
         http = httpx2.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False, trust_env=False)
         client = AsyncOpenAI(base_url=self._url, api_key="-", max_retries=0, timeout=timeout, http_client=http)
@@ -91,6 +100,8 @@ class OpenAIEndpoint:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._uploads is not None and self._client is not None:
+            await self._uploads.clear()
         self._client = None
         await self._stack.__aexit__(kind, error, trace)
 
@@ -102,8 +113,11 @@ class OpenAIEndpoint:
         began = anyio.current_time()
         calls = 0
         before = self._dialect.dropped
+        addresses = {} if self._uploads is None else await self._uploads.addresses(request)
+        if isinstance(addresses, Fault):
+            raise judge(addresses, endpoint=self.label, model=self._name, clean=self._redact)
         while True:
-            written = self._dialect.write(request)
+            written = self._dialect.write(request, addresses)
             calls += 1
             result = await self._try(written, request)
             if isinstance(result, Assembly):
@@ -142,6 +156,26 @@ class OpenAIEndpoint:
         if isinstance(result, Fault):
             raise judge(result, endpoint=self.label, clean=self._redact)
         return result
+
+    async def _file(self, method: str, path: str, content: bytes, kind: str) -> Json | Fault:
+        """Make one call to the provider's store of files."""
+
+        async def ask() -> Json:
+            import httpx2
+
+            assert self._client is not None, "open the endpoint with `async with`"
+            if method == "DELETE":
+                response = await self._client.delete(path, cast_to=httpx2.Response)
+            else:
+                response = await self._client.post(
+                    path, cast_to=httpx2.Response, content=content, options={"headers": {"Content-Type": kind}}
+                )
+            try:
+                return from_json(await response.aread())
+            except ValueError:
+                raise BadAnswer(Fault(status=200, kind="malformed", text="the store gave no JSON")) from None
+
+        return await self._tried(ask, self._model.deadline)
 
     async def _try(self, written: Written, request: Request) -> Assembly | Fault:
         async def ask() -> Assembly:
@@ -189,12 +223,13 @@ class OpenAIEndpoint:
                     await response.aclose()
 
     async def _read(self, response: "httpx2.Response") -> Assembly:
-        answer = Assembly()
+        answer = Assembly(sound=Sound(self._sound or ""))
         if self._model.stream and response.headers.get("content-type", "").startswith("text/event-stream"):
             async with aclosing(response.aiter_raw()) as chunks:
                 await read_stream(chunks, answer)
         else:
             answer.whole(await response.aread())
+        answer.settle()
         return answer
 
 
@@ -223,7 +258,7 @@ async def read_stream(chunks: AsyncIterator[bytes], answer: Assembly) -> None:
         return
     if idle.cancelled_caught:
         raise BadAnswer(Fault(kind="timeout", text=f"the stream said nothing for {IDLE_SECONDS:g} s"))
-    silent = not answer.words and not answer.calls and not answer.raw
+    silent = not answer.words and not answer.calls and not answer.raw and not answer.sound.heard
     raise BadAnswer(Fault(status=200, kind="empty" if silent else "truncated_stream"))
 
 

@@ -19,6 +19,22 @@ the model is made to make, whose arguments are the answer."""
 
 
 @dataclass(frozen=True)
+class Store:
+    """Where a provider keeps files that requests name instead of holding them."""
+
+    path: str
+    """Below the base URL: a form is posted there, with `purpose` and `file`; `path/ID` is deleted."""
+    address: str
+    """What stands for the file in a request, with `{id}`."""
+    takes: tuple[Medium, ...]
+    """Media it keeps; the medium is the purpose."""
+    over: int
+    """Characters of base64 above which a medium goes there."""
+    most: int
+    """Bytes of the largest file it takes."""
+
+
+@dataclass(frozen=True)
 class Quirks:
     """How an endpoint's dialect differs from the common one."""
 
@@ -28,6 +44,9 @@ class Quirks:
     """What it calls the output cap."""
     audio_uri: bool = False
     """Whether it wants sound as a data URI, where others want bare base64."""
+    one_medium: str = ""
+    """Models, by a regular expression that the name begins with, that take text and one other medium a message."""
+    store: Store | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +86,12 @@ PROVIDERS: tuple[Provider, ...] = (
         "https://api.moonshot.ai/v1",
         ("MOONSHOT_API_KEY", "KIMI_API_KEY"),
         "kimi-k2.5",
-        _NEW_CAP,
+        Quirks(
+            cap="max_completion_tokens",
+            # Documented for what is large, without a size. Below these 4 MB a body is quicker than two more calls, and
+            # nothing is left with the provider if the process is killed.
+            store=Store("/files", "ms://{id}", ("image", "video"), over=4 * 1024 * 1024 * 4 // 3, most=100_000_000),
+        ),
         (".moonshot.ai", ".moonshot.cn"),
         ((r"kimi-k(2\.[5-9]|[3-9])", ("image", "video")), (r".*vision", ("image",))),
     ),
@@ -76,7 +100,7 @@ PROVIDERS: tuple[Provider, ...] = (
         "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
         ("DASHSCOPE_API_KEY",),
         "qwen-plus",
-        Quirks(audio_uri=True),
+        Quirks(audio_uri=True, one_medium=r"qwen.*omni"),
         (".aliyuncs.com",),
         ((r"qwen.*omni", ("image", "audio", "video")), (r"qwen.*vl|qvq", ("image", "video"))),
         r"qwen.*omni",
@@ -150,6 +174,13 @@ def takes_of(model: Model) -> tuple[Medium, ...]:
         return ()
     name = (model.name or provider.model or "").lower()
     return next((media for pattern, media in provider.takes if re.match(pattern, name)), ())
+
+
+def stored_by(model: Model) -> tuple[Medium, ...]:
+    """Name the media that a model takes in files that are too large for a request."""
+    provider = provider_named(model.endpoint or "") or provider_at(model.endpoint or "")
+    store = None if provider is None else provider.quirks.store
+    return () if store is None else tuple(medium for medium in takes_of(model) if medium in store.takes)
 
 
 def must_stream(model: Model) -> bool:

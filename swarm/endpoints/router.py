@@ -1,5 +1,6 @@
 """From an alias to the endpoint that serves it: the composition of everything in this package, and its check."""
 
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Container, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.pool import Pool
 from swarm.endpoints.providers import must_stream, provider_named, provider_names
 from swarm.endpoints.retry import Around, Retrying
+from swarm.endpoints.uploads import Shelf
 from swarm.errors import EndpointRefused, Problem, TaskError
 from swarm.frozen import listing
 from swarm.task import Model
@@ -123,13 +125,14 @@ async def connect(
     async with AsyncExitStack() as stack:
         models = await _with_files_served(models, stack)
         opened: dict[str, Endpoint] = {}
+        shelves: dict[tuple[str, str], Shelf] = defaultdict(Shelf)
         lanes = Lanes({alias: resolved(model) for alias, model in models.items()}, workers=workers, emit=emit)
         for alias, model in models.items():
             if model.endpoint == OFFLINE:
                 opened[alias] = offline() if around is None else Charged(offline(), around(alias))
             elif model.use is None:
                 settings: dict[str, Any] = {} if around is None else {"around": around(alias)}
-                opened[alias] = await _open(model, stack, lanes, rng, clean, settings)
+                opened[alias] = await _open(model, stack, lanes, rng, clean, settings, shelves)
             if alias in opened:
                 opened[alias] = Guarded(opened[alias], alias=alias, model=model, labels=labels)
         for alias, model in models.items():
@@ -176,6 +179,7 @@ async def _open(
     rng: Random,
     clean: Callable[[str], str],
     settings: Mapping[str, Any],
+    shelves: dict[tuple[str, str], Shelf],
 ) -> Endpoint:
     """Open one model: an endpoint per key, each with its retries; what is limited is an endpoint with a key."""
     model = resolved(model)
@@ -184,7 +188,8 @@ async def _open(
     opened: list[Endpoint] = []
     keys = model.keys or ("",)
     for number, key in enumerate(keys, 1):
-        wire = await stack.enter_async_context(OpenAIEndpoint(model, key=key, clean=clean))
+        shelf = shelves[model.endpoint, key]
+        wire = await stack.enter_async_context(OpenAIEndpoint(model, key=key, clean=clean, shelf=shelf))
         name = wire.label if len(keys) == 1 else f"{wire.label} (key {number})"
         cooldown, limit = lanes.lane(model.endpoint, key, name)
         wire.told = cooldown.heed

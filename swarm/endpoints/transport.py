@@ -29,7 +29,7 @@ from swarm.endpoints.providers import is_loopback
 BODY_BYTES = 8_000_000
 """Most bytes of an answer: a million tokens of text, far above any output cap."""
 STREAM_BYTES = 64_000_000
-"""Most bytes of a stream, whose frame is ten times its text."""
+"""Most bytes of a stream, whose frame is ten times its text, and of an answer with sound."""
 HEAD_BYTES = 100_000
 """Most bytes of an answer's head."""
 READ_BYTES = 65_536
@@ -42,15 +42,18 @@ _SENT = frozenset({b"host", b"accept", b"content-type", b"content-length", b"tra
 """Headers that leave as they are; the client library would send two dozen, some of them out of the environment."""
 
 
-def open_transport(origin: str, *, key: str | None, agent: str) -> httpx2.AsyncBaseTransport:
-    """Make the transport to one origin: our own connections, or the library's where a proxy is between."""
+def open_transport(origin: str, *, key: str | None, agent: str, most: int = BODY_BYTES) -> httpx2.AsyncBaseTransport:
+    """Make the transport to one origin: our own connections, or the library's where a proxy is between.
+
+    `most` caps the bytes of an answer that is not streamed.
+    """
     context = httpx2.create_ssl_context() if origin.startswith("https") else None
     proxy = proxy_for(origin)
     if proxy is None:
-        return Guarded(origin, Connections(origin, context), key=key, agent=agent)
+        return Guarded(origin, Connections(origin, context), key=key, agent=agent, most=most)
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEP_SECONDS)
     inner = httpx2.AsyncHTTPTransport(verify=context or False, limits=limits, proxy=proxy, trust_env=False)
-    return Guarded(origin, inner, key=key, agent=agent)
+    return Guarded(origin, inner, key=key, agent=agent, most=most)
 
 
 def proxy_for(origin: str) -> str | None:
@@ -68,9 +71,12 @@ def proxy_for(origin: str) -> str | None:
 class Guarded(httpx2.AsyncBaseTransport):
     """Sends requests to one origin, with the headers that are wanted and the key, and checks what comes back."""
 
-    def __init__(self, origin: str, inner: httpx2.AsyncBaseTransport, *, key: str | None, agent: str) -> None:
+    def __init__(
+        self, origin: str, inner: httpx2.AsyncBaseTransport, *, key: str | None, agent: str, most: int = BODY_BYTES
+    ) -> None:
         self._origin = _place(httpx2.URL(origin))
         self._inner = inner
+        self._most = most
         self._own: list[tuple[bytes, bytes]] = [(b"Accept-Encoding", b"identity"), (b"User-Agent", agent.encode())]
         if key:
             self._own.append((b"Authorization", b"Bearer " + key.encode()))
@@ -86,7 +92,7 @@ class Guarded(httpx2.AsyncBaseTransport):
         response = await self._inner.handle_async_request(stripped)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         streamed = response.headers.get("content-type", "").startswith("text/event-stream")
-        body = _Body(response.stream, STREAM_BYTES if streamed else BODY_BYTES)
+        body = _Body(response.stream, STREAM_BYTES if streamed else self._most)
         if response.headers.get("content-encoding", "identity") == "identity":
             response.stream = body
             return response

@@ -241,8 +241,10 @@ class Salvaging:
 
 def _last_words(attempt: Attempt, said: list[Message]) -> Outcome | None:
     """Make the last answer an outcome, if it can be one: cut off or without its citations, but of the right form."""
-    answers = (message for message in reversed(said) if message.role == "assistant")
-    texts = ("".join(part.text for part in message.parts if isinstance(part, Text)) for message in answers)
-    text = next((text for text in texts if text.strip()), "")
-    verdict = judge(attempt, text)
-    return verdict.accepted if isinstance(verdict, Ask) else verdict
+    for message in reversed(said):
+        text = "".join(part.text for part in message.parts if isinstance(part, Text))
+        if message.role == "assistant" and text.strip():
+            verdict = judge(attempt, text)
+            outcome = verdict.accepted if isinstance(verdict, Ask) else verdict
+            return None if outcome is None else outcome.model_copy(update={"media": message.made})
+    return None

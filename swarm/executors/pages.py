@@ -30,7 +30,8 @@ def page(attempt: Attempt, outcome: Outcome) -> str:
     answer = outcome.output if isinstance(outcome.output, str) else _yaml(outcome.output)
     about = f"agent {attempt.agent.name}, model {attempt.model}, attempt {attempt.attempt}"
     asked = "\n\n".join(said)
-    return f"# {attempt.step.id}\n\n{about}\n\n## Answer\n\n{answer}\n\n## Asked\n\n{asked}\n"
+    files = "".join(f"\n\n[{each.mime}, {each.size:,} bytes](../artifacts/{each.sha256})" for each in outcome.media)
+    return f"# {attempt.step.id}\n\n{about}\n\n## Answer\n\n{answer}{files}\n\n## Asked\n\n{asked}\n"
 
 
 def _yaml(value: Json) -> str:

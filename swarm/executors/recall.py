@@ -1,10 +1,12 @@
 """What was paid for already is not paid for again: from this run's journal first, then from the project's cache."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 
 from swarm import events as e
 from swarm.cache import Cache, Entry
-from swarm.chat import Usage
+from swarm.chat import Made, Usage
+from swarm.errors import JournalError
 from swarm.executor import Attempt, Executor, Note, Outcome
 from swarm.frozen import Json
 
@@ -20,12 +22,15 @@ class Recalling:
         cache: Cache | None,
         keeps: Callable[[Attempt], bool],
         clean: Callable[[str], str],
+        content: Callable[[str], bytes],
     ) -> None:
+        """`content` gives the bytes of an artifact of this run, by its hash."""
         self._inner = inner
         self._known = known
         self._cache = cache
         self._keeps = keeps
         self._clean = clean
+        self._content = content
 
     async def execute(self, attempt: Attempt, note: Note) -> Outcome:
         """Give the outcome that is known, or carry the attempt out and keep what it gave."""
@@ -41,6 +46,7 @@ class Recalling:
                 agents=entry.agents,
                 left_out=entry.left_out,
                 notes=entry.notes,
+                media=entry.media,
                 cached=True,
             )
         outcome = await self._inner.execute(attempt, note)
@@ -63,7 +69,16 @@ class Recalling:
         )
         written = entry.model_dump_json()
         cleaned = self._clean(written)
-        return entry if cleaned == written else Entry.model_validate_json(cleaned)
+        entry = entry if cleaned == written else Entry.model_validate_json(cleaned)
+        return entry.model_copy(update={"media": tuple(self._whole(each) for each in outcome.media)})
+
+    def _whole(self, made: Made) -> Made:
+        """Give what was made with its bytes, which the turns of an interrupted attempt have in a file only."""
+        if made.content:
+            return made
+        with suppress(JournalError):  # somebody removed the file: the answer is good, but not kept
+            return made.model_copy(update={"content": self._content(made.sha256)})
+        return made
 
 
 def known_outcomes(events: Iterable[e.Stamped], load: Callable[[str], Json]) -> dict[str, Outcome]:
@@ -80,5 +95,6 @@ def known_outcomes(events: Iterable[e.Stamped], load: Callable[[str], Json]) -> 
                 agents=event.agents,
                 left_out=event.left_out,
                 notes=event.notes,
+                media=event.media,
             )
     return known

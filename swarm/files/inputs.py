@@ -18,8 +18,9 @@ from swarm.task import Input, InputSpec, Task
 
 MOST_TEXT = 5_000_000
 """Bytes of one text: over a million tokens, which is more than any model reads at once."""
-MOST_MEDIA = 20_000_000
-"""Bytes of one picture, sound or film: what providers take inline, base64 included."""
+MOST_MEDIA = 100_000_000
+"""Bytes of one picture, sound or film: what the largest store of a provider takes. Most models take less
+(`swarm.labels.INLINE_BYTES`)."""
 MOST_FILES = 10_000
 """Files of a task; a glob that finds more was meant otherwise."""
 PRIVATE = ".swarm"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from swarm.labels import DEFAULT, Access, spread
+from swarm.labels import DEFAULT, Access, medium_of, spread
 from swarm.lint.findings import Key, quoted
 from swarm.lint.sheet import Sheet
 from swarm.plan import PLANNER, Step, before_of
@@ -64,7 +64,7 @@ def _inputs_of(sheet: Sheet, step: Step) -> Iterator[tuple[str | None, str]]:
         return
     for one in sheet.brief.inputs:
         if seen is None or one.name in seen:
-            yield one.label, one.medium
+            yield one.label, medium_of(one.medium, one.size)
 
 
 def _flow(sheet: Sheet, steps: tuple[Step, ...], access: Access) -> dict[str, frozenset[str]]:

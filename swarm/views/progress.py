@@ -230,6 +230,8 @@ def summary(state: State, parallelism: Parallelism) -> str:
     lines += [one_line(f"{s.id} {outcome(s)}") for s in bad[:MOST_BAD]]
     if len(bad) > MOST_BAD:
         lines.append(f"and {len(bad) - MOST_BAD:,} more steps that are not done")
+    files = sum(len(s.media) for s in real)
+    lines += [f"{counted(files, 'sound')} in the run's folder: swarm show last"] if files else []
     return "\n".join([*lines, "more: swarm show last"])
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from swarm import events as e
 from swarm import graph
-from swarm.chat import Message, Usage
+from swarm.chat import Made, Message, Usage
 from swarm.errors import PlanError, Problem, RunNotFoundError
 from swarm.frozen import Json
 from swarm.lint import Finding
@@ -94,6 +94,7 @@ def run_table(state: State, parallelism: Parallelism) -> str:
         _steps(state),
         _section("not done", [one_line(f"{s.id} {outcome(s)}") for s in _bad(state)]),
         _section("notes", [one_line(f"{s.id}: {note}") for s in state.real_steps() for note in (*s.notes, *_left(s))]),
+        _section("made", [one_line(f"{s.id}: {_file(made)}") for s in state.real_steps() for made in s.media]),
         f"usage\n{_usage(state)}",
         "\n".join(["parallelism", *(wrapped(line, "  ") for line in paragraph(parallelism))]),
     ]
@@ -212,7 +213,11 @@ def _about(s: StepState) -> list[str]:
         lines.append(f"item: {one_line(_text(step.item))}")
     if s.artifact is not None:
         lines.append(f"what it gave is in artifacts/{one_line(s.artifact)}")
-    return lines
+    return [*lines, *(f"made {_file(made)}" for made in s.media)]
+
+
+def _file(made: Made) -> str:
+    return f"{one_line(made.mime)}, {made.size:,} bytes: artifacts/{made.sha256}"
 
 
 def _tokens(usage: Usage) -> str:
@@ -254,6 +259,7 @@ def _turn(event: e.TurnTaken, number: int) -> str:
 def _message(message: Message) -> list[str]:
     who = f"{message.role} {one_line(message.tool_call_id)}" if message.tool_call_id else message.role
     lines = [f"  {who}:\n{block(message.text, indent='    ')}"] if message.text else []
+    lines += [f"  {who} made {_file(made)}" for made in message.made]
     lines += [f"  calls {one_line(call.name)} {one_line(call.arguments)}" for call in message.tool_calls]
     return lines
 
