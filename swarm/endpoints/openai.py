@@ -17,11 +17,12 @@ from pydantic_core import from_json
 
 from swarm import __version__
 from swarm.chat import Reply, Request
-from swarm.endpoints.answers import Assembly, BadAnswer
+from swarm.endpoints.answers import Assembly, BadAnswer, is_prose
 from swarm.endpoints.audio import Sound, asked_sound
 from swarm.endpoints.dialect import Dialect, Written
 from swarm.endpoints.faults import Fault, error_in, fault_of, judge
 from swarm.endpoints.providers import Quirks, quirks_of
+from swarm.endpoints.repetition import Watch
 from swarm.endpoints.sse import Events, EventTooLargeError, Sent
 from swarm.endpoints.uploads import Shelf, Uploads
 from swarm.frozen import Json
@@ -180,7 +181,7 @@ class OpenAIEndpoint:
     async def _try(self, written: Written, request: Request) -> Assembly | Fault:
         async def ask() -> Assembly:
             async with self._sent(written, request) as response:
-                return await self._read(response)
+                return await self._read(response, Watch() if is_prose(request) else None)
 
         return await self._tried(ask, self._model.deadline)
 
@@ -222,8 +223,8 @@ class OpenAIEndpoint:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                     await response.aclose()
 
-    async def _read(self, response: "httpx2.Response") -> Assembly:
-        answer = Assembly(sound=Sound(self._sound or ""))
+    async def _read(self, response: "httpx2.Response", watch: Watch | None) -> Assembly:
+        answer = Assembly(sound=Sound(self._sound or ""), watch=watch)
         if self._model.stream and response.headers.get("content-type", "").startswith("text/event-stream"):
             async with aclosing(response.aiter_raw()) as chunks:
                 await read_stream(chunks, answer)
@@ -236,8 +237,9 @@ class OpenAIEndpoint:
 async def read_stream(chunks: AsyncIterator[bytes], answer: Assembly) -> None:
     """Read a stream to its end.
 
-    A `finish_reason` is what makes it whole: what follows is waited for briefly, and losing it loses nothing. Raises
-    `BadAnswer` for a stream that ends before, or that says nothing for `IDLE_SECONDS` once it has begun.
+    A `finish_reason` is what makes it whole: what follows is waited for briefly, and losing it loses nothing. A text
+    that goes round in circles is not read to its end. Raises `BadAnswer` for a stream that ends before, or that says
+    nothing for `IDLE_SECONDS` once it has begun.
     """
     import httpx2
 
@@ -245,7 +247,10 @@ async def read_stream(chunks: AsyncIterator[bytes], answer: Assembly) -> None:
     with anyio.CancelScope() as idle:
         try:
             async for chunk in chunks:
-                if _take(events.feed(chunk), answer):
+                progress = _take(events.feed(chunk), answer)
+                if answer.finish == "repeats":
+                    return
+                if progress:
                     seconds = IDLE_SECONDS if answer.finish is None else TAIL_SECONDS
                     idle.deadline = anyio.current_time() + seconds
             _take(events.end(), answer)
