@@ -155,6 +155,23 @@ class Assigner:
         known = self._means.settings
         return agent.model if agent.model is not None and agent.model in known else DEFAULT
 
+    def aliases_ahead(self) -> tuple[str, ...]:
+        """Name the aliases that the steps that are not over will, or may, need.
+
+        Where all of them are known and nothing they read decides, those that they ask for; else every alias, but for
+        members of pools that no role asks for: whether one of them serves is the pool's affair.
+        """
+        steps = [s.step for s in self._state.steps.values() if not s.over]
+        agents = self._state.agents
+        asked = [self.model_of(step, agents[step.agent]) for step in steps if step.agent in agents]
+        planned = any(agents[step.agent].output == "plan" for step in steps if step.agent in agents)
+        if self._is_plain and not planned:
+            return tuple(dict.fromkeys(asked))
+        models = self._means.task.models
+        pooled = {member for model in models.values() for member in model.use or ()}
+        roles = [agent.model if agent.model in models else DEFAULT for agent in agents.values()]
+        return tuple(dict.fromkeys((*asked, *map(str, roles), *(alias for alias in models if alias not in pooled))))
+
     def tools_of(self, step: Step, agent: Agent) -> tuple[str, ...]:
         """Name the tools a step may use."""
         role = asked_for(agent, self._means.tools)

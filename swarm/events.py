@@ -141,7 +141,7 @@ class StepStarted(Stamped):
 
 class TurnTaken(Stamped):
     """A model answered; or, in an event without usage, a tool that it asked for did; or, in one without messages, calls
-    gave no answer and may have been billed all the same.
+    gave no answer and may have been billed all the same, or looked at a model that is needed later (`preflight`).
     """
 
     event: Literal["TurnTaken"] = "TurnTaken"

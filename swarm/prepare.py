@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -60,6 +60,8 @@ class Options:
     """Whether finished steps of earlier runs of the project are taken from its cache, and kept there."""
     models: Mapping[str, Model] = field(default_factory=dict[str, Model])
     """Models where neither the task nor `endpoint` names any: those that a recorded run chose."""
+    preflight: bool = True
+    """Whether, before anything is paid for, models that will be needed later are looked at."""
     needs_keys: bool = True
     """Whether a variable that is unset is an error; not where no call will be made."""
 
@@ -295,3 +297,10 @@ def lint_given(plan: Plan, agents: Mapping[str, Agent], means: Means) -> Linted:
     first = StepState(Step(id=PLAN_STEP, agent=PLANNER), "run", 0)
     brief = Assigner(state, means, lambda _: None).brief_for(first)
     return lint(plan, brief)
+
+
+def unusable(task: Task, problems: Iterable[Problem], run: str) -> TaskError:
+    """Say what is wrong with models of a run that has spent nothing yet, each problem with its place in the file."""
+    more = f"Nothing was spent; once it is mended, `swarm resume {run}` goes on"
+    told = [replace(problem, message=f"{problem.message}. {more}") for problem in problems]
+    return TaskError(*(task.origin.located(told) if isinstance(task.origin, Document) else told))

@@ -6,15 +6,19 @@ differ, and the recorded attempt that is nearest. It is how a task is tested whe
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 from swarm import events as e
 from swarm.assign import Assigner
 from swarm.cache import differing
-from swarm.errors import InputError, Problem
+from swarm.errors import InputError, JournalError, Problem
+from swarm.files import recall_task
 from swarm.folder import RunFolder
 from swarm.frozen import listing
 from swarm.journal import read
 from swarm.plan import Step
+from swarm.prepare import AnyVariable, Options
 from swarm.state import State
 
 
@@ -71,3 +75,13 @@ def _check(event: e.StepStarted, parts: dict[str, str], starts: list[e.StepStart
             where=str(recorded.path),
         )
     )
+
+
+def replaying(recorded: RunFolder, options: Options) -> Options:
+    """Write options for a replay: no key is needed, and models that the task does not name are those of the record."""
+    first = next(iter(read(recorded.journal)), None)
+    if not isinstance(first, e.RunStarted):
+        raise JournalError(f"{recorded.journal}: the journal is empty: there is nothing to replay")
+    environ = AnyVariable(options.environ)
+    task = recall_task(first.task, source=str(recorded.journal), environ=environ, folder=Path(first.folder))
+    return replace(options, environ=environ, needs_keys=False, models=task.models)

@@ -13,7 +13,6 @@ import secrets
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -26,6 +25,7 @@ from swarm import events as e
 from swarm.agenda import Agenda, Rules
 from swarm.assign import Assigner
 from swarm.endpoints.offline import Offline
+from swarm.endpoints.preflight import Preflight, already_served
 from swarm.endpoints.router import connect
 from swarm.errors import JournalError, PlanError, SwarmError
 from swarm.executor import Attempt, Executor, Outcome
@@ -33,11 +33,11 @@ from swarm.executors.advised import Advised
 from swarm.executors.metered import Metered, Salvaging, open_meters
 from swarm.executors.pages import Pages
 from swarm.executors.recall import Recalling, known_outcomes
-from swarm.files import public, recall_task, write_yaml
+from swarm.files import public, write_yaml
 from swarm.folder import RunFolder, create, find
 from swarm.journal import Journal, RunClock, mend, read
 from swarm.plan import PLAN_STEP, Plan
-from swarm.prepare import AnyVariable, Options, Prepared, prepare
+from swarm.prepare import Options, Prepared, prepare, unusable
 from swarm.present import Differences, as_said, differences, facts_of, present_task, said, with_agents
 from swarm.prices import described
 from swarm.recorder import Recorder
@@ -82,6 +82,9 @@ class Run:
         self._idle = False
         """Whether a run that is resumed has nothing left to do: its journal stays as it is."""
         self._known: dict[str, Outcome] = {}
+        self._served: set[str] = set()
+        """Aliases that gave an answer before this stretch."""
+        self._preflight: Preflight | None = None
         self._stack = AsyncExitStack()
         self._over = anyio.Event()
         self._error: SwarmError | None = None
@@ -162,6 +165,7 @@ class Run:
         prepared = self.prepared = await prepare(present_task(self.state, folder, options), options)
         self.warnings += prepared.warnings
         self._known = known_outcomes(read(folder.journal), folder.load)
+        self._served = already_served(read(folder.journal), public(prepared.task).get("models", {}))
         now = with_agents(read(folder.journal), prepared.roles)
         differs = differences(now, prepared, Assigner(now, prepared.means, folder.load), failed=self._failed)
         self.warnings += [f"changed since: {words}" for words in differs.words]
@@ -252,7 +256,11 @@ class Run:
             models, offline=Offline, rng=rng, clean=clean, around=around, labels=labels, workers=n, emit=self._emit
         )
         async with connected as router:
-            metered = Metered(router if own is None else meters.alone(own), prepared.toolbox, meters, state)
+            ahead, warn = self._ahead(), self.warnings.append
+            looked = self._preflight = Preflight(
+                router, models, ahead=ahead, around=around, emit=self._emit, warn=warn, clean=clean
+            )
+            metered = Metered(looked if own is None else meters.alone(own), prepared.toolbox, meters, state)
             executor: Executor = Pages(metered, self._write_page, lambda name: state.steps[name].order)
             executor = Recalling(
                 executor,
@@ -270,6 +278,12 @@ class Run:
                 agenda, executor, lambda s: metered.fitted(self._assigner.attempt_of(s)), self._emit, self._bug
             )
             await self._scheduler.run(journal.keep_synced)
+
+    def _ahead(self) -> list[str]:
+        """Name the aliases that are looked at before anything is paid for."""
+        if not self._options.preflight:
+            return []
+        return [alias for alias in self._assigner.aliases_ahead() if alias not in self._served]
 
     def _keeps(self, attempt: Attempt) -> bool:
         """Whether an outcome may stand for a later one: not where a tool did more than read."""
@@ -292,6 +306,8 @@ class Run:
         planner = state.steps.get(PLAN_STEP)
         if planner is not None and planner.error is not None and planner.error.kind == "plan":
             self._error = PlanError(planner.error.message, spent=True)
+        elif self._preflight is not None and self._preflight.problems and not state.usage.tokens:
+            self._error = unusable(self.prepared.task, self._preflight.problems, state.run)
         self._result = Result.of(state, self.folder, self._assigner)
         plan = plan_of(state)
         if plan is not None:
@@ -370,13 +386,3 @@ async def resume(
 def reopen(folder: RunFolder, *, options: Options | None = None, failed: bool = False) -> Run:
     """Make the run that goes on in a folder."""
     return Run(options=options, resume=folder, failed=failed)
-
-
-def replaying(recorded: RunFolder, options: Options) -> Options:
-    """Write options for a replay: no key is needed, and models that the task does not name are those of the record."""
-    first = next(iter(read(recorded.journal)), None)
-    if not isinstance(first, e.RunStarted):
-        raise JournalError(f"{recorded.journal}: the journal is empty: there is nothing to replay")
-    environ = AnyVariable(options.environ)
-    task = recall_task(first.task, source=str(recorded.journal), environ=environ, folder=Path(first.folder))
-    return replace(options, environ=environ, needs_keys=False, models=task.models)

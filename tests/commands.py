@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from swarm.cli import main
+from swarm.testing.fake import Answer, FakeServer, Respond
 
 TASK = """\
 goal: How much memory does each service need?
@@ -104,6 +106,15 @@ def ended(process: "subprocess.Popen[str]") -> Said:
         process.kill()
     assert "Traceback" not in (out or "") + (err or "")
     return Said(process.returncode, out or "", err or "")
+
+
+@contextmanager
+def served(respond: Respond, models: Answer | None = None) -> Generator[FakeServer]:
+    """Serve beside a command that runs in this thread."""
+    with start_blocking_portal() as portal:
+        server = FakeServer(respond=respond, models=models)
+        with portal.wrap_async_context_manager(server):
+            yield server
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 
 from swarm.testing import virtual_time
 
-FOREIGN = re.compile(r"(_API_KEY|_TOKEN|_BASE_URL)$|^(SWARM_|OPENAI_|FORCE_COLOR|PY_COLORS)", re.I)
+FOREIGN = re.compile(r"(_API_KEY|_TOKEN|_BASE_URL)$|^(SWARM_|OPENAI_|HF_|FORCE_COLOR|PY_COLORS)", re.I)
 """Variables of the developer's that would change what a test does, or could be spent."""
 PROXY = re.compile(r"^(https?|all|no|ftp)_proxy$", re.I)
 """A proxy on loopback would be a way out."""

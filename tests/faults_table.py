@@ -22,7 +22,8 @@ matters. The last column is not prose: it is what the tests assert, and a test h
 
 *Retried*: tried again by the endpoint, with exponential backoff and full jitter, as often as the number of calls says,
 and answered if the fault came once. *Refused*: this step fails, and nothing is tried again. *Endpoint stopped*: no
-other call goes to that model; with no other in its pool, the run stops, exits 1 and can be resumed.
+other call goes to that model; with no other in its pool, the run stops, exits 1 and can be resumed. *Looked at*: at the
+first call of a run, the other models that it will need; one that cannot serve stops the run before anything is spent.
 
 | # | Fault | What must happen | Seen |
 | --: | --- | --- | --- |
@@ -43,7 +44,10 @@ ROWS: dict[int, tuple[str, str]] = {
     12: ("400, 418, 422", "the step fails; what was said is kept, cut to 2 kB"),
     13: ("400, context too long, in anybody's words", "a larger model if there is one, else the step fails"),
     14: ("401, 403", "stopped after the first; the key is never printed"),
-    15: ("404, no such model", "stopped at the first call, which is the planner's: nothing was paid for"),
+    15: (
+        "404, no such model",
+        "looked for before the plan is paid for; stopped at the first call",
+    ),
     16: ("404, wrong path", "stopped; the URL is named"),
     17: ("413", "the step fails"),
     18: ("500, `x-should-retry: false`", "obeyed"),

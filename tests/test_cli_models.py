@@ -1,21 +1,26 @@
 """`swarm models`: what endpoints can do, by what they say, what is known, and what a tiny call shows."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from swarm.cli.getting import Meter
 from swarm.endpoints.choose import Size, choose, size_of
 from swarm.endpoints.probe import Ability, look
 from swarm.task import Model
 from swarm.testing import Answer, FakeServer
 from swarm.testing.fake import Received, error
 from tests.commands import Command, in_process
+from tests.hub import REPO, FakeHub, fake_hub
 
 pytestmark = pytest.mark.anyio
 
 PROPS: dict[str, Any] = {"total_slots": 6, "default_generation_settings": {"n_ctx": 8192}}
+MODEL = b"GGUF" + bytes(3_000_000)
+TOKEN = "hf_canaryCANARYcanary0123456789"
 LLAMA = Answer(body={"object": "list", "data": [{"id": "m", "owned_by": "llamacpp", "meta": {"n_ctx": 8192}}]})
 
 
@@ -144,9 +149,103 @@ def test_the_command_shows_every_model_and_pool(swarm: Command, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [(("get",), "which model?"), (("get", "gpt-7"), "there is smollm2"), (("a", "b"), "one TASK at a time")],
+    [
+        (("get", "a", "b"), "one model at a time"),
+        (("get", "gpt-7"), "there is smollm2"),
+        (("a", "b"), "one TASK at a time"),
+    ],
 )
 def test_what_is_wrong_is_said(swarm: Command, words: tuple[str, ...], says: str) -> None:
     done = swarm("models", *words)
     assert done.code == 2
     assert says in done.err
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Name the folder of fetched models, and leave this one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "cache" / "local-agent-swarm" / "models"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    with fake_hub() as served:
+        served.repos[REPO] = {"Tiny-Q4_K_M.gguf": MODEL, "Tiny-Q8_0.gguf": MODEL * 2}
+        monkeypatch.setenv("HF_ENDPOINT", served.url)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        yield served
+
+
+def test_get_fetches_a_model_and_says_how_far_it_is(swarm: Command, hub: FakeHub, kept: Path) -> None:
+    done = swarm("models", "get", REPO)
+    path = kept / REPO / "Tiny-Q4_K_M.gguf"
+    assert (done.code, done.out) == (0, f"{path}\n")
+    assert path.read_bytes() == MODEL
+    lines = done.err.splitlines()
+    assert lines[0] == f"fetching {REPO}:Q4_K_M from {hub.url} (3 MB)"
+    percents = [int(line.split(" ")[0].split(".")[0]) for line in lines if " % (" in line]
+    assert percents == sorted(percents)
+    assert 5 <= len(percents) <= 11
+    assert percents[-1] == 100
+    assert lines[-2:] == [
+        "Tiny-Q4_K_M.gguf: the checksum is right",
+        f"use it: swarm run --goal … --endpoint local:{REPO}:Q4_K_M",
+    ]
+    assert TOKEN not in done.out + done.err
+    assert not [each for each in kept.rglob("*") if each.is_file() and TOKEN.encode() in each.read_bytes()]
+
+
+def test_get_for_programs_and_elsewhere(swarm: Command, hub: FakeHub, tmp_path: Path) -> None:
+    done = swarm("models", "get", f"{REPO}:Q8_0", "--to", str(tmp_path), "--json")
+    path = tmp_path / REPO / "Tiny-Q8_0.gguf"
+    assert done.json == {"name": f"{REPO}:Q8_0", "path": str(path), "size": 2 * len(MODEL)}
+    assert swarm("models", "get", f"{REPO}:Q8_0", "--to", str(tmp_path)).err.splitlines() == [
+        f"{path} is there already",
+        f"use it: swarm run --goal … --endpoint local:{path}",
+    ]
+
+
+def test_what_get_cannot_decide_is_listed(swarm: Command, hub: FakeHub) -> None:
+    hub.repos[REPO] = {"a-Q2_K.gguf": MODEL, "a-Q8_0.gguf": MODEL}
+    done = swarm("models", "get", REPO)
+    assert done.code == 2
+    assert done.errors[1:] == [f"{REPO}:Q2_K (3 MB)", f"{REPO}:Q8_0 (3 MB)"]
+    missing = swarm("models", "get", "someone/else")
+    assert missing.code == 1
+    assert "HF_TOKEN was not accepted, or there is no repository" in missing.err
+    assert TOKEN not in missing.err
+
+
+def test_get_without_a_name_lists_what_there_is(swarm: Command, hub: FakeHub, kept: Path) -> None:
+    assert "nothing was fetched yet" in swarm("models", "get").out
+    hub.cut = [1_000_000, 0]
+    assert swarm("models", "get", f"{REPO}:Q8_0").code == 1
+    swarm("models", "get", REPO)
+    done = swarm("models", "get")
+    assert done.code == 0
+    place = kept / REPO
+    assert "  smollm2  98 MB  135 million parameters" in done.out
+    assert f"  {REPO}:Q4_K_M  3 MB  {place / 'Tiny-Q4_K_M.gguf'}\n  (not finished)  1 MB  {place}/." in done.out
+    found = swarm("models", "get", "--json").json
+    assert [each["name"] for each in found["fetched"]] == [f"{REPO}:Q4_K_M"]
+    assert [each["size"] for each in found["unfinished"]] == [1_000_000]
+    assert found["known"][0]["name"] == "smollm2"
+
+
+def test_a_run_names_the_command_for_a_model_that_is_not_there(swarm: Command, kept: Path) -> None:
+    done = swarm("run", "--goal", "x", "--endpoint", f"local:{REPO}:Q4_K_M")
+    assert done.code == 2
+    assert f"fetch it: `swarm models get {REPO}:Q4_K_M`" in done.err
+    assert not kept.exists()
+
+
+def test_a_terminal_has_one_line_that_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    meter = Meter(terminal=True)
+    for there in range(0, 10_001, 5):
+        meter(there * 1000, 10_000_000)
+    meter.say("done")
+    shown = capsys.readouterr().err
+    assert shown.count("\r") == 1000
+    assert shown.endswith("\r100.0 % (10.0 of 10.0 MB)\x1b[K\ndone\n")

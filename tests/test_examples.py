@@ -155,7 +155,7 @@ def _typed_answer(request: Request) -> str:
 class TestTwoModels:
     @pytest.mark.anyio
     async def test_the_strong_one_plans_and_reports_and_the_fast_one_reads(self, examples: Path) -> None:
-        async with FakeServer("3 GB.") as fast, FakeServer(PLAN, "All need memory [read.1].") as strong:
+        async with FakeServer("3 GB.", model="small") as fast, FakeServer(PLAN, "All need memory [read.1].") as strong:
             variables = {"FAST_ENDPOINT": fast.url, "FAST_MODEL": "small", "STRONG_ENDPOINT": strong.url}
             ran = await to_thread.run_sync(
                 partial(carried_out, "two_models/task.yaml", folder=examples, STRONG_KEY=KEY, **variables)

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 from random import Random
 
 import anyio
@@ -15,11 +16,12 @@ from swarm.endpoints.offline import Offline
 from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.retry import Cooldown, Retrying
 from swarm.endpoints.router import connect
-from swarm.errors import EndpointBusy, EndpointError, EndpointRefused
+from swarm.errors import EndpointBusy, EndpointError, EndpointRefused, TaskError
 from swarm.events import SlotsChanged
-from swarm.task import Model
+from swarm.run import Run
+from swarm.task import Model, Task
 from swarm.testing import Function, reply
-from swarm.testing.fake import Answer, FakeServer, error
+from swarm.testing.fake import Answer, FakeServer, Received, error
 
 pytestmark = pytest.mark.anyio
 
@@ -314,3 +316,46 @@ async def test_a_redirect_is_not_followed(case: Case) -> None:
         assert other.connections == 0
         assert case.seen == (f"{line}; nothing reaches it" if case.give == "host" else line)
         assert calls(number) == "1 call"
+
+
+NOT_THERE = Answer(status=404, body=error("The model `m` does not exist", code="model_not_found"))
+LOOKED = "looked at before the plan: {}, 1 call of one token; nothing was spent, exit 2"
+
+
+@of(
+    Case(15, "of the workers", LOOKED.format("model_not_found"), NOT_THERE),
+    Case(15, "of the workers, wrong path", LOOKED.format("wrong_path"), Answer(status=404, body={"detail": "no"})),
+    Case(15, "of the workers, bad key", LOOKED.format("auth"), Answer(status=401)),
+    Case(15, "of the workers, spent quota", LOOKED.format("quota"), Answer(status=402)),
+    Case(15, "of the workers, only busy", "looked at before the plan: no verdict, the run goes on", Answer(status=429)),
+    Case(15, "of one of a pool", "looked at before the plan: a warning, the others serve", NOT_THERE),
+)  # fmt: skip
+async def test_what_will_be_needed_is_looked_at_before_the_plan_is_paid_for(case: Case, tmp_path: Path) -> None:
+    plan = '{"steps": [{"id": "a", "prompt": "A."}, {"id": "b", "prompt": "B."}]}'
+
+    def answers(received: Received) -> str | Answer:
+        return plan if "response_format" in received.body else "It is. [a]"
+
+    def once(received: Received) -> str | Answer:
+        return case.give if received.body["max_tokens"] == 1 else "passed"
+
+    async with FakeServer(respond=answers) as good, FakeServer(respond=once, models=Answer(status=404)) as bad:
+        models = {"strong": model(good), "default": model(bad)}
+        if "pool" in case.what:
+            models = {"strong": model(good), "x": model(bad), "y": model(good), "default": Model(use=("x", "y"))}
+        task = Task(goal="What?", models=models, folder=tmp_path, swarm="always")
+        async with Run(task) as run:
+            pass
+    refused: list[TaskError] = []
+    try:
+        assert run.result.status == "done"
+        assert [words[:9] for words in run.warnings] == (["models.x:"] if "pool" in case.what else [])
+        seen = "a warning, the others serve" if run.warnings else "no verdict, the run goes on"
+        assert case.seen == f"looked at before the plan: {seen}"
+    except TaskError as wrong:
+        refused.append(wrong)
+    for words in refused:
+        kind = next(s.error.kind for s in run.state.steps.values() if s.error is not None)
+        assert (len(good.requests), run.state.usage.tokens, [r.body["max_tokens"] for r in bad.requests]) == (0, 0, [1])
+        assert f"models.default: {bad.url}: " in str(words)
+        assert (case.seen, words.exit_code) == (LOOKED.format(kind), 2)

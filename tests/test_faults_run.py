@@ -5,18 +5,16 @@ import html
 import json
 import re
 import traceback
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import anyio
 import pytest
-from anyio.from_thread import start_blocking_portal
 
 import swarm
-from swarm.testing.fake import Answer, FakeServer, Received, Respond, error
-from tests.commands import Command, events_of, in_process, only_run
+from swarm.testing.fake import Answer, FakeServer, Received, error
+from tests.commands import Command, events_of, in_process, only_run, served
 
 KEY = "sk-Canary/7f3a+9e&<b>=\"q'0123456789"
 """A key that looks different in every notation."""
@@ -26,15 +24,6 @@ KEY = "sk-Canary/7f3a+9e&<b>=\"q'0123456789"
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
     """Carry out a command line in this process."""
     return in_process(capsys)
-
-
-@contextmanager
-def served(respond: Respond) -> Generator[FakeServer]:
-    """Serve beside a command that runs in this thread."""
-    with start_blocking_portal() as portal:
-        server = FakeServer(respond=respond)
-        with portal.wrap_async_context_manager(server):
-            yield server
 
 
 def write_task(folder: Path, url: str, steps: int, **more: object) -> Path:

@@ -35,6 +35,7 @@ Exit codes:
 \b
 Environment:
   SWARM_ENDPOINT, SWARM_MODEL   the model, where neither options nor the task name one
+  HF_ENDPOINT, HF_TOKEN         where `swarm models get` fetches from, and for models that are gated
   VISUAL, EDITOR                what a plan is edited with, where a task says `approve: ask`
   NO_COLOR                      no colour; there is none in a pipe either
 """
@@ -66,7 +67,16 @@ COMMANDS: tuple[tuple[Command, tuple[str, ...]], ...] = (
     ),
     (diff, ("swarm diff 20260730-1412 last",)),
     (cache, ("swarm cache", "swarm cache why last study.3", "swarm cache clear")),
-    (models, ("swarm models", "swarm models task.yaml --probe", "swarm models get smollm2")),
+    (
+        models,
+        (
+            "swarm models",
+            "swarm models task.yaml --probe",
+            "swarm models get",
+            "swarm models get smollm2",
+            "swarm models get bartowski/SmolLM2-360M-Instruct-GGUF:Q4_K_M",
+        ),
+    ),
     (agents, ("swarm agents", "swarm agents task.yaml")),
     (schema, ("swarm schema > task.schema.json",)),
     (init, ("swarm init", "swarm init my-question")),

@@ -75,6 +75,7 @@ class Driver:
         self._progress: Any = None
         self._ends_at: float | None = None
         self._said: set[int] = set()
+        self._warned = 0
 
     async def go(self) -> None:
         """Start the run, go along, and wait for its end."""
@@ -84,10 +85,12 @@ class Driver:
             self._begin()
             async for state in run.progress(TICK_SECONDS):
                 self._look_for_interrupts(anyio.current_time())
+                self._warn()
                 if self._events is not None:
                     self._events.look()
                 if self._progress is not None and not self._lines.behind:
                     self._progress.show(state)
+        self._warn()
         if self._progress is not None:
             self._progress.end(run.state)
 
@@ -101,8 +104,7 @@ class Driver:
         run, display = self._run, self._display
         if display.jsonl:
             self._events = Events(run.folder.journal, self._seen)
-        for warning in run.warnings:
-            self._say(f"warning: {warning}")
+        self._warn()
         if display.quiet:
             return
         from swarm.views.progress import Progress
@@ -113,6 +115,12 @@ class Driver:
         if display.verbose:
             self._say_more()
         self._progress = Progress(self._lines.write, color=wants_color())
+
+    def _warn(self) -> None:
+        """Say what has come up since the last time."""
+        for warning in self._run.warnings[self._warned :]:
+            self._say(f"warning: {warning}")
+        self._warned = len(self._run.warnings)
 
     def _say_more(self) -> None:
         prepared = self._run.prepared

@@ -1,4 +1,4 @@
-"""`swarm models`: what each endpoint can do, and a small model for this machine."""
+"""`swarm models`: what each endpoint can do; `swarm models get` is `swarm.cli.getting`."""
 
 import os
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ GET = "get"
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[TASK] | get NAME", help="A task file; or a model to fetch.", show_default=False),
+    typer.Argument(metavar="[TASK] | get [NAME]", help="A task file; or a model to fetch.", show_default=False),
 ]
 Probe = Annotated[bool, typer.Option("--probe", help="Try forms and tools, too: two tiny calls a model.")]
 To = Annotated[
@@ -44,14 +44,19 @@ def models(
     """Show what each model's endpoint can do.
 
     Whether it answers, which models it lists, how many calls it takes at once, how much it reads; and the servers
-    found on this machine. Costs nothing, unless --probe allows two tiny calls a model. `swarm models get smollm2`
-    fetches a small model once, which `endpoint: local:smollm2` then runs on this machine.
+    found on this machine. Costs nothing, unless --probe allows two tiny calls a model.
+
+    `swarm models get NAME` fetches a model once, which `endpoint: local:NAME` then runs on this machine: smollm2, a
+    small one, or OWNER/REPO:QUANT of Hugging Face (or a file in place of QUANT, @REVISION at the end, or the address of
+    the page). HF_TOKEN is for models that are gated, HF_ENDPOINT for a mirror. Without NAME it lists what there is.
     """
     import anyio
 
     given = list(words or ())
     if given[:1] == [GET]:
-        return _get(given[1:], to, as_json=as_json)
+        from swarm.cli.getting import get
+
+        return get(given[1:], to, as_json=as_json)
     if len(given) > 1:
         raise TaskError("one TASK at a time; `swarm models get NAME` fetches a model")
     choice, locals_ = anyio.run(_chosen, given[0] if given else None, endpoint, model)
@@ -69,21 +74,6 @@ def models(
     lines += [f"{alias:<12} the pool of {', '.join(use)}" for alias, use in pools.items()]
     lines += [f"on this machine: {url} ({_some(names)})" for url, names in locals_.items()]
     answer("\n".join((choice.why, "", *lines)))
-    return 0
-
-
-def _get(names: list[str], to: str | None, *, as_json: bool) -> int:
-    from swarm.endpoints.gguf import KNOWN, fetch, models_folder
-
-    if len(names) != 1:
-        known = "; ".join(f"{each.name}: {each.about}, {each.size / 1e6:.0f} MB" for each in KNOWN)
-        raise TaskError(f"which model? `swarm models get NAME`. There is {known}")
-    path = fetch(names[0], Path(to) if to is not None else models_folder(os.environ), say=say)
-    if as_json:
-        answer_json({"name": names[0], "path": str(path)})
-    else:
-        answer(str(path))
-        say(f"use it: swarm run --goal … --endpoint local:{names[0] if to is None else path}")
     return 0
 
 

@@ -1,6 +1,6 @@
 """`swarm plan`: the plan of a task, to look at, to edit, to run exactly."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -140,7 +140,7 @@ def _plan(asked: o.Asked, out: str | None, display: o.Display, interrupts: Inter
     if out is not None and Path(out).is_dir():
         raise TaskError(f"cannot write {out}: it is a folder")
     source = asked.source
-    options = asked.options(source)
+    options = replace(asked.options(source), preflight=False)
     task = read_task(source.name, options)
     if task.plan is None and task.swarm != "never":
         return _made(source.name, options, out, Show(display, interrupts, grace))

@@ -100,7 +100,8 @@ def _run(asked: o.Asked, show: Show, *, yes: bool) -> int:
 def _replay(name: str, asked: o.Asked, show: Show) -> int:
     from swarm.errors import TaskError
     from swarm.folder import find
-    from swarm.run import Run, replaying
+    from swarm.replay import replaying
+    from swarm.run import Run
 
     if asked.endpoint is not None or asked.model is not None:
         raise TaskError("--replay makes no call: leave out --endpoint and --model")

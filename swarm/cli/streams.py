@@ -72,6 +72,12 @@ def say(text: str) -> None:
         _write(sys.stderr, safe_text(text) + "\n")
 
 
+def redraw(text: str) -> None:
+    """Put a text in place of the line that a terminal's cursor is in. Never raises."""
+    with suppress(OSError, ValueError, SwarmError):
+        _write(sys.stderr, f"\r{safe_text(text)}\x1b[K")
+
+
 def wants_color() -> bool:
     """Whether stderr is a terminal that wants colour: neither `NO_COLOR` nor a dumb one."""
     return is_terminal(sys.stderr) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

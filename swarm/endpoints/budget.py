@@ -49,6 +49,8 @@ KNOWN = 4_096
 class Account:
     """Whose tries they are: one request of one attempt."""
 
+    step: str = ""
+    attempt: int = 0
     report: bool = False
     """Whether it may draw on what is kept for the report."""
     tries: int = 0
@@ -195,13 +197,19 @@ class Meter:
         return result
 
     def _settled(self, reply: Reply, weight: Weight, worst: Usage) -> Usage:
-        """Read what a call used. What is missing, or less or more than is possible, is replaced by the worst case."""
+        """Read what a call used. Where a part of it is missing, or less than is possible, all of it is the worst case,
+        and what can be seen of the answer where that is more; a part that is more than is possible is the worst case.
+        """
         told = reply.usage
         taken, given = told.input_tokens, told.output_tokens
         if self._exact:
             return self._priced(told)
         if told.estimated or _too_little(told, reply, weight):
-            return worst.model_copy(update={"calls": max(1, told.calls)})
+            seen = min(given, visible_output(reply.message))  # beyond its cap an answer is billed all the same
+            given = max(worst.output_tokens, seen)
+            self._overrun *= given / max(1, worst.output_tokens)
+            update = {"calls": max(1, told.calls), "output_tokens": given}
+            return self._priced(worst.model_copy(update=update), worst=True)
         if taken > worst.input_tokens:
             self._consistent = False  # it counts the same text now so and now otherwise
             self._known.clear()
@@ -234,7 +242,9 @@ class Meter:
 def _too_little(told: Usage, reply: Reply, weight: Weight) -> bool:
     said = bool(reply.message.parts or reply.message.tool_calls)
     none = told.input_tokens <= 0 or told.output_tokens < 0 or (said and told.output_tokens == 0)
-    return none or told.input_tokens * LONGEST_TOKEN < weight.visible
+    words = reply.message.model_copy(update={"raw": None})  # signatures are long, and no tokens of the answer
+    few = told.output_tokens * LONGEST_TOKEN < visible_output(words)
+    return none or few or told.input_tokens * LONGEST_TOKEN < weight.visible
 
 
 def _may_be_billed(error: EndpointError) -> bool:

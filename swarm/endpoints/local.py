@@ -21,6 +21,7 @@ import anyio
 import anyio.abc
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from swarm.endpoints.hub import hub_name
 from swarm.errors import EndpointRefused
 
 PREFIX = "local:"
@@ -59,6 +60,8 @@ def what_is_missing(endpoint: str) -> str | None:
     """Say why a model file cannot be served, and what to do; None if it can be."""
     path = path_of(endpoint)
     if not path.is_file():
+        if name := hub_name(endpoint.removeprefix(PREFIX)):
+            return f"the model {name} is not there; fetch it: `swarm models get {name}`"
         return f"there is no model file {path}; `swarm models get smollm2` fetches a small one: local:smollm2"
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":

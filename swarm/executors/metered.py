@@ -150,7 +150,7 @@ class _Charging:
 
     async def complete(self, request: Request) -> Reply:
         """Give the endpoint's answer. Raises what it raises, and `LimitError`."""
-        account = Account(report=self._report)
+        account = Account(self._attempt.step.id, self._attempt.attempt, report=self._report)
         lowered = self._lowered(request) if self._report else None
         update = {"account": account, **({} if lowered is None else {"max_tokens": lowered.cap})}
         try:

@@ -166,6 +166,8 @@ class FakeServer:
     ) -> None:
         self.requests: list[Received] = []
         """Every request for a completion, in order of arrival."""
+        self.listed = 0
+        """Requests for the list of models so far."""
         self.connections = 0
         """Connections accepted so far."""
         self.in_flight = 0
@@ -219,6 +221,7 @@ class FakeServer:
     async def _answer(self, stream: anyio.abc.SocketStream, received: Received) -> bool:
         """Answer one request; false if the connection is over."""
         if received.path.endswith("/models"):
+            self.listed += 1
             return await self._give(stream, received, self._models)
         self.requests.append(received)
         self.in_flight += 1
