@@ -77,7 +77,10 @@ ROWS: dict[int, tuple[str, str]] = {
     42: ("content of the wrong type", "tried again once"),
     43: ("invalid UTF-8", "tried again once"),
     44: ("half a surrogate pair", "replaced by U+FFFD"),
-    45: ("usage missing, negative, NaN, text", "estimated, and marked so"),
+    45: (
+        "usage missing, negative, NaN, text",
+        "estimated, and marked so; a budget is charged the larger",
+    ),
     46: ("an unknown `finish_reason`", "accepted if there is content"),
     47: ("a body that fills the memory", "compressed ones are not unpacked; 8 MB are the most"),
     48: ("corrupt gzip", "tried again once"),

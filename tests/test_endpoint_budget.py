@@ -162,6 +162,30 @@ class TestTries:
         assert (got.usage.tokens, got.usage.estimated) == (meter(shared).worst(ask).tokens, True)
         assert spent(shared) == (got.usage.tokens, 0)
 
+    async def test_half_a_count_does_not_hide_an_answer_beyond_its_cap(self) -> None:
+        shared = Purse(Ledger({"tokens": 100_000, "usd": picos_of(1.0)}))
+        metered = Meter(shared, MODEL, flat(Price(input=1.0, output=4.0)))
+        taken = metered.worst(ASK).input_tokens
+        half = Usage(calls=1, input_tokens=10, output_tokens=5_000, estimated=True)
+        got = await Charged(Function(lambda _: reply("word " * 5_000, usage=half)), metered.around).complete(ASK)
+        assert (got.usage.input_tokens, got.usage.output_tokens, got.usage.estimated) == (taken, 5_000, True)
+        assert spent(shared) == (taken + 5_000, 0)
+        assert got.usage.usd == pytest.approx((taken + 4 * 5_000) / 1e6) == usd_of(spent(shared, "usd")[0])
+        assert metered.worst(ASK).output_tokens >= 5_000
+
+    async def test_a_count_of_output_that_no_tokenizer_could_give_is_none(self) -> None:
+        shared = purse(100_000)
+        metered = meter(shared)
+        worst = metered.worst(ASK)
+        usage = Usage(calls=1, input_tokens=12, output_tokens=2)
+        said = reply("word " * 200, usage=usage)
+        got = await Charged(Function(lambda _: said), metered.around).complete(ASK)
+        assert (got.usage.tokens, got.usage.estimated) == (worst.tokens, True)
+        signed = said.message.model_copy(update={"parts": (), "raw": {"signature": "x" * 9_000}})
+        sound = said.model_copy(update={"message": signed})
+        got = await Charged(Function(lambda _: sound), metered.around).complete(ASK)
+        assert (got.usage.tokens, got.usage.estimated) == (14, False)
+
     async def test_an_endpoint_that_ignores_its_cap_is_taken_at_its_word_from_then_on(self) -> None:
         shared = purse(100_000)
         metered = meter(shared)

@@ -15,14 +15,16 @@ from faults import ASK, Case, ask_once, chunk, model, of, seen_on_the_wire, stre
 from hypothesis import given
 from hypothesis import strategies as st
 
+import swarm
 from swarm.chat import Reply
 from swarm.endpoints.answers import Assembly, BadAnswer
 from swarm.endpoints.openai import OpenAIEndpoint, read_stream
 from swarm.endpoints.sse import Events
 from swarm.events import TurnTaken
 from swarm.plan import Plan, Step
-from swarm.task import Task
+from swarm.task import Limits, Task
 from swarm.testing.fake import STREAM_HEAD, Answer, FakeServer, completion, error, piece, sse
+from tests.budgets import texts
 from tests.models import events_of, run_with
 
 pytestmark = pytest.mark.anyio
@@ -87,6 +89,47 @@ async def test_usage_is_never_less_than_nothing(case: Case, stream: bool) -> Non
     usage = result.usage
     line = f"{usage.input_tokens} + {usage.output_tokens} tokens{', estimated' if usage.estimated else ''}"
     assert line == case.seen
+
+
+LIMITED = "in a run: each call charged in full, and limits.tokens ends it after 2 of 5"
+
+
+@of(
+    Case(45, "sound", "in a run: 5 of 5 calls within limits.tokens", (700, 90)),
+    Case(45, "input missing", LIMITED, (None, 90)),
+    Case(45, "input a text", LIMITED, ("700", 90)),
+    Case(45, "input negative, output beyond all that was said", LIMITED, (-1, 5_000)),
+    Case(45, "output negative", LIMITED, (900, -1)),
+    Case(45, "output NaN, input beyond all that was sent", LIMITED, (90_000, float("nan"))),
+    Case(45, "output a text", LIMITED, (700, "90")),
+    Case(45, "output less than was said", LIMITED, (700, 1)),
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_budget_is_charged_the_larger_of_what_is_told_and_what_is_seen(
+    case: Case, stream: bool, tmp_path: Path
+) -> None:
+    took, gave = case.give
+    names = ("a", "b", "c")
+    steps = [Step(id=name, prompt=f"Do {name}.", needs=names[n - 1 : n] if n else ()) for n, name in enumerate(names)]
+    plan = Plan(steps=(*steps, Step(id="end", agent="reducer", prompt="Sum.", needs=("c",))))
+    words = "It is so. [a] " + "hello " * 100
+    async with FakeServer(Answer(words, usage={"prompt_tokens": took, "completion_tokens": gave})) as server:
+        models = {"default": model(server, max_tokens=200, stream=stream, key=None)}
+        limits = Limits(tokens=14_000)
+        result = await swarm.run(Task(goal="x", plan=plan, models=models, limits=limits, folder=tmp_path))
+        sent = [sum(map(len, texts(received.body["messages"]))) for received in server.requests]
+    turns = [event.usage for event in events_of(result.folder) if isinstance(event, TurnTaken)]
+    assert result.usage.tokens == sum(turn.tokens for turn in turns) <= 14_000
+    if case.what == "sound":
+        assert {(turn.input_tokens, turn.output_tokens, turn.estimated) for turn in turns} == {(took, gave, False)}
+        assert case.seen == f"in a run: {len(turns)} of 5 calls within limits.tokens"
+        return
+    for turn, size in zip(turns, sent, strict=True):
+        assert turn.estimated
+        assert size <= turn.input_tokens <= size + 500, "a token a byte, and the frames"
+        told = gave if isinstance(gave, int) and gave <= len(words) else 0
+        assert max(told, 200, len(words) // 4) <= turn.output_tokens <= len(words)
+    assert case.seen == f"in a run: each call charged in full, and limits.tokens ends it after {len(turns)} of 5"
 
 
 @of(

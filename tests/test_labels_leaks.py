@@ -2,21 +2,26 @@
 
 import json
 import re
+from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from swarm.chat import Request
 from swarm.endpoints import Endpoint
 from swarm.endpoints.guard import Guarded
+from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.pool import Pool
+from swarm.endpoints.providers import Quirks, Store
 from swarm.endpoints.router import Router
 from swarm.errors import AnswerError, EndpointRefused, PlanError
 from swarm.events import StepStarted
@@ -25,7 +30,7 @@ from swarm.labels import pooled, reach
 from swarm.plan import Plan, Step
 from swarm.result import Result
 from swarm.task import InputSpec, Limits, Model, Task
-from swarm.testing import Function
+from swarm.testing import Answer, FakeServer, Function, Received
 from tests.models import events_of, run_with
 
 LEAVES = ("default", "a", "b")
@@ -202,3 +207,80 @@ def test_what_a_step_reads_goes_on_by_every_road(tmp_path: Path) -> None:
     started = [event for event in events_of(result.folder) if isinstance(event, StepStarted)]
     assert {event.step: event.model for event in started if event.step.startswith("w")}.values()
     assert all((event.model == "default") == (event.step == "open") for event in started)
+
+
+@dataclass
+class Cinema:
+    """Three models with a store of files each, on real sockets. What each was sent is kept byte for byte."""
+
+    told: Answer | Callable[[Received], Answer]
+    """What `a` answers; the others say a word."""
+    seen: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+
+    def server(self, name: str) -> FakeServer:
+        """Serve one model; the ids of its store tell which it is."""
+
+        def respond(received: Received) -> Answer:
+            self.seen[name].append(received.raw + received.path.encode())
+            if "/files" in received.path:
+                return Answer(body={"id": f"zq9{name}zq", "status": "ok"})
+            told = self.told if name == "a" else Answer("seen")
+            return told if isinstance(told, Answer) else told(received)
+
+        return FakeServer(respond=respond)
+
+
+STORE = Store("/files", "ms://{id}", ("video",), over=400, most=100_000)
+
+
+def tells(received: Received) -> Answer:
+    return Answer(f"I saw {re.findall(rb'ms://[a-z0-9]+', received.raw)}")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "told", [tells, Answer("seen"), Answer(status=500), Answer(status=400), Answer("", finish="length")]
+)
+async def test_no_labelled_film_is_put_where_it_may_not_be(
+    tmp_path: Path, told: Answer | Callable[[Received], Answer]
+) -> None:
+    """Neither its bytes nor the address of them; one without a label goes where its step goes."""
+    films = {name: b"ftyp" + f"{secret_of(n)} ".encode() * 200 for n, name in enumerate(("red.mp4", "free.mp4"))}
+    for name, content in films.items():
+        (tmp_path / name).write_bytes(content)
+    steps = (
+        Step(id="look", prompt="Look.", inputs=("red.mp4",)),
+        Step(id="pool", prompt="Look.", inputs=("red.mp4",), model="p", retries=0),
+        Step(id="each", prompt="Look at {item}.", each="inputs"),
+        Step(id="open", prompt="Look.", inputs=("free.mp4",), model="default"),
+        Step(id="tell", prompt="Tell.", after=("look", "pool", "each", "open"), inputs=("red.mp4", "free.mp4")),
+    )
+    cinema = Cinema(told)
+    async with AsyncExitStack() as stack:
+        models: dict[str, Model] = {name: Model(use=use) for name, use in POOLS.items()}
+        opened: dict[str, Endpoint] = {}
+        for name in LEAVES:
+            server = await stack.enter_async_context(cinema.server(name))
+            model = models[name] = Model(endpoint=server.url, name="m", takes=("video",))
+            wire = await stack.enter_async_context(OpenAIEndpoint(model, quirks=Quirks(store=STORE)))
+            labels = reach({"red": ("a",)}, {})
+            opened[name] = Guarded(wire, alias=name, model=model, labels=labels, store=STORE)
+        router = Router(opened | {name: Pool([opened[each] for each in use]) for name, use in POOLS.items()})
+        task = Task(
+            goal="Tell all.",
+            inputs=(InputSpec(path="red.mp4", label="red"), "free.mp4"),
+            models=models,
+            labels={"red": ("a",)},
+            plan=Plan(steps=steps),
+            folder=tmp_path,
+        )
+        await run_with(router, task, cache=False)
+    sent = {name: b"".join(bodies) for name, bodies in cinema.seen.items()}
+    red, base = secret_of(0).encode(), b64encode(films["red.mp4"])[:300]
+    assert films["red.mp4"] in sent["a"], "the store of the one that may have it has it"
+    assert b"ms://zq9azq" in sent["a"]
+    assert films["free.mp4"] in sent["default"]
+    for name in ("default", "b"):
+        assert red not in sent.get(name, b"")
+        assert base not in sent.get(name, b"")
+        assert b"zq9azq" not in sent.get(name, b""), "nor the address"

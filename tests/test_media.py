@@ -90,6 +90,39 @@ def test_each_provider_is_written_to_in_its_own_way(
     assert written(endpoint, name, medium, mime) == {"type": kind, **part}
 
 
+IMAGE = Media(medium="image", name="i", mime="image/png", base64="SU1H")
+SOUND = Media(medium="audio", name="s", mime="audio/wav", base64="U09V")
+
+
+def kinds(endpoint: str, name: str, *messages: Message) -> list[str]:
+    """Say what each message of a request is made of: its role, then a word for each of its parts."""
+    model = resolved(Model(endpoint=endpoint, name=name))
+    assert model.endpoint is not None
+    dialect = Dialect(model, name=name, quirks=quirks_of(model.endpoint))
+    written = json.loads(dialect.write(Request(model="default", messages=messages)).body)["messages"]
+    parts = [each["content"] if isinstance(each["content"], list) else [each["content"]] for each in written]
+    said = [[part if isinstance(part, str) else part.get("text", part["type"]) for part in each] for each in parts]
+    return [" ".join([each["role"], *words]) for each, words in zip(written, said, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("parts", "messages"),
+    [
+        ((Text(text="A"), IMAGE, Text(text="B"), SOUND, Text(text="C")), ["A image_url B", "input_audio C"]),
+        ((IMAGE, SOUND, IMAGE), ["image_url", "input_audio", "image_url"]),
+        ((Text(text="A"), IMAGE, IMAGE, Text(text="B")), ["A image_url image_url B"]),
+        ((Text(text="A"), SOUND), ["A input_audio"]),
+        ((Text(text="A"),), ["A"]),
+    ],
+)
+def test_where_a_message_takes_one_medium_each_kind_has_its_own(parts: tuple[Any, ...], messages: list[str]) -> None:
+    said = (Message(role="system", parts=(Text(text="S"),)), Message(role="user", parts=parts))
+    assert kinds("qwen", "qwen3-omni-flash", *said) == ["system S", *(f"user {each}" for each in messages)]
+    together = " ".join(each for each in messages)
+    assert kinds("qwen", "qwen3-vl-plus", *said) == ["system S", f"user {together}"]
+    assert kinds("http://127.0.0.1:8000/v1", "qwen3-omni", *said) == ["system S", f"user {together}"]
+
+
 @pytest.mark.parametrize(
     ("endpoint", "name", "streams"),
     [

@@ -24,7 +24,7 @@ from swarm.endpoints.faults import Fault, error_in, fault_of, judge
 from swarm.endpoints.providers import Quirks, quirks_of
 from swarm.endpoints.repetition import Watch
 from swarm.endpoints.sse import Events, EventTooLargeError, Sent
-from swarm.endpoints.uploads import Shelf, Uploads
+from swarm.endpoints.uploads import File, Shelf, Uploads
 from swarm.frozen import Json
 from swarm.safe import Redactor
 from swarm.task import Model
@@ -158,18 +158,22 @@ class OpenAIEndpoint:
             raise judge(result, endpoint=self.label, clean=self._redact)
         return result
 
-    async def _file(self, method: str, path: str, content: bytes, kind: str) -> Json | Fault:
-        """Make one call to the provider's store of files."""
+    async def _file(self, path: str, file: File | None) -> Json | Fault:
+        """Put a file into the provider's store, or delete the one at a path."""
 
         async def ask() -> Json:
             import httpx2
 
             assert self._client is not None, "open the endpoint with `async with`"
-            if method == "DELETE":
+            if file is None:
                 response = await self._client.delete(path, cast_to=httpx2.Response)
             else:
                 response = await self._client.post(
-                    path, cast_to=httpx2.Response, content=content, options={"headers": {"Content-Type": kind}}
+                    path,
+                    cast_to=httpx2.Response,
+                    body={"purpose": file.purpose},
+                    files={"file": (file.name, file.content, file.mime)},
+                    options={"headers": {"Content-Type": "multipart/form-data"}},
                 )
             try:
                 return from_json(await response.aread())

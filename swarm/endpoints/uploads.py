@@ -29,8 +29,19 @@ _ID = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 """What an id may be made of: it becomes a part of a path."""
 _ENDING = re.compile(r"[a-z0-9]{1,10}")
 
-Send = Callable[[str, str, bytes, str], Awaitable["Json | Fault"]]
-"""Makes one call: method, path, body and its type; gives the JSON of the answer, or what went wrong."""
+
+@dataclass(frozen=True)
+class File:
+    """What is put into a store."""
+
+    purpose: str
+    name: str
+    mime: str
+    content: bytes
+
+
+Send = Callable[[str, File | None], Awaitable["Json | Fault"]]
+"""Makes one call: puts a file at a path, or deletes that path; gives the JSON of the answer, or what went wrong."""
 
 
 @dataclass
@@ -68,8 +79,7 @@ class Uploads:
         async with shelf.locks.setdefault(part.base64, anyio.Lock()):
             if part.base64 in shelf.known:
                 return shelf.known[part.base64]
-            body, kind = written(part, self._store)
-            answer = await self._send("POST", self._store.path, body, kind)
+            answer = await self._send(self._store.path, file_of(part))
             name = answer if isinstance(answer, Fault) else _id_in(answer)
             if isinstance(name, str):
                 shelf.known[part.base64] = name
@@ -82,7 +92,7 @@ class Uploads:
             while self._own:
                 name = self._own.pop()
                 self._shelf.known = {base: known for base, known in self._shelf.known.items() if known != name}
-                await self._send("DELETE", f"{self._store.path}/{name}", b"", "")
+                await self._send(f"{self._store.path}/{name}", None)
 
 
 def stored(request: Request, store: Store | None) -> Iterable[Media]:
@@ -95,18 +105,12 @@ def stored(request: Request, store: Store | None) -> Iterable[Media]:
                 yield part
 
 
-def written(part: Media, store: Store) -> tuple[bytes, str]:
-    """Write a medium as a form (RFC 7578), and the form's type; the file has no name of the user's."""
+def file_of(part: Media) -> File:
+    """Make the file that is put into a store; it has no name of the user's."""
     content = base64.b64decode(part.base64)
-    mark = sha256(content).hexdigest()
     ending = part.mime.rpartition("/")[2]
-    name = f"{mark[:16]}.{ending if _ENDING.fullmatch(ending) else 'bin'}"
-    field = f"--{mark}\r\nContent-Disposition: form-data; name="
-    purpose = f'{field}"purpose"\r\n\r\n{part.medium}\r\n'
-    file = f'{field}"file"; filename="{name}"\r\nContent-Type: {part.mime}\r\n\r\n'
-    end = f"\r\n--{mark}--\r\n"
-    body = b"".join((purpose.encode(), file.encode(), content, end.encode()))
-    return body, f"multipart/form-data; boundary={mark}"
+    name = f"{sha256(content).hexdigest()[:16]}.{ending if _ENDING.fullmatch(ending) else 'bin'}"
+    return File(purpose=part.medium, name=name, mime=part.mime, content=content)
 
 
 def _id_in(answer: Json) -> str | Fault:
