@@ -31,6 +31,11 @@ SHORT_ID = 24
 """Characters of an id in a small plan."""
 LISTED = 40
 """Inputs that a small form names: a grammar grows with each."""
+READ = 2
+"""Times the room of an answer that a step can read, about. Inputs that are more than that together are for a step each:
+one step with all of them would see the beginning of each only."""
+BYTES = 3
+"""Bytes of a token, as `estimate_tokens` counts."""
 
 _OWN_ROOT = re.compile(r'"\$(ref|dynamicRef)":"#(?!/\$defs/|/definitions/)')
 
@@ -69,7 +74,7 @@ def _small_form(brief: Brief, room: int) -> dict[str, Json]:
     inputs = [each.name for each in brief.inputs]
     if len(inputs) > 1:
         fields["each"] = {"enum": ["inputs"]}
-        if len(inputs) <= LISTED:
+        if len(inputs) <= LISTED and sum(each.size for each in brief.inputs) <= READ * room * BYTES:
             fields["inputs"] = {"type": "array", "items": {"enum": inputs}, "minItems": 1, "maxItems": len(inputs)}
     fields["needs"] = {"type": "array", "items": name, "minItems": 1, "maxItems": most}
     step = {"type": "object", "properties": fields, "required": ["id", "prompt"], "additionalProperties": False}

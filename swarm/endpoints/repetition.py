@@ -50,7 +50,8 @@ def _first_end(text: str, start: int, period: int) -> int:
     while start > 0 and text[start - 1] == text[start - 1 + period]:
         start -= 1
     once = start + period
-    ends = (place for place in range(once - 1, once + period) if text[place] in SENTENCE_ENDS)
+    last = max(start, len(text[:once].rstrip()) - 1)
+    ends = (place for place in range(last, once + period) if text[place] in SENTENCE_ENDS)
     return next(ends, once - 1) + 1
 
 
