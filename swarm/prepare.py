@@ -12,6 +12,7 @@ from swarm.assign import Assigner, Means
 from swarm.cache import Cache
 from swarm.endpoints import Endpoint
 from swarm.endpoints.choose import Choice, choose
+from swarm.endpoints.learnt import FILE as LEARNT
 from swarm.endpoints.providers import stored_by, takes_of
 from swarm.endpoints.router import check_models, resolved
 from swarm.errors import PlanError, Problem, TaskError
@@ -97,6 +98,11 @@ class Prepared:
     def cache(self) -> Cache:
         """The project's cache."""
         return Cache(self.task.folder / ".swarm" / "cache")
+
+    @property
+    def learnt(self) -> Path:
+        """Where it is remembered what endpoints would not have."""
+        return self.cache.folder / LEARNT
 
     @property
     def runs(self) -> Path:

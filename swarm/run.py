@@ -24,6 +24,7 @@ import swarm
 from swarm import events as e
 from swarm.agenda import Agenda, Rules
 from swarm.assign import Assigner
+from swarm.endpoints.learnt import Memory
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.preflight import Preflight, already_served
 from swarm.endpoints.router import connect
@@ -251,15 +252,13 @@ class Run:
         models, own = prepared.choice.models, prepared.endpoint
         keep = not self._plan_only
         meters = open_meters(prepared.task.limits, models, prepared.tariffs, state, double=own is not None, keep=keep)
-        labels, n, around = prepared.means.access.labels, prepared.task.limits.workers, meters.around
-        connected = connect(
-            models, offline=Offline, rng=rng, clean=clean, around=around, labels=labels, workers=n, emit=self._emit
-        )
-        async with connected as router:
-            ahead, warn = self._ahead(), self.warnings.append
-            looked = self._preflight = Preflight(
-                router, models, ahead=ahead, around=around, emit=self._emit, warn=warn, clean=clean
-            )
+        labels, n = prepared.means.access.labels, prepared.task.limits.workers
+        memory = Memory(prepared.learnt if self._options.cache else None)
+        self.warnings += filter(None, [memory.warning])
+        shared: dict[str, Any] = {"around": meters.around, "emit": self._emit, "clean": clean, "memory": memory}
+        async with connect(models, offline=Offline, rng=rng, labels=labels, workers=n, **shared) as router:
+            looked = Preflight(router, models, ahead=self._ahead(), warn=self.warnings.append, **shared)
+            self._preflight = looked
             metered = Metered(looked if own is None else meters.alone(own), prepared.toolbox, meters, state)
             executor: Executor = Pages(metered, self._write_page, lambda name: state.steps[name].order)
             executor = Recalling(

@@ -44,6 +44,8 @@ class FakeHub:
     """Changes what the store sends."""
     told: Callable[[list[dict[str, Any]]], Any] = lambda entries: entries
     """Changes what the hub lists."""
+    more: dict[str, str] = field(default_factory=dict[str, str])
+    """Headers of lists that take the place of its own."""
     sizes: bool = True
     """Whether the store says how much it sends."""
     ranges: bool = True
@@ -150,7 +152,8 @@ class _Hub(_Handler):
             entries = entries[start : start + self.hub.page]  # pyright: ignore[reportUnknownVariableType]
         elif isinstance(entries, list):
             entries = entries[start:]  # pyright: ignore[reportUnknownVariableType]
-        self.say(200, json.dumps(entries).encode(), Content_Type="application/json", **more)
+        body = entries if isinstance(entries, bytes) else json.dumps(entries).encode()
+        self.say(200, body, Content_Type="application/json", **{**more, **self.hub.more})
 
     def resolve(self, repo: str, revision: str, path: str) -> None:
         files = self.files(repo, revision)

@@ -237,7 +237,7 @@ def test_get_without_a_name_lists_what_there_is(swarm: Command, hub: FakeHub, ke
 def test_a_run_names_the_command_for_a_model_that_is_not_there(swarm: Command, kept: Path) -> None:
     done = swarm("run", "--goal", "x", "--endpoint", f"local:{REPO}:Q4_K_M")
     assert done.code == 2
-    assert f"fetch it: `swarm models get {REPO}:Q4_K_M`" in done.err
+    assert f"`swarm models get {REPO}:Q4_K_M` fetches it" in done.err
     assert not kept.exists()
 
 

@@ -132,10 +132,9 @@ def test_a_model_that_is_not_there_names_the_command(tmp_path: Path, said: str) 
     model = located(
         Model(endpoint=f"local:{said}"), environ={"XDG_CACHE_HOME": str(tmp_path / "cache")}, folder=tmp_path
     )
-    assert (
-        what_is_missing(model.endpoint or "") == f"the model {said} is not there; fetch it: `swarm models get {said}`"
-    )
-    with pytest.raises(TaskError, match="fetch it: `swarm models get"):
+    missing = what_is_missing(model.endpoint or "")
+    assert missing == f"neither a file nor a fetched model is called {said}; `swarm models get {said}` fetches it"
+    with pytest.raises(TaskError, match="`swarm models get"):
         check_models({"default": model})
 
 

@@ -67,6 +67,8 @@ def test_a_model_is_named_as_elsewhere(text: str, name: HubName) -> None:
         "a/b:x\n",
         "a/b@../x",
         "a/b@-x",
+        "a/b@x/../y",
+        "a/x..y",
         "a b/c",
         "a/b:x:y",
         "https://example.com/a/b",
@@ -130,11 +132,11 @@ def test_a_list_that_has_no_end_is_left(hub: FakeHub) -> None:
     assert len(hub.asked) == 20
 
 
-def test_a_list_does_not_lead_elsewhere(hub: FakeHub) -> None:
-    hub.page = 1
-    real, hub.url = hub.url, hub.store
+@pytest.mark.parametrize("address", ["STORE/x", "http://[x", "http://127.0.0.1:port/", "/x", "file:///x"])
+def test_a_list_does_not_lead_elsewhere(hub: FakeHub, address: str) -> None:
+    hub.more = {"Link": f'<{address.replace("STORE", hub.store)}>; rel="next"'}
     with pytest.raises(SwarmError, match="at another host"):
-        Hub(real).files(NAME)
+        client(hub).files(NAME)
     assert hub.at("store") == []
 
 
@@ -156,8 +158,15 @@ def test_a_list_of_another_shape_has_no_files(hub: FakeHub, told: Any) -> None:
     assert client(hub).files(NAME) == ()
 
 
-def test_what_is_no_json_is_said(hub: FakeHub) -> None:
-    hub.refuse = lambda host, path: (200, {})
+def test_a_list_that_is_too_long_is_not_read(hub: FakeHub) -> None:
+    hub.told = lambda _: ["x" * 8_000_001]
+    with pytest.raises(SwarmError, match="lists more than 8000000 bytes"):
+        client(hub).files(NAME)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff", b"[" * 100_000])
+def test_what_is_no_json_is_said(hub: FakeHub, body: bytes) -> None:
+    hub.told = lambda _: body
     with pytest.raises(SwarmError, match="does not answer as a hub"):
         client(hub).files(NAME)
 
@@ -239,7 +248,7 @@ def test_the_store_refuses_for_itself(hub: FakeHub) -> None:
 
 
 def test_nobody_there_is_said() -> None:
-    with pytest.raises(LostError, match=r"127\.0\.0\.1: "):
+    with pytest.raises(LostError, match=r"127\.0\.0\.1: .*; is there a network"):
         Hub("http://127.0.0.1:9").files(NAME)
 
 

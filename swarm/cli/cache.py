@@ -31,28 +31,35 @@ def cache(
 
     A step is taken from there when all that determines its output is the same as it was: instructions, prompt, model
     and settings, tools, form, inputs, the outputs it was given. `why` compares a step of a run with the nearest entry
-    of another run and names the parts that differ. The cache stands beside the runs, in .swarm/cache.
+    of another run and names the parts that differ. The cache stands beside the runs, in .swarm/cache. Beside the
+    steps it remembers for seven days what endpoints would not have: a form of answers, a parameter.
     """
     from swarm.cache import Cache
+    from swarm.endpoints.learnt import FILE, Memory
 
     where = Cache(o.runs_folder(folder).parent / "cache")
+    memory = Memory(where.folder / FILE)
     if action is None:
-        return _size(where, as_json=as_json)
+        return _size(where, memory.known, as_json=as_json)
     if action == "clear" and run is None:
         removed = where.clear()
-        say(f"{removed} finished steps removed from {where.folder}")
+        memory.clear()
+        forgotten = "; what endpoints would not have is forgotten" if memory.known else ""
+        say(f"{removed} finished steps removed from {where.folder}{forgotten}")
         return 0
     if action == "why" and run is not None and step is not None:
         return _why(where, run, step, o.runs_folder(folder), as_json=as_json)
     raise TaskError(Problem("write `swarm cache`, `swarm cache clear` or `swarm cache why RUN STEP`", key="cache"))
 
 
-def _size(where: "Cache", *, as_json: bool) -> int:
+def _size(where: "Cache", endpoints: int, *, as_json: bool) -> int:
     size = where.size()
     if as_json:
-        answer_json({"folder": str(where.folder), "entries": size.entries, "bytes": size.bytes})
+        about = {"entries": size.entries, "bytes": size.bytes, "endpoints": endpoints}
+        answer_json({"folder": str(where.folder), **about})
     else:
-        answer(f"{size.entries} finished steps, {size.bytes:,} bytes in {where.folder}")
+        known = f"; models of which a refusal is remembered: {endpoints}" if endpoints else ""
+        answer(f"{size.entries} finished steps, {size.bytes:,} bytes in {where.folder}{known}")
     return 0
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from swarm.chat import Form, Media, Message, Part, Reply, Request, Text, render
+from swarm.endpoints.learnt import Learnt, mark
 from swarm.endpoints.providers import CapField, Quirks, Rung
 from swarm.frozen import Json
 from swarm.task import Model
@@ -48,23 +49,48 @@ class Written:
 class Dialect:
     """How one endpoint wants one model's requests written."""
 
-    def __init__(self, model: Model, *, name: str, quirks: Quirks) -> None:
+    def __init__(self, model: Model, *, name: str, quirks: Quirks, learnt: Learnt | None = None) -> None:
+        """Begin with what is `learnt` of the model at its endpoint; what is new is learnt for all who share that."""
         self._model = model
         self._name = name
+        self._quirks = quirks
         self._forms = quirks.forms
-        self._rung = 0
-        self._cap: CapField = quirks.cap
-        self._usage = model.stream
-        self.dropped: frozenset[str] = frozenset()
-        """Parameters of the task that the endpoint refused."""
+        self._learnt = learnt or Learnt()
+        self._marks = {param: mark(param, value) for param, value in {**model.params, **model.extra}.items()}
+        self._told: frozenset[str] = frozenset()
         self._audio = "data:;base64," if quirks.audio_uri else ""
         self._one_medium = bool(quirks.one_medium and re.match(quirks.one_medium, name.lower()))
+
+    @property
+    def dropped(self) -> frozenset[str]:
+        """Parameters of the task that the endpoint refused."""
+        return frozenset(name for name, marked in self._marks.items() if marked in self._learnt.refused)
+
+    def untold(self, written: Written) -> tuple[str, ...]:
+        """Name the parameters that were left out of a request, each but once: a later run tells of them again."""
+        fresh = written.dropped - self._told
+        self._told |= fresh
+        return tuple(sorted(fresh))
+
+    @property
+    def _rung(self) -> int:
+        form = self._learnt.form
+        return self._forms.index(form) if form in self._forms else 0
+
+    @property
+    def _cap(self) -> CapField:
+        return self._learnt.cap or self._quirks.cap
+
+    @property
+    def _usage(self) -> bool:
+        return self._model.stream and self._learnt.usage
 
     def write(self, request: Request, addresses: Mapping[str, str] = _NOWHERE) -> Written:
         """Write a request as JSON, in UTF-8; `addresses` has those of media that are not written into it."""
         model = self._model
         given = {**model.params, **model.extra}
-        body: dict[str, Json] = {name: value for name, value in given.items() if name not in self.dropped}
+        dropped = self.dropped
+        body: dict[str, Json] = {name: value for name, value in given.items() if name not in dropped}
         body["model"] = self._name
         messages = [each for message in request.messages for each in self._apart(message)]
         body["messages"] = [write_message(message, self._audio, addresses) for message in messages]
@@ -80,7 +106,7 @@ class Dialect:
             body["stream"] = True
             if self._usage:
                 body["stream_options"] = {"include_usage": True}
-        return Written(encode(body), form, self._rung, self._cap, self._usage, self.dropped)
+        return Written(encode(body), form, self._rung, self._cap, self._usage, dropped)
 
     def _apart(self, message: Message) -> list[Message]:
         """Put media of different kinds into messages of their own, in their order, where the endpoint wants that."""
@@ -103,14 +129,15 @@ class Dialect:
         if refused is not None and refused.search(said):
             self._go_down(written)
         elif written.usage and _USAGE_REFUSED.search(said):
-            self._usage = False
+            self._learnt.usage = False
         elif written.cap == "max_tokens" and _CAP_REFUSED.search(said) and "max_completion_tokens" in said:
-            self._cap = "max_completion_tokens"
+            self._learnt.cap = "max_completion_tokens"
         elif written.cap == "max_completion_tokens" and _CAP_REFUSED.search(said) and _is_unknown_field(said):
-            self._cap = "max_tokens"
+            self._learnt.cap = "max_tokens"
         else:
-            given = {*self._model.params, *self._model.extra} - _OURS
-            self.dropped |= {name for name in given if _is_named(name.lower(), said)}
+            given = self._marks.items()
+            named = {marked for name, marked in given if name not in _OURS and _is_named(name.lower(), said)}
+            self._learnt.refused |= named
         now = (self._rung, self._cap, self._usage, self.dropped)
         return now != (written.rung, written.cap, written.usage, written.dropped)
 
@@ -124,7 +151,7 @@ class Dialect:
         return reply
 
     def _go_down(self, written: Written) -> None:
-        self._rung = max(self._rung, min(written.rung + 1, len(self._forms) - 1))
+        self._learnt.form = self._forms[max(self._rung, min(written.rung + 1, len(self._forms) - 1))]
 
 
 _OURS = frozenset({"max_tokens", "max_completion_tokens", "modalities", "audio"})

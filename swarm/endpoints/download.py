@@ -156,15 +156,16 @@ def _fetch(hub: Hub, name: HubName, file: HubFile, path: Path, *, say: Say, prog
         if begun:
             say(f"{file.path}: going on at {begun / 1e6:,.0f} MB")
         _fill(hub, name, file, out, progress)
-        if begun and _digest(part) != file.sha256:
+        digest = _digest(part)
+        if begun and digest != file.sha256:
             say(f"{file.path}: what was there was not its beginning; it is fetched anew")
             out.truncate(0)
             _fill(hub, name, file, out, progress)
+            digest = _digest(part)
         os.fsync(out.fileno())  # a name must not survive a power cut that its bytes did not
-        if (digest := _digest(part)) != file.sha256:
+        if digest != file.sha256:
             part.unlink()
             raise SwarmError(f"{file.path} has the sha256 {digest}, and should have {file.sha256}; it was not kept")
-        _beside(path).unlink(missing_ok=True)
         part.replace(path)
     _vouch(path, file)
     say(f"{file.path}: the checksum is right")

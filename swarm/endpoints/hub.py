@@ -181,7 +181,10 @@ class Hub:
                     address = _next(response)
         except (httpx2.TransportError, httpx2.InvalidURL) as error:
             host = urlsplit(address).hostname or self.endpoint
-            raise LostError(f"{host}: {str(error) or type(error).__name__}") from None
+            said = f"{host}: {str(error) or type(error).__name__}"
+            if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
+                said += "; is there a network, or a proxy to be named in HTTPS_PROXY?"
+            raise LostError(said) from None
         raise SwarmError(f"{self.endpoint} sent us on more than {HOPS} times")
 
     @contextmanager
@@ -295,8 +298,12 @@ def _is_here(host: str) -> bool:
 
 
 def _origin(address: str) -> tuple[str, str, int]:
-    parts = urlsplit(address)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
+    """Give who is meant by an address; nobody, where it is none."""
+    try:
+        parts = urlsplit(address)
+        return parts.scheme, (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return "", "", 0
 
 
 def _json(response: "httpx2.Response", endpoint: str) -> Any:
@@ -307,7 +314,7 @@ def _json(response: "httpx2.Response", endpoint: str) -> Any:
             raise SwarmError(f"{endpoint} lists more than {PAGE_BYTES} bytes of files at once")
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise SwarmError(f"{endpoint} does not answer as a hub of models does; is HF_ENDPOINT right?") from None
 
 

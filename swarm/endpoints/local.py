@@ -67,7 +67,7 @@ def what_is_missing(endpoint: str) -> str | None:
     path = path_of(endpoint)
     if not path.is_file():
         if name := hub_name(endpoint.removeprefix(PREFIX)):
-            return f"the model {name} is not there; fetch it: `swarm models get {name}`"
+            return f"neither a file nor a fetched model is called {name}; `swarm models get {name}` fetches it"
         return f"there is no model file {path}; `swarm models get smollm2` fetches a small one: local:smollm2"
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":

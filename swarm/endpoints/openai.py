@@ -21,6 +21,7 @@ from swarm.endpoints.answers import Assembly, BadAnswer, is_prose
 from swarm.endpoints.audio import Sound, asked_sound
 from swarm.endpoints.dialect import Dialect, Written
 from swarm.endpoints.faults import Fault, error_in, fault_of, judge
+from swarm.endpoints.learnt import Learnt
 from swarm.endpoints.providers import Quirks, quirks_of
 from swarm.endpoints.repetition import Watch
 from swarm.endpoints.sse import Events, EventTooLargeError, Sent
@@ -52,12 +53,13 @@ class OpenAIEndpoint:
         clean: Callable[[str], str] = str,
         quirks: Quirks | None = None,
         shelf: Shelf | None = None,
+        learnt: Learnt | None = None,
     ) -> None:
         """Take a model whose `endpoint` is a base URL and whose `name` is set; `key` overrides its own.
 
         `clean` takes secrets out of texts; the key itself is always taken out. `quirks` are those of the provider at
         the base URL, where they are not given: behind a gateway of one's own there may be another. `shelf` is shared by
-        all endpoints at that URL with that key.
+        all endpoints at that URL with that key; `learnt` by all with that name there.
         """
         assert model.endpoint is not None
         assert model.name is not None
@@ -69,7 +71,7 @@ class OpenAIEndpoint:
         self._name = model.name
         self._sound = asked_sound(model)
         quirks = quirks or quirks_of(self._url)
-        self._dialect = Dialect(model, name=model.name, quirks=quirks)
+        self._dialect = Dialect(model, name=model.name, quirks=quirks, learnt=learnt)
         self._uploads = Uploads(quirks.store, self._file, shelf) if quirks.store is not None else None
         self.told: Callable[[Mapping[str, str]], None] = lambda _: None
         """Is given the headers of every answer, names in lower case."""
@@ -113,7 +115,6 @@ class OpenAIEndpoint:
         """
         began = anyio.current_time()
         calls = 0
-        before = self._dialect.dropped
         addresses = {} if self._uploads is None else await self._uploads.addresses(request)
         if isinstance(addresses, Fault):
             raise judge(addresses, endpoint=self.label, model=self._name, clean=self._redact)
@@ -133,7 +134,7 @@ class OpenAIEndpoint:
                 "model": reply.model or self._name,
                 "seconds": anyio.current_time() - began,
                 "form": written.form,
-                "dropped": tuple(sorted(written.dropped - before)),
+                "dropped": self._dialect.untold(written),
             }
         )
 

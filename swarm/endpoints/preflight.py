@@ -27,6 +27,7 @@ from swarm import events as e
 from swarm.chat import Reply, Request, Usage, says
 from swarm.endpoints import Endpoint
 from swarm.endpoints.budget import Account, Charged
+from swarm.endpoints.learnt import Memory
 from swarm.endpoints.local import is_local
 from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.retry import Around
@@ -106,12 +107,14 @@ class Preflight:
         emit: Callable[[e.TurnTaken], object],
         warn: Callable[[str], object] = lambda _: None,
         clean: Callable[[str], str] = str,
+        memory: Memory | None = None,
         open_: Open | None = None,
     ) -> None:
         """Take all models of the run, and the aliases `ahead` that it will, or may, need.
 
         `around` gives what charges the calls of a model, `emit` takes in what they cost, as a fact about the step that
         was to call first; `warn` takes in what is wrong and stops nothing. `clean` takes secrets out of messages.
+        `memory` has what endpoints would not have, for those that are called.
         """
         self.problems: tuple[Problem, ...] = ()
         """What stopped the run, a problem for each alias."""
@@ -123,6 +126,7 @@ class Preflight:
         self._emit = emit
         self._warn = warn
         self._clean = clean
+        self._memory = Memory() if memory is None else memory
         self._opened = open_
         self._over: anyio.Event | None = None
         self._kind = ""
@@ -158,7 +162,9 @@ class Preflight:
         self._judge(looks)
 
     def _open(self, model: Model, key: str) -> AbstractAsyncContextManager[Wire]:
-        return OpenAIEndpoint(model, key=key, clean=self._clean) if self._opened is None else self._opened(model, key)
+        if self._opened is not None:
+            return self._opened(model, key)
+        return OpenAIEndpoint(model, key=key, clean=self._clean, learnt=self._memory.of(model))
 
     def _of(self, alias: str) -> list[Spot | None]:
         """Give the spots of a model that is no pool, one for each key; None for what is always there."""

@@ -16,6 +16,7 @@ from swarm.endpoints.budget import Charged
 from swarm.endpoints.guard import Guarded
 from swarm.endpoints.hedge import Hedge
 from swarm.endpoints.lanes import Lanes
+from swarm.endpoints.learnt import Learnt, Memory
 from swarm.endpoints.limit import Emit
 from swarm.endpoints.local import CONTEXT, SLOTS, Served, is_local, path_of, serving, what_is_missing
 from swarm.endpoints.openai import OpenAIEndpoint
@@ -113,16 +114,21 @@ async def connect(
     labels: Mapping[str, Container[str]] | None = None,
     workers: int | None = None,
     emit: Emit = lambda _: None,
+    memory: Memory | None = None,
 ) -> AsyncGenerator[Router]:
     """Open an endpoint for every alias, closed at the end; `TaskError` if a model cannot be one.
 
     `offline` makes the built-in endpoint, `rng` draws the jitter of retries, `clean` takes secrets out of messages;
     `around` gives what goes around each try of a model, by its alias. `labels` gives the models that may see what is
     labelled so; each is guarded, and refuses what it may not see or cannot take. `workers` is the most calls at once
-    that make sense where a model does not say; `emit` takes in every change of an endpoint's slots.
+    that make sense where a model does not say; `emit` takes in every change of an endpoint's slots; `memory` has what
+    earlier runs have learnt of endpoints, and is saved at the end.
     """
     check_models(models)
+    memory = Memory() if memory is None else memory
+    files = {alias for alias, model in models.items() if is_local(model.endpoint)}
     async with AsyncExitStack() as stack:
+        stack.callback(memory.save)
         models = await _with_files_served(models, stack)
         opened: dict[str, Endpoint] = {}
         shelves: dict[tuple[str, str], Shelf] = defaultdict(Shelf)
@@ -132,7 +138,10 @@ async def connect(
                 opened[alias] = offline() if around is None else Charged(offline(), around(alias))
             elif model.use is None:
                 settings: dict[str, Any] = {} if around is None else {"around": around(alias)}
-                opened[alias] = await _open(model, stack, lanes, rng, clean, settings, shelves)
+                # What serves a file is another one in each run, at a port that may be anybody's tomorrow.
+                learnt = Learnt() if alias in files else memory.of(resolved(model))
+                wiring: dict[str, Any] = {"clean": clean, "learnt": learnt}
+                opened[alias] = await _open(model, stack, lanes, rng, wiring, settings, shelves)
             if alias in opened:
                 opened[alias] = Guarded(opened[alias], alias=alias, model=model, labels=labels)
         for alias, model in models.items():
@@ -177,7 +186,7 @@ async def _open(
     stack: AsyncExitStack,
     lanes: Lanes,
     rng: Random,
-    clean: Callable[[str], str],
+    wiring: Mapping[str, Any],
     settings: Mapping[str, Any],
     shelves: dict[tuple[str, str], Shelf],
 ) -> Endpoint:
@@ -189,7 +198,7 @@ async def _open(
     keys = model.keys or ("",)
     for number, key in enumerate(keys, 1):
         shelf = shelves[model.endpoint, key]
-        wire = await stack.enter_async_context(OpenAIEndpoint(model, key=key, clean=clean, shelf=shelf))
+        wire = await stack.enter_async_context(OpenAIEndpoint(model, key=key, shelf=shelf, **wiring))
         name = wire.label if len(keys) == 1 else f"{wire.label} (key {number})"
         cooldown, limit = lanes.lane(model.endpoint, key, name)
         wire.told = cooldown.heed
