@@ -2,6 +2,7 @@
 
 What a grammar can hold, no model has to be asked for twice. So a planner with little room is asked for a small form, in
 which a text that never ends, a role that is not there and a plan that fills its whole context cannot be written at all.
+Inputs that no step can read together are not offered by name: they are for a step each.
 """
 
 import re
@@ -21,6 +22,9 @@ NOT_FOR_FORMS = frozenset({"title", "description", "default", "pattern", "minimu
 ROOMY = 3000
 """Tokens of an answer from which a planner gets the whole form. Models that have less are small ones on one's own
 machine, whose servers hold them to any grammar."""
+ROOM_FOR_NEEDS = 1500
+"""Tokens of an answer from which steps may wait for one another. In less room there are so few that a reducer after
+them does as well; and names of other steps are what a grammar cannot hold a model to."""
 CHARACTERS = 2
 """Of a small plan, for each token of room: so a plan and its correction fit, at the 3 to 4 characters of a token."""
 SHORTEST_PROMPT, LONGEST_PROMPT = 120, 300
@@ -31,11 +35,8 @@ SHORT_ID = 24
 """Characters of an id in a small plan."""
 LISTED = 40
 """Inputs that a small form names: a grammar grows with each."""
-READ = 2
-"""Times the room of an answer that a step can read, about. Inputs that are more than that together are for a step each:
-one step with all of them would see the beginning of each only."""
-BYTES = 3
-"""Bytes of a token, as `estimate_tokens` counts."""
+BYTES_A_TOKEN = 3
+"""As `swarm.chat.estimate_tokens` counts."""
 
 _OWN_ROOT = re.compile(r'"\$(ref|dynamicRef)":"#(?!/\$defs/|/definitions/)')
 
@@ -74,9 +75,11 @@ def _small_form(brief: Brief, room: int) -> dict[str, Json]:
     inputs = [each.name for each in brief.inputs]
     if len(inputs) > 1:
         fields["each"] = {"enum": ["inputs"]}
-        if len(inputs) <= LISTED and sum(each.size for each in brief.inputs) <= READ * room * BYTES:
+        tokens = sum(each.size for each in brief.inputs) // BYTES_A_TOKEN
+        if len(inputs) <= LISTED and (brief.reads is None or tokens <= brief.reads):
             fields["inputs"] = {"type": "array", "items": {"enum": inputs}, "minItems": 1, "maxItems": len(inputs)}
-    fields["needs"] = {"type": "array", "items": name, "minItems": 1, "maxItems": most}
+    if room >= ROOM_FOR_NEEDS:
+        fields["needs"] = {"type": "array", "items": name, "minItems": 1, "maxItems": most}
     step = {"type": "object", "properties": fields, "required": ["id", "prompt"], "additionalProperties": False}
     steps = {"type": "array", "items": step, "minItems": 1 if brief.first else 0, "maxItems": most}
     return {"type": "object", "properties": {"steps": steps}, "required": ["steps"], "additionalProperties": False}

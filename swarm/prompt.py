@@ -83,7 +83,8 @@ def wanted(attempt: Attempt) -> Wanted:
     """Say what kind of answer an attempt is for. A step's own `output` wins over its role's, but for a planner."""
     output = attempt.agent.output
     if output == "plan":
-        return Wanted("plan", form=Form(name="plan", json_schema=plan_form(attempt.brief, room=_answer_room(attempt))))
+        room = _room_to_answer(attempt.context or ASSUMED_CONTEXT, attempt.settings)
+        return Wanted("plan", form=Form(name="plan", json_schema=plan_form(attempt.brief, room=room)))
     if attempt.step.output is not None:
         output = attempt.step.output
     if isinstance(output, str):
@@ -189,17 +190,18 @@ def written(value: Json) -> str:
 # What fits
 
 
-def _share(attempt: Attempt) -> int:
+def room_to_read(context: int, settings: Mapping[str, Json], *, tools: bool = False) -> int:
     """Give the tokens a first prompt may take: the context less the answer and what is kept free."""
-    context = attempt.context or ASSUMED_CONTEXT
-    spare = context // (SPARE_WITH_TOOLS if attempt.tools else SPARE)
-    return context - spare - _answer_room(attempt)
+    return context - context // (SPARE_WITH_TOOLS if tools else SPARE) - _room_to_answer(context, settings)
 
 
-def _answer_room(attempt: Attempt) -> int:
-    """Give the tokens an answer may take."""
-    cap = attempt.settings.get("max_tokens")
-    return min(cap if isinstance(cap, int) else ASSUMED_OUTPUT, (attempt.context or ASSUMED_CONTEXT) // 2)
+def _room_to_answer(context: int, settings: Mapping[str, Json]) -> int:
+    cap = settings.get("max_tokens")
+    return min(cap if isinstance(cap, int) else ASSUMED_OUTPUT, context // 2)
+
+
+def _share(attempt: Attempt) -> int:
+    return room_to_read(attempt.context or ASSUMED_CONTEXT, attempt.settings, tools=bool(attempt.tools))
 
 
 def _room(attempt: Attempt, system: Message) -> int:

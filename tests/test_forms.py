@@ -7,7 +7,7 @@ from attempts import planning
 from jsonschema import Draft202012Validator
 
 from swarm.executor import Brief, InputBrief, RoleBrief
-from swarm.forms import CHARACTERS, FRAME, LISTED, ROOMY, plan_form
+from swarm.forms import CHARACTERS, FRAME, LISTED, ROOM_FOR_NEEDS, ROOMY, plan_form
 from swarm.lint import lint, read_plan
 from swarm.prompt import wanted
 
@@ -43,16 +43,22 @@ def test_a_small_form_names_what_there_is() -> None:
     assert fields["agent"] == {"enum": ["worker", "critic"]}
     assert fields["each"] == {"enum": ["inputs"]}
     assert fields["inputs"]["items"] == {"enum": list(FILES)}
-    assert set(fields) == {"id", "prompt", "agent", "each", "inputs", "needs"}
+    assert set(fields) == {"id", "prompt", "agent", "each", "inputs"}
+
+
+def test_steps_wait_for_one_another_where_there_are_enough_of_them() -> None:
+    assert "needs" in step_of(plan_form(brief(), room=ROOM_FOR_NEEDS))
+    assert "needs" not in step_of(plan_form(brief(), room=ROOM_FOR_NEEDS - 1))
 
 
 def test_what_there_is_no_choice_of_is_not_asked_for() -> None:
     fields = step_of(plan_form(brief(roles=ROLES[:2], files=("a.md",)), room=1024))
-    assert set(fields) == {"id", "prompt", "needs"}
+    assert set(fields) == {"id", "prompt"}
 
 
 def test_inputs_that_no_step_can_read_together_are_for_a_step_each() -> None:
-    assert "inputs" not in step_of(plan_form(brief(size=9000), room=1024))
+    assert "inputs" in step_of(plan_form(brief(size=3000, reads=3000), room=1024))
+    assert "inputs" not in step_of(plan_form(brief(size=3000, reads=2999), room=1024))
     many = tuple(f"{n}.md" for n in range(LISTED + 1))
     assert "inputs" not in step_of(plan_form(brief(size=1, files=many), room=1024))
 

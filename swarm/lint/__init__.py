@@ -26,7 +26,7 @@ from swarm.lint.prompts import check_duplicates, check_mentions, check_use
 from swarm.lint.reading import Draft, read_plan
 from swarm.lint.shape import Stats, check_cycles, close, measured, too_many
 from swarm.lint.sheet import Sheet
-from swarm.lint.steps import check_lists, check_steps, check_values
+from swarm.lint.steps import check_lists, check_reading, check_steps, check_values
 from swarm.plan import Plan, Step
 
 __all__ = ["Draft", "Finding", "Linted", "Severity", "Stats", "feedback", "lint", "read_plan"]
@@ -70,8 +70,10 @@ class Linted:
         return tuple(finding.problem for finding in self.errors)
 
 
-FORGIVEN = frozenset({"unknown_step", "unknown_agent", "unknown_model", "unknown_tool", "not_granted", "unknown_input"})
-"""Errors that the rest of a plan can do without: a name that means nothing, a right that nobody has."""
+FORGIVEN = frozenset(
+    {"unknown_step", "unknown_agent", "unknown_model", "unknown_tool", "not_granted", "unknown_input", "too_much"}
+)
+"""Errors that a plan can do without: a name that means nothing, a right that nobody has, more than a model reads."""
 
 
 def lint(plan: Plan | Draft, brief: Brief, *, forgiving: bool = False) -> Linted:
@@ -96,6 +98,7 @@ def lint(plan: Plan | Draft, brief: Brief, *, forgiving: bool = False) -> Linted
     check_duplicates(sheet)
     check_lists(sheet)
     check_steps(sheet)
+    check_reading(sheet)
     check_mentions(sheet)
     check_use(sheet)
     if check_cycles(sheet):

@@ -63,10 +63,19 @@ class Findings:
         self._forgiven = forgiven
         self._wrong = {finding.key for finding in self._made if finding.severity == "error"}
 
-    def error(self, kind: str, key: Key, message: str, *, advice: str = "", step: str = "") -> None:
-        """Note what must go back."""
-        if kind in self._forgiven:
-            self.repaired(kind, key, f"{message}; that was left out", step=step)
+    def error(
+        self,
+        kind: str,
+        key: Key,
+        message: str,
+        *,
+        advice: str = "",
+        step: str = "",
+        instead: str = "that was left out",
+    ) -> None:
+        """Note what must go back; `instead` says what is done where it is forgiven."""
+        if self.forgives(kind):
+            self.repaired(kind, key, f"{message}; {instead}", step=step)
             return
         self._wrong.add(_dotted(key))
         self._made.append(Finding("error", kind, message, advice, step, _dotted(key)))
@@ -78,6 +87,10 @@ class Findings:
     def hint(self, kind: str, key: Key, message: str, *, advice: str = "", step: str = "") -> None:
         """Note what could be better."""
         self._made.append(Finding("hint", kind, message, advice, step, _dotted(key)))
+
+    def forgives(self, kind: str) -> bool:
+        """Whether errors of a kind are mended, because asking for another plan did not help."""
+        return kind in self._forgiven
 
     @property
     def any_error(self) -> bool:
