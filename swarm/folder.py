@@ -15,7 +15,7 @@ import os
 import platform
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,12 +67,15 @@ class RunFolder:
             os.close(self._lock)
             self._lock = None
 
-    def store(self, output: Json) -> str | None:
-        """Keep a large output as an artifact, durably, and give its hash; None if it is small."""
+    def store(self, output: Json, clean: Callable[[str], str] = str) -> str | None:
+        """Keep a large output as an artifact, durably, and give its hash; None if it is small.
+
+        `clean` takes secrets out of its JSON.
+        """
         content = to_json(output)
         if len(content) <= ARTIFACT_BYTES:
             return None
-        return self.keep(content)
+        return self.keep(clean(content.decode()).encode("utf-8", "replace"))
 
     def keep(self, content: bytes) -> str:
         """Keep bytes as an artifact, durably, and give their hash."""

@@ -67,9 +67,10 @@ def encode(event: Stamped) -> bytes:
 class Journal:
     """A journal that is being written. One process at a time: see `swarm.folder` for the lock."""
 
-    def __init__(self, path: Path, clean: Callable[[str], str] | None = None) -> None:
+    def __init__(self, path: Path, clean: Callable[[str], str] = str) -> None:
         self.path = path
-        self._clean = clean
+        self.clean = clean
+        """Takes secrets out of a text."""
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._dirty = anyio.Event()
         self._broken = False
@@ -107,10 +108,10 @@ class Journal:
         return event
 
     def _cleaned(self, event: Stamped) -> tuple[Stamped, bytes]:
-        if self._clean is None:
+        if self.clean is str:
             return event, encode(event)
         written = event.model_dump_json(by_alias=True)
-        cleaned = self._clean(written)
+        cleaned = self.clean(written)
         if cleaned != written:
             event = EVENT.validate_json(cleaned)
         return event, encode(event)

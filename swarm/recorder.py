@@ -22,7 +22,7 @@ class Recorder:
         """Record a fact."""
         update: dict[str, Any] = {"seq": self._state.seq + 1, "at": self._clock.wall(), "t": self._clock.t()}
         if isinstance(event, e.StepFinished):
-            if (artifact := self._folder.store(event.output)) is not None:
+            if (artifact := self._folder.store(event.output, self._journal.clean)) is not None:
                 update |= {"output": None, "artifact": artifact}
             update["media"] = tuple(self._kept(each) for each in event.media)
         elif isinstance(event, e.TurnTaken) and any(message.made for message in event.messages):

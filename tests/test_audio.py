@@ -5,41 +5,24 @@ import json
 import wave
 from base64 import b64encode
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm import events as e
-from swarm.chat import Made, Message, Reply, Request, Text, Usage, says
-from swarm.cli.reading import recorded
+from swarm.chat import Reply, Request, says
 from swarm.endpoints.answers import Assembly, BadAnswer
 from swarm.endpoints.audio import MOST_SOUND, Heard, Sound, asked_sound, decoded
 from swarm.endpoints.dialect import Dialect
 from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.providers import quirks_of
-from swarm.errors import EndpointBusy, EndpointError, JournalError
-from swarm.folder import RunFolder
-from swarm.journal import Journal, RunClock
-from swarm.plan import Plan, Step
-from swarm.prepare import Options
-from swarm.recorder import Recorder
-from swarm.replay import replaying
-from swarm.result import Result
-from swarm.run import Run
-from swarm.state import State
-from swarm.task import Model, Task
-from swarm.testing import Answer, FakeServer, Scripted
-from swarm.testing.fake import STREAM_HEAD, piece, sse
-from swarm.views.tables import run_table, step_page
-from tests.models import events_of, resume_with, run_with
+from swarm.errors import EndpointBusy, EndpointError
+from swarm.task import Model
+from swarm.testing import Answer, FakeServer
+from tests.sounds import FINISHED, SAMPLES, TEXT_AND_AUDIO, audio, made_of, qwen, streamed, words
 
-SAMPLES = bytes(range(256)) * 40
-TEXT_AND_AUDIO: dict[str, Any] = {"modalities": ["text", "audio"], "audio": {"voice": "Cherry", "format": "wav"}}
 ASK = Request(model="default", messages=(says("user", "Say it."),))
-FINISHED: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -69,14 +52,6 @@ def test_what_is_no_base64_is_no_sound(wrong: str) -> None:
         return
     with pytest.raises(ValueError, match=r"."):
         decoded([wrong])
-
-
-def made_of(content: bytes, asked: str = "wav") -> Made:
-    sound = Sound(asked)
-    assert sound.add(Heard(data=b64encode(content).decode()))
-    sound.settle()
-    assert sound.made is not None
-    return sound.made
 
 
 @pytest.mark.parametrize("asked", ["wav", "pcm16", "pcm", ""])
@@ -137,38 +112,6 @@ def test_the_task_says_whether_sound_is_wanted(fields: dict[str, Any], asked: st
 # On the wire
 
 
-def audio(**fields: Any) -> Any:
-    return {"choices": [{"index": 0, "delta": {"audio": fields}, "finish_reason": None}]}
-
-
-def words(text: str) -> Any:
-    return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
-
-
-def streamed(*events: Any) -> Answer:
-    return Answer(
-        pieces=(STREAM_HEAD, *(piece(sse([event], done=False)) for event in events), piece(sse([])), piece(b""))
-    )
-
-
-def qwen(*, padded: bool = False) -> Answer:
-    """Stream words and samples as Qwen-Omni does."""
-    half = len(SAMPLES) // 2 + 1
-    whole = b64encode(SAMPLES).decode()
-    cut = (
-        [b64encode(SAMPLES[:half]).decode(), b64encode(SAMPLES[half:]).decode()]
-        if padded
-        else [whole[:101], whole[101:]]
-    )
-    usage = {
-        "prompt_tokens": 10,
-        "completion_tokens": 60,
-        "completion_tokens_details": {"audio_tokens": 50, "text_tokens": 10},
-    }
-    sounds = [audio(data=each, id="a1", expires_at=1) for each in cut]
-    return streamed(words("Hello "), sounds[0], words("there."), sounds[1], FINISHED, {"choices": [], "usage": usage})
-
-
 async def ask(server: FakeServer, **settings: Any) -> Reply:
     model = Model.model_validate({"endpoint": server.url, "name": "m", "extra": TEXT_AND_AUDIO, **settings})
     async with OpenAIEndpoint(model) as endpoint:
@@ -222,6 +165,28 @@ async def test_a_sound_that_is_none_is_no_answer(stream: bool) -> None:
     assert caught.value.kind == "malformed"
 
 
+@pytest.mark.parametrize("field", [None, {}, "QUJD", [1], {"data": None, "id": "a1"}, {"data": "", "transcript": ""}])
+def test_a_field_of_that_name_that_holds_no_sound_does_no_harm(field: Any) -> None:
+    answer = Assembly()
+    answer.whole(json.dumps({"choices": [{"message": {"content": "Hello.", "audio": field}}]}).encode())
+    answer.settle()
+    assert (answer.reply(ASK).text, answer.reply(ASK).message.made) == ("Hello.", ())
+
+
+def test_a_sound_in_a_choice_of_its_own_is_heard_and_no_second_answer_s_is() -> None:
+    def choice(n: int, content: str | None, sound: bytes | None) -> Any:
+        heard = None if sound is None else {"data": b64encode(sound).decode()}
+        return {"index": n, "message": {"content": content, "audio": heard}, "finish_reason": "stop"}
+
+    for first in (None, b"RIFF one"):
+        answer = Assembly()
+        choices = [choice(0, "Hello.", first), choice(1, None, b"RIFF two"), choice(2, None, b"RIFF three")]
+        answer.whole(json.dumps({"choices": choices}).encode())
+        answer.settle()
+        (made,) = answer.reply(ASK).message.made
+        assert (answer.reply(ASK).text, made.content) == ("Hello.", first or b"RIFF two")
+
+
 @pytest.mark.anyio
 async def test_a_stream_of_sound_alone_is_not_silent() -> None:
     async with FakeServer(streamed(audio(data="QUJD"))) as server:
@@ -236,153 +201,3 @@ def test_sound_is_never_given_up_for_words() -> None:
     said = "Unsupported value: 'audio.format' does not support 'wav' when stream=true; see modalities"
     assert not dialect.learn(dialect.write(ASK), said)
     assert dialect.learn(dialect.write(ASK), "unknown parameter: seed_of_ours")
-
-
-# In a run
-
-MADE = made_of(SAMPLES)
-FILE = MADE.content
-
-
-def spoken(text: str, made: Made = MADE, **more: Any) -> Reply:
-    message = Message(role="assistant", parts=(Text(text=text), made), **more)
-    return Reply(message=message, usage=Usage(calls=1, input_tokens=9, output_tokens=60), endpoint="m", model="m")
-
-
-def one(folder: Path, **more: Any) -> Task:
-    return Task(goal="Say it.", plan=Plan(steps=(Step(id="say", prompt="Say it.", **more),)), folder=folder)
-
-
-def heard(result: Result) -> list[bytes]:
-    """Give the files of a result."""
-    return [each.path.read_bytes() for each in result.media]
-
-
-@pytest.mark.anyio
-async def test_a_sound_is_a_file_of_the_run_and_every_view_names_it(tmp_path: Path) -> None:
-    result = await run_with(Scripted(spoken("Hello.")), one(tmp_path))
-    assert result.report is not None
-    assert result.report.value == "Hello."
-    (media,) = result.media
-    assert (media.step, media.mime, media.size, media.path.read_bytes()) == ("say", "audio/wav", len(FILE), FILE)
-    assert media.path == result.folder / "artifacts" / MADE.sha256
-    named: dict[str, Any] = {"step": "say", "medium": "audio", "mime": "audio/wav", "sha256": MADE.sha256}
-    assert result.to_dict()["media"] == [{**named, "size": len(FILE), "path": str(media.path)}]
-    found = recorded(RunFolder(result.folder))
-    for shown in (step_page(found.state, "say", found.events), run_table(found.state, result.parallelism)):
-        assert f"audio/wav, {len(FILE):,} bytes: artifacts/{MADE.sha256}" in shown
-    page = (result.folder / "steps" / "000-say.md").read_text(encoding="utf-8")
-    assert f"(../artifacts/{MADE.sha256})" in page
-
-
-@pytest.mark.anyio
-async def test_the_journal_has_the_hash_and_never_the_bytes(tmp_path: Path) -> None:
-    result = await run_with(Scripted(spoken("Hello.")), one(tmp_path))
-    written = (result.folder / "journal.jsonl").read_text(encoding="utf-8")
-    assert len(written) < 20_000
-    assert b64encode(SAMPLES[:300]).decode() not in written
-    turn = next(event for event in events_of(result.folder) if isinstance(event, e.TurnTaken))
-    end = next(event for event in events_of(result.folder) if isinstance(event, e.StepFinished))
-    assert turn.messages[0].made == end.media == (MADE.model_copy(update={"content": b""}),)
-
-
-@pytest.mark.anyio
-async def test_the_file_is_there_before_the_event_that_names_it(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    seen: list[bool] = []
-
-    class Watched(Journal):
-        def append(self, event: e.Stamped) -> e.Stamped:
-            if isinstance(event, e.TurnTaken):
-                seen.append((tmp_path / "artifacts" / MADE.sha256).read_bytes() == FILE)
-            return super().append(event)
-
-    journal = Watched(folder.journal)
-    state = State()
-    record = Recorder(journal, state, RunClock(), folder)
-    record(e.RunStarted(run="r", trace="", versions={}, task={}, agents=()))
-    record(e.StepsAdded(by="task", steps=(Step(id="say", prompt="Say it."),)))
-    record(e.StepStarted(step="say", attempt=1, span="", model="m"))
-    record(
-        e.TurnTaken(
-            step="say", attempt=1, messages=(spoken("x").message,), usage=Usage(), seconds=0, model="", endpoint=""
-        )
-    )
-    journal.close()
-    assert seen == [True]
-    assert not state.steps["say"].transcript[0].made[0].content, "a state holds no bytes"
-
-
-@pytest.mark.anyio
-async def test_a_later_run_takes_the_sound_from_the_cache(tmp_path: Path) -> None:
-    first = await run_with(Scripted(spoken("Hello.")), one(tmp_path))
-    again = await run_with(Scripted(), one(tmp_path))
-    assert (again.steps["cached"], heard(again)) == (1, [FILE])
-    assert again.folder != first.folder
-    kept = next((tmp_path / ".swarm" / "cache").glob("??/*.bytes"))
-    kept.write_bytes(b"changed")
-    third = await run_with(Scripted(spoken("Hello.")), one(tmp_path))
-    assert (third.steps["cached"], heard(third)) == (0, [FILE]), "what is damaged is a miss"
-    assert (await run_with(Scripted(), one(tmp_path))).steps["cached"] == 1, "and is mended by that"
-
-
-@pytest.mark.anyio
-async def test_a_run_that_is_resumed_still_has_it(tmp_path: Path) -> None:
-    """Cut behind the turn: the answer is in the journal, the step's end is not."""
-    result = await run_with(Scripted(spoken("Hello.")), one(tmp_path), cache=False)
-    journal = result.folder / "journal.jsonl"
-    lines = journal.read_bytes().splitlines(keepends=True)
-    end = next(n for n, line in enumerate(lines) if b'"event":"StepFinished"' in line)
-    journal.write_bytes(b"".join(lines[:end]))
-    again = await resume_with(Scripted(), result.folder)
-    assert (again.status, heard(again)) == ("done", [FILE])
-    assert (await run_with(Scripted(), one(tmp_path))).media[0].path.read_bytes() == FILE, (
-        "kept in the cache from there"
-    )
-    twice = await resume_with(Scripted(), result.folder)
-    assert heard(twice) == [FILE], "a run with nothing left to do has it too"
-
-
-@pytest.mark.anyio
-async def test_a_replay_has_the_files_of_the_record(tmp_path: Path) -> None:
-    result = await run_with(Scripted(spoken("Hello.")), one(tmp_path))
-    record = RunFolder(result.folder)
-    async with Run(one(tmp_path), options=replaying(record, Options(endpoint=Scripted())), replay=record) as run:
-        pass
-    assert heard(run.result) == [FILE]
-    (result.folder / "artifacts" / MADE.sha256).write_bytes(b"changed")
-    async with Run(one(tmp_path), options=replaying(record, Options(endpoint=Scripted())), replay=record) as run:
-        pass
-    with pytest.raises(JournalError, match="was changed after it was written"):
-        _ = run.result
-
-
-@pytest.mark.anyio
-async def test_a_conversation_goes_on_in_words(tmp_path: Path) -> None:
-    """The step's form is asked for again; of the sound only the words go back, now and after a crash alike."""
-    task = one(tmp_path, output={"type": "object", "required": ["n"]})
-    live = Scripted(spoken("No JSON."), spoken('{"n": 1}', made_of(b"RIFF second")))
-    result = await run_with(live, task, cache=False)
-    assert [each.path.read_bytes() for each in result.media] == [b"RIFF second"], "the step's own is that of its answer"
-    assert (result.folder / "artifacts" / MADE.sha256).is_file(), "and every other is kept too"
-    journal = result.folder / "journal.jsonl"
-    lines = journal.read_bytes().splitlines(keepends=True)
-    turns = [n for n, line in enumerate(lines) if b'"event":"TurnTaken"' in line]
-    journal.write_bytes(b"".join(lines[: turns[1]]))
-    resumed = Scripted(spoken('{"n": 1}'))
-    await resume_with(resumed, result.folder, cache=False)
-    model = Model(endpoint="openai", name="gpt-audio")
-    dialect = Dialect(model, name="m", quirks=quirks_of("https://api.openai.com/v1"))
-    bodies = [dialect.write(request).body for request in (live.requests[1], resumed.requests[0])]
-    assert bodies[0] == bodies[1]
-    assert {"role": "assistant", "content": "No JSON."} in json.loads(bodies[0])["messages"]
-
-
-@pytest.mark.anyio
-async def test_a_sound_from_a_server_is_a_file_of_the_run(tmp_path: Path) -> None:
-    async with FakeServer(qwen()) as server:
-        omni = Model(endpoint=server.url, name="qwen-omni", stream=True, extra=TEXT_AND_AUDIO)
-        task = one(tmp_path).model_copy(update={"models": {"default": omni}})
-        async with Run(task, options=Options(cache=False)) as run:
-            pass
-    assert [each[44:] for each in heard(run.result)] == [SAMPLES]

@@ -269,7 +269,7 @@ PING = b": ping\n\n"
         ([PING] * 20, 30.0, 600.0, "empty"),  # thinking may take as long as the deadline of the call lets it
         ([WORD] + [PING] * 20, 30.0, 30.0 + IDLE_SECONDS, "timeout"),
         ([WORD] * 20 + [LAST], 50.0, 1050.0, ""),
-        ([SOUND] * 20 + [LAST], 50.0, 1050.0, ""),
+        ([WORD] + [SOUND] * 20 + [LAST], 50.0, 1100.0, ""),
         ([WORD, LAST] + [PING] * 200, 1.0, 2.0 + TAIL_SECONDS, ""),
     ],
 )

@@ -190,7 +190,7 @@ async def test_a_step_with_a_picture_goes_to_the_first_model_that_takes_it(tmp_p
             "more": at(more, takes=("image", "video")),
         }
         async with swarm.Run(
-            shelf(tmp_path, models=models, plan=Plan(steps=steps)), options=Options(cache=False)
+            shelf(tmp_path, models=models, plan=Plan(steps=steps)), options=Options(cache=False, preflight=False)
         ) as run:
             pass
         assert run.result.status == "done"
@@ -212,7 +212,7 @@ async def test_of_a_pool_only_members_that_take_it_are_asked(tmp_path: Path) -> 
             "two": at(two, takes=("image",)),
         }
         async with swarm.Run(
-            shelf(tmp_path, models=models, plan=Plan(steps=steps)), options=Options(cache=False)
+            shelf(tmp_path, models=models, plan=Plan(steps=steps)), options=Options(cache=False, preflight=False)
         ) as run:
             pass
         assert run.result.status == "done"
@@ -225,7 +225,7 @@ async def test_a_picture_for_every_instance_is_placed_one_by_one(tmp_path: Path)
     async with FakeServer("words [each]") as blind, FakeServer("a lamp") as eyes:
         models = {"default": at(blind), "eyes": at(eyes, takes=("image",))}
         async with swarm.Run(
-            shelf(tmp_path, models=models, plan=Plan(steps=steps)), options=Options(cache=False)
+            shelf(tmp_path, models=models, plan=Plan(steps=steps)), options=Options(cache=False, preflight=False)
         ) as run:
             pass
         assert run.result.status == "done"

@@ -16,6 +16,7 @@ from swarm.plan import Plan, Step
 from swarm.prepare import Options, prepare
 from swarm.state import State
 from swarm.task import Limits, Task
+from swarm.task import Model as TaskModel
 from swarm.testing import Function, reply
 from tests.models import FIGURES, WIDE, Model, data_in, events_of, four, run_with, task, write_notes
 
@@ -147,6 +148,14 @@ class TestWholeRuns:
         assert finished["b"].output is None
         assert finished["b"].artifact is not None
         assert RunFolder(result.folder).load(finished["b"].artifact) == ("long " * 40_000).strip()
+
+    async def test_a_large_output_has_no_secret_in_it_either(self, folder: Path) -> None:
+        models = {"default": TaskModel.model_validate({"endpoint": "offline", "key": "sk-not-for-the-disk"})}
+        long = "the key is sk-not-for-the-disk, " * 4_000
+        result = await run_with(Model({"Do b": long}), four(folder, models=models))
+        (artifact,) = (result.folder / "artifacts").iterdir()
+        assert b"sk-not" not in artifact.read_bytes()
+        assert "the key is" in str(RunFolder(result.folder).load(artifact.name))
 
     async def test_nothing_is_made_where_the_task_is_wrong(self, folder: Path) -> None:
         with pytest.raises(TaskError):

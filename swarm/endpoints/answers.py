@@ -55,7 +55,7 @@ class _Said(BaseModel):
     reasoning: Any = None
     reasoning_details: Any = None
     extra_content: Any = None
-    audio: Heard | None = None
+    audio: Any = None
 
 
 class _Choice(BaseModel):
@@ -125,6 +125,9 @@ class Assembly:
         self._frame(answer)
         said = choice.message
         self._say(said)
+        for other in (answer.choices or ())[1:]:  # vLLM-Omni puts the sound of an answer into a choice of its own
+            if other.message is not None and not self.sound.heard:
+                self._hear(other.message.audio)
         for call in said.tool_calls or ():  # each is a call of its own, whatever its id and index
             self.calls.append(_Draft())
             self._fill(self.calls[-1], call)
@@ -150,11 +153,15 @@ class Assembly:
                 kept = True
         return self._hear(said.audio) or bool(text or said.refusal or said.tool_calls or kept)
 
-    def _hear(self, heard: Heard | None) -> bool:
+    def _hear(self, audio: Json) -> bool:
+        if not isinstance(audio, dict):  # a field of that name is nothing, or somebody else's
+            return False
         try:
-            return heard is not None and self.sound.add(heard)
+            return self.sound.add(Heard.model_validate(audio))
         except OverflowError as error:
             raise BadAnswer(Fault(status=200, kind="too_large_response", text=str(error))) from None
+        except ValidationError:
+            raise BadAnswer(Fault(status=200, kind="malformed", text="audio: neither data nor transcript")) from None
 
     def settle(self) -> None:
         """Make one file of the sound that came, where some did; `BadAnswer` where it is none."""
