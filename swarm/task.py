@@ -58,6 +58,8 @@ class Model(Frozen):
     """Fields of the request body, passed through."""
     hedge: bool = False
     """Whether a straggling call may be made twice, the first answer winning."""
+    warm: bool = False
+    """Whether calls that begin alike wait, a moment, for the first token of the first of them, for a prefix cache."""
     use: tuple[Id, ...] | None = Field(default=None, min_length=1)
     """Other aliases, in order; the next when one refuses or is down."""
 

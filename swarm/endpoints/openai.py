@@ -8,6 +8,7 @@ by `answers` and `sse`, what goes wrong is judged by `faults`. Retries, waits an
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
+from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
@@ -75,6 +76,8 @@ class OpenAIEndpoint:
         self._uploads = Uploads(quirks.store, self._file, shelf) if quirks.store is not None else None
         self.told: Callable[[Mapping[str, str]], None] = lambda _: None
         """Is given the headers of every answer, names in lower case."""
+        self.first: Callable[[Request], None] = lambda _: None
+        """Is given each request at the first token of its answer, where that is streamed."""
         self._stack = AsyncExitStack()
         self._client: AsyncOpenAI | None = None
 
@@ -186,7 +189,7 @@ class OpenAIEndpoint:
     async def _try(self, written: Written, request: Request) -> Assembly | Fault:
         async def ask() -> Assembly:
             async with self._sent(written, request) as response:
-                return await self._read(response, Watch() if is_prose(request) else None)
+                return await self._read(response, request)
 
         return await self._tried(ask, self._model.deadline)
 
@@ -228,19 +231,19 @@ class OpenAIEndpoint:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                     await response.aclose()
 
-    async def _read(self, response: "httpx2.Response", watch: Watch | None) -> Assembly:
-        answer = Assembly(sound=Sound(self._sound or ""), watch=watch)
+    async def _read(self, response: "httpx2.Response", request: Request) -> Assembly:
+        answer = Assembly(sound=Sound(self._sound or ""), watch=Watch() if is_prose(request) else None)
         if self._model.stream and response.headers.get("content-type", "").startswith("text/event-stream"):
             async with aclosing(response.aiter_raw()) as chunks:
-                await read_stream(chunks, answer)
+                await read_stream(chunks, answer, lambda: self.first(request))
         else:
             answer.whole(await response.aread())
         answer.settle()
         return answer
 
 
-async def read_stream(chunks: AsyncIterator[bytes], answer: Assembly) -> None:
-    """Read a stream to its end.
+async def read_stream(chunks: AsyncIterator[bytes], answer: Assembly, first: Callable[[], None] = lambda: None) -> None:
+    """Read a stream to its end; `first` is called at its first token.
 
     A `finish_reason` is what makes it whole: what follows is waited for briefly, and losing it loses nothing. A text
     that goes round in circles is not read to its end. Raises `BadAnswer` for a stream that ends before, or that says
@@ -256,6 +259,8 @@ async def read_stream(chunks: AsyncIterator[bytes], answer: Assembly) -> None:
                 if answer.finish == "repeats":
                     return
                 if progress:
+                    if idle.deadline == inf:
+                        first()
                     seconds = IDLE_SECONDS if answer.finish is None else TAIL_SECONDS
                     idle.deadline = anyio.current_time() + seconds
             _take(events.end(), answer)

@@ -1,7 +1,7 @@
 """From an alias to the endpoint that serves it: the composition of everything in this package, and its check."""
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Container, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -24,6 +24,7 @@ from swarm.endpoints.pool import Pool
 from swarm.endpoints.providers import must_stream, provider_named, provider_names
 from swarm.endpoints.retry import Around, Retrying
 from swarm.endpoints.uploads import Shelf
+from swarm.endpoints.warm import Warm
 from swarm.errors import EndpointRefused, Problem, TaskError
 from swarm.frozen import listing
 from swarm.task import Model
@@ -195,6 +196,7 @@ async def _open(
     assert model.endpoint is not None
     slots = None if model.calls is None else anyio.CapacityLimiter(model.calls)
     opened: list[Endpoint] = []
+    wires: list[OpenAIEndpoint] = []
     keys = model.keys or ("",)
     for number, key in enumerate(keys, 1):
         shelf = shelves[model.endpoint, key]
@@ -214,7 +216,17 @@ async def _open(
             **settings,
         )
         opened.append(retrying)
-    return opened[0] if len(opened) == 1 else Pool(opened, equal=True)
+        wires.append(wire)
+    whole = opened[0] if len(opened) == 1 else Pool(opened, equal=True)
+    return _warmed(whole, wires) if model.warm else whole
+
+
+def _warmed(endpoint: Endpoint, wires: Iterable[OpenAIEndpoint]) -> Warm:
+    """Send calls that begin alike after the first one's first token, of which the wires tell."""
+    warm = Warm(endpoint)
+    for wire in wires:
+        wire.first = warm.begun
+    return warm
 
 
 def resolved(model: Model) -> Model:
