@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swarm.endpoints.repetition import AT_THE_CAP, EVERY, LOOKED_AT, WHILE_WRITTEN, Bounds, Watch, unrepeated
@@ -58,15 +58,16 @@ def test_more_must_be_seen_of_a_text_that_is_still_written() -> None:
     assert AT_THE_CAP.times < WHILE_WRITTEN.times
 
 
+@settings(max_examples=1000)
 @given(st.text("ab .", max_size=40), st.text("ab .\n", min_size=1, max_size=12), st.integers(0, 60))
 def test_nothing_is_made_up_and_nothing_new_is_lost(head: str, again: str, times: int) -> None:
     text = head + again * times
     once = unrepeated(text, Bounds(times=4, characters=20))
     if once is not None:
         assert text.startswith(once)
-        rest = text[len(once) :]
-        period = next(p for p in range(1, len(rest)) if rest[p:] == rest[:-p])
-        assert len(rest) >= 2 * period, "what was left out says nothing but the same"
+        rest = text[len(once) :].strip()
+        periods = (p for p in range(1, len(rest)) if rest[p:] == rest[:-p])
+        assert not rest or next(periods, None), f"{rest!r}, which was left out, is not the same again and again"
     elif times * len(again) >= 20 and times >= 5:
         pytest.fail(f"{text!r} repeats itself")
 
