@@ -59,7 +59,8 @@ class Model(Frozen):
     hedge: bool = False
     """Whether a straggling call may be made twice, the first answer winning."""
     warm: bool = False
-    """Whether calls that begin alike wait, a moment, for the first token of the first of them, for a prefix cache."""
+    """Whether calls that begin alike wait, a moment, for the first token of the first of them, for a prefix cache. Off,
+    because it pays only where cached input is cheaper and answers are streamed (`bench/prefix.py`)."""
     use: tuple[Id, ...] | None = Field(default=None, min_length=1)
     """Other aliases, in order; the next when one refuses or is down."""
 
