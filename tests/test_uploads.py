@@ -16,8 +16,9 @@ from swarm.endpoints.dialect import Dialect
 from swarm.endpoints.guard import Guarded
 from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.providers import PROVIDERS, Quirks, Store, provider_named, quirks_of, stored_by
-from swarm.endpoints.uploads import Shelf
+from swarm.endpoints.uploads import Shelf, file_of
 from swarm.errors import EndpointBusy, EndpointError, EndpointRefused, PlanError, TaskError
+from swarm.frozen import canonical
 from swarm.labels import INLINE_BYTES
 from swarm.plan import Plan, Step
 from swarm.prepare import Options, prepare
@@ -57,7 +58,7 @@ class Kimi:
             if self.deletes is not None:
                 return self.deletes
             name = received.path.rpartition("/")[2]
-            del self.files[name]
+            self.files.pop(name, None)
             return Answer(body={"id": name, "object": "file", "deleted": True})
         self.puts += 1
         if (waiting := self.before()) is not None:
@@ -165,6 +166,9 @@ async def test_what_goes_wrong_is_a_fault_as_any_other(answer: Answer, kind: str
         assert kimi.chats == [], "no call is made without its film"
         assert (await endpoint.complete(asking(media()))).text == "seen"
         assert (kimi.puts, urls(kimi.chats[0])) == (2, ["ms://file-2"])
+    deleted = [received.path for received in kimi.server.requests if received.method == "DELETE"]
+    spoilt = ["/v1/files/f1"] if answer.body and b'"f1"' in canonical(answer.body) else []
+    assert sorted(deleted) == [*spoilt, "/v1/files/file-2"], "also a file that was taken and cannot be used"
 
 
 @pytest.mark.anyio
@@ -277,6 +281,22 @@ async def test_a_film_that_nobody_stores_is_found_before_anything_is_spent(tmp_p
         await prepare(film(tmp_path, models=models, plan=LOOK), Options(environ={}))
     with pytest.raises(TaskError, match=words):
         await prepare(film(tmp_path, models=models), Options(environ={}))
+
+
+@pytest.mark.parametrize(
+    ("name", "mime", "ending"),
+    [
+        ("holidays/tour.MOV", "video/quicktime", "mov"),
+        ("tour", "video/mp4", "mp4"),
+        ("my.secret plan", "video/x-matroska", "bin"),
+        ("a.tar/b", "image/png", "png"),
+    ],
+)
+def test_of_the_user_s_name_only_the_ending_leaves(name: str, mime: str, ending: str) -> None:
+    file = file_of(media(mime=mime).model_copy(update={"name": name}))
+    stem, _, told = file.name.rpartition(".")
+    assert (told, len(stem), file.mime) == (ending, 16, mime)
+    assert int(stem, 16) >= 0, "a hash"
 
 
 def test_the_address_is_all_that_stands_in_the_request() -> None:

@@ -2,8 +2,8 @@
 
 A provider with a store of files (`providers.Store`) takes a large one there; requests hold its address instead of its
 bytes. So a film goes over the wire once a run, not once a turn and a try, and may be larger than a request. What was
-put there is deleted when the endpoint is closed: at the end of a run, also of one that was interrupted. Only a process
-that is killed leaves files behind.
+put there is deleted when the endpoint is closed: at the end of a run, also of one that was interrupted. It stays there
+if the process is killed, if an upload is cut off before its id is known, or if the store does not delete it in time.
 
 The store is that of the endpoint which the request goes to: its host, its key, its transport. So what may not reach the
 endpoint is refused before anything is put there (`swarm.endpoints.guard`).
@@ -14,6 +14,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import cast
 
 import anyio
@@ -27,7 +28,7 @@ DELETE_SECONDS = 10.0
 """How long the end of a run waits for files to be deleted, all together."""
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 """What an id may be made of: it becomes a part of a path."""
-_ENDING = re.compile(r"[a-z0-9]{1,10}")
+_ENDING = re.compile(r"[a-z0-9]{1,5}")
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,15 @@ class Uploads:
             if part.base64 in shelf.known:
                 return shelf.known[part.base64]
             answer = await self._send(self._store.path, file_of(part))
-            name = answer if isinstance(answer, Fault) else _id_in(answer)
-            if isinstance(name, str):
-                shelf.known[part.base64] = name
+            if isinstance(answer, Fault):
+                return answer
+            name, good = _id_in(answer)
+            if name:
                 self._own.append(name)
+            if not good:
+                said = canonical(answer).decode()[:300]
+                return Fault(status=200, kind="malformed", text=f"the store took no file: {said}")
+            shelf.known[part.base64] = name
             return name
 
     async def clear(self) -> None:
@@ -106,18 +112,18 @@ def stored(request: Request, store: Store | None) -> Iterable[Media]:
 
 
 def file_of(part: Media) -> File:
-    """Make the file that is put into a store; it has no name of the user's."""
+    """Make the file that is put into a store. Of the user's name for it only the ending leaves: it tells the type."""
     content = base64.b64decode(part.base64)
-    ending = part.mime.rpartition("/")[2]
-    name = f"{sha256(content).hexdigest()[:16]}.{ending if _ENDING.fullmatch(ending) else 'bin'}"
+    endings = (PurePosixPath(part.name).suffix[1:].lower(), part.mime.rpartition("/")[2], "bin")
+    ending = next(ending for ending in endings if _ENDING.fullmatch(ending))
+    name = f"{sha256(content).hexdigest()[:16]}.{ending}"
     return File(purpose=part.medium, name=name, mime=part.mime, content=content)
 
 
-def _id_in(answer: Json) -> str | Fault:
-    """Read the id that the store gave."""
-    if isinstance(answer, dict):
-        fields = cast("dict[str, Json]", answer)
-        name, status = fields.get("id"), fields.get("status")
-        if isinstance(name, str) and _ID.fullmatch(name) and name.strip(".") and status not in {"error", "failed"}:
-            return name
-    return Fault(status=200, kind="malformed", text=f"the store gave no id: {canonical(answer).decode()[:300]}")
+def _id_in(answer: Json) -> tuple[str, bool]:
+    """Read the id that the store gave, empty if it is none, and whether the file can be used."""
+    fields = cast("dict[str, Json]", answer) if isinstance(answer, dict) else {}
+    name = fields.get("id")
+    if not isinstance(name, str) or not _ID.fullmatch(name) or not name.strip("."):
+        return "", False
+    return name, fields.get("status") not in {"error", "failed"}
