@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 
 from swarm.agent import Agent, asked_for
 from swarm.carried import Carried
+from swarm.chat import estimate_tokens
 from swarm.errors import AttemptError, LimitError
 from swarm.executor import Attempt, Brief, Given, InputBrief, Missing, RoleBrief, determining, part_digest
 from swarm.files import fill
 from swarm.frozen import Json, canonical
 from swarm.labels import DEFAULT, Access, Place, medium_of
 from swarm.plan import PLAN_STEP, Step, before_of, chosen, sinks
+from swarm.prompt import room_to_read
 from swarm.state import State, Status, StepState
 from swarm.task import Input, Task
 
@@ -22,6 +24,8 @@ ABOUT_CHARACTERS = 120
 """How much of a step's prompt is told to those who read its output."""
 FIRST_LINE_CHARACTERS = 200
 """How much of an input a planner sees."""
+FRAME_TOKENS = 200
+"""What the words around inputs take in a prompt, and the step's own, about."""
 
 
 @dataclass(frozen=True)
@@ -237,9 +241,19 @@ class Assigner:
             known=() if s.id == PLAN_STEP else tuple(state.steps),
             barred=() if s.id == PLAN_STEP else self._barred(s),
             steps_left=max(0, means.task.limits.steps - len(state.steps) + state.stand_ins),
+            reads=self._reads(),
             access=None if self._is_plain else self._access_for(s),
             first=s.id == PLAN_STEP,
         )
+
+    def _reads(self) -> int | None:
+        """Tell how many tokens of inputs a step can read, on the model that reads most."""
+        means = self._means
+        contexts = means.contexts.items()
+        rooms = [room_to_read(size, means.settings.get(alias, {}), tools=bool(means.tools)) for alias, size in contexts]
+        agent = self._state.agents.get(Step.model_fields["agent"].default)
+        told = (means.wording.get("rules", ""), agent.instructions if agent is not None else "", means.task.goal or "")
+        return max(256, max(rooms) - sum(map(estimate_tokens, told)) - FRAME_TOKENS) if rooms else None
 
     def _access_for(self, s: StepState) -> Access:
         """Tell a planner, and who checks its plan, which models may see what."""

@@ -200,7 +200,8 @@ class Request(Frozen):
     """What its tries are charged to (`swarm.endpoints.budget.Account`); never sent, no part of its content."""
 
 
-Finish = Literal["stop", "length", "tool_calls", "refused"]
+Finish = Literal["stop", "length", "tool_calls", "refused", "repeats"]
+"""Why an answer ended. `repeats`: it went round in circles, and has each thing it said once."""
 
 
 class Reply(Frozen):

@@ -64,6 +64,8 @@ class Brief(Frozen):
     new steps are, so a new step that waited for one would wait for ever."""
     steps_left: int = 256
     """How many more steps the run may have."""
+    reads: int | None = None
+    """Tokens of inputs that a step can read, about; None where no model says how much it reads."""
     access: Access | None = None
     """Which models may see and can take what, where the inputs have labels or are more than text."""
     first: bool = True

@@ -12,12 +12,12 @@ No phrase is written here: they are `Attempt.wording`, from `agents/wording.md`.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from swarm.chat import Data, Form, Media, Message, Part, Request, Text, estimate_tokens, request_tokens, says
 from swarm.executor import Attempt, Brief
+from swarm.forms import ANSWER, as_object, plan_form
 from swarm.frozen import Json, canonical
-from swarm.plan import Plan
 
 ASSUMED_CONTEXT = 128_000
 """Tokens of context where nothing is known: what most models served in 2025 and 2026 have at least."""
@@ -31,11 +31,8 @@ CUT_TOKENS = 96
 """What the phrase below a cut text takes, about."""
 BRIEF_PART = 2
 """A brief may take a part in so many of the room; the goal and what other steps gave need the rest."""
-ANSWER = "answer"
-"""Name of the form of a step's answer, and the key that wraps a form that is no object."""
 
 _PLACE = re.compile(r"\{([a-z_]{1,40})\}")
-_OWN_ROOT = re.compile(r'"\$(ref|dynamicRef)":"#(?!/\$defs/|/definitions/)')
 
 Kind = Literal["text", "plan", "report", "json"]
 
@@ -86,12 +83,13 @@ def wanted(attempt: Attempt) -> Wanted:
     """Say what kind of answer an attempt is for. A step's own `output` wins over its role's, but for a planner."""
     output = attempt.agent.output
     if output == "plan":
-        return Wanted("plan", form=Form(name="plan", json_schema=_plan_schema()))
+        room = _room_to_answer(attempt.context or ASSUMED_CONTEXT, attempt.settings)
+        return Wanted("plan", form=Form(name="plan", json_schema=plan_form(attempt.brief, room=room)))
     if attempt.step.output is not None:
         output = attempt.step.output
     if isinstance(output, str):
         return Wanted(output)
-    form, wrapped = _as_object(output)
+    form, wrapped = as_object(output)
     return Wanted("json", schema=output, form=Form(name=ANSWER, json_schema=form), wrapped=wrapped)
 
 
@@ -192,12 +190,18 @@ def written(value: Json) -> str:
 # What fits
 
 
-def _share(attempt: Attempt) -> int:
+def room_to_read(context: int, settings: Mapping[str, Json], *, tools: bool = False) -> int:
     """Give the tokens a first prompt may take: the context less the answer and what is kept free."""
-    context = attempt.context or ASSUMED_CONTEXT
-    cap = attempt.settings.get("max_tokens")
-    spare = context // (SPARE_WITH_TOOLS if attempt.tools else SPARE)
-    return context - spare - min(cap if isinstance(cap, int) else ASSUMED_OUTPUT, context // 2)
+    return context - context // (SPARE_WITH_TOOLS if tools else SPARE) - _room_to_answer(context, settings)
+
+
+def _room_to_answer(context: int, settings: Mapping[str, Json]) -> int:
+    cap = settings.get("max_tokens")
+    return min(cap if isinstance(cap, int) else ASSUMED_OUTPUT, context // 2)
+
+
+def _share(attempt: Attempt) -> int:
+    return room_to_read(attempt.context or ASSUMED_CONTEXT, attempt.settings, tools=bool(attempt.tools))
 
 
 def _room(attempt: Attempt, system: Message) -> int:
@@ -248,54 +252,6 @@ def _head(text: str, most: int) -> str:
         if end >= len(head) // 2:
             return head[:end]
     return head
-
-
-# Forms
-
-
-def _as_object(schema: dict[str, Json]) -> tuple[dict[str, Json], bool]:
-    """Wrap a schema of anything but an object, unless it refers to its own root."""
-    if schema.get("type") == "object" or _OWN_ROOT.search(canonical(schema).decode()):
-        return schema, False
-    lifted = {key: schema[key] for key in ("$schema", "$defs", "definitions") if key in schema}
-    inner = {key: value for key, value in schema.items() if key not in lifted and key != "$id"}
-    form = {"type": "object", "properties": {ANSWER: inner}, "required": [ANSWER], "additionalProperties": False}
-    return {**lifted, **form}, True
-
-
-NOT_FOR_PLANS = frozenset({"item", "instance_of"})
-"""Fields of a step that only this package sets."""
-NOT_FOR_FORMS = frozenset({"title", "description", "default", "pattern", "minimum", "maximum", "minItems", "minLength"})
-"""What is told a planner by its instructions, or judged by `swarm.lint`, and refused by some grammars."""
-
-
-def _plan_schema() -> dict[str, Json]:
-    """Give the form of a plan, small and without references, so that any endpoint can enforce it."""
-    full = Plan.model_json_schema()
-    return cast("dict[str, Json]", _slim(full, full["$defs"]))
-
-
-def _slim(schema: Any, definitions: Mapping[str, Any]) -> Any:
-    if isinstance(schema, list):
-        return [_slim(each, definitions) for each in cast("list[Any]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    found = cast("dict[str, Any]", schema)
-    if "$ref" in found:
-        return _slim(definitions[found["$ref"].rpartition("/")[2]], definitions)
-    slim: dict[str, Any] = {}
-    for key, value in found.items():
-        if key == "properties":
-            slim[key] = {k: _slim(v, definitions) for k, v in value.items() if k not in NOT_FOR_PLANS}
-        elif key == "anyOf":
-            slim |= _either([_slim(each, definitions) for each in value if each != {"type": "null"}])
-        elif key not in NOT_FOR_FORMS and key != "$defs":
-            slim[key] = _slim(value, definitions)
-    return slim
-
-
-def _either(schemas: list[Any]) -> dict[str, Any]:
-    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
 def known_steps(attempt: Attempt) -> tuple[str, ...]:

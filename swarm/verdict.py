@@ -11,9 +11,10 @@ from swarm.answers import Fit, fit, read_json
 from swarm.citations import check_report
 from swarm.errors import AnswerError
 from swarm.executor import Attempt, Outcome
+from swarm.forms import ANSWER
 from swarm.frozen import Json, listing
-from swarm.lint import feedback, lint, read_plan
-from swarm.prompt import ANSWER, Wanted, known_steps, phrase, wanted, written
+from swarm.lint import Linted, feedback, lint, read_plan
+from swarm.prompt import Wanted, known_steps, phrase, wanted, written
 
 ALLOWED: Mapping[str, int] = {"form": 2, "plan": 1, "empty": 1, "truncated": 1, "citations": 1}
 """How often an answer is asked for again, by what was wrong with it."""
@@ -92,14 +93,21 @@ def _judge_plan(attempt: Attempt, text: str, *, repair: bool) -> Outcome | Ask:
         raise AnswerError("a planner was given no brief to check its plan against", kind="bug", may_help=False)
     if not brief.first and found.value in ([], {"steps": []}):
         return Outcome(output={"steps": []})
-    linted = lint(read_plan(found.value, brief), brief)
-    if not linted.ok:
-        findings = feedback(linted.findings)
-        message = "\n".join(str(problem) for problem in linted.problems)
-        words = phrase(attempt.wording, "repair_plan", findings=findings)
-        return Ask("plan", words, message, may_help=False)
+    draft = read_plan(found.value, brief)
+    linted = lint(draft, brief)
+    if linted.ok:
+        return _planned(linted, _repair_notes(found))
+    findings = feedback(linted.findings)
+    message = "\n".join(str(problem) for problem in linted.problems)
+    words = phrase(attempt.wording, "repair_plan", findings=findings)
+    rest = lint(draft, brief, forgiving=True)
+    accepted = _planned(rest, ("the planner could not put its plan right; what was wrong in it was left out",))
+    return Ask("plan", words, message, may_help=False, accepted=accepted if rest.ok else None)
+
+
+def _planned(linted: Linted, notes: tuple[str, ...]) -> Outcome:
     steps = [step.model_dump(mode="json", exclude_defaults=True) for step in linted.steps]
-    notes = (*_repair_notes(found), *(str(finding) for finding in linted.repaired))
+    notes = (*notes, *(str(finding) for finding in linted.repaired))
     return Outcome(output={"steps": steps}, spawned=linted.steps, agents=linted.agents, notes=notes)
 
 

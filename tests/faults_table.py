@@ -112,7 +112,10 @@ ROWS: dict[int, tuple[str, str]] = {
     74: ("two calls with one id", "ids made unique, both run once"),
     75: ("the same id in every turn", "ids are ours"),
     76: ("the same call for ever", "told, then the attempt ends"),
-    77: ("the same words for ever", "a cap is always sent; what hits it is not used"),
+    77: (
+        "words for ever",
+        "a cap is always sent; what hits it is not used, but for what goes round in circles: that is said once",
+    ),
     78: ("500 calls in a turn", "32 run, the others are told so"),
     79: ("a tool that is not granted", "refused by the registry, not by the prompt"),
     80: ("a plan with a cycle", "back to the planner once, with the cycle named"),

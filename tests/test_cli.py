@@ -88,6 +88,17 @@ def test_verbose_says_more(command: Command, folder: Path) -> None:
     said = command("run", "task.yaml", "-v")
     assert "inputs: 3, " in said.err
     assert "agents: " in said.err
+    logged = [line for line in said.err.splitlines() if line.startswith("seq=")]
+    journal = (only_run(folder) / "journal.jsonl").read_text().splitlines()
+    assert len(logged) == len(journal)
+    assert "event='run started'" in logged[0]
+    assert "event='run finished'" in logged[-1]
+
+
+def test_verbose_goes_with_events_on_stdout(command: Command, folder: Path) -> None:
+    said = command("run", "task.yaml", "-v", "--jsonl")
+    logged = [line for line in said.err.splitlines() if line.startswith("seq=")]
+    assert len(logged) == len(said.out.splitlines())
 
 
 def test_json_is_one_object_and_show_gives_it_again(command: Command, folder: Path) -> None:

@@ -101,6 +101,11 @@ def test_this_machine_is_this_machine(url: str) -> None:
     assert not is_loopback(url.replace("127.", "10.").replace("localhost", "localhost.example").replace("::1", "::2"))
 
 
+def test_a_name_that_begins_like_this_machine_is_another_one() -> None:
+    assert not is_loopback("http://127.0.0.1.example.com/v1")
+    assert not is_loopback("http://127.example.com/v1")
+
+
 def offline() -> Callable[[], Endpoint]:
     return lambda: Function(lambda _: "offline answer")
 

@@ -115,10 +115,16 @@ async def test_one_id_for_two_calls(case: Case) -> None:
     assert tried.results == ["A", "B"]
 
 
-@of(Case(77, "for as long as it may", "step failed: truncated (final), 2 calls", "and again " * 2000))
+@of(
+    Case(77, "other words for ever", "step failed: truncated (final), 2 calls",
+         (" ".join(str(n) for n in range(4000)), "length")),
+    Case(77, "the same words for ever", "done: It is 5. And again., 1 call",
+         ("It is 5. " + "And again. " * 2000, "repeats")),
+)  # fmt: skip
 async def test_words_for_ever_meet_the_cap(case: Case) -> None:
-    tried = await seen(case, attempt(), Answer(case.give, finish="length"))
-    assert tried.turns[0].finish == "length"
+    said, finish = case.give
+    tried = await seen(case, attempt(), Answer(said, finish="length"))
+    assert tried.turns[0].finish == finish
     bodies = (await seen_by_an_attempt(attempt(), "x")).bodies
     assert bodies[0]["max_tokens"] == 4096, "a cap is always sent"
 

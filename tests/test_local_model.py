@@ -147,6 +147,35 @@ async def test_a_plan_runs_on_it_under_a_schema_to_a_report(tmp_path: Path) -> N
     assert sum(turn["usage"]["output_tokens"] for turn in turns) > 0
 
 
+OWN_PLAN = """
+goal: How much memory does each service need?
+inputs: [notes/*.md]
+models:
+  default: {endpoint: "local:%s", max_tokens: 400, params: {temperature: 0, seed: 1}}
+swarm: always
+"""
+
+
+async def test_it_plans_by_itself_and_comes_to_an_end(tmp_path: Path) -> None:
+    """The notes are more than one step of so small a context reads: each is for a step of its own."""
+    (tmp_path / "notes").mkdir()
+    for name, memory in (("mail", 3), ("wiki", 5), ("chat", 2)):
+        lines = [f"# {name}", "", f"The {name} service needs {memory} GB of memory."]
+        while len("\n".join(lines)) < 3000:
+            lines.append(f"Its file {len(lines)} is {len(lines) * 7} KB.")
+        (tmp_path / "notes" / f"{name}.md").write_text("\n".join(lines))
+    (tmp_path / "task.yaml").write_text(OWN_PLAN % FILE)
+    result = await swarm.run(tmp_path / "task.yaml", runs=tmp_path / "runs")
+    journal = next((tmp_path / "runs").glob("*/journal.jsonl")).read_text()
+    events = [json.loads(line) for line in journal.splitlines()]
+    turns = [event for event in events if event["event"] == "TurnTaken"]
+    assert result.status == "done", result.errors
+    assert {turn["form"] for turn in turns if turn["step"] == "plan"} == {"json_schema"}
+    assert result.report is not None
+    assert result.report.text
+    assert sum("." in turn["step"] for turn in turns) >= 3
+
+
 async def test_aliases_of_one_file_share_a_server() -> None:
     model = Model(endpoint=f"local:{FILE}", max_tokens=8)
     models = {"default": model, "other": model, "none": Model(endpoint="offline")}

@@ -272,6 +272,25 @@ async def test_a_finish_reason_makes_a_stream_whole(answer: Answer) -> None:
     assert (reply.text, reply.finish) == ("hello", "stop")
 
 
+async def test_a_stream_that_goes_round_in_circles_is_not_read_to_its_end() -> None:
+    again = [piece(sse([chunk(content="The file is a file. ")], done=False))] * 300
+    endless = Answer(pieces=(STREAM_HEAD, *again), pause=0.0, then="keep")  # it never says that it is over
+    async with FakeServer(endless, Answer("Well.")) as server:
+        reply = await ask(server, stream=True)
+        assert (reply.text, reply.finish) == ("The file is a file.", "repeats")
+        assert reply.usage.estimated
+        assert reply.usage.output_tokens > 100, "what was written is counted, said once or not"
+        form = ASK.model_copy(update={"form": FORM})
+        assert (await ask(server, form)).text == "Well."
+
+
+@pytest.mark.parametrize("form", [None, FORM])
+async def test_at_the_cap_only_prose_is_taken_for_a_circle(form: Form | None) -> None:
+    async with FakeServer(Answer("[0, 0, 0, " + "0, " * 900, finish="length")) as server:
+        reply = await ask(server, ASK.model_copy(update={"form": form}))
+    assert reply.finish == ("repeats" if form is None else "length")
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_deadline_is_total_however_the_bytes_trickle(stream: bool) -> None:
     if stream:

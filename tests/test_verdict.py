@@ -3,7 +3,7 @@
 import pytest
 from attempts import CUT, FIGURE, GIVEN, NAMES, WORDING, Tried, attempt, planning
 
-from swarm.chat import Message, Text
+from swarm.chat import Message, Text, says
 from swarm.executor import Given, Missing
 from swarm.testing import reply
 
@@ -146,6 +146,32 @@ async def test_fault_80_a_bad_plan_goes_back_once_in_words_to_act_on() -> None:
     error = await Tried(planning(), cycle, cycle).error()
     assert (error.kind, error.may_help) == ("plan", False)
     assert "a → b → a" in str(error)
+
+
+async def test_names_that_mean_nothing_are_left_out_of_a_plan_once_the_planner_was_told() -> None:
+    plan = """{"steps": [
+        {"id": "a", "prompt": "Look.", "needs": ["zebra"], "agent": "boss", "model": "best", "tools": ["saw"]},
+        {"id": "b", "prompt": "Weigh.", "needs": ["a", "yak"], "inputs": ["no.md"]}]}"""
+    tried = Tried(planning(), plan, plan)
+    outcome = await tried.outcome()
+    assert "there is no step 'zebra'" in tried.words[0]
+    first, second = outcome.spawned
+    assert (first.needs, first.agent, first.model, first.tools) == ((), "worker", None, ())
+    assert (second.needs, second.inputs) == (("a",), None)
+    assert "the planner could not put its plan right" in outcome.notes[0]
+    assert any("zebra" in note and "left out" in note for note in outcome.notes)
+
+
+async def test_what_makes_no_sense_without_is_not_left_out() -> None:
+    plan = '{"steps": [{"id": "a", "prompt": "", "needs": ["zebra"]}]}'
+    assert (await Tried(planning(), plan, plan).error()).kind == "plan"
+
+
+async def test_an_answer_that_repeats_itself_is_what_it_said_once() -> None:
+    text = says("assistant", "A needs 5.")
+    tried = Tried(attempt(), reply("A needs 5.").model_copy(update={"message": text, "finish": "repeats"}))
+    assert (await tried.outcome()).output == "A needs 5."
+    assert [turn.finish for turn in tried.turns] == ["repeats"]
 
 
 async def test_fault_81_no_plan_at_all_is_a_wrong_form() -> None:

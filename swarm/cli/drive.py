@@ -14,6 +14,8 @@ from swarm.errors import BugError, SwarmError
 from swarm.safe import safe_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from swarm.folder import RunFolder
     from swarm.result import Result
     from swarm.run import Run
@@ -71,7 +73,7 @@ class Driver:
         self._interrupts = interrupts
         self._grace = grace
         self._lines = Lines()
-        self._events: Events | None = None
+        self._followers: list[Events] = []
         self._progress: Any = None
         self._ends_at: float | None = None
         self._said: set[int] = set()
@@ -86,8 +88,8 @@ class Driver:
             async for state in run.progress(TICK_SECONDS):
                 self._look_for_interrupts(anyio.current_time())
                 self._warn()
-                if self._events is not None:
-                    self._events.look()
+                for follower in self._followers:
+                    follower.look()
                 if self._progress is not None and not self._lines.behind:
                     self._progress.show(state)
         self._warn()
@@ -96,14 +98,16 @@ class Driver:
 
     def close(self) -> None:
         """Wait until everything is written."""
-        if self._events is not None:
-            self._events.close()
-        self._lines.close()
+        try:
+            for follower in self._followers:
+                follower.close()
+        finally:
+            self._lines.close()
 
     def _begin(self) -> None:
         run, display = self._run, self._display
         if display.jsonl:
-            self._events = Events(run.folder.journal, self._seen)
+            self._follow(printed)
         self._warn()
         if display.quiet:
             return
@@ -114,6 +118,7 @@ class Driver:
         self._say(f"limits: {limits_line(run.prepared.task.limits)}")
         if display.verbose:
             self._say_more()
+            self._follow(self._logged())
         self._progress = Progress(self._lines.write, color=wants_color())
 
     def _warn(self) -> None:
@@ -129,6 +134,22 @@ class Driver:
         self._say(f"inputs: {len(inputs)}, {sum(each.size for each in inputs):,} bytes")
         for finding in prepared.linted.findings if prepared.linted is not None else ():
             self._say(f"{finding.severity}: {finding}")
+
+    def _follow(self, take: "Callable[[list[bytes]], None]") -> None:
+        self._followers.append(Events(self._run.folder.journal, self._seen, take))
+
+    def _logged(self) -> "Callable[[list[bytes]], None]":
+        """Give what writes events as log lines."""
+        from swarm.events import EVENT
+        from swarm.views.log import EventLog
+
+        log = EventLog(self._lines.write)
+
+        def write(lines: list[bytes]) -> None:
+            for line in lines:
+                log.event(EVENT.validate_json(without_checksum(line)))
+
+        return write
 
     def _look_for_interrupts(self, now: float) -> None:
         """Ask the run to end once there was a signal, then count down."""
@@ -153,18 +174,20 @@ class Driver:
 
 
 class Events:
-    """Prints a journal's events as they are written, from a thread of its own: a slow reader holds back no run.
+    """Follows a journal while it is written, from a thread of its own: a slow reader holds back no run.
 
-    It re-reads the file from where it was, prints whole lines only, and leaves each line's checksum out.
+    It re-reads the file from where it was, and hands on whole lines only.
     """
 
-    def __init__(self, journal: Path, start: int = 0) -> None:
+    def __init__(self, journal: Path, start: int, take: "Callable[[list[bytes]], None]") -> None:
+        """Follow a journal from a byte on; `take` is given its lines, and runs in the thread."""
         self._journal = journal
         self._start = start
+        self._take = take
         self._look = Event()
         self._ended = False
         self._error: SwarmError | None = None
-        self._thread = Thread(target=self._follow, name="jsonl", daemon=True)
+        self._thread = Thread(target=self._follow, name="events", daemon=True)
         self._thread.start()
 
     def look(self) -> None:
@@ -172,7 +195,7 @@ class Events:
         self._look.set()
 
     def close(self) -> None:
-        """Wait until all is printed: the journal is complete. Raises `SwarmError` if it could not be."""
+        """Wait until all is taken: the journal is complete. Raises `SwarmError` if it could not be."""
         self._ended = True
         self._look.set()
         self._thread.join()
@@ -183,11 +206,11 @@ class Events:
         try:
             with self._journal.open("rb") as file:
                 file.seek(self._start)
-                self._print(file)
+                self._read(file)
         except SwarmError as error:
             self._error = error
 
-    def _print(self, file: BinaryIO) -> None:
+    def _read(self, file: BinaryIO) -> None:
         rest, last = b"", False
         while not last:
             self._look.wait()
@@ -196,7 +219,7 @@ class Events:
             while chunk := file.read(1 << 16):
                 *lines, rest = (rest + chunk).split(b"\n")
                 if lines:
-                    answer_escaped("".join(without_checksum(line) for line in lines))
+                    self._take(lines)
 
 
 def _whole(folder: "RunFolder | None") -> int:
@@ -208,6 +231,11 @@ def _whole(folder: "RunFolder | None") -> int:
         for line in file:
             size += len(line) if line.endswith(b"\n") else 0
     return size
+
+
+def printed(lines: list[bytes]) -> None:
+    """Print lines of a journal as the answer, without their checksums."""
+    answer_escaped("".join(without_checksum(line) for line in lines))
 
 
 def without_checksum(line: bytes) -> str:

@@ -60,7 +60,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Say yes to the plan of a
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 AsJsonLines = Annotated[bool, typer.Option("--jsonl", help="Print one event a line, as they happen.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but what is wrong.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr: each event as a log line, too.")]
 Grace = Annotated[
     float,
     typer.Option("--grace", metavar="SECONDS", min=0.0, help="How long calls may go on after the first Ctrl-C."),

@@ -15,6 +15,7 @@ from pydantic_core import from_json
 from swarm.chat import Finish, Message, Reply, Request, Text, ToolCall, Usage, estimate_tokens, request_tokens
 from swarm.endpoints.audio import Heard, Sound
 from swarm.endpoints.faults import Fault, error_in
+from swarm.endpoints.repetition import Watch, unrepeated
 from swarm.frozen import Json, canonical
 
 REPLAYED = ("reasoning_content", "reasoning", "reasoning_details", "extra_content")
@@ -94,6 +95,8 @@ class Assembly:
     usage: Json = None
     model: str = ""
     sound: Sound = field(default_factory=Sound)
+    watch: Watch | None = None
+    """Where the answer is prose: what sees it go round in circles while it is streamed."""
 
     def add(self, data: bytes) -> bool:
         """Add one chunk of a stream, as JSON; true if it said something."""
@@ -138,6 +141,8 @@ class Assembly:
         text = _text_of(said.content)
         if text:
             self.words.append(text)
+            if self.watch is not None and self.watch.repeats(text):
+                self.finish = "repeats"
         if said.refusal:
             self.refusal.append(said.refusal)
         kept = False
@@ -194,6 +199,10 @@ class Assembly:
         words, spoken = "".join(self.words), "".join(self.sound.transcript)
         text = strip_thought(words) or "".join(self.refusal) or spoken
         calls = tuple(_calls(self.calls))
+        finish = _finish(self.finish, calls=bool(calls), refused=bool(self.refusal))
+        if finish in {"length", "repeats"} and is_prose(request):
+            once = unrepeated(text)
+            text, finish = (text, finish) if once is None else (once, "repeats")
         raw = dict(self.raw)
         extras = [{"extra_content": draft.extra} if draft.extra else {} for draft in self.calls]
         if any(extras):
@@ -204,10 +213,15 @@ class Assembly:
         written = words + spoken + "".join(c.name + c.arguments for c in calls) + _reasoning(self.raw)
         return Reply(
             message=message,
-            finish=_finish(self.finish, calls=bool(calls), refused=bool(self.refusal)),
+            finish=finish,
             usage=read_usage(self.usage, request=request, written=written, beside=self.sound.tokens),
             model=self.model,
         )
+
+
+def is_prose(request: Request) -> bool:
+    """Tell whether an answer is words for people: in JSON and in calls the same may well stand again and again."""
+    return request.form is None and not request.tools
 
 
 def _continues(draft: _Draft, call: _Call) -> bool:
@@ -317,6 +331,8 @@ def _calls(drafts: list[_Draft]) -> Iterable[ToolCall]:
 def _finish(reason: str | None, *, calls: bool, refused: bool) -> Finish:
     if reason in {"content_filter", "refusal"} or refused:
         return "refused"
+    if reason == "repeats":
+        return "repeats"
     if reason in {"length", "max_tokens"}:
         return "length"
     return "tool_calls" if calls else "stop"

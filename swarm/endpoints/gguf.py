@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from zipfile import BadZipFile, ZipFile
 
 from swarm.endpoints.hub import Hub, HubName, hub_name
-from swarm.endpoints.local import CONTEXT, PREFIX, SLOTS, is_local
+from swarm.endpoints.local import ANSWER_SHARE, CONTEXT, DEADLINE, PREFIX, SLOTS, is_local
 from swarm.errors import SwarmError, TaskError
 from swarm.frozen import listing
 from swarm.task import Model
@@ -88,11 +88,14 @@ def located(model: Model, *, environ: Mapping[str, str], folder: Path) -> Model:
             path = found
         elif Path(said).name == said and (fetched / said).exists():
             path = fetched / said
+    context = model.context or CONTEXT
+    usual = {"max_tokens": context // ANSWER_SHARE, "stream": True, "deadline": DEADLINE}
     update = {
+        **{name: value for name, value in usual.items() if name not in model.model_fields_set},
         "endpoint": f"{PREFIX}{path.absolute()}",
         "name": model.name or path.stem,
         "calls": model.calls or SLOTS,
-        "context": model.context or CONTEXT,
+        "context": context,
     }
     return model.model_copy(update=update)
 

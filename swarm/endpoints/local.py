@@ -29,6 +29,12 @@ SLOTS = 4
 """Answers written at once, where `calls` says nothing: more share the same cores."""
 CONTEXT = 4096
 """Tokens a slot reads and writes, where `context` says nothing: each one costs memory for the whole run."""
+ANSWER_SHARE = 4
+"""One part in so many of the context is the most an answer takes, where `max_tokens` says nothing: the rest is for
+what is read, and for an answer that is asked for again."""
+DEADLINE = 1200.0
+"""Seconds for one call, where `deadline` says nothing: a few slots on a few cores write some tokens a second each. A
+streamed answer that stops coming is given up long before."""
 LOAD_SECONDS = 300.0
 """How long a model may take to load; the largest that fit this kind of machine take a minute from a slow disk."""
 STOP_SECONDS = 5.0

@@ -18,12 +18,13 @@ from pydantic_core import from_json
 
 from swarm import __version__
 from swarm.chat import Reply, Request
-from swarm.endpoints.answers import Assembly, BadAnswer
+from swarm.endpoints.answers import Assembly, BadAnswer, is_prose
 from swarm.endpoints.audio import Sound, asked_sound
 from swarm.endpoints.dialect import Dialect, Written
 from swarm.endpoints.faults import Fault, error_in, fault_of, judge
 from swarm.endpoints.learnt import Learnt
 from swarm.endpoints.providers import Quirks, quirks_of
+from swarm.endpoints.repetition import Watch
 from swarm.endpoints.sse import Events, EventTooLargeError, Sent
 from swarm.endpoints.uploads import File, Shelf, Uploads
 from swarm.frozen import Json
@@ -188,7 +189,7 @@ class OpenAIEndpoint:
     async def _try(self, written: Written, request: Request) -> Assembly | Fault:
         async def ask() -> Assembly:
             async with self._sent(written, request) as response:
-                return await self._read(response, lambda: self.first(request))
+                return await self._read(response, request)
 
         return await self._tried(ask, self._model.deadline)
 
@@ -230,11 +231,11 @@ class OpenAIEndpoint:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(1):
                     await response.aclose()
 
-    async def _read(self, response: "httpx2.Response", first: Callable[[], None]) -> Assembly:
-        answer = Assembly(sound=Sound(self._sound or ""))
+    async def _read(self, response: "httpx2.Response", request: Request) -> Assembly:
+        answer = Assembly(sound=Sound(self._sound or ""), watch=Watch() if is_prose(request) else None)
         if self._model.stream and response.headers.get("content-type", "").startswith("text/event-stream"):
             async with aclosing(response.aiter_raw()) as chunks:
-                await read_stream(chunks, answer, first)
+                await read_stream(chunks, answer, lambda: self.first(request))
         else:
             answer.whole(await response.aread())
         answer.settle()
@@ -244,8 +245,9 @@ class OpenAIEndpoint:
 async def read_stream(chunks: AsyncIterator[bytes], answer: Assembly, first: Callable[[], None] = lambda: None) -> None:
     """Read a stream to its end; `first` is called at its first token.
 
-    A `finish_reason` is what makes it whole: what follows is waited for briefly, and losing it loses nothing. Raises
-    `BadAnswer` for a stream that ends before, or that says nothing for `IDLE_SECONDS` once it has begun.
+    A `finish_reason` is what makes it whole: what follows is waited for briefly, and losing it loses nothing. A text
+    that goes round in circles is not read to its end. Raises `BadAnswer` for a stream that ends before, or that says
+    nothing for `IDLE_SECONDS` once it has begun.
     """
     import httpx2
 
@@ -253,7 +255,10 @@ async def read_stream(chunks: AsyncIterator[bytes], answer: Assembly, first: Cal
     with anyio.CancelScope() as idle:
         try:
             async for chunk in chunks:
-                if _take(events.feed(chunk), answer):
+                progress = _take(events.feed(chunk), answer)
+                if answer.finish == "repeats":
+                    return
+                if progress:
                     if idle.deadline == inf:
                         first()
                     seconds = IDLE_SECONDS if answer.finish is None else TAIL_SECONDS

@@ -138,6 +138,7 @@ PROVIDERS: tuple[Provider, ...] = (
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """Hosts that are this machine: no key is asked for, no proxy is used, and nothing is paid."""
+_LOOPBACK_ADDRESS = re.compile(r"127(\.\d{1,3}){3}")
 
 
 def provider_named(name: str) -> Provider | None:
@@ -196,7 +197,7 @@ def is_loopback(base_url: str) -> bool:
     if base_url.startswith("local:"):
         return True
     host = (urlsplit(base_url).hostname or "").lower()
-    return host in LOOPBACK or host.endswith(".localhost") or host.startswith("127.")
+    return host in LOOPBACK or host.endswith(".localhost") or _LOOPBACK_ADDRESS.fullmatch(host) is not None
 
 
 def key_in(environ: Mapping[str, str], provider: Provider) -> str | None:

@@ -26,7 +26,7 @@ from swarm.lint.prompts import check_duplicates, check_mentions, check_use
 from swarm.lint.reading import Draft, read_plan
 from swarm.lint.shape import Stats, check_cycles, close, measured, too_many
 from swarm.lint.sheet import Sheet
-from swarm.lint.steps import check_lists, check_steps, check_values
+from swarm.lint.steps import check_lists, check_reading, check_steps, check_values
 from swarm.plan import Plan, Step
 
 __all__ = ["Draft", "Finding", "Linted", "Severity", "Stats", "feedback", "lint", "read_plan"]
@@ -70,14 +70,21 @@ class Linted:
         return tuple(finding.problem for finding in self.errors)
 
 
-def lint(plan: Plan | Draft, brief: Brief) -> Linted:
+FORGIVEN = frozenset(
+    {"unknown_step", "unknown_agent", "unknown_model", "unknown_tool", "not_granted", "unknown_input", "too_much"}
+)
+"""Errors that a plan can do without: a name that means nothing, a right that nobody has, more than a model reads."""
+
+
+def lint(plan: Plan | Draft, brief: Brief, *, forgiving: bool = False) -> Linted:
     """Check a plan against what the run has and allows.
 
     A `Draft` of a planner may lose what it says twice; a plan by hand keeps every step. A plan with more steps than
-    `brief.steps_left` is refused before anything else is looked at.
+    `brief.steps_left` is refused before anything else is looked at. `forgiving` is for a planner that was told what is
+    wrong and wrote it again: names that mean nothing are left out, and said to be.
     """
     draft = plan if isinstance(plan, Draft) else Draft(plan, by_planner=False)
-    found = Findings(draft.findings)
+    found = Findings(draft.findings, forgiven=FORGIVEN if forgiving else ())
     if draft.plan is None:
         return Linted((), (), found.in_order(), Stats())
     sheet = Sheet.of(draft.plan, brief, found, by_planner=draft.by_planner)
@@ -91,6 +98,7 @@ def lint(plan: Plan | Draft, brief: Brief) -> Linted:
     check_duplicates(sheet)
     check_lists(sheet)
     check_steps(sheet)
+    check_reading(sheet)
     check_mentions(sheet)
     check_use(sheet)
     if check_cycles(sheet):

@@ -1,7 +1,7 @@
 """What a linter says: findings, and the names that something wrong may have meant."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
@@ -57,12 +57,26 @@ class Finding:
 class Findings:
     """Findings as they are made; in the order of the plan once all are."""
 
-    def __init__(self, before: Iterable[Finding] = ()) -> None:
+    def __init__(self, before: Iterable[Finding] = (), *, forgiven: Collection[str] = ()) -> None:
+        """Begin with what was found before; errors of a `forgiven` kind count as mended: what is wrong is left out."""
         self._made = list(before)
+        self._forgiven = forgiven
         self._wrong = {finding.key for finding in self._made if finding.severity == "error"}
 
-    def error(self, kind: str, key: Key, message: str, *, advice: str = "", step: str = "") -> None:
-        """Note what must go back."""
+    def error(
+        self,
+        kind: str,
+        key: Key,
+        message: str,
+        *,
+        advice: str = "",
+        step: str = "",
+        instead: str = "that was left out",
+    ) -> None:
+        """Note what must go back; `instead` says what is done where it is forgiven."""
+        if self.forgives(kind):
+            self.repaired(kind, key, f"{message}; {instead}", step=step)
+            return
         self._wrong.add(_dotted(key))
         self._made.append(Finding("error", kind, message, advice, step, _dotted(key)))
 
@@ -73,6 +87,10 @@ class Findings:
     def hint(self, kind: str, key: Key, message: str, *, advice: str = "", step: str = "") -> None:
         """Note what could be better."""
         self._made.append(Finding("hint", kind, message, advice, step, _dotted(key)))
+
+    def forgives(self, kind: str) -> bool:
+        """Whether errors of a kind are mended, because asking for another plan did not help."""
+        return kind in self._forgiven
 
     @property
     def any_error(self) -> bool:

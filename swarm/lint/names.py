@@ -152,21 +152,22 @@ def _resolve_one(sheet: Sheet, row: Row, name: str, known: Names) -> None:
     written: str | None = getattr(row.step, name)
     if written is not None:
         found = _resolved(sheet, (written,), known, row.key(name), name, "Known", row.step)
-        if found and found[0] != written:
-            row.change(**{name: found[0]})
+        meant = found[0] if found else Step.model_fields[name].default
+        if meant != written:
+            row.change(**{name: meant})
 
 
 def _grant(sheet: Sheet, row: Row, tools: Names, granted: dict[str, tuple[str, ...]]) -> None:
     """Hold a step's tools against those of its agent, which are a subset of the run's."""
     step = row.step
     found = _resolved(sheet, step.tools or (), tools, row.key("tools"), "tool", "The run may grant", step)
-    own = granted.get(step.agent)
+    own = None if sheet.found.is_wrong(row.key("agent")) else granted.get(step.agent)
     beyond = [tool for tool in found if own is not None and tool not in own]
     if beyond:
         message = f"the agent {quoted(step.agent)} may not use {shortened(beyond)}"
         advice = f"It may use: {shortened(own or ())}"
         sheet.found.error("not_granted", row.key("tools"), message, advice=advice, step=step.id)
-    row.change(tools=found)
+    row.change(tools=tuple(tool for tool in found if tool not in beyond))
 
 
 def _inputs(sheet: Sheet, row: Row) -> None:
@@ -187,7 +188,7 @@ def _inputs(sheet: Sheet, row: Row) -> None:
             sheet.found.repaired("unknown_input", row.key("inputs"), message, step=step.id)
         found.append(meant)
     if tuple(found) != step.inputs:
-        row.change(inputs=tuple(found))
+        row.change(inputs=tuple(found) if found else None)
 
 
 def _input_meant(sheet: Sheet, written: str) -> str | None:

@@ -7,7 +7,10 @@ from swarm.frozen import Json
 from swarm.lint.findings import quoted
 from swarm.lint.sheet import Row, Sheet
 from swarm.lint.values import LIST_OF_TEXTS, Schemas, gives_list, unusable
-from swarm.plan import PLANNER, REDUCER, Step
+from swarm.plan import PLANNER, REDUCER, Step, before_of
+
+BYTES_A_TOKEN = 3
+"""As `swarm.chat.estimate_tokens` counts."""
 
 _ITEM = re.compile(r"\{item\}")
 _DEFAULT_AGENT = Step.model_fields["agent"].default
@@ -44,6 +47,32 @@ def check_steps(sheet: Sheet) -> None:
             advice = 'Write a schema such as {"type": "array", "items": {"type": "string"}}, or leave it out for text.'
             key = row.key("output", *flaw.path)
             sheet.found.error("bad_schema", key, flaw.message, advice=advice, step=row.step.id)
+
+
+def check_reading(sheet: Sheet) -> None:
+    """Find steps that would read more than any model does: of each input they would see the beginning only."""
+    reads = sheet.brief.reads
+    if reads is None:
+        return
+    sizes = {each.name: each.size // BYTES_A_TOKEN for each in sheet.brief.inputs if each.medium == "text"}
+    for row in sheet.rows:
+        step = row.step
+        if step.each == "inputs" or step.agent == PLANNER:
+            continue
+        alone = step.inputs is None and not before_of(step)
+        names = sheet.inputs_of(step.inputs) if step.inputs is not None else sizes if alone else ()
+        tokens = sum(sizes.get(name, 0) for name in names)
+        if len(names) < 2 or tokens <= reads:
+            continue
+        message = f"its {len(names)} inputs are about {tokens:,} tokens, and a step reads about {reads:,}"
+        advice = 'Write `"each": "inputs"` for one instance per input, or name fewer inputs.'
+        if not sheet.by_planner or step.each is not None:
+            sheet.found.hint("too_much", row.key("inputs"), message, advice=advice, step=step.id)
+            continue
+        instead = "it is done for each by itself"
+        sheet.found.error("too_much", row.key("inputs"), message, advice=advice, step=step.id, instead=instead)
+        if sheet.found.forgives("too_much"):
+            row.change(each="inputs")
 
 
 def _check_prompt(sheet: Sheet, row: Row) -> None:
