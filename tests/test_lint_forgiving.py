@@ -1,0 +1,54 @@
+"""Plans that ask for more than a model reads, and what is left out of a plan that its planner could not put right."""
+
+from typing import Any
+
+import pytest
+from test_lint import BRIEF, FILES, by_id, found, linted, step
+
+from swarm.executor import InputBrief
+from swarm.lint import feedback, lint, read_plan
+
+MUCH = BRIEF.model_copy(
+    update={"reads": 100, "inputs": tuple(InputBrief(name=name, medium="text", size=240) for name in FILES[:3])}
+)
+
+
+def test_a_step_that_would_read_more_than_any_model_goes_back() -> None:
+    draft = read_plan(
+        {"steps": [{"id": "a", "prompt": "Look."}, {"id": "b", "prompt": "Weigh.", "needs": ["a"]}]}, MUCH
+    )
+    result = lint(draft, MUCH)
+    assert found(result, "error") == [("too_much", "steps.0.inputs")]
+    assert "its 3 inputs are about 240 tokens, and a step reads about 100" in feedback(result.findings)
+    mended = lint(draft, MUCH, forgiving=True)
+    assert mended.ok
+    assert by_id(mended)["a"].each == "inputs"
+    assert "it is done for each by itself" in str(mended.repaired[0])
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        step("a", each="inputs"),
+        step("a", inputs=[FILES[0]]),
+        step("a", inputs=[]),
+        step("a", agent="planner"),
+    ],
+)
+def test_a_step_that_reads_no_more_than_a_model_passes(one: dict[str, Any]) -> None:
+    assert ("too_much", "steps.0.inputs") not in found(lint(read_plan({"steps": [one]}, MUCH), MUCH), "error")
+
+
+def test_a_plan_by_hand_may_read_what_it_likes() -> None:
+    assert linted(step("a"), brief=MUCH).ok
+    assert found(linted(step("a"), brief=MUCH), "hint") == [("too_much", "steps.0.inputs")]
+    assert found(linted(step("a"), brief=MUCH.model_copy(update={"reads": None})), "hint") == []
+
+
+def test_what_a_plan_can_do_without_is_left_out_where_that_is_asked_for() -> None:
+    steps = [step("a", prompt="Look.", needs=["b", "zebra"], tools=["files", "saw"]), step("b", prompt="See.")]
+    strict, forgiving = (lint(read_plan({"steps": steps}, BRIEF), BRIEF, forgiving=each) for each in (False, True))
+    assert [kind for kind, _ in found(strict, "error")] == ["unknown_step", "unknown_tool"]
+    assert forgiving.ok
+    assert (by_id(forgiving)["a"].needs, by_id(forgiving)["a"].tools) == (("b",), ("files",))
+    assert sum("; that was left out" in one.message for one in forgiving.repaired) == 2
