@@ -23,7 +23,7 @@ import anyio
 
 from swarm.chat import Data, Message, Reply, Request, Text, Usage, says
 from swarm.endpoints import Endpoint
-from swarm.endpoints.local import SLOTS
+from swarm.endpoints.local.serve import SLOTS
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.router import connect
 from swarm.endpoints.warm import Warm

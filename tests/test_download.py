@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from swarm.endpoints.download import BREAKS, SPARE_BYTES, fetch_from, kept
-from swarm.endpoints.hub import HubName, LostError, hub_of
+from swarm.endpoints.local.download import BREAKS, SPARE_BYTES, fetch_from, kept
+from swarm.endpoints.local.hub import HubName, LostError, hub_of
 from swarm.errors import SwarmError, TaskError
 from tests.hub import REPO, FakeHub, fake_hub
 

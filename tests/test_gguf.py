@@ -9,9 +9,9 @@ import anyio
 import pytest
 
 from swarm.endpoints.choose import choose
-from swarm.endpoints.gguf import KNOWN, fetch, fetched, located, models_folder
-from swarm.endpoints.hub import hub_of
-from swarm.endpoints.local import serving, what_is_missing
+from swarm.endpoints.local.files import KNOWN, fetch, fetched, located, models_folder
+from swarm.endpoints.local.hub import hub_of
+from swarm.endpoints.local.serve import serving, what_is_missing
 from swarm.endpoints.router import check_models, resolved
 from swarm.errors import EndpointRefused, SwarmError, TaskError
 from swarm.task import Model

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from swarm.endpoints.hub import HUB, Hub, HubName, LostError, hub_name, hub_of
-from swarm.endpoints.weights import HubFile
+from swarm.endpoints.local.hub import HUB, Hub, HubName, LostError, hub_name, hub_of
+from swarm.endpoints.local.weights import HubFile
 from swarm.errors import SwarmError, TaskError
 from tests.hub import REPO, FakeHub, fake_hub
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 SWARM = ROOT / "swarm"
 IMPORTERS = {
     "openai": ("endpoints/openai.py",),
-    "httpx2": ("endpoints/openai.py", "endpoints/transport.py", "endpoints/hub.py"),
+    "httpx2": ("endpoints/openai.py", "endpoints/transport.py", "endpoints/local/hub.py"),
     "networkx": ("graph.py",),
     "ruamel": ("reading/yaml12.py",),
     "structlog": ("views/log.py",),

@@ -20,8 +20,8 @@ import pytest
 
 import swarm
 from swarm.chat import Form, Request, says
-from swarm.endpoints.gguf import KNOWN
-from swarm.endpoints.local import Served, serving
+from swarm.endpoints.local.files import KNOWN
+from swarm.endpoints.local.serve import Served, serving
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.router import connect
@@ -190,7 +190,7 @@ async def test_aliases_of_one_file_share_a_server() -> None:
 PARENT = """
 import anyio, os, sys
 from pathlib import Path
-from swarm.endpoints.local import serving
+from swarm.endpoints.local.serve import serving
 
 async def main():
     async with serving(Path(sys.argv[1]), slots=1, context=256):

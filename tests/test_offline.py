@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from swarm.chat import Data, Form, Media, Message, Part, Request, Text, estimate_tokens, says
 from swarm.endpoints.offline import Offline, respond
-from swarm.endpoints.offline_answer import NOT_READ, NOTHING, TEXT_TOKENS
-from swarm.endpoints.offline_report import DISAGREEMENTS, MISSING, REPORT_TOKENS
+from swarm.endpoints.offline.answer import NOT_READ, NOTHING, TEXT_TOKENS
+from swarm.endpoints.offline.report import DISAGREEMENTS, MISSING, REPORT_TOKENS
 
 GOAL = "How much memory does each library need?"
 

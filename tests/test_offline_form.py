@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from swarm.chat import Data
-from swarm.endpoints.offline_answer import Given
-from swarm.endpoints.offline_form import MOST_ENTRIES, fill
-from swarm.endpoints.offline_formats import read
-from swarm.endpoints.rank import question
+from swarm.endpoints.offline.answer import Given
+from swarm.endpoints.offline.form import MOST_ENTRIES, fill
+from swarm.endpoints.offline.formats import read
+from swarm.endpoints.offline.rank import question
 from swarm.errors import EndpointRefused
 
 GOAL = "How much memory does each library need?"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.endpoints.offline_plan import READ, READ_SEVERAL, REPORT, WIDEST, asked, plan, shape
+from swarm.endpoints.offline.plan import READ, READ_SEVERAL, REPORT, WIDEST, asked, plan, shape
 from swarm.executor import Brief, InputBrief, RoleBrief
 from swarm.lint import lint
 from swarm.plan import Plan

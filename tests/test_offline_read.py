@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.chat import Data
-from swarm.endpoints.offline_formats import MOST_CLAIMS, NO_LICENCE, read
-from swarm.endpoints.offline_read import LONGEST, MOST_LINES, Claim, Source, cut, label, labelled, plain, sentences
+from swarm.endpoints.offline.formats import MOST_CLAIMS, NO_LICENCE, read
+from swarm.endpoints.offline.read import LONGEST, MOST_LINES, Claim, Source, cut, label, labelled, plain, sentences
 
 
 def source(text: str, name: str = "a.md") -> Source:

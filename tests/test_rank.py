@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.endpoints.rank import (
+from swarm.endpoints.offline.rank import (
     PAIRWISE,
     Passage,
     figures,

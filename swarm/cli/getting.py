@@ -9,7 +9,7 @@ from swarm.cli.streams import answer, answer_json, is_terminal, redraw, say
 from swarm.errors import TaskError
 
 if TYPE_CHECKING:
-    from swarm.endpoints.gguf import Fetched
+    from swarm.endpoints.local.files import Fetched
 
 LINE_EVERY = 10
 """Per cent between two lines of progress where nobody watches a terminal."""
@@ -17,8 +17,8 @@ LINE_EVERY = 10
 
 def get(names: list[str], to: str | None, *, as_json: bool) -> int:
     """Fetch a model by its name; without one, list those that are known and those that are there."""
-    from swarm.endpoints.gguf import fetch, fetched, models_folder
-    from swarm.endpoints.hub import hub_of
+    from swarm.endpoints.local.files import fetch, fetched, models_folder
+    from swarm.endpoints.local.hub import hub_of
 
     folder = Path(to) if to is not None else models_folder(os.environ)
     if not names:
@@ -39,7 +39,7 @@ def get(names: list[str], to: str | None, *, as_json: bool) -> int:
 
 
 def _list(there: "tuple[Fetched, ...]", folder: Path, *, as_json: bool) -> int:
-    from swarm.endpoints.gguf import KNOWN
+    from swarm.endpoints.local.files import KNOWN
 
     whole, broken = [each for each in there if each.name], [each for each in there if not each.name]
     if as_json:

@@ -11,7 +11,7 @@ import anyio.abc
 from pydantic import SecretStr
 from pydantic_core import from_json
 
-from swarm.endpoints.gguf import located
+from swarm.endpoints.local.files import located
 from swarm.endpoints.providers import PROVIDERS, Provider, is_loopback, key_in, provider_named
 from swarm.task import Model
 

@@ -28,7 +28,7 @@ from swarm.chat import Reply, Request, Usage, says
 from swarm.endpoints import Endpoint
 from swarm.endpoints.budget import Account, Charged
 from swarm.endpoints.learnt import Memory
-from swarm.endpoints.local import is_local
+from swarm.endpoints.local.serve import is_local
 from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.retry import Around
 from swarm.endpoints.router import OFFLINE, resolved

@@ -18,7 +18,7 @@ from swarm.endpoints.hedge import Hedge
 from swarm.endpoints.lanes import Lanes
 from swarm.endpoints.learnt import Learnt, Memory
 from swarm.endpoints.limit import Emit
-from swarm.endpoints.local import CONTEXT, SLOTS, Served, is_local, path_of, serving, what_is_missing
+from swarm.endpoints.local.serve import CONTEXT, SLOTS, Served, is_local, path_of, serving, what_is_missing
 from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.pool import Pool
 from swarm.endpoints.providers import must_stream, provider_named, provider_names

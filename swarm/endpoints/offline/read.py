@@ -1,7 +1,7 @@
 """Reads a text as claims: sentences, bullets, rows of tables, each with the headings it stands under.
 
 Markdown and plain prose are read here, by one scanner that takes a line at a time and never looks back; program
-source, package metadata, JSON and CSV in `swarm.endpoints.offline_formats`.
+source, package metadata, JSON and CSV in `swarm.endpoints.offline.formats`.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from swarm.endpoints.rank import Passage, figures, words
+from swarm.endpoints.offline.rank import Passage, figures, words
 
 LONGEST = 360
 """Most characters of one claim; longer text without a full stop is cut at spaces."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from swarm.chat import estimate_tokens
-from swarm.endpoints.offline_answer import (
+from swarm.endpoints.offline.answer import (
     NOT_READ,
     NOT_SHOWN,
     NOTHING,
@@ -23,9 +23,8 @@ from swarm.endpoints.offline_answer import (
     quoted,
     worthy,
 )
-from swarm.endpoints.offline_formats import IMPORTS
-from swarm.endpoints.offline_read import Claim, Source, flat, label, labelled, passage
-from swarm.endpoints.rank import (
+from swarm.endpoints.offline.formats import IMPORTS
+from swarm.endpoints.offline.rank import (
     PAIRWISE,
     Passage,
     Question,
@@ -41,6 +40,7 @@ from swarm.endpoints.rank import (
     vectors,
     words,
 )
+from swarm.endpoints.offline.read import Claim, Source, flat, label, labelled, passage
 
 BY_SOURCE = "By source"
 SAID_ABOVE = "What it says is above."

@@ -1,8 +1,8 @@
 """A model that is a file on this machine: `endpoint: local:PATH` starts llama.cpp's own server for it, and stops it.
 
-The server is a process of its own (`swarm.endpoints.llama`), so that a crash in it is a call that failed and not the
-end of a run. It cannot outlive the run: it ends when its standard input does, which the system closes with whoever
-held it, even after `kill -9`. It listens on loopback, on a port of its own, and answers only to a key made for it.
+The server is a process of its own (`llama.py`), so that a crash in it is a call that failed and not the end of a run.
+It cannot outlive the run: it ends when its standard input does, which the system closes with whoever held it, even
+after `kill -9`. It listens on loopback, on a port of its own, and answers only to a key made for it.
 """
 
 import json
@@ -21,7 +21,7 @@ import anyio
 import anyio.abc
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from swarm.endpoints.hub import hub_name
+from swarm.endpoints.local.hub import hub_name
 from swarm.errors import EndpointRefused
 
 PREFIX = "local:"

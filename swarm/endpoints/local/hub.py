@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from swarm import __version__
-from swarm.endpoints.weights import HubFile, is_safe
+from swarm.endpoints.local.weights import HubFile, is_safe
 from swarm.errors import SwarmError, TaskError
 
 if TYPE_CHECKING:

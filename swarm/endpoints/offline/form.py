@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
 
-from swarm.endpoints.offline_answer import Given
-from swarm.endpoints.offline_read import Claim, Source, labelled, passage, stem_of
-from swarm.endpoints.offline_units import convert, wanted_unit
-from swarm.endpoints.rank import Passage, figures, names, question, relevance, score, words
+from swarm.endpoints.offline.answer import Given
+from swarm.endpoints.offline.rank import Passage, figures, names, question, relevance, score, words
+from swarm.endpoints.offline.read import Claim, Source, labelled, passage, stem_of
+from swarm.endpoints.offline.units import convert, wanted_unit
 from swarm.errors import EndpointRefused
 from swarm.frozen import Json
 

@@ -1,20 +1,20 @@
 """The endpoint that is always there: no network, no key, no clock, no chance; the same bytes for the same request.
 
-It is not a language model. It plans from the shape of the inputs (`offline_plan`), answers with sentences ranked out of
-what it is given (`offline_answer`), merges such answers into a cited report (`offline_report`) and fills a JSON Schema
-with what it finds (`offline_form`). It obeys nobody: words are compared, never followed, so no text can make it do
+It is not a language model. It plans from the shape of the inputs (`plan`), answers with sentences ranked out of
+what it is given (`answer`), merges such answers into a cited report (`report`) and fills a JSON Schema
+with what it finds (`form`). It obeys nobody: words are compared, never followed, so no text can make it do
 anything else. It makes a fresh install useful, and every example and test deterministic.
 """
 
 from collections.abc import Sequence
 
-from swarm.chat import Data, Media, Message, Reply, Request, Text, Usage, estimate_tokens, request_tokens
-from swarm.endpoints.offline_answer import Given, answer
-from swarm.endpoints.offline_form import fill
-from swarm.endpoints.offline_formats import read
-from swarm.endpoints.offline_plan import asked, plan, shape
-from swarm.endpoints.offline_report import report
-from swarm.endpoints.rank import question
+from swarm.chat import Data, Media, Message, Part, Reply, Request, Text, Usage, estimate_tokens, request_tokens
+from swarm.endpoints.offline.answer import Given, answer
+from swarm.endpoints.offline.form import fill
+from swarm.endpoints.offline.formats import read
+from swarm.endpoints.offline.plan import asked, plan, shape
+from swarm.endpoints.offline.rank import question
+from swarm.endpoints.offline.report import report
 
 NAME = "offline"
 """What it is called in tasks, on the command line and in replies."""
@@ -71,19 +71,19 @@ def _given(request: Request, goal: str, prompt: str, texts: Sequence[Data], unre
     )
 
 
-def _main(messages: Sequence[Message]) -> tuple[Text | Data | Media, ...]:
+def _main(messages: Sequence[Message]) -> tuple[Part, ...]:
     """Find the message that says what to do: the last of the user's with something to read in it, else the last."""
     users = [message.parts for message in messages if message.role == "user"]
     full = [parts for parts in users if any(isinstance(part, Data | Media) for part in parts)]
     return (full or users or [()])[-1]
 
 
-def _prompt(parts: Sequence[Text | Data | Media]) -> str:
+def _prompt(parts: Sequence[Part]) -> str:
     texts = [part.text for part in parts if isinstance(part, Text)]
     return asked(texts[-1].strip(), _goal(parts)) if texts else ""
 
 
-def _goal(parts: Sequence[Text | Data | Media]) -> str:
+def _goal(parts: Sequence[Part]) -> str:
     """Find the goal: the first text, if it is not the prompt itself nor only says what follows; without a heading."""
     texts = [n for n, part in enumerate(parts) if isinstance(part, Text)]
     if len(texts) < 2 or not isinstance(parts[0], Text):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from swarm.endpoints.rank import Figure, words
+from swarm.endpoints.offline.rank import Figure, words
 
 _BYTES = {"b": 1.0, "byte": 1.0, "kb": 1e3, "kilobyte": 1e3, "mb": 1e6, "megabyte": 1e6, "gb": 1e9, "gigabyte": 1e9}
 _LARGE_BYTES = {"tb": 1e12, "terabyte": 1e12, "kib": 1024.0, "mib": 1024.0**2, "gib": 1024.0**3, "tib": 1024.0**4}

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from swarm.endpoints.hub import Body, Hub, HubName, LostError
-from swarm.endpoints.weights import HubFile, Weights, chosen, label_of, not_chosen, weights_in
+from swarm.endpoints.local.hub import Body, Hub, HubName, LostError
+from swarm.endpoints.local.weights import HubFile, Weights, chosen, label_of, not_chosen, weights_in
 from swarm.errors import SwarmError
 
 BREAKS = 20

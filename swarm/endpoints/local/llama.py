@@ -1,4 +1,4 @@
-"""The program that serves a GGUF file: a process of its own, started by `swarm.endpoints.local`.
+"""The program that serves a GGUF file: a process of its own, started by `swarm.endpoints.local.serve`.
 
 It is run as a script and imports nothing of this package. It lives as long as its standard input is open: whatever
 becomes of the process that started it, the system closes that, and this one ends. The first line of its input is the

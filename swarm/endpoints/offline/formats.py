@@ -10,7 +10,7 @@ from itertools import islice
 from typing import cast
 
 from swarm.chat import Data
-from swarm.endpoints.offline_read import LONGEST, Claim, Source, cut, entry, flat, read_prose, row, sampled, sentences
+from swarm.endpoints.offline.read import LONGEST, Claim, Source, cut, entry, flat, read_prose, row, sampled, sentences
 from swarm.frozen import Json
 
 IMPORTS = "Imports"

@@ -1,4 +1,4 @@
-"""Answers in words: what each source says nearest to the question. Reports are `swarm.endpoints.offline_report`.
+"""Answers in words: what each source says nearest to the question. Reports are `swarm.endpoints.offline.report`.
 
 No sentence is made here. What is written are sentences that were read, each with the name of what it is about where it
 does not say so itself, and the fixed phrases below.
@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from swarm.chat import estimate_tokens
-from swarm.endpoints.offline_read import Claim, Source, flat, labelled, passage
-from swarm.endpoints.rank import Question, pick, score
+from swarm.endpoints.offline.rank import Question, pick, score
+from swarm.endpoints.offline.read import Claim, Source, flat, labelled, passage
 
 NOTHING = (
     "The offline endpoint is not a language model: it can only give back what it is handed, and here there is nothing"
