@@ -14,6 +14,10 @@ all side by side:
 At most one call is made for each endpoint, key and name. A model that cannot serve stops the run; one of a pool, or one
 key of several, is a warning while another may serve. A run that takes everything from its cache makes no call, so
 nothing is looked at. What is sent holds nothing of the task.
+
+A run that is stopped so is an error of what the user wrote (exit 2) if nothing was spent, and a failed run (exit 1) if
+such a call was. Its folder stays either way: it tells what was found, and `swarm resume` goes on in it with the task as
+it is by then. Each call goes by itself, past the slots and quotas of later calls, which do not run yet.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
