@@ -1,6 +1,7 @@
 """Texts that go round in circles, and texts that only look like it."""
 
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -49,6 +50,23 @@ def test_it_is_said_once_however_long_it_went_on() -> None:
 )
 def test_what_says_something_new_at_its_end_is_left_alone(text: str) -> None:
     assert unrepeated(text) is None
+
+
+def test_nearly_the_same_is_said_once_too() -> None:
+    rng = random.Random(5)
+    rambling = "".join(rng.choice(("lists_", "lists_", "lists_", "list_")) for _ in range(600))
+    once = unrepeated(HEAD + rambling)
+    assert once is not None
+    assert once.startswith(HEAD.rstrip())
+    assert len(once) < 1200
+    assert unrepeated(HEAD + rambling, WHILE_WRITTEN) is None, "that is only told at the cap"
+    said = "".join(f"Fact {n} is that {n * n} is a square of it. " for n in range(60))
+    assert (unrepeated(said + rambling) or "").startswith(said), "what came before stays"
+
+
+def test_tables_and_code_are_not_nearly_the_same() -> None:
+    assert unrepeated("".join(f"| item {n} | {n * 7 % 23} | ok |\n" for n in range(200))) is None
+    assert unrepeated(Path(__file__).read_text(encoding="utf-8")) is None
 
 
 def test_more_must_be_seen_of_a_text_that_is_still_written() -> None:
