@@ -4,8 +4,8 @@ A text that ends in the same words again and again holds nothing new from their 
 like an answer that hit its cap: up to there it is all that the model had to say. A stream that does so is stopped,
 which saves the time and the tokens of the rest.
 
-The same is found with the Z function (Gusfield 1997, "Algorithms on Strings, Trees and Sequences", 1.4) of the reversed end of the
-text: linear in what is looked at. Nearly the same is what compression makes next to nothing of.
+The same is found with the Z function (Gusfield 1997, "Algorithms on Strings, Trees and Sequences", 1.4) of the reversed
+end of the text: linear in what is looked at. Nearly the same is what compression makes next to nothing of.
 """
 
 import zlib
@@ -55,12 +55,12 @@ def unrepeated(text: str, bounds: Bounds = AT_THE_CAP) -> str | None:
 
 def _unrambled(text: str) -> str | None:
     """Give a text up to where it says nearly the same with a word changed here and there; None if it does not."""
-    length = 0
-    while length < len(text) and _sameness(text[-length - RAMBLING :]) >= STALE:
-        length += RAMBLING
-    if length == 0:
+    end = len(text)
+    while end >= RAMBLING and _sameness(text[end - RAMBLING : end]) >= STALE:
+        end -= RAMBLING // 4
+    if end == len(text):
         return None
-    start = max(0, len(text) - length)
+    start = end + RAMBLING // 4 - RAMBLING
     ends = (place for place in range(start, start + RAMBLING // 4) if text[place] in SENTENCE_ENDS)
     return text[: next(ends, start + RAMBLING // 8) + 1].rstrip()
 
@@ -68,7 +68,7 @@ def _unrambled(text: str) -> str | None:
 def _sameness(text: str) -> float:
     """Tell how many times smaller a text gets by compression."""
     plain = text.encode("utf-8", "replace")
-    return len(plain) / len(zlib.compress(plain, 9)) if len(text) >= RAMBLING else 0.0
+    return len(plain) / len(zlib.compress(plain, 9))
 
 
 def _first_end(text: str, start: int, period: int) -> int:
