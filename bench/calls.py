@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 
 from swarm.chat import Request, says
-from swarm.endpoints.openai import OpenAIEndpoint
+from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.task import Model
 
 Call = Callable[[], Awaitable[Any]]

@@ -12,9 +12,9 @@ from swarm.assign import Assigner, Means
 from swarm.cache import Cache
 from swarm.endpoints import Endpoint
 from swarm.endpoints.choose import Choice, choose
-from swarm.endpoints.learnt import FILE as LEARNT
 from swarm.endpoints.providers import stored_by, takes_of
 from swarm.endpoints.router import check_models, resolved
+from swarm.endpoints.wire.learnt import FILE as LEARNT
 from swarm.errors import PlanError, Problem, TaskError
 from swarm.events import RunStarted
 from swarm.files import load_agents, load_task, load_wording, locate, read_inputs, read_plan, secrets_of

@@ -24,10 +24,10 @@ import swarm
 from swarm import events as e
 from swarm.agenda import Agenda, Rules
 from swarm.assign import Assigner
-from swarm.endpoints.learnt import Memory
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.preflight import Preflight, already_served
 from swarm.endpoints.router import connect
+from swarm.endpoints.wire.learnt import Memory
 from swarm.errors import JournalError, PlanError, SwarmError
 from swarm.executor import Attempt, Executor, Outcome
 from swarm.executors.advised import Advised

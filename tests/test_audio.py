@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.chat import Reply, Request, says
-from swarm.endpoints.answers import Assembly, BadAnswer
-from swarm.endpoints.audio import MOST_SOUND, Heard, Sound, asked_sound, decoded
-from swarm.endpoints.dialect import Dialect
-from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.providers import quirks_of
+from swarm.endpoints.wire.answers import Assembly, BadAnswer
+from swarm.endpoints.wire.audio import MOST_SOUND, Heard, Sound, asked_sound, decoded
+from swarm.endpoints.wire.dialect import Dialect
+from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.errors import EndpointBusy, EndpointError
 from swarm.task import Model
 from swarm.testing import Answer, FakeServer

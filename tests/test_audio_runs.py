@@ -11,8 +11,8 @@ from swarm import events as e
 from swarm.agent import Agent
 from swarm.chat import Usage, says
 from swarm.cli.reading import recorded
-from swarm.endpoints.dialect import Dialect
 from swarm.endpoints.providers import quirks_of
+from swarm.endpoints.wire.dialect import Dialect
 from swarm.errors import JournalError, LimitError
 from swarm.executor import Attempt, Note, Outcome
 from swarm.executors.metered import Salvaging

@@ -16,7 +16,7 @@ from swarm.budget import (
     worst_input,
 )
 from swarm.chat import Data, Form, Media, Message, Request, Text, ToolCall, ToolSpec, says
-from swarm.endpoints.dialect import write_message
+from swarm.endpoints.wire.dialect import write_message
 from swarm.errors import BugError
 from swarm.frozen import Json
 from swarm.task import Model

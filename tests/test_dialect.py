@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from swarm.chat import Form, Message, Reply, Request, Text, ToolSpec, says
-from swarm.endpoints.dialect import Dialect
-from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.providers import quirks_of
+from swarm.endpoints.wire.dialect import Dialect
+from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.loop import carry_out
 from swarm.task import Model
 from swarm.testing import Answer, FakeServer, reply

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.chat import Request, says
-from swarm.endpoints.faults import VERDICTS, Fault, error_in, fault_of, judge, kind_of, retry_after
+from swarm.endpoints.wire.faults import VERDICTS, Fault, error_in, fault_of, judge, kind_of, retry_after
 from swarm.errors import EndpointBusy, EndpointRefused
 
 ASK = Request(model="default", messages=(says("user", "hi"),))

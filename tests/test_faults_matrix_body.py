@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 import swarm
 from swarm.chat import Reply
-from swarm.endpoints.answers import Assembly, BadAnswer
-from swarm.endpoints.openai import OpenAIEndpoint, read_stream
-from swarm.endpoints.sse import Events
+from swarm.endpoints.wire.answers import Assembly, BadAnswer
+from swarm.endpoints.wire.openai import OpenAIEndpoint, read_stream
+from swarm.endpoints.wire.sse import Events
 from swarm.events import TurnTaken
 from swarm.plan import Plan, Step
 from swarm.task import Limits, Task

@@ -13,7 +13,7 @@ from anyio.streams.tls import TLSListener
 from faults import ASK, Case, ask_once, calls, model, of, seen_on_the_wire, told
 
 from swarm.chat import Reply, says
-from swarm.endpoints.openai import OpenAIEndpoint
+from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.errors import EndpointBusy
 from swarm.plan import Plan, Step
 from swarm.task import Task

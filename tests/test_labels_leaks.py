@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from swarm.chat import Request
 from swarm.endpoints import Endpoint
 from swarm.endpoints.guard import Guarded
-from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.pool import Pool
 from swarm.endpoints.providers import Quirks, Store
 from swarm.endpoints.router import Router
+from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.errors import AnswerError, EndpointRefused, PlanError
 from swarm.events import StepStarted
 from swarm.frozen import canonical

@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SWARM = ROOT / "swarm"
 IMPORTERS = {
-    "openai": ("endpoints/openai.py",),
-    "httpx2": ("endpoints/openai.py", "endpoints/transport.py", "endpoints/local/hub.py"),
+    "openai": ("endpoints/wire/openai.py",),
+    "httpx2": ("endpoints/wire/openai.py", "endpoints/wire/transport.py", "endpoints/local/hub.py"),
     "networkx": ("graph.py",),
     "ruamel": ("reading/yaml12.py",),
     "structlog": ("views/log.py",),
@@ -28,7 +28,7 @@ IMPORTERS = {
 """Each library's boundary: the only files that may name it. Another one gives its reason in the commit that adds it."""
 LAZY = ("openai", "httpx2", "networkx", "ruamel", "json_repair", "docstring_parser", "jsonschema", "trio")
 """Imported inside the function that needs them, so that nobody waits for what they do not use."""
-BASES = {"endpoints/transport.py": "httpx2"}
+BASES = {"endpoints/wire/transport.py": "httpx2"}
 """Where a class needs a library's as its base; such a module is itself imported inside a function only."""
 NEVER = ("asyncio", "httpx", "requests", "yaml", "opentelemetry", "numpy", "scipy", "pytest", "hypothesis")
 

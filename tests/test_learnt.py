@@ -13,11 +13,11 @@ from pydantic import SecretStr
 import swarm
 from swarm import events as e
 from swarm.chat import Form, Request, says
-from swarm.endpoints.dialect import Dialect
-from swarm.endpoints.learnt import DAYS, FILE, Learnt, Memory, mark
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.providers import quirks_of
 from swarm.endpoints.router import connect
+from swarm.endpoints.wire.dialect import Dialect
+from swarm.endpoints.wire.learnt import DAYS, FILE, Learnt, Memory, mark
 from swarm.plan import Plan, Step
 from swarm.run import Run
 from swarm.task import Model, Task

@@ -23,8 +23,8 @@ from swarm.chat import Form, Request, says
 from swarm.endpoints.local.files import KNOWN
 from swarm.endpoints.local.serve import Served, serving
 from swarm.endpoints.offline import Offline
-from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.router import connect
+from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.task import Model
 
 pytestmark = [pytest.mark.real_model, pytest.mark.anyio, pytest.mark.timeout(600)]

@@ -9,10 +9,10 @@ import pytest
 
 import swarm
 from swarm.chat import Media, Medium, Message, Request, Text
-from swarm.endpoints.dialect import Dialect
 from swarm.endpoints.guard import MOST_MEDIA, Guarded
 from swarm.endpoints.providers import must_stream, quirks_of, takes_of
 from swarm.endpoints.router import resolved
+from swarm.endpoints.wire.dialect import Dialect
 from swarm.errors import EndpointRefused, PlanError, TaskError
 from swarm.labels import INLINE_BYTES
 from swarm.plan import Plan, Step

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from swarm.chat import Data, Form, Media, Message, Reply, Request, Text, ToolCall, ToolSpec, says
-from swarm.endpoints.openai import OpenAIEndpoint
+from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.errors import EndpointError, EndpointRefused
 from swarm.task import Model
 from swarm.testing.fake import STREAM_HEAD, Answer, FakeServer, completion, error, http, piece, sse

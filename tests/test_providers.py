@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from swarm.chat import Request, says
-from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.providers import PROVIDERS, Quirks, provider_named
+from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.errors import EndpointError
 from swarm.events import TurnTaken
 from swarm.frozen import Json

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarm.endpoints.repetition import AT_THE_CAP, EVERY, LOOKED_AT, WHILE_WRITTEN, Bounds, Watch, unrepeated
+from swarm.endpoints.wire.repetition import AT_THE_CAP, EVERY, LOOKED_AT, WHILE_WRITTEN, Bounds, Watch, unrepeated
 
 HEAD = "Tantivy needs 48 MB.\n\n"
 

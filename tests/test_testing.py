@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from swarm.chat import Reply, Request, says
-from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.retry import Retrying
+from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.errors import AttemptError, EndpointRefused
 from swarm.task import Model
 from swarm.testing import Answer, FakeServer, Faulty, Function, Received, Scripted, reply, virtual_time

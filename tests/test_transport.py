@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from swarm.chat import Request, says
-from swarm.endpoints.openai import OpenAIEndpoint
+from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.errors import EndpointBusy, EndpointRefused
 from swarm.task import Model
 from swarm.testing.fake import Answer, FakeServer, Received, completion, http
@@ -30,8 +30,8 @@ def model(server: FakeServer | str, **settings: Any) -> Model:
 async def test_nothing_leaves_for_another_origin() -> None:
     import httpx2
 
-    from swarm.endpoints.answers import BadAnswer
-    from swarm.endpoints.transport import open_transport
+    from swarm.endpoints.wire.answers import BadAnswer
+    from swarm.endpoints.wire.transport import open_transport
 
     async with FakeServer() as server, FakeServer() as other:
         transport = open_transport(server.url, key="sk-1", agent="test")

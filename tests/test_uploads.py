@@ -12,11 +12,11 @@ import anyio
 import pytest
 
 from swarm.chat import Media, Medium, Message, Reply, Request, Text
-from swarm.endpoints.dialect import Dialect
 from swarm.endpoints.guard import Guarded
-from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.providers import PROVIDERS, Quirks, Store, provider_named, quirks_of, stored_by
-from swarm.endpoints.uploads import Shelf, file_of
+from swarm.endpoints.wire.dialect import Dialect
+from swarm.endpoints.wire.openai import OpenAIEndpoint
+from swarm.endpoints.wire.uploads import Shelf, file_of
 from swarm.errors import EndpointBusy, EndpointError, EndpointRefused, PlanError, TaskError
 from swarm.frozen import canonical
 from swarm.labels import INLINE_BYTES

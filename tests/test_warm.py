@@ -8,9 +8,9 @@ import pytest
 
 from swarm.chat import Data, Form, Message, Reply, Request, Text, ToolSpec, says
 from swarm.endpoints.offline import Offline
-from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.router import connect
 from swarm.endpoints.warm import KEPT, KEPT_SECONDS, LEAST_TOKENS, TOKEN_BYTES, WAIT_SECONDS, Warm, beginning
+from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.errors import EndpointBusy
 from swarm.task import Model
 from swarm.testing import Answer, FakeServer, Function, reply

@@ -35,7 +35,7 @@ def cache(
     steps it remembers for seven days what endpoints would not have: a form of answers, a parameter.
     """
     from swarm.cache import Cache
-    from swarm.endpoints.learnt import FILE, Memory
+    from swarm.endpoints.wire.learnt import FILE, Memory
 
     where = Cache(o.runs_folder(folder).parent / "cache")
     memory = Memory(where.folder / FILE)

@@ -96,8 +96,8 @@ async def _chosen(
 
 async def _looked(models: "Mapping[str, Model]", probe: bool, folder: Path) -> "list[Ability]":
     """Look at each model; `folder` is the task's, where earlier runs have left what endpoints would not have."""
-    from swarm.endpoints.learnt import FILE, Memory
     from swarm.endpoints.probe import look
+    from swarm.endpoints.wire.learnt import FILE, Memory
 
     memory = Memory(folder / ".swarm" / "cache" / FILE)
     asked = {alias: model for alias, model in models.items() if model.endpoint is not None}

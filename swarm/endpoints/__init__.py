@@ -1,6 +1,14 @@
 """Something that completes one chat request: a protocol of one verb.
 
-A pool, a limit, a cache and a fake are other classes with the same verb, wrapped around one another.
+A pool, a limit, a cache and a fake are other classes with the same verb, wrapped around one another. `router` puts them
+together for a run:
+
+    wire                            one try of one call: what goes out, what comes in, what goes wrong
+    retry, limit, bucket, hedge     its waits: tries again, slots, quotas, stragglers
+    lanes, pool, guard, budget      what models share, several as one, what may be seen, what may be spent
+    preflight, probe, choose        which models there are, and what they can do, before anything is paid
+    providers                       what is known of each provider, as data
+    offline, local                  the one that is always there; models in files on this machine
 """
 
 from typing import Protocol

@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping
 from swarm.chat import Media, Reply, Request
 from swarm.endpoints import Endpoint
 from swarm.endpoints.providers import Store, quirks_of, takes_of
-from swarm.endpoints.uploads import stored
+from swarm.endpoints.wire.uploads import stored
 from swarm.errors import EndpointRefused
 from swarm.frozen import listing
 from swarm.task import Model

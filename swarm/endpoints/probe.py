@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from swarm.chat import Form, Medium, Request, ToolSpec, says
 from swarm.endpoints.choose import size_of
-from swarm.endpoints.learnt import Learnt, Memory
 from swarm.endpoints.local.serve import is_local, path_of, serving, what_is_missing
-from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.providers import is_loopback, quirks_of, takes_of
 from swarm.endpoints.router import OFFLINE, resolved
+from swarm.endpoints.wire.learnt import Learnt, Memory
+from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.errors import EndpointError
 from swarm.frozen import Json
 from swarm.task import Model

@@ -16,15 +16,15 @@ from swarm.endpoints.budget import Charged
 from swarm.endpoints.guard import Guarded
 from swarm.endpoints.hedge import Hedge
 from swarm.endpoints.lanes import Lanes
-from swarm.endpoints.learnt import Learnt, Memory
 from swarm.endpoints.limit import Emit
 from swarm.endpoints.local.serve import CONTEXT, SLOTS, Served, is_local, path_of, serving, what_is_missing
-from swarm.endpoints.openai import OpenAIEndpoint
 from swarm.endpoints.pool import Pool
 from swarm.endpoints.providers import must_stream, provider_named, provider_names
 from swarm.endpoints.retry import Around, Retrying
-from swarm.endpoints.uploads import Shelf
 from swarm.endpoints.warm import Warm
+from swarm.endpoints.wire.learnt import Learnt, Memory
+from swarm.endpoints.wire.openai import OpenAIEndpoint
+from swarm.endpoints.wire.uploads import Shelf
 from swarm.errors import EndpointRefused, Problem, TaskError
 from swarm.frozen import listing
 from swarm.task import Model

@@ -1,6 +1,6 @@
 """What endpoints would not have, remembered: whoever asks next asks right away as they want it.
 
-A dialect learns from refusals (`swarm.endpoints.dialect`). What it learns of one model at one base URL holds for every
+A dialect learns from refusals (`dialect`). What it learns of one model at one base URL holds for every
 alias of it, so it is shared in a run; and for a later run of the project, so it is kept in a file beside the cache of
 finished steps: `.swarm/cache/endpoints.json`, readable by its owner only. In it, by a hash of URL and name, stand the
 day, the form, the name of the cap, and refused parameters with a hash of their values: nothing that was asked or

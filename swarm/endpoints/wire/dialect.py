@@ -14,8 +14,8 @@ from typing import Any, Literal
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from swarm.chat import Form, Media, Message, Part, Reply, Request, Text, render
-from swarm.endpoints.learnt import Learnt, mark
 from swarm.endpoints.providers import CapField, Quirks, Rung
+from swarm.endpoints.wire.learnt import Learnt, mark
 from swarm.frozen import Json
 from swarm.task import Model
 

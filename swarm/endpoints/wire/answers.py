@@ -13,9 +13,9 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
 
 from swarm.chat import Finish, Message, Reply, Request, Text, ToolCall, Usage, estimate_tokens, request_tokens
-from swarm.endpoints.audio import Heard, Sound
-from swarm.endpoints.faults import Fault, error_in
-from swarm.endpoints.repetition import Watch, unrepeated
+from swarm.endpoints.wire.audio import Heard, Sound
+from swarm.endpoints.wire.faults import Fault, error_in
+from swarm.endpoints.wire.repetition import Watch, unrepeated
 from swarm.frozen import Json, canonical
 
 REPLAYED = ("reasoning_content", "reasoning", "reasoning_details", "extra_content")

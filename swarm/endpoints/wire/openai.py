@@ -18,15 +18,15 @@ from pydantic_core import from_json
 
 from swarm import __version__
 from swarm.chat import Reply, Request
-from swarm.endpoints.answers import Assembly, BadAnswer, is_prose
-from swarm.endpoints.audio import Sound, asked_sound
-from swarm.endpoints.dialect import Dialect, Written
-from swarm.endpoints.faults import Fault, error_in, fault_of, judge
-from swarm.endpoints.learnt import Learnt
 from swarm.endpoints.providers import Quirks, quirks_of
-from swarm.endpoints.repetition import Watch
-from swarm.endpoints.sse import Events, EventTooLargeError, Sent
-from swarm.endpoints.uploads import File, Shelf, Uploads
+from swarm.endpoints.wire.answers import Assembly, BadAnswer, is_prose
+from swarm.endpoints.wire.audio import Sound, asked_sound
+from swarm.endpoints.wire.dialect import Dialect, Written
+from swarm.endpoints.wire.faults import Fault, error_in, fault_of, judge
+from swarm.endpoints.wire.learnt import Learnt
+from swarm.endpoints.wire.repetition import Watch
+from swarm.endpoints.wire.sse import Events, EventTooLargeError, Sent
+from swarm.endpoints.wire.uploads import File, Shelf, Uploads
 from swarm.frozen import Json
 from swarm.safe import Redactor
 from swarm.task import Model
@@ -91,7 +91,7 @@ class OpenAIEndpoint:
         import httpx2
         from openai import AsyncOpenAI
 
-        from swarm.endpoints.transport import BODY_BYTES, STREAM_BYTES, open_transport
+        from swarm.endpoints.wire.transport import BODY_BYTES, STREAM_BYTES, open_transport
 
         await self._stack.__aenter__()
         agent = f"local-agent-swarm/{__version__}"

@@ -22,9 +22,9 @@ import anyio.abc
 import h11
 import httpx2
 
-from swarm.endpoints.answers import BadAnswer
-from swarm.endpoints.faults import Fault
 from swarm.endpoints.providers import is_loopback
+from swarm.endpoints.wire.answers import BadAnswer
+from swarm.endpoints.wire.faults import Fault
 
 BODY_BYTES = 8_000_000
 """Most bytes of an answer: a million tokens of text, far above any output cap."""

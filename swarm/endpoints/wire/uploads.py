@@ -20,8 +20,8 @@ from typing import cast
 import anyio
 
 from swarm.chat import Media, Request
-from swarm.endpoints.faults import Fault
 from swarm.endpoints.providers import Store
+from swarm.endpoints.wire.faults import Fault
 from swarm.frozen import Json, canonical
 
 DELETE_SECONDS = 10.0
