@@ -21,7 +21,7 @@ import anyio
 
 from swarm.chat import Data, Made, Message, Part, Reply, Request, Text, ToolCall, Usage, says
 from swarm.endpoints import Endpoint
-from swarm.errors import AnswerError, ToolError
+from swarm.errors import AnswerError, EndpointRefused, ToolError
 from swarm.events import TurnTaken
 from swarm.executor import Attempt, Note, Outcome
 from swarm.frozen import listing
@@ -48,9 +48,14 @@ async def carry_out(attempt: Attempt, *, endpoint: Endpoint, tools: Toolbox, not
     while not isinstance(verdict, Outcome):
         await talk.run_tools()
         talk.may_go_on(verdict)
-        reply = await endpoint.complete(talk.request())
-        verdict = talk.take(reply)
-    return verdict.model_copy(update={"usage": talk.usage, "left_out": talk.left_out, "media": talk.made})
+        try:
+            reply = await endpoint.complete(talk.request())
+        except EndpointRefused as error:
+            verdict = talk.shorter(error, verdict)
+        else:
+            verdict = talk.take(reply)
+    left_out = (*talk.left_out, *verdict.left_out)
+    return verdict.model_copy(update={"usage": talk.usage, "left_out": left_out, "media": talk.made})
 
 
 class _Talk:
@@ -61,7 +66,10 @@ class _Talk:
         self.attempt = attempt
         self.left_out = prompt.left_out
         self.usage = Usage()
+        self.compact = False
+        """Whether answers that were asked for again are left out of what is sent."""
         self.said: list[Message] = [*prompt.messages, *attempt.transcript]
+        self._prompt = prompt.messages
         self.specs = tools.specs(attempt.tools)
         self.want = wanted(attempt)
         self.turns = 0
@@ -91,7 +99,8 @@ class _Talk:
             elif message.role == "tool":
                 self._count_call(message)
             elif before is not None and before.role == "assistant":  # words that asked again
-                verdict = verdict if isinstance(verdict, Ask) else truncated(self.attempt)
+                cut = truncated(self.attempt, _words(before))
+                verdict = verdict if isinstance(verdict, Ask) and message.text != cut.words else cut
                 self.asked[verdict.kind] += 1
             before = message
         if isinstance(verdict, Ask) and before is not None and before.role == "assistant":
@@ -126,7 +135,7 @@ class _Talk:
             raised = min(2 * cap, max(cap, (attempt.context or ASSUMED_CONTEXT) // 2))
         return Request(
             model=attempt.model,
-            messages=tuple(self.said),
+            messages=self._compacted() if self.compact else tuple(self.said),
             tools=self.specs,
             form=None if self.specs else self.want.form,
             max_tokens=raised,
@@ -156,20 +165,40 @@ class _Talk:
             for call in message.tool_calls:
                 self._say(_result(call, Text(text=self._phrase("tool_unfinished"))))
             self.asked["truncated"] += 1
-            return truncated(self.attempt)
+            return truncated(self.attempt, "")
         if message.tool_calls:
             return None
         if reply.finish == "length":
-            return self._ask(truncated(self.attempt))
+            return self._ask(truncated(self.attempt, reply.text))
         verdict = judge(self.attempt, reply.text, asked_form=reply.form)
         return self._ask(verdict) if isinstance(verdict, Ask) else verdict
 
     def _ask(self, ask: Ask) -> Outcome | Ask:
         settled = self._settled(ask, more=1)
-        if isinstance(settled, Ask):
+        if isinstance(settled, Ask) or ask.kind == "truncated":  # of a cut text only these words tell that it is one
             self.asked[ask.kind] += 1
             self._say(says("user", ask.words))
         return settled
+
+    def _compacted(self) -> tuple[Message, ...]:
+        """Give the prompt with the last words that asked again: no model has to take two messages of a user's."""
+        *before, prompt = self._prompt
+        return (*before, prompt.model_copy(update={"parts": (*prompt.parts, *self.said[-1].parts)}))
+
+    def shorter(self, error: EndpointRefused, verdict: Ask | None) -> Ask | Outcome:
+        """Say how to go on where a conversation got longer than the model reads; raises the error where nothing helps.
+
+        What asks again says what was wrong, so the answers that were wrong can be left out of it; once that does not
+        help, what was not good enough is taken, where it can be.
+        """
+        if error.kind != "context_length" or verdict is None:
+            raise error
+        if not self.compact and not any(said.tool_calls for said in self.said):
+            self.compact = True
+            return verdict
+        if verdict.accepted is None:
+            raise error
+        return verdict.accepted
 
     def _settled(self, ask: Ask, more: int = 0) -> Outcome | Ask:
         """Take what can be taken all the same, once it was asked for often enough or no turn is left."""

@@ -25,6 +25,7 @@ PLAN_LIKE: dict[str, Json] = {
     ]
 }
 """What tells a plan from other JSON beside it in an answer; whether it is a good one is the linter's affair."""
+CUT_REPORT = "the report was cut off at its output cap, twice: raise the model's max_tokens"
 KNOWN_SHOWN = 60
 """Ids of steps that are listed to a model that cited none of them."""
 
@@ -49,10 +50,17 @@ class Ask:
         return AnswerError(self.message, kind=self.kind, may_help=self.may_help)
 
 
-def truncated(attempt: Attempt) -> Ask:
-    """Ask again for an answer that hit the cap. Another attempt would hit it too."""
+def truncated(attempt: Attempt, text: str) -> Ask:
+    """Ask again for an answer that hit the cap. Another attempt would hit it too.
+
+    What a step gives to others is whole or it is not given. A report is read by people, and is the last of the run: cut
+    off, and said to be, it is worth more than none.
+    """
     message = "the answer was cut off at its output cap, twice: raise the model's max_tokens, or make the step smaller"
-    return Ask("truncated", phrase(attempt.wording, "truncated"), message, may_help=False)
+    cut = Outcome(output=text.strip(), left_out=(CUT_REPORT,)) if text.strip() else None
+    report = wanted(attempt).kind == "report"
+    words = phrase(attempt.wording, "truncated")
+    return Ask("truncated", words, message, may_help=False, accepted=cut if report else None)
 
 
 def judge(attempt: Attempt, text: str, *, asked_form: str = "") -> Outcome | Ask:

@@ -7,11 +7,12 @@ import pytest
 from attempts import CUT, FIGURE, GIVEN, WORDING, Tried, attempt, looks, planning
 
 from swarm.chat import Message, Reply, Text, Usage
-from swarm.errors import AnswerError, EndpointBusy
+from swarm.errors import AnswerError, EndpointBusy, EndpointRefused
 from swarm.events import TurnTaken
 from swarm.executor import Attempt, Given, Outcome
 from swarm.prompt import messages
 from swarm.testing import reply
+from swarm.verdict import CUT_REPORT
 
 pytestmark = pytest.mark.anyio
 
@@ -102,6 +103,8 @@ SCRIPTS: dict[str, tuple[Attempt, list[str | Reply]]] = {
     "loop": (attempt(tools=("look_up",)), [looks("a"), looks("a"), looks("a"), looks("a")]),
     "unknown": (attempt(), [looks("a"), looks("b"), looks("c")]),
     "turns": (attempt(tools=("look_up",), turns=2), [looks("a"), looks("b")]),
+    "a report, cut twice": (attempt("reducer", given=GIVEN), [CUT, CUT]),
+    "a report, cut and without sources": (attempt("reducer", given=GIVEN), [CUT, "A", "B"]),
     "citations": (attempt("reducer", given=GIVEN), ["A", "B [read.9]"]),
     "plan": (planning(), ['{"steps": [{"id": "a", "needs": ["a"]}]}', '{"steps": [{"id": "a", "prompt": "Look."}]}']),
 }
@@ -113,7 +116,7 @@ async def ended(tried: Tried) -> tuple[Any, ...]:
         outcome = await tried.outcome()
     except AnswerError as error:
         return (error.kind, str(error), error.may_help)
-    return (outcome.output, outcome.spawned, outcome.notes)
+    return (outcome.output, outcome.spawned, outcome.notes, outcome.left_out)
 
 
 def answers(turns: Iterable[TurnTaken]) -> int:
@@ -151,3 +154,47 @@ async def test_words_that_were_never_noted_come_with_the_next_turn() -> None:
     tried = Tried(attempt(output=FIGURE, transcript=transcript), '{"mb": 5}')
     assert (await tried.outcome()).output == {"mb": 5}
     assert [message.role for message in tried.said] == ["user", "assistant"]
+
+
+# A conversation that gets too long
+
+TOO_LONG = EndpointRefused("the prompt is longer than the model reads", kind="context_length")
+
+
+async def test_answers_that_were_wrong_are_left_out_of_a_conversation_that_is_too_long() -> None:
+    tried = Tried(attempt(output=FIGURE), "a wrong answer", TOO_LONG, '{"mb": 5}')
+    assert (await tried.outcome()).output == {"mb": 5}
+    *_, before, after = tried.requests
+    assert "a wrong answer" in [message.text for message in before.messages]
+    prompt = messages(tried.attempt).messages
+    assert [message.role for message in after.messages] == [message.role for message in prompt]
+    assert after.messages[-1].parts == (*prompt[-1].parts, *tried.said[1].parts)
+
+
+async def test_what_was_not_good_enough_is_taken_where_no_better_answer_fits() -> None:
+    tried = Tried(attempt("reducer", given=GIVEN), "A needs 5.", TOO_LONG, TOO_LONG)
+    outcome = await tried.outcome()
+    assert (outcome.output, outcome.notes) == ("A needs 5.", ("the report cites no step",))
+    cut = Tried(attempt("reducer", given=GIVEN), CUT, TOO_LONG, TOO_LONG)
+    outcome = await cut.outcome()
+    assert (outcome.output, outcome.left_out) == ("A nee", (CUT_REPORT,))
+
+
+@pytest.mark.parametrize(
+    ("made", "script"),
+    [
+        (attempt(), [TOO_LONG]),
+        (attempt(output=FIGURE), ["x", TOO_LONG, TOO_LONG]),
+        (attempt(tools=("look_up",)), [looks("a"), TOO_LONG]),
+        (attempt(output=FIGURE), ["x", EndpointRefused("no", kind="auth")]),
+    ],
+)
+async def test_a_prompt_that_is_too_long_by_itself_ends_the_attempt(made: Attempt, script: list[Any]) -> None:
+    tried = Tried(made, *script)
+    assert isinstance(await tried.error(), EndpointRefused)
+    assert len(tried.requests) == len(script)
+
+
+async def test_a_report_that_is_cut_off_twice_is_given_and_said_to_be() -> None:
+    outcome = await Tried(attempt("reducer", given=GIVEN), CUT, CUT).outcome()
+    assert (outcome.output, outcome.left_out) == ("A nee", (CUT_REPORT,))
