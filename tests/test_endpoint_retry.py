@@ -126,7 +126,9 @@ async def test_one_rate_limit_makes_every_caller_wait() -> None:
         for alias in aliases * 5:
             group.start_soon(alias.complete, ASK)
     assert times[0] == 0
-    assert times[1:] == pytest.approx([21.0] * 11)
+    assert times[1] == pytest.approx(21.0)
+    assert len(times) == 12
+    assert times[2] > 21.5, "one goes first; what follows is in test_cooldown.py"
 
 
 @pytest.mark.anyio

@@ -37,6 +37,7 @@ class Bucket:
         """Make a quota of `size` a minute, from 1."""
         self.size = size
         self._used = 0
+        self._held = 0
         self._begun: deque[Taken] = deque()
         self._changed = anyio.Event()
         self._queue = anyio.Lock()
@@ -47,13 +48,18 @@ class Bucket:
         self._expire()
         return self.size - self._used
 
+    @property
+    def begun(self) -> int:
+        """What was used in the last minute."""
+        return self._used - self._held
+
     async def take(self, amount: int) -> Taken:
         """Wait until that much is left, and take it. What is more than the whole quota counts as the whole."""
         amount = min(amount, self.size)
         async with self._queue:
             while self.left < amount:
                 self._changed = anyio.Event()
-                with anyio.CancelScope(deadline=self._begun[0].began + MINUTE if self._begun else inf):
+                with anyio.CancelScope(deadline=self._changes_at()):
                     await self._changed.wait()
             return self._taken(amount)
 
@@ -64,11 +70,13 @@ class Bucket:
 
     def _taken(self, amount: int) -> Taken:
         self._used += amount
+        self._held += amount
         return Taken(amount)
 
     def begin(self, taken: Taken) -> None:
         """Start its minute: it is used from now on."""
         taken.began = anyio.current_time()
+        self._held -= taken.amount
         self._begun.append(taken)
         self._changed.set()
 
@@ -83,8 +91,13 @@ class Bucket:
         """Give back what never began."""
         if taken.began == inf and not taken.over:
             self._used -= taken.amount
+            self._held -= taken.amount
             taken.over = True
             self._changed.set()
+
+    def _changes_at(self) -> float:
+        """Say when more will be left, if nothing is given back."""
+        return self._begun[0].began + MINUTE if self._begun else inf
 
     def _expire(self) -> None:
         now = anyio.current_time()
@@ -100,6 +113,8 @@ class Permit:
 
     parts: list[tuple[Bucket, Taken]] = field(default_factory=list[tuple[Bucket, Taken]])
     tokens: tuple[Bucket, Taken] | None = None
+    pace: tuple[Bucket, Taken] | None = None
+    """Its part of what the endpoint was found to let in."""
     asked: int = 0
     """Estimated input tokens."""
 
@@ -115,6 +130,8 @@ class Permit:
 
     def failed(self, kind: str) -> None:
         """Take in how it failed: what was read counts, what was never written does not."""
+        if self.pace is not None and kind in UNCOUNTED:
+            self.pace[0].settle(self.pace[1], 0)
         if self.tokens is not None:
             bucket, taken = self.tokens
             bucket.settle(taken, 0 if kind in UNCOUNTED else min(self.asked, bucket.size))

@@ -10,7 +10,6 @@ A slot is held while a call is on the wire and never while anybody waits. Backof
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from math import inf
 from random import Random
 from typing import TypeVar
 
@@ -19,7 +18,7 @@ import anyio
 from swarm.chat import Reply, Request
 from swarm.endpoints import Endpoint
 from swarm.endpoints.bucket import Permit, Quota
-from swarm.endpoints.headers import pause_in
+from swarm.endpoints.cooldown import Cooldown
 from swarm.endpoints.hedge import Hedge
 from swarm.endpoints.limit import Limit
 from swarm.errors import EndpointBusy, EndpointError, EndpointRefused
@@ -64,32 +63,6 @@ _Error = TypeVar("_Error", EndpointBusy, EndpointRefused)
 
 _COOLS = frozenset({"rate_limited", "overloaded"})
 """Faults that are the whole endpoint's: every caller waits. The others are one call's bad luck."""
-
-
-class Cooldown:
-    """A gate that all callers of one endpoint pass, shut while the endpoint wants to be left alone."""
-
-    def __init__(self) -> None:
-        self._until = -inf
-
-    @property
-    def seconds(self) -> float:
-        """How long it stays shut; 0 if it is open."""
-        return max(0.0, self._until - anyio.current_time())
-
-    def shut(self, seconds: float) -> None:
-        """Keep callers out for that long; never shorter than was said before."""
-        self._until = max(self._until, anyio.current_time() + seconds)
-
-    def heed(self, headers: Mapping[str, str]) -> None:
-        """Keep callers out where an answer's headers say that nothing is left."""
-        if (pause := pause_in(headers)) > 0:
-            self.shut(pause)
-
-    async def passed(self) -> None:
-        """Wait until it is open; whoever waits while it is shut for longer, waits for longer."""
-        while self.seconds > 0:  # noqa: ASYNC110 - a deadline that may move while it is waited for
-            await anyio.sleep_until(self._until)
 
 
 @dataclass
@@ -204,6 +177,10 @@ class Retrying:
         permit = Permit() if self._quota is None else await self._quota.take(request)
         try:
             if self._limit is not None:
+                await self._limit.join(permit)
+            if not await self._cooldown.turn():
+                return None
+            if self._limit is not None:
                 self._limit.begin()
             async with self._slots or nullcontext(), self._limit or nullcontext():
                 return await self._call(request, tally, _both(begin, permit.begin), permit)
@@ -217,6 +194,8 @@ class Retrying:
             return None
         borrower, slots = object(), self._slots
         try:
+            if not self._cooldown.open or not (self._limit is None or self._limit.join_now(permit)):
+                return None
             if slots is not None:
                 slots.acquire_on_behalf_of_nowait(borrower)
             try:
@@ -231,50 +210,69 @@ class Retrying:
             permit.close()
 
     async def _call(self, request: Request, tally: _Tally, begin: Begin, permit: Permit) -> Reply | EndpointBusy | None:
-        if self._cooldown.seconds > 0 or self._stopped is not None:
+        if self._cooldown.seconds > 0 or self._stopped is not None or (self._limit is not None and self._limit.full):
             return None
         began = anyio.current_time()
         begin()
+        beside = 0 if self._limit is None else self._limit.sent()
         try:
             with anyio.fail_after(tally.left):
                 reply = await self._endpoint.complete(request)
         except TimeoutError:
             error = EndpointBusy(f"no answer within {self._deadline:g} s, retries included", kind="timeout")
-            return self._failed(error, began, tally, permit)
+            return self._failed(error, began, tally, permit, beside)
         except EndpointBusy as error:
-            return self._failed(error, began, tally, permit)
+            return self._failed(error, began, tally, permit, beside)
         except EndpointRefused as error:
-            self._failed(error, began, tally, permit)
+            self._failed(error, began, tally, permit, beside)
             raise
         finally:
             tally.left -= anyio.current_time() - began
         permit.settle(reply)
+        self._cooldown.answered(began)
         if self._limit is not None:
-            self._limit.answered()
+            self._limit.answered(began)
         return reply
 
-    def _failed(self, error: _Error, began: float, tally: _Tally, permit: Permit) -> _Error:
+    def _failed(self, error: _Error, began: float, tally: _Tally, permit: Permit, beside: int) -> _Error:
         """Take in that a call failed: what it counted, and what it says about the endpoint."""
         tally.calls += 1
         error.calls = tally.calls
         permit.failed(error.kind)
+        if error.kind not in _COOLS:
+            self._cooldown.answered(began)  # it was let in, whatever became of it
+        elif isinstance(error, EndpointBusy):
+            self._cool(error, began)
         if self._limit is not None and error.kind in _COOLS:
             wait = error.retry_after if isinstance(error, EndpointBusy) else None
             if error.kind == "rate_limited":
-                self._limit.refused(began, wait)
+                self._limit.refused(began, wait, beside=beside)
             else:
                 self._limit.strained(wait)
         if isinstance(error, EndpointRefused) and error.stops:
             self._stopped = error
         return error
 
+    def _cool(self, error: EndpointBusy, began: float) -> None:
+        """Keep everybody out for a while, longer each time in a row."""
+        strikes, told = self._cooldown.refused(began), error.retry_after
+        backoff = self._backoffs.get(error.kind, self._usual)
+        if told is not None:
+            self._cooldown.shut(max(told, min(backoff.most, told * 2.0 ** min(strikes - 1, 60))))
+        elif strikes:
+            self._cooldown.shut(backoff.seconds(strikes, self._rng))
+
     async def _back_off(self, error: EndpointBusy, tally: _Tally) -> None:
         """Wait before the next try, or raise the error where there is none."""
         kind = error.kind
         failed = tally.failed[kind] = tally.failed.get(kind, 0) + 1
         backoff = self._backoffs.get(kind, self._usual)
-        wait = backoff.seconds(failed, self._rng) if error.retry_after is None else error.retry_after
-        if error.retry_after is not None or kind in _COOLS:
+        if kind in _COOLS:
+            wait = self._cooldown.seconds
+        elif error.retry_after is None:
+            wait = backoff.seconds(failed, self._rng)
+        else:
+            wait = error.retry_after
             self._cooldown.shut(wait)
         if failed >= backoff.tries or wait >= tally.left:
             raise self._given_up(error, tally)
