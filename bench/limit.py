@@ -18,8 +18,8 @@ from random import Random
 import anyio
 
 from swarm.chat import Reply, Request, says
-from swarm.endpoints.limit import Limit
-from swarm.endpoints.retry import Retrying
+from swarm.endpoints.care.limit import Limit
+from swarm.endpoints.care.retry import Retrying
 from swarm.errors import EndpointBusy, EndpointError
 from swarm.testing import reply, virtual_time
 

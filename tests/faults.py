@@ -17,7 +17,7 @@ from attempts import Tried
 
 from swarm.chat import Reply, Request, says
 from swarm.endpoints import Endpoint
-from swarm.endpoints.retry import BACKOFFS, USUAL, Retrying
+from swarm.endpoints.care.retry import BACKOFFS, USUAL, Retrying
 from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.errors import AttemptError, EndpointBusy, EndpointError
 from swarm.executor import Attempt, Outcome

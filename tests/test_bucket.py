@@ -7,9 +7,9 @@ import anyio
 import pytest
 
 from swarm.chat import Reply, Request, Usage, request_tokens, says
-from swarm.endpoints.bucket import Bucket, Quota
-from swarm.endpoints.headers import pause_in
-from swarm.endpoints.retry import Cooldown, Retrying
+from swarm.endpoints.care.bucket import Bucket, Quota
+from swarm.endpoints.care.headers import pause_in
+from swarm.endpoints.care.retry import Cooldown, Retrying
 from swarm.errors import EndpointBusy
 from swarm.testing import Function, reply
 

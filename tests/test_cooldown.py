@@ -6,8 +6,8 @@ import anyio
 import pytest
 
 from swarm.chat import Reply, Request, says
-from swarm.endpoints.cooldown import Cooldown
-from swarm.endpoints.retry import Retrying
+from swarm.endpoints.care.cooldown import Cooldown
+from swarm.endpoints.care.retry import Retrying
 from swarm.errors import EndpointBusy
 from swarm.testing import Function, reply
 

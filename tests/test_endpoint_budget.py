@@ -16,7 +16,7 @@ from swarm.budget import (
 )
 from swarm.chat import Request, Usage, says
 from swarm.endpoints.budget import Account, Charged, Meter, Purse
-from swarm.endpoints.retry import Retrying
+from swarm.endpoints.care.retry import Retrying
 from swarm.errors import EndpointBusy, EndpointRefused, LimitError
 from swarm.task import Model, Price
 from swarm.testing import Function, reply

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.chat import Reply, Request, says
-from swarm.endpoints.retry import Backoff, Cooldown, Retrying
+from swarm.endpoints.care.retry import Backoff, Cooldown, Retrying
 from swarm.errors import EndpointBusy, EndpointRefused
 from swarm.testing import Function, Scripted, reply
 

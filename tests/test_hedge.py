@@ -8,10 +8,10 @@ import anyio
 import pytest
 
 from swarm.chat import Reply, Request, ToolSpec, Usage, says
-from swarm.endpoints.bucket import Quota
-from swarm.endpoints.hedge import LEAST, Hedge
-from swarm.endpoints.limit import Limit
-from swarm.endpoints.retry import Retrying
+from swarm.endpoints.care.bucket import Quota
+from swarm.endpoints.care.hedge import LEAST, Hedge
+from swarm.endpoints.care.limit import Limit
+from swarm.endpoints.care.retry import Retrying
 from swarm.errors import EndpointBusy
 from swarm.testing import Function, reply
 

@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from swarm.chat import Reply, Request, says
-from swarm.endpoints.limit import COOL_SECONDS, HOLD_SECONDS, Limit
-from swarm.endpoints.retry import Retrying
+from swarm.endpoints.care.limit import COOL_SECONDS, HOLD_SECONDS, Limit
+from swarm.endpoints.care.retry import Retrying
 from swarm.errors import EndpointBusy, EndpointError
 from swarm.events import SlotsChanged
 from swarm.testing import Function, reply, virtual_time

@@ -11,9 +11,9 @@ from pydantic import SecretStr
 from swarm import events as e
 from swarm.chat import Reply, Request, says
 from swarm.endpoints import Endpoint
-from swarm.endpoints.limit import Limit
+from swarm.endpoints.care.limit import Limit
+from swarm.endpoints.care.retry import Retrying
 from swarm.endpoints.pool import REST_SECONDS, SICK, Pool
-from swarm.endpoints.retry import Retrying
 from swarm.endpoints.router import connect
 from swarm.errors import EndpointBusy, EndpointError, EndpointRefused
 from swarm.journal import read

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from swarm.chat import Reply, Request, says
-from swarm.endpoints.retry import Retrying
+from swarm.endpoints.care.retry import Retrying
 from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.errors import AttemptError, EndpointRefused
 from swarm.task import Model

@@ -4,8 +4,9 @@ A pool, a limit, a cache and a fake are other classes with the same verb, wrappe
 together for a run:
 
     wire                            one try of one call: what goes out, what comes in, what goes wrong
-    retry, limit, bucket, hedge     its waits: tries again, slots, quotas, stragglers
-    lanes, pool, guard, budget      what models share, several as one, what may be seen, what may be spent
+    care                            when it is called, and called again: slots, quotas, waits, stragglers
+    lanes, pool, warm               what models share; several as one; siblings after the first one's first token
+    guard, budget                   what a model may see; what a call may cost
     preflight, probe, choose        which models there are, and what they can do, before anything is paid
     providers                       what is known of each provider, as data
     offline, local                  the one that is always there; models in files on this machine

@@ -34,7 +34,7 @@ from swarm.budget import (
 )
 from swarm.chat import Reply, Request, Usage
 from swarm.endpoints import Endpoint
-from swarm.endpoints.retry import Around, Try
+from swarm.endpoints.care.retry import Around, Try
 from swarm.errors import EndpointBusy, EndpointError, LimitError
 from swarm.task import Model
 

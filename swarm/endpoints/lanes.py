@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from swarm.endpoints.bucket import Quota
-from swarm.endpoints.limit import START, Emit, Limit
-from swarm.endpoints.retry import Cooldown
+from swarm.endpoints.care.bucket import Quota
+from swarm.endpoints.care.limit import START, Emit, Limit
+from swarm.endpoints.care.retry import Cooldown
 from swarm.task import Model
 
 

@@ -20,7 +20,7 @@ import anyio
 
 from swarm.chat import Reply, Request
 from swarm.endpoints import Endpoint
-from swarm.endpoints.retry import Retrying
+from swarm.endpoints.care.retry import Retrying
 from swarm.errors import EndpointBusy, EndpointError, EndpointRefused
 
 SICK = 3

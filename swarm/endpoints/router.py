@@ -13,14 +13,14 @@ from pydantic import SecretStr
 from swarm.chat import Reply, Request
 from swarm.endpoints import Endpoint
 from swarm.endpoints.budget import Charged
+from swarm.endpoints.care.hedge import Hedge
+from swarm.endpoints.care.limit import Emit
+from swarm.endpoints.care.retry import Around, Retrying
 from swarm.endpoints.guard import Guarded
-from swarm.endpoints.hedge import Hedge
 from swarm.endpoints.lanes import Lanes
-from swarm.endpoints.limit import Emit
 from swarm.endpoints.local.serve import CONTEXT, SLOTS, Served, is_local, path_of, serving, what_is_missing
 from swarm.endpoints.pool import Pool
 from swarm.endpoints.providers import must_stream, provider_named, provider_names
-from swarm.endpoints.retry import Around, Retrying
 from swarm.endpoints.warm import Warm
 from swarm.endpoints.wire.learnt import Learnt, Memory
 from swarm.endpoints.wire.openai import OpenAIEndpoint

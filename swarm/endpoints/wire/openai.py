@@ -2,7 +2,7 @@
 
 The client library carries requests and nothing else: its retries are off, its request and response types are skipped
 (they cost three times the call), its HTTP client is ours. What goes out is written by `dialect`, what comes in is read
-by `answers` and `sse`, what goes wrong is judged by `faults`. Retries, waits and limits are `swarm.endpoints.retry`.
+by `answers` and `sse`, what goes wrong is judged by `faults`. Retries, waits and limits are `swarm.endpoints.care`.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping

@@ -17,10 +17,10 @@ import anyio
 
 from swarm.chat import Reply, Request
 from swarm.endpoints import Endpoint
-from swarm.endpoints.bucket import Permit, Quota
-from swarm.endpoints.cooldown import Cooldown
-from swarm.endpoints.hedge import Hedge
-from swarm.endpoints.limit import Limit
+from swarm.endpoints.care.bucket import Permit, Quota
+from swarm.endpoints.care.cooldown import Cooldown
+from swarm.endpoints.care.hedge import Hedge
+from swarm.endpoints.care.limit import Limit
 from swarm.errors import EndpointBusy, EndpointError, EndpointRefused
 
 

@@ -18,8 +18,8 @@ from math import inf
 
 import anyio
 
-from swarm.endpoints.headers import pause_in
-from swarm.endpoints.ramp import Ramp
+from swarm.endpoints.care.headers import pause_in
+from swarm.endpoints.care.ramp import Ramp
 
 
 class Cooldown:

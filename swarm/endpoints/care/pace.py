@@ -14,8 +14,8 @@ An endpoint that counts tokens is paced by calls as large as those of the last m
 
 import anyio
 
-from swarm.endpoints.bucket import MINUTE, Bucket
-from swarm.endpoints.ramp import Ramp
+from swarm.endpoints.care.bucket import MINUTE, Bucket
+from swarm.endpoints.care.ramp import Ramp
 
 _UNLIMITED = 1_000_000_000
 

@@ -43,8 +43,8 @@ from math import ceil, inf
 
 import anyio
 
-from swarm.endpoints.bucket import Permit
-from swarm.endpoints.pace import Pace
+from swarm.endpoints.care.bucket import Permit
+from swarm.endpoints.care.pace import Pace
 from swarm.events import SlotsChanged
 
 START = 8
