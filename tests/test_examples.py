@@ -89,7 +89,7 @@ class TestModules:
         assert (
             "another kind of endpoint: write a class with `complete(request) -> reply` in `swarm/endpoints/`" in answer
         )
-        assert "Something that completes one chat request: a protocol of one verb." in answer
+        assert "class Endpoint(Protocol): Completes one chat request." in answer
         modules = {name: line for name, line in said.items() if name.endswith(".py")}
         without = [name for name, line in modules.items() if "Imports: " not in line]
         assert len(without) <= len(modules) // 5, "the room of a report is shared out among what it tells"
