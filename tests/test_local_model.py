@@ -151,7 +151,7 @@ OWN_PLAN = """
 goal: How much memory does each service need?
 inputs: [notes/*.md]
 models:
-  default: {endpoint: "local:%s", max_tokens: 400, params: {temperature: 0, seed: 1}}
+  default: {endpoint: "local:%s", max_tokens: 250, params: {temperature: 0, seed: 1}}
 swarm: always
 """
 
@@ -159,9 +159,9 @@ swarm: always
 async def test_it_plans_by_itself_and_comes_to_an_end(tmp_path: Path) -> None:
     """The notes are more than one step of so small a context reads: each is for a step of its own."""
     (tmp_path / "notes").mkdir()
-    for name, memory in (("mail", 3), ("wiki", 5), ("chat", 2)):
+    for name, memory in (("mail", 3), ("wiki", 5)):
         lines = [f"# {name}", "", f"The {name} service needs {memory} GB of memory."]
-        while len("\n".join(lines)) < 3000:
+        while len("\n".join(lines)) < 3800:
             lines.append(f"Its file {len(lines)} is {len(lines) * 7} KB.")
         (tmp_path / "notes" / f"{name}.md").write_text("\n".join(lines))
     (tmp_path / "task.yaml").write_text(OWN_PLAN % FILE)
@@ -173,7 +173,7 @@ async def test_it_plans_by_itself_and_comes_to_an_end(tmp_path: Path) -> None:
     assert {turn["form"] for turn in turns if turn["step"] == "plan"} == {"json_schema"}
     assert result.report is not None
     assert result.report.text
-    assert sum("." in turn["step"] for turn in turns) >= 3
+    assert sum("." in turn["step"] for turn in turns) >= 2
 
 
 async def test_aliases_of_one_file_share_a_server() -> None:
