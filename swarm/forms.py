@@ -29,6 +29,8 @@ CHARACTERS = 2
 """Of a small plan, for each token of room: so a plan and its correction fit, at the 3 to 4 characters of a token."""
 SHORTEST_PROMPT, LONGEST_PROMPT = 120, 300
 """Characters of a prompt in a small plan."""
+ROUNDS = 2
+"""Times the workers of a run that a small plan may keep busy, if each of its steps is done for each input."""
 FRAME = 100
 """Characters that a step takes beside its prompt, about."""
 SHORT_ID = 24
@@ -67,6 +69,8 @@ def _small_form(brief: Brief, room: int) -> dict[str, Json]:
     characters = room * CHARACTERS
     longest = max(SHORTEST_PROMPT, min(LONGEST_PROMPT, characters // 4 - FRAME))
     most = max(1, min(brief.steps_left, characters // (longest + FRAME)))
+    if len(brief.inputs) > 1:
+        most = max(1, min(most, ROUNDS * brief.limits.workers // len(brief.inputs)))
     name: dict[str, Json] = {"type": "string", "minLength": 1, "maxLength": SHORT_ID}
     fields: dict[str, Json] = {"id": name, "prompt": {"type": "string", "minLength": 1, "maxLength": longest}}
     roles = [role.name for role in brief.roles if role.name not in (PLANNER, REDUCER)]

@@ -10,6 +10,7 @@ from swarm.executor import Brief, InputBrief, RoleBrief
 from swarm.forms import CHARACTERS, FRAME, LISTED, ROOM_FOR_NEEDS, ROOMY, plan_form
 from swarm.lint import lint, read_plan
 from swarm.prompt import wanted
+from swarm.task import Limits
 
 FILES = ("a.md", "b.md", "c.md")
 ROLES = tuple(RoleBrief(name=name, description="") for name in ("planner", "worker", "critic", "reducer"))
@@ -66,6 +67,13 @@ def test_inputs_that_no_step_can_read_together_are_for_a_step_each() -> None:
 def test_a_small_plan_has_no_more_steps_than_the_run() -> None:
     assert plan_form(brief(steps_left=1), room=2048)["properties"]["steps"]["maxItems"] == 1
     assert plan_form(brief(first=False), room=2048)["properties"]["steps"]["minItems"] == 0
+
+
+def test_a_small_plan_keeps_the_workers_busy_twice_at_most() -> None:
+    limits = Limits(workers=4)
+    assert plan_form(brief(limits=limits), room=2048)["properties"]["steps"]["maxItems"] == 2 * 4 // len(FILES)
+    many = tuple(f"{n}.md" for n in range(30))
+    assert plan_form(brief(files=many, limits=limits), room=2048)["properties"]["steps"]["maxItems"] == 1
 
 
 def test_what_fits_the_small_form_is_a_plan() -> None:
