@@ -135,8 +135,9 @@ class Agenda:
         )
         span = s.spans[-1]
         if span.end is not None and not outcome.cached:
-            total, count = self._took.get(_kind(s.step), (0.0, 0))
-            self._took[_kind(s.step)] = (total + span.end - span.start, count + 1)
+            kind = _kind(s.step)
+            total, count = self._took.get(kind, (0.0, 0))
+            self._took[kind] = (total + span.end - span.start, count + 1)
         if self.rules.plan_only and outcome.spawned:
             self.ask_to_stop("planned", "the plan was asked for, not its execution")
         self.settle()

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from functools import cached_property
+from hashlib import sha256
 from typing import Protocol
 
 from pydantic import Field
+from pydantic_core import to_json
 
 from swarm.agent import Agent
 from swarm.chat import Made, Message, Usage
@@ -72,13 +74,8 @@ class Brief(Frozen):
     """Whether this is the run's first plan, which must end in the report."""
 
 
-PARTS = (
-    *("agent", "brief", "context", "given", "goal", "inputs", "item"),
-    *("missing", "model", "output", "prompt", "tools", "wording"),
-)
-"""What determines an output, by name."""
-
-
+NOT_DETERMINING = {"limits", "steps_left"}
+"""What of a brief determines nothing."""
 EMPTY: tuple[Json, ...] = (None, "", [], {})
 NOTHING: dict[type, str] = {type(value): digest(value)[:16] for value in EMPTY}
 """Digests of what most parts of most attempts are: nothing."""
@@ -139,34 +136,27 @@ class Attempt(Frozen):
 
         Left out is what does not: ids and order of siblings, limits (raising one runs nothing again), spans.
         """
-        return {name: self.shared.get(name) or part_digest(self._part(name)) for name in PARTS}
-
-    def _part(self, name: str) -> Json:
-        match name:
-            case "agent":
-                return determining(self.agent)
-            case "brief":
-                briefed = {"limits", "steps_left"}
-                return None if self.brief is None else self.brief.model_dump(mode="json", exclude=briefed)
-            case "given":
-                return sorted(digest(each) for each in self.given)
-            case "inputs":
-                return sorted([each.name, each.medium, each.sha256] for each in self.inputs)
-            case "missing":
-                return sorted(digest(each) for each in self.missing)
-            case "model":
-                return self.settings
-            case "tools":
-                return self.tools_key
-            case "item" | "output" | "prompt":
-                return getattr(self.step, name)
-            case _:
-                return getattr(self, name)
+        shared, step, brief = self.shared, self.step, self.brief
+        return {
+            "agent": shared.get("agent") or part_digest(determining(self.agent)),
+            "brief": part_digest(None if brief is None else brief.model_dump(mode="json", exclude=NOT_DETERMINING)),
+            "context": part_digest(self.context),
+            "given": part_digest(sorted(map(digest, self.given))),
+            "goal": shared.get("goal") or part_digest(self.goal),
+            "inputs": part_digest(sorted([each.name, each.medium, each.sha256] for each in self.inputs)),
+            "item": part_digest(step.item),
+            "missing": part_digest(sorted(map(digest, self.missing))),
+            "model": shared.get("model") or part_digest(self.settings),
+            "output": part_digest(step.output),
+            "prompt": part_digest(step.prompt),
+            "tools": part_digest(self.tools_key),
+            "wording": shared.get("wording") or part_digest(self.wording),
+        }
 
     @cached_property
     def key(self) -> str:
         """Hash of everything that determines the output, and of nothing else."""
-        return digest(self.parts)
+        return sha256(to_json(self.parts)).hexdigest()  # canonical as it is: the names stand in order
 
 
 class Outcome(Frozen):

@@ -11,7 +11,7 @@ from swarm.assign import Assigner
 from swarm.chat import Request
 from swarm.errors import EndpointRefused, PlanError, TaskError
 from swarm.folder import RunFolder
-from swarm.frozen import Json
+from swarm.frozen import Json, digest
 from swarm.plan import Plan, Step
 from swarm.prepare import Options, prepare
 from swarm.state import State
@@ -179,3 +179,4 @@ class TestWholeRuns:
         attempt = Assigner(state, prepared.means, str).attempt_of(state.steps["d"])
         assert set(attempt.shared) == {"agent", "goal", "model", "wording"}
         assert attempt.parts == attempt.model_copy(update={"shared": {}}).parts == state.steps["d"].parts
+        assert attempt.key == digest(attempt.parts), "the key is that of the parts in canonical form"
