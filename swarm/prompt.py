@@ -10,12 +10,13 @@ No phrase is written here: they are `Attempt.wording`, from `agents/wording.md`.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal, cast
 
 from swarm.chat import Data, Form, Media, Message, Part, Request, Text, estimate_tokens, request_tokens, says
-from swarm.executor import Attempt, Brief
+from swarm.executor import Attempt, Brief, Given
 from swarm.forms import ANSWER, as_object, plan_form
 from swarm.frozen import Json, canonical
 
@@ -29,6 +30,8 @@ SPARE_WITH_TOOLS = 3
 """Likewise where tools are granted: their results come into the same conversation."""
 CUT_TOKENS = 96
 """What the phrase below a cut text takes, about."""
+SAID_EACH = 4
+"""Texts up to which each that is cut has that phrase; of more, one tells: else phrases take the room of the texts."""
 BRIEF_PART = 2
 """A brief may take a part in so many of the room; the goal and what other steps gave need the rest."""
 
@@ -140,7 +143,7 @@ def _data_parts(attempt: Attempt) -> list[Part]:
         ]
     if attempt.given:
         parts += _announced(attempt, "outputs")
-        about = "\n".join(f"{given.step}: {given.about}" for given in attempt.given if given.about)
+        about = _abouts(attempt.given)
         if about:
             parts.append(Data(of="brief", name="steps", text=about))
         parts += [Data(of="output", name=given.step, text=written(given.output)) for given in attempt.given]
@@ -151,6 +154,16 @@ def _data_parts(attempt: Attempt) -> list[Part]:
         )
         parts += [*_announced(attempt, "missing"), Data(of="missing", name="missing", text="\n".join(lines))]
     return parts
+
+
+def _abouts(given: Iterable[Given]) -> str:
+    """Tell what steps were asked, a line for each, but one for neighbours that were asked the same: instances are."""
+    lines: list[str] = []
+    for about, group in groupby(given, key=lambda each: each.about):
+        names = [each.step for each in group]
+        if about:
+            lines.append(f"{names[0]}: {about}" if len(names) == 1 else f"{names[0]} to {names[-1]}: {about}")
+    return "\n".join(lines)
 
 
 def _step_parts(attempt: Attempt) -> list[Part]:
@@ -219,9 +232,11 @@ def _fit(parts: Sequence[Part], room: int, wording: Mapping[str, str]) -> tuple[
     left = room - (fixed - sum(sizes.values()))
     if sum(sizes.values()) <= left:
         return list(parts), ()
-    level = _level(sorted(sizes.values()), left)
+    many = len(bodies) > SAID_EACH
+    level = _level(sorted(sizes.values()), left - many * CUT_TOKENS, 0 if many else CUT_TOKENS)
     fitted: list[Part] = []
     left_out: list[str] = []
+    last = 0
     for n, part in enumerate(parts):
         data = bodies.get(n)
         if data is None or sizes[n] <= level:
@@ -229,18 +244,22 @@ def _fit(parts: Sequence[Part], room: int, wording: Mapping[str, str]) -> tuple[
             continue
         head = _head(data.text, level * 3)
         shown, total = len(head.encode("utf-8", "replace")), len(data.text.encode("utf-8", "replace"))
-        words = phrase(wording, "cut", name=data.name, shown=shown, total=total)
-        fitted += [data.model_copy(update={"text": head}), Text(text=words)]
+        fitted.append(data.model_copy(update={"text": head}))
+        if not many:
+            fitted.append(Text(text=phrase(wording, "cut", name=data.name, shown=shown, total=total)))
         left_out.append(f"{data.of} {data.name}: {shown} of {total} bytes were shown")
+        last = len(fitted)
+    if many:
+        fitted.insert(last, Text(text=phrase(wording, "cut_many", shown=level * 3)))
     return fitted, tuple(left_out)
 
 
-def _level(sizes: Sequence[int], left: int) -> int:
-    """Find the highest level so that sizes, none counted above it, add up to what is left."""
+def _level(sizes: Sequence[int], left: int, note: int) -> int:
+    """Find the highest level so that sizes, none counted above it, add up to what is left; what is cut takes a note."""
     for n, size in enumerate(sizes):
         above = len(sizes) - n
-        if (size + CUT_TOKENS) * above > left:
-            return max(0, left // above - CUT_TOKENS)
+        if (size + note) * above > left:
+            return max(0, left // above - note)
         left -= size
     return sizes[-1] if sizes else 0
 

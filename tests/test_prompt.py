@@ -254,8 +254,30 @@ def test_a_brief_of_very_many_inputs_is_listed_in_part() -> None:
     assert sized(many) < 32_000 - 4096
 
 
+def test_of_many_texts_one_phrase_says_that_they_are_cut() -> None:
+    given = tuple(Given(step=f"read.{n}", about="", output=f"fact {n} is told here\n" * 60) for n in range(1, 30))
+    made = attempt("reducer", given=given, context=4096, settings={"max_tokens": 1024})
+    parts = messages(made).messages[1].parts
+    shown = [part.text for part in parts if isinstance(part, Data)]
+    assert len(shown) == 29
+    assert all(text.startswith("fact") for text in shown), "the phrases leave room for the texts"
+    said = [part.text for part in parts if isinstance(part, Text)]
+    assert sum("Of each of these texts only the first" in text for text in said) == 1
+    assert len(messages(made).left_out) == 29
+
+
+def test_what_neighbours_were_asked_is_told_once() -> None:
+    given = (
+        *(Given(step=f"read.{n}", about="Find the figure.", output="5") for n in (1, 2, 3)),
+        Given(step="weigh", about="Weigh them.", output="x"),
+    )
+    parts = messages(attempt("reducer", given=given)).messages[1].parts
+    (told,) = (part.text for part in parts if isinstance(part, Data) and part.name == "steps")
+    assert told == "read.1 to read.3: Find the figure.\nweigh: Weigh them."
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 40_000), max_size=6), st.sampled_from([4_096, 8_192, 32_768]))
+@given(st.lists(st.integers(0, 40_000), max_size=12), st.sampled_from([4_096, 8_192, 32_768]))
 def test_a_prompt_fits_or_says_what_was_cut(sizes: list[int], context: int) -> None:
     inputs = tuple(Input(name=f"{n}.md", text="ab cd\n" * (size // 6)) for n, size in enumerate(sizes))
     worker = Agent(name="w", instructions="Work.")
