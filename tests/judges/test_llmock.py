@@ -63,7 +63,9 @@ async def test_the_verdict_on_a_run_that_meets_every_fault_is_clean(judge: str, 
     behaviors = [{**fault, "match": {"model": name}} for name, fault in FAULTS.items()]
     post(f"{judge}/_llmock/scenario", {"behaviors": behaviors})
     streamed = task(f"{judge}/v1", tmp_path, FAULTS, stream=True, deadline=4)
-    result = await swarm.run(streamed)
+    async with swarm.Run(streamed, preflight=False) as run:  # each fault is for the run's own calls
+        pass
+    result = run.result
     assert [error.step for error in result.errors] == ["refuses"]
     assert result.report is not None
     found = verdict(judge)
