@@ -41,7 +41,7 @@ class Model(Frozen):
     tpm: int | None = Field(default=None, ge=1)
     """Most tokens a minute."""
     max_tokens: int = Field(default=4096, ge=1)
-    """Output cap of one call. It is always sent."""
+    """Output cap of one call. It is always sent. Of a model in a file the default is a quarter of its context."""
     context: int | None = Field(default=None, ge=256)
     """Tokens the model can read and write in one call; else known, probed or learnt."""
     price: Price | None = None
@@ -49,9 +49,9 @@ class Model(Frozen):
     takes: tuple[Medium, ...] | None = None
     """Media it can read, beside text."""
     deadline: float = Field(default=300.0, gt=0, le=86_400)
-    """Seconds for one call, however many bytes trickle in."""
+    """Seconds for one call, however many bytes trickle in. Of a model in a file the default is 1,200."""
     stream: bool = False
-    """Whether answers are streamed; some endpoints think only when they are."""
+    """Whether answers are streamed; some endpoints think only when they are. Of a model in a file they are."""
     params: dict[str, Json] = Field(default_factory=dict)
     """Sampling parameters, sent as given. None is sent that is not here."""
     extra: dict[str, Json] = Field(default_factory=dict)

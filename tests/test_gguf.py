@@ -184,9 +184,16 @@ def test_a_model_of_a_hub_is_fetched_and_found(tmp_path: Path) -> None:
 def test_a_model_file_has_a_name_a_width_and_a_context_by_itself(tmp_path: Path) -> None:
     model = located(Model(endpoint="local:a.b.gguf"), environ={}, folder=tmp_path)
     assert (model.name, model.calls, model.context) == ("a.b", 4, 4096)
+    assert (model.max_tokens, model.stream, model.deadline) == (1024, True, 1200)
     given = Model(endpoint="local:a.gguf", name="x", calls=2, context=512)
     kept = located(given, environ={}, folder=tmp_path)
-    assert (kept.name, kept.calls, kept.context) == ("x", 2, 512)
+    assert (kept.name, kept.calls, kept.context, kept.max_tokens) == ("x", 2, 512, 128)
+    said = Model(endpoint="local:a.gguf", max_tokens=4096, stream=False, deadline=300)
+    assert located(said, environ={}, folder=tmp_path).model_dump(include={"max_tokens", "stream", "deadline"}) == {
+        "max_tokens": 4096,
+        "stream": False,
+        "deadline": 300,
+    }
     assert resolved(Model(endpoint="local:/x/y.gguf")).name == "y"
 
 
