@@ -16,8 +16,11 @@ from swarm.budget import (
 )
 from swarm.chat import Reply, Request, Usage
 from swarm.errors import EndpointBusy
+from swarm.folder import RunFolder
 from swarm.frozen import Json
 from swarm.plan import Plan, Step
+from swarm.prepare import Options
+from swarm.run import Run
 from swarm.state import State
 from swarm.task import Limits, Model, Price, Task
 from swarm.testing import FakeServer, Function, reply
@@ -100,6 +103,10 @@ class TestReport:
         finished = [event for event in events_of(result.folder) if isinstance(event, e.StepFinished)]
         assert any("bytes were shown" in words for words in finished[-1].left_out)
         assert result.usage.tokens <= 40_000
+        options = Options(endpoint=Function(answer), needs_keys=False)
+        async with Run(self.task(tmp_path, 40_000), options=options, replay=RunFolder(result.folder)) as again:
+            pass
+        assert again.result.report == result.report, "a replay reads what the budget left it"
 
     async def test_a_report_is_taken_as_it_is_where_a_better_one_cannot_be_paid_for(self, tmp_path: Path) -> None:
         def answer(request: Request) -> Reply:
