@@ -12,75 +12,24 @@ at most.
 import argparse
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from random import Random
 
 import anyio
 
-from swarm.chat import Reply, Request, says
+from swarm.chat import Request, says
 from swarm.endpoints.care.limit import Limit
 from swarm.endpoints.care.retry import Retrying
-from swarm.errors import EndpointBusy, EndpointError
-from swarm.testing import reply, virtual_time
+from swarm.errors import EndpointError
+from swarm.testing import Limited, virtual_time
 
 CALLERS = 80
 WIDTHS = (4, 6, 8, 9, 10, 12, 14, 17, 20, 25, 30, 35, 40, 50, 60)
-REFUSAL_SECONDS = 0.05
 ASK = Request(model="m", messages=(says("user", "x"),))
 
 
-@dataclass
-class Server:
-    """A server with a capacity that only it knows."""
-
-    capacity: Callable[[float], int] = lambda _: 10_000
-    """Calls at once, by the second."""
-    latency: float = 10.0
-    """Mean seconds of a call; each takes between 0.7 and 1.3 of it."""
-    rpm: int | None = None
-    """Calls a minute: a quota of tokens, where all calls are alike."""
-    by_clock: bool = False
-    """Whether the quota is of each minute of a clock, which is half over at first; else of any 60 seconds."""
-    retry_after: float | None = None
-    served: list[float] = field(default_factory=list[float])
-    """When calls were answered."""
-    refused: list[float] = field(default_factory=list[float])
-    """When they were not."""
-    began: float = 0.0
-    active: int = 0
-    admitted: list[float] = field(default_factory=list[float])
-    rng: Random = field(default_factory=lambda: Random(5))
-
-    async def complete(self, request: Request) -> Reply:
-        """Answer, or refuse."""
-        del request
-        now = anyio.current_time() - self.began
-        self.admitted = [at for at in self.admitted if self.counts(at, now)]
-        if self.active >= self.capacity(now) or (self.rpm is not None and len(self.admitted) >= self.rpm):
-            self.refused.append(now)
-            await anyio.sleep(REFUSAL_SECONDS)
-            raise EndpointBusy("429", kind="rate_limited", status=429, retry_after=self.retry_after)
-        self.active += 1
-        self.admitted.append(now)
-        try:
-            await anyio.sleep(self.latency * self.rng.uniform(0.7, 1.3))
-        finally:
-            self.active -= 1
-        self.served.append(anyio.current_time() - self.began)
-        return reply("ok")
-
-    def counts(self, at: float, now: float) -> bool:
-        """Say whether a call that was let in at a time takes part of the quota now."""
-        return (at + 30) // 60 == (now + 30) // 60 if self.by_clock else at > now - 60
-
-    def refused_by_minute(self, seconds: float) -> list[int]:
-        """Count the 429s of each minute."""
-        return [sum(60 * n <= at < 60 * (n + 1) for at in self.refused) for n in range(int(seconds // 60))]
-
-
 def drive(
-    server: Server, seconds: float, *, limit: Limit | None = None, width: int | None = None, seed: int = 1
-) -> Server:
+    server: Limited, seconds: float, *, limit: Limit | None = None, width: int | None = None, seed: int = 1
+) -> Limited:
     """Call a server for so long, within a limit or a constant width."""
 
     async def main() -> None:
@@ -103,16 +52,16 @@ def drive(
     return server
 
 
-def weathers(seconds: float, latency: float, rpm: int = 100, seed: int = 5) -> dict[str, Callable[[], Server]]:
+def weathers(seconds: float, latency: float, rpm: int = 100, seed: int = 5) -> dict[str, Callable[[], Limited]]:
     """Make the servers: each call gives a fresh one."""
     half = seconds / 2
 
-    def quota(*, told: bool, by_clock: bool) -> Server:
+    def quota(*, told: bool, by_clock: bool) -> Limited:
         wait = 5.0 if told else None
-        return Server(latency=latency, rpm=rpm, by_clock=by_clock, retry_after=wait, rng=Random(seed))
+        return Limited(latency=latency, rpm=rpm, by_clock=by_clock, retry_after=wait, rng=Random(seed))
 
-    def room(capacity: Callable[[float], int]) -> Server:
-        return Server(capacity, latency, rng=Random(seed))
+    def room(capacity: Callable[[float], int]) -> Limited:
+        return Limited(capacity, latency, rng=Random(seed))
 
     return {
         "fixed": lambda: room(lambda _: 10),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Mapping
@@ -132,3 +133,24 @@ def serving(*arguments: str) -> Generator[str]:
 def environment(**more: str) -> Mapping[str, str]:
     """Give this environment with some variables more."""
     return {**os.environ, **more}
+
+
+def at_terminal(folder: Path, *arguments: str, types: str = "", **variables: str) -> tuple[int, str]:
+    """Carry out a command line on a terminal where somebody types; give its code, and all the terminal showed."""
+    main, side = pty.openpty()
+    env: Any = environment(**variables)
+    process = start(*arguments, folder=folder, stdin=side, stdout=side, stderr=side, env=env)
+    os.close(side)
+    if types:
+        os.write(main, types.encode())
+    shown = b""
+    while True:
+        try:
+            chunk = os.read(main, 65536)
+        except OSError:  # Linux: the other side is closed
+            break
+        if not chunk:
+            break
+        shown += chunk
+    os.close(main)
+    return process.wait(timeout=20), shown.decode().replace("\r\n", "\n")

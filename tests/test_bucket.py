@@ -8,8 +8,9 @@ import pytest
 
 from swarm.chat import Reply, Request, Usage, request_tokens, says
 from swarm.endpoints.care.bucket import Bucket, Quota
+from swarm.endpoints.care.cooldown import Cooldown
 from swarm.endpoints.care.headers import pause_in
-from swarm.endpoints.care.retry import Cooldown, Retrying
+from swarm.endpoints.care.retry import Retrying
 from swarm.errors import EndpointBusy
 from swarm.testing import Function, reply
 

@@ -9,13 +9,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from swarm.cli.streams import wants_color
 from swarm.journal import read
-from tests.commands import Said, ended, environment, events_of, make_task, only_run, serving, start
+from tests.commands import Said, at_terminal, ended, events_of, make_task, only_run, serving, start
 
 STEPS = "{id: quick, prompt: quick-step}, {id: slow, prompt: slow-step}, {id: last, prompt: x, needs: [quick, slow]}"
 
@@ -173,27 +172,6 @@ def _is_over(folder: Path) -> bool:
 
 
 # A person at a terminal
-
-
-def at_terminal(folder: Path, *arguments: str, types: str = "", **variables: str) -> tuple[int, str]:
-    """Carry out a command line on a terminal where somebody types; give its code, and all the terminal showed."""
-    main, side = pty.openpty()
-    env: Any = environment(**variables)
-    process = start(*arguments, folder=folder, stdin=side, stdout=side, stderr=side, env=env)
-    os.close(side)
-    if types:
-        os.write(main, types.encode())
-    shown = b""
-    while True:
-        try:
-            chunk = os.read(main, 65536)
-        except OSError:  # Linux: the other side is closed
-            break
-        if not chunk:
-            break
-        shown += chunk
-    os.close(main)
-    return process.wait(timeout=20), shown.decode().replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize(

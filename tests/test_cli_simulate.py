@@ -1,8 +1,6 @@
 """`swarm simulate`, `swarm diff`, the advice in `swarm plan`, and a plan that is edited before it runs."""
 
 import json
-import os
-import pty
 import shlex
 import sys
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands import Command, environment, events_of, in_process, make_task, start
+from tests.commands import Command, at_terminal, events_of, in_process, make_task
 
 PLAN: dict[str, Any] = {
     "steps": [
@@ -159,26 +157,6 @@ class TestPlan:
         assert found["advice"]["critical_path"] == ["a", "c", "d"]
         assert found["worst"]["tokens"] > 4 * 2000
         assert found["advice"]["one_agent"]["seconds"] == 14
-
-
-def at_terminal(folder: Path, *arguments: str, types: str, **variables: str) -> tuple[int, str]:
-    """Carry out a command line on a terminal where somebody types; give its code and what was shown."""
-    main, side = pty.openpty()
-    env: Any = environment(**variables)
-    process = start(*arguments, folder=folder, stdin=side, stdout=side, stderr=side, env=env)
-    os.close(side)
-    os.write(main, types.encode())
-    shown = b""
-    while True:
-        try:
-            chunk = os.read(main, 65536)
-        except OSError:  # Linux: the other side is closed
-            break
-        if not chunk:
-            break
-        shown += chunk
-    os.close(main)
-    return process.wait(timeout=20), shown.decode().replace("\r\n", "\n")
 
 
 def editor(folder: Path, before: str, after: str) -> str:

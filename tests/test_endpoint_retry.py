@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.chat import Reply, Request, says
-from swarm.endpoints.care.retry import Backoff, Cooldown, Retrying
+from swarm.endpoints.care.cooldown import Cooldown
+from swarm.endpoints.care.retry import Backoff, Retrying
 from swarm.errors import EndpointBusy, EndpointRefused
 from swarm.testing import Function, Scripted, reply
 

@@ -10,8 +10,9 @@ import pytest
 from faults import ASK, KEY, Case, ask_once, calls, model, of, seen_on_the_wire, told
 
 from swarm.chat import Reply, Request
+from swarm.endpoints.care.cooldown import Cooldown
 from swarm.endpoints.care.limit import Limit
-from swarm.endpoints.care.retry import Cooldown, Retrying
+from swarm.endpoints.care.retry import Retrying
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.router import connect
 from swarm.endpoints.wire.faults import Fault, judge

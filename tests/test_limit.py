@@ -13,7 +13,7 @@ from swarm.endpoints.care.limit import COOL_SECONDS, HOLD_SECONDS, Limit
 from swarm.endpoints.care.retry import Retrying
 from swarm.errors import EndpointBusy, EndpointError
 from swarm.events import SlotsChanged
-from swarm.testing import Function, reply, virtual_time
+from swarm.testing import Function, Limited, reply, virtual_time
 
 ASK = Request(model="default", messages=(says("user", "hi"),))
 CALLERS = 60
@@ -231,53 +231,10 @@ async def test_aliases_of_one_endpoint_share_its_slots() -> None:
     assert peak == 3
 
 
-class Server:
-    """Answers as many calls at once as it has room for, or as many a minute, and says 429 to the rest."""
-
-    def __init__(
-        self,
-        capacity: Callable[[float], int] = lambda _: 1000,
-        *,
-        rpm: int | None = None,
-        by_clock: bool = False,
-        told: float | None = None,
-        latency: float = 20.0,
-    ) -> None:
-        """Have a quota of any 60 seconds, or of the minutes of a clock; `told` is what a 429 says about waiting."""
-        self.capacity = capacity
-        self.rpm = rpm
-        self.by_clock = by_clock
-        self.told = told
-        self.latency = latency
-        self.served = 0
-        self.refused: list[float] = []
-        self.began = 0.0
-        self._active = 0
-        self._admitted: list[float] = []
-        self._rng = Random(5)
-
-    async def complete(self, request: Request) -> Reply:
-        now = anyio.current_time() - self.began
-        self._admitted = [at for at in self._admitted if self._counts(at, now)]
-        if self._active >= self.capacity(now) or (self.rpm is not None and len(self._admitted) >= self.rpm):
-            self.refused.append(now)
-            await anyio.sleep(0.05)
-            raise EndpointBusy("429", kind="rate_limited", status=429, retry_after=self.told)
-        self._active += 1
-        self._admitted.append(now)
-        await anyio.sleep(self.latency * self._rng.uniform(0.7, 1.3))
-        self._active -= 1
-        self.served += 1
-        return reply("ok")
-
-    def _counts(self, at: float, now: float) -> bool:
-        return (at + 30) // 60 == (now + 30) // 60 if self.by_clock else at > now - 60
-
-
 SECONDS = 1800
 
 
-def drive(server: Server, *, limit: Limit | None = None, width: int | None = None) -> Server:
+def drive(server: Limited, *, limit: Limit | None = None, width: int | None = None) -> Limited:
     """Call a server all the time, in virtual time, within a limit or a constant width."""
 
     async def main() -> None:
@@ -304,14 +261,17 @@ def drive(server: Server, *, limit: Limit | None = None, width: int | None = Non
 
 
 QUOTA = (16, 17, 20)
-WEATHERS: dict[str, tuple[Callable[[], Server], tuple[int, ...]]] = {
-    "fixed": (lambda: Server(lambda _: 20), (19, 20)),
-    "falling": (lambda: Server(lambda t: 30 if t < SECONDS / 2 else 10), (10, 30)),
-    "rising": (lambda: Server(lambda t: 10 if t < SECONDS / 2 else 30), (10, 30)),
-    "quota": (lambda: Server(rpm=100, latency=10), QUOTA),
-    "quota, told too little": (lambda: Server(rpm=100, latency=10, told=5.0), (*QUOTA, 60)),
-    "quota by the clock": (lambda: Server(rpm=100, latency=10, by_clock=True), QUOTA),
-    "quota by the clock, told too little": (lambda: Server(rpm=100, latency=10, by_clock=True, told=5.0), (*QUOTA, 60)),
+WEATHERS: dict[str, tuple[Callable[[], Limited], tuple[int, ...]]] = {
+    "fixed": (lambda: Limited(lambda _: 20, 20.0), (19, 20)),
+    "falling": (lambda: Limited(lambda t: 30 if t < SECONDS / 2 else 10, 20.0), (10, 30)),
+    "rising": (lambda: Limited(lambda t: 10 if t < SECONDS / 2 else 30, 20.0), (10, 30)),
+    "quota": (lambda: Limited(rpm=100, latency=10), QUOTA),
+    "quota, told too little": (lambda: Limited(rpm=100, latency=10, retry_after=5.0), (*QUOTA, 60)),
+    "quota by the clock": (lambda: Limited(rpm=100, latency=10, by_clock=True), QUOTA),
+    "quota by the clock, told too little": (
+        lambda: Limited(rpm=100, latency=10, by_clock=True, retry_after=5.0),
+        (*QUOTA, 60),
+    ),
 }
 """Each server, and the constant widths that may be the best: `bench/limit.py` tries fifteen."""
 
@@ -324,15 +284,15 @@ nothing is let in costs about eight, and finding out what is let in now a few mo
 def best_constant(weather: str) -> int:
     """Count the calls of the best constant width, chosen with hindsight."""
     make, widths = WEATHERS[weather]
-    return max(drive(make(), width=width).served for width in widths)
+    return max(len(drive(make(), width=width).served) for width in widths)
 
 
 @pytest.mark.parametrize("start", [8, CALLERS], ids=["from eight", "from a guess"])
 @pytest.mark.parametrize("weather", WEATHERS)
 def test_it_comes_within_a_tenth_of_the_best_constant_width_without_a_storm(weather: str, start: int) -> None:
     server = drive(WEATHERS[weather][0](), limit=Limit(start=start, most=CALLERS))
-    assert server.served >= 0.9 * best_constant(weather)
-    refused = [sum(60 * n <= at < 60 * (n + 1) for at in server.refused) for n in range(SECONDS // 60)]
+    assert len(server.served) >= 0.9 * best_constant(weather)
+    refused = server.refused_by_minute(SECONDS)
     assert sum(refused[:2]) <= 2 * CALLERS
     assert max(refused[2:]) <= MOST_REFUSED
     assert sum(refused[2:]) <= 4 * len(refused[2:])
@@ -342,7 +302,7 @@ def test_it_comes_within_a_tenth_of_the_best_constant_width_without_a_storm(weat
 def test_a_quota_is_kept_to_by_a_pace_that_is_told(latency: float) -> None:
     """The slots that a quota cost are given back, and the calls of a minute are learnt to within the trials."""
     limit = Watched(CALLERS, most=CALLERS)
-    drive(Server(rpm=60, latency=latency), limit=limit)
+    drive(Limited(rpm=60, latency=latency), limit=limit)
     learnt = [change for change in limit.changes if "a minute" in change.why]
     assert limit.size == CALLERS
     assert learnt[0].why.startswith("not how many at once but how many a minute was too much: ")
@@ -351,7 +311,7 @@ def test_a_quota_is_kept_to_by_a_pace_that_is_told(latency: float) -> None:
 
 def test_a_width_is_not_taken_for_a_pace() -> None:
     limit = Watched(CALLERS, most=CALLERS)
-    drive(Server(lambda _: 20), limit=limit)
+    drive(Limited(lambda _: 20, 20.0), limit=limit)
     assert not [change.why for change in limit.changes if "a minute" in change.why]
     assert limit.size in {19, 20, 21}
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from swarm.endpoints.care.bucket import Quota
+from swarm.endpoints.care.cooldown import Cooldown
 from swarm.endpoints.care.limit import START, Emit, Limit
-from swarm.endpoints.care.retry import Cooldown
 from swarm.task import Model
 
 

@@ -60,11 +60,6 @@ class Linted:
         return tuple(finding for finding in self.findings if finding.severity == "repaired")
 
     @property
-    def hints(self) -> tuple[Finding, ...]:
-        """What could be better."""
-        return tuple(finding for finding in self.findings if finding.severity == "hint")
-
-    @property
     def problems(self) -> tuple[Problem, ...]:
         """The errors as what `PlanError` carries."""
         return tuple(finding.problem for finding in self.errors)
