@@ -1,9 +1,9 @@
 """What an executor gets and gives: types only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from hashlib import sha256
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 from pydantic import Field
 from pydantic_core import to_json
@@ -129,6 +129,13 @@ class Attempt(Frozen):
     span: str = ""
     shared: dict[str, str] = Field(default_factory=dict)
     """Digests of parts that siblings share: hashed once a run, not once an attempt."""
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy it; what was hashed of this one is not taken for the other's."""
+        made = super().model_copy(update=update, deep=deep)
+        for name in ("parts", "key"):
+            vars(made).pop(name, None)
+        return made
 
     @cached_property
     def parts(self) -> dict[str, str]:

@@ -45,6 +45,14 @@ def test_a_plan_by_hand_may_read_what_it_likes() -> None:
     assert found(linted(step("a"), brief=MUCH.model_copy(update={"reads": None})), "hint") == []
 
 
+def test_of_an_agent_that_is_not_there_nothing_more_is_said() -> None:
+    bare = BRIEF.model_copy(update={"roles": tuple(role.model_copy(update={"tools": ()}) for role in BRIEF.roles)})
+    result = lint(read_plan({"steps": [step("a", prompt="Look.", agent="boss", tools=["files"])]}, bare), bare)
+    assert [kind for kind, _ in found(result, "error")] == ["unknown_agent"]
+    beyond = lint(read_plan({"steps": [step("a", prompt="Look.", agent="reducer", tools=["files"])]}, BRIEF), BRIEF)
+    assert [kind for kind, _ in found(beyond, "error")] == ["not_granted"]
+
+
 def test_what_a_plan_can_do_without_is_left_out_where_that_is_asked_for() -> None:
     steps = [step("a", prompt="Look.", needs=["b", "zebra"], tools=["files", "saw"]), step("b", prompt="See.")]
     strict, forgiving = (lint(read_plan({"steps": steps}, BRIEF), BRIEF, forgiving=each) for each in (False, True))

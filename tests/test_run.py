@@ -1,5 +1,6 @@
 """Whole runs: from a task to a report."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import swarm
 from swarm import events as e
 from swarm.assign import Assigner
+from swarm.cache import differing
 from swarm.chat import Request
 from swarm.errors import EndpointRefused, PlanError, TaskError
 from swarm.folder import RunFolder
@@ -180,3 +182,17 @@ class TestWholeRuns:
         assert set(attempt.shared) == {"agent", "goal", "model", "wording"}
         assert attempt.parts == attempt.model_copy(update={"shared": {}}).parts == state.steps["d"].parts
         assert attempt.key == digest(attempt.parts), "the key is that of the parts in canonical form"
+        of_another = attempt.step.model_copy(update={"item": "another"})
+        assert differing(attempt.parts, attempt.model_copy(update={"step": of_another}).parts) == ("item",)
+
+    async def test_a_planner_is_told_how_much_a_step_reads_where_a_model_says_it(self, folder: Path) -> None:
+        this = Task(
+            goal="What?", inputs=(), models={"default": TaskModel(endpoint="offline", context=8192)}, folder=folder
+        )
+        for given, reads in ((this, True), (task(folder), False)):
+            model = Model(plan={"steps": [{"id": "a", "prompt": "Do a."}]})
+            result = await run_with(model, given)
+            brief = json.loads(data_in(model.requests[0], "brief")["brief"])
+            assert result.status == "done"
+            assert (brief["reads"] is not None) == reads
+            assert not reads or 2_000 < brief["reads"] < 8192 * 7 // 8 - 4096
