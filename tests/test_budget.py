@@ -11,15 +11,17 @@ from swarm.budget import (
     Amount,
     Ledger,
     Reservation,
+    flat,
     output_cap,
+    picos_of,
     report_share,
     worst_input,
 )
-from swarm.chat import Data, Form, Media, Message, Request, Text, ToolCall, ToolSpec, says
+from swarm.chat import Data, Form, Media, Message, Request, Text, ToolCall, ToolSpec, Usage, says
 from swarm.endpoints.wire.dialect import write_message
 from swarm.errors import BugError
 from swarm.frozen import Json
-from swarm.task import Model
+from swarm.task import Model, Price
 from tests.budgets import texts
 
 virtual = [pytest.mark.anyio, pytest.mark.virtual]
@@ -93,10 +95,33 @@ class TestLedger:
         with pytest.raises(BugError):
             first.settle(Amount(1))
 
+    @pytest.mark.parametrize(("worst", "used", "left"), [(30, 5, 35), (50, 20, 30), (50, 45, 5), (50, 60, 0)])
+    def test_what_the_report_reserved_and_did_not_use_returns_to_its_share(
+        self, worst: int, used: int, left: int
+    ) -> None:
+        ledger = Ledger({"tokens": 100}, keep=Amount(40))
+        call = ledger.reserve(Amount(worst), report=True)
+        assert call is not None
+        call.settle(Amount(used))
+        room = 100 - used - left
+        assert ledger.pots["tokens"].kept == left
+        assert ledger.reserve(Amount(room + 1)) is None, "the rest is still reserved for the report"
+        assert ledger.reserve(Amount(room)) is not None
+
     def test_the_share_is_a_call_at_least_15_percent_and_at_most_half(self) -> None:
         assert report_share(1_000_000, 20_000) == 150_000
         assert report_share(100_000, 20_000) == 20_000
         assert report_share(10_000, 20_000) == 5_000
+
+
+# Prices
+
+
+def test_a_worst_case_uses_the_price_of_cached_input_if_that_is_the_higher_one() -> None:
+    tariff = flat(Price(input=1.0, output=4.0, cached=1.25))
+    assert tariff.worst(100, 10) == picos_of((100 * 1.25 + 10 * 4.0) / 1e6)
+    cached = Usage(calls=1, input_tokens=100, cached_tokens=100, output_tokens=10)
+    assert tariff.picos(cached) == tariff.worst(100, 10), "a call that reads everything from the cache meets it"
 
 
 # Worst cases

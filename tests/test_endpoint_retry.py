@@ -14,6 +14,7 @@ from swarm.endpoints.care.cooldown import Cooldown
 from swarm.endpoints.care.retry import Backoff, Retrying
 from swarm.errors import EndpointBusy, EndpointRefused
 from swarm.testing import Function, Scripted, reply
+from tests.limits import Paced
 
 ASK = Request(model="default", messages=(says("user", "hi"),))
 
@@ -106,6 +107,39 @@ async def test_nothing_lasts_past_the_deadline() -> None:
         await Retrying(Function(slow), rng=Random(1), deadline=10).complete(ASK)
     assert caught.value.kind in {"timeout", "server_error"}
     assert 4 < anyio.current_time() - began <= 10
+
+
+@pytest.mark.anyio
+@pytest.mark.virtual
+async def test_time_in_a_cooldown_counts_against_the_deadline_of_a_call() -> None:
+    async def complete(request: Request) -> Reply:
+        await anyio.sleep(5)
+        return reply("done")
+
+    cooldown, began = Cooldown(), anyio.current_time()
+    cooldown.shut(6)
+    endpoint = Retrying(Function(complete), rng=Random(1), cooldown=cooldown, deadline=10)
+    with pytest.raises(EndpointBusy) as caught:
+        await endpoint.complete(ASK)
+    assert caught.value.kind == "timeout"
+    assert anyio.current_time() - began == pytest.approx(10)
+
+
+@pytest.mark.anyio
+@pytest.mark.virtual
+async def test_a_call_that_queued_for_a_slot_while_a_pace_was_learnt_keeps_to_it() -> None:
+    limit, slots = Paced("here"), anyio.CapacityLimiter(1)
+    endpoint, times = retrying(*["done"] * 9, limit=limit, slots=slots)
+    async with anyio.create_task_group() as group:
+        for _ in range(8):  # the minute's calls, one a second
+            await endpoint.complete(ASK)
+            await anyio.sleep(1)
+        slots.acquire_on_behalf_of_nowait(group)
+        group.start_soon(endpoint.complete, ASK)
+        await anyio.sleep(1)
+        limit.learn(8)
+        slots.release_on_behalf_of(group)
+    assert times == pytest.approx([0, 1, 2, 3, 4, 5, 6, 7, 60])
 
 
 @pytest.mark.anyio

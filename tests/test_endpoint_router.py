@@ -143,3 +143,21 @@ async def test_a_second_key_takes_over_when_the_first_is_spent() -> None:
             for _ in range(3):
                 assert (await router.complete(ASK)).text == "ok"
         assert len(server.requests) == 4
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("quota", "sent"), [({"rpm": 1}, 1), ({"tpm": 10}, 1), ({}, 2)])
+async def test_the_quota_of_a_model_holds_back_its_calls(quota: dict[str, int], sent: int) -> None:
+    """No clock is asked: a call without a quota has gone there and back five times, and the other is not sent yet."""
+    async with FakeServer() as server:
+        models = {
+            "default": Model.model_validate({"endpoint": server.url, "name": "limited", **quota}),
+            "free": Model(endpoint=server.url, name="free"),
+        }
+        async with connect(models, offline=offline(), rng=Random(1)) as router, anyio.create_task_group() as group:
+            await router.complete(ASK)
+            group.start_soon(router.complete, ASK)
+            for _ in range(5):
+                await router.complete(ASK.model_copy(update={"model": "free"}))
+            group.cancel_scope.cancel()
+    assert [received.body["model"] for received in server.requests].count("limited") == sent

@@ -14,6 +14,7 @@ from swarm.endpoints.care.limit import Limit
 from swarm.endpoints.care.retry import Retrying
 from swarm.errors import EndpointBusy
 from swarm.testing import Function, reply
+from tests.limits import Paced
 
 ASK = Request(model="default", messages=(says("user", "hi"),))
 WITH_TOOLS = ASK.model_copy(update={"tools": (ToolSpec(name="look", description="", parameters={}),)})
@@ -112,6 +113,16 @@ class TestHedge:
             endpoint = await self.warm(straggling, **settings)
             await endpoint.complete(ASK)
             assert straggling.calls == LEAST + 1, settings
+
+    async def test_a_second_call_takes_its_own_part_of_the_pace(self) -> None:
+        limit = Paced("here", start=8)
+        limit.learn(LEAST + 2)
+        straggling = Straggling(LEAST + 1)
+        endpoint = await self.warm(straggling, limit=limit)
+        assert not limit.full
+        await endpoint.complete(ASK)
+        assert straggling.calls == LEAST + 2
+        assert limit.full, "the first call and the second have used what was left"
 
     async def test_at_most_one_call_in_ten_is_made_twice(self) -> None:
         straggling = Straggling(*range(LEAST + 1, 500, 2))

@@ -50,6 +50,11 @@ class Watched(Limit):
         end = anyio.current_time() + seconds
         await self.busy(until=lambda: anyio.current_time() >= end, callers=callers)
 
+    async def used_once(self) -> None:
+        """Use a slot for a second, with no answer."""
+        async with self:
+            await anyio.sleep(1)
+
     @asynccontextmanager
     async def holding(self, calls: int) -> AsyncGenerator[float]:
         """Have so many calls in flight; gives when they began."""
@@ -164,6 +169,17 @@ class TestRules:
         limit = Watched(10)
         await limit.busy_for(10, callers=7)
         assert limit.sizes == []
+        await limit.busy_for(3, callers=8)
+        assert limit.sizes == [20]
+
+    async def test_what_was_in_use_before_a_cooldown_does_not_count_after_it(self) -> None:
+        limit = Watched(10)
+        async with anyio.create_task_group() as group:
+            for _ in range(10):
+                group.start_soon(limit.used_once)
+        limit.strained()
+        await limit.busy_for(COOL_SECONDS + 10, callers=7)
+        assert limit.sizes == [], "seven of ten slots are fewer than it takes"
         await limit.busy_for(3, callers=8)
         assert limit.sizes == [20]
 

@@ -1,0 +1,11 @@
+"""An adaptive limit for tests whose subject is a pace, not how a pace is learnt."""
+
+from swarm.endpoints.care.limit import Limit
+
+
+class Paced(Limit):
+    """A limit that learns a pace when the test says so."""
+
+    def learn(self, calls: int) -> None:
+        """Limit the calls of any minute from now on."""
+        self._pace.learn(calls, 0.0)
