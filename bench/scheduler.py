@@ -19,8 +19,9 @@ import anyio
 from swarm import events as e
 from swarm.agenda import Agenda, Rules
 from swarm.agent import Agent
-from swarm.executor import Attempt, Note, Outcome
+from swarm.executor import Attempt, Note
 from swarm.plan import Step
+from swarm.record.outcome import Outcome
 from swarm.scheduler import Scheduler
 from swarm.state import State, StepState
 from swarm.task import Limits

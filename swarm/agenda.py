@@ -27,9 +27,9 @@ from typing import Literal, cast
 
 from swarm import events as e
 from swarm.errors import BugError
-from swarm.executor import Outcome
 from swarm.frozen import Json
 from swarm.plan import Step, before_of, chosen
+from swarm.record.outcome import Outcome
 from swarm.state import State, Status, StepState
 from swarm.task import Limits
 

@@ -11,11 +11,12 @@ from swarm.agent import Agent, asked_for
 from swarm.carried import Carried
 from swarm.chat import estimate_tokens
 from swarm.errors import AttemptError, LimitError
-from swarm.executor import Attempt, Brief, Given, InputBrief, Missing, RoleBrief, determining, part_digest
+from swarm.executor import Attempt, Given, Missing, determining, part_digest
 from swarm.files import fill
 from swarm.frozen import Json, canonical
 from swarm.labels import DEFAULT, Access, Place, medium_of
 from swarm.plan import PLAN_STEP, Step, before_of, chosen, sinks
+from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.prompt import room_to_read
 from swarm.state import State, Status, StepState
 from swarm.task import Input, Task

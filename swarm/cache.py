@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple
 from pydantic import Field, ValidationError
 
 from swarm.agent import Agent
+from swarm.base.files import write_file
 from swarm.chat import Made, Usage
-from swarm.folder import write_file
 from swarm.frozen import Frozen, Json, canonical, digest
 from swarm.plan import Step
 

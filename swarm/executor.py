@@ -9,12 +9,13 @@ from pydantic import Field
 from pydantic_core import to_json
 
 from swarm.agent import Agent
-from swarm.chat import Made, Message, Usage
+from swarm.chat import Message
 from swarm.events import Stamped
 from swarm.frozen import Frozen, Id, Json, digest
-from swarm.labels import Access
 from swarm.plan import Step
-from swarm.task import Input, Limits
+from swarm.planning.brief import Brief
+from swarm.record.outcome import Outcome
+from swarm.task import Input
 
 
 class Given(Frozen):
@@ -31,47 +32,6 @@ class Missing(Frozen):
 
     step: Id
     because: str
-
-
-class RoleBrief(Frozen):
-    """A role as a planner sees it."""
-
-    name: str
-    description: str
-    tools: tuple[str, ...] = ()
-
-
-class InputBrief(Frozen):
-    """An input as a planner sees it: never the whole of it."""
-
-    name: str
-    medium: str
-    size: int
-    label: str | None = None
-    first_line: str = ""
-
-
-class Brief(Frozen):
-    """What a planner must know, and what its plan is checked against."""
-
-    roles: tuple[RoleBrief, ...]
-    inputs: tuple[InputBrief, ...] = ()
-    models: tuple[str, ...] = ("default",)
-    tools: tuple[str, ...] = ()
-    limits: Limits = Limits()
-    known: tuple[Id, ...] = ()
-    """Steps the run has already; new ones may need them, and may not reuse their ids."""
-    barred: tuple[Id, ...] = ()
-    """Of those, the planner's own step, what spawned it, and what waits for one of them: they are over only when the
-    new steps are, so a new step that waited for one would wait for ever."""
-    steps_left: int = 256
-    """How many more steps the run may have."""
-    reads: int | None = None
-    """Tokens of inputs that a step can read, about; None where no model says how much it reads."""
-    access: Access | None = None
-    """Which models may see and can take what, where the inputs have labels or are more than text."""
-    first: bool = True
-    """Whether this is the run's first plan, which must end in the report."""
 
 
 NOT_DETERMINING = {"limits", "steps_left"}
@@ -164,20 +124,6 @@ class Attempt(Frozen):
     def key(self) -> str:
         """Hash of everything that determines the output, and of nothing else."""
         return sha256(to_json(self.parts)).hexdigest()  # canonical as it is: the names stand in order
-
-
-class Outcome(Frozen):
-    """What an attempt that succeeded gave."""
-
-    output: Json
-    spawned: tuple[Step, ...] = ()
-    agents: tuple[Agent, ...] = ()
-    usage: Usage = Usage()
-    cached: bool = False
-    left_out: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    media: tuple[Made, ...] = ()
-    """What the answer has beside words."""
 
 
 Note = Callable[[Stamped], None]

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pydantic_core import from_json, to_json
 
+from swarm.base.files import write_file
 from swarm.errors import JournalError, Problem, RunInUseError, RunNotFoundError
 from swarm.frozen import Json
 
@@ -107,23 +108,6 @@ class RunFolder:
         path = self.path / name
         write_file(path, text.encode("utf-8", "replace"))
         return path
-
-
-def write_file(path: Path, content: bytes, *, durable: bool = False, mode: int = 0o600) -> None:
-    """Write a file whole or not at all: beside it first, then renamed over it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            if durable:
-                os.fsync(fd)
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 def create(runs: Path, run: str | None = None) -> RunFolder:

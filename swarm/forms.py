@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from swarm.executor import Brief
 from swarm.frozen import Json, canonical
 from swarm.plan import PLANNER, REDUCER, Plan
+from swarm.planning.brief import Brief
 
 ANSWER = "answer"
 """Name of the form of a step's answer, and the key that wraps a form that is no object."""

@@ -13,9 +13,8 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 from zlib import crc32
 
 import anyio
@@ -29,33 +28,6 @@ SYNC_SECONDS = 0.2
 """The longest an event waits to be durable. A group commit costs about 14 µs an event against 400 for one each."""
 LINE_BYTES = 64 * 1024 * 1024
 """The longest line that is read: far over any event of ours, far under any memory."""
-
-
-class Clock(Protocol):
-    """The two clocks of a run."""
-
-    def wall(self) -> float:
-        """Seconds since 1970, for people."""
-        ...
-
-    def t(self) -> float:
-        """Seconds of the run, monotonic, for every computation."""
-        ...
-
-
-class RunClock:
-    """The wall clock, and the event loop's monotonic clock counted on from `start` seconds."""
-
-    def __init__(self, start: float = 0.0) -> None:
-        self._zero = anyio.current_time() - start
-
-    def wall(self) -> float:
-        """Seconds since 1970."""
-        return datetime.now(UTC).timestamp()  # noqa: TID251 - this is the clock
-
-    def t(self) -> float:
-        """Seconds of the run so far."""
-        return anyio.current_time() - self._zero
 
 
 def encode(event: Stamped) -> bytes:

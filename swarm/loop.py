@@ -23,9 +23,10 @@ from swarm.chat import Data, Made, Message, Part, Reply, Request, Text, ToolCall
 from swarm.endpoints import Endpoint
 from swarm.errors import AnswerError, EndpointRefused, ToolError
 from swarm.events import TurnTaken
-from swarm.executor import Attempt, Note, Outcome
+from swarm.executor import Attempt, Note
 from swarm.frozen import listing
 from swarm.prompt import ASSUMED_CONTEXT, messages, phrase, wanted
+from swarm.record.outcome import Outcome
 from swarm.tools import Result, Toolbox
 from swarm.verdict import ALLOWED, Ask, judge, truncated
 

@@ -8,11 +8,11 @@ this machine costs nothing, unless the task says otherwise.
 from collections.abc import Mapping
 from typing import Any, cast
 
-from swarm.budget import FREE, Tariff, flat
-from swarm.endpoints.providers import is_loopback
+from swarm.base.network import is_loopback
 from swarm.endpoints.router import OFFLINE, resolved
 from swarm.errors import Problem, TaskError
 from swarm.frozen import Json, listing
+from swarm.spec.tariff import FREE, Tariff, flat
 from swarm.task import Limits, Model, Price
 
 Tariffs = Mapping[str, Tariff | None]

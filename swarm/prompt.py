@@ -16,9 +16,10 @@ from itertools import groupby
 from typing import Literal, cast
 
 from swarm.chat import Data, Form, Media, Message, Part, Request, Text, estimate_tokens, request_tokens, says
-from swarm.executor import Attempt, Brief, Given
+from swarm.executor import Attempt, Given
 from swarm.forms import ANSWER, as_object, plan_form
 from swarm.frozen import Json, canonical
+from swarm.planning.brief import Brief
 
 ASSUMED_CONTEXT = 128_000
 """Tokens of context where nothing is known: what most models served in 2025 and 2026 have at least."""

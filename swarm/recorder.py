@@ -3,9 +3,10 @@
 from typing import Any
 
 from swarm import events as e
+from swarm.base.clock import Clock
 from swarm.chat import Made, Message, Part
 from swarm.folder import RunFolder
-from swarm.journal import Clock, Journal
+from swarm.journal import Journal
 from swarm.state import State
 
 

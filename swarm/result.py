@@ -7,9 +7,10 @@ from typing import Literal
 from pydantic_core import to_json
 
 from swarm.assign import Assigner
+from swarm.base.files import write_file
 from swarm.chat import Usage
 from swarm.errors import TaskError
-from swarm.folder import RunFolder, write_file
+from swarm.folder import RunFolder
 from swarm.frozen import Json
 from swarm.measure import Costs, Parallelism, cost, measure
 from swarm.plan import PLAN_STEP, Plan

@@ -24,23 +24,25 @@ import swarm
 from swarm import events as e
 from swarm.agenda import Agenda, Rules
 from swarm.assign import Assigner
+from swarm.base.clock import RunClock
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.preflight import Preflight, already_served
 from swarm.endpoints.router import connect
 from swarm.endpoints.wire.learnt import Memory
 from swarm.errors import JournalError, PlanError, SwarmError
-from swarm.executor import Attempt, Executor, Outcome
+from swarm.executor import Attempt, Executor
 from swarm.executors.advised import Advised
 from swarm.executors.metered import Metered, Salvaging, open_meters
 from swarm.executors.pages import Pages
 from swarm.executors.recall import Recalling, known_outcomes
 from swarm.files import public, write_yaml
 from swarm.folder import RunFolder, create, find
-from swarm.journal import Journal, RunClock, mend, read
+from swarm.journal import Journal, mend, read
 from swarm.plan import PLAN_STEP, Plan
 from swarm.prepare import Options, Prepared, prepare, unusable
 from swarm.present import Differences, as_said, differences, facts_of, present_task, said, with_agents
 from swarm.prices import described
+from swarm.record.outcome import Outcome
 from swarm.recorder import Recorder
 from swarm.replay import replay
 from swarm.result import Result, plan_of, write_outputs

@@ -9,7 +9,8 @@ import anyio.abc
 from swarm import events as e
 from swarm.agenda import Agenda, Emit
 from swarm.errors import AttemptError, BugError, JournalError, LimitError, SwarmError
-from swarm.executor import Attempt, Executor, Outcome
+from swarm.executor import Attempt, Executor
+from swarm.record.outcome import Outcome
 from swarm.state import StepState
 
 REPORT_SHARE = 0.15

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from swarm.answers import Fit, fit, read_json
 from swarm.citations import check_report
 from swarm.errors import AnswerError
-from swarm.executor import Attempt, Outcome
+from swarm.executor import Attempt
 from swarm.forms import ANSWER
 from swarm.frozen import Json, listing
 from swarm.lint import Linted, feedback, lint, read_plan
 from swarm.prompt import Wanted, known_steps, phrase, wanted, written
+from swarm.record.outcome import Outcome
 
 ALLOWED: Mapping[str, int] = {"form": 2, "plan": 1, "empty": 1, "truncated": 1, "citations": 1}
 """How often an answer is asked for again, by what was wrong with it."""

@@ -8,10 +8,12 @@ from swarm.agent import Agent
 from swarm.chat import Data, Message, Reply, Request, Text
 from swarm.errors import AttemptError
 from swarm.events import Stamped, TurnTaken
-from swarm.executor import Attempt, Brief, Given, Outcome, RoleBrief
+from swarm.executor import Attempt, Given
 from swarm.files.agent import load_agents, load_wording
 from swarm.loop import carry_out
 from swarm.plan import Step
+from swarm.planning.brief import Brief, RoleBrief
+from swarm.record.outcome import Outcome
 from swarm.task import Task
 from swarm.testing import Scripted, reply
 from swarm.tools import Toolbox

@@ -20,8 +20,9 @@ from swarm.endpoints import Endpoint
 from swarm.endpoints.care.retry import BACKOFFS, USUAL, Retrying
 from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.errors import AttemptError, EndpointBusy, EndpointError
-from swarm.executor import Attempt, Outcome
+from swarm.executor import Attempt
 from swarm.loop import carry_out
+from swarm.record.outcome import Outcome
 from swarm.task import Model
 from swarm.testing.fake import STREAM_HEAD, Answer, FakeServer, Scripted, piece, sse
 

@@ -12,8 +12,9 @@ from swarm import events as e
 from swarm.agenda import Agenda, Rules
 from swarm.agent import Agent
 from swarm.errors import AttemptError
-from swarm.executor import Attempt, Note, Outcome
+from swarm.executor import Attempt, Note
 from swarm.plan import Plan, Step
+from swarm.record.outcome import Outcome
 from swarm.scheduler import Scheduler
 from swarm.state import State, StepState
 from swarm.task import Limits

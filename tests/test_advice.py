@@ -8,10 +8,10 @@ import pytest
 
 import swarm
 from swarm import events as e
-from swarm.executor import Brief, InputBrief
 from swarm.forecast.advice import Setting, advise, as_one_agent, usd_of, worst_tokens
 from swarm.forecast.expect import Experience, experience_of
 from swarm.plan import Step
+from swarm.planning.brief import Brief, InputBrief
 from swarm.task import Limits, Price, Task
 from tests.models import Model, events_of, resume_with, run_with, task, write_notes
 from tests.swarms import Sleeper, run_virtually, steps

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from swarm.citations import check_report
-from swarm.executor import Brief, InputBrief, RoleBrief
 from swarm.files.agent import builtin_folder, load_agents, load_wording
 from swarm.lint import lint, read_plan
 from swarm.plan import Step
+from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.task import Task
 
 ROOT = Path(__file__).parent.parent

@@ -9,17 +9,19 @@ import pytest
 
 from swarm import events as e
 from swarm.agent import Agent
+from swarm.base.clock import RunClock
 from swarm.chat import Usage, says
 from swarm.cli.reading import recorded
 from swarm.endpoints.providers import quirks_of
 from swarm.endpoints.wire.dialect import Dialect
 from swarm.errors import JournalError, LimitError
-from swarm.executor import Attempt, Note, Outcome
+from swarm.executor import Attempt, Note
 from swarm.executors.metered import Salvaging
 from swarm.folder import RunFolder
-from swarm.journal import Journal, RunClock
+from swarm.journal import Journal
 from swarm.plan import Plan, Step
 from swarm.prepare import Options
+from swarm.record.outcome import Outcome
 from swarm.recorder import Recorder
 from swarm.replay import replaying
 from swarm.result import Result

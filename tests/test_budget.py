@@ -7,20 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.budget import (
-    Amount,
-    Ledger,
-    Reservation,
-    flat,
-    output_cap,
-    picos_of,
-    report_share,
-    worst_input,
-)
+from swarm.budget import Amount, Ledger, Reservation, output_cap, report_share, worst_input
 from swarm.chat import Data, Form, Media, Message, Request, Text, ToolCall, ToolSpec, Usage, says
 from swarm.endpoints.wire.dialect import write_message
 from swarm.errors import BugError
 from swarm.frozen import Json
+from swarm.spec.tariff import flat, picos_of
 from swarm.task import Model, Price
 from tests.budgets import texts
 

@@ -6,18 +6,13 @@ from typing import Any
 import anyio
 import pytest
 
-from swarm.budget import (
-    Amount,
-    Ledger,
-    LimitName,
-    flat,
-    picos_of,
-    usd_of,
-)
+from swarm.budget import Amount, Ledger, LimitName
 from swarm.chat import Request, Usage, says
-from swarm.endpoints.budget import Account, Charged, Meter, Purse
+from swarm.endpoints.account import Account, Charged
+from swarm.endpoints.budget import Meter, Purse
 from swarm.endpoints.care.retry import Retrying
 from swarm.errors import EndpointBusy, EndpointRefused, LimitError
+from swarm.spec.tariff import flat, picos_of, usd_of
 from swarm.task import Model, Price
 from swarm.testing import Function, reply
 

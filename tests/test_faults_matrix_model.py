@@ -10,8 +10,9 @@ from attempts import FIGURE, Tried, attempt, planning
 from faults import Case, of, seen_by_an_attempt
 
 from swarm.chat import Request
-from swarm.executor import Attempt, Given, Outcome
+from swarm.executor import Attempt, Given
 from swarm.loop import CALLS_A_TURN
+from swarm.record.outcome import Outcome
 from swarm.task import Limits, Task
 from swarm.testing.fake import Answer, Scripted
 from tests.models import Model, run_with

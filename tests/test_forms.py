@@ -6,9 +6,9 @@ import pytest
 from attempts import planning
 from jsonschema import Draft202012Validator
 
-from swarm.executor import Brief, InputBrief, RoleBrief
 from swarm.forms import CHARACTERS, FRAME, LISTED, ROOM_FOR_NEEDS, ROOMY, plan_form
 from swarm.lint import lint, read_plan
+from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.prompt import wanted
 from swarm.task import Limits
 

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm import graph
+from swarm.endpoints.offline.centrality import DAMPING, centrality
 from swarm.errors import PlanError
 from swarm.plan import Step, before_of
 
@@ -216,7 +217,7 @@ WEIGHTS = st.floats(allow_nan=True, allow_infinity=True)
 
 @given(st.dictionaries(st.tuples(NAMES, NAMES), WEIGHTS), st.dictionaries(NAMES, WEIGHTS))
 def test_centrality_always_gives_shares(similarities: dict[tuple[str, str], float], bias: dict[str, float]) -> None:
-    ranks = graph.centrality(similarities, bias)
+    ranks = centrality(similarities, bias)
     assert set(ranks) == {*bias, *(name for pair in similarities for name in pair)}
     assert all(rank >= 0 for rank in ranks.values())
     assert sum(ranks.values()) == pytest.approx(1.0 if ranks else 0.0)
@@ -242,27 +243,28 @@ def test_centrality_is_pagerank(similarities: dict[tuple[str, str], float], bias
     for _ in range(200):  # the definition: a surfer who follows an edge, or is bored, or is stuck
         stuck = sum(ranks[name] for name in bias if not out(name))
         ranks = {
-            name: sources[name] * (1 - graph.DAMPING + graph.DAMPING * stuck)
-            + graph.DAMPING * sum(ranks[one] * weights[one, name] / out(one) for one in bias if out(one))
+            name: sources[name] * (1 - DAMPING + DAMPING * stuck)
+            + DAMPING * sum(ranks[one] * weights[one, name] / out(one) for one in bias if out(one))
             for name in bias
         }
-    assert graph.centrality(similarities, bias) == pytest.approx(ranks, abs=1e-6)
+    assert centrality(similarities, bias) == pytest.approx(ranks, abs=1e-6)
 
 
 def test_centrality_prefers_the_hub_and_the_biased() -> None:
     star = {("hub", "one"): 1.0, ("hub", "two"): 1.0, ("three", "hub"): 1.0}
-    ranks = graph.centrality(star, {})
+    ranks = centrality(star, {})
     assert max(ranks, key=ranks.__getitem__) == "hub"
     assert ranks["one"] == pytest.approx(ranks["three"])
-    biased = graph.centrality(star, {"one": 1.0})
+    biased = centrality(star, {"one": 1.0})
     assert biased["one"] > biased["two"]
-    assert graph.centrality({}, {}) == {}
+    assert centrality({}, {}) == {}
 
 
 def test_networkx_is_loaded_by_the_first_question_only() -> None:
     code = (
-        "import sys; from swarm import graph; from swarm.plan import Step; early = 'networkx' in sys.modules;"
-        "graph.stages([Step(id='a')]); graph.centrality({('a', 'b'): 1.0}, {});"
+        "import sys; from swarm import graph; from swarm.plan import Step;"
+        "from swarm.endpoints.offline.centrality import centrality; early = 'networkx' in sys.modules;"
+        "graph.stages([Step(id='a')]); centrality({('a', 'b'): 1.0}, {});"
         "print(early, 'networkx' in sys.modules, 'numpy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

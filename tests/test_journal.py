@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm import events as e
+from swarm.base.clock import RunClock
 from swarm.chat import Usage, says
 from swarm.errors import JournalError
-from swarm.journal import Journal, RunClock, encode, mend, read
+from swarm.journal import Journal, encode, mend, read
 from swarm.plan import Step
 from swarm.safe import Redactor
 

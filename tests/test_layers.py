@@ -16,7 +16,7 @@ SWARM = ROOT / "swarm"
 IMPORTERS = {
     "openai": ("endpoints/wire/openai.py",),
     "httpx2": ("endpoints/wire/openai.py", "endpoints/wire/transport.py", "endpoints/local/hub.py"),
-    "networkx": ("graph.py",),
+    "networkx": ("graph.py", "endpoints/offline/centrality.py"),
     "ruamel": ("reading/yaml12.py",),
     "structlog": ("views/log.py",),
     "json_repair": ("answers.py",),

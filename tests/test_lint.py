@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from swarm.agent import Agent
-from swarm.executor import Brief, InputBrief, RoleBrief
 from swarm.lint import Linted, feedback, lint
 from swarm.plan import Plan, Step, before_of
+from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.task import Limits
 
 FILES = ("notes/faiss.md", "notes/tantivy.md", "notes/sizes.md", "shelf.png")

@@ -9,8 +9,9 @@ from attempts import CUT, FIGURE, GIVEN, WORDING, Tried, attempt, looks, plannin
 from swarm.chat import Message, Reply, Text, Usage
 from swarm.errors import AnswerError, EndpointBusy, EndpointRefused
 from swarm.events import TurnTaken
-from swarm.executor import Attempt, Given, Outcome
+from swarm.executor import Attempt, Given
 from swarm.prompt import messages
+from swarm.record.outcome import Outcome
 from swarm.testing import reply
 from swarm.verdict import CUT_REPORT
 

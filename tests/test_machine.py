@@ -10,8 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from swarm import events as e
 from swarm.agenda import Agenda, Rules
 from swarm.errors import AnswerError, AttemptError, EndpointBusy, EndpointRefused
-from swarm.executor import Attempt, Outcome
+from swarm.executor import Attempt
 from swarm.plan import Step, before_of
+from swarm.record.outcome import Outcome
 from swarm.reopening import reopening
 from swarm.state import State, Status
 from swarm.task import Limits

@@ -13,9 +13,9 @@ from swarm.agenda import Rules
 from swarm.agent import Agent
 from swarm.chat import Usage, says
 from swarm.errors import AnswerError, EndpointBusy, EndpointRefused
-from swarm.executor import Outcome
 from swarm.measure import Parallelism, cost, measure
 from swarm.plan import Step
+from swarm.record.outcome import Outcome
 from swarm.state import State
 from swarm.timeline import Timeline
 from tests.swarms import Ran, Sleeper, critical_path, layered, run_virtually, steps, workers

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.endpoints.offline.plan import READ, READ_SEVERAL, REPORT, WIDEST, asked, plan, shape
-from swarm.executor import Brief, InputBrief, RoleBrief
 from swarm.lint import lint
 from swarm.plan import Plan
+from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.task import Limits
 
 GOAL = "How much memory does each library need?"

@@ -9,12 +9,13 @@ import pytest
 from pydantic import SecretStr
 
 from swarm import events as e
-from swarm.budget import FREE
 from swarm.chat import Reply, Request, Usage, says
-from swarm.endpoints.budget import Account, Meters
+from swarm.endpoints.account import Account
+from swarm.endpoints.budget import Meters
 from swarm.endpoints.preflight import FINISH, SECONDS, Preflight, Wire, already_served
 from swarm.errors import EndpointBusy, EndpointError, EndpointRefused
 from swarm.executors.metered import open_meters
+from swarm.spec.tariff import FREE
 from swarm.state import State
 from swarm.task import Limits, Model
 from swarm.testing import Scripted, reply

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 import swarm
-from swarm.budget import FREE, Tariff, flat, usd_of
 from swarm.chat import Usage
 from swarm.errors import TaskError
 from swarm.plan import Plan, Step
 from swarm.prices import check_prices, list_price, tariff_of, tariffs
+from swarm.spec.tariff import FREE, Tariff, flat, usd_of
 from swarm.task import Limits, Model, Price, Task
 from swarm.testing import Function
 

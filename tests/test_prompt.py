@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from swarm.agent import Agent
 from swarm.chat import Data, Media, Message, Part, Request, Text, request_tokens
-from swarm.executor import Attempt, Brief, Given, InputBrief, Missing, RoleBrief
+from swarm.executor import Attempt, Given, Missing
 from swarm.files.agent import load_agents, load_wording
 from swarm.frozen import canonical
 from swarm.plan import Step
+from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.prompt import ANSWER, ASSUMED_CONTEXT, known_steps, messages, phrase, wanted
 from swarm.task import Input, Task
 

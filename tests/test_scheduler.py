@@ -9,8 +9,9 @@ from swarm import events as e
 from swarm.agenda import Agenda, Rules
 from swarm.agent import Agent
 from swarm.errors import AnswerError, BugError, EndpointRefused, JournalError, LimitError
-from swarm.executor import Attempt, Outcome
+from swarm.executor import Attempt
 from swarm.plan import Step
+from swarm.record.outcome import Outcome
 from swarm.scheduler import Scheduler
 from swarm.state import State, Status
 from swarm.task import Limits

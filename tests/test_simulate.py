@@ -84,7 +84,7 @@ def test_a_run_is_simulated_with_what_it_did() -> None:
 
 
 def test_a_run_with_a_plan_of_its_own_is_taken_whole() -> None:
-    from swarm.executor import Outcome
+    from swarm.record.outcome import Outcome
 
     spawned = steps("a b:a c")
     plan = Outcome(output={}, spawned=spawned)

@@ -10,8 +10,8 @@ from swarm import events as e
 from swarm.agenda import Agenda, Rules
 from swarm.chat import Usage, says
 from swarm.errors import AnswerError, EndpointRefused, JournalError
-from swarm.executor import Outcome
 from swarm.plan import Step, before_of
+from swarm.record.outcome import Outcome
 from swarm.reopening import reopening
 from swarm.scheduler import Scheduler
 from swarm.state import OVER, State, Status, StepState

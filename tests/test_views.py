@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from swarm import events as e
 from swarm.chat import Data, Message, Text, ToolCall
 from swarm.errors import AnswerError, EndpointRefused, RunNotFoundError
-from swarm.executor import Outcome
 from swarm.lint import Finding
 from swarm.measure import measure
 from swarm.plan import Step
+from swarm.record.outcome import Outcome
 from swarm.state import State
 from swarm.views import words
 from swarm.views.progress import BIG, MOST_BAD, MOST_FAILURES, Progress, summary

@@ -81,7 +81,7 @@ def _edited(text: str) -> str | None:
 
 
 def _kept(text: str, plans: Path) -> Path:
-    from swarm.folder import write_file
+    from swarm.base.files import write_file
 
     content = text.encode()
     path = plans.resolve() / f"{hashlib.sha256(content).hexdigest()[:16]}.yaml"

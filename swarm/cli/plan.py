@@ -198,7 +198,7 @@ def _present(planned: Planned, prepared: "Prepared", to: Answer) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    from swarm.folder import write_file
+    from swarm.base.files import write_file
 
     try:
         write_file(path, text.encode("utf-8", "replace"), mode=0o644)

@@ -25,17 +25,17 @@ from swarm.budget import (
     Ledger,
     LimitName,
     Reservation,
-    Tariff,
     Weight,
     output_cap,
-    usd_of,
     visible_output,
     weigh,
 )
 from swarm.chat import Reply, Request, Usage
 from swarm.endpoints import Endpoint
+from swarm.endpoints.account import Account, Charged
 from swarm.endpoints.care.retry import Around, Try
 from swarm.errors import EndpointBusy, EndpointError, LimitError
+from swarm.spec.tariff import Tariff, usd_of
 from swarm.task import Model
 
 UNBILLED = frozenset({"rate_limited", "overloaded", "unreachable", "tls", "redirect", "quota", "auth"})
@@ -43,20 +43,6 @@ UNBILLED = frozenset({"rate_limited", "overloaded", "unreachable", "tls", "redir
 
 KNOWN = 4_096
 """Beginnings of requests whose counts are kept: two a conversation, so those of all attempts in flight and more."""
-
-
-@dataclass
-class Account:
-    """Whose tries they are: one request of one attempt."""
-
-    step: str = ""
-    attempt: int = 0
-    report: bool = False
-    """Whether it may draw on what is kept for the report."""
-    tries: int = 0
-    """Calls that were made."""
-    lost: Usage = Usage()  # noqa: RUF009 - frozen
-    """What tries without an answer were charged, and no reply has told yet; its `calls` are 0."""
 
 
 @dataclass(eq=False)
@@ -254,25 +240,6 @@ def _may_be_billed(error: EndpointError) -> bool:
     if error.status is None:
         return isinstance(error, EndpointBusy)
     return error.status in {200, 408} or error.status >= 500
-
-
-class Charged:
-    """Another endpoint, around one that makes one try a request: each is charged to a budget."""
-
-    def __init__(self, endpoint: Endpoint, around: Around) -> None:
-        self._endpoint = endpoint
-        self._around = around
-
-    async def complete(self, request: Request) -> Reply:
-        """Give the endpoint's answer. Raises `LimitError` where what it may cost cannot be reserved."""
-
-        async def once(begin: Callable[[], None]) -> Reply:
-            begin()
-            return await self._endpoint.complete(request)
-
-        result = await self._around(request, once)
-        assert isinstance(result, Reply)
-        return result
 
 
 class Meters:

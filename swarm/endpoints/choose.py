@@ -11,8 +11,9 @@ import anyio.abc
 from pydantic import SecretStr
 from pydantic_core import from_json
 
+from swarm.base.network import is_loopback
 from swarm.endpoints.local.files import located
-from swarm.endpoints.providers import PROVIDERS, Provider, is_loopback, key_in, provider_named
+from swarm.endpoints.providers import PROVIDERS, Provider, key_in, provider_named
 from swarm.task import Model
 
 PROBE_SECONDS = 0.5

@@ -30,7 +30,7 @@ import anyio
 from swarm import events as e
 from swarm.chat import Reply, Request, Usage, says
 from swarm.endpoints import Endpoint
-from swarm.endpoints.budget import Account, Charged
+from swarm.endpoints.account import Account, Charged
 from swarm.endpoints.care.retry import Around
 from swarm.endpoints.local.serve import is_local
 from swarm.endpoints.router import OFFLINE, resolved

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from swarm.base.network import is_loopback
 from swarm.chat import Form, Medium, Request, ToolSpec, says
 from swarm.endpoints.choose import size_of
 from swarm.endpoints.local.serve import is_local, path_of, serving, what_is_missing
-from swarm.endpoints.providers import is_loopback, quirks_of, takes_of
+from swarm.endpoints.providers import quirks_of, takes_of
 from swarm.endpoints.router import OFFLINE, resolved
 from swarm.endpoints.wire.learnt import Learnt, Memory
 from swarm.endpoints.wire.openai import OpenAIEndpoint

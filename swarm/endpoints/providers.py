@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from swarm.base.network import is_loopback
 from swarm.chat import Medium
 from swarm.frozen import listing
 from swarm.task import Model
@@ -136,10 +137,6 @@ PROVIDERS: tuple[Provider, ...] = (
 )
 """In the order in which a key in the environment, or a server on its usual port, is looked for."""
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-"""Hosts that are this machine: no key is asked for, no proxy is used, and nothing is paid."""
-_LOOPBACK_ADDRESS = re.compile(r"127(\.\d{1,3}){3}")
-
 
 def provider_named(name: str) -> Provider | None:
     """Find a provider by its name; None if there is none of that name."""
@@ -190,14 +187,6 @@ def must_stream(model: Model) -> bool:
     if provider is None or not provider.streams:
         return False
     return bool(re.match(provider.streams, (model.name or provider.model or "").lower()))
-
-
-def is_loopback(base_url: str) -> bool:
-    """Tell whether a base URL is on this machine; a model file is."""
-    if base_url.startswith("local:"):
-        return True
-    host = (urlsplit(base_url).hostname or "").lower()
-    return host in LOOPBACK or host.endswith(".localhost") or _LOOPBACK_ADDRESS.fullmatch(host) is not None
 
 
 def key_in(environ: Mapping[str, str], provider: Provider) -> str | None:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from swarm.chat import Reply, Request
 from swarm.endpoints import Endpoint
-from swarm.endpoints.budget import Charged
+from swarm.endpoints.account import Charged
 from swarm.endpoints.care.hedge import Hedge
 from swarm.endpoints.care.limit import Emit
 from swarm.endpoints.care.retry import Around, Retrying

@@ -1,7 +1,8 @@
 """A planner's plan that a swarm would not help becomes one agent's work, before it joins the graph."""
 
-from swarm.executor import Attempt, Executor, Note, Outcome
+from swarm.executor import Attempt, Executor, Note
 from swarm.forecast.advice import as_one_agent
+from swarm.record.outcome import Outcome
 
 
 class Advised:

@@ -9,26 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from swarm import events as e
-from swarm.budget import (
-    REPORT_INPUT,
-    Amount,
-    Ledger,
-    LimitName,
-    Tariff,
-    output_cap,
-    picos_of,
-    report_share,
-    usd_of,
-    worst_input,
-)
+from swarm.budget import REPORT_INPUT, Amount, Ledger, LimitName, output_cap, report_share, worst_input
 from swarm.chat import Message, Reply, Request, Text
 from swarm.endpoints import Endpoint
-from swarm.endpoints.budget import Account, Meters, Purse
+from swarm.endpoints.account import Account
+from swarm.endpoints.budget import Meters, Purse
 from swarm.errors import AnswerError, LimitError
-from swarm.executor import Attempt, Executor, Note, Outcome
+from swarm.executor import Attempt, Executor, Note
 from swarm.frozen import listing
 from swarm.loop import carry_out
 from swarm.prompt import ASSUMED_CONTEXT, messages, wanted
+from swarm.record.outcome import Outcome
+from swarm.spec.tariff import Tariff, picos_of, usd_of
 from swarm.state import State
 from swarm.task import Limits, Model
 from swarm.tools import Toolbox

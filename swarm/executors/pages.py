@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from swarm.executor import Attempt, Executor, Note, Outcome
+from swarm.executor import Attempt, Executor, Note
 from swarm.frozen import Json
 from swarm.prompt import messages
 from swarm.reading.yaml12 import write_yaml
+from swarm.record.outcome import Outcome
 
 
 class Pages:

@@ -7,8 +7,9 @@ from swarm import events as e
 from swarm.cache import Cache, Entry
 from swarm.chat import Made, Usage
 from swarm.errors import JournalError
-from swarm.executor import Attempt, Executor, Note, Outcome
+from swarm.executor import Attempt, Executor, Note
 from swarm.frozen import Json
+from swarm.record.outcome import Outcome
 
 
 class Recalling:

@@ -18,12 +18,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from swarm.executor import Brief
 from swarm.forecast.expect import Expected, Experience
 from swarm.forecast.simulate import ITEMS, Course, simulate
 from swarm.frozen import Frozen, Id
 from swarm.graph import critical_path
 from swarm.plan import REDUCER, Step, closed
+from swarm.planning.brief import Brief
 from swarm.task import Limits, Model, Price
 
 HANDOVER_SECONDS = 0.5

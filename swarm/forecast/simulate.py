@@ -22,11 +22,11 @@ from typing import Literal, NamedTuple
 from swarm import events as e
 from swarm.agenda import Agenda, Rules
 from swarm.errors import BugError, PlanError
-from swarm.executor import Outcome
 from swarm.frozen import Json
 from swarm.graph import cycles
 from swarm.measure import cost
 from swarm.plan import Step, before_of
+from swarm.record.outcome import Outcome
 from swarm.state import State, StepState
 from swarm.task import Limits
 from swarm.timeline import Timeline

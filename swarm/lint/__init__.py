@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 from swarm.agent import Agent
 from swarm.errors import Problem
-from swarm.executor import Brief
 from swarm.lint.findings import Finding, Findings, Severity, feedback
 from swarm.lint.names import check_agents, check_ids, check_references
 from swarm.lint.places import check_places
@@ -28,6 +27,7 @@ from swarm.lint.shape import Stats, check_cycles, close, measured, too_many
 from swarm.lint.sheet import Sheet
 from swarm.lint.steps import check_lists, check_reading, check_steps, check_values
 from swarm.plan import Plan, Step
+from swarm.planning.brief import Brief
 
 __all__ = ["Draft", "Finding", "Linted", "Severity", "Stats", "feedback", "lint", "read_plan"]
 

@@ -15,11 +15,11 @@ from typing import Any, TypeVar, cast
 from pydantic import ValidationError
 
 from swarm.agent import Agent
-from swarm.executor import Brief
 from swarm.frozen import ID_PATTERN, Frozen, Json
 from swarm.lint.findings import Finding, Findings, Key, quoted, shortened
 from swarm.lint.shape import fewer, too_many_steps
 from swarm.plan import PLAN_STEP, Plan, Step
+from swarm.planning.brief import Brief
 from swarm.reading.explain import explain, unknown_key
 
 Fields = dict[str, Json]

@@ -6,10 +6,10 @@ from functools import cached_property
 from typing import Any
 
 from swarm.agent import Agent
-from swarm.executor import Brief
 from swarm.frozen import Json
 from swarm.lint.findings import Findings, Key, Names
 from swarm.plan import PLAN_STEP, Plan, Step, chosen
+from swarm.planning.brief import Brief
 
 GLOB_MARKS = "*?["
 """What makes a name a glob."""

@@ -192,7 +192,7 @@ class Hub:
         """Send one request, with the token if it goes to the hub itself."""
         import httpx2
 
-        from swarm.endpoints.wire.transport import proxy_for
+        from swarm.base.network import proxy_for
 
         # Compressed bytes would not be the file's, and a store that compresses ignores where to begin.
         headers = {"Accept-Encoding": "identity", "User-Agent": f"local-agent-swarm/{__version__}"}

@@ -285,7 +285,7 @@ def _best(scores: Sequence[float], count: int) -> list[int]:
 
 def _central(documents: Sequence[Sequence[str]], bias: Sequence[float]) -> list[float]:
     """Centrality of each document, the highest being 1."""
-    from swarm.graph import centrality
+    from swarm.endpoints.offline.centrality import centrality
 
     found = vectors(documents)
     pairs: dict[tuple[str, str], float] = {}

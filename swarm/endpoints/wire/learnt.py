@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 
+from swarm.base.files import write_file
 from swarm.endpoints.providers import CapField, Rung
-from swarm.folder import write_file
 from swarm.frozen import Frozen, Json, digest, listing, text_digest
 from swarm.task import Model
 

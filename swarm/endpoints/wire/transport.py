@@ -15,14 +15,13 @@ from collections import deque
 from contextlib import suppress
 from ssl import SSLContext
 from typing import Self
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import anyio.abc
 import h11
 import httpx2
 
-from swarm.endpoints.providers import is_loopback
+from swarm.base.network import proxy_for
 from swarm.endpoints.wire.answers import BadAnswer
 from swarm.endpoints.wire.faults import Fault
 
@@ -54,18 +53,6 @@ def open_transport(origin: str, *, key: str | None, agent: str, most: int = BODY
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEP_SECONDS)
     inner = httpx2.AsyncHTTPTransport(verify=context or False, limits=limits, proxy=proxy, trust_env=False)
     return Guarded(origin, inner, key=key, agent=agent, most=most)
-
-
-def proxy_for(origin: str) -> str | None:
-    """Name the proxy that this machine's settings ask for; none for this machine's own addresses.
-
-    Reads `HTTPS_PROXY` and its family the way Python's own library does.
-    """
-    url = httpx2.URL(origin)
-    if is_loopback(origin) or proxy_bypass(url.host):
-        return None
-    proxies = getproxies()
-    return proxies.get(url.scheme) or proxies.get("all")
 
 
 class Guarded(httpx2.AsyncBaseTransport):

@@ -1,0 +1,1 @@
+"""What every package uses: values, errors, redaction, clocks, texts, files, network names."""

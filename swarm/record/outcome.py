@@ -1,0 +1,20 @@
+"""The outcome of an attempt: one value, in events, cache entries and the state."""
+
+from swarm.agent import Agent
+from swarm.chat import Made, Usage
+from swarm.frozen import Frozen, Json
+from swarm.plan import Step
+
+
+class Outcome(Frozen):
+    """What an attempt that succeeded gave."""
+
+    output: Json
+    spawned: tuple[Step, ...] = ()
+    agents: tuple[Agent, ...] = ()
+    usage: Usage = Usage()
+    cached: bool = False
+    left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    media: tuple[Made, ...] = ()
+    """What the answer has beside words."""
