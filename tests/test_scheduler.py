@@ -193,6 +193,12 @@ class TestLimits:
         assert ran.state.finished is not None
         assert ran.state.finished.status == "limit"
 
+    async def test_a_report_that_runs_when_its_share_begins_is_not_cut_off(self) -> None:
+        ran = await run_steps(steps("a end:+a"), Sleeper({"a": 80, "end": 10}), workers(4, seconds=100))
+        assert (ran.began("end"), ran.makespan) == ([80], pytest.approx(90))
+        assert ran.statuses == {"a": "done", "end": "done"}
+        assert ran.state.limits_reached == {"seconds": 100}
+
     async def test_a_report_that_takes_longer_than_its_share_is_cut_off(self) -> None:
         ran = await run_steps(steps("a end:+a"), Sleeper({"a": 500, "end": 500}), workers(4, seconds=100))
         assert ran.makespan == pytest.approx(100)

@@ -157,3 +157,44 @@ def test_a_million_steps_are_not_needed_to_see_that_a_fold_is_linear() -> None:
         state.apply(e.StepFinished(step=f"all.{n}", attempt=1, output=n))
         assert state.steps["all"].unsettled == 500 - n
     assert state.fresh[-1] == "end"
+
+
+def test_an_optional_step_of_a_wave_that_fails_does_not_fail_what_needs_its_planner() -> None:
+    wave = (Step(id="p", optional=True), Step(id="q"))
+    refused = EndpointRefused("no", kind="bad_request")
+    gives = {"next": Outcome(output="more", spawned=wave), "p": refused}
+    ran = run_virtually(steps("next end:next"), Sleeper(gives=gives))
+    assert ran.statuses == {"next": "done", "end": "done", "p": "failed", "q": "done"}
+    gives |= {"p": "fine", "q": refused}
+    assert run_virtually(steps("next end:next"), Sleeper(gives=gives)).statuses["end"] == "skipped"
+
+
+def test_a_step_skipped_for_a_failure_is_skipped_after_two_resumptions() -> None:
+    cancelled = e.Failure(kind="cancelled", message="SIGINT", goes_on=True)
+    state = fold(
+        [
+            e.StepsAdded(by="task", steps=steps("a b:a c")),
+            e.StepStarted(step="a", attempt=1, span="", model=""),
+            e.StepFailed(step="a", attempt=1, error=e.Failure(kind="refused", message="no")),
+            e.StepSkipped(step="b", because="it needs a, which failed: no"),
+        ]
+    )
+    for attempt in (1, 2, 3):
+        state.apply(e.StepStarted(step="c", attempt=attempt, span="", model=""))
+        state.apply(e.StepFailed(step="c", attempt=attempt, error=cancelled))
+        again = reopening(state)
+        assert again.reopened == ("c",)
+        state.apply(e.RunResumed(task={}, agents=(), versions={}, reopened=again.reopened, voided=again.voided))
+        assert (state.steps["b"].status, list(state.fresh)) == (Status.SKIPPED, ["c"])
+        assert not state.doomed
+
+
+def test_the_clock_of_a_run_does_not_run_backwards() -> None:
+    state = State()
+    state.apply(e.StepsAdded(by="task", steps=steps("a b:a"), t=5.0))
+    state.apply(e.StepStarted(step="a", attempt=1, span="", model="", t=3.0))
+    assert state.t == 5.0
+    state.apply(e.StepFinished(step="a", attempt=1, output="x", t=4.0))
+    assert (state.t, state.steps["b"].ready_at) == (5.0, 5.0)
+    state.apply(e.StepStarted(step="b", attempt=1, span="", model="", t=7.0))
+    assert state.t == 7.0

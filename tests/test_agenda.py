@@ -1,0 +1,161 @@
+"""The decisions of a run: ranks, pauses, room for instances, and which reason to stop counts."""
+
+import anyio
+import pytest
+
+from swarm import events as e
+from swarm.agenda import LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, Agenda, Rules
+from swarm.agent import Agent
+from swarm.errors import LimitError
+from swarm.executor import Outcome
+from swarm.plan import Step
+from swarm.result import EXIT_CODES
+from swarm.scheduler import Scheduler
+from swarm.state import Status
+from swarm.task import Limits
+from tests.swarms import Sleeper, run_steps, steps, workers
+from tests.test_machine import Recorded
+
+virtual = [pytest.mark.anyio, pytest.mark.virtual]
+MAY_HELP = e.Failure(kind="empty", message="no", may_help=True)
+
+
+def agenda_of(*graph: Step, rules: Rules | None = None) -> Agenda:
+    log = Recorded()
+    log(e.RunStarted(run="r", trace="0" * 32, versions={}, task={}, agents=()))
+    log(e.StepsAdded(by="task", steps=graph))
+    return Agenda(log.state, log, rules or Rules(), lambda s: s.output)
+
+
+def pauses(failures: int, seed: int) -> list[float]:
+    """Fail a step so many times; return the pauses before its next attempts."""
+    agenda = agenda_of(Step(id="a", retries=failures), rules=Rules(seed=seed))
+    found: list[float] = []
+    for _ in range(failures):
+        s = agenda.take()
+        assert s is not None
+        pause = agenda.failed("a", s.failures + 1, MAY_HELP)
+        assert pause is not None
+        found.append(pause)
+        agenda.wake("a")
+    return found
+
+
+def test_the_longest_pause_doubles_with_each_failure_up_to_a_limit() -> None:
+    longest = [max(drawn) for drawn in zip(*(pauses(8, seed) for seed in range(100)), strict=True)]
+    for failures, found in enumerate(longest):
+        limit = min(PAUSE_SECONDS * 2**failures, LONGEST_PAUSE_SECONDS)
+        assert limit * 0.75 < found <= limit, f"after {failures + 1} failures"
+
+
+class TestRank:
+    pytestmark = virtual
+    GRAPH = (
+        Step(id="small"),
+        Step(id="large"),
+        Step(id="after-small", needs=("small",), seconds=3),
+        Step(id="after-large", needs=("large",), seconds=30),
+    )
+
+    async def test_the_planner_with_more_work_behind_it_starts_first(self) -> None:
+        ran = await run_steps(self.GRAPH, Sleeper(), workers(1))
+        assert [name for name, _ in ran.sleeper.log][:2] == ["large", "after-large"]
+
+    async def test_a_wave_ranks_by_the_work_behind_its_planner(self) -> None:
+        gives = {name: Outcome(output="", spawned=(Step(id=f"wave-{name}"),)) for name in ("small", "large")}
+        graph = (*self.GRAPH, Step(id="single", seconds=20))
+        ran = await run_steps(graph, Sleeper(gives=gives), workers(1))
+        order = [name for name, _ in ran.sleeper.log]
+        assert order == ["large", "wave-large", "after-large", "single", "small", "wave-small", "after-small"]
+
+
+class TestExpectedSeconds:
+    """A wave of two steps that say nothing of their seconds: the one expected to take longer starts first."""
+
+    pytestmark = virtual
+
+    async def order(self, wave: str, **gives: Outcome) -> list[str]:
+        """Run a slow and a quick step, then a wave of one step of each role; return the order of the wave."""
+        first = (Step(id="s", agent="slow"), Step(id="q", agent="quick"), Step(id="next", needs=("s", "q")))
+        spawned = tuple(Step(id=f"wave-{name}", agent=name) for name in wave.split())
+        table = {**gives, "next": Outcome(output="", spawned=spawned)}
+        ran = await run_steps(first, Sleeper({"s": 9.0, "q": 0.5}, table), workers(1))
+        return [name for name, _ in ran.sleeper.log if name.startswith("wave")]
+
+    async def test_they_are_learnt_from_similar_steps(self) -> None:
+        assert await self.order("quick slow") == ["wave-slow", "wave-quick"]
+
+    async def test_they_are_not_learnt_from_cached_steps(self) -> None:
+        hit = Outcome(output="", cached=True)
+        assert await self.order("quick slow", s=hit, q=hit) == ["wave-quick", "wave-slow"]
+
+
+class TestRoom:
+    """Instances of an `each` step count against `limits.steps`; the step they replace does not."""
+
+    LIMITS = Limits(steps=8)
+
+    @pytest.mark.parametrize(("items", "status"), [(6, Status.RUNNING), (7, Status.LIMITED)])
+    def test_exactly_as_many_instances_as_there_is_room_for(self, items: int, status: Status) -> None:
+        study = Step(id="study", each=tuple(range(items)))
+        agenda = agenda_of(study, *steps("a b"), rules=Rules(limits=self.LIMITS))
+        agenda.settle()
+        assert agenda.state.steps["study"].status is status
+        assert len(list(agenda.state.real_steps())) == (8 if status is Status.RUNNING else 3)
+        assert (agenda.stop == "limit") is (status is Status.LIMITED)
+
+    @pytest.mark.parametrize(("items", "status"), [(3, Status.RUNNING), (4, Status.LIMITED)])
+    def test_an_earlier_stand_in_takes_no_room(self, items: int, status: Status) -> None:
+        study = (Step(id="first", each=(1, 2, 3)), Step(id="study", each=tuple(range(items))))
+        agenda = agenda_of(*study, *steps("a b"), rules=Rules(limits=self.LIMITS))
+        agenda.settle()
+        assert agenda.state.steps["study"].status is status
+
+
+class TestStop:
+    @pytest.mark.anyio
+    @pytest.mark.virtual
+    async def test_a_limit_reached_after_an_interrupt_leaves_the_run_cancelled(self) -> None:
+        async def interrupt(scheduler: Scheduler) -> None:
+            await anyio.sleep(2)
+            scheduler.interrupt("SIGINT", grace=10)
+
+        gives = {"a": LimitError("tokens are spent", limit="tokens", value=100)}
+        ran = await run_steps(steps("a b end:+a,b"), Sleeper({"a": 5, "b": 8}, gives), workers(2), interrupt)
+        assert ran.state.limits_reached == {"tokens": 100}
+        finished = ran.state.finished
+        assert finished is not None
+        assert (finished.status, EXIT_CODES[finished.status], finished.because) == ("cancelled", 130, "SIGINT")
+        assert ran.began("end") == []
+
+    def test_an_interrupt_after_a_limit_replaces_it(self) -> None:
+        agenda = agenda_of(*steps("a end:+a"))
+        agenda.reach("tokens", 100)
+        agenda.ask_to_stop("interrupt", "SIGINT")
+        assert agenda.take() is None
+        assert agenda.finish().status == "cancelled"
+
+
+class TestRounds:
+    def test_plans_made_before_a_resume_count(self) -> None:
+        """`limits.rounds` is of the whole run."""
+        planner = Agent(name="planner", instructions="Plan.", output="plan")
+        log = Recorded()
+        state = log.state
+        log(e.RunStarted(run="r", trace="0" * 32, versions={}, task={}, agents=(planner,)))
+        log(e.StepsAdded(by="run", steps=(Step(id="plan", agent="planner"),)))
+        log(e.StepStarted(step="plan", attempt=1, span="", model=""))
+        wave = (Step(id="study", each=(1, 2)), Step(id="more", agent="planner"), *steps("end:study+more"))
+        log(e.StepFinished(step="plan", attempt=1, output={}, spawned=wave))
+        log(e.StepsAdded(by="study", steps=tuple(Step(id=f"study.{n}", instance_of="study") for n in (1, 2))))
+        assert state.plans == 1
+        log(e.RunResumed(task={}, agents=(planner,), versions={}, reopened=(), voided=()))
+        assert state.plans == 1
+        agenda = Agenda(state, log, Rules(limits=Limits(rounds=1)), lambda s: s.output)
+        agenda.settle()
+        taken = [agenda.take() for _ in range(3)]
+        assert state.steps["more"] in taken
+        log(e.StepStarted(step="more", attempt=1, span="", model=""))
+        agenda.finished("more", 1, Outcome(output={}, spawned=(Step(id="w"),)))
+        assert state.limits_reached == {"rounds": 1}
+        assert state.steps["more"].status is Status.LIMITED
