@@ -7,8 +7,8 @@ from swarm import events as e
 from swarm.agenda import LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, Agenda, Rules
 from swarm.agent import Agent
 from swarm.errors import LimitError
-from swarm.executor import Outcome
 from swarm.plan import Step
+from swarm.record.outcome import Outcome
 from swarm.result import EXIT_CODES
 from swarm.scheduler import Scheduler
 from swarm.state import Status
