@@ -12,7 +12,7 @@ LOCAL := $(VENV)/.local-installed
 MODEL := .venvs/models/SmolLM2-135M-Instruct.Q4_1.gguf
 ARGS ?=
 
-.PHONY: help demo check test test-all bench constraints clean
+.PHONY: help demo check test test-all bench changelog constraints clean
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | while IFS='	' read -r name about; do \
@@ -36,6 +36,9 @@ test-all: $(LOCAL) $(MODEL)  ## every test, at most thirty minutes
 
 bench: $(DEV)  ## every measurement in bench/, one after the other
 	@set -e; for file in bench/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+
+changelog: $(DEV)  ## show the next release's changelog; VERSION=0.2.0 writes it and removes the fragments
+	$(BIN)/towncrier build $(if $(VERSION),--yes --version $(VERSION),--draft --version next)
 
 constraints: $(BIN)/python  ## write constraints.txt anew from the newest releases that pyproject.toml allows
 	$(BIN)/python -m venv --clear .venvs/constraints
