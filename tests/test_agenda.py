@@ -66,17 +66,18 @@ class TestRank:
         graph = (*self.GRAPH, Step(id="single", seconds=20))
         ran = await run_steps(graph, Sleeper(gives=gives), workers(1))
         order = [name for name, _ in ran.sleeper.log]
-        assert order == ["large", "wave-large", "after-large", "single", "small", "wave-small", "after-small"]
+        large, small = ["large", "wave-large", "after-large"], ["small", "wave-small", "after-small"]
+        assert order == [*large, "single", *small]
 
 
 class TestExpectedSeconds:
-    """A wave of two steps that say nothing of their seconds: the one expected to take longer starts first."""
+    """Of a wave whose steps give no seconds, the one expected to take longest starts first."""
 
     pytestmark = virtual
 
     async def order(self, wave: str, **gives: Outcome) -> list[str]:
-        """Run a slow and a quick step, then a wave of one step of each role; return the order of the wave."""
-        first = (Step(id="s", agent="slow"), Step(id="q", agent="quick"), Step(id="next", needs=("s", "q")))
+        """Run a slow and a quick step, then a wave of these roles; return the order of the wave."""
+        first = (Step(id="s", agent="slow"), Step(id="q", agent="quick"), *steps("next:s,q"))
         spawned = tuple(Step(id=f"wave-{name}", agent=name) for name in wave.split())
         table = {**gives, "next": Outcome(output="", spawned=spawned)}
         ran = await run_steps(first, Sleeper({"s": 9.0, "q": 0.5}, table), workers(1))
@@ -121,11 +122,13 @@ class TestStop:
             scheduler.interrupt("SIGINT", grace=10)
 
         gives = {"a": LimitError("tokens are spent", limit="tokens", value=100)}
-        ran = await run_steps(steps("a b end:+a,b"), Sleeper({"a": 5, "b": 8}, gives), workers(2), interrupt)
+        sleeper = Sleeper({"a": 5, "b": 8}, gives)
+        ran = await run_steps(steps("a b end:+a,b"), sleeper, workers(2), interrupt)
         assert ran.state.limits_reached == {"tokens": 100}
         finished = ran.state.finished
         assert finished is not None
-        assert (finished.status, EXIT_CODES[finished.status], finished.because) == ("cancelled", 130, "SIGINT")
+        assert (finished.status, finished.because) == ("cancelled", "SIGINT")
+        assert EXIT_CODES[finished.status] == 130
         assert ran.began("end") == []
 
     def test_an_interrupt_after_a_limit_replaces_it(self) -> None:
@@ -145,9 +148,11 @@ class TestRounds:
         log(e.RunStarted(run="r", trace="0" * 32, versions={}, task={}, agents=(planner,)))
         log(e.StepsAdded(by="run", steps=(Step(id="plan", agent="planner"),)))
         log(e.StepStarted(step="plan", attempt=1, span="", model=""))
-        wave = (Step(id="study", each=(1, 2)), Step(id="more", agent="planner"), *steps("end:study+more"))
+        more = Step(id="more", agent="planner")
+        wave = (Step(id="study", each=(1, 2)), more, *steps("end:study+more"))
         log(e.StepFinished(step="plan", attempt=1, output={}, spawned=wave))
-        log(e.StepsAdded(by="study", steps=tuple(Step(id=f"study.{n}", instance_of="study") for n in (1, 2))))
+        instances = tuple(Step(id=f"study.{n}", instance_of="study") for n in (1, 2))
+        log(e.StepsAdded(by="study", steps=instances))
         assert state.plans == 1
         log(e.RunResumed(task={}, agents=(planner,), versions={}, reopened=(), voided=()))
         assert state.plans == 1
