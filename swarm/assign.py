@@ -199,6 +199,7 @@ class Assigner:
     def given_to(self, s: StepState) -> tuple[tuple[Given, ...], tuple[Missing, ...]]:
         """Collect what a step reads, in plan order, and what it would have read.
 
+        A step passes its own output, whatever it spawned; only a planner and an `each` step do not, see `_in_place_of`.
         Where a step has no output, what that step would have read stands in for it: a failure in the middle of the
         graph loses nothing that was done before it.
         """
@@ -213,15 +214,23 @@ class Assigner:
                 continue
             seen.add(name)
             other = steps[name]
-            if other.children:
-                children = [steps[child].step for child in other.children]
-                stack.extend(reversed(other.children if other.expanded else sinks(tuple(children))))
+            if in_place := self._in_place_of(other):
+                stack.extend(reversed(in_place))
             elif other.status is Status.DONE:
                 given.append(Given(step=name, about=self.about(other.step), output=self.output_of(other)))
             else:
                 missing.append(Missing(step=name, because=_because(other)))
                 stack.extend(reversed(before_of(other.step)))
         return tuple(given), tuple(missing)
+
+    def _in_place_of(self, s: StepState) -> tuple[str, ...]:
+        """Name the steps that are read in place of a step: its instances, or the ends of the plan it made."""
+        if s.expanded:
+            return tuple(s.children)
+        agent = self._state.agents.get(s.step.agent)
+        if agent is None or agent.output != "plan":
+            return ()
+        return sinks(tuple(self._state.steps[child].step for child in s.children))
 
     def brief_for(self, s: StepState) -> Brief:
         """Tell a planner what there is and what is allowed."""
