@@ -34,7 +34,11 @@ class Carried:
         return tuple(sorted(found))
 
     def output_of(self, s: StepState) -> tuple[str, ...]:
-        """Name the labels of what a step and all it spawned give, sorted."""
+        """Name the labels of what a step and all it spawned give, sorted.
+
+        A step that neither plans nor runs over a list passes its own output only; its readers carry the labels of what
+        it spawned as well, which is never too little.
+        """
         return tuple(sorted(self._collect((s.id, True))))
 
     def _collect(self, first: _Seen, *, again: bool = False) -> frozenset[str]:

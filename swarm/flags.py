@@ -194,13 +194,15 @@ def _holds(state: State, need: str, s: StepState) -> bool:
 
 
 def _group(state: State, name: str) -> Iterator[StepState]:
-    """Give the real steps a name stands for: its own, or its instances; and what they spawned."""
+    """Give the real steps that a need on `name` reads: that step, its instances, or a planner with what it spawned."""
     stack = [name]
     while stack:
         s = state.steps[stack.pop()]
         if not s.expanded:
             yield s
-        stack.extend(reversed(s.children))
+        agent = state.agents.get(s.step.agent)
+        if s.expanded or (agent is not None and agent.output == "plan"):
+            stack.extend(reversed(s.children))
 
 
 def _used(s: StepState, given: list[StepState], need: str) -> bool:

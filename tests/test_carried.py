@@ -81,6 +81,17 @@ def test_a_waiter_reads_what_was_spawned_and_siblings_do_not() -> None:
     assert told.carried.output_of(told.state.steps["s"]) == ("blue", "red")
 
 
+def test_who_reads_a_step_that_spawned_others_carries_its_labels_and_theirs() -> None:
+    """It reads that step's own output only; to carry more than was read is safe, to carry less is not."""
+    told = Told(steps("a d:a z:d y:+z"), a="red")
+    told.own |= {"p": "blue"}
+    told.over("a")
+    told.over("d", *steps("p"))
+    assert (told.of("d"), told.of("p")) == ("red", "blue red")
+    assert told.of("z") == told.of("y") == "blue red"
+    assert told.carried.output_of(told.state.steps["d"]) == ("blue", "red")
+
+
 def test_a_role_carries_what_its_planner_read() -> None:
     """Its instructions are that planner's words, whoever uses it."""
     auditor = Agent(name="auditor", instructions="Audit.")

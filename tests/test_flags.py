@@ -2,9 +2,13 @@
 
 import pytest
 
+from swarm.agent import Agent
+from swarm.executor import Outcome
 from swarm.plan import Step
 from tests.swarms import Ran, Sleeper, run_virtually, steps, workers
 from tests.test_measure import measured
+
+SCOUT = Agent(name="scout", instructions="Plan.", output="plan")
 
 
 def kinds(ran: Ran, count: int = 16) -> tuple[str, ...]:
@@ -106,6 +110,32 @@ def test_a_need_on_a_group_is_used_if_any_of_it_is() -> None:
     ran = run_virtually(graph, Sleeper({"study.2": 5}, gives))
     assert measured(ran, 4).critical_path == ("study.2", "b", "end")
     assert "false_dependency" not in kinds(ran)
+    gives["b"] = "Nothing at all is known about the coal that came from Antwerp by rail that summer."
+    assert "false_dependency" in kinds(run_virtually(graph, Sleeper({"study.2": 5}, gives)))
+
+
+def delegated(agent: str, cites: str) -> Ran:
+    """Run a step that spawns four others and gives an output itself; return the run with a report on it."""
+    gives = {
+        "d": Outcome(output=GAVE, spawned=steps("p q r s"), agents=(SCOUT,)),
+        "end": f"All is well [{cites}].",
+    }
+    return run_virtually((Step(id="d", agent=agent), *steps("end:+d")), Sleeper(gives=gives))
+
+
+def test_a_report_is_not_made_of_what_a_step_spawned_that_gave_its_own_output() -> None:
+    assert "spurious_parallelism" not in kinds(delegated("worker", "d"))
+    assert "cites 1 of the 4 steps" in evidence(delegated("scout", "p"), "spurious_parallelism")
+
+
+def test_a_need_on_a_step_that_spawned_others_is_used_if_its_own_output_is() -> None:
+    said = "It is said that the harbour of Ostend was what they came for, and nothing else."
+    other = "Nothing at all is known about the coal that came from Antwerp by rail that summer."
+    for own, spawned, false in ((GAVE, other, False), (other, GAVE, True)):
+        gives = {"d": Outcome(output=own, spawned=steps("p")), "p": spawned, "b": said}
+        ran = run_virtually(steps("d b:d end:+b"), Sleeper({"p": 5}, gives))
+        assert measured(ran, 4).critical_path == ("d", "p", "b", "end")
+        assert ("false_dependency" in kinds(ran)) is false
 
 
 def test_scripts_without_spaces_can_be_quoted() -> None:
