@@ -3,8 +3,8 @@
 import pytest
 
 from swarm.agent import Agent
-from swarm.executor import Outcome
 from swarm.plan import Step
+from swarm.record.outcome import Outcome
 from tests.swarms import Ran, Sleeper, run_virtually, steps, workers
 from tests.test_measure import measured
 
