@@ -48,8 +48,14 @@ class Said:
 
     @property
     def errors(self) -> list[str]:
-        """The lines that say what is wrong."""
-        return [line.removeprefix("error: ") for line in self.err.splitlines() if line.startswith("error: ")]
+        """The errors, each with the hints below it."""
+        found: list[str] = []
+        for line in self.err.splitlines():
+            if line.startswith("error: "):
+                found.append(line.removeprefix("error: "))
+            elif line.startswith("  hint: ") and found:
+                found[-1] += f"\n{line.strip()}"
+        return found
 
 
 Command = Callable[..., Said]

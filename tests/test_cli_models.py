@@ -142,17 +142,17 @@ def test_the_command_shows_every_model_and_pool(swarm: Command, tmp_path: Path) 
     (tmp_path / "task.yaml").write_text(text)
     done = swarm("models", str(tmp_path / "task.yaml"), "--probe")
     assert done.code == 0, done.err
-    assert "0 calls, each answered with at most 64 tokens" in done.err
-    assert "b            the pool of a" in done.out
-    assert done.out.count("at offline: answers") == 2, "a, and default, which is the same"
+    assert "--probe makes 0 calls, each with maximum 64 output tokens" in done.err
+    assert "b            pool of a" in done.out
+    assert done.out.count("at offline: reachable") == 2, "a, and default, which is the same"
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("get", "a", "b"), "one model at a time"),
+        (("get", "a", "b"), "unexpected extra argument (b)"),
         (("get", "gpt-7"), "there is smollm2"),
-        (("a", "b"), "one TASK at a time"),
+        (("a", "b"), "unexpected extra argument (b)"),
     ],
 )
 def test_what_is_wrong_is_said(swarm: Command, words: tuple[str, ...], says: str) -> None:
@@ -191,7 +191,7 @@ def test_get_fetches_a_model_and_says_how_far_it_is(swarm: Command, hub: FakeHub
     assert percents[-1] == 100
     assert lines[-2:] == [
         "Tiny-Q4_K_M.gguf: the checksum is right",
-        f"use it: swarm run --goal … --endpoint local:{REPO}:Q4_K_M",
+        f'next: swarm run --goal "…" --endpoint local:{REPO}:Q4_K_M',
     ]
     assert TOKEN not in done.out + done.err
     assert not [each for each in kept.rglob("*") if each.is_file() and TOKEN.encode() in each.read_bytes()]
@@ -203,7 +203,7 @@ def test_get_for_programs_and_elsewhere(swarm: Command, hub: FakeHub, tmp_path: 
     assert done.json == {"name": f"{REPO}:Q8_0", "path": str(path), "size": 2 * len(MODEL)}
     assert swarm("models", "get", f"{REPO}:Q8_0", "--to", str(tmp_path)).err.splitlines() == [
         f"{path} is there already",
-        f"use it: swarm run --goal … --endpoint local:{path}",
+        f'next: swarm run --goal "…" --endpoint local:{path}',
     ]
 
 
@@ -219,7 +219,7 @@ def test_what_get_cannot_decide_is_listed(swarm: Command, hub: FakeHub) -> None:
 
 
 def test_get_without_a_name_lists_what_there_is(swarm: Command, hub: FakeHub, kept: Path) -> None:
-    assert "nothing was fetched yet" in swarm("models", "get").out
+    assert "No models downloaded yet" in swarm("models", "get").out
     hub.cut = [1_000_000, 0]
     assert swarm("models", "get", f"{REPO}:Q8_0").code == 1
     swarm("models", "get", REPO)
@@ -227,7 +227,7 @@ def test_get_without_a_name_lists_what_there_is(swarm: Command, hub: FakeHub, ke
     assert done.code == 0
     place = kept / REPO
     assert "  smollm2  98 MB  135 million parameters" in done.out
-    assert f"  {REPO}:Q4_K_M  3 MB  {place / 'Tiny-Q4_K_M.gguf'}\n  (not finished)  1 MB  {place}/." in done.out
+    assert f"  {REPO}:Q4_K_M  3 MB  {place / 'Tiny-Q4_K_M.gguf'}\n  (incomplete)  1 MB  {place}/." in done.out
     found = swarm("models", "get", "--json").json
     assert [each["name"] for each in found["fetched"]] == [f"{REPO}:Q4_K_M"]
     assert [each["size"] for each in found["unfinished"]] == [1_000_000]

@@ -70,7 +70,7 @@ def test_the_first_signal_ends_a_run_well(folder: Path, quick_url: str, number: 
     said = ended(process)
     run = only_run(folder)
     assert (said.code, said.out) == (code, "")
-    assert "0.3 s more" in said.err
+    assert "Waiting up to 0.3 s for 1 running step;" in said.err
     assert f"swarm resume {run.name}" in said.err
     last = events_of(run)[-1]
     assert (last["event"], last["status"]) == ("RunFinished", "cancelled")
@@ -82,7 +82,7 @@ def test_the_second_signal_ends_the_process(folder: Path, quick_url: str) -> Non
     process = started(folder, "--grace", "60")
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    assert any("1 in flight may take 60 s more" in line for line in process.stderr)
+    assert any("Waiting up to 60 s for 1 running step;" in line for line in process.stderr)
     process.send_signal(signal.SIGTERM)
     assert ended(process).code == 143
     run = only_run(folder)
@@ -138,7 +138,7 @@ def test_a_full_disk_is_told(folder: Path) -> None:
     with Path("/dev/full").open("w") as full:
         said = ended(start("run", "task.yaml", "--quiet", folder=folder, stdout=full))
     assert said.code == 1
-    assert said.errors == ["the answer could not be written: No space left on device"]
+    assert said.errors == ["cannot write the answer: No space left on device"]
 
 
 def test_help_may_be_cut_short_too(folder: Path) -> None:

@@ -92,10 +92,10 @@ class TestSimulate:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (("nothing",), "there is no file of this name"),
-            (("plan.json", "--workers", "0"), "--workers: `0` is no number of workers"),
+            (("nothing",), "no such file, and"),
+            (("plan.json", "--workers", "0"), "--workers: invalid worker count `0`"),
             (("plan.json", "--workers", "1,,2"), "--workers"),
-            (("plan.json", "--latency", "normal:3s"), "--latency: `normal:3s`"),
+            (("plan.json", "--latency", "normal:3s"), "--latency: invalid value `normal:3s`"),
             (("plan.json", "--latency", "lognormal:3s"), "--latency"),
             (("plan.json", "--failures", "1.5"), "--failures"),
             (("plan.json", "--failures", "nan"), "--failures"),
@@ -103,7 +103,7 @@ class TestSimulate:
             (("cycle.json",), "steps wait for each other: a → b → a"),
             (("lost.json",), "there is no such step"),
             (("twice.json",), "2 steps have the id 'a'"),
-            (("task.yaml",), "has no plan yet"),
+            (("task.yaml",), "the task has no plan"),
         ],
     )
     def test_what_is_wrong(self, command: Command, plan: Path, arguments: tuple[str, ...], words: str) -> None:

@@ -38,23 +38,25 @@ BAD_TASKS: dict[str, tuple[str, str]] = {
 }
 BAD_LINES: dict[str, tuple[tuple[str, ...], str]] = {
     "missing-file": (("run", "nope.yaml"), "nope.yaml: there is no such file"),
-    "a-question": (("run", "what is this?"), "a question is given as --goal"),
+    "a-question": (("run", "what is this?"), "hint: to ask a question, use `swarm run --goal"),
     "a-folder": (("run", "notes"), "is a folder"),
     "not-text": (("run", "binary.yaml"), "is not UTF-8"),
-    "nothing": (("run",), "which task?"),
-    "two-tasks": (("run", "task.yaml", "notes/mail.md"), "one TASK at a time"),
-    "no-pair": (("run", "task.yaml", "--set", "x"), "--set: `x` is no NAME=VALUE"),
+    "two-tasks": (("run", "task.yaml", "notes/mail.md"), "expected one TASK, found 2"),
+    "no-pair": (
+        ("run", "task.yaml", "--set", "x"),
+        "--set: invalid value `x`: expected NAME=VALUE, for example audience=managers",
+    ),
     "twice": (("run", "task.yaml", "--limit", "usd=1", "--limit", "usd=2"), "given twice"),
     "unknown-limit": (("run", "task.yaml", "--limit", "wrokers=1"), "did you mean `workers`"),
     "no-limit": (("run", "task.yaml", "--workers", "0"), "at least 1"),
     "unknown-parameter": (("run", "task.yaml", "--set", "a=b"), "--set a: unknown"),
     "two-forms": (("run", "task.yaml", "--json", "--jsonl"), "choose one"),
     "loud-and-quiet": (("run", "task.yaml", "-q", "-v"), "choose one"),
-    "empty-goal": (("run", "--goal", ""), "goal: is empty"),
+    "empty-goal": (("run", "--goal", ""), "--goal: is empty"),
     "missing-input": (("run", "--goal", "x", "nope.md"), "nope.md"),
     "no-plan": (("run", "task.yaml", "--plan", "nope.yaml"), "nope.yaml"),
     "bad-plan": (("run", "task.yaml", "--plan", "plan.yaml"), "plan.yaml:1:28: steps.0.needs"),
-    "no-runs-folder": (("run", "task.yaml", "--runs", "task.yaml"), "--runs: is no folder"),
+    "no-runs-folder": (("run", "task.yaml", "--runs", "task.yaml"), "--runs: is not a folder"),
     "no-run": (("resume", "nope"), "no run 'nope'"),
     "nothing-to-show": (("show",), "no runs here yet"),
     "no-place": (("plan", "task.yaml", "-o", "notes"), "cannot write notes: it is a folder"),
@@ -205,7 +207,7 @@ def test_a_bug_in_a_run_exits_70_and_names_its_trace(folder: Path, capsys: pytes
 def test_a_bug_elsewhere_is_saved_and_named(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     assert explain(error) == 70
     err = capsys.readouterr().err
-    path = Path(err.rpartition("its trace is in ")[2].strip())
+    path = Path(err.rpartition("the traceback is in ")[2].strip())
     assert "boom" in path.read_text()
     path.unlink()
 

@@ -148,7 +148,7 @@ class TestSummary:
         assert "1.5 times as fast as one worker, 1.5 times with a worker for every step" in text
         assert "critical path, 8.0 s: a → c → d" in text
         assert "c failed: no such model" in text
-        assert text.splitlines()[-1] == "more: swarm show last"
+        assert text.splitlines()[-1] == "c failed: no such model"
 
     def test_flags_come_with_their_evidence(self) -> None:
         ran = run_virtually(steps("a b:a c:b d:c end:d"), Sleeper())
@@ -159,7 +159,6 @@ class TestSummary:
         ran = run_virtually(steps("a"), Sleeper())
         assert summary(ran.state, measure(ran.state)).splitlines() == [
             "done: 1 of 1 step done, 0 calls, 0 tokens, 1.0 s",
-            "more: swarm show last",
         ]
 
     def test_many_failures_are_counted(self) -> None:

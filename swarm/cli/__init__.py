@@ -1,23 +1,25 @@
 """The command `swarm`: the only place that installs signal handlers, reads the environment, prints and exits.
 
-streams       stdout for the answer, stderr for everything else, and neither may break a run
-interrupts    the first SIGINT asks a run to end, the second ends the process
-failures      every error as lines and an exit code; the trace of a bug in a file
-options       what is said on the command line
-source        which task is meant
-drive         one run from its start to its end, with what people see of it
-run, plan,    the commands, a module a group
-look, start
-app           all of them together, and `--help`
+streams         stdout for the answer, stderr for everything else
+interrupts      the first signal asks a run to end, the second ends the process
+failures        errors as messages and exit codes; the traceback of an internal error in a file
+options         the options that commands share, and their help texts
+bundles         options that several commands share, as one parameter
+source          the task that a command line names
+drive           one run from start to end, with progress on stderr
+run, plan, …    the commands, one module per group
+layout          the layout of `--help`
+completion      completion in a shell
+app             all commands together
 """
 
 from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out a command line, by default the process's own; give what to exit with. See `swarm --help`.
+    """Run a command line, by default that of the process, and return the exit code. See `swarm --help`.
 
-    Never raises, whatever happens: an interrupt included.
+    Never raise, not even after an interrupt.
     """
     from swarm.cli.interrupts import Interrupts
     from swarm.cli.streams import open_streams

@@ -1,4 +1,4 @@
-"""`python -m swarm.cli`: the command, where it is not on the path."""
+"""`python -m swarm.cli`: the command, if it is not on the path."""
 
 import sys
 

@@ -1,16 +1,30 @@
-"""All commands together, and what `--help` says."""
+"""All commands together, and the first page of `--help`."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
 
 import swarm
-from swarm.cli.cache import cache
+from swarm.cli.bundles import with_bundles
+from swarm.cli.cache import cache, clear, why
 from swarm.cli.check import check
+from swarm.cli.completion import (
+    INSTALL,
+    SHOW,
+    install_completion,
+    prepare_completion,
+    show_completion,
+    with_shell,
+)
 from swarm.cli.diff import diff
-from swarm.cli.failures import OK, WRONG, explain
+from swarm.cli.failures import OK, WRONG, explain, say_error
+from swarm.cli.getting import get
 from swarm.cli.interrupts import Interrupts
+from swarm.cli.layout import Command, Commands
 from swarm.cli.look import runs, show
 from swarm.cli.models import models
 from swarm.cli.plan import plan
@@ -18,94 +32,158 @@ from swarm.cli.run import resume, run
 from swarm.cli.simulate import simulate
 from swarm.cli.start import agents, init, schema
 from swarm.cli.streams import answer, say
+from swarm.errors import Problem, TaskError
 
 EPILOG = """\
-\b
 Exit codes:
-  0   report made, every step done
-  1   no report
-  2   the task, plan, agent file or arguments are wrong; nothing was spent
-  3   report made, but some steps failed or were skipped
-  4   a limit was reached; report made from what there was
-  5   approval was needed and there was nobody to ask; the plan is saved
-  70  a bug of ours; its trace is in a file that is named
-  75  the run is in use by another process
-  130, 143  interrupted (SIGINT, SIGTERM); `swarm resume` goes on
+  0    done: report made, every step done
+  1    failed: no report
+  2    invalid task, plan, agent file or arguments; nothing was paid for
+  3    partial: report made, but some steps failed or were skipped
+  4    limit: a limit was reached; report made from the finished steps
+  5    approval required, but stdin is not a terminal; the plan is saved
+  70   internal error; the traceback file is shown
+  75   another process uses the run
+  130  cancelled: interrupted by SIGINT; continue with `swarm resume`
+  143  cancelled: interrupted by SIGTERM; continue with `swarm resume`
 
-\b
 Environment:
-  SWARM_ENDPOINT, SWARM_MODEL   the model, where neither options nor the task name one
-  HF_ENDPOINT, HF_TOKEN         where `swarm models get` fetches from, and for models that are gated
-  VISUAL, EDITOR                what a plan is edited with, where a task says `approve: ask`
-  NO_COLOR                      no colour; there is none in a pipe either
-"""
+  SWARM_ENDPOINT, SWARM_MODEL  model, if neither options nor task name one
+  HF_ENDPOINT, HF_TOKEN        mirror and token for `swarm models get`
+  VISUAL, EDITOR               editor for plans of tasks with `approve: ask`
+  NO_COLOR                     no colour (a pipe never gets any)
 
-Command = Callable[..., int]
-COMMANDS: tuple[tuple[Command, tuple[str, ...]], ...] = (
-    (
+Examples:
+  swarm init
+  swarm run --goal "Which service needs the most memory?" notes/*.md
+  swarm help run
+
+Learn more: docs/command-line.md"""
+RUN, INSPECT, SET_UP = "Run", "Inspect", "Set up"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command in the list of commands."""
+
+    command: Callable[..., int]
+    group: str
+    page: str
+    """The page of `docs/` to read next."""
+    examples: tuple[str, ...]
+    name: str | None = None
+    """Its name if it is not that of its function."""
+
+
+COMMANDS = (
+    Entry(
         run,
+        RUN,
+        "getting-started",
         (
             "swarm run task.yaml",
-            'swarm run --goal "How much memory does each service need?" notes/*.md',
-            "swarm run task.yaml --endpoint http://127.0.0.1:8000/v1 --workers 32 --limit tokens=200_000",
-            "swarm run task.yaml --json > result.json",
-            "generate-task | swarm run -",
+            'swarm run --goal "Which service needs the most memory?" notes/*.md',
+            "swarm run task.yaml --endpoint http://127.0.0.1:8000/v1 --workers 32",
+            "swarm run task.yaml --limit tokens=200_000 --json > result.json",
         ),
     ),
-    (plan, ("swarm plan task.yaml -o plan.yaml", "swarm run task.yaml --plan plan.yaml")),
-    (check, ("swarm check task.yaml", "swarm check task.yaml --plan plan.yaml")),
-    (resume, ("swarm resume last", "swarm resume 20260730-1412 --limit tokens=400_000 --failed")),
-    (runs, ("swarm runs", "swarm runs --json --all")),
-    (show, ("swarm show last", "swarm show last study.3", "swarm show last --json")),
-    (
+    Entry(
+        plan,
+        RUN,
+        "plan",
+        ("swarm plan task.yaml", "swarm plan task.yaml -o plan.yaml", "swarm run task.yaml --plan plan.yaml"),
+    ),
+    Entry(
+        resume,
+        RUN,
+        "troubleshooting",
+        ("swarm resume last", "swarm resume 20260730-1412 --limit tokens=400_000 --failed"),
+    ),
+    Entry(check, RUN, "task", ("swarm check task.yaml", "swarm check task.yaml --plan plan.yaml")),
+    Entry(
+        show,
+        INSPECT,
+        "troubleshooting",
+        ("swarm show last", "swarm show last study.3", "swarm show last --json"),
+    ),
+    Entry(runs, INSPECT, "command-line", ("swarm runs", "swarm runs --json --all")),
+    Entry(diff, INSPECT, "command-line", ("swarm diff 20260730-1412 last", "swarm diff 20260730-1412 last --json")),
+    Entry(
         simulate,
+        INSPECT,
+        "plan",
         (
-            "swarm simulate plan.yaml --workers 1,8,64",
+            "swarm simulate plan.yaml",
             "swarm simulate last --workers 300,unlimited",
-            "swarm simulate plan.yaml --latency lognormal:8s,0.8 --failures 0.05 --seeds 100 --json",
+            "swarm simulate plan.yaml --latency lognormal:8s,0.8 --failures 0.05",
         ),
     ),
-    (diff, ("swarm diff 20260730-1412 last",)),
-    (cache, ("swarm cache", "swarm cache why last study.3", "swarm cache clear")),
-    (
+    Entry(cache, INSPECT, "cost-and-limits", ("swarm cache", "swarm cache clear", "swarm cache why last study.3")),
+    Entry(clear, INSPECT, "cost-and-limits", ("swarm cache clear",), "cache clear"),
+    Entry(why, INSPECT, "cost-and-limits", ("swarm cache why last study.3",), "cache why"),
+    Entry(init, SET_UP, "getting-started", ("swarm init", "swarm init my-question")),
+    Entry(
         models,
+        SET_UP,
+        "providers",
+        ("swarm models", "swarm models task.yaml --probe", "swarm models get smollm2"),
+    ),
+    Entry(
+        get,
+        SET_UP,
+        "providers",
         (
-            "swarm models",
-            "swarm models task.yaml --probe",
             "swarm models get",
             "swarm models get smollm2",
             "swarm models get bartowski/SmolLM2-360M-Instruct-GGUF:Q4_K_M",
         ),
+        "models get",
     ),
-    (agents, ("swarm agents", "swarm agents task.yaml")),
-    (schema, ("swarm schema > task.schema.json",)),
-    (init, ("swarm init", "swarm init my-question")),
+    Entry(agents, SET_UP, "task", ("swarm agents", "swarm agents task.yaml")),
+    Entry(schema, SET_UP, "task", ("swarm schema > task.schema.json",)),
 )
-"""Each command, with examples."""
+"""The commands in the order of `--help`."""
+
+Version = Annotated[bool, typer.Option("--version", "-V", is_eager=True, help="Print the version.")]
+Install = Annotated[
+    str | None,
+    typer.Option(
+        INSTALL,
+        metavar="[SHELL]",
+        help="Install completion for bash, zsh, fish, powershell or pwsh. [default: $SHELL]",
+    ),
+]
+Show = Annotated[
+    str | None,
+    typer.Option(SHOW, metavar="[SHELL]", help="Print the completion script. [default: $SHELL]"),
+]
+Words = Annotated[list[str] | None, typer.Argument(metavar="COMMAND", help="Command to explain.", show_default=False)]
 
 
 def carry_out(arguments: Sequence[str] | None, interrupts: Interrupts) -> int:
-    """Carry out a command line and give what to exit with; whatever goes wrong is said on stderr."""
+    """Run a command line and return the exit code. Print errors on stderr; never raise."""
+    prepare_completion(os.environ)
     command = typer.main.get_command(make_app())
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        code = command.main(
-            None if arguments is None else list(arguments), "swarm", standalone_mode=False, obj=interrupts
-        )
+        words = with_shell(given, os.environ)
+        code = command.main(words, "swarm", standalone_mode=False, obj=interrupts)
     except typer.Abort:
         return 130
-    except SystemExit:  # typer ends a help text that nobody reads so
+    except SystemExit:  # typer ends so after completions, and if nobody reads a help page
         return OK
-    except Exception as error:  # noqa: BLE001 - this is where every error ends
+    except Exception as error:  # noqa: BLE001 - every error ends here
         return _explained(error)
     return code if isinstance(code, int) else OK
 
 
 def make_app() -> typer.Typer:
-    """Put the commands together."""
+    """Build the app from the commands."""
     app = typer.Typer(
         name="swarm",
-        help="Plan a task as a graph of steps, run them side by side on any chat endpoint, and merge the results into "
-        "one report that names its sources.",
+        cls=Commands,
+        help="Split a question into steps, run them in parallel on any chat endpoint, and merge the "
+        "results into one report that names its sources.",
         epilog=EPILOG,
         rich_markup_mode=None,
         add_completion=False,
@@ -113,35 +191,57 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback()(_common)
-    for command, examples in COMMANDS:
-        app.command(epilog=_shown(examples))(command)
+    for entry in COMMANDS:
+        examples = "\n".join(f"  {example}" for example in entry.examples)
+        app.command(
+            entry.name,
+            cls=Command,
+            epilog=f"Examples:\n{examples}\n\nLearn more: docs/{entry.page}.md",
+            rich_help_panel=entry.group,
+        )(with_bundles(entry.command))
+    app.command("help", cls=Command, hidden=True, epilog="Examples:\n  swarm help run")(_help)
     return app
 
 
 def _common(
     ctx: typer.Context,
-    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+    version: Version = False,
+    install: Install = None,
+    show_script: Show = None,
 ) -> None:
-    """Answer what is asked of the command itself."""
+    """Handle the options of the command itself."""
     if version:
         answer(f"swarm {swarm.__version__}")
+        raise typer.Exit
+    if install is not None or show_script is not None:
+        install_completion(install)
+        show_completion(show_script)
         raise typer.Exit
     if ctx.invoked_subcommand is None:
         say(ctx.get_help())
         raise typer.Exit(WRONG)
 
 
-def _shown(examples: Iterable[str]) -> str:
-    return "\n".join(("\b", "Examples:", *(f"  {example}" for example in examples)))
+def _help(ctx: typer.Context, words: Words = None) -> int:
+    """Show the help of a command, or the list of commands."""
+    parent: Any = ctx.parent
+    if not words:
+        answer(parent.get_help())
+        return OK
+    name = " ".join(words)
+    command = parent.command.commands.get(name)
+    if command is None:
+        raise TaskError(Problem(f"no command `{name[:80]}`\nhint: list the commands with `swarm help`"))
+    answer(command.get_help(typer.Context(command, info_name=name, parent=parent)))
+    return OK
 
 
 def _explained(error: Exception) -> int:
-    """Say what is wrong with a command line in one line; leave everything else to `explain`."""
+    """Print an invalid command line in one line, with the command that helps; else use `explain`."""
     message = getattr(error, "format_message", None)
     if message is None:
         return explain(error)
     context = getattr(error, "ctx", None)
     path = "swarm" if context is None else context.command_path
-    say(f"error: {' '.join(str(message()).split())}")
-    say(f"`{path} --help` tells more")
+    say_error(f"{' '.join(str(message()).split())}\nhint: list the options with `{path} --help`")
     return WRONG

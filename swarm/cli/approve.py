@@ -1,4 +1,4 @@
-"""A plan that waits for a person: `approve: ask`."""
+"""Approval of a plan: `approve: ask`."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from swarm.cli.edit import PLANS, Decision, decide
 from swarm.cli.failures import NO_REPORT
 from swarm.cli.plan import Planned, is_planned, of_prepared, of_state, show_plan
 from swarm.cli.reading import Recorded, recorded
-from swarm.cli.streams import is_terminal, say
+from swarm.cli.streams import is_terminal, message, say
 from swarm.cli.words import resume_command, shown_path
 from swarm.errors import ApprovalNeededError
 
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from swarm.task import Task
 
 
+NO_TERMINAL = "Approval required, but stdin is not a terminal"
+
+
 def run_approved(task: "Task", name: str, options: "Options", show: "Show") -> int:
-    """Run a task once a person has said yes to its plan. Raises `ApprovalNeededError` where there is nobody."""
+    """Run a task after its plan is approved. Raise `ApprovalNeededError` if there is no terminal."""
     import anyio
 
     from swarm.prepare import prepare
@@ -38,20 +41,18 @@ def run_approved(task: "Task", name: str, options: "Options", show: "Show") -> i
     assert planned is not None
     show_plan(planned, prepared)
     if not _somebody_is_there():
-        raise ApprovalNeededError(
-            "the task's plan needs a person's yes, and there is nobody to ask; the same command with --yes runs it"
-        )
+        raise ApprovalNeededError(f"{NO_TERMINAL}\nhint: approve it: run the same command with --yes")
     decision = decide(planned, prepared.runs.parent / PLANS, lambda path: _checked(name, path, options))
     if not decision.yes:
-        say("not run")
+        say("not approved: nothing has run")
         return NO_REPORT
     return show.carry(Run(name, options=_with_plan(options, decision)))
 
 
 def resume_approved(folder: "RunFolder", options: "Options", show: "Show") -> int | None:
-    """Go on with a run of which nobody has approved the plan; None where nobody need be asked.
+    """Resume a run after its plan is approved. Return None if no approval is needed.
 
-    What is shown is the plan that will run: where the task has changed since, it is planned anew first.
+    The plan that is shown is the plan that will run: if the task has changed, it is planned again first.
     """
     import anyio
 
@@ -69,15 +70,15 @@ def resume_approved(folder: "RunFolder", options: "Options", show: "Show") -> in
 
 @dataclass(frozen=True)
 class _Present:
-    """A run's task as it is now."""
+    """The task of a run as it is now."""
 
     prepared: "Prepared"
     stands: bool
-    """Whether the run has a plan, and it is still the one that will run."""
+    """True if the run has a plan that is still the one that will run."""
 
 
 async def _present(found: Recorded, folder: "RunFolder", options: "Options") -> _Present:
-    """See whether the plan of a run still holds, as resuming it will."""
+    """Prepare the task of a run and compare it with the run, as resuming does."""
     from swarm.assign import Assigner
     from swarm.plan import PLAN_STEP
     from swarm.prepare import prepare
@@ -93,7 +94,7 @@ async def _present(found: Recorded, folder: "RunFolder", options: "Options") -> 
 
 
 def _is_begun(state: "State") -> bool:
-    """Whether a step of the plan was ever started: somebody has said yes to it."""
+    """Return whether a step of the plan was ever started: then the plan was approved."""
     from swarm.plan import PLAN_STEP
 
     return any(s.spans for s in state.steps.values() if s.id != PLAN_STEP)
@@ -111,13 +112,14 @@ def _ask(planned: Planned, prepared: "Prepared", folder: "RunFolder", options: "
 
     folder.write("plan.yaml", planned.yaml)
     show_plan(planned, prepared)
-    saved = f"it is in {shown_path(folder.path / 'plan.yaml')}; to run it: {resume_command(folder.path, '--yes')}"
+    saved = f"Plan saved to {shown_path(folder.path / 'plan.yaml')}"
+    approve = f"hint: approve it with `{resume_command(folder.path, '--yes')}`"
     if not _somebody_is_there():
-        raise ApprovalNeededError(f"the plan needs a person's yes, and there is nobody to ask; {saved}")
+        raise ApprovalNeededError(f"{NO_TERMINAL}. {saved}\n{approve}")
     task = prepared.source or prepared.task
     decision = decide(planned, prepared.runs.parent / PLANS, lambda path: _checked(task, path, options))
     if not decision.yes:
-        say(f"not run; {saved}")
+        say(message("not approved", f"nothing has run. {saved}\n{approve}"))
         return NO_REPORT
     if decision.plan is None:
         return show.carry(reopen(folder, options=options), seen=folder)
@@ -125,7 +127,7 @@ def _ask(planned: Planned, prepared: "Prepared", folder: "RunFolder", options: "
 
 
 def _checked(task: "str | Path | Task", plan: "Path", options: "Options") -> Planned:
-    """Read and lint an edited plan. Raises `InputError`s."""
+    """Read, lint and show an edited plan. Raise `InputError` if it is invalid."""
     import anyio
 
     from swarm.prepare import prepare
@@ -138,7 +140,7 @@ def _checked(task: "str | Path | Task", plan: "Path", options: "Options") -> Pla
 
 
 def _with_plan(options: "Options", decision: Decision) -> "Options":
-    """Run an edited plan as a run of its own, which resuming finds in its folder of plans."""
+    """Return the options with an edited plan: it is a new run, and resuming finds the plan in its folder."""
     return options if decision.plan is None else replace(options, plan=decision.plan)
 
 

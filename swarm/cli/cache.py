@@ -1,6 +1,5 @@
-"""`swarm cache`: what finished steps earlier runs of a project left for later ones."""
+"""`swarm cache`, `swarm cache clear` and `swarm cache why`: the outputs of finished steps, kept for later runs."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,67 +9,59 @@ from swarm.cli.streams import answer, answer_json, say
 from swarm.errors import Problem, TaskError
 
 if TYPE_CHECKING:
-    from swarm.cache import Cache
+    from swarm.cache import Cache, Nearest
+    from swarm.endpoints.wire.learnt import Memory
 
-Action = Annotated[
-    str | None,
-    typer.Argument(metavar="[clear|why]", help="`clear` empties it; `why RUN STEP` tells why a step was no hit."),
-]
-Name = Annotated[str | None, typer.Argument(metavar="RUN", help="Of `why`: the run.")]
-StepName = Annotated[str | None, typer.Argument(metavar="STEP", help="Of `why`: the step's id.")]
+StepName = Annotated[str, typer.Argument(metavar="STEP", help="Id of a step.", show_default=False)]
 
 
-def cache(
-    action: Action = None,
-    run: Name = None,
-    step: StepName = None,
-    folder: o.Runs = None,
-    as_json: o.AsJson = False,
-) -> int:
-    """Show, empty or question the cache of finished steps.
+def cache(folder: o.Runs = None, as_json: o.AsJson = False) -> int:
+    """Show or clear the cache, or explain a cache miss.
 
-    A step is taken from there when all that determines its output is the same as it was: instructions, prompt, model
-    and settings, tools, form, inputs, the outputs it was given. `why` compares a step of a run with the nearest entry
-    of another run and names the parts that differ. The cache stands beside the runs, in .swarm/cache. Beside the
-    steps it remembers for seven days what endpoints would not have: a form of answers, a parameter.
+    Prints the size of the cache, which is next to the runs, in .swarm/cache. A step is taken from
+    the cache if all of its inputs are unchanged: instructions, prompt, model and settings, tools,
+    output format, files, and the outputs of other steps. The cache also stores for seven days which
+    request parameters an endpoint rejects. `swarm cache clear` removes everything, and `swarm cache
+    why RUN STEP` explains why a step was not taken from the cache.
     """
-    from swarm.cache import Cache
-    from swarm.endpoints.wire.learnt import FILE, Memory
-
-    where = Cache(o.runs_folder(folder).parent / "cache")
-    memory = Memory(where.folder / FILE)
-    if action is None:
-        return _size(where, memory.known, as_json=as_json)
-    if action == "clear" and run is None:
-        removed = where.clear()
-        memory.clear()
-        forgotten = "; what endpoints would not have is forgotten" if memory.known else ""
-        say(f"{removed} finished steps removed from {where.folder}{forgotten}")
-        return 0
-    if action == "why" and run is not None and step is not None:
-        return _why(where, run, step, o.runs_folder(folder), as_json=as_json)
-    raise TaskError(Problem("write `swarm cache`, `swarm cache clear` or `swarm cache why RUN STEP`", key="cache"))
-
-
-def _size(where: "Cache", endpoints: int, *, as_json: bool) -> int:
+    where, memory = _opened(folder)
     size = where.size()
     if as_json:
-        about = {"entries": size.entries, "bytes": size.bytes, "endpoints": endpoints}
+        about = {"entries": size.entries, "bytes": size.bytes, "endpoints": memory.known}
         answer_json({"folder": str(where.folder), **about})
     else:
-        known = f"; models of which a refusal is remembered: {endpoints}" if endpoints else ""
+        known = f"; models with stored rejections: {memory.known}" if memory.known else ""
         answer(f"{size.entries} finished steps, {size.bytes:,} bytes in {where.folder}{known}")
     return 0
 
 
-def _why(where: "Cache", name: str, step: str, runs: Path, *, as_json: bool) -> int:
+def clear(folder: o.Runs = None) -> int:
+    """Remove everything from the cache.
+
+    Runs keep their own outputs; only later runs lose the chance to reuse them.
+    """
+    where, memory = _opened(folder)
+    removed = where.clear()
+    memory.clear()
+    rejections = ", and the stored rejections of endpoints" if memory.known else ""
+    say(f"removed {removed} finished steps from {where.folder}{rejections}")
+    return 0
+
+
+def why(run: o.Run, step: StepName, folder: o.Runs = None, as_json: o.AsJson = False) -> int:
+    """Explain why a step was not taken from the cache.
+
+    Compares the step with the most similar entry of another run, and prints which inputs differ.
+    """
     from swarm.cli.reading import state_of
     from swarm.folder import find
 
-    state = state_of(find(name, runs))
+    where, _ = _opened(folder)
+    state = state_of(find(run, o.runs_folder(folder)))
     s = state.steps.get(step)
     if s is None or not s.parts:
-        raise TaskError(Problem(f"run {state.run} started no step {step!r}; `swarm show {state.run}` lists them"))
+        message = f"run {state.run} started no step {step!r}\nhint: list the steps with `swarm show {state.run}`"
+        raise TaskError(Problem(message))
     nearest = where.nearest(s.parts, s.step.agent, but=state.run)
     if as_json:
         found = {"step": nearest.entry.step, "run": nearest.entry.run} if nearest is not None else None
@@ -78,11 +69,22 @@ def _why(where: "Cache", name: str, step: str, runs: Path, *, as_json: bool) -> 
         answer_json({"cached": s.cached, "nearest": found, "differs": differs})
     elif s.cached:
         answer(f"{step} was taken from the cache")
-    elif nearest is None:
-        answer(f"{step} was no hit: no other run has left an entry")
     else:
-        parts = ", ".join(nearest.differs) or "nothing: the entry was made later, or the run was told --no-cache"
-        answer(
-            f"{step} was no hit; the nearest is {nearest.entry.step} of run {nearest.entry.run}; it differs in: {parts}"
-        )
+        answer(f"{step} was a cache miss: {_reason(nearest)}")
     return 0
+
+
+def _reason(nearest: "Nearest | None") -> str:
+    if nearest is None:
+        return "no other run has stored an entry"
+    parts = ", ".join(nearest.differs) or "nothing (the entry is newer, or the run used --no-cache)"
+    return f"the most similar entry is {nearest.entry.step} of run {nearest.entry.run}; it differs in: {parts}"
+
+
+def _opened(runs: str | None) -> "tuple[Cache, Memory]":
+    """Open the cache next to the runs, and what it stores about endpoints."""
+    from swarm.cache import Cache
+    from swarm.endpoints.wire.learnt import FILE, Memory
+
+    where = Cache(o.runs_folder(runs).parent / "cache")
+    return where, Memory(where.folder / FILE)

@@ -1,13 +1,14 @@
-"""`swarm check`: everything that can be known of a task without calling a model."""
+"""`swarm check`: find the errors of a task without calling a model."""
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from swarm.cli import options as o
 from swarm.cli.plan import Planned, of_prepared, show_plan
-from swarm.cli.streams import answer, answer_json, say
+from swarm.cli.streams import answer, answer_json, message, say
 from swarm.cli.words import limits_line
 from swarm.errors import InputError, Problem, TaskError
 
@@ -18,35 +19,18 @@ if TYPE_CHECKING:
 
 
 def check(
-    tasks: o.Tasks = None,
-    goal: o.Goal = None,
-    workers: o.Workers = None,
-    limit: o.Limit = None,
-    parameter: o.Set = None,
-    endpoint: o.Endpoint = None,
-    model: o.Model = None,
-    plan_file: o.PlanFile = None,
+    asked: o.Asked,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
 ) -> int:
     """Check a task without calling a model.
 
-    Needs no key, reaches no network, spends nothing and writes nothing. Prints what would run: inputs, agents,
-    models, limits, the steps of a plan and what is found in it. All problems come at once, each with its place, and
-    the exit code is 2. A key variable that is not set is only a warning here; `swarm run` refuses to start without
-    it.
+    Prints what would run: models, agents, limits, inputs, and the plan if the task has one. Needs no
+    key and no network, is free, and writes nothing. All errors are listed, each with its file and
+    line, and the exit code is 2. An API key that is not set is only a warning here.
     """
-    asked = o.Asked(
-        tasks=tuple(tasks or ()),
-        goal=goal,
-        workers=workers,
-        limits=tuple(limit or ()),
-        parameters=tuple(parameter or ()),
-        endpoint=endpoint,
-        model=model,
-        plan=plan_file,
-    )
-    return _check(asked, o.Display(json=as_json, quiet=quiet))
+    display = o.Display(json=as_json, quiet=quiet)
+    return _check(asked.with_task(quiet=quiet), display)
 
 
 def _check(asked: o.Asked, display: o.Display) -> int:
@@ -56,11 +40,11 @@ def _check(asked: o.Asked, display: o.Display) -> int:
     options = replace(asked.options(source), needs_keys=False)
     lenient = read_leniently(source.name, options)
     prepared = anyio.run(_examined, source.name, lenient, replace(options, environ=lenient.environ))
-    warnings = (*prepared.warnings, *(f"{name} is not set; `swarm run` needs it" for name in lenient.unset))
+    warnings = (*prepared.warnings, *(f"{name} is not set\nhint: set it before `swarm run`" for name in lenient.unset))
     for warning in warnings:
-        say(f"warning: {warning}")
+        say(message("warning", warning))
     if not display.quiet and not lenient.task.models and asked.endpoint is None:
-        say("note: no server on this machine was asked; `swarm run` looks for one where no endpoint is named")
+        say("note: local servers are not checked here; without an endpoint, `swarm run` looks for one")
     if display.json:
         answer_json({**_found(prepared, lenient.unset), "warnings": warnings})
         return 0
@@ -68,24 +52,26 @@ def _check(asked: o.Asked, display: o.Display) -> int:
     planned = of_prepared(prepared)
     if planned is not None and not display.quiet:
         show_plan(planned)
+    if not display.quiet and source.text is None:
+        say(f"next: swarm run {shlex.quote(source.name)}")
     return 0
 
 
 @dataclass(frozen=True)
 class Lenient:
-    """A task whose missing keys were not held against it."""
+    """A task that was read although API keys are missing."""
 
     task: "Task"
     unset: tuple[str, ...]
-    """Variables of keys that are not set."""
+    """Names of the key variables that are not set."""
     environ: Mapping[str, str]
-    """The environment, with a stand-in for each of those."""
+    """The environment, with a placeholder for each of those."""
 
 
 def read_leniently(name: str, options: "Options") -> Lenient:
-    """Read a task; where nothing but variables of keys is missing, read it as if they were set.
+    """Read a task; if only key variables are missing, read it as if they were set.
 
-    Raises `TaskError` or `PlanError` with everything that is wrong, those variables included.
+    Raise `TaskError` or `PlanError` with all errors, those variables included.
     """
     from swarm.prepare import read_task
 
@@ -103,7 +89,7 @@ def read_leniently(name: str, options: "Options") -> Lenient:
 
 
 def _key_variables(problem: Problem) -> tuple[str, ...]:
-    """Name the variable that a key lacks, where that is the problem."""
+    """Return the variable of a key that is not set, if that is the problem."""
     parts = problem.key.split(".")
     words = problem.message.split()
     if parts[:1] != ["models"] or "key" not in parts[2:3] or words[:3] != ["the", "environment", "variable"]:
@@ -112,7 +98,7 @@ def _key_variables(problem: Problem) -> tuple[str, ...]:
 
 
 async def _examined(name: str, lenient: Lenient, options: "Options") -> "Prepared":
-    """Prepare a run; where that fails, look at all its parts, to say everything at once."""
+    """Prepare a run. If that fails, read all its parts, to raise all errors together."""
     from swarm.prepare import prepare
 
     try:
@@ -145,7 +131,7 @@ def _all_problems(task: "Task") -> list[Problem]:
 
 
 def _found(prepared: "Prepared", unset: tuple[str, ...]) -> "dict[str, Json]":
-    """Give what would run, for programs."""
+    """Return what would run, for programs."""
     planned = of_prepared(prepared)
     return {
         "goal": prepared.task.goal,
@@ -171,16 +157,18 @@ def _model(model: "Model", unset: tuple[str, ...]) -> "dict[str, Json]":
 
     if model.use is not None:
         return {"use": list(model.use)}
-    key = "none" if not model.keys else "not set" if unset and "not-set" in model.keys else "set"
+    key = "none"
+    if model.keys:
+        key = "not set" if unset and "not-set" in model.keys else "set"
     return {"endpoint": masked_url(model.endpoint or "offline"), "name": model.name, "key": key}
 
 
 def _told(prepared: "Prepared", unset: tuple[str, ...]) -> str:
-    """Tell what would run, for people."""
+    """Return what would run, for people."""
     found = _found(prepared, unset)
     inputs = prepared.means.inputs
     lines = [
-        "The task can be run.",
+        "The task is valid.",
         f"model: {found['choice']}",
         *(f"  {alias}: {_model_line(model)}" for alias, model in found["models"].items()),
         f"agents: {', '.join(found['agents'])}",
@@ -189,7 +177,7 @@ def _told(prepared: "Prepared", unset: tuple[str, ...]) -> str:
         *(f"  {each.size:>11,}  {each.medium:<5}  {each.name}{_label(each.label)}" for each in inputs),
     ]
     if prepared.linted is None:
-        lines.append("plan: a planner will make one")
+        lines.append("plan: made by a planner when the task runs")
     else:
         lines.append(f"plan: {len(prepared.steps)} steps, {len(prepared.linted.findings)} findings")
     return "\n".join(lines)
@@ -197,7 +185,7 @@ def _told(prepared: "Prepared", unset: tuple[str, ...]) -> str:
 
 def _model_line(model: "Mapping[str, Json]") -> str:
     if "use" in model:
-        return f"the first of {', '.join(model['use'])} that answers"
+        return f"pool of {', '.join(model['use'])}; the first that answers is used"
     return f"{model['name'] or 'any model'} at {model['endpoint']}, key: {model['key']}"
 
 

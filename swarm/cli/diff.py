@@ -1,4 +1,4 @@
-"""`swarm diff`: two runs side by side."""
+"""`swarm diff`: compare two runs."""
 
 from typing import Annotated
 
@@ -8,14 +8,14 @@ from swarm.cli import options as o
 from swarm.cli.reading import state_of
 from swarm.cli.streams import answer, answer_json
 
-Other = Annotated[str, typer.Argument(metavar="RUN", help="The run it is compared with.")]
+Other = Annotated[str, typer.Argument(metavar="RUN", help="Run to compare it with.", show_default=False)]
 
 
 def diff(run: o.Run, other: Other, folder: o.Runs = None, as_json: o.AsJson = False) -> int:
-    """Put two runs side by side.
+    """Compare two runs.
 
-    Which steps were added, are gone, or were determined by something else (and by what: prompt, model, what was given
-    to it …); seconds, tokens and price of both.
+    Lists the steps that were added, removed, or had changed inputs (and which: prompt, model, files,
+    outputs of other steps), and the time, tokens and cost of both runs.
     """
     from swarm.compare import compare
     from swarm.folder import find

@@ -1,4 +1,4 @@
-"""One run from its start to its end, with what people and programs see of it on the way."""
+"""One run from start to end, with what people and programs see of it while it works."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from swarm.cli.failures import ReportedError, keep_trace, ours, save_anywhere
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.options import Display
-from swarm.cli.streams import Lines, answer_escaped, wants_color
+from swarm.cli.streams import Lines, answer_escaped, message, wants_color
 from swarm.cli.words import limits_line, shown_path
 from swarm.errors import BugError, SwarmError
 from swarm.record.follow import Events, without_checksum
@@ -21,22 +21,24 @@ if TYPE_CHECKING:
     from swarm.run import Run
 
 TICK_SECONDS = 0.25
-"""How often progress is looked at, and how late an interrupt is noticed."""
+"""Interval between two looks at progress, and the maximum delay of an interrupt."""
 COUNTDOWN = (10, 5, 3, 2, 1)
-"""The seconds left of the grace period at which that is said."""
+"""Seconds left of the grace period at which the countdown prints a line."""
 
 
 def drive(
     run: "Run", display: Display, interrupts: Interrupts, *, grace: float, seen: "RunFolder | None" = None
 ) -> "Result":
-    """Carry a run through, and say on stderr how it goes. `seen` is the folder of a run that goes on.
+    """Run to the end, with progress on stderr. `seen` is the folder of a resumed run.
 
-    Raises what ended the run, as `SwarmError`; a bug of ours as `BugError`, its trace in the run's folder.
+    Raise the `SwarmError` that ended the run. An internal error is a `BugError`, and its traceback is in the folder
+    of the run.
     """
     import anyio
 
     driver = Driver(run, display, interrupts, grace, _whole(seen))
     try:
+        # From here on the first signal ends the run well; before there is a folder it just exits.
         with interrupts.awaited(lambda: hasattr(run, "folder")):
             anyio.run(driver.go)
         result = run.result
@@ -51,12 +53,12 @@ def drive(
 
 
 def reported(error: BaseException, run: "Run") -> ReportedError:
-    """Keep the trace of a bug of ours in the run's folder."""
+    """Save the traceback of an internal error in the folder of the run."""
     return ReportedError(keep_trace(error, lambda trace: _save(run, trace)))
 
 
 def _save(run: "Run", trace: str) -> Path | None:
-    """Keep a trace in the run's folder, without a secret; where there is none yet, in a temporary one."""
+    """Save a traceback without secrets in the folder of the run, or in a temporary file if there is no folder yet."""
     with suppress(OSError):
         if hasattr(run, "folder"):
             return run.folder.write("bug.txt", run.prepared.redactor.clean(trace))
@@ -64,7 +66,7 @@ def _save(run: "Run", trace: str) -> Path | None:
 
 
 class Driver:
-    """Goes along with one run: its progress, its events, its interrupts."""
+    """Companion of one run: shows its progress and events, and passes interrupts to it."""
 
     def __init__(self, run: "Run", display: Display, interrupts: Interrupts, grace: float, seen: int) -> None:
         self._run = run
@@ -80,7 +82,7 @@ class Driver:
         self._warned = 0
 
     async def go(self) -> None:
-        """Start the run, go along, and wait for its end."""
+        """Start the run and follow it to its end."""
         import anyio
 
         async with self._run as run:
@@ -97,7 +99,7 @@ class Driver:
             self._progress.end(run.state)
 
     def close(self) -> None:
-        """Wait until everything is written."""
+        """Wait until all output is written."""
         try:
             for follower in self._followers:
                 follower.close()
@@ -122,9 +124,9 @@ class Driver:
         self._progress = Progress(self._lines.write, color=wants_color())
 
     def _warn(self) -> None:
-        """Say what has come up since the last time."""
+        """Print the warnings that are new since the last call."""
         for warning in self._run.warnings[self._warned :]:
-            self._say(f"warning: {warning}")
+            self._say(message("warning", warning))
         self._warned = len(self._run.warnings)
 
     def _say_more(self) -> None:
@@ -139,7 +141,7 @@ class Driver:
         self._followers.append(Events(self._run.folder.journal, self._seen, take))
 
     def _logged(self) -> "Callable[[list[bytes]], None]":
-        """Give what writes events as log lines."""
+        """Return a function that writes events as log lines."""
         from swarm.events import EVENT
         from swarm.views.log import EventLog
 
@@ -152,29 +154,35 @@ class Driver:
         return write
 
     def _look_for_interrupts(self, now: float) -> None:
-        """Ask the run to end once there was a signal, then count down."""
+        """Ask the run to end after the first signal, then count down."""
         received = self._interrupts.received
         if not received or self._run.over:
             return
         if self._ends_at is None:
+            # The run starts nothing new, and cancels what still runs when the grace period is over.
             self._ends_at = now + self._grace
             self._run.interrupt("interrupted", self._grace)
             self._say(
-                f"interrupted: nothing new starts; {self._run.in_flight} in flight may take {self._grace:g} s more"
-                " (Ctrl-C again ends it at once; nothing that is written is lost)"
+                f"Interrupted. Waiting up to {self._grace:g} s for {self._steps()}; "
+                "press Ctrl-C again to stop now. Finished work is kept."
             )
         left = int(self._ends_at - now) + 1
         due = next((seconds for seconds in COUNTDOWN if seconds == left and seconds < self._grace), None)
         if due is not None and due not in self._said and self._run.in_flight:
             self._said.add(due)
-            self._say(f"interrupted: {due} s left, {self._run.in_flight} in flight")
+            self._say(f"Interrupted. {due} s left for {self._steps()}")
+
+    def _steps(self) -> str:
+        from swarm.views.words import counted
+
+        return counted(self._run.in_flight, "running step")
 
     def _say(self, text: str) -> None:
         self._lines.write(safe_text(text) + "\n")
 
 
 def _whole(folder: "RunFolder | None") -> int:
-    """Count the bytes of the whole lines in a run's journal: what stands after them a resumption cuts off."""
+    """Return the bytes of the complete lines in a journal: resuming cuts off what follows them."""
     if folder is None:
         return 0
     size = 0
@@ -185,5 +193,5 @@ def _whole(folder: "RunFolder | None") -> int:
 
 
 def printed(lines: list[bytes]) -> None:
-    """Print lines of a journal as the answer, without their checksums."""
+    """Print lines of a journal as the answer, without checksums."""
     answer_escaped("".join(without_checksum(line) for line in lines))

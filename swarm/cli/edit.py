@@ -1,4 +1,4 @@
-"""A person's decision on a plan: to run it, to edit it first, or not to run it."""
+"""The decision on a plan: run it, edit it first, or do not run it."""
 
 import hashlib
 import os
@@ -10,30 +10,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from swarm.cli.failures import messages_of, say_error
 from swarm.cli.plan import Planned
 from swarm.cli.streams import say
 from swarm.errors import InputError
 
 PLANS = "plans"
-"""The folder of edited plans, beside that of runs: a run that is resumed reads its plan from there again."""
+"""Folder of edited plans, next to that of the runs: a resumed run reads its plan again."""
 EDITOR = "vi"
-"""Where neither `VISUAL` nor `EDITOR` names one: POSIX has it."""
+"""Editor if neither `VISUAL` nor `EDITOR` is set: POSIX has it."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What a person said to a plan."""
+    """The answer to the question whether to run a plan."""
 
     yes: bool
     plan: Path | None = None
-    """The file of the plan that was edited; None where the plan is to run as it was shown."""
+    """File of the edited plan; None if the plan was not edited."""
 
 
 def decide(planned: Planned, plans: Path, check: Callable[[Path], Planned]) -> Decision:
-    """Ask on the terminal until the answer is yes or no; anything but yes, or `e` for editing, is no.
+    """Ask on the terminal until the answer is yes or no. Every answer but yes and `e` (edit) is no.
 
-    `check` reads and lints an edited plan, shows it, and raises what is wrong. A plan that is wrong is not run: it can
-    be edited again.
+    `check` reads, lints and shows an edited plan, and raises its errors. An invalid plan is not run; it can be edited
+    again.
     """
     text, path, is_sound = planned.yaml, None, True
     while True:
@@ -44,7 +45,7 @@ def decide(planned: Planned, plans: Path, check: Callable[[Path], Planned]) -> D
             return Decision(False)
         edited = _edited(text)
         if edited is None or edited == text:
-            say("the plan is as it was")
+            say("note: the plan is unchanged")
             continue
         text, path = edited, _kept(edited, plans)
         try:
@@ -52,8 +53,7 @@ def decide(planned: Planned, plans: Path, check: Callable[[Path], Planned]) -> D
             is_sound = True
         except InputError as error:
             is_sound = False
-            for problem in error.problems:
-                say(f"error: {problem}")
+            say_error(*messages_of(error))
 
 
 def _asked(question: str) -> str:
@@ -63,19 +63,19 @@ def _asked(question: str) -> str:
 
 
 def _edited(text: str) -> str | None:
-    """Give a text as somebody has edited it; None where that failed."""
+    """Open a text in the editor and return the edited text, or None if the editor failed."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or EDITOR
     with TemporaryDirectory(prefix="swarm-") as folder:
         path = Path(folder) / "plan.yaml"
         path.write_text(text, encoding="utf-8")
         try:
-            code = subprocess.call([*shlex.split(editor), str(path)])  # noqa: S603 - what the person's environment names
+            code = subprocess.call([*shlex.split(editor), str(path)])  # noqa: S603 - the editor of the user's environment
             edited = path.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
-            say(f"error: the editor `{editor}` did not work: {error}; VISUAL or EDITOR names another")
+            say_error(f"cannot run the editor `{editor}`: {error}\nhint: set VISUAL or EDITOR to another editor")
             return None
     if code:
-        say(f"error: the editor `{editor}` ended with {code}")
+        say_error(f"the editor `{editor}` failed with exit code {code}")
         return None
     return edited
 

@@ -1,46 +1,55 @@
-"""Every error as lines on stderr and an exit code. The trace of a bug of ours goes to a file, never to the screen."""
+"""Errors as messages on stderr and an exit code. The traceback of an internal error goes to a file."""
 
 import os
 import re
 import tempfile
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from swarm.cli.streams import say
+from swarm.cli.source import placed
+from swarm.cli.streams import message, say
 from swarm.errors import BugError, InputError, SwarmError
 from swarm.safe import Redactor
 
 OK, NO_REPORT, WRONG, PARTIAL, LIMIT, UNASKED, BUG, IN_USE = 0, 1, 2, 3, 4, 5, 70, 75
-"""What the command exits with; `swarm --help` lists them."""
+"""Exit codes of the command; `swarm --help` lists them."""
 
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.I)
 
 
 class ReportedError(BugError):
-    """A bug of ours whose trace has been saved."""
+    """An internal error whose traceback has been saved."""
 
 
 def explain(error: Exception) -> int:
-    """Say what went wrong, a problem a line, and give the exit code."""
+    """Print an error, one message per problem, and return the exit code."""
     inner = ours(error)
     if isinstance(inner, SwarmError) and (isinstance(inner, ReportedError) or not isinstance(inner, BugError)):
-        for line in lines_of(inner):
-            say(f"error: {line}")
+        say_error(*messages_of(inner))
         return inner.exit_code
-    say(f"error: {keep_trace(inner, save_anywhere)}")
+    say_error(keep_trace(inner, save_anywhere))
     return BUG
 
 
-def lines_of(error: SwarmError) -> list[str]:
-    """Write an error as lines, one for each problem."""
-    problems = error.problems if isinstance(error, InputError) else (error,)
-    return [" ".join(str(problem).split()) or type(error).__name__ for problem in problems]
+def say_error(*texts: str) -> None:
+    """Print errors with their hints; a repeated one once, with a count."""
+    for text, count in Counter(texts).items():
+        first, *hints = message("error", text).split("\n")
+        say("\n".join((first if count == 1 else f"{first} ({count} times)", *hints)))
+
+
+def messages_of(error: SwarmError) -> list[str]:
+    """Return the messages of an error, one for each problem."""
+    if isinstance(error, InputError):
+        return [str(placed(problem)) for problem in error.problems]
+    return [str(error) or type(error).__name__]
 
 
 def ours(error: BaseException) -> BaseException:
-    """Take an error out of its groups; what the system refused is no bug of ours, and becomes a `SwarmError`."""
+    """Take an error out of its groups, and return what the operating system refused as a `SwarmError`."""
     inner = unwrapped(error)
     if isinstance(inner, OSError) and inner.strerror:
         where = f"{inner.filename}: " if isinstance(inner.filename, str) else ""
@@ -49,7 +58,7 @@ def ours(error: BaseException) -> BaseException:
 
 
 def unwrapped(error: BaseException) -> BaseException:
-    """Take an error out of the groups that a task group wraps it in."""
+    """Take an error out of the groups in which a task group wraps it."""
     if not isinstance(error, BaseExceptionGroup):
         return error
     group = cast("BaseExceptionGroup[BaseException]", error)
@@ -57,15 +66,15 @@ def unwrapped(error: BaseException) -> BaseException:
 
 
 def keep_trace(error: BaseException, save: Callable[[str], Path | None]) -> str:
-    """Keep the trace of a bug of ours, and say where it is."""
-    trace = "".join(traceback.format_exception(error))
-    path = save(trace)
-    where = f"its trace is in {path}" if path is not None else "its trace could not be saved"
-    return f"a bug of local-agent-swarm ({type(error).__name__}: {' '.join(str(error).split())[:300]}); {where}"
+    """Save the traceback of an internal error and return the message that names its file."""
+    path = save("".join(traceback.format_exception(error)))
+    where = f"the traceback is in {path}" if path is not None else "the traceback could not be saved"
+    about = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return f"internal error ({about}); {where}"
 
 
 def save_anywhere(trace: str) -> Path | None:
-    """Save a trace in the folder for temporary files, without what the environment says is secret."""
+    """Save a traceback in a temporary file, without the environment's secrets. Return None on failure."""
     secrets = [value for name, value in os.environ.items() if _SECRET.search(name)]
     try:
         fd, name = tempfile.mkstemp(prefix="swarm-bug-", suffix=".txt")

@@ -1,4 +1,4 @@
-"""What a plan is expected to take, for the commands that tell it before anything is spent."""
+"""The estimate of a plan, for the commands that print it before anything is paid for."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ DEFAULT_MODEL = "default"
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a plan is expected to take, at worst, and whether a swarm is worth it."""
+    """The estimate of a plan, its worst case, and whether a swarm is worth it."""
 
     advice: "Advice"
     worst_tokens: int
@@ -26,13 +26,13 @@ class Forecast:
 
     @property
     def value(self) -> "dict[str, Json]":
-        """The same for `--json`."""
+        """Return the same for `--json`."""
         worst = {"tokens": self.worst_tokens, "usd": self.worst_usd}
         return {"advice": self.advice.model_dump(mode="json"), "worst": worst}
 
 
 def price_of(model: "Model | None") -> "Price | None":
-    """Give the price of a model: the task's own, else a list price; None where it is not known."""
+    """Return the price of a model: that of the task, else a list price, else None."""
     from swarm.prices import tariff_of
 
     tariff = None if model is None else tariff_of(model)
@@ -40,7 +40,7 @@ def price_of(model: "Model | None") -> "Price | None":
 
 
 def forecast(prepared: "Prepared", steps: "Sequence[Step]", runs: "Path | None" = None) -> Forecast:
-    """Say what a plan is expected to take. Steps that earlier runs in `runs` had take what they took."""
+    """Estimate a plan. Steps that are similar to steps of earlier runs in `runs` are estimated from them."""
     from swarm.forecast.advice import BYTES_PER_TOKEN, Setting, advise, worst_tokens
     from swarm.forecast.expect import experience_of
     from swarm.task import Model

@@ -1,40 +1,64 @@
-"""`swarm models get`: a model for this machine fetched, and what was."""
+"""`swarm models get`: download a model for this machine."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from swarm.cli import options as o
 from swarm.cli.streams import answer, answer_json, is_terminal, redraw, say
-from swarm.errors import TaskError
 
 if TYPE_CHECKING:
     from swarm.endpoints.local.files import Fetched
 
+MODELS = "~/.cache/local-agent-swarm/models"
+EXAMPLE = "bartowski/SmolLM2-360M-Instruct-GGUF:Q4_K_M"
 LINE_EVERY = 10
-"""Per cent between two lines of progress where nobody watches a terminal."""
+"""Per cent between two lines of progress if stderr is not a terminal."""
 
 
-def get(names: list[str], to: str | None, *, as_json: bool) -> int:
-    """Fetch a model by its name; without one, list those that are known and those that are there."""
+Name = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NAME",
+        help="smollm2, OWNER/REPO:QUANT of Hugging Face, or the address of its page.",
+        show_default=False,
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option("--to", metavar="DIR", help=f"Folder of downloaded models. [default: {MODELS}]"),
+]
+
+
+def get(name: Name = None, to: To = None, as_json: o.AsJson = False) -> int:
+    """Download a model that runs on this machine.
+
+    Afterwards `--endpoint local:NAME` or `endpoint: local:NAME` in a task runs it. A file name may
+    replace QUANT, and @REVISION may follow. Set HF_TOKEN for gated models, and HF_ENDPOINT for a
+    mirror. Without NAME, known and downloaded models are listed. An interrupted download continues
+    when you run the same command again.
+    """
     from swarm.endpoints.local.files import fetch, fetched, models_folder
     from swarm.endpoints.local.hub import hub_of
 
     folder = Path(to) if to is not None else models_folder(os.environ)
-    if not names:
+    if name is None:
         return _list(fetched(folder), folder, as_json=as_json)
-    if len(names) > 1:
-        raise TaskError("one model at a time: `swarm models get NAME`")
     meter = Meter(terminal=is_terminal(sys.stderr))
     try:
-        found = fetch(names[0], folder, say=meter.say, progress=meter, hub=hub_of(os.environ))
+        found = fetch(name, folder, say=meter.say, progress=meter, hub=hub_of(os.environ))
     finally:
         meter.end()
     if as_json:
         answer_json({"name": found.name, "path": str(found.path), "size": found.size})
     else:
         answer(str(found.path))
-        say(f"use it: swarm run --goal … --endpoint local:{found.name if to is None else found.path.absolute()}")
+        endpoint = f"local:{found.name if to is None else found.path.absolute()}"
+        say(f'next: swarm run --goal "…" --endpoint {shlex.quote(endpoint)}')
     return 0
 
 
@@ -48,18 +72,18 @@ def _list(there: "tuple[Fetched, ...]", folder: Path, *, as_json: bool) -> int:
         unfinished = [{"path": str(each.path), "size": each.size} for each in broken]
         answer_json({"known": list(known), "fetched": list(rows), "unfinished": list(unfinished)})
         return 0
-    lines = ["to fetch, with `swarm models get NAME`:"]
+    lines = ["Models to download with `swarm models get NAME`:"]
     lines += [f"  {each.name}  {_mb(each.size)}  {each.about}" for each in KNOWN]
-    lines += ["  OWNER/REPO:QUANT of Hugging Face, for example bartowski/SmolLM2-360M-Instruct-GGUF:Q4_K_M", ""]
-    lines += [f"fetched, in {folder}:" if there else f"nothing was fetched yet; it would be kept in {folder}"]
+    lines += [f"  OWNER/REPO:QUANT of Hugging Face, for example {EXAMPLE}", ""]
+    lines.append(f"Downloaded to {folder}:" if there else f"No models downloaded yet (folder: {folder})")
     lines += [f"  {each.name}  {_mb(each.size)}  {each.path}" for each in whole]
-    lines += [f"  (not finished)  {_mb(each.size)}  {each.path}" for each in broken]
+    lines += [f"  (incomplete)  {_mb(each.size)}  {each.path}" for each in broken]
     answer("\n".join(lines))
     return 0
 
 
 class Meter:
-    """Says how far a download is: one line that changes on a terminal, else a line now and then."""
+    """Progress of a download: on a terminal one line that changes, else a line per 10 %."""
 
     def __init__(self, *, terminal: bool) -> None:
         self._terminal = terminal
@@ -67,7 +91,7 @@ class Meter:
         self._open = False
 
     def __call__(self, there: int, total: int) -> None:
-        """Say how many bytes are there, where that shows."""
+        """Show how many bytes are there, if the shown figure changes."""
         percent = 100 * there / total
         step = int(percent * 10) if self._terminal else int(percent // LINE_EVERY)
         if step == self._shown:
@@ -81,12 +105,12 @@ class Meter:
             say(text)
 
     def say(self, text: str) -> None:
-        """Say a line, below the one that changes."""
+        """Print a line below the one that changes."""
         self.end()
         say(text)
 
     def end(self) -> None:
-        """Leave the line that changes."""
+        """End the line that changes."""
         if self._open:
             self._open = False
             say("")

@@ -1,8 +1,8 @@
-"""SIGINT, SIGTERM and SIGHUP: the first asks the run in progress to end, the second ends the process at once.
+"""SIGINT, SIGTERM and SIGHUP: the first asks the run to end, the second ends the process immediately.
 
-Plain handlers that only set a flag: they are there before anything is awaited, so a signal in the first milliseconds
-is not missed, and the run's progress loop looks at the flag a few times a second. While nothing runs there is nothing
-to wait for, and the first ends the process too. It ends without any clean-up: a journal is whole at every byte.
+The handlers only set a flag, which the progress loop of the run reads a few times per second. They are installed
+before anything is awaited, so a signal in the first milliseconds is not missed. Before a run begins, the first signal
+ends the process, too. The process ends without clean-up, because a journal is valid after every line.
 """
 
 import os
@@ -14,21 +14,22 @@ from typing import Any, Self
 
 LISTENED_TO = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_BASE = 128
-"""What a shell adds to a signal's number."""
+"""Exit code of a process that a signal ended, minus the number of the signal."""
 
 
 class Interrupts:
-    """What signals came in. Use it with `with`: the handlers that were there before come back."""
+    """Signals received so far. Inside `with` its handlers are installed; afterwards the former ones are."""
 
     def __init__(self) -> None:
         self.received = 0
-        """The number of the first signal; 0 while none came."""
+        """Number of the first signal; 0 if none was received."""
         self._begun: Callable[[], bool] = _never
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         for number in LISTENED_TO:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup`, or a shell's background: it stays ignored
+            # An ignored signal stays ignored: `nohup` and background jobs of a shell rely on it.
+            if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._on_signal)
         return self
 
@@ -40,7 +41,7 @@ class Interrupts:
 
     @contextmanager
     def awaited(self, begun: Callable[[], bool]) -> Generator[None]:
-        """Only note the first signal inside this block, once `begun` says that there is something to end well."""
+        """Record the first signal instead of exiting, inside this block and once `begun` returns true."""
         self._begun = begun
         try:
             yield
@@ -49,11 +50,13 @@ class Interrupts:
 
     @property
     def exit_code(self) -> int:
-        """What an interrupted command exits with: 130 for SIGINT, 143 for SIGTERM."""
+        """Exit code of an interrupted command: 130 after SIGINT, 143 after SIGTERM."""
         return EXIT_BASE + self.received
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
+        # Not sys.exit: an exception here would surface in whatever code runs at this moment, and
+        # clean-up could wait for the very call that the user does not want to wait for.
         if self.received or not self._begun():
             os._exit(EXIT_BASE + number)
         self.received = number

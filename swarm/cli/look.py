@@ -1,4 +1,4 @@
-"""`swarm runs` and `swarm show`: what ran."""
+"""`swarm runs` and `swarm show`: inspect runs."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -7,29 +7,48 @@ import typer
 
 from swarm.cli import options as o
 from swarm.cli.reading import Recorded, recorded, row_of, run_object
-from swarm.cli.streams import answer, answer_json, say
+from swarm.cli.streams import answer, answer_json, message, say
 from swarm.errors import Problem, RunNotFoundError
 
 if TYPE_CHECKING:
     from swarm.folder import RunFolder
 
 NEWEST = 30
-"""Runs that are listed where nothing else is said: a screenful."""
+"""Default number of runs to list: a screenful."""
 
-StepName = Annotated[str | None, typer.Argument(metavar="STEP", help="A step's id: shows its turns.")]
-Newest = Annotated[int, typer.Option("--newest", "-n", metavar="N", min=1, help="How many to list, newest first.")]
-All = Annotated[bool, typer.Option("--all", help="List all of them.")]
+StepName = Annotated[
+    str | None, typer.Argument(metavar="STEP", help="Id of a step: shows its turns.", show_default=False)
+]
+Newest = Annotated[
+    int,
+    typer.Option(
+        "--newest",
+        "-n",
+        metavar="N",
+        callback=o.at_least(1),
+        help=f"Number of runs to list, newest first. [default: {NEWEST}; minimum: 1]",
+        show_default=False,
+    ),
+]
+All = Annotated[bool, typer.Option("--all", help="List all runs.")]
+Shown = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="Run: id, start of an id, folder, or `last`. [default: last]", show_default=False
+    ),
+]
 
 
 def runs(
-    folder: o.Runs = None,
     newest: Newest = NEWEST,
     everything: All = False,
+    folder: o.Runs = None,
     as_json: o.AsJson = False,
 ) -> int:
-    """List runs, the newest first.
+    """List runs, newest first.
 
-    A run without an end is `running` if its process is there, else `stopped`: `swarm resume` goes on with it.
+    A run that has not ended is `running` if its process is alive, else `stopped`; `swarm resume`
+    continues a stopped run.
     """
     from swarm.folder import listed
 
@@ -38,26 +57,26 @@ def runs(
     rows = [row_of(each) for each in (found if everything else found[:newest])]
     for row in rows:
         if row.problem:
-            say(f"warning: {row.problem}")
+            say(message("warning", row.problem))
     if as_json:
         answer_json([asdict(row) for row in rows])
         return 0
     if not rows:
-        say(f"there are no runs in {where}; --runs DIR looks elsewhere")
+        say(message("note", f"no runs in {where}\nhint: choose another folder with --runs DIR"))
         return 0
     from swarm.views.tables import runs_table
 
     answer(runs_table(rows))
     if len(rows) < len(found):
-        say(f"{len(found) - len(rows)} older ones: --all")
+        say(f"note: {len(found) - len(rows)} older runs are not shown; list them with --all")
     return 0
 
 
-def show(run: o.Run = "last", step: StepName = None, folder: o.Runs = None, as_json: o.AsJson = False) -> int:
+def show(run: Shown = "last", step: StepName = None, folder: o.Runs = None, as_json: o.AsJson = False) -> int:
     """Show a run, or the turns of one step.
 
-    Of a run: its steps, what they used, how parallel it was. RUN is an id, the beginning of one, a run's folder, or
-    `last`. A run that is still going on can be looked at too.
+    For a run: its steps, their tokens and cost, and how parallel it was. A run that is still running
+    can be shown, too.
     """
     from swarm.folder import find
 

@@ -1,8 +1,8 @@
-"""`swarm models`: what each endpoint can do; `swarm models get` is `swarm.cli.getting`."""
+"""`swarm models`: what each endpoint can do. `swarm models get` is in `swarm.cli.getting`."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +10,6 @@ import typer
 
 from swarm.cli import options as o
 from swarm.cli.streams import answer, answer_json, say
-from swarm.errors import TaskError
 
 if TYPE_CHECKING:
     from swarm.endpoints.choose import Choice
@@ -20,61 +19,82 @@ if TYPE_CHECKING:
 
 LISTED = 6
 """Models of an endpoint that are named; the others are counted."""
-GET = "get"
 
-Words = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[TASK] | get [NAME]", help="A task file; or a model to fetch.", show_default=False),
-]
-Probe = Annotated[bool, typer.Option("--probe", help="Try forms and tools, too: two tiny calls a model.")]
-To = Annotated[
+OneTask = Annotated[
     str | None,
-    typer.Option("--to", metavar="DIR", help="Where `get` keeps files; below ~/.cache by default.", show_default=False),
+    typer.Argument(metavar="TASK", help="Task file whose models are shown.", show_default=False),
 ]
+Probe = Annotated[
+    bool,
+    typer.Option("--probe", help="Also test JSON output and tool calls (two small paid calls per model)."),
+]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The models of a task, or of this machine, and what they can do."""
+
+    choice: "Choice"
+    servers: "Mapping[str, tuple[str, ...]]"
+    abilities: "list[Ability]"
+
+    @property
+    def pools(self) -> dict[str, list[str]]:
+        """Members of each pool."""
+        return {alias: list(each.use) for alias, each in self.choice.models.items() if each.use is not None}
+
+    @property
+    def prices(self) -> "dict[str, dict[str, Json] | None]":
+        """Price of each model that is not a pool."""
+        return {alias: _price(each) for alias, each in _single(self.choice).items()}
 
 
 def models(
-    words: Words = None,
+    task: OneTask = None,
     endpoint: o.Endpoint = None,
     model: o.Model = None,
     probe: Probe = False,
-    to: To = None,
     as_json: o.AsJson = False,
 ) -> int:
     """Show what each model's endpoint can do.
 
-    Whether it answers, which models it lists, how many calls it takes at once, how much it reads; and the servers
-    found on this machine. Costs nothing, unless --probe allows two tiny calls a model.
-
-    `swarm models get NAME` fetches a model once, which `endpoint: local:NAME` then runs on this machine: smollm2, a
-    small one, or OWNER/REPO:QUANT of Hugging Face (or a file in place of QUANT, @REVISION at the end, or the address of
-    the page). HF_TOKEN is for models that are gated, HF_ENDPOINT for a mirror. Without NAME it lists what there is.
+    Shows whether each endpoint is reachable, its models, parallel calls, context size and price, and
+    the local servers on this machine. Free, unless --probe is given. `swarm models get NAME`
+    downloads a model that runs on this machine.
     """
     import anyio
 
-    given = list(words or ())
-    if given[:1] == [GET]:
-        from swarm.cli.getting import get
-
-        return get(given[1:], to, as_json=as_json)
-    if len(given) > 1:
-        raise TaskError("one TASK at a time; `swarm models get NAME` fetches a model")
-    choice, locals_, folder = anyio.run(_chosen, given[0] if given else None, endpoint, model)
-    asked = {alias: each for alias, each in choice.models.items() if each.use is None}
-    if probe:
-        say(_warning(asked))
-    found = anyio.run(_looked, asked, probe, folder)
-    pools = {alias: list(each.use) for alias, each in choice.models.items() if each.use is not None}
-    prices = {alias: _price(each) for alias, each in asked.items()}
+    found = anyio.run(_examined, task, endpoint, model, probe)
     if as_json:
-        rows = [{**asdict(each), "price": prices[each.alias]} for each in found]
-        answer_json({"why": choice.why, "models": rows, "pools": pools, "servers": locals_})
-        return 0
-    lines = [line for each in found for line in _lines(each, prices[each.alias])]
-    lines += [f"{alias:<12} the pool of {', '.join(use)}" for alias, use in pools.items()]
-    lines += [f"on this machine: {url} ({_some(names)})" for url, names in locals_.items()]
-    answer("\n".join((choice.why, "", *lines)))
+        prices = found.prices
+        rows = [{**asdict(each), "price": prices[each.alias]} for each in found.abilities]
+        about = {"why": found.choice.why, "models": rows}
+        answer_json({**about, "pools": found.pools, "servers": dict(found.servers)})
+    else:
+        answer("\n".join(_report(found)))
     return 0
+
+
+async def _examined(task: str | None, endpoint: str | None, model: str | None, probe: bool) -> _Found:
+    choice, servers, folder = await _chosen(task, endpoint, model)
+    single = _single(choice)
+    if probe:
+        say(_warning(single))
+    return _Found(choice, servers, await _looked(single, probe, folder))
+
+
+def _single(choice: "Choice") -> "dict[str, Model]":
+    """Return the models that are not pools."""
+    return {alias: each for alias, each in choice.models.items() if each.use is None}
+
+
+def _report(found: _Found) -> list[str]:
+    lines = [found.choice.why, ""]
+    for each in found.abilities:
+        lines += _lines(each, found.prices[each.alias])
+    lines += [f"{alias:<12} pool of {', '.join(use)}" for alias, use in found.pools.items()]
+    lines += [f"local server {url} ({_some(names)})" for url, names in found.servers.items()]
+    return lines
 
 
 async def _chosen(
@@ -95,7 +115,7 @@ async def _chosen(
 
 
 async def _looked(models: "Mapping[str, Model]", probe: bool, folder: Path) -> "list[Ability]":
-    """Look at each model; `folder` is the task's, where earlier runs have left what endpoints would not have."""
+    """Examine each model. Earlier runs have stored the rejections of endpoints in `folder`, that of the task."""
     from swarm.endpoints.probe import look
     from swarm.endpoints.wire.learnt import FILE, Memory
 
@@ -108,11 +128,11 @@ def _warning(models: "Mapping[str, Model]") -> str:
     from swarm.endpoints.probe import PROBE_CALLS, PROBE_TOKENS
 
     count = sum(model.endpoint != "offline" for model in models.values())
-    return f"--probe: {PROBE_CALLS * count} calls, each answered with at most {PROBE_TOKENS} tokens"
+    return f"note: --probe makes {PROBE_CALLS * count} calls, each with maximum {PROBE_TOKENS} output tokens"
 
 
 def _price(model: "Model") -> "dict[str, Json] | None":
-    """Give what a model costs, in US dollars a million tokens; None where it is not known."""
+    """Return the price of a model in USD per million tokens, or None if it is unknown."""
     from swarm.prices import tariff_of
 
     tariff = tariff_of(model)
@@ -123,32 +143,42 @@ def _price(model: "Model") -> "dict[str, Json] | None":
 
 
 def _lines(found: "Ability", price: "dict[str, Json] | None") -> list[str]:
-    state = {True: "answers", False: "does not answer", None: "not asked"}[found.reachable]
-    if found.reachable is False and found.problem:
-        state = found.problem
-    lines = [f"{found.alias:<12} {found.name or '(no name)'} at {found.endpoint}: {state}"]
+    lines = [f"{found.alias:<12} {found.name or '(no name)'} at {found.endpoint}: {_state(found)}"]
     if found.reachable and found.problem:
         lines.append(f"{'':<12} {found.problem}")
-    facts = [
-        f"form {found.form}" if found.form else "",
-        "" if found.tools is None else "tools" if found.tools else "no tools",
-        f"reads {', '.join(('text', *found.takes))}",
-        f"{found.slots} at once" if found.slots else "",
-        f"context {found.context:,} tokens" if found.context else "",
-        "price not known" if price is None else _money(price),
-    ]
-    lines.append(f"{'':<12} {'; '.join(filter(None, facts))}")
+    lines.append(f"{'':<12} {'; '.join(_facts(found, price))}")
     if found.remembered:
-        lines.append(f"{'':<12} remembered from earlier runs: {found.remembered}")
+        lines.append(f"{'':<12} known from earlier runs: {found.remembered}")
     if found.models:
         lines.append(f"{'':<12} lists {_some(found.models)}")
     return lines
 
 
+def _state(found: "Ability") -> str:
+    if found.reachable is None:
+        return "not checked"
+    if found.reachable:
+        return "reachable"
+    return found.problem or "not reachable"
+
+
+def _facts(found: "Ability", price: "dict[str, Json] | None") -> Iterator[str]:
+    if found.form:
+        yield f"output format {found.form}"
+    if found.tools is not None:
+        yield "tools" if found.tools else "no tools"
+    yield f"accepts {', '.join(('text', *found.takes))}"
+    if found.slots:
+        yield f"{found.slots} parallel calls"
+    if found.context:
+        yield f"context {found.context:,} tokens"
+    yield "price unknown" if price is None else _money(price)
+
+
 def _money(price: "dict[str, Json]") -> str:
     if price["source"] == "free":
         return "free"
-    return f"${price['input']:g} in, ${price['output']:g} out a million tokens ({price['source']})"
+    return f"${price['input']:g} in, ${price['output']:g} out per million tokens ({price['source']})"
 
 
 def _some(names: tuple[str, ...]) -> str:

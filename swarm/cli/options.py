@@ -1,6 +1,7 @@
-"""What is said on the command line: options that several commands share, and what they mean."""
+"""Options that several commands share: their help texts, and how their values are read."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,57 +14,95 @@ if TYPE_CHECKING:
     from swarm.prepare import Options
 
 GRACE_SECONDS = 10.0
-"""How long attempts in flight may go on after the first interrupt, where nothing is said: most calls take less."""
+"""Seconds that running steps get after the first interrupt: most calls end within them."""
+RUNS = ".swarm/runs"
+"""Folder of the runs if neither `--runs` nor a task says where it is."""
+
+
+def at_least(minimum: float) -> Callable[[float | None], float | None]:
+    """Return a check of an option's value: typer's own writes its range into the help as `x>=0`."""
+
+    def check(value: float | None) -> float | None:
+        if value is not None and not value >= minimum:
+            raise typer.BadParameter(f"{value:g} is below the minimum of {minimum:g}")
+        return value
+
+    return check
+
 
 Tasks = Annotated[
     list[str] | None,
-    typer.Argument(metavar="TASK", help="A task file, or - for stdin. With --goal: the inputs.", show_default=False),
+    typer.Argument(
+        metavar="TASK",
+        help="Task file, or - for stdin. With --goal: input files. [default: ./task.yaml if it exists]",
+        show_default=False,
+    ),
 ]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, its folder, or `last`.")]
-Goal = Annotated[str | None, typer.Option("--goal", metavar="TEXT", help="The question, in place of a task file.")]
+Run = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="Run: id, start of an id, folder, or `last`.", show_default=False),
+]
+Goal = Annotated[
+    str | None,
+    typer.Option("--goal", metavar="TEXT", help="Question to answer, instead of a task file."),
+]
+Endpoint = Annotated[
+    str | None,
+    typer.Option("--endpoint", metavar="URL", help="Base URL, provider name, or `offline`. Overrides the task."),
+]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="Name of the model at that endpoint. Overrides the task."),
+]
 Workers = Annotated[
-    int | None, typer.Option("--workers", metavar="N", help="Attempts in flight at once, at most.", show_default=False)
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        help="Maximum number of steps running in parallel. [default: from the task, else 16]",
+    ),
 ]
 Limit = Annotated[
     list[str] | None,
     typer.Option(
         "--limit",
         metavar="NAME=VALUE",
-        help="A limit over the task's: tokens=100_000, usd=2, seconds=600, steps, depth, rounds, turns. Repeatable.",
+        help="Limit of the run, such as tokens=100_000. Repeatable. "
+        "[names: tokens, usd, seconds, steps, depth, rounds, turns]",
     ),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A parameter over the task's: audience=managers. Repeatable."),
+    typer.Option("--set", metavar="NAME=VALUE", help="Parameter of the task, such as audience=managers. Repeatable."),
 ]
-Endpoint = Annotated[
-    str | None,
-    typer.Option("--endpoint", metavar="URL", help="A base URL, a provider's name, or `offline`, over the task's."),
-]
-Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="The model's name at that endpoint.")]
 PlanFile = Annotated[
-    str | None, typer.Option("--plan", metavar="FILE", help="A plan file: runs exactly that, without a planner.")
+    str | None,
+    typer.Option("--plan", metavar="FILE", help="Plan file to run exactly, without a planner."),
 ]
 Runs = Annotated[
     str | None,
-    typer.Option("--runs", metavar="DIR", help="Where run folders are; .swarm/runs by default.", show_default=False),
+    typer.Option("--runs", metavar="DIR", help=f"Folder of the runs. [default: {RUNS}]"),
 ]
-NoCache = Annotated[
-    bool, typer.Option("--no-cache", help="Take nothing from the cache of earlier runs, and keep nothing there.")
-]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Do not read or write the cache.")]
 Replay = Annotated[
     str | None,
-    typer.Option("--replay", metavar="RUN", help="The same run from RUN's journal: no call, no key, nothing spent."),
+    typer.Option("--replay", metavar="RUN", help="Repeat RUN from its journal: no calls, no keys, no cost."),
 ]
-Failed = Annotated[bool, typer.Option("--failed", help="Try again what failed, too.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Say yes to the plan of a task with `approve: ask`.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-AsJsonLines = Annotated[bool, typer.Option("--jsonl", help="Print one event a line, as they happen.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but what is wrong.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr: each event as a log line, too.")]
+Failed = Annotated[bool, typer.Option("--failed", help="Also retry failed steps.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Approve the plan of a task with `approve: ask`.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+AsJsonLines = Annotated[bool, typer.Option("--jsonl", help="Print each event as a line of JSON when it happens.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only warnings and errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also show each event as a log line on stderr.")]
 Grace = Annotated[
     float,
-    typer.Option("--grace", metavar="SECONDS", min=0.0, help="How long calls may go on after the first Ctrl-C."),
+    typer.Option(
+        "--grace",
+        metavar="SECONDS",
+        callback=at_least(0),
+        help=f"Seconds that running steps get after the first Ctrl-C. [default: {GRACE_SECONDS:g}; minimum: 0]",
+        show_default=False,
+    ),
 ]
 
 
@@ -71,46 +110,59 @@ Grace = Annotated[
 class Display:
     """How a command shows what it does."""
 
-    json: bool = False
-    jsonl: bool = False
-    quiet: bool = False
-    verbose: bool = False
+    json: AsJson = False
+    jsonl: AsJsonLines = False
+    quiet: Quiet = False
+    verbose: Verbose = False
 
     def __post_init__(self) -> None:
         if self.json and self.jsonl:
-            raise TaskError("--json and --jsonl are two forms of the same answer: choose one")
+            raise TaskError("--json and --jsonl are not allowed together: choose one")
         if self.quiet and self.verbose:
-            raise TaskError("--quiet and --verbose contradict each other: choose one")
+            raise TaskError("--quiet and --verbose are not allowed together: choose one")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What a command line asks of a run."""
+    """What a command line says of a run. The first eight are options of every command with a TASK."""
 
-    tasks: tuple[str, ...] = ()
-    goal: str | None = None
-    workers: int | None = None
-    limits: tuple[str, ...] = ()
-    parameters: tuple[str, ...] = ()
-    endpoint: str | None = None
-    model: str | None = None
-    plan: str | None = None
+    tasks: Tasks = None
+    goal: Goal = None
+    endpoint: Endpoint = None
+    model: Model = None
+    workers: Workers = None
+    limits: Limit = None
+    parameters: Set = None
+    plan: PlanFile = None
     runs: str | None = None
     cache: bool = True
+
+    def with_task(self, *, quiet: bool) -> "Asked":
+        """Name `./task.yaml` if no task is named and the file exists; say so on stderr."""
+        from swarm.cli.source import TASK_FILE
+        from swarm.cli.streams import say
+
+        is_named = self.tasks or self.goal is not None or self.plan is not None
+        if is_named or not Path(TASK_FILE).is_file():
+            return self
+        if not quiet:
+            say(f"note: no TASK given; using ./{TASK_FILE}")
+        return replace(self, tasks=[TASK_FILE])
 
     @property
     def source(self) -> "Source":
         """The task that is meant; stdin is read."""
         from swarm.cli.source import source_of
 
-        return source_of(self.tasks, goal=self.goal, names=pairs("--set", self.parameters), plan=self.plan)
+        names = pairs("--set", self.parameters)
+        return source_of(self.tasks or (), goal=self.goal, names=names, plan=self.plan)
 
     def options(self, source: "Source | None" = None) -> "Options":
-        """Write it for `swarm.prepare`. Raises `TaskError` where a pair is none."""
+        """Return the same for `swarm.prepare`. Raise `TaskError` if a value is not a pair."""
         from swarm.prepare import Options
 
         if self.runs is not None and Path(self.runs).exists() and not Path(self.runs).is_dir():
-            raise TaskError(Problem("is no folder", where=self.runs, key="--runs"))
+            raise TaskError(Problem("is not a folder", where=self.runs, key="--runs"))
         return Options(
             endpoint=self.endpoint,
             model=self.model,
@@ -124,15 +176,16 @@ class Asked:
         )
 
 
-def pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
-    """Take `NAME=VALUE`s apart. Raises `TaskError` for what is none, and for a name that is given twice."""
+def pairs(option: str, given: list[str] | None) -> dict[str, str]:
+    """Split `NAME=VALUE` texts. Raise `TaskError` for other texts, and if a name is given twice."""
     found: dict[str, str] = {}
     problems: list[Problem] = []
-    for text in given:
+    for text in given or ():
         name, equals, value = text.partition("=")
         name = name.strip()
         if not equals or not name:
-            problems.append(Problem(f"`{text[:80]}` is no NAME=VALUE", key=option))
+            message = f"invalid value `{text[:80]}`: expected NAME=VALUE, for example {EXAMPLES[option]}"
+            problems.append(Problem(message, key=option))
         elif name in found:
             problems.append(Problem(f"`{name[:80]}` is given twice", key=option))
         found[name] = value
@@ -141,6 +194,10 @@ def pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+EXAMPLES = {"--limit": "tokens=100_000", "--set": "audience=managers"}
+"""A valid pair for each option that takes them."""
+
+
 def runs_folder(runs: str | None) -> Path:
-    """Give the folder of runs where no task says where it is."""
-    return Path(runs) if runs is not None else Path(".swarm/runs")
+    """Return the folder of the runs if no task says where it is."""
+    return Path(RUNS if runs is None else runs)

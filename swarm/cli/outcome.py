@@ -1,15 +1,15 @@
-"""What a run gave, as people and programs see it: the answer, how it ended, what may come next."""
+"""The end of a run as people and programs see it: the answer, the status, the next command."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from swarm.cli.drive import drive, reported
-from swarm.cli.failures import NO_REPORT
+from swarm.cli.failures import NO_REPORT, say_error
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.options import Display
 from swarm.cli.reading import object_of, run_object
 from swarm.cli.streams import answer, answer_json, say
-from swarm.cli.words import resume_command
+from swarm.cli.words import resume_command, show_command
 from swarm.errors import InputError, SwarmError
 
 if TYPE_CHECKING:
@@ -28,15 +28,16 @@ class Show:
         self.grace = grace
 
     def carry(self, run: "Run", *, seen: "RunFolder | None" = None) -> int:
-        """Carry a run through, print its answer, say how it ended; give the exit code.
+        """Run to the end, print the answer and the status, and return the exit code.
 
-        `seen` is the folder of a run that goes on, with its events of before.
+        `seen` is the folder of a resumed run: its earlier events are not shown again.
         """
         display = self.display
         try:
             result = drive(run, display, self.interrupts, grace=self.grace, seen=seen)
         except SwarmError as error:
-            if display.json and run.state.seq and (not isinstance(error, InputError) or error.exit_code == NO_REPORT):
+            has_begun = run.state.seq and (not isinstance(error, InputError) or error.exit_code == NO_REPORT)
+            if display.json and has_begun:
                 self._answer_nonetheless(run.folder)
             raise
         try:
@@ -47,7 +48,7 @@ class Show:
             raise reported(error, run) from error
 
     def present(self, run: "Run", result: "Result") -> int:
-        """Print the answer of a run that is over, and say how it ended; give the exit code."""
+        """Print the answer of a finished run and its status, and return the exit code."""
         display = self.display
         if display.json:
             answer_json(object_of(result))
@@ -58,27 +59,34 @@ class Show:
         return self.interrupts.exit_code if stopped else result.exit_code
 
     def _answer_nonetheless(self, folder: "RunFolder") -> None:
-        """Print the object of a run that ended in an error: its journal tells."""
+        """Print the object of a run that ended in an error, read from its journal."""
         with suppress(SwarmError):
             answer_json(run_object(folder))
 
 
 def closing(result: "Result", state: "State", display: Display) -> None:
-    """Say how it ended, and what may come next."""
-    folder = result.folder
+    """Print the status of a run and the next command; with `--quiet` only errors."""
     if not display.quiet:
         from swarm.views.progress import summary
 
         say(summary(state, result.parallelism))
-    for error in result.errors if result.report is None and display.quiet else ():
-        say(f"error: {error.step}: {' '.join(error.message.split())}")
+        for line in _next(result, state):
+            say(line)
+    elif result.report is None:
+        say_error(*(f"{error.step}: {error.message}" for error in result.errors))
+
+
+def _next(result: "Result", state: "State") -> list[str]:
+    """Return the commands that may come next."""
+    folder = result.folder
+    show = f"next: {show_command(folder)}"
     match result.status:
         case "cancelled":
-            say(f"stopped: {result.because or 'interrupted'}; to go on: {resume_command(folder)}")
+            return ["Finished steps are kept.", f"next: {resume_command(folder)}"]
         case "limit":
             raised = " ".join(f"--limit {name}=…" for name in state.limits_reached)
-            say(f"a limit was reached; to go on with more: {resume_command(folder, raised)}")
+            return [f"next: {resume_command(folder, raised)}", show]
         case "partial" | "failed":
-            say(f"to try again what failed: {resume_command(folder, '--failed')}")
+            return [f"next: {resume_command(folder, '--failed')}", show]
         case "done":
-            pass
+            return [show]

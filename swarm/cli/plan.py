@@ -1,5 +1,6 @@
-"""`swarm plan`: the plan of a task, to look at, to edit, to run exactly."""
+"""`swarm plan`: make the plan of a task, to view, edit and run it."""
 
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +12,8 @@ from swarm.cli.drive import drive
 from swarm.cli.forecast import forecast
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.outcome import Show
-from swarm.cli.streams import answer_escaped, answer_json, say
-from swarm.cli.words import name_of, resume_command
+from swarm.cli.streams import answer_escaped, answer_json, message, say
+from swarm.cli.words import resume_command
 from swarm.errors import TaskError
 
 if TYPE_CHECKING:
@@ -25,50 +26,35 @@ if TYPE_CHECKING:
 
 Out = Annotated[
     str | None,
-    typer.Option("-o", "--out", metavar="FILE", help="Write the plan there, to edit it and run it with --plan."),
+    typer.Option("-o", "--out", metavar="FILE", help="Write the plan to FILE instead of stdout."),
 ]
 
 
 def plan(
     ctx: typer.Context,
-    tasks: o.Tasks = None,
+    *,
     out: Out = None,
-    goal: o.Goal = None,
-    workers: o.Workers = None,
-    limit: o.Limit = None,
-    parameter: o.Set = None,
-    endpoint: o.Endpoint = None,
-    model: o.Model = None,
-    plan_file: o.PlanFile = None,
+    asked: o.Asked,
     runs: o.Runs = None,
     grace: o.Grace = o.GRACE_SECONDS,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
 ) -> int:
-    """Make a task's plan and show it.
+    """Make the plan of a task and show it.
 
-    Nothing is carried out. Only the planner is called, and not even that where the task has a plan. The plan goes to
-    stdout as YAML, or to -o FILE; stages, width, critical path and findings go to stderr. `swarm run TASK --plan
-    FILE` runs just that plan; `swarm resume RUN` goes on with the run that made it.
+    Runs no step of the plan. Only the planner is called, and only if the task has no plan. The plan
+    goes to stdout as YAML, or to -o FILE; its stages, critical path, findings and estimate go to
+    stderr. Run it with `swarm run TASK --plan FILE`, or resume the run that made it.
     """
-    asked = o.Asked(
-        tasks=tuple(tasks or ()),
-        goal=goal,
-        workers=workers,
-        limits=tuple(limit or ()),
-        parameters=tuple(parameter or ()),
-        endpoint=endpoint,
-        model=model,
-        plan=plan_file,
-        runs=runs,
-    )
-    return _plan(asked, out, o.Display(json=as_json, quiet=quiet, verbose=verbose), ctx.obj, grace)
+    display = o.Display(json=as_json, quiet=quiet, verbose=verbose)
+    asked = replace(asked.with_task(quiet=quiet), runs=runs)
+    return _plan(asked, out, display, ctx.obj, grace)
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan that can be looked at."""
+    """A plan with its findings."""
 
     steps: "tuple[Step, ...]"
     findings: "tuple[Finding, ...]" = ()
@@ -79,27 +65,27 @@ class Planned:
 
     @property
     def value(self) -> "dict[str, Json]":
-        """The plan as it is written down."""
+        """The plan as JSON values."""
         from swarm.plan import Plan
 
         return Plan(agents=self.agents, steps=self.steps).model_dump(mode="json", exclude_defaults=True)
 
     @property
     def yaml(self) -> str:
-        """The same as a plan file."""
+        """The plan as the text of a plan file."""
         from swarm.files import write_yaml
 
         return write_yaml(self.value)
 
 
 def of_prepared(prepared: "Prepared") -> Planned | None:
-    """Take the plan that a task brings; None if a planner is to make it."""
+    """Return the plan that a task contains, or None if a planner makes it."""
     linted = prepared.linted
     return None if linted is None else Planned(prepared.steps, linted.findings, linted.agents)
 
 
 def of_state(state: "State") -> Planned:
-    """Take the plan that a run has."""
+    """Return the plan of a run."""
     from swarm.plan import PLAN_STEP
 
     steps = [s for s in state.steps.values() if s.id != PLAN_STEP and s.step.instance_of is None]
@@ -110,21 +96,21 @@ def of_state(state: "State") -> Planned:
 
 
 def is_planned(state: "State") -> bool:
-    """Whether a run has a plan."""
+    """Return whether a run has a plan."""
     return any(s.by != "run" for s in state.steps.values())
 
 
 def show_plan(planned: Planned, prepared: "Prepared | None" = None) -> None:
-    """Show a plan on stderr: its steps by stage, its width and critical path, and what was found in it.
+    """Show a plan on stderr: its steps by stage, number of workers, critical path and findings.
 
-    With the task it is for, also what it is expected to take, and whether a swarm is worth it.
+    With the prepared task, also show the estimate, and whether a swarm is worth it.
     """
     from swarm.graph import stages
     from swarm.views.tables import plan_table
 
     say(plan_table(planned.steps, planned.findings, stages(planned.steps)).rstrip("\n"))
     for note in planned.notes:
-        say(f"note: {note}")
+        say(message("note", note))
     if prepared is not None:
         from swarm.views.simulation import advice_lines
 
@@ -148,11 +134,14 @@ def _plan(asked: o.Asked, out: str | None, display: o.Display, interrupts: Inter
     planned = of_prepared(prepared)
     assert planned is not None
     _present(planned, prepared, Answer(out, display, {"run": None, "folder": None}))
+    if not display.quiet and source.text is None:
+        with_plan = "" if options.plan is None else f" --plan {shlex.quote(str(out or options.plan))}"
+        say(f"next: swarm run {shlex.quote(source.name)}{with_plan}")
     return 0
 
 
 def _made(name: str, options: "Options", out: str | None, show: Show) -> int:
-    """Have a planner make the plan."""
+    """Let a planner make the plan."""
     from swarm.run import Run
 
     run = Run(name, options=options, plan_only=True)
@@ -163,18 +152,19 @@ def _made(name: str, options: "Options", out: str | None, show: Show) -> int:
     about: dict[str, Json] = {"run": run.folder.run, "folder": str(run.folder.path)}
     _present(planned, run.prepared, Answer(out, show.display, about))
     if not show.display.quiet:
-        say(f"nothing was carried out; to go on with run {name_of(run.folder.path)}: {resume_command(run.folder.path)}")
+        say("Plan ready; no step has run.")
+        say(f"next: {resume_command(run.folder.path)}")
     return 0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Where a plan goes, and how."""
+    """Where a plan is written, and how."""
 
     out: str | None
     display: o.Display
     about: "dict[str, Json]"
-    """The run that made it."""
+    """Id and folder of the run that made it."""
 
 
 def _present(planned: Planned, prepared: "Prepared", to: Answer) -> None:
@@ -185,7 +175,7 @@ def _present(planned: Planned, prepared: "Prepared", to: Answer) -> None:
     if to.out is not None:
         _write(Path(to.out), planned.yaml)
         if not to.display.quiet:
-            say(f"the plan is in {to.out}; edit it, and run it with --plan {to.out}")
+            say(f"Plan saved to {to.out}; edit it, then run it with --plan {shlex.quote(to.out)}")
     if to.display.json:
         levels = stages(planned.steps)
         findings = [{"severity": f.severity, "kind": f.kind, "message": str(f)} for f in planned.findings]

@@ -1,4 +1,4 @@
-"""Runs read from their journals: of this process or another, over or still going on."""
+"""Runs read from their journals: of this process or another, finished or still running."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _OWNER = re.compile(r"process (\d+) on (.*)\n")
 RUNNING, STOPPED = "running", "stopped"
-"""A run without an end: somebody is at it, or nobody is."""
+"""Status of a run that has not ended: its process is alive, or not."""
 
 
 @dataclass(frozen=True)
@@ -26,29 +26,29 @@ class Row:
 
     run: str
     status: str
-    """How it ended; `running`, `stopped` or `damaged` where it has not."""
+    """How it ended, else `running`, `stopped` or `damaged`."""
     goal: str = ""
     steps: int = 0
     done: int = 0
     at: float = 0.0
-    """When it began, seconds since 1970."""
+    """Start time in seconds since 1970."""
     seconds: float = 0.0
-    """How long it took, or has taken so far."""
+    """Seconds it took, or has taken so far."""
     folder: str = ""
     problem: str = ""
-    """What is wrong with its journal."""
+    """The error in its journal."""
 
 
 @dataclass
 class Recorded:
-    """A run as its journal tells it."""
+    """A run as recorded in its journal."""
 
     state: "State"
     events: "list[Event]" = field(default_factory=list["Event"])
 
 
 def recorded(folder: "RunFolder") -> Recorded:
-    """Read a run's journal. Raises `JournalError` where it is damaged, or empty."""
+    """Read the journal of a run. Raise `JournalError` if it is damaged or empty."""
     from swarm.journal import read
     from swarm.state import State
 
@@ -57,17 +57,17 @@ def recorded(folder: "RunFolder") -> Recorded:
         found.state.apply(event)
         found.events.append(event)
     if not found.events:
-        raise JournalError(f"{folder.journal}: the journal is empty: its run never began")
+        raise JournalError(f"{folder.journal}: the journal is empty: the run never started")
     return found
 
 
 def state_of(folder: "RunFolder") -> "State":
-    """Fold a run's journal."""
+    """Return the state of a run, folded from its journal."""
     return recorded(folder).state
 
 
 def result_of(state: "State", folder: "RunFolder") -> "Result":
-    """Read off a journal what `swarm run` gave, or would give now."""
+    """Return the result of a run as `swarm run` returned it, or would return it now."""
     from swarm.assign import Assigner, Means
     from swarm.result import Result
     from swarm.task import Task
@@ -78,28 +78,28 @@ def result_of(state: "State", folder: "RunFolder") -> "Result":
 
 
 def run_object(folder: "RunFolder", state: "State | None" = None) -> "dict[str, Json]":
-    """Give the one object of `--json` for a run that was recorded."""
+    """Return the object that `--json` prints for a recorded run."""
     state = state_of(folder) if state is None else state
     return {**object_of(result_of(state, folder)), "status": status_of(state, folder)}
 
 
 def object_of(result: "Result") -> "dict[str, Json]":
-    """Give the one object of `--json`; its folder, and the files in it, are found from anywhere."""
+    """Return the object that `--json` prints for a result, with absolute paths."""
     found = replace(result, folder=result.folder.resolve())
     return replace(found, media=tuple(replace(each, path=each.path.resolve()) for each in result.media)).to_dict()
 
 
 def status_of(state: "State", folder: "RunFolder") -> str:
-    """Say how a run ended, or whether it is `running` or `stopped`."""
+    """Return how a run ended, or whether it is `running` or `stopped`."""
     if state.finished is not None:
         return state.finished.status
     return RUNNING if is_owned(folder) else STOPPED
 
 
 def is_owned(folder: "RunFolder") -> bool:
-    """Whether the process that last owned a run is still there.
+    """Return whether the process that last owned a run is alive.
 
-    It only looks: asking for the lock could refuse it to another.
+    Reads the lock file only: taking the lock could refuse it to another process.
     """
     try:
         owner = _OWNER.match((folder.path / "lock").read_text(encoding="utf-8", errors="replace"))
@@ -119,7 +119,7 @@ def is_owned(folder: "RunFolder") -> bool:
 
 
 def row_of(folder: "RunFolder") -> Row:
-    """Sum a run up for a list."""
+    """Return the row of a run in the list of runs."""
     where = str(folder.path)
     try:
         found = recorded(folder)

@@ -1,5 +1,7 @@
 """`swarm run` and `swarm resume`."""
 
+from dataclasses import replace
+
 import typer
 
 from swarm.cli import options as o
@@ -8,43 +10,23 @@ from swarm.cli.outcome import Show
 
 def run(
     ctx: typer.Context,
-    tasks: o.Tasks = None,
-    goal: o.Goal = None,
-    workers: o.Workers = None,
-    limit: o.Limit = None,
-    parameter: o.Set = None,
-    endpoint: o.Endpoint = None,
-    model: o.Model = None,
-    plan: o.PlanFile = None,
-    runs: o.Runs = None,
+    asked: o.Asked,
+    yes: o.Yes = False,
     no_cache: o.NoCache = False,
     replay: o.Replay = None,
-    yes: o.Yes = False,
+    runs: o.Runs = None,
     grace: o.Grace = o.GRACE_SECONDS,
-    as_json: o.AsJson = False,
-    jsonl: o.AsJsonLines = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
+    *,
+    display: o.Display,
 ) -> int:
     """Run a task and print its report.
 
-    A planner splits the task into steps, workers carry out up to --workers of them at once, a reducer merges what they
-    give into one report that names its sources. The report goes to stdout, everything else to stderr. A run that was
-    interrupted, even by force, goes on with `swarm resume`.
+    A planner splits the task into steps, workers run them in parallel, and a reducer merges the
+    outputs into one report that names its sources. The report goes to stdout, everything else to
+    stderr. If the run is interrupted, finished steps are kept: continue with `swarm resume`.
     """
-    show = Show(o.Display(json=as_json, jsonl=jsonl, quiet=quiet, verbose=verbose), ctx.obj, grace)
-    asked = o.Asked(
-        tasks=tuple(tasks or ()),
-        goal=goal,
-        workers=workers,
-        limits=tuple(limit or ()),
-        parameters=tuple(parameter or ()),
-        endpoint=endpoint,
-        model=model,
-        plan=plan,
-        runs=runs,
-        cache=not no_cache,
-    )
+    show = Show(display, ctx.obj, grace)
+    asked = replace(asked.with_task(quiet=display.quiet), runs=runs, cache=not no_cache)
     return _run(asked, show, yes=yes) if replay is None else _replay(replay, asked, show)
 
 
@@ -52,28 +34,26 @@ def resume(
     ctx: typer.Context,
     run: o.Run,
     failed: o.Failed = False,
-    workers: o.Workers = None,
-    limit: o.Limit = None,
+    yes: o.Yes = False,
     endpoint: o.Endpoint = None,
     model: o.Model = None,
-    runs: o.Runs = None,
+    workers: o.Workers = None,
+    limit: o.Limit = None,
     no_cache: o.NoCache = False,
-    yes: o.Yes = False,
+    runs: o.Runs = None,
     grace: o.Grace = o.GRACE_SECONDS,
-    as_json: o.AsJson = False,
-    jsonl: o.AsJsonLines = False,
-    quiet: o.Quiet = False,
-    verbose: o.Verbose = False,
+    *,
+    display: o.Display,
 ) -> int:
-    """Go on with a run where it stopped.
+    """Resume an interrupted, failed or plan-only run.
 
-    That may have been an interrupt, a crash, a limit, or a plan that was only looked at. What is done stays done and
-    is not paid for again. A --limit may be higher than the run's; --failed takes up what failed, too.
+    Finished steps are kept and not paid for again; swarm lists what changed since the run and
+    reruns only the affected steps. To resume after a limit, raise it with --limit.
     """
-    show = Show(o.Display(json=as_json, jsonl=jsonl, quiet=quiet, verbose=verbose), ctx.obj, grace)
+    show = Show(display, ctx.obj, grace)
     asked = o.Asked(
         workers=workers,
-        limits=tuple(limit or ()),
+        limits=limit,
         endpoint=endpoint,
         model=model,
         runs=runs,
@@ -104,7 +84,7 @@ def _replay(name: str, asked: o.Asked, show: Show) -> int:
     from swarm.run import Run
 
     if asked.endpoint is not None or asked.model is not None:
-        raise TaskError("--replay makes no call: leave out --endpoint and --model")
+        raise TaskError("--replay makes no calls\nhint: remove --endpoint and --model")
     source = asked.source
     recorded = find(name, o.runs_folder(asked.runs))
     return show.carry(Run(source.name, options=replaying(recorded, asked.options(source)), replay=recorded))

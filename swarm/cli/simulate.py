@@ -1,4 +1,4 @@
-"""`swarm simulate`: what other numbers of workers would give, without a model."""
+"""`swarm simulate`: the run time of a plan with different worker counts, without a model."""
 
 import re
 from dataclasses import replace
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from swarm.task import Price
 
 SEEDS = 100
-"""Seeds that are taken where something is drawn: the tenth and the ninetieth percentile are ten of them away."""
+"""Number of random trials: the tenth and the ninetieth percentile then rest on ten trials each."""
 UNLIMITED = ("unlimited", "inf")
 MOST_WORKERS = 1_000_000
 MOST_SECONDS = 1e10
@@ -32,18 +32,27 @@ _UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "min": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)\s?(ms|s|min|m|h|)")
 
 What = Annotated[
-    str, typer.Argument(metavar="PLAN|RUN", help="A plan or task file, - for stdin, or a run: id, folder, `last`.")
+    str,
+    typer.Argument(
+        metavar="PLAN|RUN", help="Plan or task file, - for stdin, or a run: id, folder or `last`.", show_default=False
+    ),
 ]
-Workers = Annotated[str, typer.Option("--workers", metavar="N,N,…", help="Widths to try; `unlimited` is one, too.")]
+Workers = Annotated[str, typer.Option("--workers", metavar="N,N,…", help="Worker counts to simulate, or `unlimited`.")]
 Latency = Annotated[
     str | None,
     typer.Option(
-        "--latency", metavar="MODEL", help="Seconds of every attempt: lognormal:MEDIAN,SIGMA or fixed:SECONDS."
+        "--latency",
+        metavar="MODEL",
+        help="Duration of every attempt: lognormal:MEDIAN,SIGMA or fixed:SECONDS. [default: from the plan or run]",
     ),
 ]
-Failures = Annotated[float, typer.Option("--failures", metavar="P", help="Probability that an attempt fails, 0 to 1.")]
-Seeds = Annotated[int, typer.Option("--seeds", metavar="N", help="How often to draw, where anything is drawn.")]
-Items = Annotated[int | None, typer.Option("--items", metavar="N", help="Length of lists not known yet; 10.")]
+Failures = Annotated[
+    float, typer.Option("--failures", metavar="P", help="Probability that an attempt fails, from 0 to 1.")
+]
+Seeds = Annotated[int, typer.Option("--seeds", metavar="N", help="Number of random trials.")]
+Items = Annotated[
+    int | None, typer.Option("--items", metavar="N", help="Length of lists that are not known yet. [default: 10]")
+]
 
 
 def simulate(
@@ -56,11 +65,11 @@ def simulate(
     folder: o.Runs = None,
     as_json: o.AsJson = False,
 ) -> int:
-    """Say what a plan would take with other numbers of workers.
+    """Estimate a plan's run time for different worker counts.
 
-    The plan, or a run that was made, goes through the same decisions as in earnest, in no time and without a model:
-    makespan, Graham's bound, speed-up and price at each width. Steps take the `seconds` of the plan, else what like
-    steps took in earlier runs, else 10 s; those of a run what they took; --latency overrides both.
+    Simulates scheduling only; calls no model. Prints the run time, Graham's bound, speed-up and cost
+    for each worker count. A step takes its `seconds` in the plan, else the time of similar steps in
+    earlier runs, else 10 s. A step of a run takes its recorded time.
     """
     from swarm.forecast.simulate import ITEMS, MOST_STEPS
     from swarm.forecast.widths import simulate_widths
@@ -92,13 +101,13 @@ def _widths(text: str) -> list[int | None]:
         elif word.isascii() and word.isdigit() and len(word) < 10 and 1 <= int(word) <= MOST_WORKERS:
             found.append(int(word))
         else:
-            message = f"`{word[:40]}` is no number of workers: numbers from 1 to {MOST_WORKERS:,}, or `unlimited`"
+            message = f"invalid worker count `{word[:40]}`: expected 1 to {MOST_WORKERS:,}, or `unlimited`"
             raise TaskError(Problem(message, key="--workers"))
     return list(dict.fromkeys(found))
 
 
 def _latency(text: str) -> "tuple[LatencyOf, bool]":
-    """Read `lognormal:8s,0.8` or `fixed:3s`; and say whether it is drawn."""
+    """Read `lognormal:8s,0.8` or `fixed:3s`, and return whether it is random."""
     from swarm.forecast.simulate import fixed, lognormal
 
     kind, _, rest = text.strip().partition(":")
@@ -110,17 +119,17 @@ def _latency(text: str) -> "tuple[LatencyOf, bool]":
             return fixed(seconds), False
         if kind == "lognormal" and re.fullmatch(r"[0-9](\.[0-9]{1,9})?", second.strip()):
             return lognormal(seconds, float(second)), True
-    message = f"`{text[:80]}` is no model of latency: `lognormal:8s,0.8` (median and sigma, 0 to 9) or `fixed:3s`"
+    message = f"invalid value `{text[:80]}`: expected `fixed:3s`, or `lognormal:8s,0.8` (median and sigma from 0 to 9)"
     raise TaskError(Problem(message, key="--latency"))
 
 
 def _check_range(option: str, value: float, least: float, most: float) -> None:
     if not least <= value <= most:
-        raise TaskError(Problem(f"{value:g} is not between {least:g} and {most:,g}", key=option))
+        raise TaskError(Problem(f"invalid value {value:g}: expected {least:g} to {most:,g}", key=option))
 
 
 def _course(what: str, runs: Path, items: int) -> "Course":
-    """Find what is simulated: a file, stdin, or a run."""
+    """Read what to simulate: a file, stdin, or a run."""
     if what == "-" or Path(what).is_file():
         return _of_file(what, runs, items)
     from swarm.folder import find
@@ -129,13 +138,11 @@ def _course(what: str, runs: Path, items: int) -> "Course":
     try:
         return course_of(state_of(find(what, runs)))
     except RunNotFoundError as error:
-        raise RunNotFoundError(
-            Problem(f"there is no file of this name, and {error}", where=safe_text(what[:80]))
-        ) from None
+        raise RunNotFoundError(Problem(f"no such file, and {error}", where=safe_text(what[:80]))) from None
 
 
 def _of_file(what: str, runs: Path, items: int) -> "Course":
-    """Take a plan file as it is written, or the plan of a task as it would run."""
+    """Read a plan file as it is, or the plan of a task as it would run."""
     from swarm.files.plan import read_plan
     from swarm.forecast.advice import usd_of
     from swarm.forecast.expect import experience_of
@@ -177,6 +184,6 @@ def _prepared(source: "Source") -> "Prepared":
     lenient = read_leniently(source.name, options)
     if lenient.task.plan is None:
         name = "TASK" if source.text is not None else source.name
-        message = f"this task has no plan yet; `swarm plan {name} -o plan.yaml` makes one to simulate"
+        message = f"the task has no plan\nhint: make one with `swarm plan {name} -o plan.yaml`, then simulate it"
         raise TaskError(Problem(message, where=source.name))
     return anyio.run(prepare, source.name, replace(options, environ=lenient.environ))

@@ -4,18 +4,22 @@ import os
 import select
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from swarm.errors import Problem, TaskError
 from swarm.safe import safe_text
 
+TASK_FILE = "task.yaml"
+"""The task file that `swarm init` writes, and that is used if no task is named."""
 MOST_BYTES = 1_000_000
-"""Of a task on stdin: what a task file may have, too."""
+"""Maximum bytes of a task on stdin: the same as of a task file."""
 TICK_SECONDS = 0.25
-"""How late a signal is noticed that came just before a read: CPython looks for one only where a read is cut short."""
+"""Maximum delay of a signal that arrives right before a read: CPython handles it only when a read returns."""
 STDIN, WORDS = "stdin", "command line"
+_OPTIONS = {"goal": "--goal", "plan": "--plan", "parameters": "--set", "models": "--endpoint"}
+"""The option that says what a key of a task file says."""
 
 
 @dataclass(frozen=True)
@@ -23,35 +27,61 @@ class Source:
     """Where a task comes from."""
 
     name: str
-    """Its file, or what messages call it."""
+    """Its file, or its name in messages."""
     text: str | None = None
-    """Its text, where it is not in a file."""
+    """Its text if it is not in a file."""
 
 
 def source_of(
-    arguments: Iterable[str], *, goal: str | None = None, names: Iterable[str] = (), plan: str | None = None
+    arguments: Iterable[str],
+    *,
+    goal: str | None = None,
+    names: Iterable[str] = (),
+    plan: str | None = None,
 ) -> Source:
     """Find the task: with a goal, the arguments are its inputs, else they are one TASK.
 
-    `names` are parameters that `--set` gives. With a plan file and nothing else, the plan is the task.
+    `names` are the parameters of `--set`. With a plan file and nothing else, the plan is the task.
+    Raise `TaskError` if no task, several tasks or a missing file is named.
     """
     given = list(arguments)
     if goal is not None or (plan is not None and not given):
         return Source(WORDS, _written(goal, given, names, plan))
     if not given:
-        raise TaskError('which task? Name a task file, or give a question: --goal "…"; `swarm init` writes a task file')
+        raise TaskError(
+            f"no task: name a task file, or create ./{TASK_FILE}\n"
+            "hint: create one with `swarm init`\n"
+            'hint: or ask a question: `swarm run --goal "…"`'
+        )
     if len(given) > 1:
-        raise TaskError(f"one TASK at a time, not {len(given)}; inputs may follow where --goal is given")
+        raise TaskError(f"expected one TASK, found {len(given)}\nhint: inputs are allowed after --goal")
     name = given[0]
     if name == "-":
         return Source(STDIN, _stdin())
     if " " in name and not Path(name).exists():
-        raise TaskError(Problem("there is no such file; a question is given as --goal", where=safe_text(name[:80])))
+        message = 'no such file\nhint: to ask a question, use `swarm run --goal "…"`'
+        raise TaskError(Problem(message, where=safe_text(name[:80])))
     return Source(name)
 
 
+def placed(problem: Problem) -> Problem:
+    """Name the option of a problem in a task that was written from the command line.
+
+    Such a task has lines and columns, too, but nobody has seen them.
+    """
+    if not problem.where.startswith(f"{WORDS}:") and problem.where != WORDS:
+        return problem
+    first, _, rest = problem.key.partition(".")
+    if first == "inputs":
+        return replace(problem, where="", key="")
+    option = _OPTIONS.get(first)
+    if option is None:
+        return replace(problem, where="")
+    return replace(problem, where="", key=f"{option} {rest}" if rest and first != "models" else option)
+
+
 def _written(goal: str | None, inputs: list[str], names: Iterable[str], plan: str | None) -> str:
-    """Write a task file of what stands on the command line: read like any other, it is checked like any other."""
+    """Write a task file from the command line, so that it is read and checked like any other."""
     from swarm.files import write_yaml
 
     made: dict[str, Any] = {"version": 1}
@@ -77,7 +107,7 @@ def _stdin() -> str:
     except (OSError, ValueError) as error:
         raise TaskError(Problem(f"cannot be read: {error}", where=STDIN)) from None
     if len(content) > MOST_BYTES:
-        raise TaskError(Problem(f"has more than {MOST_BYTES:,} bytes, which is the most that is read", where=STDIN))
+        raise TaskError(Problem(f"more than {MOST_BYTES:,} bytes, the maximum", where=STDIN))
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -85,9 +115,10 @@ def _stdin() -> str:
 
 
 def _read(stream: int) -> bytes:
-    """Read to the end, or one byte more than is taken."""
+    """Read to the end, or one byte more than the maximum."""
     content = b""
     while len(content) <= MOST_BYTES:
+        # A plain read would restart after a signal, and Ctrl-C would wait for the next byte.
         if not select.select([stream], [], [], TICK_SECONDS)[0]:
             continue
         chunk = os.read(stream, 65_536)

@@ -1,4 +1,4 @@
-"""`swarm init`, `swarm agents` and `swarm schema`: how to begin, and what there is."""
+"""`swarm init`, `swarm agents` and `swarm schema`: create a task, and list what it may use."""
 
 import os
 import shlex
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swarm.cli import options as o
+from swarm.cli.source import TASK_FILE
 from swarm.cli.streams import answer, answer_json, say
 from swarm.errors import TaskError
 
@@ -15,19 +16,16 @@ if TYPE_CHECKING:
     from swarm.agent import Agent
     from swarm.task import Task
 
-TASK_FILE = "task.yaml"
-
-Folder = Annotated[str, typer.Argument(metavar="DIR", help="Where; here by default.", show_default=False)]
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="Directory to create. [default: .]", show_default=False)]
 OneTask = Annotated[
-    str | None, typer.Argument(metavar="TASK", help="A task file with agents of its own.", show_default=False)
+    str | None, typer.Argument(metavar="TASK", help="Task file whose agents are listed, too.", show_default=False)
 ]
 
 
 def init(folder: Folder = ".") -> int:
-    """Write a task to begin with.
+    """Create a starter task file.
 
-    Beside it goes the schema by which an editor completes and checks it. Nothing is overwritten: a file that is there
-    stays as it is.
+    Also writes a JSON Schema for editor completion. Existing files are kept.
     """
     import json
 
@@ -44,13 +42,13 @@ def init(folder: Folder = ".") -> int:
         answer("\n".join(str(path) for path in written))
     for path in (where / TASK_FILE, where / SCHEMA_FILE):
         if path not in written:
-            say(f"{path} is there already and stays as it is")
+            say(f"note: {path} exists and is kept")
     say(f"next: swarm run {shlex.quote(str(where / TASK_FILE))}")
     return 0
 
 
 def _new(path: Path, text: str) -> bool:
-    """Write a file that is not there yet; false if it is."""
+    """Write a new file. Return False if it exists."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
@@ -58,17 +56,17 @@ def _new(path: Path, text: str) -> bool:
     except FileExistsError:
         if path.parent.is_dir():
             return False
-        raise TaskError(f"{path.parent} is no folder") from None
+        raise TaskError(f"{path.parent} is not a folder") from None
     except OSError as error:
         raise TaskError(f"cannot write {path}: {error.strerror}") from None
     return True
 
 
 def agents(task: OneTask = None, as_json: o.AsJson = False) -> int:
-    """List the roles that steps can be given to.
+    """List the agents that steps can use.
 
-    These are the built-in ones, and those that a TASK brings. A role is a Markdown file. A task with `agents:
-    ./agents` adds its own, and replaces those of the same name.
+    Lists the built-in agents, and those of a TASK. An agent is a Markdown file. A task with `agents:
+    ./agents` adds its own agents, which replace built-in agents of the same name.
     """
     from swarm.files import load_agents
     from swarm.task import Task
@@ -90,19 +88,19 @@ def _read(name: str) -> "Task":
 
 
 def _line(agent: "Agent") -> str:
-    gives = agent.output if isinstance(agent.output, str) else "JSON of its own form"
-    more = [f"gives {gives}"]
+    output = agent.output if isinstance(agent.output, str) else "JSON with a schema of its own"
+    more = [f"output {output}"]
     more += [f"model {agent.model}"] if agent.model else []
     more += [f"tools {', '.join(agent.tools)}"] if agent.tools else []
-    more += [f"at most {agent.turns} turns"] if agent.turns else []
+    more += [f"maximum {agent.turns} turns"] if agent.turns else []
     return f"{agent.name:<12} {agent.description}{os.linesep}{'':<12} ({'; '.join(more)})"
 
 
 def schema() -> int:
     """Print the JSON Schema of a task file.
 
-    An editor completes and checks by it. Point an editor to it by the first line of a task file: `# yaml-language-
-    server: $schema=task.schema.json`.
+    Editors use it for completion and errors. Name it in the first line of the task file:
+    `# yaml-language-server: $schema=task.schema.json`.
     """
     from swarm.files import task_schema
 

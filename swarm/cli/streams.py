@@ -1,7 +1,7 @@
-"""What a command says, and where: stdout carries the answer, stderr everything else.
+"""Output of a command: stdout has the answer, stderr everything else.
 
-All text goes through `safe_text`. JSON and YAML are escaped instead, so that they read back as they were. A reader that
-goes away (`| head`) or a stream that was closed never raises; a disk that is full does, because an answer was lost.
+All text goes through `safe_text`. JSON and YAML are escaped instead, so that their values stay the same. A closed
+reader (`| head`) or a closed stream never raises. A full disk does, because an answer was lost.
 """
 
 import errno
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from swarm.frozen import Json
 
 _STEERS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What JSON allows as it is inside a text, and a terminal or an editor acts on."""
+"""Characters that JSON allows unescaped in a text, and that a terminal or an editor acts on."""
 GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})
-"""The reader went away, the terminal did, or there never was one."""
+"""Errors of a closed reader, a closed terminal, and a stream that was never open."""
 
 
 def open_streams() -> None:
-    """Give the process the three streams it was not given, and let no character stop it.
+    """Open the standard streams that are closed, and escape characters that they cannot encode.
 
-    A file that is opened later would get the number of a closed stream, and stray messages would end up in it.
+    Otherwise a file that is opened later gets the number of a closed stream, and messages end up in it.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -45,46 +45,52 @@ def open_streams() -> None:
 
 
 def answer(text: str) -> None:
-    """Print a text as the command's answer. Raises `SwarmError` if it cannot be written whole."""
+    """Print a text as the answer. Raise `SwarmError` if it cannot be written completely."""
     text = safe_text(text)
     _write(sys.stdout, text if text.endswith("\n") else text + "\n")
 
 
 def answer_json(value: "Json") -> None:
-    """Print one JSON value as the command's answer."""
+    """Print one JSON value as the answer."""
     plain = (sys.stdout.encoding or "utf-8").lower().replace("-", "") != "utf8"
     _write(sys.stdout, escaped(json.dumps(value, ensure_ascii=plain, indent=2)) + "\n")
 
 
 def answer_escaped(text: str) -> None:
-    r"""Print JSON lines or YAML as they are, with what could steer a terminal written as `\u…`."""
+    r"""Print JSON lines or YAML as the answer, with terminal control characters written as `\u…`."""
     _write(sys.stdout, escaped(text))
 
 
 def escaped(text: str) -> str:
-    r"""Write what could steer a terminal as `\u…`: the same value to a reader of JSON, or of YAML in double quotes."""
+    r"""Write terminal control characters as `\u…`: the same value in JSON, and in double-quoted YAML."""
     return _STEERS.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
+def message(kind: str, text: str) -> str:
+    """Return `kind: what` and below it the hints of a text, each on a line of its own."""
+    what, *hints = re.split(r"\s*\bhint: ", " ".join(text.split()))
+    return "\n".join((f"{kind}: {what}", *(f"  hint: {hint}" for hint in hints)))
+
+
 def say(text: str) -> None:
-    """Print a line, or several, on stderr. Never raises."""
+    """Print one or more lines on stderr. Never raise."""
     with suppress(OSError, ValueError, SwarmError):
         _write(sys.stderr, safe_text(text) + "\n")
 
 
 def redraw(text: str) -> None:
-    """Put a text in place of the line that a terminal's cursor is in. Never raises."""
+    """Replace the line of the terminal's cursor. Never raise."""
     with suppress(OSError, ValueError, SwarmError):
         _write(sys.stderr, f"\r{safe_text(text)}\x1b[K")
 
 
 def wants_color() -> bool:
-    """Whether stderr is a terminal that wants colour: neither `NO_COLOR` nor a dumb one."""
+    """Return whether stderr is a terminal with colour: `NO_COLOR` is unset, and `TERM` is not `dumb`."""
     return is_terminal(sys.stderr) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a person is at the other end."""
+    """Return whether a stream is a terminal."""
     try:
         return stream.isatty()
     except (OSError, ValueError):
@@ -98,13 +104,13 @@ def _write(stream: TextIO, text: str) -> None:
     except (OSError, ValueError) as error:
         _discard(stream)
         if isinstance(error, OSError) and error.errno not in GONE:
-            raise SwarmError(f"the answer could not be written: {error.strerror}") from error
+            raise SwarmError(f"cannot write the answer: {error.strerror}") from error
 
 
 def _discard(stream: TextIO) -> None:
-    """Send what is still to come, and what is left in the buffer, nowhere.
+    """Discard the rest of a stream: its buffer, and all later output.
 
-    The interpreter flushes once more when it ends: see "Note on SIGPIPE" in the documentation of `signal`.
+    The interpreter flushes once more at its end: see "Note on SIGPIPE" in the documentation of `signal`.
     """
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -113,7 +119,7 @@ def _discard(stream: TextIO) -> None:
 
 
 class Lines:
-    """Writes to stderr from a thread of its own, so that a slow terminal never holds back a run."""
+    """Writer to stderr in a thread of its own, so that a slow terminal does not slow down a run."""
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[str | None] = SimpleQueue()
@@ -122,15 +128,15 @@ class Lines:
 
     @property
     def behind(self) -> bool:
-        """Whether something is still to be written: whoever can wait should."""
+        """Return whether lines wait to be written: a caller that can skip a line then should."""
         return not self._queue.empty()
 
     def write(self, text: str) -> None:
-        """Have a text written, as it is."""
+        """Queue a text."""
         self._queue.put(text)
 
     def close(self) -> None:
-        """Wait until all is written."""
+        """Write all queued texts, then stop."""
         self._queue.put(None)
         self._thread.join()
 

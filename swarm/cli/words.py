@@ -1,16 +1,18 @@
-"""How a command writes paths, limits, and the commands that come next."""
+"""Paths, limits and next commands, as commands print them."""
 
 import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from swarm.cli.options import RUNS
+
 if TYPE_CHECKING:
     from swarm.task import Limits
 
 
 def limits_line(limits: "Limits") -> str:
-    """Write the limits in force in one line."""
+    """Return the limits in force in one line."""
     given: dict[str, float | None] = limits.model_dump()
     return ", ".join(
         f"{name} {value:,}" if isinstance(value, int) else f"{name} {value:,g}"
@@ -20,18 +22,26 @@ def limits_line(limits: "Limits") -> str:
 
 
 def shown_path(path: Path) -> str:
-    """Write a path from here where it is below, else in full."""
+    """Return a path relative to the current folder if it is below, else the whole path."""
     with suppress(ValueError):
         return str(path.resolve().relative_to(Path.cwd()))
     return str(path)
 
 
 def name_of(folder: Path) -> str:
-    """Write a run so that a command finds it from here: its id where that will do, else its folder."""
-    here = folder.parent.resolve() == Path(".swarm/runs").resolve()
-    return folder.name if here else shlex.quote(shown_path(folder))
+    """Return how a command finds a run from here: by its id if that is enough, else by its folder."""
+    return folder.name if _is_here(folder) else shlex.quote(shown_path(folder))
 
 
 def resume_command(folder: Path, *more: str) -> str:
-    """Write the command that goes on with a run."""
+    """Return the command that resumes a run."""
     return " ".join(("swarm resume", name_of(folder), *more))
+
+
+def show_command(folder: Path) -> str:
+    """Return the command that shows the run that has just ended."""
+    return "swarm show last" if _is_here(folder) else f"swarm show {name_of(folder)}"
+
+
+def _is_here(folder: Path) -> bool:
+    return folder.parent.resolve() == Path(RUNS).resolve()

@@ -206,7 +206,7 @@ def outcome(s: StepState) -> str:
 
 
 def summary(state: State, parallelism: Parallelism) -> str:
-    """Say in a few lines how a run ended, what it used, how parallel it was, and how to see more."""
+    """Say in a few lines how a run ended, what it used and how parallel it was."""
     real = list(state.real_steps())
     good = sum(s.status is Status.DONE for s in real)
     cached = sum(s.cached for s in real)
@@ -232,7 +232,7 @@ def summary(state: State, parallelism: Parallelism) -> str:
         lines.append(f"and {len(bad) - MOST_BAD:,} more steps that are not done")
     files = sum(len(s.media) for s in real)
     lines += [f"{counted(files, 'sound')} in the run's folder: swarm show last"] if files else []
-    return "\n".join([*lines, "more: swarm show last"])
+    return "\n".join(lines)
 
 
 def _paid(state: State) -> str:
