@@ -9,13 +9,13 @@ from swarm.errors import SwarmError
 
 
 class Events:
-    """Follows a journal while it is written, from a thread of its own: a slow reader holds back no run.
+    """Follower of a journal while it is written, in a thread of its own: a slow reader does not slow down a run.
 
-    It re-reads the file from where it was, and hands on whole lines only.
+    It continues from the last byte it read, and passes on complete lines only.
     """
 
     def __init__(self, journal: Path, start: int, take: "Callable[[list[bytes]], None]") -> None:
-        """Follow a journal from a byte on; `take` is given its lines, and runs in the thread."""
+        """Follow a journal from the byte `start`; `take` receives its lines and runs in the thread."""
         self._journal = journal
         self._start = start
         self._take = take
@@ -26,11 +26,11 @@ class Events:
         self._thread.start()
 
     def look(self) -> None:
-        """Look whether there is more."""
+        """Wake the follower: the journal may have new lines."""
         self._look.set()
 
     def close(self) -> None:
-        """Wait until all is taken: the journal is complete. Raises `SwarmError` if it could not be."""
+        """Pass on the rest of a complete journal, then stop. Raise the `SwarmError` of `take`."""
         self._ended = True
         self._look.set()
         self._thread.join()
@@ -38,6 +38,7 @@ class Events:
             raise self._error
 
     def _follow(self) -> None:
+        # An error of this thread must not be lost: `close` raises it in the thread of the run.
         try:
             with self._journal.open("rb") as file:
                 file.seek(self._start)
@@ -49,7 +50,9 @@ class Events:
         rest, last = b"", False
         while not last:
             self._look.wait()
+            # Clear before reading: a line that is written during the read sets the event again.
             self._look.clear()
+            # Read once more after the end was announced, because it may follow the last line.
             last = self._ended
             while chunk := file.read(1 << 16):
                 *lines, rest = (rest + chunk).split(b"\n")
@@ -58,6 +61,6 @@ class Events:
 
 
 def without_checksum(line: bytes) -> str:
-    """Give a line of a journal as an event alone."""
+    """Return a line of a journal without its checksum."""
     body = line[:-18] + b"}" if line[-18:-10] == b',"crc":"' else line
     return body.decode("utf-8", "replace") + "\n"
