@@ -27,7 +27,9 @@ STEERING = [chr(n) for n in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x
 ALLOWED = "\n\t"
 CHILD = """
 import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background has it ignored, and so has a child
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background, or below `nohup`, have some of
+for number in (signal.SIGTERM, signal.SIGHUP):  # these ignored, and so has a child
+    signal.signal(number, signal.SIG_DFL)
 from swarm.cli import main
 sys.exit(main())
 """
@@ -108,7 +110,7 @@ def start(*arguments: str, folder: Path, **more: Any) -> "subprocess.Popen[str]"
 def ended(process: "subprocess.Popen[str]") -> Said:
     """Wait for a command to end."""
     try:
-        out, err = process.communicate(timeout=25)
+        out, err = process.communicate(timeout=60)
     finally:
         process.kill()
     assert "Traceback" not in (out or "") + (err or "")
@@ -159,4 +161,4 @@ def at_terminal(folder: Path, *arguments: str, types: str = "", **variables: str
             break
         shown += chunk
     os.close(main)
-    return process.wait(timeout=20), shown.decode().replace("\r\n", "\n")
+    return process.wait(timeout=60), shown.decode().replace("\r\n", "\n")

@@ -45,7 +45,11 @@ def folder(tmp_path: Path, url: str) -> Path:
 
 def started(folder: Path, *more: str) -> "subprocess.Popen[str]":
     """Start the run that takes a while, and wait until the quick step is done and the slow one runs."""
-    process = start("run", "slow.yaml", *more, folder=folder)
+    return under_way(start("run", "slow.yaml", *more, folder=folder))
+
+
+def under_way(process: "subprocess.Popen[str]") -> "subprocess.Popen[str]":
+    """Wait until the quick step is done."""
     assert process.stderr is not None
     for line in process.stderr:
         if "quick done" in line:
@@ -91,6 +95,19 @@ def test_the_second_signal_ends_the_process(folder: Path, quick_url: str) -> Non
     assert (starts(run, "quick"), starts(run, "slow"), starts(run, "last")) == (1, 2, 1)
 
 
+def test_a_hangup_that_was_ignored_at_the_start_stays_ignored(folder: Path) -> None:
+    command = ["nohup", sys.executable, "-m", "swarm.cli", "run", "slow.yaml", "--grace", "0.3"]
+    pipe = subprocess.PIPE
+    process = under_way(
+        subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
+    )
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    assert ended(process).code == 143
+    last = events_of(only_run(folder))[-1]
+    assert (last["event"], last["status"]) == ("RunFinished", "cancelled"), "SIGTERM came first"
+
+
 def test_a_signal_before_a_run_has_begun_just_ends(folder: Path) -> None:
     reader, writer = os.pipe()
     process = start("run", "-", folder=folder, stdin=reader)
@@ -129,7 +146,7 @@ def test_nobody_on_stderr_stops_nothing(folder: Path) -> None:
 
 def test_closed_streams_are_no_place_for_a_journal(folder: Path) -> None:
     shell = f"exec {sys.executable} -m swarm.cli run task.yaml <&- >&- 2>&-"
-    done = subprocess.run(["sh", "-c", shell], cwd=folder, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["sh", "-c", shell], cwd=folder, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert [event.event for event in read(only_run(folder) / "journal.jsonl")][-1] == "RunFinished"
 
@@ -202,5 +219,5 @@ def test_a_person_is_asked(folder: Path, answer: str, code: int) -> None:
 
 
 def test_the_module_is_the_command(folder: Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "swarm.cli", "--version"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([sys.executable, "-m", "swarm.cli", "--version"], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout[:6], done.stderr) == (0, "swarm ", "")
