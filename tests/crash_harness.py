@@ -56,6 +56,10 @@ WAVE = {
         {"id": "last", "prompt": "STEP last", "needs": ["more"], "output": {"type": "object"}},
     ]
 }
+KEY = "SWARM_CRASH_KEY"
+"""The variable of the key, which names the process that calls: a dead process's last calls may still be on their way
+to the server when the next one starts, so when a call is seen does not say whose it is."""
+DEAD, RESUMED = "key-of-the-one-that-dies", "key-of-the-one-that-resumes"
 EMPTY_FIRST = 3
 """How many calls the flaky step answers with nothing: an attempt asks again once, so the second attempt succeeds."""
 
@@ -71,7 +75,8 @@ class Model:
         text = "\n".join(str(message.get("content")) for message in received.body["messages"])
         case = (re.findall(r"CASE (\w+)", text) or [""])[0]
         step = (re.findall(r"STEP (\w+(?: \w+)?)", received.body["messages"][1]["content"]) or ["plan"])[-1]
-        self._log.write(json.dumps({"case": case, "step": step}) + "\n")
+        key = received.headers["authorization"].removeprefix("Bearer ")
+        self._log.write(json.dumps({"case": case, "step": step, "key": key}) + "\n")
         self._log.flush()
         await anyio.sleep(0.002)
         return Answer(text=self._text(step, case, text.replace(f"CASE {case}", "")))
@@ -89,13 +94,14 @@ class Model:
         return f"{step} says {mark}. " + "Long. " * (20_000 if step == "study b" else 1)
 
 
-def forked(act: Callable[[], object]) -> int:
-    """Run something in a fork of this process; give the fork's id."""
+def forked(act: Callable[[], object], key: str = DEAD) -> int:
+    """Run something in a fork of this process, which calls with a key of its own; give the fork's id."""
     pid = os.fork()
     if pid:
         return pid
     code = 70
     try:
+        os.environ[KEY] = key
         act()
         code = 0
     except BaseException:  # noqa: BLE001 - a fork must not return into its parent's code
@@ -167,7 +173,7 @@ class Harness:
         (folder / "notes").mkdir(parents=True)
         for name in "abc":
             (folder / "notes" / f"{name}.md").write_text(f"# {name}\n\nThis is about {name}.\n", encoding="utf-8")
-        model = f"{{endpoint: {json.dumps(self.url)}, name: fake}}"
+        model = f'{{endpoint: {json.dumps(self.url)}, name: fake, key: "${{{KEY}}}"}}'
         text = f"goal: CASE {case} which is best?\ninputs: [notes/*.md]\nmodels: {{default: {model}}}\n"
         task = folder / "task.yaml"
         task.write_text(text, encoding="utf-8")
@@ -190,8 +196,8 @@ class Harness:
         if folder is None or not any(True for _ in read(folder.journal)):
             shutil.rmtree(self.folder / case / ".swarm", ignore_errors=True)
             again = Run(self.folder / case / "task.yaml", options=Options(cache=False, workers=4))
-            return ended(forked(lambda: anyio.run(finish, again)))
-        return ended(forked(lambda: anyio.run(finish, Run(options=options, resume=folder))))
+            return ended(forked(lambda: anyio.run(finish, again), RESUMED))
+        return ended(forked(lambda: anyio.run(finish, Run(options=options, resume=folder)), RESUMED))
 
     def run(self, case: str) -> RunFolder | None:
         """Find a case's run."""
@@ -199,10 +205,10 @@ class Harness:
         found = [path for path in runs.glob("*") if (path / "journal.jsonl").exists()]
         return RunFolder(found[0]) if found else None
 
-    def calls(self, case: str) -> list[str]:
-        """List the steps the server was called for, in order."""
+    def calls(self, case: str, key: str = DEAD) -> list[str]:
+        """List the steps that the server was called for with a key, in order."""
         lines = [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
-        return [line["step"] for line in lines if line["case"] == case]
+        return [line["step"] for line in lines if (line["case"], line["key"]) == (case, key)]
 
     def report(self, case: str) -> bytes:
         """Read a case's report."""
@@ -230,11 +236,11 @@ def answered(events: list[e.Stamped]) -> Counter[str]:
     )
 
 
-def faults(harness: Harness, case: str, wanted: bytes, before: Counter[str], first: list[str]) -> Iterator[str]:
+def faults(harness: Harness, case: str, wanted: bytes, before: Counter[str]) -> Iterator[str]:
     """Say what is not as promised after a case was resumed."""
     if harness.report(case) != wanted:
         yield f"{case}: the report differs"
-    again = Counter(harness.calls(case)[len(first) :])
+    again = Counter(harness.calls(case, RESUMED))
     usual = Counter(harness.calls("undisturbed"))
     for step, count in again.items():
         if step != "flaky" and before[step] + count > usual[step]:
@@ -278,9 +284,9 @@ def kill_at_moments(harness: Harness, wanted: bytes, moments: int, seconds: floa
 
 def resumed(harness: Harness, case: str, wanted: bytes) -> list[str]:
     """Resume a run that died, and judge it."""
-    first, before = harness.calls(case), answered(harness.journal(case))
+    before = answered(harness.journal(case))
     code = harness.resume(case)
-    return [f"{case}: resume exited {code}"] if code else list(faults(harness, case, wanted, before, first))
+    return [f"{case}: resume exited {code}"] if code else list(faults(harness, case, wanted, before))
 
 
 def cut_everywhere(harness: Harness, wanted: bytes, every: int, part: Part) -> tuple[int, list[str]]:
@@ -298,9 +304,9 @@ def cut_everywhere(harness: Harness, wanted: bytes, every: int, part: Part) -> t
         with folder.journal.open("r+b") as file:
             file.truncate(at)
         done = answered(harness.journal(case))
-        had = harness.calls("undisturbed")
+        had = harness.calls("undisturbed", RESUMED)
         code = harness.resume(case)
-        more = Counter(harness.calls("undisturbed")[len(had) :])
+        more = Counter(harness.calls("undisturbed", RESUMED)[len(had) :])
         if code or harness.report(case) != wanted:
             found.append(f"cut at {at}: exit {code}, report {'differs' if not code else 'missing'}")
         over = [step for step in more if done[step] + more[step] > usual[step] and step != "flaky"]
@@ -325,9 +331,10 @@ def main() -> int:
         seen: dict[str, Any] = {}
         found: list[str] = []
         try:
+            os.environ[KEY] = DEAD
             anyio.run(finish, Run(harness.task("undisturbed"), options=Options(cache=False, workers=4)))
             for thread in set(threading.enumerate()) - {threading.current_thread()}:
-                thread.join(10)  # the loop's workers see that it has ended
+                thread.join(60)  # the loop's workers see that it has ended
             assert threading.active_count() == 1, "a fork of a process with threads is a gamble"
             began = time.perf_counter()
             assert ended(harness.start("timed")) == 0
