@@ -134,7 +134,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-JOIN_SECONDS = 5.0
+JOIN_SECONDS = 30.0
 """How long a thread of a pool may take to see that its loop has ended."""
 
 

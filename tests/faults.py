@@ -78,7 +78,7 @@ class Counted:
 
 def model(server: FakeServer | str, **settings: Any) -> Model:
     url = server if isinstance(server, str) else server.url
-    return Model.model_validate({"endpoint": url, "name": "m", "key": KEY, "deadline": 20, **settings})
+    return Model.model_validate({"endpoint": url, "name": "m", "key": KEY, "deadline": 60, **settings})
 
 
 def calls(number: int) -> str:

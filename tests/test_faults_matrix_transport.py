@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 
 import anyio
 import anyio.abc
@@ -12,13 +13,16 @@ import pytest
 from anyio.streams.tls import TLSListener
 from faults import ASK, Case, ask_once, calls, model, of, seen_on_the_wire, told
 
-from swarm.chat import Reply, says
+from swarm.chat import Reply, Request, says
+from swarm.endpoints.care.retry import Retrying
 from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.errors import EndpointBusy
 from swarm.plan import Plan, Step
 from swarm.task import Task
+from swarm.testing import Function
 from swarm.testing.fake import Answer, FakeServer, Received, completion, http
 from tests.models import run_with
+from tests.together import Together
 
 pytestmark = pytest.mark.anyio
 
@@ -65,31 +69,22 @@ async def test_silence_ends_at_the_deadline(case: Case) -> None:
 
 
 @of(Case(28, "a run meets it once", "the step's second attempt is answered"))
+@pytest.mark.virtual
 async def test_a_step_outlives_a_call_that_hangs(case: Case, tmp_path: Path) -> None:
     task = Task(goal="x", plan=Plan(steps=(Step(id="a", prompt="Go."),)), folder=tmp_path)
-    async with FakeServer(Answer(pieces=(), then="hang"), "here") as server:
-        async with OpenAIEndpoint(model(server, deadline=0.2)) as endpoint:
-            result = await run_with(endpoint, task)
-        assert len(server.requests) == 2
+    calls = 0
+
+    async def hang_once(request: Request) -> str:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            await anyio.sleep_forever()
+        return "here"
+
+    result = await run_with(Retrying(Function(hang_once), rng=Random(1), deadline=20), task)
+    assert calls == 2
     assert result.status == "done"
     assert case.seen == "the step's second attempt is answered"
-
-
-class Together:
-    """Answers when so many requests are there at once."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.count = 0
-        self.full = anyio.Event()
-
-    async def respond(self, received: Received) -> str:
-        del received
-        self.count += 1
-        if self.count == self.number:
-            self.full.set()
-        await self.full.wait()
-        return "ok"
 
 
 async def ask_together(endpoint: OpenAIEndpoint, number: int) -> None:

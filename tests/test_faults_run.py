@@ -30,7 +30,7 @@ def write_task(folder: Path, url: str, steps: int, **more: object) -> Path:
     plan = [{"id": f"s{n}", "prompt": f"Do {n}.", **more} for n in range(steps)]
     task = {
         "plan": [*plan, {"id": "sum", "prompt": "Sum.", "needs": [step["id"] for step in plan]}],
-        "models": {"default": {"endpoint": url, "name": "m", "key": "${MY_KEY}", "deadline": 20}},
+        "models": {"default": {"endpoint": url, "name": "m", "key": "${MY_KEY}", "deadline": 60}},
         "limits": {"workers": 3},
     }
     (folder / "task.yaml").write_text(json.dumps(task))
@@ -38,10 +38,11 @@ def write_task(folder: Path, url: str, steps: int, **more: object) -> Path:
 
 
 class TurnsBad:
-    """Holds the first three calls until all are there; refuses one, answers the others; refuses all after them."""
+    """Holds the first three calls until all are there; refuses one, then answers the others; refuses all after them."""
 
-    def __init__(self, refusal: Answer) -> None:
+    def __init__(self, refusal: Answer, folder: Path) -> None:
         self.refusal = refusal
+        self.folder = folder
         self.count = 0
         self.full = anyio.Event()
 
@@ -54,8 +55,13 @@ class TurnsBad:
         await self.full.wait()
         if number == 1 or number > 3:
             return self.refusal
-        await anyio.sleep(0.2)
+        while not self.refused():  # noqa: ASYNC110 - the run is in another thread, and tells by its journal only
+            await anyio.sleep(0.01)
         return "done"
+
+    def refused(self) -> bool:
+        """Whether the run has taken in the refusal."""
+        return any('"StepFailed"' in journal.read_text() for journal in self.folder.rglob("journal.jsonl"))
 
 
 REFUSALS = {
@@ -73,7 +79,7 @@ def test_a_bad_key_or_a_spent_quota_stops_after_the_calls_in_flight_and_can_be_r
 ) -> None:
     refusal, words = REFUSALS[why]
     monkeypatch.setenv("MY_KEY", KEY)
-    bad = TurnsBad(refusal)
+    bad = TurnsBad(refusal, empty)
     with served(bad.respond) as server:
         write_task(empty, server.url, 8)
         said = command("run", "task.yaml")

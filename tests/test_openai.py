@@ -28,7 +28,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 def model(server: FakeServer | str, **settings: Any) -> Model:
     url = server if isinstance(server, str) else server.url
-    return Model.model_validate({"endpoint": url, "name": "m", "key": KEY, "deadline": 20, **settings})
+    return Model.model_validate({"endpoint": url, "name": "m", "key": KEY, "deadline": 60, **settings})
 
 
 async def ask(server: FakeServer, request: Request = ASK, **settings: Any) -> Reply:

@@ -22,6 +22,7 @@ from swarm.run import Run
 from swarm.task import Model, Task
 from swarm.testing import Answer, FakeServer, Faulty, Function, Received, reply
 from swarm.testing.fake import error
+from tests.together import Together
 
 ASK = Request(model="default", messages=(says("user", "hi"),))
 
@@ -254,10 +255,12 @@ def unused() -> Endpoint:
 
 @pytest.mark.anyio
 async def test_several_keys_share_the_calls_and_each_event_can_say_which_served() -> None:
-    async with FakeServer(delay=0.05) as server:
+    together = Together(4)
+    async with FakeServer(respond=together.respond) as server:
         model = Model(endpoint=server.url, name="m", key=(SecretStr("key-one"), SecretStr("key-two")), calls=4)
         async with connect({"default": model}, offline=unused, rng=Random(1)) as router:
-            replies = await at_once(router, 12)
+            with anyio.fail_after(60):
+                replies = await at_once(router, 12)
         sent = [received.headers["authorization"][-3:] for received in server.requests]
     assert (sent.count("one"), sent.count("two"), server.peak) == (6, 6, 4)
     assert {each.endpoint[-7:] for each in replies} == {"(key 1)", "(key 2)"}
@@ -266,21 +269,28 @@ async def test_several_keys_share_the_calls_and_each_event_can_say_which_served(
 
 @pytest.mark.anyio
 async def test_a_run_of_a_hundred_has_a_hundred_calls_in_flight_from_the_first_moment() -> None:
-    async with FakeServer(delay=0.5) as server:
+    together = Together(100)
+    async with FakeServer(respond=together.respond) as server:
         models = {"default": Model(endpoint=server.url, name="m")}
         async with connect(models, offline=unused, rng=Random(1), workers=100) as router:
-            await at_once(router, 100)
+            with anyio.fail_after(60):
+                await at_once(router, 100)
         assert server.peak == 100
 
 
 @pytest.mark.anyio
 async def test_a_run_journals_every_change_and_who_served(empty: Path) -> None:
-    refused = 0
+    together, again = Together(5), anyio.Event()
 
-    def respond(received: Received) -> str | Answer:
-        nonlocal refused
-        refused += 1
-        return Answer(status=429, headers={"retry-after-ms": "10"}) if refused <= 2 else "ok"
+    async def respond(received: Received) -> str | Answer:
+        number = together.count
+        if number == 5:
+            again.set()
+        text = await together.respond(received)
+        if number == 0:
+            return Answer(status=429, headers={"retry-after-ms": "10"})
+        await again.wait()  # the other four are still in flight when the refusal is taken in
+        return text
 
     async with FakeServer(respond=respond) as server:
         plan = Plan(steps=tuple(Step(id=f"s{n}", prompt=f"Say {n}.") for n in range(5)))
@@ -292,7 +302,7 @@ async def test_a_run_journals_every_change_and_who_served(empty: Path) -> None:
     label = server.url.split("/")[2]
     assert run.result.status == "done"
     assert [(event.endpoint, event.before, event.after, event.why) for event in changed[:1]] == [
-        (label, 16, 8, "rate limit: 3 at once were let in")
+        (label, 16, 8, "rate limit: 4 at once were let in")
     ]
     assert run.state.slots == {label: changed[-1].after}
     assert {event.endpoint for event in events if isinstance(event, e.TurnTaken)} == {label}

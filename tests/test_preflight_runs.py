@@ -43,7 +43,7 @@ def write(folder: Path, models: dict[str, Any], **more: Any) -> Path:
 
 
 def model(server: FakeServer, name: str = "m", **more: Any) -> dict[str, Any]:
-    return {"endpoint": server.url, "name": name, "deadline": 20, **more}
+    return {"endpoint": server.url, "name": name, "deadline": 60, **more}
 
 
 def planner(received: Received) -> str:

@@ -59,7 +59,7 @@ def noted_signals():
 def tell(**more):
     for thread in threading.enumerate():
         if thread is not threading.main_thread():
-            thread.join(5)  # one that was told to end may take a moment
+            thread.join(30)  # one that was told to end may take a moment
     alive = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
     environment = {k: v for k, v in os.environ.items() if before["environment"].get(k) != v}
     facts.update(alive=alive, environment=environment, cwd=os.getcwd() == before["cwd"],

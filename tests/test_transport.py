@@ -24,7 +24,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 def model(server: FakeServer | str, **settings: Any) -> Model:
     url = server if isinstance(server, str) else server.url
-    return Model.model_validate({"endpoint": url, "name": "m", "key": "sk-1", "deadline": 20, **settings})
+    return Model.model_validate({"endpoint": url, "name": "m", "key": "sk-1", "deadline": 60, **settings})
 
 
 async def test_nothing_leaves_for_another_origin() -> None:

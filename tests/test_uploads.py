@@ -157,9 +157,10 @@ async def test_calls_at_once_and_models_with_one_key_share_it() -> None:
 )
 async def test_what_goes_wrong_is_a_fault_as_any_other(answer: Answer, kind: str, busy: bool) -> None:
     kimi = Kimi(answer)
-    async with kimi.server, kimi.open(deadline=0.5) as endpoint:
+    shelf, patience = Shelf(), 2 if kind == "timeout" else 60
+    async with kimi.server, kimi.open(shelf, deadline=patience) as first, kimi.open(shelf, deadline=60) as endpoint:
         with pytest.raises(EndpointError) as caught:
-            await endpoint.complete(asking(media()))
+            await first.complete(asking(media()))
         assert caught.value.kind == kind
         assert isinstance(caught.value, EndpointBusy if busy else EndpointRefused)
         assert getattr(caught.value, "retry_after", None) == (7.0 if kind == "rate_limited" else None)
@@ -173,8 +174,13 @@ async def test_what_goes_wrong_is_a_fault_as_any_other(answer: Answer, kind: str
 
 @pytest.mark.anyio
 async def test_a_call_that_was_cut_off_keeps_nobody_from_trying() -> None:
-    kimi = Kimi()
-    kimi.before = anyio.sleep_forever
+    kimi, there = Kimi(), anyio.Event()
+
+    async def never() -> None:
+        there.set()
+        await anyio.sleep_forever()
+
+    kimi.before = never
     replies: list[Reply] = []
     async with kimi.server, kimi.open() as endpoint:
 
@@ -182,8 +188,10 @@ async def test_a_call_that_was_cut_off_keeps_nobody_from_trying() -> None:
             replies.append(await endpoint.complete(asking(media())))
 
         async with anyio.create_task_group() as tasks:
-            with anyio.move_on_after(0.2):
-                await endpoint.complete(asking(media()))
+            async with anyio.create_task_group() as cut_off:
+                cut_off.start_soon(endpoint.complete, asking(media()))
+                await there.wait()
+                cut_off.cancel_scope.cancel()
             kimi.before = lambda: None
             tasks.start_soon(second)
         assert (kimi.puts, replies[0].text) == (2, "seen")
@@ -208,7 +216,7 @@ async def test_a_store_that_does_not_delete_holds_up_nobody(answer: Answer) -> N
     kimi = Kimi()
     kimi.deletes = answer
     async with kimi.server:
-        async with kimi.open(deadline=0.3) as endpoint:
+        async with kimi.open(deadline=2 if answer.then == "hang" else 60) as endpoint:
             await endpoint.complete(asking(media()))
         assert kimi.server.requests[-1].method == "DELETE"
 

@@ -13,7 +13,7 @@ from swarm.endpoints.warm import KEPT, KEPT_SECONDS, LEAST_TOKENS, TOKEN_BYTES, 
 from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.errors import EndpointBusy
 from swarm.task import Model
-from swarm.testing import Answer, FakeServer, Function, reply
+from swarm.testing import Answer, FakeServer, Function, Received, reply
 from swarm.testing.fake import STREAM_HEAD, chunks, piece, sse
 
 LONG = "x" * (LEAST_TOKENS * TOKEN_BYTES)
@@ -159,7 +159,17 @@ async def test_the_wire_tells_of_the_first_token() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("warm", [True, False])
 async def test_a_model_says_whether_it_is_done(warm: bool) -> None:
-    async with FakeServer("So.", delay=0.1) as server:
+    both = anyio.Event()
+
+    async def respond(received: Received) -> str:
+        if server.in_flight == 2:
+            both.set()
+        with anyio.move_on_after(0.1 if warm else 60):  # nobody can wait for a call that must not come
+            await both.wait()
+        return "So."
+
+    server = FakeServer(respond=respond)
+    async with server:
         models = {"default": Model(endpoint=server.url, name="m", warm=warm)}
         async with connect(models, offline=Offline, rng=Random(1)) as router, anyio.create_task_group() as group:
             group.start_soon(router.complete, ask(0))
