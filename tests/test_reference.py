@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any, cast
 
 import pytest
@@ -18,9 +19,9 @@ from swarm.plan import Plan, Step
 from swarm.reading.strict import read
 from swarm.result import EXIT_CODES
 from swarm.task import InputSpec, Limits, Model, Price, Task
-from tests.test_docs import blocks, text_of
+from tests.test_docs import ROOT, blocks, text_of
 
-TASK, PLAN = "docs/task.md", "docs/plan.md"
+TASK, PLAN, COMMAND_LINE = "docs/task.md", "docs/plan.md", "docs/command-line.md"
 TABLES: tuple[tuple[str, str, type[BaseModel], tuple[str, ...]], ...] = (
     (TASK, "Task", Task, ()),
     (TASK, "Inputs", InputSpec, ()),
@@ -120,12 +121,28 @@ def test_the_file_with_every_field_has_every_field() -> None:
 
 def test_every_command_has_a_row() -> None:
     group = cast("Any", typer.main.get_command(make_app()))
-    documented = {name.split()[1] for name in named(section("docs/command-line.md", "Commands"))}
-    assert documented == set(group.commands)
+    words = (takewhile(str.islower, name.split()[1:]) for name in named(section(COMMAND_LINE, "Commands")))
+    assert {" ".join(each) for each in words} == set(group.commands)
+
+
+def test_every_option_has_a_row() -> None:
+    group = cast("Any", typer.main.get_command(make_app()))
+    parameters = [each for command in (group, *group.commands.values()) for each in command.params]
+    options = {name for each in parameters if each.param_type_name == "option" for name in each.opts}
+    tables = section(COMMAND_LINE, "Options of several commands") + section(COMMAND_LINE, "Options of one command")
+    assert {name.split()[0] for name in named(tables)} == options - {"--help", "-h"}
+
+
+def test_every_page_that_the_command_names_exists() -> None:
+    group = cast("Any", typer.main.get_command(make_app()))
+    helps = [command.get_help(typer.Context(command)) for command in (group, *group.commands.values())]
+    pages = {page for text in helps for page in re.findall(r"docs/[a-z-]+\.md", text)}
+    assert pages
+    assert [page for page in sorted(pages) if not (ROOT / page).is_file()] == []
 
 
 def test_every_exit_code_has_a_row() -> None:
-    table = re.findall(r"^\| ([\d, ]+) \|", section("docs/command-line.md", "Exit codes"), re.MULTILINE)
+    table = re.findall(r"^\| ([\d, ]+) \|", section(COMMAND_LINE, "Exit codes"), re.MULTILINE)
     assert table == re.findall(r"^  ([\d, ]+?)  +\S", EPILOG, re.MULTILINE)
     assert {str(code) for code in EXIT_CODES.values()} <= {code for row in table for code in row.split(", ")}
 
