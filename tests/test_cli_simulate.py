@@ -146,8 +146,8 @@ class TestPlan:
     def test_it_is_shown_with_what_it_takes_and_advice(self, command: Command, empty: Path) -> None:
         make_task(empty)
         said = command("plan", "task.yaml")
-        assert "advice: swarm: predicted" in said.err
-        assert "at worst: " in said.err
+        assert "Advice: swarm: predicted" in said.err
+        assert "Worst case: " in said.err
 
     def test_in_json(self, command: Command, plan: Path) -> None:
         steps = [{**step, "prompt": f"Do {step['id']} after {step.get('needs')}."} for step in PLAN["steps"]]

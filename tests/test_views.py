@@ -67,7 +67,7 @@ class TestProgress:
         lines = told(watch(run_virtually(steps("a b:a r"), Sleeper(gives=gives)).events))
         assert "a failed: no such model" in lines
         assert "b skipped: it needs a, which failed: no such model" in lines
-        assert "r failed and is tried again: an empty answer" in lines
+        assert "r failed, retrying: an empty answer" in lines
         assert "r started (worker, default, attempt 2)" in lines
 
     def test_instances_waves_and_the_cache_are_told(self) -> None:
@@ -85,9 +85,11 @@ class TestProgress:
         graph = (Step(id="study", each=tuple(range(10))), Step(id="end", after=("study",)))
         ran = run_virtually(graph, Sleeper(), workers(4, steps=8))
         slots = e.SlotsChanged.model_validate({"t": 1, "endpoint": "http://x", "from": 1, "to": 2, "why": "used"})
-        lines = told(watch([*ran.events[:3], slots, *ran.events[3:]]))
-        assert "http://x takes 2 calls at once" in lines
-        assert "limit steps reached (8): only the report still starts" in lines
+        fewer = slots.model_copy(update={"before": 2, "after": 1})
+        lines = told(watch([*ran.events[:3], slots, fewer, *ran.events[3:]]))
+        assert "http://x: parallel calls 2" in lines
+        assert "http://x: parallel calls 2 → 1" in lines
+        assert "limit steps reached (8): only the report can still start" in lines
         assert any(line.startswith("study limited: its 10 instances are more than") for line in lines)
 
     def test_a_resumed_run_tells_what_was_done_before_in_one_line(self) -> None:
@@ -100,11 +102,11 @@ class TestProgress:
         lines: list[str] = []
         progress = Progress(lines.append)
         progress.show(state)
-        assert told(lines) == ["resumed: 1 of 3 steps done before"]
+        assert told(lines) == ["resumed: 1 of 3 steps already done"]
         state.apply(e.StepStarted(t=7, step="b", attempt=2, span="0" * 16, model="default"))
         progress.show(state)
         progress.end(state)
-        assert told(lines)[1:] == ["b started (worker, default, attempt 2)", "stopped before its end"]
+        assert told(lines)[1:] == ["b started (worker, default, attempt 2)", "stopped before the end"]
 
     def test_a_big_run_gets_a_line_every_few_seconds_and_its_failures(self) -> None:
         count = 20 * BIG
@@ -113,8 +115,8 @@ class TestProgress:
         lines = watch(ran.events)
         assert len(lines) < 12 < count / 60
         assert "study.7 failed: no such model" in told(lines)
-        assert any("a line every 5 s from here on" in line for line in lines)
-        assert any(re.search(r"study\.\d+, study\.\d+ and \d+ more at work, \d+ to go", line) for line in lines)
+        assert any("from now on a line every 5 s" in line for line in lines)
+        assert any(re.search(r"running: study\.\d+, study\.\d+ and \d+ more; \d+ waiting", line) for line in lines)
         assert lines[-1].startswith(f"[{count}/{count + 1} done, 1 failed] 0:21")
 
     def test_a_flood_of_failures_is_cut(self) -> None:
@@ -122,7 +124,7 @@ class TestProgress:
         gives = {f"study.{n}": NO for n in range(1, 201)}
         lines = watch(run_virtually(graph, Sleeper(gives=gives), workers(16, steps=999)).events)
         assert sum("no such model" in line for line in lines) == MOST_FAILURES
-        assert "180 further failures in all" in told(lines)
+        assert "180 more failures" in told(lines)
 
     def test_colour_only_when_told(self) -> None:
         ran = run_virtually(steps("a b"), Sleeper(gives={"b": NO}))
@@ -145,8 +147,9 @@ class TestSummary:
         state.apply(turn("a"))
         text = summary(state, measure(state))
         assert text.splitlines()[0] == "partial: 3 of 4 steps done, 1 call, 15 tokens, price unknown, 8.0 s"
-        assert "1.5 times as fast as one worker, 1.5 times with a worker for every step" in text
-        assert "critical path, 8.0 s: a → c → d" in text
+        assert "Speed-up: 1.5× (best possible: 1.5×)" in text
+        assert "Workers: maximum 4, peak 2, mean 1.5" in text
+        assert "Critical path, 8.0 s: a → c → d" in text
         assert "c failed: no such model" in text
         assert text.splitlines()[-1] == "c failed: no such model"
 
@@ -169,14 +172,14 @@ class TestSummary:
         assert f"and {12 - MOST_BAD} more steps that are not done" in text
 
     def test_a_run_that_has_not_begun(self) -> None:
-        assert "stopped before its end: 0 of 0 steps" in summary(State(), measure(State()))
+        assert "stopped before the end: 0 of 0 steps" in summary(State(), measure(State()))
 
 
 class TestTables:
     def test_runs(self) -> None:
         text = runs_table([Row(), Row(run="older", status="stopped", goal="x" * 500, at=1e300)])
         head, first, second = text.splitlines()
-        assert head.split() == ["RUN", "STATUS", "DONE", "TOOK", "BEGAN", "GOAL"]
+        assert head.split() == ["RUN", "STATUS", "DONE", "TIME", "STARTED", "GOAL"]
         assert first.split() == ["20260101-120000-abc", "done", "8/9", "2:05", "min", "2026-01-01", "12:00", "Which?"]
         assert second.startswith("older")
         assert all(len(line) <= words.WIDTH for line in text.splitlines())
@@ -185,7 +188,7 @@ class TestTables:
         graph = (Step(id="study", each=(1, 2)), *steps("b end:+study,b"))
         gives = {
             "study.1": Outcome(output="x", cached=True),
-            "b": Outcome(output="y", notes=("mended",)),
+            "b": Outcome(output="y", notes=("fixed",)),
             "study.2": NO,
         }
         ran = run_virtually(graph, Sleeper({"study.2": 3}, gives))
@@ -201,12 +204,12 @@ class TestTables:
         assert rows["study.2"][0] == "failed"
         assert list(rows) == ["study.1", "study.2", "b", "end"], "instances where the step they stand for was planned"
         assert "study.2 failed: no such model" in text
-        assert "b: mended" in text
+        assert "b: fixed" in text
         assert re.search(r"default +1 +10 +5 +7 +unknown", text), "an unknown price is not 0"
-        assert "4.0 s for 5.0 s of work" in text
-        assert "critical path, 4.0 s: study.2 → end (study.2 75% of it and end 25% of it)" in " ".join(text.split())
+        assert "Time: 4.0 s for 5.0 s of work" in text
+        assert "Critical path, 4.0 s: study.2 → end (longest: study.2 75% and end 25%)" in " ".join(text.split())
         assert "Graham's bound for 3 workers" in text
-        assert "steps waited, added up: 3.0 s for steps they need" in " ".join(text.split())
+        assert "Waiting, sum over steps: 3.0 s for dependencies" in " ".join(text.split())
 
     def test_one_step(self) -> None:
         ran = run_virtually((Step(id="a", prompt="Look\n  twice."),), Sleeper(gives={"a": {"found": 3}}))
@@ -222,9 +225,9 @@ class TestTables:
         state.apply(more)
         text = step_page(state, "a", [*ran.events[:3], more, other, *ran.events[3:]])
         assert "step a: done in 1.0 s, 15 tokens" in text
-        assert "asked\n  Look\n    twice." in text
+        assert "prompt\n  Look\n    twice." in text
         assert (
-            "turn 1: x, 0.10 s, 10 tokens in, 5 out, ended by stop\n  assistant:\n    Let me see.\n  calls find {}"
+            "turn 1: x, 0.10 s, 10 tokens in, 5 out, finish reason stop\n  assistant:\n    Let me see.\n  calls find {}"
             in text
         )
         assert "  tool c1:\n" in text
@@ -235,12 +238,12 @@ class TestTables:
     def test_failed_attempts_of_a_step(self) -> None:
         ran = run_virtually((Step(id="a"),), Sleeper(gives={"a": [AnswerError("empty"), Outcome(output="x")]}))
         text = step_page(ran.state, "a", ran.events)
-        assert re.search(r"attempt 1 failed at 1\.0 s: answer: empty; tried again [0-9.]+ s later", text)
-        assert "attempt 2 began at" in text
+        assert re.search(r"attempt 1 failed at 1\.0 s: answer: empty; retried after [0-9.]+ s", text)
+        assert "attempt 2 started at" in text
 
     def test_a_step_that_is_not_there(self) -> None:
         ran = run_virtually(steps("a b"), Sleeper())
-        with pytest.raises(RunNotFoundError, match=r"no step z; it has a and b"):
+        with pytest.raises(RunNotFoundError, match=r"no step z; its steps: a and b"):
             step_page(ran.state, "z", ran.events)
 
     def test_a_plan(self) -> None:
@@ -256,8 +259,8 @@ class TestTables:
         assert lines[1] == ["1", "list", "worker", "List", "them."]
         assert lines[2] == ["2", "study", "worker", "each", "of", "list", "Assess", "{item}."]
         assert lines[4][:3] == ["3", "end", "reducer"]
-        assert "4 steps in 3 stages, at least 2 side by side" in text
-        assert "critical path, 3 steps, 29.0 s as planned: list → study → end" in text
+        assert "4 steps in 3 stages, at least 2 in parallel" in text
+        assert "Critical path, 3 steps, 29.0 s as planned: list → study → end" in text
         assert "hint: steps.2.needs: nothing of list is used. Drop the need." in text
         assert plan_table(graph, [hint], (("list",), ("study", "costs"), ("end",))) == text
 
@@ -267,7 +270,7 @@ class TestTables:
         assert "no steps" in plan_table(())
 
     def test_a_list_counts_its_items(self) -> None:
-        assert "up to 30 side by side" in plan_table((Step(id="study", each=tuple(range(30))), *steps("end:study")))
+        assert "up to 30 in parallel" in plan_table((Step(id="study", each=tuple(range(30))), *steps("end:study")))
 
 
 class TestWords:

@@ -81,7 +81,9 @@ def read_leniently(name: str, options: "Options") -> Lenient:
         try:
             return Lenient(read_task(name, replace(options, environ=environ)), tuple(unset), environ)
         except TaskError as error:
-            missing = [variable for problem in error.problems for variable in _key_variables(problem)]
+            missing: list[str] = []
+            for problem in error.problems:
+                missing += _key_variables(problem)
             if not missing or len(missing) < len(error.problems):
                 raise
             unset += missing

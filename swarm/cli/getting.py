@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,21 +66,26 @@ def get(name: Name = None, to: To = None, as_json: o.AsJson = False) -> int:
 def _list(there: "tuple[Fetched, ...]", folder: Path, *, as_json: bool) -> int:
     from swarm.endpoints.local.files import KNOWN
 
-    whole, broken = [each for each in there if each.name], [each for each in there if not each.name]
+    whole = [each for each in there if each.name]
+    incomplete = [each for each in there if not each.name]
     if as_json:
         known = [{"name": each.name, "size": each.size, "about": each.about} for each in KNOWN]
         rows = [{"name": each.name, "path": str(each.path), "size": each.size} for each in whole]
-        unfinished = [{"path": str(each.path), "size": each.size} for each in broken]
+        unfinished = [{"path": str(each.path), "size": each.size} for each in incomplete]
         answer_json({"known": list(known), "fetched": list(rows), "unfinished": list(unfinished)})
         return 0
     lines = ["Models to download with `swarm models get NAME`:"]
     lines += [f"  {each.name}  {_mb(each.size)}  {each.about}" for each in KNOWN]
     lines += [f"  OWNER/REPO:QUANT of Hugging Face, for example {EXAMPLE}", ""]
-    lines.append(f"Downloaded to {folder}:" if there else f"No models downloaded yet (folder: {folder})")
-    lines += [f"  {each.name}  {_mb(each.size)}  {each.path}" for each in whole]
-    lines += [f"  (incomplete)  {_mb(each.size)}  {each.path}" for each in broken]
-    answer("\n".join(lines))
+    answer("\n".join([*lines, *_downloaded(there, folder)]))
     return 0
+
+
+def _downloaded(there: "tuple[Fetched, ...]", folder: Path) -> Iterator[str]:
+    """List the downloaded models, the incomplete ones last."""
+    yield f"Downloaded to {folder}:" if there else f"No models downloaded yet (folder: {folder})"
+    for each in sorted(there, key=lambda each: not each.name):
+        yield f"  {each.name or '(incomplete)'}  {_mb(each.size)}  {each.path}"
 
 
 class Meter:

@@ -57,7 +57,7 @@ class Commands(TyperGroup):
             if not command.hidden:
                 rows = groups.setdefault(command.rich_help_panel or "Commands", [])
                 rows.append((name, command.get_short_help_str(limit=formatter.width)))
-        widest = max(len(name) for rows in groups.values() for name, _ in rows)
+        widest = max(len(name) for name in self.list_commands(ctx))
         for title, rows in groups.items():
             with formatter.section(title):
                 formatter.write_dl([(name.ljust(widest), text) for name, text in rows])

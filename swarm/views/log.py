@@ -1,10 +1,11 @@
-"""Events as structured log lines, through structlog: for whoever collects logs. The journal has all of it, this has the
-figures: no prompt, no answer, no tool result.
+"""Events as structured log lines, written by structlog, for log collectors.
+
+A line has figures and short texts: no prompt, no answer, no tool result. The journal has everything.
 
     seq=7 t=1.25 event='step failed' step='study.3' attempt=1 kind='rate_limited' message='…' retry_in=0.5
 
-The name of an event is one of ours, always; what anybody else wrote stands in values, escaped, so no text can forge a
-line. Nothing is configured for the process: structlog and `logging` stay as the program around has them.
+The name of an event is always one of the list below. Texts of others are values, which are escaped, so no text can
+forge a line. The process-wide settings of structlog and `logging` are not changed.
 """
 
 from collections.abc import Callable
@@ -14,11 +15,13 @@ from swarm import events as e
 from swarm.frozen import Json
 
 VALUE_CHARACTERS = 500
-"""Of somebody's text in one value."""
-_LEFT_OUT = {"seq", "at", "t", "event", "task", "agents", "wording", "inputs", "messages", "output", "spawned", "steps"}
-"""What a line does not repeat: what prompts and answers are made of, and what each line has anyway."""
+"""Maximum characters of a text in one value."""
+_CONTENTS = {"task", "agents", "wording", "inputs", "messages", "output", "spawned", "steps"}
+_OMITTED = {"seq", "at", "t", "event"} | _CONTENTS
+"""Fields that are not in a line: contents of prompts and answers, and fields that every line has."""
 _INLINED = {"error", "usage"}
-"""Values whose fields stand in the line as its own; other lists and mappings are left out."""
+"""Values whose fields are written as fields of the line; other lists and mappings are omitted."""
+_EMPTY: tuple[Json, ...] = (None, "", False)
 _NAMES: tuple[tuple[type[e.Stamped], str], ...] = (
     (e.RunStarted, "run started"),
     (e.RunResumed, "run resumed"),
@@ -35,7 +38,7 @@ _NAMES: tuple[tuple[type[e.Stamped], str], ...] = (
 
 
 class EventLog:
-    """Writes each event it is given as one line. `form` is `text` (`key='value'`) or `json` (one object a line)."""
+    """Writer of one line per event. `form` is `text` (`key='value'`) or `json` (one object per line)."""
 
     def __init__(self, write: Callable[[str], object], *, form: Literal["text", "json"] = "text") -> None:
         import structlog
@@ -54,7 +57,7 @@ class EventLog:
 
 
 class _Lines:
-    """What structlog hands finished lines to."""
+    """Receiver of the finished lines of structlog."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
@@ -65,13 +68,14 @@ class _Lines:
 
 
 def figures(event: e.Stamped) -> dict[str, Json]:
-    """Pick the figures and short texts of an event: flat, in the order of its fields, without what is empty."""
+    """Return the figures and short texts of an event in the order of its fields, without empty values."""
     found: dict[str, Json] = {}
-    for name, value in event.model_dump(mode="json", by_alias=True, exclude=_LEFT_OUT).items():
+    fields = event.model_dump(mode="json", by_alias=True, exclude=_OMITTED)
+    for name, value in fields.items():
         if name in _INLINED:
             inside = cast("dict[str, Json]", value)
-            found |= {key: _cut(inner) for key, inner in inside.items() if inner not in (None, "", False)}
-        elif value not in (None, "", False) and not isinstance(value, list | dict):
+            found |= {key: _cut(inner) for key, inner in inside.items() if inner not in _EMPTY}
+        elif value not in _EMPTY and not isinstance(value, list | dict):
             found[name] = _cut(value)
     match event:
         case e.StepsAdded():
@@ -84,4 +88,6 @@ def figures(event: e.Stamped) -> dict[str, Json]:
 
 
 def _cut(value: Json) -> Json:
-    return value[: VALUE_CHARACTERS - 1] + "…" if isinstance(value, str) and len(value) > VALUE_CHARACTERS else value
+    if isinstance(value, str) and len(value) > VALUE_CHARACTERS:
+        return value[: VALUE_CHARACTERS - 1] + "…"
+    return value

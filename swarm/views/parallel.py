@@ -1,50 +1,52 @@
-"""How parallel a run was, in words a person understands."""
+"""The parallelism of a run, in words."""
 
 from swarm.measure import Parallelism, Waiting
 from swarm.views.words import counted, one_line, seconds, some
 
 ON_PATH = 8
-"""Steps of the critical path that are named: the first and the last of more."""
+"""Maximum steps of the critical path that are named: the first and the last of more."""
 
 
 def speed(p: Parallelism) -> str:
-    """Say what was reached and what could have been."""
+    """Return the speed-up of a run, and the best possible one."""
     if p.work_seconds <= 0:
-        return "no step took any time"
-    return f"{p.speedup:.1f} times as fast as one worker, {p.ideal_speedup:.1f} times with a worker for every step"
+        return "Speed-up: none (no step took any time)"
+    return f"Speed-up: {p.speedup:.1f}× (best possible: {p.ideal_speedup:.1f}×)"
 
 
 def width(p: Parallelism) -> str:
-    """Say how many ran at once."""
-    return f"{counted(p.workers, 'worker')} allowed, at most {p.peak} at once, {p.mean:.1f} on average"
+    """Return how many workers were allowed and used."""
+    return f"Workers: maximum {p.workers:,}, peak {p.peak:,}, mean {p.mean:.1f}"
 
 
 def path(p: Parallelism) -> str:
-    """Name who was on the critical path."""
+    """Return the steps on the critical path."""
     if not p.critical_path:
         return ""
     names = p.critical_path
-    shown = names if len(names) <= ON_PATH else (*names[: ON_PATH // 2], "…", *names[-ON_PATH // 2 :])
-    return f"critical path, {seconds(p.critical_path_seconds)}: {' → '.join(one_line(name) for name in shown)}"
+    half = ON_PATH // 2
+    shown = names if len(names) <= ON_PATH else (*names[:half], "…", *names[-half:])
+    steps = " → ".join(one_line(name) for name in shown)
+    return f"Critical path, {seconds(p.critical_path_seconds)}: {steps}"
 
 
 def flags(p: Parallelism) -> list[str]:
-    """Write each flag with its evidence."""
+    """Return each flag with its evidence."""
     return [f"{flag.kind.replace('_', ' ')}: {one_line(flag.message)}" for flag in p.evidence]
 
 
 def paragraph(p: Parallelism) -> list[str]:
-    """Write all there is to say, a line each."""
+    """Return all figures, one per line."""
     slowest = sorted(p.path, key=lambda each: -each.seconds)[:3]
-    shares = some([f"{each.step} {each.share:.0%} of it" for each in slowest], 3)
+    shares = some([f"{each.step} {each.share:.0%}" for each in slowest], 3)
     lines = [
-        f"{seconds(p.seconds)} for {seconds(p.work_seconds)} of work",
+        f"Time: {seconds(p.seconds)} for {seconds(p.work_seconds)} of work",
         speed(p),
         width(p),
-        path(p) + (f" ({shares})" if shares else ""),
+        path(p) + (f" (longest: {shares})" if shares else ""),
         _bound(p),
         _waits(p.waiting),
-        f"{counted(p.total_steps, 'turn')} in all, {p.critical_steps:,} of them one after the other",
+        f"Turns: {p.total_steps:,} in total, {p.critical_steps:,} of them in sequence",
         *(f"! {flag}" for flag in flags(p)),
     ]
     return [line for line in lines if line.strip()]
@@ -52,18 +54,19 @@ def paragraph(p: Parallelism) -> list[str]:
 
 def _waits(waiting: Waiting) -> str:
     causes = (
-        (waiting.needs, "for steps they need"),
-        (waiting.slots, "for a slot"),
-        (waiting.retry, "before trying again"),
-        (waiting.rate_limit or 0.0, "for busy endpoints"),
+        (waiting.needs, "for dependencies"),
+        (waiting.slots, "for a free worker"),
+        (waiting.retry, "before a retry"),
+        (waiting.rate_limit or 0.0, "for rate-limited endpoints"),
     )
     waits = [f"{seconds(value)} {what}" for value, what in causes if value > 0]
-    return f"steps waited, added up: {', '.join(waits)}" if waits else "no step waited"
+    return f"Waiting, sum over steps: {', '.join(waits) or 'none'}"
 
 
 def _bound(p: Parallelism) -> str:
     if p.bound_seconds <= 0:
         return ""
     how = "within" if p.bound_share <= 1 else "over"
-    with_ = counted(p.workers, "worker")
-    return f"{how} Graham's bound for {with_}, {seconds(p.bound_seconds)}: it took {p.bound_share:.0%} of that"
+    workers = counted(p.workers, "worker")
+    bound = seconds(p.bound_seconds)
+    return f"Graham's bound for {workers}: {bound}; the run took {p.bound_share:.0%} of it ({how} the bound)"

@@ -1,4 +1,4 @@
-"""What was simulated, advised and compared, as plain aligned text."""
+"""Simulations, estimates, and the comparison of two runs, as plain aligned text."""
 
 from collections.abc import Sequence
 
@@ -8,18 +8,18 @@ from swarm.forecast.widths import Width, Widths
 from swarm.views.words import counted, one_line, seconds, short, some, table, wrapped
 
 MOST_ROWS = 200
-"""Steps of a comparison that are listed: as many as a person reads."""
+"""Maximum steps of a comparison that are listed: more would not be read."""
 
 
 def widths_table(found: Widths) -> str:
-    """Show a simulation: a line a width."""
+    """Return a simulation as a table: one line per number of workers."""
     drawn = found.seeds > 1
-    head = ["WORKERS", "TAKES", "BOUND", "SPEEDUP", *(["P10", "P90"] if drawn else [])]
+    head = ["WORKERS", "TIME", "BOUND", "SPEED-UP", *(["P10", "P90"] if drawn else [])]
     fails = any(width.done < 1 for width in found.widths)
     priced = any(width.usd is not None for width in found.widths)
     head += (["DONE"] if fails else []) + (["USD"] if priced else [])
     rows = [_width(width, drawn=drawn, fails=fails, priced=priced) for width in found.widths]
-    over = f", over {counted(found.seeds, 'seed')}" if drawn else ""
+    over = f", {counted(found.seeds, 'random trial')}" if drawn else ""
     about = (
         f"{counted(found.steps, 'step')}, {seconds(found.work_seconds)} of work, critical path "
         f"{seconds(found.critical_path_seconds)}{over}"
@@ -36,24 +36,24 @@ def _width(width: Width, *, drawn: bool, fails: bool, priced: bool) -> list[str]
 
 
 def usd(price: float | None) -> str:
-    """Write a price."""
+    """Return a price."""
     return "unknown" if price is None else f"{price:,.4f}"
 
 
 def advice_lines(advice: Advice, worst_tokens: int | None = None, worst_usd: float | None = None) -> list[str]:
-    """Show what a plan is expected to take, and which way to go."""
-    known = {"plan": "what the plan says", "earlier runs": "what like steps took", "default": "a default"}
+    """Return the estimate of a plan, its worst case, and the advice."""
+    known = {"plan": "the plan", "earlier runs": "similar steps in earlier runs", "default": "default durations"}
     sources = some([known.get(source, source) for source in advice.expected_from], 3)
-    lists = "; lists of unknown length are guessed" if advice.is_estimate else ""
+    lists = "; list lengths are assumed" if advice.is_estimate else ""
     rows = [("swarm", *_estimate(advice.swarm)), ("one agent", *_estimate(advice.one_agent))]
     lines = [
-        f"expected, by {sources}{lists}:",
-        *table(("", "SECONDS", "TOKENS", "USD"), rows, right=(1, 2, 3), indent="  ").splitlines(),
+        f"Estimate (from {sources}{lists}):",
+        *table(("", "TIME", "TOKENS", "USD"), rows, right=(1, 2, 3), indent="  ").splitlines(),
     ]
     if worst_tokens is not None:
         price = "" if worst_usd is None else f", {worst_usd:,.4f} USD"
-        lines.append(f"at worst: {worst_tokens:,} tokens{price}")
-    return [*lines, wrapped(f"advice: {advice.verdict}: {one_line(advice.reason)}")]
+        lines.append(f"Worst case: {worst_tokens:,} tokens{price}")
+    return [*lines, wrapped(f"Advice: {advice.verdict}: {one_line(advice.reason)}")]
 
 
 def _estimate(each: Estimate) -> tuple[str, str, str]:
@@ -61,11 +61,11 @@ def _estimate(each: Estimate) -> tuple[str, str, str]:
 
 
 def comparison(pair: RunPair) -> str:
-    """Show two runs side by side: the figures, then the steps that are not the same."""
+    """Return two runs compared: the figures, then the steps that differ."""
     one, other = pair.before, pair.after
     rows = [
         ("status", one.status, other.status, ""),
-        _timed("seconds", one.seconds, other.seconds),
+        _timed("time", one.seconds, other.seconds),
         _timed("work", *pair.work_seconds),
         _timed("critical path", *pair.critical_path_seconds),
         ("tokens", f"{one.tokens:,}", f"{other.tokens:,}", f"{other.tokens - one.tokens:+,}"),
@@ -84,7 +84,7 @@ def _moved(moved: Sequence[StepPair]) -> str:
     rows = [
         (step.step, step.change, *_both(step.before, step.after), some(step.differs, 6)) for step in moved[:MOST_ROWS]
     ]
-    shown = table(("STEP", "", "SECONDS", "TOKENS", "DIFFERS IN"), rows, right=(2, 3))
+    shown = table(("STEP", "", "TIME", "TOKENS", "CHANGED INPUTS"), rows, right=(2, 3))
     more = len(moved) - len(rows)
     return f"{shown}\n… {more:,} more" if more > 0 else shown
 

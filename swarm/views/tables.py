@@ -1,7 +1,7 @@
-"""Runs, one run, one step and a plan as plain aligned text: the same in a terminal of 80 columns, a pipe and a file."""
+"""Runs, one run, one step and a plan as plain aligned text: the same on a terminal, in a pipe and in a file."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -19,8 +19,9 @@ from swarm.views.progress import outcome
 from swarm.views.words import block, counted, dollars, one_line, seconds, short, some, table, wrapped
 
 GOAL_CHARACTERS = 300
+"""Maximum characters of a goal."""
 NEEDS_NAMED = 3
-"""Steps that a table names of those a step needs."""
+"""Maximum dependencies of a step that a table names."""
 
 
 class RunRow(Protocol):
@@ -33,41 +34,41 @@ class RunRow(Protocol):
 
     @property
     def status(self) -> str:
-        """How it ended, or that it has not."""
+        """How it ended, or that it has not ended."""
         ...
 
     @property
     def goal(self) -> str:
-        """What it was asked."""
+        """Its goal."""
         ...
 
     @property
     def steps(self) -> int:
-        """How many it has."""
+        """Number of its steps."""
         ...
 
     @property
     def done(self) -> int:
-        """How many of them are done."""
+        """Number of its steps that are done."""
         ...
 
     @property
     def at(self) -> float:
-        """When it began, seconds since 1970; 0 where that is not known."""
+        """Start time in seconds since 1970; 0 if unknown."""
         ...
 
     @property
     def seconds(self) -> float:
-        """How long it took, or has taken so far."""
+        """Seconds it took, or has taken so far."""
         ...
 
 
 def runs_table(rows: Iterable[RunRow]) -> str:
-    """List runs in the order given: id, status, steps, time, when (UTC), goal."""
+    """Return runs in the given order: id, status, steps, time, start (UTC), goal."""
     made = [
         (row.run, row.status, f"{row.done}/{row.steps}", seconds(row.seconds), _when(row.at), row.goal) for row in rows
     ]
-    return table(("RUN", "STATUS", "DONE", "TOOK", "BEGAN", "GOAL"), made, right=(2, 3))
+    return table(("RUN", "STATUS", "DONE", "TIME", "STARTED", "GOAL"), made, right=(2, 3))
 
 
 def _when(at: float) -> str:
@@ -78,58 +79,71 @@ def _when(at: float) -> str:
 
 
 def run_table(state: State, parallelism: Parallelism) -> str:
-    """Show one run: its steps, what went wrong, what each model used, how parallel it was."""
-    finished = state.finished
-    status = "not over" if finished is None else finished.status
-    because = f" ({one_line(finished.because)})" if finished is not None and finished.because else ""
-    goal = state.task.get("goal")
-    about = [f"run {one_line(state.run)}: {status}{because}, {seconds(state.t)}"]
-    if isinstance(goal, str) and goal.strip():
-        about.append(f"goal: {one_line(goal, GOAL_CHARACTERS)}")
-    if state.resumed:
-        about.append(f"resumed {counted(state.resumed, 'time')}")
-    about += [f"limit {one_line(name)} reached: {value:,g}" for name, value in state.limits_reached.items()]
+    """Return one run: its steps, its errors, what each model used, how parallel it was."""
+    real = list(state.real_steps())
     sections = [
-        "\n".join(about),
+        "\n".join(_about_run(state)),
         _steps(state),
-        _section("not done", [one_line(f"{s.id} {outcome(s)}") for s in _bad(state)]),
-        _section("notes", [one_line(f"{s.id}: {note}") for s in state.real_steps() for note in (*s.notes, *_left(s))]),
-        _section("made", [one_line(f"{s.id}: {_file(made)}") for s in state.real_steps() for made in s.media]),
+        _section("not done", [one_line(f"{s.id} {outcome(s)}") for s in _bad(real)]),
+        _section("notes", _by_step(real, _notes)),
+        _section("media", _by_step(real, lambda s: [_file(made) for made in s.media])),
         f"usage\n{_usage(state)}",
         "\n".join(["parallelism", *(wrapped(line, "  ") for line in paragraph(parallelism))]),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
+def _about_run(state: State) -> Iterator[str]:
+    finished = state.finished
+    status = "not finished" if finished is None else finished.status
+    because = f" ({one_line(finished.because)})" if finished is not None and finished.because else ""
+    yield f"run {one_line(state.run)}: {status}{because}, {seconds(state.t)}"
+    goal = state.task.get("goal")
+    if isinstance(goal, str) and goal.strip():
+        yield f"goal: {one_line(goal, GOAL_CHARACTERS)}"
+    if state.resumed:
+        yield f"resumed {counted(state.resumed, 'time')}"
+    for name, value in state.limits_reached.items():
+        yield f"limit {one_line(name)} reached: {value:,g}"
+
+
+def _by_step(steps: Iterable[StepState], texts: Callable[[StepState], Iterable[str]]) -> list[str]:
+    """Return texts about steps, each after the id of its step."""
+    lines: list[str] = []
+    for s in steps:
+        lines += [one_line(f"{s.id}: {text}") for text in texts(s)]
+    return lines
+
+
 def _section(title: str, lines: Sequence[str]) -> str:
     return "\n".join((title, *(f"  {line}" for line in lines))) if lines else ""
 
 
-def _bad(state: State) -> list[StepState]:
-    return [s for s in state.real_steps() if s.over and s.status is not Status.DONE]
+def _bad(real: Iterable[StepState]) -> list[StepState]:
+    return [s for s in real if s.over and s.status is not Status.DONE]
 
 
-def _left(s: StepState) -> tuple[str, ...]:
-    return tuple(f"left out: {what}" for what in s.left_out)
+def _notes(s: StepState) -> list[str]:
+    return [*s.notes, *(f"omitted: {what}" for what in s.left_out)]
 
 
 def _steps(state: State) -> str:
-    priced = bool(state.usage.cost)  # a column of nothing else than 0 or unknown tells nothing: `usage` says it once
-    rows = [
-        (
-            *(s.id, s.status.value, s.step.agent, s.model, str(s.attempt), str(s.turns), short(s.usage.tokens)),
-            *((_price(s.usage.cost),) if priced else ()),
-            _took(s),
-        )
-        for s in _in_order(state)
-        if not s.expanded
-    ]
-    head = ("STEP", "STATUS", "AGENT", "MODEL", "TRIES", "TURNS", "TOKENS", *(("USD",) if priced else ()), "TOOK")
+    priced = bool(state.usage.cost)  # a column of zeros says less than the table of usage
+    rows = [_row(s, priced=priced) for s in _in_order(state) if not s.expanded]
+    head = ["STEP", "STATUS", "AGENT", "MODEL", "ATTEMPTS", "TURNS", "TOKENS"]
+    head += ["USD", "TIME"] if priced else ["TIME"]
     return table(head, rows, right=(4, 5, 6, 7, 8))
 
 
+def _row(s: StepState, *, priced: bool) -> list[str]:
+    row = [s.id, s.status.value, s.step.agent, s.model]
+    row += [str(s.attempt), str(s.turns), short(s.usage.tokens)]
+    row += [_price(s.usage.cost)] if priced else []
+    return [*row, _took(s)]
+
+
 def _in_order(state: State) -> Iterator[StepState]:
-    """Give the steps in plan order, what each spawned right behind it."""
+    """Return the steps in plan order, each followed by the steps it spawned."""
     stack = [s for s in reversed(state.steps.values()) if s.by not in state.steps]
     while stack:
         s = stack.pop()
@@ -146,25 +160,30 @@ def _took(s: StepState) -> str:
 
 def _usage(state: State) -> str:
     costs = cost(state)
-    models = [*costs.models.items(), *([("all", costs.run)] if len(costs.models) != 1 else [])]
-    agents = [(f"by {name}", each) for name, each in costs.agents.items()] if len(costs.agents) > 1 else []
+    used = list(costs.models.items())
+    if len(costs.models) != 1:
+        used.append(("all", costs.run))
+    if len(costs.agents) > 1:
+        used += [(f"by {name}", each) for name, each in costs.agents.items()]
     rows = [
-        (name, *(f"{n:,}" for n in (c.calls, c.input_tokens, c.output_tokens, c.cached_tokens)), _price(c.usd))
-        for name, c in (*models, *agents)
+        (name, f"{c.calls:,}", f"{c.input_tokens:,}", f"{c.output_tokens:,}", f"{c.cached_tokens:,}", _price(c.usd))
+        for name, c in used
     ]
-    used = table(("MODEL", "CALLS", "INPUT", "OUTPUT", "CACHED", "USD"), rows, right=(1, 2, 3, 4, 5), indent="  ")
-    return "\n".join([used, *_prices(state)])
+    head = ("MODEL", "CALLS", "INPUT", "OUTPUT", "CACHED", "USD")
+    return "\n".join([table(head, rows, right=(1, 2, 3, 4, 5), indent="  "), *_prices(state)])
 
 
 def _prices(state: State) -> Iterator[str]:
-    """Say what a million tokens cost, and whose price that is."""
-    for alias, price in ({} if state.started is None else state.started.prices).items():
+    """Return the prices per million tokens, and their sources."""
+    prices = {} if state.started is None else state.started.prices
+    for alias, price in prices.items():
         if price is None:
-            yield f"  price of {one_line(alias)}: unknown; `price:` in the task gives it"
+            yield f"  price of {one_line(alias)}: unknown (set `price:` in the task)"
         elif price.get("source") != "free":
-            about = ", ".join(f"{kind} {price[kind]}" for kind in ("input", "cached", "output") if price.get(kind))
-            whose = "the task's" if price.get("source") == "task" else str(price.get("source"))
-            yield "  " + one_line(f"price of {alias}, USD a million tokens ({whose}): {about or 'nothing'}")
+            kinds = [kind for kind in ("input", "cached", "output") if price.get(kind)]
+            about = ", ".join(f"{kind} {price[kind]}" for kind in kinds) or "0"
+            source = f"source: {price.get('source')}"
+            yield "  " + one_line(f"price of {alias}, USD per million tokens: {about} ({source})")
 
 
 def _price(usd: float | None) -> str:
@@ -172,20 +191,21 @@ def _price(usd: float | None) -> str:
 
 
 def step_page(state: State, step: str, events: Iterable[e.Stamped]) -> str:
-    """Show one step: what it was asked, each turn with its tool calls and its usage, what it gave.
+    """Return one step: its prompt, each turn with its tool calls and its usage, its output.
 
-    `events` may be all of the run's. Raises `RunNotFoundError` where the run has no such step.
+    `events` may be all events of the run. Raise `RunNotFoundError` if the run has no such step.
     """
     s = state.steps.get(step)
     if s is None:
-        wrong = f"run {one_line(state.run)} has no step {one_line(step, 80)}; it has {some(list(state.steps), 10)}"
+        known = some(list(state.steps), 10)
+        wrong = f"run {one_line(state.run)} has no step {one_line(step, 80)}; its steps: {known}"
         raise RunNotFoundError(Problem(wrong))
     sections = [
         "\n".join(_about(s)),
-        _titled("asked", s.step.prompt),
+        _titled("prompt", s.step.prompt),
         *_told(step, events),
-        _titled("gave", _text(s.output)) if s.status is Status.DONE and s.artifact is None else "",
-        _section("notes", [one_line(note) for note in (*s.notes, *_left(s))]),
+        _titled("output", _text(s.output)) if s.status is Status.DONE and s.artifact is None else "",
+        _section("notes", [one_line(note) for note in _notes(s)]),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -195,7 +215,9 @@ def _titled(title: str, text: str) -> str:
 
 
 def _text(value: Json) -> str:
-    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def _about(s: StepState) -> list[str]:
@@ -207,13 +229,18 @@ def _about(s: StepState) -> list[str]:
         f"{counted(s.turns, 'turn')}, {_tokens(s.usage)}",
         f"added by {one_line(s.by)}",
     ]
-    named = (("needs", step.needs), ("after", step.after), ("inputs", step.inputs or ()), ("tools", step.tools or ()))
+    named = (
+        ("needs", step.needs),
+        ("after", step.after),
+        ("inputs", step.inputs or ()),
+        ("tools", step.tools or ()),
+    )
     lines += [f"{name}: {one_line(', '.join(given))}" for name, given in named if given]
     if step.instance_of is not None:
         lines.append(f"item: {one_line(_text(step.item))}")
     if s.artifact is not None:
-        lines.append(f"what it gave is in artifacts/{one_line(s.artifact)}")
-    return [*lines, *(f"made {_file(made)}" for made in s.media)]
+        lines.append(f"output: artifacts/{one_line(s.artifact)}")
+    return [*lines, *(f"media: {_file(made)}" for made in s.media)]
 
 
 def _file(made: Made) -> str:
@@ -228,18 +255,19 @@ def _tokens(usage: Usage) -> str:
 
 
 def _told(step: str, events: Iterable[e.Stamped]) -> list[str]:
-    """Write the turns of a step, and where an attempt began or failed."""
+    """Return the turns of a step, and the start and failure of each attempt."""
     told: list[str] = []
     number = 0
     for event in events:
         match event:
             case e.StepStarted() if event.step == step:
-                told.append(f"attempt {event.attempt} began at {seconds(event.t)} with model {one_line(event.model)}")
+                model = one_line(event.model)
+                told.append(f"attempt {event.attempt} started at {seconds(event.t)} with model {model}")
             case e.TurnTaken() if event.step == step:
                 number += 1
                 told.append(_turn(event, number))
             case e.StepFailed() if event.step == step:
-                again = "" if event.retry_in is None else f"; tried again {seconds(event.retry_in)} later"
+                again = "" if event.retry_in is None else f"; retried after {seconds(event.retry_in)}"
                 why = one_line(f"{event.error.kind}: {event.error.message}")
                 told.append(f"attempt {event.attempt} failed at {seconds(event.t)}: {why}{again}")
             case _:
@@ -248,18 +276,21 @@ def _told(step: str, events: Iterable[e.Stamped]) -> list[str]:
 
 
 def _turn(event: e.TurnTaken, number: int) -> str:
-    form = f", form asked by {event.form}" if event.form else ""
+    form = f", output format {event.form}" if event.form else ""
     head = (
         f"turn {number}: {one_line(event.endpoint) or 'endpoint unknown'}, {seconds(event.seconds)}, "
-        f"{_tokens(event.usage)}, ended by {one_line(event.finish)}{one_line(form)}"
+        f"{_tokens(event.usage)}, finish reason {one_line(event.finish)}{one_line(form)}"
     )
-    return "\n".join([head, *(line for message in event.messages for line in _message(message))])
+    lines = [head]
+    for message in event.messages:
+        lines += _message(message)
+    return "\n".join(lines)
 
 
 def _message(message: Message) -> list[str]:
     who = f"{message.role} {one_line(message.tool_call_id)}" if message.tool_call_id else message.role
     lines = [f"  {who}:\n{block(message.text, indent='    ')}"] if message.text else []
-    lines += [f"  {who} made {_file(made)}" for made in message.made]
+    lines += [f"  {who}: media {_file(made)}" for made in message.made]
     lines += [f"  calls {one_line(call.name)} {one_line(call.arguments)}" for call in message.tool_calls]
     return lines
 
@@ -267,24 +298,26 @@ def _message(message: Message) -> list[str]:
 def plan_table(
     steps: Sequence[Step], findings: Iterable[Finding] = (), stages: Sequence[Sequence[str]] | None = None
 ) -> str:
-    """Show a plan: its steps by stage and what each needs, how wide and how long it is, what was found in it.
+    """Return a plan: its steps by stage with their dependencies, its width, its critical path and the findings.
 
-    A stage is what could run side by side, had all before it ended (`swarm.graph.stages`, taken if none are given).
+    A stage is the steps that can run in parallel after the stages before it (by default those of `graph.stages`).
     """
     levels, path = _shape(steps, stages)
-    order = {name: n for n, names in enumerate(levels, 1) for name in names}
+    order: dict[str, int] = {}
+    for n, names in enumerate(levels, 1):
+        order |= dict.fromkeys(names, n)
     ranked = sorted(steps, key=lambda step: order.get(step.id, len(levels) + 1))
     rows = [(str(order.get(s.id, "-")), s.id, s.agent, _needs(s), s.prompt) for s in ranked]
     sections = [
         table(("STAGE", "STEP", "AGENT", "WAITS FOR", "PROMPT"), rows) if rows else "no steps",
         "\n".join(line for line in (_width(steps, levels), path) if line),
-        _section("found", [_found(finding) for finding in findings]),
+        _section("findings", [_found(finding) for finding in findings]),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
 def _shape(steps: Sequence[Step], stages: Sequence[Sequence[str]] | None) -> tuple[Sequence[Sequence[str]], str]:
-    """Give the stages, and the critical path in words; neither where steps wait for each other."""
+    """Return the stages, and the critical path in words. A cyclic plan has an error instead of a path."""
     expected = {step.id: 1.0 if step.seconds is None else step.seconds for step in steps}
     try:
         levels = graph.stages(steps) if stages is None else stages
@@ -294,14 +327,14 @@ def _shape(steps: Sequence[Step], stages: Sequence[Sequence[str]] | None) -> tup
     said = all(step.seconds is not None for step in steps)
     took = f", {seconds(path.seconds)} as planned" if said and steps else ""
     names = [one_line(name) for name in path.steps]
-    return levels, f"critical path, {counted(len(names), 'step')}{took}: {' → '.join(names)}" if names else ""
+    return levels, f"Critical path, {counted(len(names), 'step')}{took}: {' → '.join(names)}" if names else ""
 
 
 def _width(steps: Sequence[Step], levels: Sequence[Sequence[str]]) -> str:
     many = {step.id: len(step.each) if isinstance(step.each, tuple) else 1 for step in steps}
     width = max((sum(many.get(name, 1) for name in names) for names in levels), default=0)
     side = "at least" if any(isinstance(step.each, str) for step in steps) else "up to"
-    return f"{counted(len(steps), 'step')} in {counted(len(levels), 'stage')}, {side} {width:,} side by side"
+    return f"{counted(len(steps), 'step')} in {counted(len(levels), 'stage')}, {side} {width:,} in parallel"
 
 
 def _needs(step: Step) -> str:

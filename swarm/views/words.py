@@ -1,4 +1,4 @@
-"""How views write things: one line, a block, a duration, a count, a table. What leaves here is safe to show."""
+"""Lines, blocks, durations, counts and tables, as all views write them. All texts are safe to show."""
 
 import textwrap
 import unicodedata
@@ -7,25 +7,27 @@ from collections.abc import Collection, Iterable, Sequence
 from swarm.safe import safe_text
 
 WIDTH = 80
-"""Columns a table tries to keep to: every terminal has them, and so does what is pasted from a pipe."""
+"""Maximum columns of a table, if the ids allow it: every terminal has as many."""
 LINE_CHARACTERS = 200
-"""Of somebody's text in one line: enough for what, where and what to do."""
+"""Maximum characters of a text in one line: enough for what, where and what to do."""
 BLOCK_CHARACTERS = 4000
-"""Of somebody's text in a block: two screens."""
+"""Maximum characters of a text in a block: two screens."""
 NARROWEST = 16
-"""Columns that the last one of a table has at least, however long the others are."""
+"""Minimum width of the last column of a table, whatever the width of the others."""
 TAB = 4
 _THOUSANDS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def one_line(text: str, most: int = LINE_CHARACTERS) -> str:
-    """Write somebody's text in one line, cut, nothing in it that steers a terminal."""
-    line = " ".join(safe_text(text[: 4 * most]).split())
-    return line if len(line) <= most and len(text) <= 4 * most else line[: most - 1] + "…"
+    """Return a text in one line, truncated, without terminal control characters."""
+    head = text[: 4 * most]  # cleaning a text of megabytes would take seconds
+    line = " ".join(safe_text(head).split())
+    is_whole = len(line) <= most and len(text) <= len(head)
+    return line if is_whole else line[: most - 1] + "…"
 
 
 def block(text: str, most: int | None = BLOCK_CHARACTERS, indent: str = "  ") -> str:
-    """Write somebody's text on lines of its own, indented; what is cut is counted. None cuts nothing."""
+    """Return a text as indented lines. If `most` characters are exceeded, the rest is counted; None is no limit."""
     shown = text if most is None else text[:most]
     lines = safe_text(shown).expandtabs(TAB).split("\n")
     more = len(text) - len(shown)
@@ -35,43 +37,50 @@ def block(text: str, most: int | None = BLOCK_CHARACTERS, indent: str = "  ") ->
 
 
 def seconds(value: float) -> str:
-    """Write a duration: `0.42 s`, `7.3 s`, `2:05 min`, `3:07:09 h`."""
+    """Return a duration: `0.42 s`, `7.3 s`, `2:05 min`, `3:07:09 h`."""
     if value < 0.005:
         return "0 s"
-    if value < 60:
-        return f"{value:.2f} s" if value < 0.995 else f"{value:.1f} s" if value < 59.95 else "1:00 min"
+    if value < 0.995:
+        return f"{value:.2f} s"
+    if value < 59.95:
+        return f"{value:.1f} s"
     return f"{clock(value)} {'min' if value < 3599.5 else 'h'}"
 
 
 def clock(value: float) -> str:
-    """Write a time since the start: `0:07`, `2:05`, `3:07:09`."""
+    """Return a time since the start: `0:07`, `2:05`, `3:07:09`."""
     whole = round(value)
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def short(count: float) -> str:
-    """Write a large count in few characters: `950`, `12k`, `3.4M`."""
+    """Return a large count in few characters: `950`, `12k`, `3.4M`."""
     for size, letter in _THOUSANDS:
         if count >= size:
-            return f"{count / size:.0f}{letter}" if count >= 10 * size else f"{count / size:.1f}{letter}"
+            digits = 0 if count >= 10 * size else 1
+            return f"{count / size:.{digits}f}{letter}"
     return f"{count:.0f}"
 
 
 def dollars(usd: float | None) -> str:
-    """Write money: `$1.25`, `$0.0042`, `price unknown`; what is free is `$0`."""
+    """Return an amount of USD: `$1.25`, `$0.0042`, `$0`, or `price unknown`."""
     if usd is None:
         return "price unknown"
-    return "$0" if usd == 0 else f"${usd:,.2f}" if usd >= 0.995 else "<$0.0001" if usd < 0.0001 else f"${usd:.4f}"
+    if usd == 0:
+        return "$0"
+    if usd < 0.0001:
+        return "<$0.0001"
+    return f"${usd:.4f}" if usd < 0.995 else f"${usd:,.2f}"
 
 
 def counted(count: int, what: str) -> str:
-    """Write `1 step`, `1,204 steps`."""
+    """Return a count with its noun: `1 step`, `1,204 steps`."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def wrapped(line: str, indent: str = "") -> str:
-    """Break a line of ours at spaces so that it fits; what follows is indented further. An id is never broken."""
+    """Wrap a line at spaces, with further lines indented. Words are not broken, because an id may be copied."""
     return textwrap.fill(
         line,
         WIDTH,
@@ -83,15 +92,23 @@ def wrapped(line: str, indent: str = "") -> str:
 
 
 def some(names: Sequence[str], most: int) -> str:
-    """List names, the first few of many: `a, b and 7 more`."""
+    """Return a list of names, the first few of many: `a, b and 7 more`."""
     shown = [one_line(name) for name in names[:most]]
     if len(names) > most:
         return f"{', '.join(shown)} and {len(names) - most:,} more"
-    return ", ".join(shown[:-1]) + (" and " if len(shown) > 1 else "") + "".join(shown[-1:])
+    if len(shown) < 2:
+        return "".join(shown)
+    return f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Collection[int] = (), indent: str = "") -> str:
-    """Align rows under a head. `right` are columns of figures; the last column is cut where a line gets too long."""
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Collection[int] = (),
+    indent: str = "",
+) -> str:
+    """Return rows aligned below a head. `right` are the columns of figures; the last column is truncated to fit."""
     cells = [[one_line(cell) for cell in row] for row in (head, *rows)]
     widths = [max(columns(row[n]) for row in cells) for n in range(len(head))]
     last = len(head) - 1
@@ -105,10 +122,17 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Collecti
 
 
 def columns(text: str) -> int:
-    """Count the columns a text takes: two for a wide character, none for one that combines."""
+    """Return the columns that a text takes on a terminal."""
     if text.isascii():
         return len(text)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(_columns(character) for character in text)
+
+
+def _columns(character: str) -> int:
+    """Return 0 for a combining character, 2 for a wide one, else 1."""
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def _pad(text: str, width: int, *, right: bool) -> str:
