@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from swarm.cli.getting import Meter
+from swarm.cli.getting import DownloadMeter
 from swarm.endpoints.choose import Size, choose, size_of
 from swarm.endpoints.probe import Ability, look
 from swarm.task import Model
@@ -242,7 +242,7 @@ def test_a_run_names_the_command_for_a_model_that_is_not_there(swarm: Command, k
 
 
 def test_a_terminal_has_one_line_that_changes(capsys: pytest.CaptureFixture[str]) -> None:
-    meter = Meter(terminal=True)
+    meter = DownloadMeter(terminal=True)
     for there in range(0, 10_001, 5):
         meter(there * 1000, 10_000_000)
     meter.say("done")

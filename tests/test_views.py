@@ -164,6 +164,13 @@ class TestSummary:
             "done: 1 of 1 step done, 0 calls, 0 tokens, 1.0 s",
         ]
 
+    def test_a_run_from_the_cache_has_no_speed_up(self) -> None:
+        gives = {name: Outcome(output="x", cached=True) for name in "ab"}
+        ran = run_virtually(steps("a b:a"), Sleeper({"a": 0, "b": 0}, gives))
+        text = summary(ran.state, measure(ran.state))
+        assert "2 of 2 steps done (2 from the cache)" in text
+        assert "Speed-up" not in text
+
     def test_many_failures_are_counted(self) -> None:
         graph = steps(" ".join(f"s{n}" for n in range(12)))
         ran = run_virtually(graph, Sleeper(gives={f"s{n}": NO for n in range(12)}))
@@ -177,11 +184,14 @@ class TestSummary:
 
 class TestTables:
     def test_runs(self) -> None:
-        text = runs_table([Row(), Row(run="older", status="stopped", goal="x" * 500, at=1e300)])
-        head, first, second = text.splitlines()
+        text = runs_table(
+            [Row(), Row(run="older", status="stopped", goal="x" * 500, at=1e300), Row(status="cancelled")]
+        )
+        head, first, second, third = text.splitlines()
         assert head.split() == ["RUN", "STATUS", "DONE", "TIME", "STARTED", "GOAL"]
         assert first.split() == ["20260101-120000-abc", "done", "8/9", "2:05", "min", "2026-01-01", "12:00", "Which?"]
         assert second.startswith("older")
+        assert third.split()[1] == "cancelled"
         assert all(len(line) <= words.WIDTH for line in text.splitlines())
 
     def test_one_run(self) -> None:

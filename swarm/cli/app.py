@@ -63,7 +63,7 @@ RUN, INSPECT, SET_UP = "Run", "Inspect", "Set up"
 
 
 @dataclass(frozen=True)
-class Entry:
+class Listed:
     """A command in the list of commands."""
 
     command: Callable[..., int]
@@ -76,7 +76,7 @@ class Entry:
 
 
 COMMANDS = (
-    Entry(
+    Listed(
         run,
         RUN,
         "getting-started",
@@ -87,28 +87,28 @@ COMMANDS = (
             "swarm run task.yaml --limit tokens=200_000 --json > result.json",
         ),
     ),
-    Entry(
+    Listed(
         plan,
         RUN,
         "plan",
         ("swarm plan task.yaml", "swarm plan task.yaml -o plan.yaml", "swarm run task.yaml --plan plan.yaml"),
     ),
-    Entry(
+    Listed(
         resume,
         RUN,
         "troubleshooting",
         ("swarm resume last", "swarm resume 20260730-1412 --limit tokens=400_000 --failed"),
     ),
-    Entry(check, RUN, "task", ("swarm check task.yaml", "swarm check task.yaml --plan plan.yaml")),
-    Entry(
+    Listed(check, RUN, "task", ("swarm check task.yaml", "swarm check task.yaml --plan plan.yaml")),
+    Listed(
         show,
         INSPECT,
         "troubleshooting",
         ("swarm show last", "swarm show last study.3", "swarm show last --json"),
     ),
-    Entry(runs, INSPECT, "command-line", ("swarm runs", "swarm runs --json --all")),
-    Entry(diff, INSPECT, "command-line", ("swarm diff 20260730-1412 last", "swarm diff 20260730-1412 last --json")),
-    Entry(
+    Listed(runs, INSPECT, "command-line", ("swarm runs", "swarm runs --json --all")),
+    Listed(diff, INSPECT, "command-line", ("swarm diff 20260730-1412 last", "swarm diff 20260730-1412 last --json")),
+    Listed(
         simulate,
         INSPECT,
         "plan",
@@ -118,17 +118,17 @@ COMMANDS = (
             "swarm simulate plan.yaml --latency lognormal:8s,0.8 --failures 0.05",
         ),
     ),
-    Entry(cache, INSPECT, "cost-and-limits", ("swarm cache", "swarm cache clear", "swarm cache why last study.3")),
-    Entry(clear, INSPECT, "cost-and-limits", ("swarm cache clear",), "cache clear"),
-    Entry(why, INSPECT, "cost-and-limits", ("swarm cache why last study.3",), "cache why"),
-    Entry(init, SET_UP, "getting-started", ("swarm init", "swarm init my-question")),
-    Entry(
+    Listed(cache, INSPECT, "cost-and-limits", ("swarm cache", "swarm cache clear", "swarm cache why last study.3")),
+    Listed(clear, INSPECT, "cost-and-limits", ("swarm cache clear",), "cache clear"),
+    Listed(why, INSPECT, "cost-and-limits", ("swarm cache why last study.3",), "cache why"),
+    Listed(init, SET_UP, "getting-started", ("swarm init", "swarm init my-question")),
+    Listed(
         models,
         SET_UP,
         "providers",
         ("swarm models", "swarm models task.yaml --probe", "swarm models get smollm2"),
     ),
-    Entry(
+    Listed(
         get,
         SET_UP,
         "providers",
@@ -139,8 +139,8 @@ COMMANDS = (
         ),
         "models get",
     ),
-    Entry(agents, SET_UP, "task", ("swarm agents", "swarm agents task.yaml")),
-    Entry(schema, SET_UP, "task", ("swarm schema > task.schema.json",)),
+    Listed(agents, SET_UP, "task", ("swarm agents", "swarm agents task.yaml")),
+    Listed(schema, SET_UP, "task", ("swarm schema > task.schema.json",)),
 )
 """The commands in the order of `--help`."""
 
@@ -243,5 +243,6 @@ def _explained(error: Exception) -> int:
         return explain(error)
     context = getattr(error, "ctx", None)
     path = "swarm" if context is None else context.command_path
-    say_error(f"{' '.join(str(message()).split())}\nhint: list the options with `{path} --help`")
+    what = "commands" if path == "swarm" else "options"
+    say_error(f"{' '.join(str(message()).split())}\nhint: list the {what} with `{path} --help`")
     return WRONG

@@ -18,7 +18,7 @@ _PROGRAM = "swarm"
 
 
 def prepare_completion(environ: Mapping[str, str]) -> None:
-    """Make typer's answers known if a shell asks for completions: nobody else waits for them."""
+    """Register typer's answers to a shell, but only if a shell asks: loading them takes time."""
     if VARIABLE in environ:
         from typer.completion import completion_init  # pyright: ignore[reportPrivateImportUsage]
 

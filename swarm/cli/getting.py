@@ -49,7 +49,7 @@ def get(name: Name = None, to: To = None, as_json: o.AsJson = False) -> int:
     folder = Path(to) if to is not None else models_folder(os.environ)
     if name is None:
         return _list(fetched(folder), folder, as_json=as_json)
-    meter = Meter(terminal=is_terminal(sys.stderr))
+    meter = DownloadMeter(terminal=is_terminal(sys.stderr))
     try:
         found = fetch(name, folder, say=meter.say, progress=meter, hub=hub_of(os.environ))
     finally:
@@ -88,7 +88,7 @@ def _downloaded(there: "tuple[Fetched, ...]", folder: Path) -> Iterator[str]:
         yield f"  {each.name or '(incomplete)'}  {_mb(each.size)}  {each.path}"
 
 
-class Meter:
+class DownloadMeter:
     """Progress of a download: on a terminal one line that changes, else a line per 10 %."""
 
     def __init__(self, *, terminal: bool) -> None:

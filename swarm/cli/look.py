@@ -102,7 +102,10 @@ def _show_step(found: Recorded, step: str, *, as_json: bool) -> int:
     from swarm.reading.explain import meant
 
     if step not in found.state.steps:
-        wrong = f"run {found.state.run} has no step `{step[:80]}`{meant(step, found.state.steps)}"
+        wrong = (
+            f"run {found.state.run} has no step `{step[:80]}`{meant(step, found.state.steps)}\n"
+            f"hint: list the steps with `swarm show {found.state.run}`"
+        )
         raise RunNotFoundError(Problem(wrong))
     events = [event for event in found.events if getattr(event, "step", None) == step]
     if as_json:

@@ -31,7 +31,7 @@ Probe = Annotated[
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Examined:
     """The models of a task, or of this machine, and what they can do."""
 
     choice: "Choice"
@@ -75,12 +75,12 @@ def models(
     return 0
 
 
-async def _examined(task: str | None, endpoint: str | None, model: str | None, probe: bool) -> _Found:
+async def _examined(task: str | None, endpoint: str | None, model: str | None, probe: bool) -> _Examined:
     choice, servers, folder = await _chosen(task, endpoint, model)
     single = _single(choice)
     if probe:
         say(_warning(single))
-    return _Found(choice, servers, await _looked(single, probe, folder))
+    return _Examined(choice, servers, await _looked(single, probe, folder))
 
 
 def _single(choice: "Choice") -> "dict[str, Model]":
@@ -88,7 +88,7 @@ def _single(choice: "Choice") -> "dict[str, Model]":
     return {alias: each for alias, each in choice.models.items() if each.use is None}
 
 
-def _report(found: _Found) -> list[str]:
+def _report(found: _Examined) -> list[str]:
     lines = [found.choice.why, ""]
     for each in found.abilities:
         lines += _lines(each, found.prices[each.alias])

@@ -10,13 +10,13 @@ import typer
 from swarm.errors import Problem, TaskError
 
 if TYPE_CHECKING:
-    from swarm.cli.source import Source
+    from swarm.cli.source import TaskSource
     from swarm.prepare import Options
 
 GRACE_SECONDS = 10.0
 """Seconds that running steps get after the first interrupt: most calls end within them."""
 RUNS = ".swarm/runs"
-"""Folder of the runs if neither `--runs` nor a task says where it is."""
+"""Folder of the runs if neither `--runs` nor a task names one."""
 
 
 def at_least(minimum: float) -> Callable[[float | None], float | None]:
@@ -124,7 +124,7 @@ class Display:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What a command line says of a run. The first eight are options of every command with a TASK."""
+    """A run as the command line describes it. The first eight fields are options of run, plan and check."""
 
     tasks: Tasks = None
     goal: Goal = None
@@ -138,7 +138,7 @@ class Asked:
     cache: bool = True
 
     def with_task(self, *, quiet: bool) -> "Asked":
-        """Name `./task.yaml` if no task is named and the file exists; say so on stderr."""
+        """Return the same with `./task.yaml` as the task, and a note on stderr, if none is named and it exists."""
         from swarm.cli.source import TASK_FILE
         from swarm.cli.streams import say
 
@@ -150,14 +150,14 @@ class Asked:
         return replace(self, tasks=[TASK_FILE])
 
     @property
-    def source(self) -> "Source":
+    def source(self) -> "TaskSource":
         """The task that is meant; stdin is read."""
         from swarm.cli.source import source_of
 
         names = pairs("--set", self.parameters)
         return source_of(self.tasks or (), goal=self.goal, names=names, plan=self.plan)
 
-    def options(self, source: "Source | None" = None) -> "Options":
+    def options(self, source: "TaskSource | None" = None) -> "Options":
         """Return the same for `swarm.prepare`. Raise `TaskError` if a value is not a pair."""
         from swarm.prepare import Options
 
@@ -199,5 +199,5 @@ EXAMPLES = {"--limit": "tokens=100_000", "--set": "audience=managers"}
 
 
 def runs_folder(runs: str | None) -> Path:
-    """Return the folder of the runs if no task says where it is."""
+    """Return the folder of the runs if no task names one."""
     return Path(RUNS if runs is None else runs)

@@ -133,7 +133,7 @@ def _plan(asked: o.Asked, out: str | None, display: o.Display, interrupts: Inter
     prepared = anyio.run(prepare, source.name, options)
     planned = of_prepared(prepared)
     assert planned is not None
-    _present(planned, prepared, Answer(out, display, {"run": None, "folder": None}))
+    _present(planned, prepared, PlanOutput(out, display, {"run": None, "folder": None}))
     if not display.quiet and source.text is None:
         with_plan = "" if options.plan is None else f" --plan {shlex.quote(str(out or options.plan))}"
         say(f"next: swarm run {shlex.quote(source.name)}{with_plan}")
@@ -150,15 +150,15 @@ def _made(name: str, options: "Options", out: str | None, show: Show) -> int:
         return show.present(run, result)
     planned = of_state(run.state)
     about: dict[str, Json] = {"run": run.folder.run, "folder": str(run.folder.path)}
-    _present(planned, run.prepared, Answer(out, show.display, about))
+    _present(planned, run.prepared, PlanOutput(out, show.display, about))
     if not show.display.quiet:
-        say("Plan ready; no step has run.")
+        say("Plan ready; nothing has run.")
         say(f"next: {resume_command(run.folder.path)}")
     return 0
 
 
 @dataclass(frozen=True)
-class Answer:
+class PlanOutput:
     """Where a plan is written, and how."""
 
     out: str | None
@@ -167,7 +167,7 @@ class Answer:
     """Id and folder of the run that made it."""
 
 
-def _present(planned: Planned, prepared: "Prepared", to: Answer) -> None:
+def _present(planned: Planned, prepared: "Prepared", to: PlanOutput) -> None:
     from swarm.graph import stages
 
     if not to.display.quiet:

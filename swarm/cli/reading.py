@@ -21,7 +21,7 @@ RUNNING, STOPPED = "running", "stopped"
 
 
 @dataclass(frozen=True)
-class Row:
+class ListedRun:
     """A run in a list of runs."""
 
     run: str
@@ -118,16 +118,16 @@ def is_owned(folder: "RunFolder") -> bool:
     return True
 
 
-def row_of(folder: "RunFolder") -> Row:
+def row_of(folder: "RunFolder") -> ListedRun:
     """Return the row of a run in the list of runs."""
     where = str(folder.path)
     try:
         found = recorded(folder)
     except SwarmError as error:
-        return Row(folder.run, "damaged", folder=where, problem=str(error))
+        return ListedRun(folder.run, "damaged", folder=where, problem=str(error))
     state = found.state
     real = list(state.real_steps())
-    return Row(
+    return ListedRun(
         run=folder.run,
         status=status_of(state, folder),
         goal=" ".join(str(state.task.get("goal") or "").split()),

@@ -16,7 +16,7 @@ from swarm.errors import Problem, RunNotFoundError, TaskError
 from swarm.safe import safe_text
 
 if TYPE_CHECKING:
-    from swarm.cli.source import Source
+    from swarm.cli.source import TaskSource
     from swarm.forecast.simulate import Course
     from swarm.forecast.simulate import Latency as LatencyOf
     from swarm.plan import Step
@@ -174,7 +174,7 @@ def _of_file(what: str, runs: Path, items: int) -> "Course":
     )
 
 
-def _prepared(source: "Source") -> "Prepared":
+def _prepared(source: "TaskSource") -> "Prepared":
     import anyio
 
     from swarm.cli.check import read_leniently

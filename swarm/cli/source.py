@@ -19,11 +19,11 @@ TICK_SECONDS = 0.25
 """Maximum delay of a signal that arrives right before a read: CPython handles it only when a read returns."""
 STDIN, WORDS = "stdin", "command line"
 _OPTIONS = {"goal": "--goal", "plan": "--plan", "parameters": "--set", "models": "--endpoint"}
-"""The option that says what a key of a task file says."""
+"""Option that has the same meaning as a key of a task file."""
 
 
 @dataclass(frozen=True)
-class Source:
+class TaskSource:
     """Where a task comes from."""
 
     name: str
@@ -38,7 +38,7 @@ def source_of(
     goal: str | None = None,
     names: Iterable[str] = (),
     plan: str | None = None,
-) -> Source:
+) -> TaskSource:
     """Find the task: with a goal, the arguments are its inputs, else they are one TASK.
 
     `names` are the parameters of `--set`. With a plan file and nothing else, the plan is the task.
@@ -46,7 +46,7 @@ def source_of(
     """
     given = list(arguments)
     if goal is not None or (plan is not None and not given):
-        return Source(WORDS, _written(goal, given, names, plan))
+        return TaskSource(WORDS, _written(goal, given, names, plan))
     if not given:
         raise TaskError(
             f"no task: name a task file, or create ./{TASK_FILE}\n"
@@ -57,17 +57,17 @@ def source_of(
         raise TaskError(f"expected one TASK, found {len(given)}\nhint: inputs are allowed after --goal")
     name = given[0]
     if name == "-":
-        return Source(STDIN, _stdin())
+        return TaskSource(STDIN, _stdin())
     if " " in name and not Path(name).exists():
         message = 'no such file\nhint: to ask a question, use `swarm run --goal "…"`'
         raise TaskError(Problem(message, where=safe_text(name[:80])))
-    return Source(name)
+    return TaskSource(name)
 
 
 def placed(problem: Problem) -> Problem:
     """Name the option of a problem in a task that was written from the command line.
 
-    Such a task has lines and columns, too, but nobody has seen them.
+    Such a task has lines and columns, too, but the user has not seen them.
     """
     if not problem.where.startswith(f"{WORDS}:") and problem.where != WORDS:
         return problem

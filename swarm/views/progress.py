@@ -228,7 +228,7 @@ def summary(state: State, parallelism: Parallelism) -> str:
     lines = [_totals(state, real)]
     if state.finished is not None and state.finished.because:
         lines.append(f"Reason: {one_line(state.finished.because)}")
-    if len(real) > 1:
+    if len(real) > 1 and parallelism.work_seconds > 0:  # a run from the cache has no speed-up
         about = [speed(parallelism), width(parallelism), path(parallelism)]
         lines += [wrapped(line) for line in about if line]
     lines += [wrapped(f"! {flag}") for flag in flags(parallelism)]

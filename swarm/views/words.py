@@ -12,7 +12,7 @@ LINE_CHARACTERS = 200
 """Maximum characters of a text in one line: enough for what, where and what to do."""
 BLOCK_CHARACTERS = 4000
 """Maximum characters of a text in a block: two screens."""
-NARROWEST = 16
+NARROWEST = 10
 """Minimum width of the last column of a table, whatever the width of the others."""
 TAB = 4
 _THOUSANDS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
