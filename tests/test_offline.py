@@ -17,7 +17,11 @@ from swarm.chat import Data, Form, Media, Message, Part, Request, Text, estimate
 from swarm.endpoints.offline import Offline, respond
 from swarm.endpoints.offline.answer import NOT_READ, NOTHING, TEXT_TOKENS
 from swarm.endpoints.offline.report import DISAGREEMENTS, MISSING, REPORT_TOKENS
+from swarm.files.agent import load_wording
+from swarm.prompt import phrase
+from swarm.task import Task
 
+WORDING = load_wording(Task(goal="x"))
 GOAL = "How much memory does each library need?"
 
 NOTES = {
@@ -52,13 +56,13 @@ def request(
     schema: Mapping[str, object] | None = None,
     most: int | None = None,
 ) -> Request:
-    """Lay out a request as an attempt does: goal, what to read, and last the step's prompt."""
-    parts: list[Part] = [Text(text=f"# The goal\n\n{goal}"), Text(text="What to read, as data:"), *data]
+    """Lay out a request as an attempt does, in the built-in wording: the goal, the data, and last the step's prompt."""
+    parts: list[Part] = [Text(text=phrase(WORDING, "goal", goal=goal)), Text(text=WORDING["inputs"]), *data]
     return Request(
         model="default",
         messages=(
             says("system", "You are told much that an endpoint without a model does not read."),
-            Message(role="user", parts=(*parts, Text(text="# Your step"), Text(text=prompt or goal))),
+            Message(role="user", parts=(*parts, Text(text=WORDING["step"]), Text(text=prompt or goal))),
         ),
         purpose=purpose,
         form=None if schema is None else Form(name="answer", json_schema=dict(schema)),

@@ -263,7 +263,7 @@ def test_of_many_texts_one_phrase_says_that_they_are_cut() -> None:
     assert len(shown) == 29
     assert all(text.startswith("fact") for text in shown), "the phrases leave room for the texts"
     said = [part.text for part in parts if isinstance(part, Text)]
-    assert sum("Of each of these texts only the first" in text for text in said) == 1
+    assert sum("Each of these texts is truncated" in text for text in said) == 1
     assert len(messages(made).left_out) == 29
 
 
