@@ -158,6 +158,13 @@ def test_offline_finds_how_many_inputs_a_truncated_brief_omits() -> None:
     assert "each" not in all_of_them
 
 
+@pytest.mark.parametrize(
+    ("goal", "context"), [("Compare 8 libraries for 100000 pages.", None), (GOAL, 4096)], ids=["goal", "schema"]
+)
+def test_offline_takes_no_other_figure_for_the_number_of_inputs(goal: str, context: int | None) -> None:
+    assert [step.get("each") for step in planned(goal, 8, context)] == ["inputs", None]
+
+
 def test_offline_finds_the_goal_the_outputs_and_what_is_missing_of_a_report() -> None:
     given = (Given(step="read.1", about="Find it.", output="Lunr needs 40 MB of memory."),)
     missing = (Missing(step="read.2", because="it failed: timeout"),)

@@ -7,6 +7,7 @@ anything else. It makes a fresh install useful, and every example and test deter
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from swarm.chat import Data, Media, Message, Part, Reply, Request, Text, Usage, estimate_tokens, request_tokens
 from swarm.endpoints.offline.answer import Given, answer
@@ -15,6 +16,7 @@ from swarm.endpoints.offline.formats import read
 from swarm.endpoints.offline.plan import asked, plan, shape
 from swarm.endpoints.offline.rank import question
 from swarm.endpoints.offline.report import report
+from swarm.frozen import canonical
 
 NAME = "offline"
 """What it is called in tasks, on the command line and in replies."""
@@ -46,8 +48,7 @@ def respond(request: Request) -> str:
     if request.purpose == "plan":
         briefs = [part.text for part in texts if part.of == "brief" and part.name == "brief"]
         outputs = [part.name for part in texts if part.of == "output"]
-        said = [part.text for part in main if isinstance(part, Text)]
-        return plan(goal or prompt, shape(briefs[-1] if briefs else "", said), outputs)
+        return plan(goal or prompt, shape(briefs[-1] if briefs else "", _below_brief(request, main)), outputs)
     given = _given(request, goal, prompt, texts, tuple(part.name for part in data if isinstance(part, Media)))
     if request.form is not None:
         return fill(request.form.json_schema, given)
@@ -81,6 +82,18 @@ def _main(messages: Sequence[Message]) -> tuple[Part, ...]:
 def _prompt(parts: Sequence[Part]) -> str:
     texts = [part.text for part in parts if isinstance(part, Text)]
     return asked(texts[-1].strip(), _goal(parts)) if texts else ""
+
+
+def _below_brief(request: Request, parts: Sequence[Part]) -> tuple[str, ...]:
+    """Return the text directly below the brief, which states how many inputs a truncated brief omits, if there is one.
+
+    Figures anywhere else, in the goal or in the JSON Schema of a plan, do not count inputs.
+    """
+    for above, part in pairwise(parts):
+        if isinstance(above, Data) and above.of == "brief" and isinstance(part, Text):
+            form = request.form is not None and canonical(request.form.json_schema).decode() in part.text
+            return () if form else (part.text,)
+    return ()
 
 
 def _goal(parts: Sequence[Part]) -> str:
