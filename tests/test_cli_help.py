@@ -70,6 +70,9 @@ def test_a_page_has_its_parts_in_order(command: Command, name: str) -> None:
     assert parts == sorted(parts)
     assert re.findall(r"^Learn more: docs/(.+)\.md$", said.out, re.M)[0] in PAGES
     assert [line for line in said.out.splitlines() if len(line) > 80] == []
+    below = [each for each in NAMES if each.startswith(f"{name} ")]
+    assert [each for each in below if f"\n  {each} " not in said.out.partition("Commands:")[2]] == []
+    assert below != [] or "Commands:" not in said.out
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -199,7 +199,9 @@ def make_app() -> typer.Typer:
             epilog=f"Examples:\n{examples}\n\nLearn more: docs/{entry.page}.md",
             rich_help_panel=entry.group,
         )(with_bundles(entry.command))
-    app.command("help", cls=Command, hidden=True, epilog="Examples:\n  swarm help run")(_help)
+    app.command(
+        "help", cls=Command, hidden=True, epilog="Examples:\n  swarm help run\n\nLearn more: docs/command-line.md"
+    )(_help)
     return app
 
 

@@ -19,10 +19,9 @@ def cache(folder: o.Runs = None, as_json: o.AsJson = False) -> int:
     """Show or clear the cache, or explain a cache miss.
 
     Prints the size of the cache, which is next to the runs, in .swarm/cache. A step is taken from
-    the cache if all of its inputs are unchanged: instructions, prompt, model and settings, tools,
-    output format, files, and the outputs of other steps. The cache also stores for seven days which
-    request parameters an endpoint rejects. `swarm cache clear` removes everything, and `swarm cache
-    why RUN STEP` explains why a step was not taken from the cache.
+    it if nothing that its output depends on has changed: instructions, prompt, model and settings,
+    tools, output format, files, and the outputs of other steps. The cache also stores for seven
+    days which request parameters an endpoint rejects.
     """
     where, memory = _opened(folder)
     size = where.size()

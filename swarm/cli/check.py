@@ -25,9 +25,9 @@ def check(
 ) -> int:
     """Check a task without calling a model.
 
-    Prints what would run: models, agents, limits, inputs, and the plan if the task has one. Needs no
-    key and no network, is free, and writes nothing. All errors are listed, each with its file and
-    line, and the exit code is 2. An API key that is not set is only a warning here.
+    Needs no key and no network, is free, and writes nothing. Prints what would run: models, agents,
+    limits, inputs, and the plan if the task has one. Otherwise lists all errors, each with its file
+    and line; an API key that is not set is only a warning.
     """
     display = o.Display(json=as_json, quiet=quiet)
     return _check(asked.with_task(quiet=quiet), display)

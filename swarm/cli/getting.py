@@ -25,7 +25,7 @@ Name = Annotated[
     str | None,
     typer.Argument(
         metavar="NAME",
-        help="smollm2, OWNER/REPO:QUANT of Hugging Face, or the address of its page.",
+        help="smollm2, or OWNER/REPO:QUANT of Hugging Face (also its URL, a file for QUANT, @REVISION).",
         show_default=False,
     ),
 ]
@@ -38,10 +38,8 @@ To = Annotated[
 def get(name: Name = None, to: To = None, as_json: o.AsJson = False) -> int:
     """Download a model that runs on this machine.
 
-    Afterwards `--endpoint local:NAME` or `endpoint: local:NAME` in a task runs it. A file name may
-    replace QUANT, and @REVISION may follow. Set HF_TOKEN for gated models, and HF_ENDPOINT for a
-    mirror. Without NAME, known and downloaded models are listed. An interrupted download continues
-    when you run the same command again.
+    Use it with `--endpoint local:NAME`, or with `endpoint: local:NAME` in a task. Without NAME, known
+    and downloaded models are listed. To continue an interrupted download, run the command again.
     """
     from swarm.endpoints.local.files import fetch, fetched, models_folder
     from swarm.endpoints.local.hub import hub_of

@@ -26,7 +26,12 @@ class Command(TyperCommand):
         return pieces
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments, then the options."""
+        """Write the commands below this one, the arguments, then the options."""
+        parent: Any = ctx.parent
+        names = [name for name in parent.command.commands if name.startswith(f"{self.name} ")]
+        if names:
+            with formatter.section("Commands"):
+                formatter.write_dl([(name, _summary(parent.command.commands[name])) for name in names])
         _write_parameters(self, ctx, formatter)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
@@ -56,7 +61,7 @@ class Commands(TyperGroup):
             command: Any = self.commands[name]
             if not command.hidden:
                 rows = groups.setdefault(command.rich_help_panel or "Commands", [])
-                rows.append((name, command.get_short_help_str(limit=formatter.width)))
+                rows.append((name, _summary(command)))
         widest = max(len(name) for name in self.list_commands(ctx))
         for title, rows in groups.items():
             with formatter.section(title):
@@ -66,6 +71,11 @@ class Commands(TyperGroup):
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write what follows the options as it is: its tables keep their columns."""
         formatter.write(f"\n{self.epilog}\n")
+
+
+def _summary(command: Any) -> str:
+    """Return the first line of a help page."""
+    return command.get_short_help_str(limit=100)
 
 
 def _write_parameters(command: Any, ctx: Any, formatter: Any) -> None:
@@ -86,4 +96,5 @@ def _options(command: Any, ctx: Any) -> Iterator[Row]:
     for parameter in command.get_params(ctx):
         record = parameter.get_help_record(ctx)
         if parameter.param_type_name == "option" and record is not None:
-            yield record
+            names, text = record
+            yield names, text.replace("  [default", " [default")

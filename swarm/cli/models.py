@@ -59,8 +59,7 @@ def models(
     """Show what each model's endpoint can do.
 
     Shows whether each endpoint is reachable, its models, parallel calls, context size and price, and
-    the local servers on this machine. Free, unless --probe is given. `swarm models get NAME`
-    downloads a model that runs on this machine.
+    the local servers on this machine. Free, unless --probe is given.
     """
     import anyio
 

@@ -43,9 +43,9 @@ def plan(
 ) -> int:
     """Make the plan of a task and show it.
 
-    Runs no step of the plan. Only the planner is called, and only if the task has no plan. The plan
-    goes to stdout as YAML, or to -o FILE; its stages, critical path, findings and estimate go to
-    stderr. Run it with `swarm run TASK --plan FILE`, or resume the run that made it.
+    Only the planner is called, and only if the task has no plan. The plan goes to stdout as YAML, or
+    to -o FILE; its stages, critical path, findings and estimate go to stderr. Run it with `swarm run
+    TASK --plan FILE`, or resume the run that made it.
     """
     display = o.Display(json=as_json, quiet=quiet, verbose=verbose)
     asked = replace(asked.with_task(quiet=quiet), runs=runs)

@@ -47,7 +47,13 @@ Latency = Annotated[
     ),
 ]
 Failures = Annotated[
-    float, typer.Option("--failures", metavar="P", help="Probability that an attempt fails, from 0 to 1.")
+    float,
+    typer.Option(
+        "--failures",
+        metavar="P",
+        help="Probability that an attempt fails, from 0 to 1. [default: 0]",
+        show_default=False,
+    ),
 ]
 Seeds = Annotated[int, typer.Option("--seeds", metavar="N", help="Number of random trials.")]
 Items = Annotated[
@@ -68,8 +74,8 @@ def simulate(
     """Estimate a plan's run time for different worker counts.
 
     Simulates scheduling only; calls no model. Prints the run time, Graham's bound, speed-up and cost
-    for each worker count. A step takes its `seconds` in the plan, else the time of similar steps in
-    earlier runs, else 10 s. A step of a run takes its recorded time.
+    for each worker count. A step takes its recorded time, else its `seconds` in the plan, else the
+    time of similar steps in earlier runs, else 10 s.
     """
     from swarm.forecast.simulate import ITEMS, MOST_STEPS
     from swarm.forecast.widths import simulate_widths
