@@ -172,6 +172,7 @@ def test_a_plan_is_the_answer_and_runs_exactly(command: Command, folder: Path) -
     assert "STAGE" in said.err
     plan = load_plan(folder / "plan.yaml")
     assert f"swarm resume {only_run(folder).name}" in said.err
+    assert "cancelled" not in said.err, "a plan that was asked for is a success"
     assert command("plan", "task.yaml", "--runs", "again", "--quiet").out == (folder / "plan.yaml").read_text()
     command("run", "task.yaml", "--plan", "plan.yaml", "--runs", "planned", "--quiet")
     (ran,) = (folder / "planned").iterdir()

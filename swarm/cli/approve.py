@@ -101,7 +101,7 @@ def _is_begun(state: "State") -> bool:
 
 
 def _plan_first(run: "Run", options: "Options", show: "Show") -> int:
-    result = drive(run, show.display, show.interrupts, grace=show.grace)
+    result = drive(run, show.display, show.interrupts, grace=show.grace, is_last=False)
     if show.interrupts.received or not is_planned(run.state):
         return show.present(run, result)
     return _ask(of_state(run.state), run.prepared, run.folder, options, show)

@@ -27,16 +27,23 @@ COUNTDOWN = (10, 5, 3, 2, 1)
 
 
 def drive(
-    run: "Run", display: Display, interrupts: Interrupts, *, grace: float, seen: "RunFolder | None" = None
+    run: "Run",
+    display: Display,
+    interrupts: Interrupts,
+    *,
+    grace: float,
+    seen: "RunFolder | None" = None,
+    is_last: bool = True,
 ) -> "Result":
     """Run to the end, with progress on stderr. `seen` is the folder of a resumed run.
 
+    `is_last` is False if the command continues after the run: then its end is not announced.
     Raise the `SwarmError` that ended the run. An internal error is a `BugError`, and its traceback is in the folder
     of the run.
     """
     import anyio
 
-    driver = Driver(run, display, interrupts, grace, _whole(seen))
+    driver = Driver(run, display, interrupts, grace, _whole(seen), is_last=is_last)
     try:
         # From here on the first signal ends the run well; before there is a folder it just exits.
         with interrupts.awaited(lambda: hasattr(run, "folder")):
@@ -68,7 +75,17 @@ def _save(run: "Run", trace: str) -> Path | None:
 class Driver:
     """Companion of one run: shows its progress and events, and passes interrupts to it."""
 
-    def __init__(self, run: "Run", display: Display, interrupts: Interrupts, grace: float, seen: int) -> None:
+    def __init__(
+        self,
+        run: "Run",
+        display: Display,
+        interrupts: Interrupts,
+        grace: float,
+        seen: int,
+        *,
+        is_last: bool,
+    ) -> None:
+        self._is_last = is_last
         self._run = run
         self._seen = seen
         self._display = display
@@ -96,7 +113,8 @@ class Driver:
                     self._progress.show(state)
         self._warn()
         if self._progress is not None:
-            self._progress.end(run.state)
+            show = self._progress.end if self._is_last else self._progress.show
+            show(run.state)
 
     def close(self) -> None:
         """Wait until all output is written."""

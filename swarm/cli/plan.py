@@ -145,7 +145,7 @@ def _made(name: str, options: "Options", out: str | None, show: Show) -> int:
     from swarm.run import Run
 
     run = Run(name, options=options, plan_only=True)
-    result = drive(run, show.display, show.interrupts, grace=show.grace)
+    result = drive(run, show.display, show.interrupts, grace=show.grace, is_last=False)
     if show.interrupts.received or not is_planned(run.state):
         return show.present(run, result)
     planned = of_state(run.state)
