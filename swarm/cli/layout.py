@@ -27,11 +27,11 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands below this one, the arguments, then the options."""
-        parent: Any = ctx.parent
-        names = [name for name in parent.command.commands if name.startswith(f"{self.name} ")]
-        if names:
+        siblings: dict[str, Any] = {} if ctx.parent is None else ctx.parent.command.commands
+        rows = [(n, _summary(each)) for n, each in siblings.items() if n.startswith(f"{self.name} ")]
+        if rows:
             with formatter.section("Commands"):
-                formatter.write_dl([(name, _summary(parent.command.commands[name])) for name in names])
+                formatter.write_dl(rows)
         _write_parameters(self, ctx, formatter)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
