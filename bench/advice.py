@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from swarm.forecast.advice import advise
-from swarm.plan import Step
+from swarm.spec.plan import Step
 
 GRAPHS = Path(__file__).parent.parent / "tests" / "data" / "graphs.json"
 ENOUGH = 1.5

@@ -17,9 +17,9 @@ from typing import Any
 
 import anyio
 
-from swarm.chat import Request, says
 from swarm.endpoints.wire.openai import OpenAIEndpoint
-from swarm.task import Model
+from swarm.spec.chat import Request, says
+from swarm.spec.task import Model
 
 Call = Callable[[], Awaitable[Any]]
 

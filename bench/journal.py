@@ -17,10 +17,10 @@ from pathlib import Path
 
 import anyio
 
-from swarm import events as e
-from swarm.chat import Usage, says
-from swarm.journal import Journal, encode, read
-from swarm.plan import Step
+from swarm.record import events as e
+from swarm.record.journal import Journal, encode, read
+from swarm.spec.chat import Usage, says
+from swarm.spec.plan import Step
 
 PRODUCERS = 100
 TURN = e.TurnTaken(

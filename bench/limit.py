@@ -16,10 +16,10 @@ from random import Random
 
 import anyio
 
-from swarm.chat import Request, says
-from swarm.endpoints.care.limit import Limit
-from swarm.endpoints.care.retry import Retrying
-from swarm.errors import EndpointError
+from swarm.base.errors import EndpointError
+from swarm.endpoints.traffic.limit import Limit
+from swarm.endpoints.traffic.retry import Retrying
+from swarm.spec.chat import Request, says
 from swarm.testing import Limited, virtual_time
 
 CALLERS = 80

@@ -21,13 +21,13 @@ from random import Random
 
 import anyio
 
-from swarm.chat import Data, Message, Reply, Request, Text, Usage, says
 from swarm.endpoints import Endpoint
-from swarm.endpoints.local.serve import SLOTS
 from swarm.endpoints.offline import Offline
+from swarm.endpoints.prefix_cache import Warm
 from swarm.endpoints.router import connect
-from swarm.endpoints.warm import Warm
-from swarm.task import Model
+from swarm.local_models.serve import SLOTS
+from swarm.spec.chat import Data, Message, Reply, Request, Text, Usage, says
+from swarm.spec.task import Model
 from swarm.testing import reply, virtual_time
 
 READ = {"hosted": 8_000, "own": 3_000}

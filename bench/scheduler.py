@@ -16,21 +16,21 @@ from random import Random
 
 import anyio
 
-from swarm import events as e
-from swarm.agenda import Agenda, Rules
-from swarm.agent import Agent
-from swarm.executor import Attempt, Note
-from swarm.plan import Step
+from swarm.attempt.types import Attempt, Note
+from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.scheduler import Scheduler
-from swarm.state import State, StepState
-from swarm.task import Limits
+from swarm.record.state import State, StepState
+from swarm.scheduling.dispatcher import Scheduler
+from swarm.scheduling.scheduler import Agenda, Rules
+from swarm.spec.agent import Agent
+from swarm.spec.plan import Step
+from swarm.spec.task import Limits
 
 WIDTH = 200
 WORKER = Agent(name="worker", instructions="Work.")
 DONE = Outcome(output="done")
 SHARED = dict.fromkeys(("agent", "goal", "model", "wording"), "0" * 16)
-"""What a run hashes once for all attempts, as `swarm.assign` does."""
+"""What a run hashes once for all attempts, as `swarm.scheduling.assign` does."""
 
 
 def layered(count: int) -> tuple[Step, ...]:

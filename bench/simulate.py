@@ -19,7 +19,7 @@ import time
 from random import Random
 
 from swarm.forecast.simulate import Course, simulate
-from swarm.plan import Step
+from swarm.spec.plan import Step
 
 WIDTH = 200
 

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import anyio
 
-from swarm import events as e
-from swarm.folder import RunFolder
-from swarm.journal import read
-from swarm.plan import PLAN_STEP
-from swarm.prepare import Options
-from swarm.run import Run
-from swarm.task import Limits, Model, Task
+from swarm.lifecycle.prepare import Options
+from swarm.lifecycle.run import Run
+from swarm.record import events as e
+from swarm.record.folder import RunFolder
+from swarm.record.journal import read
+from swarm.spec.plan import PLAN_STEP
+from swarm.spec.task import Limits, Model, Task
 from swarm.testing import Answer, FakeServer, Received
 
 

@@ -1,42 +1,41 @@
-"""A local agent-swarm orchestrator: plan a task as a graph of steps, run them side by side, merge the results.
+"""A local agent-swarm orchestrator: plan a task as a graph of steps, run them in parallel, merge the results.
 
     result = await swarm.run("task.yaml")
     print(result.report.text)
 
 A map of the package, from the ground up:
 
-    errors, safe, frozen        the tree of errors; what may reach a terminal; what values are made of
-    reading                     texts read strictly: YAML 1.2 with the place of every key
-    chat, agent, plan, task     what is said to a model; a role; steps; what the user wants
-    files                       tasks, agents, plans and inputs read from files
-    graph, events, state        questions about the graph; the facts of a run, and their fold
-    journal, folder, measure    the file of facts; the run's folder; how parallel a run was
-    endpoints, tools            who completes a request; what a model may use
-    executor, prompt, lint,     what an attempt is; its words; what is wrong with a plan;
-    answers, loop               what an answer says; its turns
-    assign, agenda, scheduler   a ready step made an attempt; who runs next; the task group
-    forecast                    what a run would take, and whether a swarm is worth it
-    executors                   where attempts run
-    prepare, report, result     all a run needs, checked; what it has to say
-    run                         the composition root
-    views, cli                  what people see
-    testing                     doubles for all of it, public
+    base            values, errors, redaction, clocks, files, addresses: what every package uses
+    spec            what people write: tasks, plans, agents, messages; how their files are read; known providers
+    record          what happened: events, their fold, the journal, the run folder, the cache
+    planning        a plan before it runs: the planner's brief, the graph, the linter
+    tools           what a model may use
+    local_models    models in files on this machine
+    endpoints       who completes a request: router, pool, the wire, retries and limits, the offline endpoint
+    budget          what a run may spend: reservations, prices, meters
+    attempt         one attempt: its prompt, its turns, the judging of its answers
+    scheduling      who runs next: every decision, and the task group that carries them out
+    results         a finished run: report, provenance, parallelism
+    forecast        what a run would take, and whether a swarm is worth it
+    executors       where attempts run
+    lifecycle       a run from start to end: prepare, run, resume, replay
+    views           what people see
+    cli             the command
+    testing         public doubles for all of it
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from swarm.agent import Agent
-    from swarm.errors import SwarmError
-    from swarm.plan import Plan, Step
-    from swarm.report import Report
-    from swarm.result import Result
-    from swarm.run import Run, resume, run
-    from swarm.state import State
-    from swarm.task import Model, Task
+    from swarm.base.errors import SwarmError
+    from swarm.lifecycle.run import Run, resume, run
+    from swarm.record.state import State
+    from swarm.results.report import Report
+    from swarm.results.result import Result
+    from swarm.spec.agent import Agent
+    from swarm.spec.plan import Plan, Step
+    from swarm.spec.task import Model, Task
     from swarm.tools.functions import tool
 
 __version__ = "0.1.0"
@@ -59,18 +58,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Agent": "swarm.agent",
-    "Model": "swarm.task",
-    "Plan": "swarm.plan",
-    "Report": "swarm.report",
-    "Result": "swarm.result",
-    "Run": "swarm.run",
-    "State": "swarm.state",
-    "Step": "swarm.plan",
-    "SwarmError": "swarm.errors",
-    "Task": "swarm.task",
-    "resume": "swarm.run",
-    "run": "swarm.run",
+    "Agent": "swarm.spec.agent",
+    "Model": "swarm.spec.task",
+    "Plan": "swarm.spec.plan",
+    "Report": "swarm.results.report",
+    "Result": "swarm.results.result",
+    "Run": "swarm.lifecycle.run",
+    "State": "swarm.record.state",
+    "Step": "swarm.spec.plan",
+    "SwarmError": "swarm.base.errors",
+    "Task": "swarm.spec.task",
+    "resume": "swarm.lifecycle.run",
+    "run": "swarm.lifecycle.run",
     "tool": "swarm.tools.functions",
 }
 
@@ -85,18 +84,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_HOMES})
-
-
-class _Package(ModuleType):
-    """Keeps `swarm.run` the function: the import system puts a loaded submodule under its name into its package."""
-
-    @property
-    def run(self) -> Any:
-        return import_module("swarm.run").run
-
-    @run.setter
-    def run(self, module: ModuleType) -> None:
-        """Leave the name to the function; the module is there by `from swarm.run import …`."""
-
-
-sys.modules[__name__].__class__ = _Package

@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from swarm.agent import Agent
-from swarm.chat import Data, Message, Reply, Request, Text
-from swarm.errors import AttemptError
-from swarm.events import Stamped, TurnTaken
-from swarm.executor import Attempt, Given
-from swarm.files.agent import load_agents, load_wording
-from swarm.loop import carry_out
-from swarm.plan import Step
+from swarm.attempt.loop import carry_out
+from swarm.attempt.types import Attempt, Given
+from swarm.base.errors import AttemptError
 from swarm.planning.brief import Brief, RoleBrief
+from swarm.record.events import Stamped, TurnTaken
 from swarm.record.outcome import Outcome
-from swarm.task import Task
+from swarm.spec.agent import Agent
+from swarm.spec.chat import Data, Message, Reply, Request, Text
+from swarm.spec.files.agent import load_agents, load_wording
+from swarm.spec.plan import Step
+from swarm.spec.task import Task
 from swarm.testing import Scripted, reply
 from swarm.tools import Toolbox
 from swarm.tools.functions import tool

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from swarm.plan import Plan, Step
-from swarm.task import Limits, Model, Price, Task
+from swarm.spec.plan import Plan, Step
+from swarm.spec.task import Limits, Model, Price, Task
 from swarm.testing import Answer, FakeServer
 from swarm.testing.fake import Received
 

@@ -33,11 +33,11 @@ from typing import Any, TypeVar
 
 import anyio
 
-from swarm import events as e
-from swarm.folder import RunFolder
-from swarm.journal import read
-from swarm.prepare import Options
-from swarm.run import Run
+from swarm.lifecycle.prepare import Options
+from swarm.lifecycle.run import Run
+from swarm.record import events as e
+from swarm.record.folder import RunFolder
+from swarm.record.journal import read
 from swarm.testing import Answer, FakeServer, Received
 
 Case = TypeVar("Case")

@@ -15,15 +15,15 @@ from typing import Any, Literal, cast
 import pytest
 from attempts import Tried
 
-from swarm.chat import Reply, Request, says
+from swarm.attempt.loop import carry_out
+from swarm.attempt.types import Attempt
+from swarm.base.errors import AttemptError, EndpointBusy, EndpointError
 from swarm.endpoints import Endpoint
-from swarm.endpoints.care.retry import BACKOFFS, USUAL, Retrying
+from swarm.endpoints.traffic.retry import BACKOFFS, USUAL, Retrying
 from swarm.endpoints.wire.openai import OpenAIEndpoint
-from swarm.errors import AttemptError, EndpointBusy, EndpointError
-from swarm.executor import Attempt
-from swarm.loop import carry_out
 from swarm.record.outcome import Outcome
-from swarm.task import Model
+from swarm.spec.chat import Reply, Request, says
+from swarm.spec.task import Model
 from swarm.testing.fake import STREAM_HEAD, Answer, FakeServer, Scripted, piece, sse
 
 KEY = "sk-canary-0123456789abcdef"

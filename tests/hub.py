@@ -1,7 +1,7 @@
 """A hub of models on loopback, as far as `swarm models get` knows one, and what can go wrong with it.
 
 Two servers: the hub itself, and the host to which it redirects for large files. Addresses, headers and codes are those
-of Hugging Face; see `swarm.endpoints.local.hub`.
+of Hugging Face; see `swarm.local_models.hub`.
 """
 
 import hashlib

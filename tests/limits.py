@@ -1,6 +1,6 @@
 """An adaptive limit for tests whose subject is a pace, not how a pace is learnt."""
 
-from swarm.endpoints.care.limit import Limit
+from swarm.endpoints.traffic.limit import Limit
 
 
 class Paced(Limit):

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import swarm
-from swarm import events as e
-from swarm.chat import Data, Reply, Request, Text
-from swarm.folder import RunFolder
-from swarm.frozen import Json, canonical
-from swarm.journal import read
-from swarm.plan import Plan, Step
-from swarm.prepare import Options
-from swarm.run import Run
-from swarm.task import Task
+from swarm.base.values import Json, canonical
+from swarm.lifecycle.prepare import Options
+from swarm.lifecycle.run import Run
+from swarm.record import events as e
+from swarm.record.folder import RunFolder
+from swarm.record.journal import read
+from swarm.spec.chat import Data, Reply, Request, Text
+from swarm.spec.plan import Plan, Step
+from swarm.spec.task import Task
 from swarm.testing import Function, reply
 
 Said = str | Reply | Exception

@@ -3,8 +3,8 @@
 from base64 import b64encode
 from typing import Any
 
-from swarm.chat import Made, Message, Reply, Text, Usage
 from swarm.endpoints.wire.audio import Heard, Sound
+from swarm.spec.chat import Made, Message, Reply, Text, Usage
 from swarm.testing import Answer
 from swarm.testing.fake import STREAM_HEAD, piece, sse
 

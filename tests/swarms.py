@@ -8,16 +8,16 @@ from typing import Any, cast
 import anyio
 from trio.testing import MockClock
 
-from swarm import events as e
-from swarm.agenda import Agenda, Rules
-from swarm.agent import Agent
-from swarm.errors import AttemptError
-from swarm.executor import Attempt, Note
-from swarm.plan import Plan, Step
+from swarm.attempt.types import Attempt, Note
+from swarm.base.errors import AttemptError
+from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.scheduler import Scheduler
-from swarm.state import State, StepState
-from swarm.task import Limits
+from swarm.record.state import State, StepState
+from swarm.scheduling.dispatcher import Scheduler
+from swarm.scheduling.scheduler import Agenda, Rules
+from swarm.spec.agent import Agent
+from swarm.spec.plan import Plan, Step
+from swarm.spec.task import Limits
 
 WORKER = Agent(name="worker", instructions="Work.")
 

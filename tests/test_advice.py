@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 import swarm
-from swarm import events as e
 from swarm.forecast.advice import Setting, advise, as_one_agent, usd_of, worst_tokens
 from swarm.forecast.expect import Experience, experience_of
-from swarm.plan import Step
 from swarm.planning.brief import Brief, InputBrief
-from swarm.task import Limits, Price, Task
+from swarm.record import events as e
+from swarm.spec.plan import Step
+from swarm.spec.task import Limits, Price, Task
 from tests.models import Model, events_of, resume_with, run_with, task, write_notes
 from tests.swarms import Sleeper, run_virtually, steps
 
@@ -81,7 +81,7 @@ class TestFigures:
         assert not advise((Step(id="s", each="inputs"),), Setting(inputs=("a",))).is_estimate
 
     def test_no_run_can_take_more_than_the_worst(self) -> None:
-        from swarm.task import Model as Spec
+        from swarm.spec.task import Model as Spec
 
         spec = Spec(max_tokens=100, context=1000)
         plan = (Step(id="a", retries=0), Step(id="b", needs=("a",), tools=("x",)), Step(id="c", each=(1, 2, 3)))
@@ -107,7 +107,7 @@ class TestExpectations:
         assert known.sources((Step(id="x", seconds=1), Step(id="y"), Step(id="z"))) == ("plan", "earlier runs")
 
     def test_what_failed_says_nothing(self) -> None:
-        from swarm.errors import AnswerError
+        from swarm.base.errors import AnswerError
 
         ran = run_virtually(steps("a"), Sleeper({"a": 4.0}, {"a": AnswerError("no", may_help=False)}))
         known = Experience()

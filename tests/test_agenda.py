@@ -3,16 +3,16 @@
 import anyio
 import pytest
 
-from swarm import events as e
-from swarm.agenda import LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, Agenda, Rules
-from swarm.agent import Agent
-from swarm.errors import LimitError
-from swarm.plan import Step
+from swarm.base.errors import LimitError
+from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.result import EXIT_CODES
-from swarm.scheduler import Scheduler
-from swarm.state import Status
-from swarm.task import Limits
+from swarm.record.state import Status
+from swarm.results.result import EXIT_CODES
+from swarm.scheduling.dispatcher import Scheduler
+from swarm.scheduling.scheduler import LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, Agenda, Rules
+from swarm.spec.agent import Agent
+from swarm.spec.plan import Step
+from swarm.spec.task import Limits
 from tests.swarms import Sleeper, run_steps, steps, workers
 from tests.test_machine import Recorded
 

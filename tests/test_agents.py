@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from swarm.chat import Request
-from swarm.citations import check_report
+from swarm.attempt.citations import check_report
+from swarm.attempt.prompt import messages, phrase, wanted
+from swarm.attempt.types import Attempt, Given, Missing
 from swarm.endpoints.offline import respond
 from swarm.endpoints.offline.plan import READ, REPORT
 from swarm.endpoints.offline.report import MISSING
-from swarm.executor import Attempt, Given, Missing
-from swarm.files.agent import builtin_folder, load_agents, load_wording
-from swarm.lint import lint, read_plan
-from swarm.plan import Step
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
-from swarm.prompt import messages, phrase, wanted
-from swarm.task import Task
+from swarm.planning.lint import lint, read_plan
+from swarm.spec.chat import Request
+from swarm.spec.files.agent import builtin_folder, load_agents, load_wording
+from swarm.spec.plan import Step
+from swarm.spec.task import Task
 
 ROOT = Path(__file__).parent.parent
 GOAL = "How much memory does each library need?"
@@ -91,8 +91,8 @@ def test_the_reducer_is_shown_citations_that_count() -> None:
 def phrases_said() -> dict[str, set[str]]:
     """Find the phrases that the mechanism says, with the values it fills in: `phrase(wording, name, value=…)`."""
     said: dict[str, set[str]] = {}
-    for name in ("prompt", "verdict", "loop"):
-        tree = ast.parse((ROOT / "swarm" / f"{name}.py").read_text(encoding="utf-8"))
+    for name in ("prompt", "judge", "loop"):
+        tree = ast.parse((ROOT / "swarm" / "attempt" / f"{name}.py").read_text(encoding="utf-8"))
         for call in (thing for thing in ast.walk(tree) if isinstance(thing, ast.Call)):
             called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
             if called in ("phrase", "_phrase", "_announced"):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.answers import DEEPEST, fit, read_json, validate
-from swarm.errors import AnswerError
+from swarm.attempt.answers import DEEPEST, fit, read_json, validate
+from swarm.base.errors import AnswerError
 
 NAMES: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
 FIGURE: dict[str, Any] = {

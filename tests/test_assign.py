@@ -2,14 +2,14 @@
 
 import pytest
 
-from swarm import events as e
-from swarm.agent import Agent
-from swarm.assign import Assigner, Means
-from swarm.frozen import Json
-from swarm.plan import Step
-from swarm.report import make_report
-from swarm.state import State
-from swarm.task import Task
+from swarm.base.values import Json
+from swarm.record import events as e
+from swarm.record.state import State
+from swarm.results.report import make_report
+from swarm.scheduling.assign import Assigner, Means
+from swarm.spec.agent import Agent
+from swarm.spec.plan import Step
+from swarm.spec.task import Task
 from tests.swarms import WORKER, steps
 
 SCOUT = Agent(name="scout", instructions="Plan.", output="plan")

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.chat import Reply, Request, says
-from swarm.endpoints.providers import quirks_of
+from swarm.base.errors import EndpointBusy, EndpointError
 from swarm.endpoints.wire.answers import Assembly, BadAnswer
 from swarm.endpoints.wire.audio import MOST_SOUND, Heard, Sound, asked_sound, decoded
 from swarm.endpoints.wire.dialect import Dialect
 from swarm.endpoints.wire.openai import OpenAIEndpoint
-from swarm.errors import EndpointBusy, EndpointError
-from swarm.task import Model
+from swarm.spec.chat import Reply, Request, says
+from swarm.spec.providers import quirks_of
+from swarm.spec.task import Model
 from swarm.testing import Answer, FakeServer
 from tests.sounds import FINISHED, SAMPLES, TEXT_AND_AUDIO, audio, made_of, qwen, streamed, words
 

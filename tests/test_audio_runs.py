@@ -7,27 +7,27 @@ from typing import Any
 
 import pytest
 
-from swarm import events as e
-from swarm.agent import Agent
+from swarm.attempt.types import Attempt, Note
 from swarm.base.clock import RunClock
-from swarm.chat import Usage, says
+from swarm.base.errors import JournalError, LimitError
 from swarm.cli.reading import recorded
-from swarm.endpoints.providers import quirks_of
 from swarm.endpoints.wire.dialect import Dialect
-from swarm.errors import JournalError, LimitError
-from swarm.executor import Attempt, Note
-from swarm.executors.metered import Salvaging
-from swarm.folder import RunFolder
-from swarm.journal import Journal
-from swarm.plan import Plan, Step
-from swarm.prepare import Options
+from swarm.executors.budgeted import Salvaging
+from swarm.lifecycle.prepare import Options
+from swarm.lifecycle.replay import replaying
+from swarm.lifecycle.run import Run
+from swarm.record import events as e
+from swarm.record.folder import RunFolder
+from swarm.record.journal import Journal
 from swarm.record.outcome import Outcome
-from swarm.recorder import Recorder
-from swarm.replay import replaying
-from swarm.result import Result
-from swarm.run import Run
-from swarm.state import State
-from swarm.task import Model, Task
+from swarm.record.recorder import Recorder
+from swarm.record.state import State
+from swarm.results.result import Result
+from swarm.spec.agent import Agent
+from swarm.spec.chat import Usage, says
+from swarm.spec.plan import Plan, Step
+from swarm.spec.providers import quirks_of
+from swarm.spec.task import Model, Task
 from swarm.testing import FakeServer, Scripted
 from swarm.views.tables import run_table, step_page
 from tests.models import events_of, resume_with, run_with

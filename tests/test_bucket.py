@@ -6,12 +6,12 @@ from random import Random
 import anyio
 import pytest
 
-from swarm.chat import Reply, Request, Usage, request_tokens, says
-from swarm.endpoints.care.bucket import Bucket, Quota
-from swarm.endpoints.care.cooldown import Cooldown
-from swarm.endpoints.care.headers import pause_in
-from swarm.endpoints.care.retry import Retrying
-from swarm.errors import EndpointBusy
+from swarm.base.errors import EndpointBusy
+from swarm.endpoints.traffic.bucket import Bucket, Quota
+from swarm.endpoints.traffic.cooldown import Cooldown
+from swarm.endpoints.traffic.headers import pause_in
+from swarm.endpoints.traffic.retry import Retrying
+from swarm.spec.chat import Reply, Request, Usage, request_tokens, says
 from swarm.testing import Function, reply
 
 ASK = Request(model="default", messages=(says("user", "hi"),), max_tokens=100)

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.budget import Amount, Ledger, Reservation, output_cap, report_share, worst_input
-from swarm.chat import Data, Form, Media, Message, Request, Text, ToolCall, ToolSpec, Usage, says
+from swarm.base.errors import BugError
+from swarm.base.values import Json
+from swarm.budget.ledger import Amount, Ledger, Reservation, output_cap, report_share, worst_input
 from swarm.endpoints.wire.dialect import write_message
-from swarm.errors import BugError
-from swarm.frozen import Json
+from swarm.spec.chat import Data, Form, Media, Message, Request, Text, ToolCall, ToolSpec, Usage, says
 from swarm.spec.tariff import flat, picos_of
-from swarm.task import Model, Price
+from swarm.spec.task import Model, Price
 from tests.budgets import texts
 
 virtual = [pytest.mark.anyio, pytest.mark.virtual]

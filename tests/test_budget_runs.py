@@ -10,19 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import swarm
-from swarm import events as e
-from swarm.budget import (
-    worst_input,
-)
-from swarm.chat import Reply, Request, Usage
-from swarm.errors import EndpointBusy
-from swarm.folder import RunFolder
-from swarm.frozen import Json
-from swarm.plan import Plan, Step
-from swarm.prepare import Options
-from swarm.run import Run
-from swarm.state import State
-from swarm.task import Limits, Model, Price, Task
+from swarm.base.errors import EndpointBusy
+from swarm.base.values import Json
+from swarm.budget.ledger import worst_input
+from swarm.lifecycle.prepare import Options
+from swarm.lifecycle.run import Run
+from swarm.record import events as e
+from swarm.record.folder import RunFolder
+from swarm.record.state import State
+from swarm.spec.chat import Reply, Request, Usage
+from swarm.spec.plan import Plan, Step
+from swarm.spec.task import Limits, Model, Price, Task
 from swarm.testing import FakeServer, Function, reply
 from tests.budgets import COUNTS, Tariffed, wide
 from tests.models import events_of, resume_with, run_with

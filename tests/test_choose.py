@@ -6,7 +6,7 @@ import pytest
 
 from swarm.endpoints.choose import Choice, choose, probe_local
 from swarm.endpoints.router import check_models
-from swarm.task import Model
+from swarm.spec.task import Model
 from swarm.testing import Answer, FakeServer
 
 pytestmark = pytest.mark.anyio

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.citations import check_report, claims
+from swarm.attempt.citations import check_report, claims
 
 KNOWN = ("memory.1", "memory.2", "sizes", "list", "1st")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import swarm
-from swarm.files import load_plan
+from swarm.spec.files import load_plan
 from tests.commands import TASK, Command, Said, in_process, make_task, only_run
 
 COMMANDS = ("run", "plan", "check", "resume", "runs", "show", "agents", "schema", "init")

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from swarm.cli import streams
-from swarm.events import RunFinished
-from swarm.files import write_yaml
-from swarm.journal import encode
+from swarm.record.events import RunFinished
 from swarm.record.follow import without_checksum
+from swarm.record.journal import encode
+from swarm.spec.files import write_yaml
 from tests.commands import ALLOWED, STEERING, Command, in_process, only_run, serving
 
 PAYLOADS = (

@@ -10,7 +10,7 @@ import pytest
 from swarm.cli.getting import DownloadMeter
 from swarm.endpoints.choose import Size, choose, size_of
 from swarm.endpoints.probe import Ability, look
-from swarm.task import Model
+from swarm.spec.task import Model
 from swarm.testing import Answer, FakeServer
 from swarm.testing.fake import Received, error
 from tests.commands import Command, in_process

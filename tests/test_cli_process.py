@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from swarm.cli.streams import wants_color
-from swarm.journal import read
+from swarm.record.journal import read
 from tests.commands import Said, at_terminal, ended, events_of, make_task, only_run, serving, start
 
 STEPS = "{id: quick, prompt: quick-step}, {id: slow, prompt: slow-step}, {id: last, prompt: x, needs: [quick, slow]}"

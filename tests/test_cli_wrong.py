@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from swarm.base.errors import BugError, JournalError
 from swarm.cli.failures import explain, save_anywhere
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.options import Display
 from swarm.cli.outcome import Show
-from swarm.errors import BugError, JournalError
-from swarm.folder import RunFolder
-from swarm.prepare import Options
-from swarm.run import Run
+from swarm.lifecycle.prepare import Options
+from swarm.lifecycle.run import Run
+from swarm.record.folder import RunFolder
 from swarm.testing import Function
 from tests.commands import Command, in_process, make_task, only_run, serving
 

@@ -1,10 +1,10 @@
 """Two runs side by side."""
 
-from swarm import events as e
-from swarm.chat import Usage
-from swarm.compare import RunPair, compare
-from swarm.plan import Step
-from swarm.state import State
+from swarm.record import events as e
+from swarm.record.state import State
+from swarm.results.compare import RunPair, compare
+from swarm.spec.chat import Usage
+from swarm.spec.plan import Step
 from swarm.views.simulation import comparison
 from tests.swarms import steps
 

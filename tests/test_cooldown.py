@@ -5,10 +5,10 @@ from random import Random
 import anyio
 import pytest
 
-from swarm.chat import Reply, Request, says
-from swarm.endpoints.care.cooldown import Cooldown
-from swarm.endpoints.care.retry import Retrying
-from swarm.errors import EndpointBusy
+from swarm.base.errors import EndpointBusy
+from swarm.endpoints.traffic.cooldown import Cooldown
+from swarm.endpoints.traffic.retry import Retrying
+from swarm.spec.chat import Reply, Request, says
 from swarm.testing import Function, reply
 
 ASK = Request(model="default", messages=(says("user", "hi"),))

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from swarm.chat import Form, Message, Reply, Request, Text, ToolSpec, says
-from swarm.endpoints.providers import quirks_of
+from swarm.attempt.loop import carry_out
 from swarm.endpoints.wire.dialect import Dialect
 from swarm.endpoints.wire.openai import OpenAIEndpoint
-from swarm.loop import carry_out
-from swarm.task import Model
+from swarm.spec.chat import Form, Message, Reply, Request, Text, ToolSpec, says
+from swarm.spec.providers import quirks_of
+from swarm.spec.task import Model
 from swarm.testing import Answer, FakeServer, reply
 from swarm.testing.fake import Received, error
 from swarm.tools import Toolbox

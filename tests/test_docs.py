@@ -203,8 +203,8 @@ def test_every_block_says_what_it_is(document: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_yaml_blocks_load(page: str, tmp_path: Path) -> None:
-    from swarm.files import load_plan, load_task
-    from swarm.reading.strict import read
+    from swarm.spec.files import load_plan, load_task
+    from swarm.spec.yaml.strict import read
 
     found = [block for block in blocks(text_of(page)) if block.language in ("yaml", "markdown")]
     if not found:

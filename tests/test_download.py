@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from swarm.endpoints.local.download import BREAKS, SPARE_BYTES, fetch_from, kept
-from swarm.endpoints.local.hub import HubName, LostError, hub_of
-from swarm.errors import SwarmError, TaskError
+from swarm.base.errors import SwarmError, TaskError
+from swarm.local_models.download import BREAKS, SPARE_BYTES, fetch_from, kept
+from swarm.local_models.hub import HubName, LostError, hub_of
 from tests.hub import REPO, FakeHub, fake_hub
 
 MODEL = b"GGUF" + bytes(range(256)) * 200

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from swarm.chat import Form, Message, Reply, Request, Usage, says
-from swarm.endpoints.providers import quirks_of
 from swarm.endpoints.wire.answers import Assembly, BadAnswer, mend_surrogates, read_usage, strip_thought
 from swarm.endpoints.wire.dialect import Dialect, encode, write_message
 from swarm.endpoints.wire.openai import IDLE_SECONDS, TAIL_SECONDS, read_stream
 from swarm.endpoints.wire.sse import Events, EventTooLargeError
-from swarm.task import Model
+from swarm.spec.chat import Form, Message, Reply, Request, Usage, says
+from swarm.spec.providers import quirks_of
+from swarm.spec.task import Model
 
 ASK = Request(model="default", messages=(says("user", "hi"),))
 

@@ -6,14 +6,14 @@ from typing import Any
 import anyio
 import pytest
 
-from swarm.budget import Amount, Ledger, LimitName
-from swarm.chat import Request, Usage, says
+from swarm.base.errors import EndpointBusy, EndpointRefused, LimitError
+from swarm.budget.ledger import Amount, Ledger, LimitName
+from swarm.budget.meter import Meter, Purse
 from swarm.endpoints.account import Account, Charged
-from swarm.endpoints.budget import Meter, Purse
-from swarm.endpoints.care.retry import Retrying
-from swarm.errors import EndpointBusy, EndpointRefused, LimitError
+from swarm.endpoints.traffic.retry import Retrying
+from swarm.spec.chat import Request, Usage, says
 from swarm.spec.tariff import flat, picos_of, usd_of
-from swarm.task import Model, Price
+from swarm.spec.task import Model, Price
 from swarm.testing import Function, reply
 
 virtual = [pytest.mark.anyio, pytest.mark.virtual]

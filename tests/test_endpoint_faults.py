@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.chat import Request, says
+from swarm.base.errors import EndpointBusy, EndpointRefused
 from swarm.endpoints.wire.faults import VERDICTS, Fault, error_in, fault_of, judge, kind_of, retry_after
-from swarm.errors import EndpointBusy, EndpointRefused
+from swarm.spec.chat import Request, says
 
 ASK = Request(model="default", messages=(says("user", "hi"),))
 

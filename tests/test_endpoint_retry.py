@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.chat import Reply, Request, says
-from swarm.endpoints.care.cooldown import Cooldown
-from swarm.endpoints.care.retry import Backoff, Retrying
-from swarm.errors import EndpointBusy, EndpointRefused
+from swarm.base.errors import EndpointBusy, EndpointRefused
+from swarm.endpoints.traffic.cooldown import Cooldown
+from swarm.endpoints.traffic.retry import Backoff, Retrying
+from swarm.spec.chat import Reply, Request, says
 from swarm.testing import Function, Scripted, reply
 from tests.limits import Paced
 

@@ -8,14 +8,14 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
+from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused, TaskError
 from swarm.base.network import is_loopback
-from swarm.chat import Request, says
 from swarm.endpoints import Endpoint
 from swarm.endpoints.pool import Pool
-from swarm.endpoints.providers import PROVIDERS
 from swarm.endpoints.router import Router, check_models, connect, resolved
-from swarm.errors import EndpointBusy, EndpointError, EndpointRefused, TaskError
-from swarm.task import Model
+from swarm.spec.chat import Request, says
+from swarm.spec.providers import PROVIDERS
+from swarm.spec.task import Model
 from swarm.testing import FakeServer, Function, Scripted
 
 ASK = Request(model="default", messages=(says("user", "hi"),))

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import swarm
-from swarm.chat import Reply
 from swarm.endpoints.wire.answers import Assembly, BadAnswer
 from swarm.endpoints.wire.openai import OpenAIEndpoint, read_stream
 from swarm.endpoints.wire.sse import Events
-from swarm.events import TurnTaken
-from swarm.plan import Plan, Step
-from swarm.task import Limits, Task
+from swarm.record.events import TurnTaken
+from swarm.spec.chat import Reply
+from swarm.spec.plan import Plan, Step
+from swarm.spec.task import Limits, Task
 from swarm.testing.fake import STREAM_HEAD, Answer, FakeServer, completion, error, piece, sse
 from tests.budgets import texts
 from tests.models import events_of, run_with

@@ -9,11 +9,11 @@ import pytest
 from attempts import FIGURE, Tried, attempt, planning
 from faults import Case, of, seen_by_an_attempt
 
-from swarm.chat import Request
-from swarm.executor import Attempt, Given
-from swarm.loop import CALLS_A_TURN
+from swarm.attempt.loop import CALLS_A_TURN
+from swarm.attempt.types import Attempt, Given
 from swarm.record.outcome import Outcome
-from swarm.task import Limits, Task
+from swarm.spec.chat import Request
+from swarm.spec.task import Limits, Task
 from swarm.testing.fake import Answer, Scripted
 from tests.models import Model, run_with
 

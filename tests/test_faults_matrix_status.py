@@ -9,18 +9,18 @@ import anyio
 import pytest
 from faults import ASK, KEY, Case, ask_once, calls, model, of, seen_on_the_wire, told
 
-from swarm.chat import Reply, Request
-from swarm.endpoints.care.cooldown import Cooldown
-from swarm.endpoints.care.limit import Limit
-from swarm.endpoints.care.retry import Retrying
+from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused, TaskError
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.router import connect
+from swarm.endpoints.traffic.cooldown import Cooldown
+from swarm.endpoints.traffic.limit import Limit
+from swarm.endpoints.traffic.retry import Retrying
 from swarm.endpoints.wire.faults import Fault, judge
 from swarm.endpoints.wire.openai import OpenAIEndpoint
-from swarm.errors import EndpointBusy, EndpointError, EndpointRefused, TaskError
-from swarm.events import SlotsChanged
-from swarm.run import Run
-from swarm.task import Model, Task
+from swarm.lifecycle.run import Run
+from swarm.record.events import SlotsChanged
+from swarm.spec.chat import Reply, Request
+from swarm.spec.task import Model, Task
 from swarm.testing import Function, reply
 from swarm.testing.fake import Answer, FakeServer, Received, error
 

@@ -13,12 +13,12 @@ import pytest
 from anyio.streams.tls import TLSListener
 from faults import ASK, Case, ask_once, calls, model, of, seen_on_the_wire, told
 
-from swarm.chat import Reply, Request, says
-from swarm.endpoints.care.retry import Retrying
+from swarm.base.errors import EndpointBusy
+from swarm.endpoints.traffic.retry import Retrying
 from swarm.endpoints.wire.openai import OpenAIEndpoint
-from swarm.errors import EndpointBusy
-from swarm.plan import Plan, Step
-from swarm.task import Task
+from swarm.spec.chat import Reply, Request, says
+from swarm.spec.plan import Plan, Step
+from swarm.spec.task import Task
 from swarm.testing import Function
 from swarm.testing.fake import Answer, FakeServer, Received, completion, http
 from tests.models import run_with

@@ -2,9 +2,9 @@
 
 import pytest
 
-from swarm.agent import Agent
-from swarm.plan import Step
 from swarm.record.outcome import Outcome
+from swarm.spec.agent import Agent
+from swarm.spec.plan import Step
 from tests.swarms import Ran, Sleeper, run_virtually, steps, workers
 from tests.test_measure import measured
 

@@ -8,13 +8,13 @@ from zipfile import ZipFile
 import anyio
 import pytest
 
+from swarm.base.errors import EndpointRefused, SwarmError, TaskError
 from swarm.endpoints.choose import choose
-from swarm.endpoints.local.files import KNOWN, fetch, fetched, located, models_folder
-from swarm.endpoints.local.hub import hub_of
-from swarm.endpoints.local.serve import serving, what_is_missing
 from swarm.endpoints.router import check_models, resolved
-from swarm.errors import EndpointRefused, SwarmError, TaskError
-from swarm.task import Model
+from swarm.local_models.hub import hub_of
+from swarm.local_models.names import KNOWN, fetch, fetched, located, models_folder
+from swarm.local_models.serve import serving, what_is_missing
+from swarm.spec.task import Model
 from tests.hub import REPO, fake_hub
 
 MODEL = b"GGUF and the rest"

@@ -1,4 +1,4 @@
-"""What `swarm.graph` says of a graph, against brute force and against graphs whose critical path is known."""
+"""What `swarm.planning.graph` says of a graph, against brute force and against graphs whose critical path is known."""
 
 import heapq
 import json
@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm import graph
+from swarm.base.errors import PlanError
 from swarm.endpoints.offline.centrality import DAMPING, centrality
-from swarm.errors import PlanError
-from swarm.plan import Step, before_of
+from swarm.planning import graph
+from swarm.spec.plan import Step, before_of
 
 GRAPHS = json.loads((Path(__file__).parent / "data" / "graphs.json").read_text("utf-8"))["graphs"]
 
@@ -262,7 +262,7 @@ def test_centrality_prefers_the_hub_and_the_biased() -> None:
 
 def test_networkx_is_loaded_by_the_first_question_only() -> None:
     code = (
-        "import sys; from swarm import graph; from swarm.plan import Step;"
+        "import sys; from swarm.planning import graph; from swarm.spec.plan import Step;"
         "from swarm.endpoints.offline.centrality import centrality; early = 'networkx' in sys.modules;"
         "graph.stages([Step(id='a')]); centrality({('a', 'b'): 1.0}, {});"
         "print(early, 'networkx' in sys.modules, 'numpy' in sys.modules)"

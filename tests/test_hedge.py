@@ -7,12 +7,12 @@ from typing import Any
 import anyio
 import pytest
 
-from swarm.chat import Reply, Request, ToolSpec, Usage, says
-from swarm.endpoints.care.bucket import Quota
-from swarm.endpoints.care.hedge import LEAST, Hedge
-from swarm.endpoints.care.limit import Limit
-from swarm.endpoints.care.retry import Retrying
-from swarm.errors import EndpointBusy
+from swarm.base.errors import EndpointBusy
+from swarm.endpoints.traffic.bucket import Quota
+from swarm.endpoints.traffic.hedge import LEAST, Hedge
+from swarm.endpoints.traffic.limit import Limit
+from swarm.endpoints.traffic.retry import Retrying
+from swarm.spec.chat import Reply, Request, ToolSpec, Usage, says
 from swarm.testing import Function, reply
 from tests.limits import Paced
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from swarm.endpoints.local.hub import HUB, Hub, HubName, LostError, hub_name, hub_of
-from swarm.endpoints.local.weights import HubFile
-from swarm.errors import SwarmError, TaskError
+from swarm.base.errors import SwarmError, TaskError
+from swarm.local_models.hub import HUB, Hub, HubName, LostError, hub_name, hub_of
+from swarm.local_models.weights import HubFile
 from tests.hub import REPO, FakeHub, fake_hub
 
 TOKEN = "hf_canaryCANARYcanary0123456789"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from swarm.errors import TaskError
-from swarm.files import inputs, load_task, read_inputs
-from swarm.task import Input, InputSpec, Task
+from swarm.base.errors import TaskError
+from swarm.spec.files import inputs, load_task, read_inputs
+from swarm.spec.task import Input, InputSpec, Task
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm import events as e
 from swarm.base.clock import RunClock
-from swarm.chat import Usage, says
-from swarm.errors import JournalError
-from swarm.journal import Journal, encode, mend, read
-from swarm.plan import Step
-from swarm.safe import Redactor
+from swarm.base.errors import JournalError
+from swarm.base.redaction import Redactor
+from swarm.record import events as e
+from swarm.record.journal import Journal, encode, mend, read
+from swarm.spec.chat import Usage, says
+from swarm.spec.plan import Step
 
 FACTS: tuple[e.Stamped, ...] = (
     e.RunStarted(run="r", trace="0" * 32, versions={}, task={"goal": "why?"}, agents=()),

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import swarm
-from swarm.chat import Reply, Request, says
+from swarm.base.errors import EndpointRefused, PlanError, TaskError
+from swarm.base.values import canonical
 from swarm.endpoints.guard import Guarded
-from swarm.errors import EndpointRefused, PlanError, TaskError
-from swarm.events import RunResumed
-from swarm.frozen import canonical
-from swarm.labels import Access, pooled, reach, spread
-from swarm.plan import Plan, Step
-from swarm.prepare import Options, prepare
-from swarm.task import InputSpec, Model, Task
+from swarm.lifecycle.prepare import Options, prepare
+from swarm.record.events import RunResumed
+from swarm.spec.chat import Reply, Request, says
+from swarm.spec.labels import Access, pooled, reach, spread
+from swarm.spec.plan import Plan, Step
+from swarm.spec.task import InputSpec, Model, Task
 from swarm.testing import Answer, FakeServer, Function, Received, Scripted
 from tests.models import events_of, resume_with, run_with
 

@@ -16,20 +16,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from swarm.chat import Request
+from swarm.base.errors import AnswerError, EndpointRefused, PlanError
+from swarm.base.values import canonical
 from swarm.endpoints import Endpoint
 from swarm.endpoints.guard import Guarded
 from swarm.endpoints.pool import Pool
-from swarm.endpoints.providers import Quirks, Store
 from swarm.endpoints.router import Router
 from swarm.endpoints.wire.openai import OpenAIEndpoint
-from swarm.errors import AnswerError, EndpointRefused, PlanError
-from swarm.events import StepStarted
-from swarm.frozen import canonical
-from swarm.labels import pooled, reach
-from swarm.plan import Plan, Step
-from swarm.result import Result
-from swarm.task import InputSpec, Limits, Model, Task
+from swarm.record.events import StepStarted
+from swarm.results.result import Result
+from swarm.spec.chat import Request
+from swarm.spec.labels import pooled, reach
+from swarm.spec.plan import Plan, Step
+from swarm.spec.providers import Quirks, Store
+from swarm.spec.task import InputSpec, Limits, Model, Task
 from swarm.testing import Answer, FakeServer, Function, Received
 from tests.models import events_of, run_with
 

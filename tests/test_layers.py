@@ -15,11 +15,11 @@ ROOT = Path(__file__).parent.parent
 SWARM = ROOT / "swarm"
 IMPORTERS = {
     "openai": ("endpoints/wire/openai.py",),
-    "httpx2": ("endpoints/wire/openai.py", "endpoints/wire/transport.py", "endpoints/local/hub.py"),
-    "networkx": ("graph.py", "endpoints/offline/centrality.py"),
-    "ruamel": ("reading/yaml12.py",),
+    "httpx2": ("endpoints/wire/openai.py", "endpoints/wire/transport.py", "local_models/hub.py"),
+    "networkx": ("planning/graph.py", "endpoints/offline/centrality.py"),
+    "ruamel": ("spec/yaml/yaml12.py",),
     "structlog": ("views/log.py",),
-    "json_repair": ("answers.py",),
+    "json_repair": ("attempt/answers.py",),
     "docstring_parser": ("tools/functions.py",),
     "typer": ("cli/*.py",),
     "rich": ("views/*.py", "cli/*.py"),
@@ -89,11 +89,11 @@ def test_the_layers_are_kept(copy: Path) -> None:
 
 
 def test_an_import_upwards_breaks_them(copy: Path) -> None:
-    with (copy / "swarm" / "events.py").open("a") as file:
-        file.write("\n\ndef later() -> None:\n    import swarm.scheduler\n")
+    with (copy / "swarm" / "record" / "events.py").open("a") as file:
+        file.write("\n\ndef later() -> None:\n    import swarm.scheduling.dispatcher\n")
     result = lint(copy)
     assert result.returncode == 1
-    assert "swarm.events is not allowed to import swarm.scheduler" in " ".join(result.stdout.split())
+    assert "swarm.record is not allowed to import swarm.scheduling" in " ".join(result.stdout.split())
 
 
 def test_a_module_without_a_row_breaks_them(copy: Path) -> None:
@@ -148,7 +148,7 @@ def test_only_the_command_and_the_task_read_the_environment() -> None:
         for part in ast.walk(tree_of(path))
         if isinstance(part, ast.Attribute) and part.attr in ("environ", "getenv") and ast.unparse(part.value) == "os"
     ]
-    allowed = ("cli/*.py", "prepare.py")
+    allowed = ("cli/*.py", "lifecycle/prepare.py")
     assert [name for name in found if not any(Path(name).match(glob) for glob in allowed)] == []
 
 
@@ -158,5 +158,11 @@ def test_only_three_places_open_task_groups() -> None:
         for path in modules()
         if "create_task_group" in path.read_text(encoding="utf-8") and not name_of(path).startswith("testing/")
     }
-    allowed = ("scheduler.py", "run.py", "endpoints/*.py", "endpoints/care/*.py", "journal.py")
+    allowed = (
+        "scheduling/dispatcher.py",
+        "lifecycle/run.py",
+        "endpoints/*.py",
+        "endpoints/traffic/*.py",
+        "record/journal.py",
+    )
     assert [name for name in sorted(found) if not any(Path(name).match(glob) for glob in allowed)] == []

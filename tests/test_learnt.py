@@ -11,16 +11,16 @@ import pytest
 from pydantic import SecretStr
 
 import swarm
-from swarm import events as e
-from swarm.chat import Form, Request, says
 from swarm.endpoints.offline import Offline
-from swarm.endpoints.providers import quirks_of
 from swarm.endpoints.router import connect
 from swarm.endpoints.wire.dialect import Dialect
 from swarm.endpoints.wire.learnt import DAYS, FILE, Learnt, Memory, mark
-from swarm.plan import Plan, Step
-from swarm.run import Run
-from swarm.task import Model, Task
+from swarm.lifecycle.run import Run
+from swarm.record import events as e
+from swarm.spec.chat import Form, Request, says
+from swarm.spec.plan import Plan, Step
+from swarm.spec.providers import quirks_of
+from swarm.spec.task import Model, Task
 from swarm.testing import Answer, FakeServer
 from swarm.testing.fake import Received, error
 from tests.commands import Command, in_process, served

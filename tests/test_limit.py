@@ -8,11 +8,11 @@ from random import Random
 import anyio
 import pytest
 
-from swarm.chat import Reply, Request, says
-from swarm.endpoints.care.limit import COOL_SECONDS, HOLD_SECONDS, Limit
-from swarm.endpoints.care.retry import Retrying
-from swarm.errors import EndpointBusy, EndpointError
-from swarm.events import SlotsChanged
+from swarm.base.errors import EndpointBusy, EndpointError
+from swarm.endpoints.traffic.limit import COOL_SECONDS, HOLD_SECONDS, Limit
+from swarm.endpoints.traffic.retry import Retrying
+from swarm.record.events import SlotsChanged
+from swarm.spec.chat import Reply, Request, says
 from swarm.testing import Function, Limited, reply, virtual_time
 
 ASK = Request(model="default", messages=(says("user", "hi"),))

@@ -1,4 +1,4 @@
-"""What `swarm.lint` finds in a plan, mends, and lets pass."""
+"""What `swarm.planning.lint` finds in a plan, mends, and lets pass."""
 
 import subprocess
 import sys
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from swarm.agent import Agent
-from swarm.lint import Linted, feedback, lint
-from swarm.plan import Plan, Step, before_of
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
-from swarm.task import Limits
+from swarm.planning.lint import Linted, feedback, lint
+from swarm.spec.agent import Agent
+from swarm.spec.plan import Plan, Step, before_of
+from swarm.spec.task import Limits
 
 FILES = ("notes/faiss.md", "notes/tantivy.md", "notes/sizes.md", "shelf.png")
 BRIEF = Brief(
@@ -376,7 +376,8 @@ def test_threat_s39_a_megabyte_of_one_piece_is_read_in_linear_time(piece: str) -
 
 def test_nothing_heavy_is_loaded_before_there_is_something_to_check() -> None:
     code = (
-        "import sys, swarm.lint; print([m for m in ('networkx', 'jsonschema', 'openai', 'rich') if m in sys.modules])"
+        "import sys, swarm.planning.lint;"
+        "print([m for m in ('networkx', 'jsonschema', 'openai', 'rich') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

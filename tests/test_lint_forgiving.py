@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from test_lint import BRIEF, FILES, by_id, found, linted, step
 
-from swarm.lint import feedback, lint, read_plan
 from swarm.planning.brief import InputBrief
+from swarm.planning.lint import feedback, lint, read_plan
 
 MUCH = BRIEF.model_copy(
     update={"reads": 100, "inputs": tuple(InputBrief(name=name, medium="text", size=240) for name in FILES[:3])}

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.lint import Draft, feedback, lint, read_plan
-from swarm.plan import Plan, Step, before_of, chosen, sinks
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
+from swarm.planning.lint import Draft, feedback, lint, read_plan
+from swarm.spec.plan import Plan, Step, before_of, chosen, sinks
 
 BRIEF = Brief(
     roles=(

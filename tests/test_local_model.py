@@ -19,13 +19,13 @@ import psutil
 import pytest
 
 import swarm
-from swarm.chat import Form, Request, says
-from swarm.endpoints.local.files import KNOWN
-from swarm.endpoints.local.serve import Served, serving
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.router import connect
 from swarm.endpoints.wire.openai import OpenAIEndpoint
-from swarm.task import Model
+from swarm.local_models.names import KNOWN
+from swarm.local_models.serve import Served, serving
+from swarm.spec.chat import Form, Request, says
+from swarm.spec.task import Model
 
 pytestmark = [pytest.mark.real_model, pytest.mark.anyio, pytest.mark.timeout(600)]
 
@@ -190,7 +190,7 @@ async def test_aliases_of_one_file_share_a_server() -> None:
 PARENT = """
 import anyio, os, sys
 from pathlib import Path
-from swarm.endpoints.local.serve import serving
+from swarm.local_models.serve import serving
 
 async def main():
     async with serving(Path(sys.argv[1]), slots=1, context=256):

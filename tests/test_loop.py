@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from attempts import CUT, FIGURE, GIVEN, WORDING, Tried, attempt, looks, planning
 
-from swarm.chat import Message, Reply, Text, Usage
-from swarm.errors import AnswerError, EndpointBusy, EndpointRefused
-from swarm.events import TurnTaken
-from swarm.executor import Attempt, Given
-from swarm.prompt import messages
+from swarm.attempt.judge import CUT_REPORT
+from swarm.attempt.prompt import messages
+from swarm.attempt.types import Attempt, Given
+from swarm.base.errors import AnswerError, EndpointBusy, EndpointRefused
+from swarm.record.events import TurnTaken
 from swarm.record.outcome import Outcome
+from swarm.spec.chat import Message, Reply, Text, Usage
 from swarm.testing import reply
-from swarm.verdict import CUT_REPORT
 
 pytestmark = pytest.mark.anyio
 

@@ -3,9 +3,9 @@
 import pytest
 from attempts import FIGURE, WORDING, Tried, attempt, looks
 
-from swarm.chat import Data, Message, Reply, Request, ToolCall
-from swarm.loop import CALLS_A_TURN, carry_out
-from swarm.prompt import phrase
+from swarm.attempt.loop import CALLS_A_TURN, carry_out
+from swarm.attempt.prompt import phrase
+from swarm.spec.chat import Data, Message, Reply, Request, ToolCall
 from swarm.testing import Function, reply
 
 pytestmark = pytest.mark.anyio

@@ -7,15 +7,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from swarm import events as e
-from swarm.agenda import Agenda, Rules
-from swarm.errors import AnswerError, AttemptError, EndpointBusy, EndpointRefused
-from swarm.executor import Attempt
-from swarm.plan import Step, before_of
+from swarm.attempt.types import Attempt
+from swarm.base.errors import AnswerError, AttemptError, EndpointBusy, EndpointRefused
+from swarm.lifecycle.invalidate import reopening
+from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.reopening import reopening
-from swarm.state import State, Status
-from swarm.task import Limits
+from swarm.record.state import State, Status
+from swarm.scheduling.scheduler import Agenda, Rules
+from swarm.spec.plan import Step, before_of
+from swarm.spec.task import Limits
 from tests.swarms import layered, simple_attempt
 from tests.test_state import check
 

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarm import events as e
-from swarm.agenda import Rules
-from swarm.agent import Agent
-from swarm.chat import Usage, says
-from swarm.errors import AnswerError, EndpointBusy, EndpointRefused
-from swarm.measure import Parallelism, cost, measure
-from swarm.plan import Step
+from swarm.base.errors import AnswerError, EndpointBusy, EndpointRefused
+from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.state import State
-from swarm.timeline import Timeline
+from swarm.record.state import State
+from swarm.results.measure import Parallelism, cost, measure
+from swarm.results.timeline import Timeline
+from swarm.scheduling.scheduler import Rules
+from swarm.spec.agent import Agent
+from swarm.spec.chat import Usage, says
+from swarm.spec.plan import Step
 from tests.swarms import Ran, Sleeper, critical_path, layered, run_virtually, steps, workers
 from tests.test_state import stories
 

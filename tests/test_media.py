@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 import swarm
-from swarm.chat import Media, Medium, Message, Request, Text
+from swarm.base.errors import EndpointRefused, PlanError, TaskError
 from swarm.endpoints.guard import MOST_MEDIA, Guarded
-from swarm.endpoints.providers import must_stream, quirks_of, takes_of
 from swarm.endpoints.router import resolved
 from swarm.endpoints.wire.dialect import Dialect
-from swarm.errors import EndpointRefused, PlanError, TaskError
-from swarm.labels import INLINE_BYTES
-from swarm.plan import Plan, Step
-from swarm.prepare import Options, prepare
-from swarm.task import Model, Task
+from swarm.lifecycle.prepare import Options, prepare
+from swarm.spec.chat import Media, Medium, Message, Request, Text
+from swarm.spec.labels import INLINE_BYTES
+from swarm.spec.plan import Plan, Step
+from swarm.spec.providers import must_stream, quirks_of, takes_of
+from swarm.spec.task import Model, Task
 from swarm.testing import FakeServer, Received, Scripted
 from tests.models import run_with
 

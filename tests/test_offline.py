@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.chat import Data, Form, Media, Message, Part, Request, Text, estimate_tokens, says
+from swarm.attempt.prompt import phrase
 from swarm.endpoints.offline import Offline, respond
 from swarm.endpoints.offline.answer import NOT_READ, NOTHING, TEXT_TOKENS
 from swarm.endpoints.offline.report import DISAGREEMENTS, MISSING, REPORT_TOKENS
-from swarm.files.agent import load_wording
-from swarm.prompt import phrase
-from swarm.task import Task
+from swarm.spec.chat import Data, Form, Media, Message, Part, Request, Text, estimate_tokens, says
+from swarm.spec.files.agent import load_wording
+from swarm.spec.task import Task
 
 WORDING = load_wording(Task(goal="x"))
 GOAL = "How much memory does each library need?"

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from swarm.chat import Data
+from swarm.base.errors import EndpointRefused
 from swarm.endpoints.offline.answer import Given
 from swarm.endpoints.offline.form import MOST_ENTRIES, fill
 from swarm.endpoints.offline.formats import read
 from swarm.endpoints.offline.rank import question
-from swarm.errors import EndpointRefused
+from swarm.spec.chat import Data
 
 GOAL = "How much memory does each library need?"
 NOTES = {

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.endpoints.offline.plan import READ, READ_SEVERAL, REPORT, WIDEST, asked, plan, shape
-from swarm.lint import lint
-from swarm.plan import Plan
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
-from swarm.task import Limits
+from swarm.planning.lint import lint
+from swarm.spec.plan import Plan
+from swarm.spec.task import Limits
 
 GOAL = "How much memory does each library need?"
 ROLES = tuple(RoleBrief(name=name, description="") for name in ("planner", "worker", "reducer"))

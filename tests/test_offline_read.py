@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.chat import Data
 from swarm.endpoints.offline.formats import MOST_CLAIMS, NO_LICENCE, read
 from swarm.endpoints.offline.read import LONGEST, MOST_LINES, Claim, Source, cut, label, labelled, plain, sentences
+from swarm.spec.chat import Data
 
 
 def source(text: str, name: str = "a.md") -> Source:

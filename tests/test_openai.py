@@ -8,10 +8,10 @@ from typing import Any, Literal
 import anyio
 import pytest
 
-from swarm.chat import Data, Form, Media, Message, Reply, Request, Text, ToolCall, ToolSpec, says
+from swarm.base.errors import EndpointError, EndpointRefused
 from swarm.endpoints.wire.openai import OpenAIEndpoint
-from swarm.errors import EndpointError, EndpointRefused
-from swarm.task import Model
+from swarm.spec.chat import Data, Form, Media, Message, Reply, Request, Text, ToolCall, ToolSpec, says
+from swarm.spec.task import Model
 from swarm.testing.fake import STREAM_HEAD, Answer, FakeServer, completion, error, http, piece, sse
 
 pytestmark = pytest.mark.anyio

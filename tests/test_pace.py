@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from swarm.endpoints.care.pace import Pace
+from swarm.endpoints.traffic.pace import Pace
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 

@@ -8,18 +8,18 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from swarm import events as e
-from swarm.chat import Reply, Request, says
+from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused
 from swarm.endpoints import Endpoint
-from swarm.endpoints.care.limit import Limit
-from swarm.endpoints.care.retry import Retrying
 from swarm.endpoints.pool import REST_SECONDS, SICK, Pool
 from swarm.endpoints.router import connect
-from swarm.errors import EndpointBusy, EndpointError, EndpointRefused
-from swarm.journal import read
-from swarm.plan import Plan, Step
-from swarm.run import Run
-from swarm.task import Model, Task
+from swarm.endpoints.traffic.limit import Limit
+from swarm.endpoints.traffic.retry import Retrying
+from swarm.lifecycle.run import Run
+from swarm.record import events as e
+from swarm.record.journal import read
+from swarm.spec.chat import Reply, Request, says
+from swarm.spec.plan import Plan, Step
+from swarm.spec.task import Model, Task
 from swarm.testing import Answer, FakeServer, Faulty, Function, Received, reply
 from swarm.testing.fake import error
 from tests.together import Together

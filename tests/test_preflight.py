@@ -8,16 +8,16 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from swarm import events as e
-from swarm.chat import Reply, Request, Usage, says
+from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused
+from swarm.budget.meter import Meters
 from swarm.endpoints.account import Account
-from swarm.endpoints.budget import Meters
 from swarm.endpoints.preflight import FINISH, SECONDS, Preflight, Wire, already_served
-from swarm.errors import EndpointBusy, EndpointError, EndpointRefused
-from swarm.executors.metered import open_meters
+from swarm.executors.budgeted import open_meters
+from swarm.record import events as e
+from swarm.record.state import State
+from swarm.spec.chat import Reply, Request, Usage, says
 from swarm.spec.tariff import FREE
-from swarm.state import State
-from swarm.task import Limits, Model
+from swarm.spec.task import Limits, Model
 from swarm.testing import Scripted, reply
 
 virtual = [pytest.mark.anyio, pytest.mark.virtual]

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 import swarm
-from swarm import events as e
+from swarm.base.errors import TaskError
 from swarm.endpoints.preflight import FINISH
-from swarm.errors import TaskError
-from swarm.plan import Plan, Step
-from swarm.run import Run
-from swarm.task import Model, Task
+from swarm.lifecycle.run import Run
+from swarm.record import events as e
+from swarm.spec.plan import Plan, Step
+from swarm.spec.task import Model, Task
 from swarm.testing import Answer, FakeServer
 from swarm.testing.fake import Received, error
 from tests.commands import Command, in_process, only_run, served

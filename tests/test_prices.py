@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 import swarm
-from swarm.chat import Usage
-from swarm.errors import TaskError
-from swarm.plan import Plan, Step
-from swarm.prices import check_prices, list_price, tariff_of, tariffs
+from swarm.base.errors import TaskError
+from swarm.budget.prices import check_prices, list_price, tariff_of, tariffs
+from swarm.spec.chat import Usage
+from swarm.spec.plan import Plan, Step
 from swarm.spec.tariff import FREE, Tariff, flat, usd_of
-from swarm.task import Limits, Model, Price, Task
+from swarm.spec.task import Limits, Model, Price, Task
 from swarm.testing import Function
 
 OWN = Price(input=0.6, output=2.5, cached=0.1)

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarm.agent import Agent
-from swarm.chat import Data, Media, Message, Part, Request, Text, request_tokens
-from swarm.executor import Attempt, Given, Missing
-from swarm.files.agent import load_agents, load_wording
-from swarm.frozen import canonical
-from swarm.plan import Step
+from swarm.attempt.prompt import ANSWER, ASSUMED_CONTEXT, known_steps, messages, phrase, wanted
+from swarm.attempt.types import Attempt, Given, Missing
+from swarm.base.values import canonical
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
-from swarm.prompt import ANSWER, ASSUMED_CONTEXT, known_steps, messages, phrase, wanted
-from swarm.task import Input, Task
+from swarm.spec.agent import Agent
+from swarm.spec.chat import Data, Media, Message, Part, Request, Text, request_tokens
+from swarm.spec.files.agent import load_agents, load_wording
+from swarm.spec.plan import Step
+from swarm.spec.task import Input, Task
 
 WORDING = load_wording(Task(goal="x"))
 AGENTS = load_agents(Task(goal="x"))

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from swarm.chat import Request, says
-from swarm.endpoints.providers import PROVIDERS, Quirks, provider_named
+from swarm.attempt.loop import carry_out
+from swarm.base.errors import EndpointError
+from swarm.base.values import Json
 from swarm.endpoints.wire.openai import OpenAIEndpoint
-from swarm.errors import EndpointError
-from swarm.events import TurnTaken
-from swarm.frozen import Json
-from swarm.loop import carry_out
-from swarm.task import Model
+from swarm.record.events import TurnTaken
+from swarm.spec.chat import Request, says
+from swarm.spec.providers import PROVIDERS, Quirks, provider_named
+from swarm.spec.task import Model
 from swarm.testing import Answer, FakeServer
 from swarm.testing.fake import STREAM_HEAD, Received, chunks, error, piece, sse
 from tests.attempts import FIGURE, Library, attempt

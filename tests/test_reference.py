@@ -10,15 +10,15 @@ import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from swarm.agent import Agent
 from swarm.cli.app import EPILOG, make_app
-from swarm.endpoints.providers import PROVIDERS
 from swarm.endpoints.wire.faults import VERDICTS
-from swarm.flags import FlagKind
-from swarm.plan import Plan, Step
-from swarm.reading.strict import read
-from swarm.result import EXIT_CODES
-from swarm.task import InputSpec, Limits, Model, Price, Task
+from swarm.results.flags import FlagKind
+from swarm.results.result import EXIT_CODES
+from swarm.spec.agent import Agent
+from swarm.spec.plan import Plan, Step
+from swarm.spec.providers import PROVIDERS
+from swarm.spec.task import InputSpec, Limits, Model, Price, Task
+from swarm.spec.yaml.strict import read
 from tests.test_docs import ROOT, blocks, text_of
 
 TASK, PLAN, COMMAND_LINE = "docs/task.md", "docs/plan.md", "docs/command-line.md"

@@ -7,15 +7,15 @@ import anyio
 import pytest
 
 import swarm
-from swarm import events as e
-from swarm.cache import Cache
-from swarm.chat import Request
-from swarm.errors import EndpointRefused, InputError, JournalError, RunInUseError, RunNotFoundError
-from swarm.folder import RunFolder, create, find
-from swarm.plan import Plan, Step
-from swarm.prepare import Options
-from swarm.run import Run
-from swarm.task import Limits, Task
+from swarm.base.errors import EndpointRefused, InputError, JournalError, RunInUseError, RunNotFoundError
+from swarm.lifecycle.prepare import Options
+from swarm.lifecycle.run import Run
+from swarm.record import events as e
+from swarm.record.cache import Cache
+from swarm.record.folder import RunFolder, create, find
+from swarm.spec.chat import Request
+from swarm.spec.plan import Plan, Step
+from swarm.spec.task import Limits, Task
 from swarm.testing import Function, reply
 from tests.models import WIDE, Model, events_of, four, resume_with, run_with, task, write_notes
 

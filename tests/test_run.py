@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 import swarm
-from swarm import events as e
-from swarm.assign import Assigner
-from swarm.cache import differing
-from swarm.chat import Request
-from swarm.errors import EndpointRefused, PlanError, TaskError
-from swarm.folder import RunFolder
-from swarm.frozen import Json, digest
-from swarm.plan import Plan, Step
-from swarm.prepare import Options, prepare
-from swarm.state import State
-from swarm.task import Limits, Task
-from swarm.task import Model as TaskModel
+from swarm.base.errors import EndpointRefused, PlanError, TaskError
+from swarm.base.values import Json, digest
+from swarm.lifecycle.prepare import Options, prepare
+from swarm.record import events as e
+from swarm.record.cache import differing
+from swarm.record.folder import RunFolder
+from swarm.record.state import State
+from swarm.scheduling.assign import Assigner
+from swarm.spec.chat import Request
+from swarm.spec.plan import Plan, Step
+from swarm.spec.task import Limits, Task
+from swarm.spec.task import Model as TaskModel
 from swarm.testing import Function, reply
 from tests.models import FIGURES, WIDE, Model, data_in, events_of, four, run_with, task, write_notes
 

@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarm import events as e
-from swarm.agenda import Agenda, Rules
-from swarm.agent import Agent
-from swarm.errors import AnswerError, BugError, EndpointRefused, JournalError, LimitError
-from swarm.executor import Attempt
-from swarm.plan import Step
+from swarm.attempt.types import Attempt
+from swarm.base.errors import AnswerError, BugError, EndpointRefused, JournalError, LimitError
+from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.scheduler import Scheduler
-from swarm.state import State, Status
-from swarm.task import Limits
+from swarm.record.state import State, Status
+from swarm.scheduling.dispatcher import Scheduler
+from swarm.scheduling.scheduler import Agenda, Rules
+from swarm.spec.agent import Agent
+from swarm.spec.plan import Step
+from swarm.spec.task import Limits
 from tests.swarms import (
     Emitter,
     Sleeper,

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from swarm.errors import TaskError
-from swarm.files import load_task, public, recall_task
-from swarm.files.references import shorthand
+from swarm.base.errors import TaskError
+from swarm.spec.files import load_task, public, recall_task
+from swarm.spec.files.references import shorthand
 
 MODELS: dict[str, tuple[str, str | None]] = {
     "kimi/kimi-k2.5": ("kimi", "kimi-k2.5"),

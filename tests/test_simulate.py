@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarm.errors import PlanError
+from swarm.base.errors import PlanError
 from swarm.forecast.simulate import Course, Draws, course_of, fixed, lognormal, simulate
 from swarm.forecast.widths import Spread, simulate_widths
-from swarm.graph import critical_path as longest
-from swarm.measure import measure
-from swarm.plan import Step
-from swarm.state import State
+from swarm.planning.graph import critical_path as longest
+from swarm.record.state import State
+from swarm.results.measure import measure
+from swarm.spec.plan import Step
 from tests.swarms import Sleeper, layered, run_virtually, steps, workers
 
 GRAPHS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "data" / "graphs.json").read_text())["graphs"]
@@ -96,7 +96,7 @@ def test_a_run_with_a_plan_of_its_own_is_taken_whole() -> None:
 
 
 def test_what_never_ran_takes_no_time() -> None:
-    from swarm.errors import AnswerError
+    from swarm.base.errors import AnswerError
 
     real = run_virtually(
         steps("a b:a c"), Sleeper({"a": 3.0, "b": 9.0}, {"a": AnswerError("no", may_help=False)}), workers(4)

@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from swarm import events as e
-from swarm.agenda import Agenda, Rules
-from swarm.chat import Usage, says
-from swarm.errors import AnswerError, EndpointRefused, JournalError
-from swarm.plan import Step, before_of
+from swarm.base.errors import AnswerError, EndpointRefused, JournalError
+from swarm.lifecycle.invalidate import reopening
+from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.reopening import reopening
-from swarm.scheduler import Scheduler
-from swarm.state import OVER, State, Status, StepState
+from swarm.record.state import OVER, State, Status, StepState
+from swarm.scheduling.dispatcher import Scheduler
+from swarm.scheduling.scheduler import Agenda, Rules
+from swarm.spec.chat import Usage, says
+from swarm.spec.plan import Step, before_of
 from tests.swarms import Emitter, Sleeper, layered, run_virtually, simple_attempt, steps, workers
 
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from swarm.errors import InputError, PlanError, Problem, TaskError
-from swarm.plan import Plan
-from swarm.reading.notation import MOST_BYTES, MOST_DEPTH
-from swarm.reading.strict import Document, parse, read, read_file, validate
-from swarm.reading.yaml12 import write_yaml
-from swarm.task import Task
+from swarm.base.errors import InputError, PlanError, Problem, TaskError
+from swarm.spec.plan import Plan
+from swarm.spec.task import Task
+from swarm.spec.yaml.notation import MOST_BYTES, MOST_DEPTH
+from swarm.spec.yaml.strict import Document, parse, read, read_file, validate
+from swarm.spec.yaml.yaml12 import write_yaml
 
 
 def wrong(text: str, source: str = "t.yaml") -> list[str]:

@@ -78,7 +78,7 @@ def test_public_names_are_there() -> None:
     assert set(PUBLIC) <= set(dir(swarm))
 
 
-@pytest.mark.parametrize("first", ["swarm.Run", "import_module('swarm.run')", "import_module('swarm.cli')"])
+@pytest.mark.parametrize("first", ["swarm.Run", "import_module('swarm.lifecycle.run')", "import_module('swarm.cli')"])
 def test_run_is_the_function_whatever_was_loaded_first(first: str) -> None:
     code = (
         f"import swarm\nfrom importlib import import_module\n{first}\nassert hasattr(swarm.run, '__code__'), swarm.run"

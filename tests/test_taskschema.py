@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from swarm.errors import InputError
-from swarm.files import load_task, public, read_inputs, starter, task_schema, typed
-from swarm.reading.strict import read
-from tests.test_taskfile import FULL
+from swarm.base.errors import InputError
+from swarm.spec.files import load_task, public, read_inputs, starter, task_schema, typed
+from swarm.spec.yaml.strict import read
+from tests.test_task_file import FULL
 
 GOOD = (
     "goal: x",

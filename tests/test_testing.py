@@ -8,11 +8,11 @@ from random import Random
 import anyio
 import pytest
 
-from swarm.chat import Reply, Request, says
-from swarm.endpoints.care.retry import Retrying
+from swarm.base.errors import AttemptError, EndpointRefused
+from swarm.endpoints.traffic.retry import Retrying
 from swarm.endpoints.wire.openai import OpenAIEndpoint
-from swarm.errors import AttemptError, EndpointRefused
-from swarm.task import Model
+from swarm.spec.chat import Reply, Request, says
+from swarm.spec.task import Model
 from swarm.testing import Answer, FakeServer, Faulty, Function, Received, Scripted, reply, virtual_time
 from swarm.testing.faulty import FAULTS
 

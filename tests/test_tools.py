@@ -8,8 +8,8 @@ import anyio
 import pytest
 from pydantic import BaseModel, Field
 
-from swarm.chat import ToolSpec
-from swarm.errors import TaskError, ToolError
+from swarm.base.errors import TaskError, ToolError
+from swarm.spec.chat import ToolSpec
 from swarm.tools import RESULT_BYTES, Tool, Toolbox
 from swarm.tools.functions import tool
 

@@ -6,10 +6,10 @@ from typing import Any
 import anyio
 import pytest
 
-from swarm.chat import Request, says
+from swarm.base.errors import EndpointBusy, EndpointRefused
 from swarm.endpoints.wire.openai import OpenAIEndpoint
-from swarm.errors import EndpointBusy, EndpointRefused
-from swarm.task import Model
+from swarm.spec.chat import Request, says
+from swarm.spec.task import Model
 from swarm.testing.fake import Answer, FakeServer, Received, completion, http
 
 pytestmark = pytest.mark.anyio

@@ -11,18 +11,18 @@ from typing import Any
 import anyio
 import pytest
 
-from swarm.chat import Media, Medium, Message, Reply, Request, Text
+from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused, PlanError, TaskError
+from swarm.base.values import canonical
 from swarm.endpoints.guard import Guarded
-from swarm.endpoints.providers import PROVIDERS, Quirks, Store, provider_named, quirks_of, stored_by
 from swarm.endpoints.wire.dialect import Dialect
 from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.endpoints.wire.uploads import Shelf, file_of
-from swarm.errors import EndpointBusy, EndpointError, EndpointRefused, PlanError, TaskError
-from swarm.frozen import canonical
-from swarm.labels import INLINE_BYTES
-from swarm.plan import Plan, Step
-from swarm.prepare import Options, prepare
-from swarm.task import Model, Task
+from swarm.lifecycle.prepare import Options, prepare
+from swarm.spec.chat import Media, Medium, Message, Reply, Request, Text
+from swarm.spec.labels import INLINE_BYTES
+from swarm.spec.plan import Plan, Step
+from swarm.spec.providers import PROVIDERS, Quirks, Store, provider_named, quirks_of, stored_by
+from swarm.spec.task import Model, Task
 from swarm.testing import Answer, FakeServer, Received, Scripted
 from swarm.testing.fake import error
 from tests.models import run_with

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm import events as e
-from swarm.chat import Data, Message, Text, ToolCall
-from swarm.errors import AnswerError, EndpointRefused, RunNotFoundError
-from swarm.lint import Finding
-from swarm.measure import measure
-from swarm.plan import Step
+from swarm.base.errors import AnswerError, EndpointRefused, RunNotFoundError
+from swarm.planning.lint import Finding
+from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.state import State
+from swarm.record.state import State
+from swarm.results.measure import measure
+from swarm.spec.chat import Data, Message, Text, ToolCall
+from swarm.spec.plan import Step
 from swarm.views import words
 from swarm.views.progress import BIG, MOST_BAD, MOST_FAILURES, Progress, summary
 from swarm.views.tables import plan_table, run_table, runs_table, step_page

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from swarm import events as e
-from swarm.chat import Data, Message, Text, ToolCall, Usage
-from swarm.errors import RunNotFoundError
-from swarm.lint import Finding
-from swarm.measure import measure
-from swarm.plan import Step
-from swarm.state import State
+from swarm.base.errors import RunNotFoundError
+from swarm.planning.lint import Finding
+from swarm.record import events as e
+from swarm.record.state import State
+from swarm.results.measure import measure
+from swarm.spec.chat import Data, Message, Text, ToolCall, Usage
+from swarm.spec.plan import Step
 from swarm.views.log import EventLog
 from swarm.views.progress import Progress, summary
 from swarm.views.tables import plan_table, run_table, runs_table, step_page

@@ -2,7 +2,7 @@
 
 import pytest
 
-from swarm.endpoints.local.weights import HubFile, chosen, is_safe, label_of, not_chosen, weights_in
+from swarm.local_models.weights import HubFile, chosen, is_safe, label_of, not_chosen, weights_in
 
 PATHS = (
     "Tiny-Q4_K_M.gguf",

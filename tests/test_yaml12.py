@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.frozen import Json
-from swarm.reading.strict import read
-from swarm.reading.yaml12 import LONG, write_yaml
+from swarm.base.values import Json
+from swarm.spec.yaml.strict import read
+from swarm.spec.yaml.yaml12 import LONG, write_yaml
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 VALUES: st.SearchStrategy[Json] = st.recursive(

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import anyio
 
-from swarm.folder import RunFolder, find
-from swarm.prepare import Options
-from swarm.result import Result
-from swarm.run import Run
+from swarm.lifecycle.prepare import Options
+from swarm.lifecycle.run import Run
+from swarm.record.folder import RunFolder, find
+from swarm.results.result import Result
 
 HERE = Path(__file__).parent
 SERVICES = ("Backups", "Builds", "Chat", "Mail", "Search", "Wiki")

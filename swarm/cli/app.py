@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import swarm
+from swarm.base.errors import Problem, TaskError
 from swarm.cli.bundles import with_bundles
 from swarm.cli.cache import cache, clear, why
 from swarm.cli.check import check
@@ -32,7 +33,6 @@ from swarm.cli.run import resume, run
 from swarm.cli.simulate import simulate
 from swarm.cli.start import agents, init, schema
 from swarm.cli.streams import answer, say
-from swarm.errors import Problem, TaskError
 
 EPILOG = """\
 Exit codes:

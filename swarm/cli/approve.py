@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from swarm.base.errors import ApprovalNeededError
 from swarm.cli.drive import drive
 from swarm.cli.edit import PLANS, Decision, decide
 from swarm.cli.failures import NO_REPORT
@@ -11,17 +12,16 @@ from swarm.cli.plan import Planned, is_planned, of_prepared, of_state, show_plan
 from swarm.cli.reading import Recorded, recorded
 from swarm.cli.streams import is_terminal, message, say
 from swarm.cli.words import resume_command, shown_path
-from swarm.errors import ApprovalNeededError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from swarm.cli.outcome import Show
-    from swarm.folder import RunFolder
-    from swarm.prepare import Options, Prepared
-    from swarm.run import Run
-    from swarm.state import State
-    from swarm.task import Task
+    from swarm.lifecycle.prepare import Options, Prepared
+    from swarm.lifecycle.run import Run
+    from swarm.record.folder import RunFolder
+    from swarm.record.state import State
+    from swarm.spec.task import Task
 
 
 NO_TERMINAL = "Approval required, but stdin is not a terminal"
@@ -31,8 +31,8 @@ def run_approved(task: "Task", name: str, options: "Options", show: "Show") -> i
     """Run a task after its plan is approved. Raise `ApprovalNeededError` if there is no terminal."""
     import anyio
 
-    from swarm.prepare import prepare
-    from swarm.run import Run
+    from swarm.lifecycle.prepare import prepare
+    from swarm.lifecycle.run import Run
 
     if task.plan is None and task.swarm != "never":
         return _plan_first(Run(name, options=options, plan_only=True), options, show)
@@ -56,7 +56,7 @@ def resume_approved(folder: "RunFolder", options: "Options", show: "Show") -> in
     """
     import anyio
 
-    from swarm.run import Run
+    from swarm.lifecycle.run import Run
 
     found = recorded(folder)
     present = anyio.run(_present, found, folder, options)
@@ -79,10 +79,10 @@ class _Present:
 
 async def _present(found: Recorded, folder: "RunFolder", options: "Options") -> _Present:
     """Prepare the task of a run and compare it with the run, as resuming does."""
-    from swarm.assign import Assigner
-    from swarm.plan import PLAN_STEP
-    from swarm.prepare import prepare
-    from swarm.present import as_said, differences, present_task, with_agents
+    from swarm.lifecycle.prepare import prepare
+    from swarm.lifecycle.resume import as_said, differences, present_task, with_agents
+    from swarm.scheduling.assign import Assigner
+    from swarm.spec.plan import PLAN_STEP
 
     task = present_task(found.state, folder, options)
     assert found.state.first is not None
@@ -95,7 +95,7 @@ async def _present(found: Recorded, folder: "RunFolder", options: "Options") -> 
 
 def _is_begun(state: "State") -> bool:
     """Return whether a step of the plan was ever started: then the plan was approved."""
-    from swarm.plan import PLAN_STEP
+    from swarm.spec.plan import PLAN_STEP
 
     return any(s.spans for s in state.steps.values() if s.id != PLAN_STEP)
 
@@ -108,7 +108,7 @@ def _plan_first(run: "Run", options: "Options", show: "Show") -> int:
 
 
 def _ask(planned: Planned, prepared: "Prepared", folder: "RunFolder", options: "Options", show: "Show") -> int:
-    from swarm.run import Run, reopen
+    from swarm.lifecycle.run import Run, reopen
 
     folder.write("plan.yaml", planned.yaml)
     show_plan(planned, prepared)
@@ -130,7 +130,7 @@ def _checked(task: "str | Path | Task", plan: "Path", options: "Options") -> Pla
     """Read, lint and show an edited plan. Raise `InputError` if it is invalid."""
     import anyio
 
-    from swarm.prepare import prepare
+    from swarm.lifecycle.prepare import prepare
 
     prepared = anyio.run(prepare, task, replace(options, plan=plan))
     planned = of_prepared(prepared)

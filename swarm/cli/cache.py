@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swarm.base.errors import Problem, TaskError
 from swarm.cli import options as o
 from swarm.cli.streams import answer, answer_json, say
-from swarm.errors import Problem, TaskError
 
 if TYPE_CHECKING:
-    from swarm.cache import Cache, Nearest
     from swarm.endpoints.wire.learnt import Memory
+    from swarm.record.cache import Cache, Nearest
 
 StepName = Annotated[str, typer.Argument(metavar="STEP", help="Id of a step.", show_default=False)]
 
@@ -53,7 +53,7 @@ def why(run: o.Run, step: StepName, folder: o.Runs = None, as_json: o.AsJson = F
     Compares the step with the most similar entry of another run, and prints which inputs differ.
     """
     from swarm.cli.reading import state_of
-    from swarm.folder import find
+    from swarm.record.folder import find
 
     where, _ = _opened(folder)
     state = state_of(find(run, o.runs_folder(folder)))
@@ -82,8 +82,8 @@ def _reason(nearest: "Nearest | None") -> str:
 
 def _opened(runs: str | None) -> "tuple[Cache, Memory]":
     """Open the cache next to the runs, and what it stores about endpoints."""
-    from swarm.cache import Cache
     from swarm.endpoints.wire.learnt import FILE, Memory
+    from swarm.record.cache import Cache
 
     where = Cache(o.runs_folder(runs).parent / "cache")
     return where, Memory(where.folder / FILE)

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from swarm.base.errors import InputError, Problem, TaskError
 from swarm.cli import options as o
 from swarm.cli.plan import Planned, of_prepared, show_plan
 from swarm.cli.streams import answer, answer_json, message, say
 from swarm.cli.words import limits_line
-from swarm.errors import InputError, Problem, TaskError
 
 if TYPE_CHECKING:
-    from swarm.frozen import Json
-    from swarm.prepare import Options, Prepared
-    from swarm.task import Model, Task
+    from swarm.base.values import Json
+    from swarm.lifecycle.prepare import Options, Prepared
+    from swarm.spec.task import Model, Task
 
 
 def check(
@@ -73,7 +73,7 @@ def read_leniently(name: str, options: "Options") -> Lenient:
 
     Raise `TaskError` or `PlanError` with all errors, those variables included.
     """
-    from swarm.prepare import read_task
+    from swarm.lifecycle.prepare import read_task
 
     environ = dict(os.environ)
     unset: list[str] = []
@@ -101,7 +101,7 @@ def _key_variables(problem: Problem) -> tuple[str, ...]:
 
 async def _examined(name: str, lenient: Lenient, options: "Options") -> "Prepared":
     """Prepare a run. If that fails, read all its parts, to raise all errors together."""
-    from swarm.prepare import prepare
+    from swarm.lifecycle.prepare import prepare
 
     try:
         return await prepare(name, options)
@@ -113,8 +113,8 @@ async def _examined(name: str, lenient: Lenient, options: "Options") -> "Prepare
 
 def _all_problems(task: "Task") -> list[Problem]:
     from swarm.endpoints.router import check_models
-    from swarm.files import load_agents, load_wording, read_inputs
-    from swarm.prepare import toolbox
+    from swarm.lifecycle.prepare import toolbox
+    from swarm.spec.files import load_agents, load_wording, read_inputs
 
     looks: tuple[Callable[[], Any], ...] = (
         lambda: check_models(task.models),
@@ -155,7 +155,7 @@ def _findings(planned: Planned) -> list[dict[str, str]]:
 
 
 def _model(model: "Model", unset: tuple[str, ...]) -> "dict[str, Json]":
-    from swarm.files.references import masked_url
+    from swarm.spec.files.references import masked_url
 
     if model.use is not None:
         return {"use": list(model.use)}

@@ -7,8 +7,8 @@ has none there; here `$SHELL` decides, and the shell can always be named.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from swarm.base.errors import TaskError
 from swarm.cli.streams import answer, answer_escaped, say
-from swarm.errors import TaskError
 
 SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 INSTALL, SHOW = "--install-completion", "--show-completion"

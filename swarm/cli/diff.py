@@ -17,8 +17,8 @@ def diff(run: o.Run, other: Other, folder: o.Runs = None, as_json: o.AsJson = Fa
     Lists the steps that were added, removed, or had changed inputs (and which: prompt, model, files,
     outputs of other steps), and the time, tokens and cost of both runs.
     """
-    from swarm.compare import compare
-    from swarm.folder import find
+    from swarm.record.folder import find
+    from swarm.results.compare import compare
 
     where = o.runs_folder(folder)
     pair = compare(state_of(find(run, where)), state_of(find(other, where)))

@@ -4,21 +4,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from swarm.base.errors import BugError, SwarmError
+from swarm.base.redaction import safe_text
 from swarm.cli.failures import ReportedError, keep_trace, ours, save_anywhere
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.options import Display
 from swarm.cli.streams import Lines, answer_escaped, message, wants_color
 from swarm.cli.words import limits_line, shown_path
-from swarm.errors import BugError, SwarmError
 from swarm.record.follow import Events, without_checksum
-from swarm.safe import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from swarm.folder import RunFolder
-    from swarm.result import Result
-    from swarm.run import Run
+    from swarm.lifecycle.run import Run
+    from swarm.record.folder import RunFolder
+    from swarm.results.result import Result
 
 TICK_SECONDS = 0.25
 """Interval between two looks at progress, and the maximum delay of an interrupt."""
@@ -160,7 +160,7 @@ class Driver:
 
     def _logged(self) -> "Callable[[list[bytes]], None]":
         """Return a function that writes events as log lines."""
-        from swarm.events import EVENT
+        from swarm.record.events import EVENT
         from swarm.views.log import EventLog
 
         log = EventLog(self._lines.write)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from swarm.base.errors import InputError
 from swarm.cli.failures import messages_of, say_error
 from swarm.cli.plan import Planned
 from swarm.cli.streams import say
-from swarm.errors import InputError
 
 PLANS = "plans"
 """Folder of edited plans, next to that of the runs: a resumed run reads its plan again."""

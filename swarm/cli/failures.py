@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+from swarm.base.errors import BugError, InputError, SwarmError
+from swarm.base.redaction import Redactor
 from swarm.cli.source import placed
 from swarm.cli.streams import message, say
-from swarm.errors import BugError, InputError, SwarmError
-from swarm.safe import Redactor
 
 OK, NO_REPORT, WRONG, PARTIAL, LIMIT, UNASKED, BUG, IN_USE = 0, 1, 2, 3, 4, 5, 70, 75
 """Exit codes of the command; `swarm --help` lists them."""

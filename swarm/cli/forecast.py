@@ -7,11 +7,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from swarm.base.values import Json
     from swarm.forecast.advice import Advice
-    from swarm.frozen import Json
-    from swarm.plan import Step
-    from swarm.prepare import Prepared
-    from swarm.task import Model, Price
+    from swarm.lifecycle.prepare import Prepared
+    from swarm.spec.plan import Step
+    from swarm.spec.task import Model, Price
 
 DEFAULT_MODEL = "default"
 
@@ -33,7 +33,7 @@ class Forecast:
 
 def price_of(model: "Model | None") -> "Price | None":
     """Return the price of a model: that of the task, else a list price, else None."""
-    from swarm.prices import tariff_of
+    from swarm.budget.prices import tariff_of
 
     tariff = None if model is None else tariff_of(model)
     return None if tariff is None else tariff.tiers[0][1]
@@ -43,7 +43,7 @@ def forecast(prepared: "Prepared", steps: "Sequence[Step]", runs: "Path | None" 
     """Estimate a plan. Steps that are similar to steps of earlier runs in `runs` are estimated from them."""
     from swarm.forecast.advice import BYTES_PER_TOKEN, Setting, advise, worst_tokens
     from swarm.forecast.expect import experience_of
-    from swarm.task import Model
+    from swarm.spec.task import Model
 
     means, limits = prepared.means, prepared.task.limits
     model = prepared.task.models.get(DEFAULT_MODEL) or Model()

@@ -13,7 +13,7 @@ from swarm.cli import options as o
 from swarm.cli.streams import answer, answer_json, is_terminal, redraw, say
 
 if TYPE_CHECKING:
-    from swarm.endpoints.local.files import Fetched
+    from swarm.local_models.names import Fetched
 
 MODELS = "~/.cache/local-agent-swarm/models"
 EXAMPLE = "bartowski/SmolLM2-360M-Instruct-GGUF:Q4_K_M"
@@ -41,8 +41,8 @@ def get(name: Name = None, to: To = None, as_json: o.AsJson = False) -> int:
     Use it with `--endpoint local:NAME`, or with `endpoint: local:NAME` in a task. Without NAME, known
     and downloaded models are listed. To continue an interrupted download, run the command again.
     """
-    from swarm.endpoints.local.files import fetch, fetched, models_folder
-    from swarm.endpoints.local.hub import hub_of
+    from swarm.local_models.hub import hub_of
+    from swarm.local_models.names import fetch, fetched, models_folder
 
     folder = Path(to) if to is not None else models_folder(os.environ)
     if name is None:
@@ -62,7 +62,7 @@ def get(name: Name = None, to: To = None, as_json: o.AsJson = False) -> int:
 
 
 def _list(there: "tuple[Fetched, ...]", folder: Path, *, as_json: bool) -> int:
-    from swarm.endpoints.local.files import KNOWN
+    from swarm.local_models.names import KNOWN
 
     whole = [each for each in there if each.name]
     incomplete = [each for each in there if not each.name]

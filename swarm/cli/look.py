@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swarm.base.errors import Problem, RunNotFoundError
 from swarm.cli import options as o
 from swarm.cli.reading import Recorded, recorded, row_of, run_object
 from swarm.cli.streams import answer, answer_json, message, say
-from swarm.errors import Problem, RunNotFoundError
 
 if TYPE_CHECKING:
-    from swarm.folder import RunFolder
+    from swarm.record.folder import RunFolder
 
 NEWEST = 30
 """Default number of runs to list: a screenful."""
@@ -50,7 +50,7 @@ def runs(
     A run that has not ended is `running` if its process is alive, else `stopped`; `swarm resume`
     continues a stopped run.
     """
-    from swarm.folder import listed
+    from swarm.record.folder import listed
 
     where = o.runs_folder(folder)
     found = listed(where)[::-1]
@@ -78,7 +78,7 @@ def show(run: Shown = "last", step: StepName = None, folder: o.Runs = None, as_j
     For a run: its steps, their tokens and cost, and how parallel it was. A run that is still running
     can be shown, too.
     """
-    from swarm.folder import find
+    from swarm.record.folder import find
 
     where = find(run, o.runs_folder(folder))
     found = recorded(where)
@@ -91,7 +91,7 @@ def _show_run(found: Recorded, where: "RunFolder", *, as_json: bool) -> int:
     if as_json:
         answer_json(run_object(where, found.state))
         return 0
-    from swarm.measure import measure
+    from swarm.results.measure import measure
     from swarm.views.tables import run_table
 
     answer(run_table(found.state, measure(found.state, found.events)))
@@ -99,7 +99,7 @@ def _show_run(found: Recorded, where: "RunFolder", *, as_json: bool) -> int:
 
 
 def _show_step(found: Recorded, step: str, *, as_json: bool) -> int:
-    from swarm.reading.explain import meant
+    from swarm.spec.yaml.explain import meant
 
     if step not in found.state.steps:
         wrong = (

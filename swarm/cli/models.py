@@ -12,10 +12,10 @@ from swarm.cli import options as o
 from swarm.cli.streams import answer, answer_json, say
 
 if TYPE_CHECKING:
+    from swarm.base.values import Json
     from swarm.endpoints.choose import Choice
     from swarm.endpoints.probe import Ability
-    from swarm.frozen import Json
-    from swarm.task import Model
+    from swarm.spec.task import Model
 
 LISTED = 6
 """Models of an endpoint that are named; the others are counted."""
@@ -132,7 +132,7 @@ def _warning(models: "Mapping[str, Model]") -> str:
 
 def _price(model: "Model") -> "dict[str, Json] | None":
     """Return the price of a model in USD per million tokens, or None if it is unknown."""
-    from swarm.prices import tariff_of
+    from swarm.budget.prices import tariff_of
 
     tariff = tariff_of(model)
     if tariff is None:

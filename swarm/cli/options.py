@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swarm.errors import Problem, TaskError
+from swarm.base.errors import Problem, TaskError
 
 if TYPE_CHECKING:
     from swarm.cli.source import TaskSource
-    from swarm.prepare import Options
+    from swarm.lifecycle.prepare import Options
 
 GRACE_SECONDS = 10.0
 """Seconds that running steps get after the first interrupt: most calls end within them."""
@@ -158,8 +158,8 @@ class Asked:
         return source_of(self.tasks or (), goal=self.goal, names=names, plan=self.plan)
 
     def options(self, source: "TaskSource | None" = None) -> "Options":
-        """Return the same for `swarm.prepare`. Raise `TaskError` if a value is not a pair."""
-        from swarm.prepare import Options
+        """Return the same for `swarm.lifecycle.prepare`. Raise `TaskError` if a value is not a pair."""
+        from swarm.lifecycle.prepare import Options
 
         if self.runs is not None and Path(self.runs).exists() and not Path(self.runs).is_dir():
             raise TaskError(Problem("is not a folder", where=self.runs, key="--runs"))

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from swarm.base.errors import InputError, SwarmError
 from swarm.cli.drive import drive, reported
 from swarm.cli.failures import NO_REPORT, say_error
 from swarm.cli.interrupts import Interrupts
@@ -10,13 +11,12 @@ from swarm.cli.options import Display
 from swarm.cli.reading import object_of, run_object
 from swarm.cli.streams import answer, answer_json, say
 from swarm.cli.words import resume_command, show_command
-from swarm.errors import InputError, SwarmError
 
 if TYPE_CHECKING:
-    from swarm.folder import RunFolder
-    from swarm.result import Result
-    from swarm.run import Run
-    from swarm.state import State
+    from swarm.lifecycle.run import Run
+    from swarm.record.folder import RunFolder
+    from swarm.record.state import State
+    from swarm.results.result import Result
 
 
 class Show:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swarm.base.errors import TaskError
 from swarm.cli import options as o
 from swarm.cli.drive import drive
 from swarm.cli.forecast import forecast
@@ -14,15 +15,14 @@ from swarm.cli.interrupts import Interrupts
 from swarm.cli.outcome import Show
 from swarm.cli.streams import answer_escaped, answer_json, message, say
 from swarm.cli.words import resume_command
-from swarm.errors import TaskError
 
 if TYPE_CHECKING:
-    from swarm.agent import Agent
-    from swarm.frozen import Json
-    from swarm.lint import Finding
-    from swarm.plan import Step
-    from swarm.prepare import Options, Prepared
-    from swarm.state import State
+    from swarm.base.values import Json
+    from swarm.lifecycle.prepare import Options, Prepared
+    from swarm.planning.lint import Finding
+    from swarm.record.state import State
+    from swarm.spec.agent import Agent
+    from swarm.spec.plan import Step
 
 Out = Annotated[
     str | None,
@@ -66,14 +66,14 @@ class Planned:
     @property
     def value(self) -> "dict[str, Json]":
         """The plan as JSON values."""
-        from swarm.plan import Plan
+        from swarm.spec.plan import Plan
 
         return Plan(agents=self.agents, steps=self.steps).model_dump(mode="json", exclude_defaults=True)
 
     @property
     def yaml(self) -> str:
         """The plan as the text of a plan file."""
-        from swarm.files import write_yaml
+        from swarm.spec.files import write_yaml
 
         return write_yaml(self.value)
 
@@ -86,7 +86,7 @@ def of_prepared(prepared: "Prepared") -> Planned | None:
 
 def of_state(state: "State") -> Planned:
     """Return the plan of a run."""
-    from swarm.plan import PLAN_STEP
+    from swarm.spec.plan import PLAN_STEP
 
     steps = [s for s in state.steps.values() if s.id != PLAN_STEP and s.step.instance_of is None]
     known: set[str] = set() if state.started is None else {agent.name for agent in state.started.agents}
@@ -105,7 +105,7 @@ def show_plan(planned: Planned, prepared: "Prepared | None" = None) -> None:
 
     With the prepared task, also show the estimate, and whether a swarm is worth it.
     """
-    from swarm.graph import stages
+    from swarm.planning.graph import stages
     from swarm.views.tables import plan_table
 
     say(plan_table(planned.steps, planned.findings, stages(planned.steps)).rstrip("\n"))
@@ -121,7 +121,7 @@ def show_plan(planned: Planned, prepared: "Prepared | None" = None) -> None:
 def _plan(asked: o.Asked, out: str | None, display: o.Display, interrupts: Interrupts, grace: float) -> int:
     import anyio
 
-    from swarm.prepare import prepare, read_task
+    from swarm.lifecycle.prepare import prepare, read_task
 
     if out is not None and Path(out).is_dir():
         raise TaskError(f"cannot write {out}: it is a folder")
@@ -142,7 +142,7 @@ def _plan(asked: o.Asked, out: str | None, display: o.Display, interrupts: Inter
 
 def _made(name: str, options: "Options", out: str | None, show: Show) -> int:
     """Let a planner make the plan."""
-    from swarm.run import Run
+    from swarm.lifecycle.run import Run
 
     run = Run(name, options=options, plan_only=True)
     result = drive(run, show.display, show.interrupts, grace=show.grace, is_last=False)
@@ -168,7 +168,7 @@ class PlanOutput:
 
 
 def _present(planned: Planned, prepared: "Prepared", to: PlanOutput) -> None:
-    from swarm.graph import stages
+    from swarm.planning.graph import stages
 
     if not to.display.quiet:
         show_plan(planned, prepared)

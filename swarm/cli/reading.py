@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from swarm.errors import JournalError, SwarmError
+from swarm.base.errors import JournalError, SwarmError
 
 if TYPE_CHECKING:
-    from swarm.events import Event
-    from swarm.folder import RunFolder
-    from swarm.frozen import Json
-    from swarm.result import Result
-    from swarm.state import State
+    from swarm.base.values import Json
+    from swarm.record.events import Event
+    from swarm.record.folder import RunFolder
+    from swarm.record.state import State
+    from swarm.results.result import Result
 
 _OWNER = re.compile(r"process (\d+) on (.*)\n")
 RUNNING, STOPPED = "running", "stopped"
@@ -49,8 +49,8 @@ class Recorded:
 
 def recorded(folder: "RunFolder") -> Recorded:
     """Read the journal of a run. Raise `JournalError` if it is damaged or empty."""
-    from swarm.journal import read
-    from swarm.state import State
+    from swarm.record.journal import read
+    from swarm.record.state import State
 
     found = Recorded(State())
     for event in read(folder.journal):
@@ -68,9 +68,9 @@ def state_of(folder: "RunFolder") -> "State":
 
 def result_of(state: "State", folder: "RunFolder") -> "Result":
     """Return the result of a run as `swarm run` returned it, or would return it now."""
-    from swarm.assign import Assigner, Means
-    from swarm.result import Result
-    from swarm.task import Task
+    from swarm.results.result import Result
+    from swarm.scheduling.assign import Assigner, Means
+    from swarm.spec.task import Task
 
     parameters: dict[str, Any] = state.task.get("parameters") or {}
     means = Means(task=Task(goal="-", parameters=parameters))

@@ -63,8 +63,8 @@ def resume(
 
 
 def _run(asked: o.Asked, show: Show, *, yes: bool) -> int:
-    from swarm.prepare import read_task
-    from swarm.run import Run
+    from swarm.lifecycle.prepare import read_task
+    from swarm.lifecycle.run import Run
 
     source = asked.source
     options = asked.options(source)
@@ -78,10 +78,10 @@ def _run(asked: o.Asked, show: Show, *, yes: bool) -> int:
 
 
 def _replay(name: str, asked: o.Asked, show: Show) -> int:
-    from swarm.errors import TaskError
-    from swarm.folder import find
-    from swarm.replay import replaying
-    from swarm.run import Run
+    from swarm.base.errors import TaskError
+    from swarm.lifecycle.replay import replaying
+    from swarm.lifecycle.run import Run
+    from swarm.record.folder import find
 
     if asked.endpoint is not None or asked.model is not None:
         raise TaskError("--replay makes no calls\nhint: remove --endpoint and --model")
@@ -91,8 +91,8 @@ def _replay(name: str, asked: o.Asked, show: Show) -> int:
 
 
 def _resume(name: str, asked: o.Asked, show: Show, *, yes: bool, failed: bool) -> int:
-    from swarm.folder import find
-    from swarm.run import reopen
+    from swarm.lifecycle.run import reopen
+    from swarm.record.folder import find
 
     folder = find(name, o.runs_folder(asked.runs))
     options = asked.options()

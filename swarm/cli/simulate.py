@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from swarm.base.errors import Problem, RunNotFoundError, TaskError
+from swarm.base.redaction import safe_text
 from swarm.cli import options as o
 from swarm.cli.forecast import DEFAULT_MODEL, price_of
 from swarm.cli.reading import state_of
 from swarm.cli.source import source_of
 from swarm.cli.streams import answer, answer_json
-from swarm.errors import Problem, RunNotFoundError, TaskError
-from swarm.safe import safe_text
 
 if TYPE_CHECKING:
     from swarm.cli.source import TaskSource
     from swarm.forecast.simulate import Course
     from swarm.forecast.simulate import Latency as LatencyOf
-    from swarm.plan import Step
-    from swarm.prepare import Prepared
-    from swarm.task import Price
+    from swarm.lifecycle.prepare import Prepared
+    from swarm.spec.plan import Step
+    from swarm.spec.task import Price
 
 SEEDS = 100
 """Number of random trials: the tenth and the ninetieth percentile then rest on ten trials each."""
@@ -138,8 +138,8 @@ def _course(what: str, runs: Path, items: int) -> "Course":
     """Read what to simulate: a file, stdin, or a run."""
     if what == "-" or Path(what).is_file():
         return _of_file(what, runs, items)
-    from swarm.folder import find
     from swarm.forecast.simulate import course_of
+    from swarm.record.folder import find
 
     try:
         return course_of(state_of(find(what, runs)))
@@ -149,11 +149,11 @@ def _course(what: str, runs: Path, items: int) -> "Course":
 
 def _of_file(what: str, runs: Path, items: int) -> "Course":
     """Read a plan file as it is, or the plan of a task as it would run."""
-    from swarm.files.plan import read_plan
     from swarm.forecast.advice import usd_of
     from swarm.forecast.expect import experience_of
     from swarm.forecast.simulate import MOST_STEPS, Course
-    from swarm.reading.strict import parse, read_file
+    from swarm.spec.files.plan import read_plan
+    from swarm.spec.yaml.strict import parse, read_file
 
     source = source_of([what])
     text = read_file(Path(what)) if source.text is None else source.text
@@ -184,7 +184,7 @@ def _prepared(source: "TaskSource") -> "Prepared":
     import anyio
 
     from swarm.cli.check import read_leniently
-    from swarm.prepare import Options, prepare
+    from swarm.lifecycle.prepare import Options, prepare
 
     options = Options(text=source.text, needs_keys=False)
     lenient = read_leniently(source.name, options)

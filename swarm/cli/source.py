@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from swarm.errors import Problem, TaskError
-from swarm.safe import safe_text
+from swarm.base.errors import Problem, TaskError
+from swarm.base.redaction import safe_text
 
 TASK_FILE = "task.yaml"
 """The task file that `swarm init` writes, and that is used if no task is named."""
@@ -82,7 +82,7 @@ def placed(problem: Problem) -> Problem:
 
 def _written(goal: str | None, inputs: list[str], names: Iterable[str], plan: str | None) -> str:
     """Write a task file from the command line, so that it is read and checked like any other."""
-    from swarm.files import write_yaml
+    from swarm.spec.files import write_yaml
 
     made: dict[str, Any] = {"version": 1}
     if goal is not None:

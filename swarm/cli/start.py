@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swarm.base.errors import TaskError
 from swarm.cli import options as o
 from swarm.cli.source import TASK_FILE
 from swarm.cli.streams import answer, answer_json, say
-from swarm.errors import TaskError
 
 if TYPE_CHECKING:
-    from swarm.agent import Agent
-    from swarm.task import Task
+    from swarm.spec.agent import Agent
+    from swarm.spec.task import Task
 
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="Directory to create. [default: .]", show_default=False)]
 OneTask = Annotated[
@@ -29,7 +29,7 @@ def init(folder: Folder = ".") -> int:
     """
     import json
 
-    from swarm.files import SCHEMA_FILE, starter, task_schema
+    from swarm.spec.files import SCHEMA_FILE, starter, task_schema
 
     where = Path(folder)
     schema = json.dumps(task_schema(), indent=2, ensure_ascii=False) + "\n"
@@ -68,8 +68,8 @@ def agents(task: OneTask = None, as_json: o.AsJson = False) -> int:
     Lists the built-in agents, and those of a TASK. An agent is a Markdown file. A task with `agents:
     ./agents` adds its own agents, which replace built-in agents of the same name.
     """
-    from swarm.files import load_agents
-    from swarm.task import Task
+    from swarm.spec.files import load_agents
+    from swarm.spec.task import Task
 
     found = load_agents(Task(goal="-") if task is None else _read(task))
     if as_json:
@@ -102,7 +102,7 @@ def schema() -> int:
     Editors use it for completion and errors. Name it in the first line of the task file:
     `# yaml-language-server: $schema=task.schema.json`.
     """
-    from swarm.files import task_schema
+    from swarm.spec.files import task_schema
 
     answer_json(task_schema())
     return 0

@@ -14,11 +14,11 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, TextIO
 
-from swarm.errors import SwarmError
-from swarm.safe import safe_text
+from swarm.base.errors import SwarmError
+from swarm.base.redaction import safe_text
 
 if TYPE_CHECKING:
-    from swarm.frozen import Json
+    from swarm.base.values import Json
 
 _STEERS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that JSON allows unescaped in a text, and that a terminal or an editor acts on."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from swarm.cli.options import RUNS
 
 if TYPE_CHECKING:
-    from swarm.task import Limits
+    from swarm.spec.task import Limits
 
 
 def limits_line(limits: "Limits") -> str:

@@ -14,7 +14,7 @@ together for a run:
 
 from typing import Protocol
 
-from swarm.chat import Reply, Request
+from swarm.spec.chat import Reply, Request
 
 
 class Endpoint(Protocol):

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from swarm.chat import Reply, Request, Usage
 from swarm.endpoints import Endpoint
-from swarm.endpoints.care.retry import Around
+from swarm.endpoints.traffic.retry import Around
+from swarm.spec.chat import Reply, Request, Usage
 
 
 @dataclass

@@ -12,9 +12,9 @@ from pydantic import SecretStr
 from pydantic_core import from_json
 
 from swarm.base.network import is_loopback
-from swarm.endpoints.local.files import located
-from swarm.endpoints.providers import PROVIDERS, Provider, key_in, provider_named
-from swarm.task import Model
+from swarm.local_models.names import located
+from swarm.spec.providers import PROVIDERS, Provider, key_in, provider_named
+from swarm.spec.task import Model
 
 PROBE_SECONDS = 0.5
 """How long a local server may take to list its models; one that is there answers within milliseconds."""

@@ -1,18 +1,18 @@
 """The last line of defence of a model: what it may not see, or cannot take, is refused before a byte is sent.
 
-Steps are placed by their labels and media before any call (`swarm.labels`); this stands around each single model, so
-that no pool, hedge or retry, however it chooses, reaches one it must not.
+Steps are placed by their labels and media before any call (`swarm.spec.labels`); this stands around each single
+model, so that no pool, hedge or retry, however it chooses, reaches one it must not.
 """
 
 from collections.abc import Container, Mapping
 
-from swarm.chat import Media, Reply, Request
+from swarm.base.errors import EndpointRefused
+from swarm.base.values import listing
 from swarm.endpoints import Endpoint
-from swarm.endpoints.providers import Store, quirks_of, takes_of
 from swarm.endpoints.wire.uploads import stored
-from swarm.errors import EndpointRefused
-from swarm.frozen import listing
-from swarm.task import Model
+from swarm.spec.chat import Media, Reply, Request
+from swarm.spec.providers import Store, quirks_of, takes_of
+from swarm.spec.task import Model
 
 MOST_MEDIA = 28_000_000
 """Characters of base64 in one request: one file of the largest size that is written into one (20 MB)."""

@@ -18,10 +18,10 @@ from math import inf
 
 import anyio
 
-from swarm.chat import Reply, Request
+from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused
 from swarm.endpoints import Endpoint
-from swarm.endpoints.care.retry import Retrying
-from swarm.errors import EndpointBusy, EndpointError, EndpointRefused
+from swarm.endpoints.traffic.retry import Retrying
+from swarm.spec.chat import Reply, Request
 
 SICK = 3
 """Failures in a row that open the circuit."""

@@ -27,20 +27,20 @@ from typing import Any, NamedTuple, Protocol
 
 import anyio
 
-from swarm import events as e
-from swarm.chat import Reply, Request, Usage, says
+from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused, LimitError, Problem
+from swarm.base.values import Json
 from swarm.endpoints import Endpoint
 from swarm.endpoints.account import Account, Charged
-from swarm.endpoints.care.retry import Around
-from swarm.endpoints.local.serve import is_local
 from swarm.endpoints.router import OFFLINE, resolved
+from swarm.endpoints.traffic.retry import Around
 from swarm.endpoints.wire.learnt import Memory
 from swarm.endpoints.wire.openai import OpenAIEndpoint
-from swarm.errors import EndpointBusy, EndpointError, EndpointRefused, LimitError, Problem
-from swarm.files.references import masked_url
-from swarm.frozen import Json
-from swarm.labels import pooled
-from swarm.task import Model
+from swarm.local_models.serve import is_local
+from swarm.record import events as e
+from swarm.spec.chat import Reply, Request, Usage, says
+from swarm.spec.files.references import masked_url
+from swarm.spec.labels import pooled
+from swarm.spec.task import Model
 
 SECONDS = 8.0
 """How long a run waits for all of it, at most."""

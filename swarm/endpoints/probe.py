@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+from swarm.base.errors import EndpointError
 from swarm.base.network import is_loopback
-from swarm.chat import Form, Medium, Request, ToolSpec, says
+from swarm.base.values import Json
 from swarm.endpoints.choose import size_of
-from swarm.endpoints.local.serve import is_local, path_of, serving, what_is_missing
-from swarm.endpoints.providers import quirks_of, takes_of
 from swarm.endpoints.router import OFFLINE, resolved
 from swarm.endpoints.wire.learnt import Learnt, Memory
 from swarm.endpoints.wire.openai import OpenAIEndpoint
-from swarm.errors import EndpointError
-from swarm.frozen import Json
-from swarm.task import Model
+from swarm.local_models.serve import is_local, path_of, serving, what_is_missing
+from swarm.spec.chat import Form, Medium, Request, ToolSpec, says
+from swarm.spec.providers import quirks_of, takes_of
+from swarm.spec.task import Model
 
 LIST_SECONDS = 10.0
 """How long an endpoint may take to list its models."""

@@ -10,24 +10,24 @@ from typing import Any
 import anyio
 from pydantic import SecretStr
 
-from swarm.chat import Reply, Request
+from swarm.base.errors import EndpointRefused, Problem, TaskError
+from swarm.base.values import listing
 from swarm.endpoints import Endpoint
 from swarm.endpoints.account import Charged
-from swarm.endpoints.care.hedge import Hedge
-from swarm.endpoints.care.limit import Emit
-from swarm.endpoints.care.retry import Around, Retrying
 from swarm.endpoints.guard import Guarded
-from swarm.endpoints.lanes import Lanes
-from swarm.endpoints.local.serve import CONTEXT, SLOTS, Served, is_local, path_of, serving, what_is_missing
 from swarm.endpoints.pool import Pool
-from swarm.endpoints.providers import must_stream, provider_named, provider_names
-from swarm.endpoints.warm import Warm
+from swarm.endpoints.prefix_cache import Warm
+from swarm.endpoints.traffic.hedge import Hedge
+from swarm.endpoints.traffic.limit import Emit
+from swarm.endpoints.traffic.retry import Around, Retrying
+from swarm.endpoints.traffic.shared import Lanes
 from swarm.endpoints.wire.learnt import Learnt, Memory
 from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.endpoints.wire.uploads import Shelf
-from swarm.errors import EndpointRefused, Problem, TaskError
-from swarm.frozen import listing
-from swarm.task import Model
+from swarm.local_models.serve import CONTEXT, SLOTS, Served, is_local, path_of, serving, what_is_missing
+from swarm.spec.chat import Reply, Request
+from swarm.spec.providers import must_stream, provider_named, provider_names
+from swarm.spec.task import Model
 
 OFFLINE = "offline"
 """The endpoint that is built in."""

@@ -1,1 +1,1 @@
-"""Where attempts run: each class with the one verb of `swarm.executor.Executor`."""
+"""Where attempts run: each class with the one verb of `swarm.attempt.types.Executor`."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from swarm.executor import Attempt, Executor, Note
-from swarm.frozen import Json
-from swarm.prompt import messages
-from swarm.reading.yaml12 import write_yaml
+from swarm.attempt.prompt import messages
+from swarm.attempt.types import Attempt, Executor, Note
+from swarm.base.values import Json
 from swarm.record.outcome import Outcome
+from swarm.spec.yaml.yaml12 import write_yaml
 
 
 class Pages:

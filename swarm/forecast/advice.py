@@ -18,13 +18,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from swarm.base.values import Frozen, Id
 from swarm.forecast.expect import Expected, Experience
 from swarm.forecast.simulate import ITEMS, Course, simulate
-from swarm.frozen import Frozen, Id
-from swarm.graph import critical_path
-from swarm.plan import REDUCER, Step, closed
 from swarm.planning.brief import Brief
-from swarm.task import Limits, Model, Price
+from swarm.planning.graph import critical_path
+from swarm.spec.plan import REDUCER, Step, closed
+from swarm.spec.task import Limits, Model, Price
 
 HANDOVER_SECONDS = 0.5
 """Reading a prompt of a few thousand tokens at the ten thousand a second that servers prefill at, and the way there."""
@@ -41,9 +41,9 @@ ANSWER_STEP = "answer"
 PLAIN_AGENTS = ("worker", REDUCER)
 """Roles that one agent can stand in for: they have nothing of their own."""
 BYTES_PER_TOKEN = 3
-"""Of text, at least: the estimate of `swarm.chat`."""
+"""Of text, at least: the estimate of `swarm.spec.chat`."""
 ASSUMED_CONTEXT = 128_000
-"""Tokens one agent can hold where nothing is known (`swarm.prompt`); a half of it is left for what it does."""
+"""Tokens one agent can hold where nothing is known (`swarm.attempt.prompt`); a half of it is left for what it does."""
 
 Verdict = Literal["swarm", "one agent"]
 

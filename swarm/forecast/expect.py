@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from swarm.errors import JournalError
-from swarm.folder import RunFolder, listed
+from swarm.base.errors import JournalError
+from swarm.base.values import Frozen
 from swarm.forecast.simulate import DEFAULT_SECONDS
-from swarm.frozen import Frozen
-from swarm.journal import read
-from swarm.plan import Step
-from swarm.state import State, Status, StepState
+from swarm.record.folder import RunFolder, listed
+from swarm.record.journal import read
+from swarm.record.state import State, Status, StepState
+from swarm.spec.plan import Step
 
 DEFAULT_TOKENS = 2000
 """Tokens of a step of which nothing is known: a page or two to read, half a page to write."""

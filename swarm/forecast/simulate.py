@@ -1,8 +1,8 @@
 """What a plan, or a run that is over, would take with so many workers: the same decisions, and no clock.
 
-A simulation drives an `Agenda` over a `State`, as `swarm.scheduler` does, but by a heap of the times at which attempts
-end and pauses are over. It calls no model, waits for nothing and is the same each time for the same seed, so it
-answers "what would 300 workers have given?" in the time it takes to decide.
+A simulation drives an `Agenda` over a `State`, as `swarm.scheduling.dispatcher` does, but by a heap of the
+times at which attempts end and pauses are over. It calls no model, waits for nothing and is the same each time for the
+same seed, so it answers "what would 300 workers have given?" in the time it takes to decide.
 
 A plan is simulated as it is written: no step is added to it. Where the length of a list is not known before a run,
 `items` are assumed. Of a run, every step takes what its attempts took, pauses between them aside; one that never ran
@@ -19,17 +19,17 @@ from math import exp, inf
 from random import Random
 from typing import Literal, NamedTuple
 
-from swarm import events as e
-from swarm.agenda import Agenda, Rules
-from swarm.errors import BugError, PlanError
-from swarm.frozen import Json
-from swarm.graph import cycles
-from swarm.measure import cost
-from swarm.plan import Step, before_of
+from swarm.base.errors import BugError, PlanError
+from swarm.base.values import Json
+from swarm.planning.graph import cycles
+from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.state import State, StepState
-from swarm.task import Limits
-from swarm.timeline import Timeline
+from swarm.record.state import State, StepState
+from swarm.results.measure import cost
+from swarm.results.timeline import Timeline
+from swarm.scheduling.scheduler import Agenda, Rules
+from swarm.spec.plan import Step, before_of
+from swarm.spec.task import Limits
 
 ITEMS = 10
 """Instances of an `each` step whose list is not known yet: about what a planner lists."""
@@ -192,7 +192,7 @@ class _End(NamedTuple):
 
 
 class _Shell:
-    """What `swarm.scheduler` is to an agenda, with a heap in place of a clock."""
+    """What `swarm.scheduling.dispatcher` is to an agenda, with a heap in place of a clock."""
 
     def __init__(self, course: Course, draws: Draws, workers: int | None, rules: Rules | None) -> None:
         self.state = State()

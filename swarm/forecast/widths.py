@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal, NamedTuple
 
+from swarm.base.values import Frozen
 from swarm.forecast.simulate import Course, Draws, Simulated, simulate
-from swarm.frozen import Frozen
-from swarm.graph import makespan_bound
+from swarm.planning.graph import makespan_bound
 
 PLACES = 6
 """Decimal places of the seconds that are given: microseconds, where sums of floats are still the same."""

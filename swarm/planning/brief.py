@@ -1,8 +1,8 @@
 """What a planner must know, and what its plan is checked against."""
 
-from swarm.frozen import Frozen, Id
-from swarm.labels import Access
-from swarm.task import Limits
+from swarm.base.values import Frozen, Id
+from swarm.spec.labels import Access
+from swarm.spec.task import Limits
 
 
 class RoleBrief(Frozen):

@@ -5,7 +5,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import BinaryIO
 
-from swarm.errors import SwarmError
+from swarm.base.errors import SwarmError
 
 
 class Events:

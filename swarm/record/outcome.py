@@ -1,9 +1,9 @@
 """The outcome of an attempt: one value, in events, cache entries and the state."""
 
-from swarm.agent import Agent
-from swarm.chat import Made, Usage
-from swarm.frozen import Frozen, Json
-from swarm.plan import Step
+from swarm.base.values import Frozen, Json
+from swarm.spec.agent import Agent
+from swarm.spec.chat import Made, Usage
+from swarm.spec.plan import Step
 
 
 class Outcome(Frozen):

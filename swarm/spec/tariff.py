@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from swarm.chat import Usage
-from swarm.task import Price
+from swarm.spec.chat import Usage
+from swarm.spec.task import Price
 
 PICOS = 10**12
 """Parts of a dollar that money is counted in: a token at a dollar a million is a million of them."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 
-from swarm.chat import Message, Reply, Request, Text, ToolCall, Usage
-from swarm.frozen import Json, canonical
+from swarm.base.values import Json, canonical
+from swarm.spec.chat import Message, Reply, Request, Text, ToolCall, Usage
 
 Answer = str | Reply | Exception
 

@@ -19,7 +19,7 @@ from typing import Any, Literal, Self
 import anyio
 import anyio.abc
 
-from swarm.frozen import Json, canonical
+from swarm.base.values import Json, canonical
 
 HEAD_BYTES = 65_536
 """Most bytes of a request's head."""

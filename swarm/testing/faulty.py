@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from random import Random
 from types import MappingProxyType
 
-from swarm.chat import Reply, Request
+from swarm.base.errors import AnswerError, AttemptError, EndpointBusy, EndpointRefused
+from swarm.base.values import digest
 from swarm.endpoints import Endpoint
-from swarm.errors import AnswerError, AttemptError, EndpointBusy, EndpointRefused
-from swarm.frozen import digest
+from swarm.spec.chat import Reply, Request
 
 FAULTS: Mapping[str, Callable[[], AttemptError]] = MappingProxyType(
     {

@@ -6,8 +6,8 @@ from random import Random
 
 import anyio
 
-from swarm.chat import Reply, Request
-from swarm.errors import EndpointBusy
+from swarm.base.errors import EndpointBusy
+from swarm.spec.chat import Reply, Request
 from swarm.testing.doubles import reply
 
 REFUSAL_SECONDS = 0.05

@@ -15,7 +15,7 @@ from typing import Any
 
 import anyio
 
-from swarm.frozen import Json
+from swarm.base.values import Json
 from swarm.testing.fake import Answer, FakeServer, Received, Respond
 
 

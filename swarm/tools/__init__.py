@@ -11,9 +11,9 @@ from typing import Literal
 import anyio
 from pydantic_core import PydanticSerializationError
 
-from swarm.chat import ToolSpec
-from swarm.errors import TaskError, ToolError
-from swarm.frozen import Json, canonical, digest, listing
+from swarm.base.errors import TaskError, ToolError
+from swarm.base.values import Json, canonical, digest, listing
+from swarm.spec.chat import ToolSpec
 
 Effect = Literal["read", "write", "exec", "network"]
 """What a tool does to the world beyond this run, at most. A person grants anything but `read` by name."""

@@ -10,9 +10,9 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 import anyio.to_thread
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from swarm.chat import ToolSpec
-from swarm.errors import TaskError, ToolError
-from swarm.frozen import Json
+from swarm.base.errors import TaskError, ToolError
+from swarm.base.values import Json
+from swarm.spec.chat import ToolSpec
 from swarm.tools import DEADLINE_SECONDS, Effect, Tool
 
 P = ParamSpec("P")

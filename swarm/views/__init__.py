@@ -8,5 +8,5 @@
     words       durations, counts, tables, and texts of others
 
 Any text may come from a model, a tool or a file. It is shown, never obeyed: everything
-goes through `swarm.safe.safe_text`, so no byte of it steers a terminal.
+goes through `swarm.base.redaction.safe_text`, so no byte of it steers a terminal.
 """

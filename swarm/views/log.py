@@ -11,8 +11,8 @@ forge a line. The process-wide settings of structlog and `logging` are not chang
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
-from swarm import events as e
-from swarm.frozen import Json
+from swarm.base.values import Json
+from swarm.record import events as e
 
 VALUE_CHARACTERS = 500
 """Maximum characters of a text in one value."""

@@ -1,6 +1,6 @@
 """The parallelism of a run, in words."""
 
-from swarm.measure import Parallelism, Waiting
+from swarm.results.measure import Parallelism, Waiting
 from swarm.views.words import counted, one_line, seconds, some
 
 ON_PATH = 8

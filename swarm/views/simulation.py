@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from swarm.compare import RunPair, Side, StepPair
 from swarm.forecast.advice import Advice, Estimate
 from swarm.forecast.widths import Width, Widths
+from swarm.results.compare import RunPair, Side, StepPair
 from swarm.views.words import counted, one_line, seconds, short, some, table, wrapped
 
 MOST_ROWS = 200

@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from swarm import events as e
-from swarm import graph
-from swarm.chat import Made, Message, Usage
-from swarm.errors import PlanError, Problem, RunNotFoundError
-from swarm.frozen import Json
-from swarm.lint import Finding
-from swarm.measure import Parallelism, cost
-from swarm.plan import Step
-from swarm.state import State, Status, StepState
+from swarm.base.errors import PlanError, Problem, RunNotFoundError
+from swarm.base.values import Json
+from swarm.planning import graph
+from swarm.planning.lint import Finding
+from swarm.record import events as e
+from swarm.record.state import State, Status, StepState
+from swarm.results.measure import Parallelism, cost
+from swarm.spec.chat import Made, Message, Usage
+from swarm.spec.plan import Step
 from swarm.views.parallel import paragraph
 from swarm.views.progress import outcome
 from swarm.views.words import block, counted, dollars, one_line, seconds, short, some, table, wrapped

@@ -4,7 +4,7 @@ import textwrap
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
-from swarm.safe import safe_text
+from swarm.base.redaction import safe_text
 
 WIDTH = 80
 """Maximum columns of a table, if the ids allow it: every terminal has as many."""

@@ -13,8 +13,8 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
-from swarm.plan import Plan, Step
-from swarm.task import Limits, Model, Task
+from swarm.spec.plan import Plan, Step
+from swarm.spec.task import Limits, Model, Task
 
 ROOT = Path(__file__).parent.parent.parent
 PLACE = ROOT / ".venvs"

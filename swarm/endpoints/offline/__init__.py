@@ -9,14 +9,14 @@ anything else. It makes a fresh install useful, and every example and test deter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from swarm.chat import Data, Media, Message, Part, Reply, Request, Text, Usage, estimate_tokens, request_tokens
+from swarm.base.values import canonical
 from swarm.endpoints.offline.answer import Given, answer
 from swarm.endpoints.offline.form import fill
 from swarm.endpoints.offline.formats import read
 from swarm.endpoints.offline.plan import asked, plan, shape
 from swarm.endpoints.offline.rank import question
 from swarm.endpoints.offline.report import report
-from swarm.frozen import canonical
+from swarm.spec.chat import Data, Media, Message, Part, Reply, Request, Text, Usage, estimate_tokens, request_tokens
 
 NAME = "offline"
 """What it is called in tasks, on the command line and in replies."""

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from swarm.chat import estimate_tokens
 from swarm.endpoints.offline.rank import Question, pick, score
 from swarm.endpoints.offline.read import Claim, Source, flat, labelled, passage
+from swarm.spec.chat import estimate_tokens
 
 NOTHING = (
     "The offline endpoint is not a language model: it can only give back what it is handed, and here there is nothing"

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
 
+from swarm.base.errors import EndpointRefused
+from swarm.base.values import Json
 from swarm.endpoints.offline.answer import Given
 from swarm.endpoints.offline.rank import Passage, figures, names, question, relevance, score, words
 from swarm.endpoints.offline.read import Claim, Source, labelled, passage, stem_of
 from swarm.endpoints.offline.units import convert, wanted_unit
-from swarm.errors import EndpointRefused
-from swarm.frozen import Json
 
 MOST_ENTRIES = 20
 """Most entries of a list that its schema does not bound."""

@@ -9,9 +9,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import cast
 
-from swarm.chat import Data
+from swarm.base.values import Json
 from swarm.endpoints.offline.read import LONGEST, Claim, Source, cut, entry, flat, read_prose, row, sampled, sentences
-from swarm.frozen import Json
+from swarm.spec.chat import Data
 
 IMPORTS = "Imports"
 NO_LICENCE = "License: none stated"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from swarm.plan import REDUCE_STEP, REDUCER
+from swarm.spec.plan import REDUCE_STEP, REDUCER
 
 READ = "From {item}:"
 READ_SEVERAL = "From these inputs:"
@@ -40,7 +40,8 @@ def asked(prompt: str, goal: str) -> str:
 
 
 def shape(brief: str, said: Iterable[str] = ()) -> Shape:
-    """Read a brief, a JSON object in the form of `swarm.executor.Brief`; what is absent or odd counts as not there.
+    """Read a brief, a JSON object in the form of `swarm.planning.brief.Brief`; what is absent
+    or odd counts as not there.
 
     `said` are the words around it: a note such as "lists only 90 of 400 inputs" tells how many there are.
     """

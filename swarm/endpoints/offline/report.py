@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from swarm.chat import estimate_tokens
 from swarm.endpoints.offline.answer import (
     NOT_READ,
     NOT_SHOWN,
@@ -41,6 +40,7 @@ from swarm.endpoints.offline.rank import (
     words,
 )
 from swarm.endpoints.offline.read import Claim, Source, flat, label, labelled, passage
+from swarm.spec.chat import estimate_tokens
 
 BY_SOURCE = "By source"
 SAID_ABOVE = "What it says is above."

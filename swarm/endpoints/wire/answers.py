@@ -12,11 +12,11 @@ from typing import Any, cast
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
 
-from swarm.chat import Finish, Message, Reply, Request, Text, ToolCall, Usage, estimate_tokens, request_tokens
+from swarm.base.values import Json, canonical
 from swarm.endpoints.wire.audio import Heard, Sound
 from swarm.endpoints.wire.faults import Fault, error_in
 from swarm.endpoints.wire.repetition import Watch, unrepeated
-from swarm.frozen import Json, canonical
+from swarm.spec.chat import Finish, Message, Reply, Request, Text, ToolCall, Usage, estimate_tokens, request_tokens
 
 REPLAYED = ("reasoning_content", "reasoning", "reasoning_details", "extra_content")
 """Fields of an assistant's message that some endpoints want back, and that go back as they came."""

@@ -15,9 +15,9 @@ from typing import cast
 
 from pydantic import BaseModel
 
-from swarm.chat import Made
-from swarm.frozen import Json
-from swarm.task import Model
+from swarm.base.values import Json
+from swarm.spec.chat import Made
+from swarm.spec.task import Model
 
 MOST_SOUND = 32_000_000
 """Bytes of the sound of one answer: eleven minutes of samples, far above what an output cap allows."""

@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from swarm.chat import Form, Media, Message, Part, Reply, Request, Text, render
-from swarm.endpoints.providers import CapField, Quirks, Rung
+from swarm.base.values import Json
 from swarm.endpoints.wire.learnt import Learnt, mark
-from swarm.frozen import Json
-from swarm.task import Model
+from swarm.spec.chat import Form, Media, Message, Part, Reply, Request, Text, render
+from swarm.spec.providers import CapField, Quirks, Rung
+from swarm.spec.task import Model
 
 _FORM_REFUSED = re.compile(
     r"response[_ ]?format|json[_ ]?(schema|object|mode)|structured[_ -]?outputs?|guided|grammar|\bschema\b"

@@ -12,8 +12,8 @@ from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Any
 
-from swarm.errors import EndpointBusy, EndpointRefused
-from swarm.frozen import Json
+from swarm.base.errors import EndpointBusy, EndpointRefused
+from swarm.base.values import Json
 
 MESSAGE_BYTES = 2048
 """Most of a message: enough to understand an error, too little to bury a journal."""

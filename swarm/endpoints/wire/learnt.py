@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError
 
 from swarm.base.files import write_file
-from swarm.endpoints.providers import CapField, Rung
-from swarm.frozen import Frozen, Json, digest, listing, text_digest
-from swarm.task import Model
+from swarm.base.values import Frozen, Json, digest, listing, text_digest
+from swarm.spec.providers import CapField, Rung
+from swarm.spec.task import Model
 
 FILE = "endpoints.json"
 FORMAT = 1

@@ -2,7 +2,7 @@
 
 The client library carries requests and nothing else: its retries are off, its request and response types are skipped
 (they cost three times the call), its HTTP client is ours. What goes out is written by `dialect`, what comes in is read
-by `answers` and `sse`, what goes wrong is judged by `faults`. Retries, waits and limits are `swarm.endpoints.care`.
+by `answers` and `sse`, what goes wrong is judged by `faults`. Retries, waits and limits are `swarm.endpoints.traffic`.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -17,8 +17,8 @@ import anyio
 from pydantic_core import from_json
 
 from swarm import __version__
-from swarm.chat import Reply, Request
-from swarm.endpoints.providers import Quirks, quirks_of
+from swarm.base.redaction import Redactor
+from swarm.base.values import Json
 from swarm.endpoints.wire.answers import Assembly, BadAnswer, is_prose
 from swarm.endpoints.wire.audio import Sound, asked_sound
 from swarm.endpoints.wire.dialect import Dialect, Written
@@ -27,9 +27,9 @@ from swarm.endpoints.wire.learnt import Learnt
 from swarm.endpoints.wire.repetition import Watch
 from swarm.endpoints.wire.sse import Events, EventTooLargeError, Sent
 from swarm.endpoints.wire.uploads import File, Shelf, Uploads
-from swarm.frozen import Json
-from swarm.safe import Redactor
-from swarm.task import Model
+from swarm.spec.chat import Reply, Request
+from swarm.spec.providers import Quirks, quirks_of
+from swarm.spec.task import Model
 
 if TYPE_CHECKING:
     import httpx2

@@ -19,10 +19,10 @@ from typing import cast
 
 import anyio
 
-from swarm.chat import Media, Request
-from swarm.endpoints.providers import Store
+from swarm.base.values import Json, canonical
 from swarm.endpoints.wire.faults import Fault
-from swarm.frozen import Json, canonical
+from swarm.spec.chat import Media, Request
+from swarm.spec.providers import Store
 
 DELETE_SECONDS = 10.0
 """How long the end of a run waits for files to be deleted, all together."""

@@ -1,0 +1,1 @@
+"""One attempt: its prompt, its turns, the judging of its answers."""

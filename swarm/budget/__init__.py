@@ -1,0 +1,1 @@
+"""What a run may spend: a ledger of reservations, prices, and meters around tries."""

@@ -1,0 +1,101 @@
+"""What was paid for already is not paid for again: from this run's journal first, then from the project's cache."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+
+from swarm.attempt.types import Attempt, Executor, Note
+from swarm.base.errors import JournalError
+from swarm.base.values import Json
+from swarm.record import events as e
+from swarm.record.cache import Cache, Entry
+from swarm.record.outcome import Outcome
+from swarm.spec.chat import Made, Usage
+
+
+class Recalling:
+    """Another executor, around one: gives a known outcome where all that determines it is the same."""
+
+    def __init__(
+        self,
+        inner: Executor,
+        *,
+        known: Mapping[str, Outcome],
+        cache: Cache | None,
+        keeps: Callable[[Attempt], bool],
+        clean: Callable[[str], str],
+        content: Callable[[str], bytes],
+    ) -> None:
+        """`content` gives the bytes of an artifact of this run, by its hash."""
+        self._inner = inner
+        self._known = known
+        self._cache = cache
+        self._keeps = keeps
+        self._clean = clean
+        self._content = content
+
+    async def execute(self, attempt: Attempt, note: Note) -> Outcome:
+        """Give the outcome that is known, or carry the attempt out and keep what it gave."""
+        if attempt.key in self._known:
+            return self._known[attempt.key].model_copy(update={"cached": True, "usage": Usage()})
+        if self._cache is None or not self._keeps(attempt):
+            return await self._inner.execute(attempt, note)
+        entry = self._cache.get(attempt.key)
+        if entry is not None:
+            return Outcome(
+                output=entry.output,
+                spawned=entry.spawned,
+                agents=entry.agents,
+                left_out=entry.left_out,
+                notes=entry.notes,
+                media=entry.media,
+                cached=True,
+            )
+        outcome = await self._inner.execute(attempt, note)
+        self._cache.put(self._entry(attempt, outcome))
+        return outcome
+
+    def _entry(self, attempt: Attempt, outcome: Outcome) -> Entry:
+        entry = Entry(
+            key=attempt.key,
+            parts=attempt.parts,
+            step=attempt.step.id,
+            agent=attempt.agent.name,
+            run=attempt.run,
+            usage=outcome.usage,
+            output=outcome.output,
+            spawned=outcome.spawned,
+            agents=outcome.agents,
+            left_out=outcome.left_out,
+            notes=outcome.notes,
+        )
+        written = entry.model_dump_json()
+        cleaned = self._clean(written)
+        entry = entry if cleaned == written else Entry.model_validate_json(cleaned)
+        return entry.model_copy(update={"media": tuple(self._whole(each) for each in outcome.media)})
+
+    def _whole(self, made: Made) -> Made:
+        """Give what was made with its bytes, which the turns of an interrupted attempt have in a file only."""
+        if made.content:
+            return made
+        with suppress(JournalError):  # somebody removed the file: the answer is good, but not kept
+            return made.model_copy(update={"content": self._content(made.sha256)})
+        return made
+
+
+def known_outcomes(events: Iterable[e.Stamped], load: Callable[[str], Json]) -> dict[str, Outcome]:
+    """Collect what a journal's finished steps gave, by key."""
+    keys: dict[str, str] = {}
+    known: dict[str, Outcome] = {}
+    for event in events:
+        if isinstance(event, e.StepStarted):
+            keys[event.step] = event.key
+        elif isinstance(event, e.StepFinished) and keys.get(event.step):
+            known[keys[event.step]] = Outcome(
+                output=event.output if event.artifact is None else load(event.artifact),
+                spawned=event.spawned,
+                agents=event.agents,
+                left_out=event.left_out,
+                notes=event.notes,
+                media=event.media,
+            )
+    return known

@@ -1,0 +1,389 @@
+"""The composition root: a task becomes a run, a folder, a report.
+
+result = await swarm.run("task.yaml")
+
+async with swarm.Run("task.yaml") as run:
+    async for state in run.progress():
+        ...
+print(run.result.report.text)
+"""
+
+import platform
+import secrets
+import traceback
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+
+import swarm
+from swarm.attempt.types import Attempt, Executor
+from swarm.base.clock import RunClock
+from swarm.base.errors import JournalError, PlanError, SwarmError
+from swarm.budget.prices import described
+from swarm.endpoints.offline import Offline
+from swarm.endpoints.preflight import Preflight, already_served
+from swarm.endpoints.router import connect
+from swarm.endpoints.wire.learnt import Memory
+from swarm.executors.budgeted import Metered, Salvaging, open_meters
+from swarm.executors.cached import Recalling, known_outcomes
+from swarm.executors.one_agent import Advised
+from swarm.executors.pages import Pages
+from swarm.lifecycle.prepare import Options, Prepared, prepare, unusable
+from swarm.lifecycle.replay import replay
+from swarm.lifecycle.resume import Differences, as_said, differences, facts_of, present_task, said, with_agents
+from swarm.record import events as e
+from swarm.record.folder import RunFolder, create, find
+from swarm.record.journal import Journal, mend, read
+from swarm.record.outcome import Outcome
+from swarm.record.recorder import Recorder
+from swarm.record.state import State
+from swarm.results.result import Result, plan_of, write_outputs
+from swarm.scheduling.assign import Assigner
+from swarm.scheduling.dispatcher import GRACE_SECONDS, Scheduler
+from swarm.scheduling.scheduler import Agenda, Rules
+from swarm.spec.files import public, write_yaml
+from swarm.spec.plan import PLAN_STEP, Plan
+from swarm.spec.task import Task
+
+
+def versions() -> dict[str, str]:
+    """Name what runs: this package and Python."""
+    return {"swarm": swarm.__version__, "python": platform.python_version()}
+
+
+class Run:
+    """One run of a task, from its first event to its last. An async context manager: leaving it waits for the end."""
+
+    def __init__(
+        self,
+        task: str | Path | Task = "",
+        *,
+        options: Options | None = None,
+        plan_only: bool = False,
+        resume: RunFolder | None = None,
+        failed: bool = False,
+        replay: RunFolder | None = None,
+        **more: Any,
+    ) -> None:
+        """Take a task and what is said beside it: the keywords of `run`, or all of it as `options`."""
+        self.state = State()
+        self.prepared: Prepared
+        self.folder: RunFolder
+        self.warnings: list[str] = []
+        """What people should know before it starts: about the task, about a journal that was mended."""
+        self._task = task
+        self._options = options or Options(**more)
+        self._plan_only = plan_only
+        self._resume = resume
+        self._failed = failed
+        self._replay = replay
+        self._idle = False
+        """Whether a run that is resumed has nothing left to do: its journal stays as it is."""
+        self._known: dict[str, Outcome] = {}
+        self._served: set[str] = set()
+        """Aliases that gave an answer before this stretch."""
+        self._preflight: Preflight | None = None
+        self._stack = AsyncExitStack()
+        self._over = anyio.Event()
+        self._error: SwarmError | None = None
+        self._scheduler: Scheduler | None = None
+        self._result: Result | None = None
+
+    async def __aenter__(self) -> Self:
+        """Check everything, make or open the run's folder, and start."""
+        try:
+            journal = await (self._begin() if self._resume is None else self._begin_again(self._resume))
+            tasks = await self._stack.enter_async_context(anyio.create_task_group())
+            tasks.start_soon(self._go, journal)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for the end; stop at once where the body failed."""
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def progress(self, every: float = 0.25) -> AsyncIterator[State]:
+        """Give the state now, then whenever it has changed, at most once in `every` seconds, until the run is over."""
+        while not self._over.is_set():
+            yield self.state
+            with anyio.move_on_after(every):
+                await self._over.wait()
+        yield self.state
+
+    def interrupt(self, because: str = "interrupted", grace: float = GRACE_SECONDS) -> None:
+        """Start nothing new, give attempts in flight `grace` seconds, then end; `resume` goes on from there."""
+        if self._scheduler is not None:
+            self._scheduler.interrupt(because, grace)
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts that are running."""
+        return 0 if self._scheduler is None else self._scheduler.in_flight
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has ended."""
+        return self._over.is_set()
+
+    @property
+    def result(self) -> Result:
+        """What the run gave. Raises what ended it, where that was no ordinary end (`PlanError`, `JournalError`)."""
+        if self._error is not None:
+            raise self._error
+        if self._result is None:
+            raise SwarmError("the run is not over yet: leave its `async with` block first")
+        return self._result
+
+    # How it begins
+
+    async def _begin(self) -> Journal:
+        """Make the folder of a new run and write what it begins with."""
+        prepared = self.prepared = await prepare(self._task, self._options)
+        self.warnings += prepared.warnings
+        runs = self._options.runs
+        self._own(create(Path(runs) if runs is not None else prepared.runs))
+        journal = self._record()
+        if self._replay is None:
+            self._emit(self._started())
+            self._emit(e.StepsAdded(by=self._first_by, steps=prepared.steps))
+        return journal
+
+    async def _begin_again(self, folder: RunFolder) -> Journal:
+        """Open the folder of a run that is there, and write what it goes on with."""
+        self._own(folder)
+        for event in read(folder.journal):
+            self.state.apply(event)
+        if self.state.first is None:
+            raise JournalError(f"{folder.journal}: the journal is empty: nothing was done or spent; run the task again")
+        options = self._options = as_said(self.state.first, self._options)
+        prepared = self.prepared = await prepare(present_task(self.state, folder, options), options)
+        self.warnings += prepared.warnings
+        self._known = known_outcomes(read(folder.journal), folder.load)
+        self._served = already_served(read(folder.journal), public(prepared.task).get("models", {}))
+        now = with_agents(read(folder.journal), prepared.roles)
+        differs = differences(now, prepared, Assigner(now, prepared.means, folder.load), failed=self._failed)
+        self.warnings += [f"changed since: {words}" for words in differs.words]
+        torn = mend(folder.journal)
+        self.warnings += [torn] if torn is not None else []
+        journal = self._record()
+        self._idle = self.state.finished is not None and self.state.over and differs.nothing
+        if self._idle:
+            return journal
+        self._emit(self._resumed(differs))
+        if differs.replanned:
+            self._emit(e.StepsAdded(by=self._first_by, steps=prepared.steps))
+        return journal
+
+    def _own(self, folder: RunFolder) -> None:
+        folder.acquire()
+        self._stack.callback(folder.release)
+        self.folder = folder
+
+    def _record(self) -> Journal:
+        """Open the journal, the one road of events, and what makes attempts."""
+        prepared, folder = self.prepared, self.folder
+        journal = Journal(folder.journal, prepared.redactor.clean)
+        self._stack.callback(journal.close)
+        self._emit = Recorder(journal, self.state, RunClock(self.state.t), folder)
+        self._assigner = Assigner(self.state, prepared.means, folder.load)
+        folder.write("task.yaml", write_yaml(public(prepared.task)))
+        return journal
+
+    @property
+    def _first_by(self) -> str:
+        return "run" if self.prepared.linted is None else "task"
+
+    def _started(self) -> e.RunStarted:
+        prepared = self.prepared
+        return e.RunStarted(
+            run=self.folder.run,
+            trace=secrets.token_hex(16),
+            versions=versions(),
+            prices=described(prepared.tariffs),
+            task=public(prepared.task),
+            agents=prepared.roles,
+            wording=dict(prepared.means.wording),
+            inputs=facts_of(prepared),
+            folder=str(prepared.task.folder),
+            source=prepared.source,
+            said=said(self._options),
+        )
+
+    def _resumed(self, differs: Differences) -> e.RunResumed:
+        prepared = self.prepared
+        return e.RunResumed(
+            task=public(prepared.task),
+            agents=prepared.roles,
+            wording=dict(prepared.means.wording),
+            inputs=facts_of(prepared),
+            versions=versions(),
+            prices=described(prepared.tariffs),
+            changed=differs.words,
+            reopened=differs.reopening.reopened,
+            voided=differs.reopening.voided,
+        )
+
+    # How it goes
+
+    async def _go(self, journal: Journal) -> None:
+        """Run to the end, then make the report."""
+        try:
+            if self._replay is not None:
+                started, steps = self._started(), self.prepared.steps
+                replay(self._replay, started, steps, self.state, self._assigner, self._emit.again, self.folder)
+            elif not self._idle:
+                await self._schedule(journal)
+            self._finish()
+        except SwarmError as error:
+            self._error = error
+        finally:
+            self._over.set()
+
+    async def _schedule(self, journal: Journal) -> None:
+        prepared, state = self.prepared, self.state
+        rng, clean = Random(state.run), prepared.redactor.clean  # noqa: S311 - jitter
+        models, own = prepared.choice.models, prepared.endpoint
+        keep = not self._plan_only
+        meters = open_meters(prepared.task.limits, models, prepared.tariffs, state, double=own is not None, keep=keep)
+        labels, n = prepared.means.access.labels, prepared.task.limits.workers
+        memory = Memory(prepared.learnt if self._options.cache else None)
+        self.warnings += filter(None, [memory.warning])
+        shared: dict[str, Any] = {"around": meters.around, "emit": self._emit, "clean": clean, "memory": memory}
+        async with connect(models, offline=Offline, rng=rng, labels=labels, workers=n, **shared) as router:
+            looked = Preflight(router, models, ahead=self._ahead(), warn=self.warnings.append, **shared)
+            self._preflight = looked
+            metered = Metered(looked if own is None else meters.alone(own), prepared.toolbox, meters, state)
+            executor: Executor = Pages(metered, self._write_page, lambda name: state.steps[name].order)
+            executor = Recalling(
+                executor,
+                known=self._known,
+                cache=prepared.cache if self._options.cache else None,
+                keeps=self._keeps,
+                clean=clean,
+                content=self.folder.content,
+            )
+            if prepared.task.swarm == "auto":
+                executor = Advised(executor, goal=prepared.task.goal or "")
+            executor = Salvaging(executor, state)
+            agenda = Agenda(state, self._emit, self._rules(), self._assigner.output_of)
+            self._scheduler = Scheduler(
+                agenda, executor, lambda s: metered.fitted(self._assigner.attempt_of(s)), self._emit, self._bug
+            )
+            await self._scheduler.run(journal.keep_synced)
+
+    def _ahead(self) -> list[str]:
+        """Name the aliases that are looked at before anything is paid for."""
+        if not self._options.preflight:
+            return []
+        return [alias for alias in self._assigner.aliases_ahead() if alias not in self._served]
+
+    def _keeps(self, attempt: Attempt) -> bool:
+        """Whether an outcome may stand for a later one: not where a tool did more than read."""
+        effects = {tool.name: tool.effect for tool in self.prepared.toolbox.tools}
+        return all(effects[name] == "read" for name in attempt.tools)
+
+    def _rules(self) -> Rules:
+        task = self.prepared.task
+        return Rules(
+            limits=task.limits,
+            on_failure=task.on_failure,
+            inputs=tuple(each.name for each in self.prepared.means.inputs),
+            seed=int(self.state.first.trace[:8], 16) if self.state.first is not None else 0,
+            plan_only=self._plan_only,
+        )
+
+    def _finish(self) -> None:
+        """Make the result; write the report and what the task's `output:` asks for."""
+        state = self.state
+        planner = state.steps.get(PLAN_STEP)
+        if planner is not None and planner.error is not None and planner.error.kind == "plan":
+            self._error = PlanError(planner.error.message, spent=True)
+        elif self._preflight is not None and self._preflight.problems and not state.usage.tokens:
+            self._error = unusable(self.prepared.task, self._preflight.problems, state.run)
+        self._result = Result.of(state, self.folder, self._assigner)
+        plan = plan_of(state)
+        if plan is not None:
+            self.folder.write("plan.yaml", write_yaml(plan.model_dump(mode="json", exclude_defaults=True)))
+        write_outputs(self._result, self.prepared.task)
+
+    def _write_page(self, name: str, text: str) -> None:
+        self.folder.write(name, self.prepared.redactor.clean(text))
+
+    def _bug(self, error: Exception) -> str:
+        """Keep the trace of a bug of ours in the run's folder, and say where."""
+        trace = "".join(traceback.format_exception(error))
+        path = self.folder.write(f"bug-{self.state.seq}.txt", self.prepared.redactor.clean(trace))
+        return f"a bug of local-agent-swarm ({type(error).__name__}); its trace is in {path}"
+
+
+async def run(
+    task: str | Path | Task,
+    *,
+    endpoint: Any = None,
+    model: str | None = None,
+    workers: int | None = None,
+    limits: dict[str, Any] | None = None,
+    parameters: dict[str, Any] | None = None,
+    plan: str | Path | Plan | None = None,
+    tools: tuple[Callable[..., Any], ...] | list[Callable[..., Any]] = (),
+    runs: str | Path | None = None,
+) -> Result:
+    """Run a task to its end: plan, dispatch, reduce.
+
+    `endpoint` is a base URL, a provider's name, `offline`, or an object with the verb `complete`; `model` its model's
+    name. `limits` and `parameters` override the task's; `plan` skips the planner; `tools` are Python functions.
+    Raises `InputError`s before anything is spent, and `PlanError` where a planner could not make a plan. Everything
+    else that goes wrong is in the result: its `status`, its `errors`.
+    """
+    options = Options(
+        endpoint=endpoint,
+        model=model,
+        workers=workers,
+        limits=limits or {},
+        parameters=parameters or {},
+        plan=plan,
+        tools=tuple(tools),
+        runs=runs,
+    )
+    async with Run(task, options=options) as this:
+        pass
+    return this.result
+
+
+async def resume(
+    run: str | Path,
+    *,
+    runs: str | Path | None = None,
+    endpoint: Any = None,
+    model: str | None = None,
+    workers: int | None = None,
+    limits: dict[str, Any] | None = None,
+    tools: tuple[Callable[..., Any], ...] | list[Callable[..., Any]] = (),
+    failed: bool = False,
+) -> Result:
+    """Go on with a run where it stopped. What is done stays done; with `failed`, failed steps are tried again.
+
+    `run` is an id, a unique prefix, a folder or `last`; `limits` may be raised. Raises `RunNotFoundError`,
+    `RunInUseError`, `JournalError`.
+    """
+    folder = find(str(run), Path(runs) if runs is not None else Path(".swarm/runs"))
+    options = Options(
+        endpoint=endpoint, model=model, workers=workers, limits=limits or {}, tools=tuple(tools), runs=runs
+    )
+    async with reopen(folder, options=options, failed=failed) as this:
+        pass
+    return this.result
+
+
+def reopen(folder: RunFolder, *, options: Options | None = None, failed: bool = False) -> Run:
+    """Make the run that goes on in a folder."""
+    return Run(options=options, resume=folder, failed=failed)

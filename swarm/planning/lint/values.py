@@ -1,0 +1,86 @@
+"""What is wrong with a JSON value or a JSON Schema that somebody, or a model, put into a plan."""
+
+from collections.abc import Iterator
+from math import isfinite
+from typing import Any, cast
+
+from swarm.base.values import Json, canonical
+from swarm.planning.lint.findings import quoted
+from swarm.spec.yaml.notation import Flaw, clip
+from swarm.spec.yaml.schemas import schema_flaws
+
+MOST_DEPTH = 64
+"""Levels of lists and mappings, as in task files; real schemas take 10 to 20."""
+LIST_OF_TEXTS: dict[str, Json] = {"type": "array", "items": {"type": "string"}}
+"""The form of an answer that `each` runs over where the plan does not say: `{item}` is filled with text."""
+
+
+def unusable(value: Json) -> str:
+    """Say why a value is no JSON that can be kept: too deep, not finite, not UTF-8, not JSON at all. Else nothing."""
+    rows: list[tuple[object, int]] = [(value, 1)]
+    while rows:
+        one, depth = rows.pop()
+        if isinstance(one, str):
+            if not _encodable(one):
+                return f"{quoted(one)} is not valid Unicode"
+        elif isinstance(one, float):
+            if not isfinite(one):
+                return f"{one} is not a finite number"
+        elif isinstance(one, dict | list | tuple):
+            if depth > MOST_DEPTH:
+                return f"it is nested deeper than {MOST_DEPTH} levels"
+            inner = _inside(cast("dict[Any, Any] | list[Any] | tuple[Any, ...]", one))
+            rows.extend((item, depth + 1) for item in inner)
+        elif one is not None and not isinstance(one, bool | int):
+            return f"a {type(one).__name__} is no JSON"
+    return ""
+
+
+def _inside(value: dict[Any, Any] | list[Any] | tuple[Any, ...]) -> Iterator[object]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield key if isinstance(key, str) else object()
+            yield item
+    else:
+        yield from value
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def gives_list(schema: dict[str, Json]) -> bool | None:
+    """Say whether what fits a schema is always a list, never one, or cannot be told from its top level (None)."""
+    kinds = schema.get("type")
+    if isinstance(kinds, str):
+        return kinds == "array"
+    if isinstance(kinds, list):
+        return None if "array" in kinds else False
+    return None
+
+
+class Schemas:
+    """Checks JSON Schemas; one that was seen before is not checked again."""
+
+    def __init__(self) -> None:
+        self._seen: dict[bytes, Flaw | None] = {}
+
+    def flaw(self, schema: dict[str, Json]) -> Flaw | None:
+        """Say what keeps a mapping from being a JSON Schema that answers can be held against, and where in it."""
+        if problem := unusable(schema):
+            return Flaw((), f"is not a JSON Schema: {problem}")
+        key = canonical(schema)
+        if key not in self._seen:
+            self._seen[key] = _first_flaw(schema)
+        return self._seen[key]
+
+
+def _first_flaw(schema: dict[str, Json]) -> Flaw | None:
+    try:
+        return next(iter(schema_flaws(schema)), None)
+    except (RecursionError, OverflowError, ValueError) as error:  # out of `re`, for a pattern that is too much for it
+        return Flaw((), f"cannot be used as a JSON Schema: {clip(str(error))}")

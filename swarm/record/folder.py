@@ -1,0 +1,149 @@
+"""The folder of a run: `.swarm/runs/<run id>/`, mode 0700, with one owner at a time.
+
+journal.jsonl        the truth
+lock                 held by the process that runs it; names its host and pid
+task.yaml            the task as resolved, no secrets
+plan.yaml            the plan, once there is one
+report.md            the report
+steps/003-study.md   what a step was asked and what it answered, for people
+artifacts/<sha256>   outputs over 64 KiB and sounds of answers, written before the event that names them
+"""
+
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic_core import from_json, to_json
+
+from swarm.base.errors import JournalError, Problem, RunInUseError, RunNotFoundError
+from swarm.base.files import write_file
+from swarm.base.values import Json
+
+JOURNAL = "journal.jsonl"
+ARTIFACT_BYTES = 64 * 1024
+"""Outputs larger than this go to a file of their own, so that reading a journal stays cheap."""
+
+
+class RunFolder:
+    """A run's folder that is there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    @property
+    def run(self) -> str:
+        """The run's id: the folder's name."""
+        return self.path.name
+
+    @property
+    def journal(self) -> Path:
+        """The journal's file."""
+        return self.path / JOURNAL
+
+    def acquire(self) -> None:
+        """Own the run until `release` or the end of the process; `RunInUseError` names whoever owns it already."""
+        fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(fd, 1000).decode("utf-8", "replace").strip()
+            os.close(fd)
+            raise RunInUseError(
+                f"run {self.run} is in use by {owner or 'another process'}; wait for it, or stop it first"
+            ) from None
+        os.ftruncate(fd, 0)
+        os.write(fd, f"process {os.getpid()} on {platform.node()}\n".encode())
+        self._lock = fd
+
+    def release(self) -> None:
+        """Let the run go."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def store(self, output: Json, clean: Callable[[str], str] = str) -> str | None:
+        """Keep a large output as an artifact, durably, and give its hash; None if it is small.
+
+        `clean` takes secrets out of its JSON.
+        """
+        content = to_json(output)
+        if len(content) <= ARTIFACT_BYTES:
+            return None
+        return self.keep(clean(content.decode()).encode("utf-8", "replace"))
+
+    def keep(self, content: bytes) -> str:
+        """Keep bytes as an artifact, durably, and give their hash."""
+        name = hashlib.sha256(content).hexdigest()
+        path = self.path / "artifacts" / name
+        if not (path.is_file() and path.stat().st_size == len(content)):
+            write_file(path, content, durable=True)
+        return name
+
+    def load(self, artifact: str) -> Json:
+        """Read an output back; raises what `content` does."""
+        return from_json(self.content(artifact))
+
+    def content(self, artifact: str) -> bytes:
+        """Give the bytes of an artifact; a `JournalError` if it is gone or is not what its name says."""
+        if not re.fullmatch(r"[0-9a-f]{64}", artifact):
+            raise JournalError(f"run {self.run}: {artifact[:80]!r} is not the name of an artifact")
+        path = self.path / "artifacts" / artifact
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise JournalError(f"{path}: cannot read what is kept there: {error.strerror}") from error
+        if hashlib.sha256(content).hexdigest() != artifact:
+            raise JournalError(f"{path}: what is kept there was changed after it was written")
+        return content
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file for people into the folder, whole or not at all."""
+        path = self.path / name
+        write_file(path, text.encode("utf-8", "replace"))
+        return path
+
+
+def create(runs: Path, run: str | None = None) -> RunFolder:
+    """Make the folder of a new run under `runs`."""
+    runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    now = datetime.now(UTC)  # noqa: TID251 - a name for people; nothing is computed from it
+    path = runs / (run or f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}")
+    path.mkdir(mode=0o700)
+    return RunFolder(path)
+
+
+def listed(runs: Path) -> list[RunFolder]:
+    """Give every run under `runs`, oldest first."""
+    if not runs.is_dir():
+        return []
+    return [RunFolder(path) for path in sorted(runs.iterdir()) if (path / JOURNAL).is_file()]
+
+
+def find(name: str, runs: Path) -> RunFolder:
+    """Find a run by id, unique prefix, folder, or `last`; a `RunNotFoundError` says what there is."""
+    if ("/" in name or Path(name).is_dir()) and (Path(name) / JOURNAL).is_file():
+        return RunFolder(Path(name))
+    known = listed(runs)
+    if name == "last" and known:
+        return max(known, key=lambda folder: (folder.journal.stat().st_mtime_ns, folder.run))
+    matches = [folder for folder in known if folder.run == name] or [f for f in known if f.run.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    raise RunNotFoundError(Problem(_not_found(name, matches, known), where=str(runs)))
+
+
+def _not_found(name: str, matches: Iterable[RunFolder], known: list[RunFolder]) -> str:
+    several = [folder.run for folder in matches]
+    if several and name != "last":
+        return f"{name!r} begins the name of {len(several)} runs: {', '.join(several[:5])}; write more of it"
+    if not known:
+        return f"no run {name!r}: there are no runs here yet; `--runs DIR` looks elsewhere"
+    newest = ", ".join(folder.run for folder in known[-3:])
+    return f"no run {name!r}; the newest are {newest}; `swarm runs` lists all"

@@ -1,0 +1,204 @@
+"""What a run did on its clock: how long each step took, what waited for what, how many ran at once.
+
+All of it is read from a `State`, of a run that is over or still going on. Only real steps count: one that stands for
+its instances took no time of its own. A step's seconds are those of its attempts; pauses between them are waiting.
+
+What waits for a step waits until the step is settled, with all it spawned. So every step has two points in time,
+
+    start(x)    ≥ settled(b) for each b that x waits for, and ≥ the end of the step that spawned x
+    settled(x)  ≥ start(x) + seconds(x), and ≥ settled(c) for each c that x spawned
+
+and the longest way through them is the critical path. That is linear in steps and in what they wait for, where edges
+between real steps would be a product of groups. Two things bend these rules. A skipped step waits only for the first
+failure it needed. And where the clock says that a step was ready before another was settled, it did not wait for it:
+the other had been given up.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from swarm.planning.graph import CriticalPath
+from swarm.record.state import Span, State, Status, StepState
+from swarm.spec.plan import REDUCER, before_of
+
+
+@dataclass(frozen=True)
+class Width:
+    """How many attempts ran at once."""
+
+    peak: int = 0
+    """At most."""
+    busy_seconds: float = 0.0
+    """How long at least one ran."""
+    attempt_seconds: float = 0.0
+    """How long all ran, added up."""
+
+    @property
+    def mean(self) -> float:
+        """On average, while at least one ran."""
+        return self.attempt_seconds / self.busy_seconds if self.busy_seconds > 0 else float(self.peak)
+
+
+class _Point(NamedTuple):
+    """A point in time on the longest way to it."""
+
+    at: float = 0.0
+    last: str = ""
+    """The step that ended there, the last one on that way that took any time."""
+
+
+_ZERO = _Point()
+
+
+class Timeline:
+    """A run's steps on its clock, as they stand now."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.steps: tuple[StepState, ...] = tuple(state.real_steps())
+        """Real steps, in plan order."""
+        self.seconds: dict[str, float] = {s.id: self._seconds(s) for s in self.steps}
+        """How long the attempts of each took."""
+        self.main: frozenset[str] = frozenset(s.id for s in self.steps if self._is_main(s))
+        """Steps of the orchestrator: those that plan, those that reduce, and the one that gives the report."""
+        self._before = {name: before_of(s.step) for name, s in state.steps.items()}
+        self._order = list(_ordered(state, self._before))
+        self._settled_at = self._when_settled()
+        self._waited = {name: self._waited_for(state.steps[name]) for name, settling in self._order if not settling}
+
+    @property
+    def sub(self) -> tuple[StepState, ...]:
+        """Steps of sub-agents that were started and that no cache answered, in plan order."""
+        return tuple(s for s in self.steps if s.spans and not s.cached and s.id not in self.main)
+
+    @property
+    def work(self) -> float:
+        """Seconds of all attempts: what one worker would have taken."""
+        return sum(self.seconds.values(), 0.0)
+
+    def spans(self, s: StepState) -> tuple[tuple[float, float], ...]:
+        """Give the times at which attempts at a step ran; the look into the cache that answered is none."""
+        paid = s.spans[:-1] if s.cached else s.spans
+        return tuple((span.start, max(span.start, self._end(span))) for span in paid)
+
+    def ends(self, seconds: Mapping[str, float]) -> dict[str, float]:
+        """When each step would be over with a worker for everyone, had it taken so many seconds."""
+        return {name: point.at for name, (_, point) in self._walk(seconds).items()}
+
+    def longest(self, seconds: Mapping[str, float]) -> CriticalPath:
+        """Find the chain of steps that takes longest; those that take no time are not named."""
+        walked = self._walk(seconds)
+        end = max((point for _, point in walked.values()), key=lambda point: point.at, default=_ZERO)
+        path: list[str] = []
+        name = end.last
+        while name:
+            path.append(name)
+            name = walked[name][0].last
+        return CriticalPath(tuple(reversed(path)), end.at)
+
+    def stages(self) -> dict[str, int]:
+        """Give the stage of each real step: how many real steps the longest chain has that ends with it."""
+        ends = self.ends(dict.fromkeys(self.seconds, 1.0))
+        return {s.id: round(ends.get(s.id, 1.0)) for s in self.steps}
+
+    def width(self, names: Collection[str] | None = None) -> Width:
+        """Count the attempts at once, of some steps or of all, by a sweep over their times: O(n log n)."""
+        spans = [span for s in self.steps if names is None or s.id in names for span in self.spans(s)]
+        turns = sorted([(start, 1) for start, end in spans if end > start] + [(end, -1) for s, end in spans if end > s])
+        peak, running, busy, before = (1 if spans else 0), 0, 0.0, 0.0
+        for at, change in turns:  # of one moment, ends come first: who ends then makes room for who starts then
+            busy += at - before if running else 0.0
+            running += change
+            peak, before = max(peak, running), at
+        return Width(peak, busy, sum((end - start for start, end in spans), 0.0))
+
+    def _end(self, span: Span) -> float:
+        return self.state.t if span.end is None else span.end
+
+    def _seconds(self, s: StepState) -> float:
+        return sum((end - start for start, end in self.spans(s)), 0.0)
+
+    def _is_main(self, s: StepState) -> bool:
+        agent = self.state.agents.get(s.step.agent)
+        plans = agent is not None and agent.output in ("plan", "report")
+        return plans or s.step.agent == REDUCER or s.id == self.state.report_step
+
+    def _when_settled(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name, settling in self._order:
+            s = self.state.steps[name]
+            if not settling:
+                continue
+            if s.status is Status.SKIPPED:
+                own = min((found[bad] for bad in self._bad(s) if bad in found), default=0.0)
+            else:
+                own = self._end(s.spans[-1]) if s.spans else s.ready_at
+            found[name] = max((own, *(found.get(child, 0.0) for child in s.children)))
+        return found
+
+    def _bad(self, s: StepState) -> Iterator[str]:
+        """Name the steps that may be why a step was skipped."""
+        for name in self._before[s.id]:
+            if name not in s.step.after and not self.state.steps[name].good:
+                yield name
+
+    def _waited_for(self, s: StepState) -> tuple[str, ...]:
+        """Name the steps that a step waited for until they were settled."""
+        if s.status is Status.SKIPPED:
+            return tuple(self._bad(s))
+        return tuple(name for name in self._before[s.id] if self._settled_at[name] <= s.ready_at)
+
+    def _walk(self, seconds: Mapping[str, float]) -> dict[str, tuple[_Point, _Point]]:
+        """Give the start and the end of each step on the longest way to it."""
+        points: dict[str, tuple[_Point, _Point]] = {}
+        settled: dict[str, _Point] = {}
+        steps = self.state.steps
+        for name, settling in self._order:
+            s = steps[name]
+            if settling:
+                latest = points[name][1]
+                for child in s.children:
+                    latest = settled[child] if settled[child].at > latest.at else latest
+                settled[name] = latest
+                continue
+            start = self._start(s, points, settled)
+            took = 0.0 if s.expanded else seconds.get(name, 0.0)
+            points[name] = start, (_Point(start.at + took, name) if took > 0 else start)
+        return points
+
+    def _start(
+        self, s: StepState, points: Mapping[str, tuple[_Point, _Point]], settled: Mapping[str, _Point]
+    ) -> _Point:
+        waited = self._waited[s.id]
+        if s.status is Status.SKIPPED:
+            return min((settled[name] for name in waited), key=lambda point: point.at, default=_ZERO)
+        start = points[s.by][1] if s.by in points else _ZERO
+        for name in waited:
+            start = settled[name] if settled[name].at > start.at else start
+        return start
+
+
+def _ordered(state: State, before: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, bool]]:
+    """Name the starts (False) and settlings (True) of all steps, each after those before it (Kahn 1962).
+
+    Steps that wait for one another are left out: they never ran.
+    """
+    steps = state.steps
+    waits: dict[tuple[str, bool], int] = {}
+    for name, s in steps.items():
+        waits[name, False] = len(before[name]) + (s.by in steps)
+        waits[name, True] = 1 + len(s.children)
+    ready = [point for point, count in waits.items() if not count]
+    for name, settling in ready:
+        yield name, settling
+        s = steps[name]
+        behind = [(waiter, False) for waiter in s.waiters] if settling else [(child, False) for child in s.children]
+        if not settling:
+            behind.append((name, True))
+        elif s.by in steps:
+            behind.append((s.by, True))
+        for point in behind:
+            waits[point] -= 1
+            if not waits[point]:
+                ready.append(point)

@@ -1,0 +1,195 @@
+"""The shell around the decisions: the one task group of a run, its clocks and its interrupts."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from swarm.attempt.types import Attempt, Executor
+from swarm.base.errors import AttemptError, BugError, JournalError, LimitError, SwarmError
+from swarm.record import events as e
+from swarm.record.outcome import Outcome
+from swarm.record.state import StepState
+from swarm.scheduling.scheduler import Agenda, Emit
+
+REPORT_SHARE = 0.15
+"""Part of `limits.seconds` that is kept for the report: a reduction is one call of many."""
+GRACE_SECONDS = 10.0
+"""How long attempts in flight may go on after an interrupt."""
+
+
+class Scheduler:
+    """Carries out what an `Agenda` decides: starts attempts, waits for them, for pauses and for deadlines."""
+
+    def __init__(
+        self,
+        agenda: Agenda,
+        executor: Executor,
+        attempt_of: Callable[[StepState], Attempt],
+        emit: Emit,
+        bug: Callable[[Exception], str] = repr,
+    ) -> None:
+        self._agenda = agenda
+        self._executor = executor
+        self._attempt_of = attempt_of
+        self._emit = emit
+        self._bug = bug
+        self._over = anyio.Event()
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._scopes: dict[str, anyio.CancelScope] = {}
+        self._cut = e.Failure(kind="cancelled", goes_on=True, message="the run was interrupted")
+        self._workers = 0
+        self._error: SwarmError | None = None
+
+    async def run(self, *beside: Callable[[], Coroutine[Any, Any, None]]) -> e.RunFinished:
+        """Run until it is over, with `beside` running as long; write and give the terminal event.
+
+        Raises `BugError` when nothing can go on, and `JournalError` when the journal takes nothing more.
+        """
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                for each in beside:
+                    self._tasks.start_soon(each)
+                self._watch_the_clock()
+                self._guarded(self._go)
+                await self._over.wait()
+                self._tasks.cancel_scope.cancel()
+        finally:
+            if self._error is None:
+                if not self._agenda.over:
+                    self._agenda.ask_to_stop("interrupt", "cancelled by its caller")
+                self._emit(self._agenda.finish())
+        if self._error is not None:
+            raise self._error
+        assert self._agenda.state.finished is not None
+        return self._agenda.state.finished
+
+    def interrupt(self, because: str, grace: float = GRACE_SECONDS) -> None:
+        """Start nothing new; let attempts in flight go on for `grace` seconds, then cut them off."""
+        self._agenda.ask_to_stop("interrupt", because)
+        self._cut = e.Failure(kind="cancelled", goes_on=True, message=because)
+        if self._tasks is not None and not self._over.is_set():
+            self._tasks.start_soon(self._cut_off_after, grace)
+        self._guarded(self._go)
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts that are running."""
+        return len(self._scopes)
+
+    def _go(self) -> None:
+        """Start what may start now, and see whether that was all."""
+        agenda = self._agenda
+        agenda.settle()
+        assert self._tasks is not None
+        if agenda.stop == "failure":
+            self._cut = e.Failure(kind="cancelled", goes_on=True, message=agenda.because)
+            self._cut_off()
+        for _ in range(min(agenda.rules.limits.workers - self._workers, agenda.queued)):
+            self._workers += 1
+            self._tasks.start_soon(self._work)
+        if agenda.over:
+            self._over.set()
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """Act, and end the run where the journal or a promise of ours is broken."""
+        try:
+            act()
+        except (JournalError, BugError) as error:
+            self._error = self._error or error
+            self._over.set()
+
+    async def _work(self) -> None:
+        """Carry out one attempt after another while there are any."""
+        try:
+            while not self._over.is_set() and (s := self._agenda.take()) is not None:
+                await self._carry_out(s)
+                self._go()
+        except (JournalError, BugError) as error:
+            self._error = self._error or error
+            self._over.set()
+        finally:
+            self._workers -= 1
+        if not self._over.is_set():
+            self._guarded(self._go)
+
+    async def _carry_out(self, s: StepState) -> None:
+        number = s.attempt + 1
+        failure: e.Failure | None = None
+        outcome: Outcome | None = None
+        scope = self._scopes[s.id] = anyio.CancelScope()
+        try:
+            attempt = self._attempt_of(s)
+            self._emit(
+                e.StepStarted(
+                    step=s.id,
+                    attempt=number,
+                    span=attempt.span,
+                    model=attempt.model,
+                    key=attempt.key,
+                    parts=attempt.parts,
+                )
+            )
+            with scope:
+                outcome = await self._executor.execute(attempt, self._emit)
+            if scope.cancelled_caught:
+                failure = self._cut
+        except LimitError as error:
+            failure = e.Failure.of(error)
+            self._agenda.reach(error.limit, error.value)
+        except AttemptError as error:
+            failure = e.Failure.of(error)
+        except (JournalError, BugError):
+            raise
+        except anyio.get_cancelled_exc_class():
+            self._agenda.ask_to_stop("interrupt", "cancelled by its caller")
+            self._agenda.failed(
+                s.id, number, e.Failure(kind="cancelled", goes_on=True, message="cancelled by its caller")
+            )
+            raise
+        except Exception as error:  # noqa: BLE001 - one broken attempt must not lose the others' work
+            failure = e.Failure(kind="bug", message=self._bug(error))
+        finally:
+            del self._scopes[s.id]
+        if outcome is not None:
+            self._agenda.finished(s.id, number, outcome)
+        elif failure is not None:
+            pause = self._agenda.failed(s.id, number, failure)
+            if pause is not None and self._tasks is not None:
+                self._tasks.start_soon(self._wake_after, pause, s.id)
+
+    async def _wake_after(self, seconds: float, name: str) -> None:
+        await anyio.sleep(seconds)
+        self._agenda.wake(name)
+        self._guarded(self._go)
+
+    async def _cut_off_after(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+        self._cut_off()
+
+    def _cut_off(self, but: str | None = None) -> None:
+        for name, scope in self._scopes.items():
+            if name != but:
+                scope.cancel()
+
+    def _watch_the_clock(self) -> None:
+        limit = self._agenda.rules.limits.seconds
+        if limit is not None and self._tasks is not None:
+            left = limit - self._agenda.state.t
+            self._tasks.start_soon(self._deadline, max(0.0, left - REPORT_SHARE * limit), limit)
+            self._tasks.start_soon(self._last_deadline, max(0.0, left), limit)
+
+    async def _deadline(self, seconds: float, limit: float) -> None:
+        await anyio.sleep(seconds)
+        self._cut = e.Failure(
+            kind="limit", goes_on=True, message=f"limits.seconds: {limit:g}, less the report's share, are over"
+        )
+        self._guarded(lambda: self._agenda.reach("seconds", limit))
+        self._cut_off(but=self._agenda.state.report_step)
+        self._guarded(self._go)
+
+    async def _last_deadline(self, seconds: float, limit: float) -> None:
+        await anyio.sleep(seconds)
+        self._cut = e.Failure(kind="limit", goes_on=True, message=f"limits.seconds: {limit:g} are over")
+        self._cut_off()

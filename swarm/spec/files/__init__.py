@@ -1,0 +1,30 @@
+"""What users write, read from files: tasks, plans, agents and inputs. The front door of the modules beside it."""
+
+from swarm.spec.files.agent import load_agents, load_wording, parse_agent
+from swarm.spec.files.inputs import read_inputs
+from swarm.spec.files.plan import PlanFile, load_plan, read_plan
+from swarm.spec.files.references import secrets_of
+from swarm.spec.files.schema import SCHEMA_FILE, starter, task_schema
+from swarm.spec.files.task import fill, load_task, locate, public, recall_task, typed
+from swarm.spec.yaml.yaml12 import write_yaml
+
+__all__ = [
+    "SCHEMA_FILE",
+    "PlanFile",
+    "fill",
+    "load_agents",
+    "load_plan",
+    "load_task",
+    "load_wording",
+    "locate",
+    "parse_agent",
+    "public",
+    "read_inputs",
+    "read_plan",
+    "recall_task",
+    "secrets_of",
+    "starter",
+    "task_schema",
+    "typed",
+    "write_yaml",
+]
