@@ -9,10 +9,11 @@ FIRST_EXAMPLE := examples/modules/task.yaml
 CORE := $(VENV)/.core-installed
 DEV := $(VENV)/.dev-installed
 LOCAL := $(VENV)/.local-installed
+MUTANTS := $(VENV)/.mutants-installed
 MODEL := .venvs/models/SmolLM2-135M-Instruct.Q4_1.gguf
 ARGS ?=
 
-.PHONY: help demo check test test-all bench changelog constraints clean
+.PHONY: help demo check test test-all bench mutants changelog constraints clean
 
 help:  ## list these commands
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | while IFS='	' read -r name about; do \
@@ -35,7 +36,10 @@ test-all: $(LOCAL) $(MODEL)  ## every test, at most thirty minutes
 	$(BIN)/python -m pytest $(ARGS)
 
 bench: $(DEV)  ## every measurement in bench/, one after the other
-	@set -e; for file in bench/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+	@set -e; for file in $(filter-out bench/mutants.py,$(wildcard bench/*.py)); do echo "== $$file"; $(BIN)/python "$$file"; done
+
+mutants: $(MUTANTS)  ## change the core on purpose, 300 times, and count what the tests notice: at most 45 minutes
+	$(BIN)/python bench/mutants.py $(ARGS)
 
 changelog: $(DEV)  ## show the next release's changelog; VERSION=0.2.0 writes it and removes the fragments
 	$(BIN)/towncrier build $(if $(VERSION),--yes --version $(VERSION),--draft --version next)
@@ -43,7 +47,7 @@ changelog: $(DEV)  ## show the next release's changelog; VERSION=0.2.0 writes it
 constraints: $(BIN)/python  ## write constraints.txt anew from the newest releases that pyproject.toml allows
 	$(BIN)/python -m venv --clear .venvs/constraints
 	.venvs/constraints/bin/python -m pip install -qq --upgrade pip setuptools
-	.venvs/constraints/bin/python -m pip install -qq -e ".[local]" --group dev
+	.venvs/constraints/bin/python -m pip install -qq -e ".[local]" --group dev --group mutants
 	(echo "# The versions that are tested, names and versions only; written by \`make constraints\`."; \
 	 .venvs/constraints/bin/python -m pip list --format=freeze --exclude local-agent-swarm) > constraints.new
 	mv constraints.new constraints.txt
@@ -74,6 +78,10 @@ $(DEV): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install -qq --upgrade -c constraints.txt pip
 	$(PIP) install -qq -c constraints.txt --build-constraint constraints.txt -e . --group dev
 	@touch $(CORE) $@
+
+$(MUTANTS): $(DEV)
+	$(PIP) install -qq -c constraints.txt --group mutants
+	@touch $@
 
 # What serves a model file, and a small one, fetched once and checked by its hash.
 $(LOCAL): $(DEV)

@@ -79,7 +79,6 @@ def is_loopback(host: str) -> bool:
     return is_address(host) and ipaddress.ip_address(host.partition("%")[0]).is_loopback
 
 
-ME = psutil.Process()
 GUARD = pytest.StashKey[Guard]()
 
 
@@ -143,7 +142,7 @@ class Belongings:
 
     def __init__(self) -> None:
         self.threads = _threads()
-        self.children = {child.pid for child in ME.children()}
+        self.children = {child.pid for child in psutil.Process().children()}
         self.sockets = _sockets()
 
     def left_behind(self) -> list[str]:
@@ -151,9 +150,9 @@ class Belongings:
         for thread in _threads() - self.threads:
             thread.join(JOIN_SECONDS)
         found = [f"thread {thread.name}" for thread in _threads() - self.threads]
-        found += [f"child {child}" for child in ME.children() if child.pid not in self.children]
+        found += [f"child {child}" for child in psutil.Process().children() if child.pid not in self.children]
         if _sockets() - self.sockets:  # asking which of them are connections is slow, so it is asked rarely
-            connections = ME.net_connections(kind="inet")
+            connections = psutil.Process().net_connections(kind="inet")
             found += [f"socket {each}" for each in connections if each.fd not in self.sockets]
         return found
 
