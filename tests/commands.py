@@ -1,4 +1,4 @@
-"""What several tests of the command need: a command line carried out, here or in a process of its own."""
+"""Command lines for tests, run in this process or in their own."""
 
 import json
 import os
@@ -23,7 +23,7 @@ inputs: [notes/*.md]
 models: {default: {endpoint: offline}}
 """
 STEERING = [chr(n) for n in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))]
-"""What may reach no terminal, but for the two below."""
+"""Control characters that must not reach a terminal, except for the two below."""
 ALLOWED = "\n\t"
 CHILD = """
 import signal, sys
@@ -37,7 +37,7 @@ sys.exit(main())
 
 @dataclass(frozen=True)
 class Said:
-    """What a command did."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -64,7 +64,7 @@ Command = Callable[..., Said]
 
 
 def in_process(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Carry out command lines in this process."""
+    """Run command lines in this process."""
 
     def carry_out(*arguments: str) -> Said:
         code = main(arguments)
@@ -77,7 +77,7 @@ def in_process(capsys: pytest.CaptureFixture[str]) -> Command:
 
 
 def make_task(folder: Path) -> Path:
-    """Put a small task into a folder."""
+    """Write a small task into a folder."""
     (folder / "task.yaml").write_text(TASK)
     (folder / "notes").mkdir()
     for name, memory in (("mail", 3), ("search", 12), ("wiki", 5)):
@@ -86,18 +86,18 @@ def make_task(folder: Path) -> Path:
 
 
 def only_run(folder: Path) -> Path:
-    """Give the folder of the one run there is."""
+    """Return the folder of the only run."""
     (found,) = (folder / ".swarm" / "runs").iterdir()
     return found
 
 
 def events_of(run: Path) -> list[dict[str, Any]]:
-    """Read a run's journal as it stands."""
+    """Read the journal of a run."""
     return [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
 
 
 def start(*arguments: str, folder: Path, **more: Any) -> "subprocess.Popen[str]":
-    """Carry out a command line in a process of its own, with the signals a shell would give it."""
+    """Run a command line in its own process, with the signal handlers of a shell."""
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(
         [sys.executable, "-c", CHILD, *arguments],
@@ -119,7 +119,7 @@ def ended(process: "subprocess.Popen[str]") -> Said:
 
 @contextmanager
 def served(respond: Respond, models: Answer | None = None) -> Generator[FakeServer]:
-    """Serve beside a command that runs in this thread."""
+    """Serve while a command runs in this thread."""
     with start_blocking_portal() as portal:
         server = FakeServer(respond=respond, models=models)
         with portal.wrap_async_context_manager(server):
@@ -128,7 +128,7 @@ def served(respond: Respond, models: Answer | None = None) -> Generator[FakeServ
 
 @contextmanager
 def serving(*arguments: str) -> Generator[str]:
-    """Have a chat endpoint in a process of its own; give its base URL."""
+    """Start a chat endpoint in its own process and return its base URL."""
     command = [sys.executable, "-m", "swarm.testing.server", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout is not None
@@ -139,12 +139,12 @@ def serving(*arguments: str) -> Generator[str]:
 
 
 def environment(**more: str) -> Mapping[str, str]:
-    """Give this environment with some variables more."""
+    """Return this environment with more variables."""
     return {**os.environ, **more}
 
 
 def at_terminal(folder: Path, *arguments: str, types: str = "", **variables: str) -> tuple[int, str]:
-    """Carry out a command line on a terminal where somebody types; give its code, and all the terminal showed."""
+    """Run a command line on a terminal with typed input; return its exit code and the whole screen output."""
     main, side = pty.openpty()
     env: Any = environment(**variables)
     process = start(*arguments, folder=folder, stdin=side, stdout=side, stderr=side, env=env)

@@ -1,4 +1,4 @@
-"""The command in this process: what it prints where, what it exits with, what it says of what is wrong."""
+"""The command in this process: its output, exit codes and messages."""
 
 import json
 from pathlib import Path
@@ -14,17 +14,17 @@ COMMANDS = ("run", "plan", "check", "resume", "runs", "show", "agents", "schema"
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Carry out a command line in this process."""
+    """Run a command line in this process."""
     return in_process(capsys)
 
 
 @pytest.fixture
 def folder(empty: Path) -> Path:
-    """Stand in a folder with a small task in it."""
+    """Make a folder with a small task the current one."""
     return make_task(empty)
 
 
-# What the command says of itself
+# Help and version
 
 
 def test_the_version_is_the_answer(command: Command) -> None:
@@ -67,7 +67,7 @@ def test_a_wrong_command_line_is_told_in_a_line(command: Command, empty: Path, a
     assert list(empty.iterdir()) == []
 
 
-# What it does
+# Commands
 
 
 def test_a_run_prints_its_report_and_nothing_else(command: Command, folder: Path) -> None:

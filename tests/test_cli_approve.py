@@ -1,4 +1,4 @@
-"""A plan that needs a person's yes, where there is nobody to ask: no test has a terminal on stdin."""
+"""Approval of a plan without a terminal: no test has one on stdin."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from tests.commands import TASK, Command, events_of, in_process, make_task, only
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Carry out a command line in this process."""
+    """Run a command line in this process."""
     return in_process(capsys)
 
 
 @pytest.fixture
 def folder(empty: Path) -> Path:
-    """Stand in a folder with a task whose plan a person must see first."""
+    """Make a folder with a task that needs approval the current one."""
     make_task(empty)
     (empty / "task.yaml").write_text(TASK + "approve: ask\n")
     return empty

@@ -1,4 +1,4 @@
-"""Nothing that a task, a file, a model or an argument says can steer a terminal: THREATS S24, at every command."""
+"""No text of a task, a file, a model or an argument controls a terminal: THREATS S24, for every command."""
 
 import json
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ ALL = " ".join(PAYLOADS)
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Carry out a command line in this process; what it printed is checked for what steers."""
+    """Run a command line in this process, and check its output for terminal control characters."""
     return in_process(capsys)
 
 
@@ -70,7 +70,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def folder(empty: Path, url: str) -> Path:
-    """Stand in a folder in which everything is hostile."""
+    """Make a folder in which every text is hostile the current one."""
     (empty / "notes").mkdir()
     for n, payload in enumerate(PAYLOADS):
         name = payload.replace("/", "|").replace("\x00", "").replace("[", "(")
@@ -138,7 +138,7 @@ def test_a_hostile_journal(command: Command, folder: Path) -> None:
         command(*arguments)
 
 
-# What is escaped reads back as it was
+# Escaped values stay the same
 
 
 @given(st.text())

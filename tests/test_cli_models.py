@@ -1,4 +1,4 @@
-"""`swarm models`: what endpoints can do, by what they say, what is known, and what a tiny call shows."""
+"""`swarm models`: the abilities of endpoints, from their lists, from earlier runs, and from small test calls."""
 
 import json
 from collections.abc import Iterator
@@ -163,7 +163,7 @@ def test_what_is_wrong_is_said(swarm: Command, words: tuple[str, ...], says: str
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Name the folder of fetched models, and leave this one."""
+    """Return the folder of downloaded models; another folder is the current one."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path / "cache" / "local-agent-swarm" / "models"

@@ -1,4 +1,4 @@
-"""The command in a process of its own: signals, readers that go away, terminals, streams that are closed."""
+"""The command in its own process: signals, closed readers and streams, terminals."""
 
 import json
 import os
@@ -21,7 +21,7 @@ STEPS = "{id: quick, prompt: quick-step}, {id: slow, prompt: slow-step}, {id: la
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve an endpoint that takes longer than any test for one of the steps."""
+    """Serve an endpoint that is slower than any test for one of the steps."""
     rules = tmp_path_factory.mktemp("server") / "rules.json"
     rules.write_text(json.dumps([{"when": "slow-step", "delay": 100}]))
     with serving("--rules", str(rules)) as served:
@@ -30,7 +30,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def quick_url() -> Iterator[str]:
-    """Serve an endpoint that answers at once."""
+    """Serve an endpoint that answers immediately."""
     with serving() as served:
         yield served
 
@@ -58,7 +58,7 @@ def under_way(process: "subprocess.Popen[str]") -> "subprocess.Popen[str]":
 
 
 def finish(folder: Path, quick_url: str) -> Said:
-    """Go on with the only run, where the same model answers at once."""
+    """Resume the only run; now the same model answers immediately."""
     return ended(start("resume", "last", "--endpoint", quick_url, "--model", "fake", folder=folder))
 
 
@@ -188,7 +188,7 @@ def _is_over(folder: Path) -> bool:
     return runs.exists() and any('"RunFinished"' in path.read_text() for path in runs.glob("*/journal.jsonl"))
 
 
-# A person at a terminal
+# Terminals
 
 
 @pytest.mark.parametrize(

@@ -21,19 +21,19 @@ PLAN: dict[str, Any] = {
 
 
 def by_age(folder: Path) -> list[Path]:
-    """Give the folders of runs, the newest last: ids of one second are in no order."""
+    """Return the folders of runs, newest last: ids of the same second have no order."""
     return sorted((folder / ".swarm" / "runs").iterdir(), key=lambda path: (path / "journal.jsonl").stat().st_mtime_ns)
 
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Carry out a command line in this process."""
+    """Run a command line in this process."""
     return in_process(capsys)
 
 
 @pytest.fixture
 def plan(empty: Path) -> Path:
-    """Put a plan in an empty folder, and stand in it."""
+    """Make a folder with a plan the current one."""
     path = empty / "plan.json"
     path.write_text(json.dumps(PLAN))
     return path
@@ -160,7 +160,7 @@ class TestPlan:
 
 
 def editor(folder: Path, before: str, after: str) -> str:
-    """Write an editor that puts one text in place of another; give the command that is its name."""
+    """Write an editor that replaces one text by another, and return its command."""
     path = folder / "editor.py"
     path.write_text(
         "import pathlib, sys\n"

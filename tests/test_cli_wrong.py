@@ -1,4 +1,4 @@
-"""What is wrong with what a user wrote is told in a line a problem; a run that goes wrong says so by its exit code."""
+"""Invalid input leads to one message per problem; a run that fails is known by its exit code."""
 
 import json
 import os
@@ -65,13 +65,13 @@ BAD_LINES: dict[str, tuple[tuple[str, ...], str]] = {
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Carry out a command line in this process."""
+    """Run a command line in this process."""
     return in_process(capsys)
 
 
 @pytest.fixture
 def folder(empty: Path) -> Path:
-    """Stand in a folder with a small task in it."""
+    """Make a folder with a small task the current one."""
     make_task(empty)
     (empty / "binary.yaml").write_bytes(b"goal: \xff")
     (empty / "plan.yaml").write_text("[{id: a, prompt: x, needs: [nope]}]")
@@ -122,12 +122,12 @@ def test_a_run_that_is_in_use_is_left_alone(command: Command, folder: Path) -> N
     assert command("resume", "last", "--quiet").code == 0
 
 
-# Runs that go wrong, at a real endpoint
+# Failing runs at a real endpoint
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve an endpoint that refuses, dawdles or answers, as the step asks for it."""
+    """Serve an endpoint that refuses, is slow or answers, depending on the step."""
     rules = tmp_path_factory.mktemp("server") / "rules.json"
     rules.write_text(json.dumps([{"when": "step-that-fails", "status": 400}, {"when": "step-that-waits", "delay": 20}]))
     with serving("--rules", str(rules)) as served:
@@ -135,7 +135,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def write_steps(folder: Path, url: str, steps: str, more: str = "") -> None:
-    """Write a task with steps of its own for an endpoint."""
+    """Write a task with its own steps for an endpoint."""
     model = f"models: {{default: {{endpoint: '{url}', name: fake}}}}"
     (folder / "steps.yaml").write_text(f"{model}\nplan: [{steps}]\n{more}")
 
@@ -184,7 +184,7 @@ def test_a_planner_that_cannot_plan_exits_1(command: Command, folder: Path, url:
     assert command("plan", "task.yaml").code == 1
 
 
-# Bugs of ours
+# Internal errors
 
 
 def test_a_bug_in_a_run_exits_70_and_names_its_trace(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

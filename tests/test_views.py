@@ -1,4 +1,4 @@
-"""What people see of a run: what is in it, and that nothing a model, a tool or a file wrote steers a terminal."""
+"""The texts about a run, and that no text of a model, a tool or a file controls a terminal."""
 
 import re
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ NO = EndpointRefused("no such model", kind="bad_request")
 
 
 def told(lines: Iterable[str]) -> list[str]:
-    """Take the counts off progress lines."""
+    """Return progress lines without their counts."""
     return [line.partition("tokens  ")[2].rstrip("\n") or line for line in lines]
 
 

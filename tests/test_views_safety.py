@@ -1,4 +1,4 @@
-"""Threats S24 and S25: whatever reaches a view may be written by a model, a tool or a file, and steers no terminal."""
+"""Threats S24 and S25: texts of a model, a tool or a file reach a view, and do not control a terminal."""
 
 import json
 import re
@@ -36,7 +36,7 @@ class Row:
 
 
 def watch(events: Iterable[e.Stamped], every: int = 1, *, color: bool = False, goal: str = "") -> list[str]:
-    """Show a run's progress, looking at it after so many events; give its lines."""
+    """Show the progress of a run after every so many events, and return its lines."""
     lines: list[str] = []
     progress = Progress(lines.append, color=color)
     state = State()
@@ -63,13 +63,13 @@ PAYLOADS = (
 
 
 def is_safe(text: str) -> bool:
-    """Whether nothing in a text steers a terminal, turns its writing round, or cannot be written."""
+    """Return whether a text is free of terminal control characters and can be encoded."""
     text.encode()
     return not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]", text)
 
 
 def poisoned(payload: str) -> tuple[State, list[e.Stamped]]:
-    """Fold a run in which everything that somebody else may write is the payload."""
+    """Fold a run in which every text of others is the payload."""
     failure = e.Failure(kind=payload, message=payload, may_help=True)
     call = ToolCall(id=payload, name=payload, arguments=payload)
     parts = (Text(text=payload), Data(of="tool", name=payload, text=payload))

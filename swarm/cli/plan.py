@@ -59,9 +59,9 @@ class Planned:
     steps: "tuple[Step, ...]"
     findings: "tuple[Finding, ...]" = ()
     agents: "tuple[Agent, ...]" = ()
-    """Specialists made for it."""
+    """Specialist agents that the planner made for it."""
     notes: tuple[str, ...] = ()
-    """What its planner's answer was taken for, in words."""
+    """Notes on how the answer of the planner was read."""
 
     @property
     def value(self) -> "dict[str, Json]":
