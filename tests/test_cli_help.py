@@ -13,6 +13,7 @@ import typer
 import swarm
 from swarm.cli.app import COMMANDS, make_app
 from swarm.cli.failures import say_error
+from swarm.forecast.simulate import ITEMS
 from tests.commands import Command, Said, in_process, make_task, only_run
 
 ROOT = typer.main.get_command(make_app())
@@ -104,6 +105,14 @@ def test_every_default_is_shown(command: Command, name: str) -> None:
             text = page.partition(f"{option} ")[2]
             value = f"{param.default:g}" if isinstance(param.default, float) else str(param.default)
             assert f"[default: {value}" in text[: text.index("]")], option
+
+
+def test_defaults_that_are_only_texts_are_true() -> None:
+    limits = swarm.Task(goal="x").limits
+    assert options("run")["--workers"].help.endswith(f"else {limits.workers}]")
+    names = re.findall(r"\[names: (.+)\]", options("run")["--limit"].help)[0].split(", ")
+    assert {*names, "workers"} == limits.model_dump().keys()
+    assert options("simulate")["--items"].help.endswith(f"[default: {ITEMS}]")
 
 
 def test_the_version_has_a_short_option(command: Command) -> None:

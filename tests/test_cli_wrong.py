@@ -50,6 +50,8 @@ BAD_LINES: dict[str, tuple[tuple[str, ...], str]] = {
     "unknown-limit": (("run", "task.yaml", "--limit", "wrokers=1"), "did you mean `workers`"),
     "no-limit": (("run", "task.yaml", "--workers", "0"), "at least 1"),
     "unknown-parameter": (("run", "task.yaml", "--set", "a=b"), "--set a: unknown"),
+    "negative-grace": (("run", "task.yaml", "--grace", "-1"), "-1 is below the minimum of 0"),
+    "no-number": (("runs", "-n", "0"), "0 is below the minimum of 1"),
     "two-forms": (("run", "task.yaml", "--json", "--jsonl"), "choose one"),
     "loud-and-quiet": (("run", "task.yaml", "-q", "-v"), "choose one"),
     "empty-goal": (("run", "--goal", ""), "--goal: is empty"),
