@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swarm.base.errors import BugError, JournalError
-from swarm.cli.failures import explain, save_anywhere
+from swarm.cli.failures import explain, keep_trace, save_anywhere
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.options import Display
 from swarm.cli.outcome import Show
@@ -205,11 +205,18 @@ def test_a_bug_in_a_run_exits_70_and_names_its_trace(folder: Path, capsys: pytes
     assert "an unexpected thing" in trace.read_text()
 
 
+def test_a_traceback_that_cannot_be_saved_is_summed_up() -> None:
+    message = keep_trace(RuntimeError("boom"), lambda _: None)
+    assert message == "internal error (RuntimeError: boom); the traceback could not be saved"
+
+
 @pytest.mark.parametrize("error", [RuntimeError("boom"), BugError("boom"), ExceptionGroup("g", [RuntimeError("boom")])])
 def test_a_bug_elsewhere_is_saved_and_named(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     assert explain(error) == 70
     err = capsys.readouterr().err
-    path = Path(err.rpartition("the traceback is in ")[2].strip())
+    first, hint = err.splitlines()
+    assert hint == "  hint: report it with that file"
+    path = Path(first.rpartition("the traceback is in ")[2])
     assert "boom" in path.read_text()
     path.unlink()
 

@@ -68,9 +68,10 @@ def unwrapped(error: BaseException) -> BaseException:
 def keep_trace(error: BaseException, save: Callable[[str], Path | None]) -> str:
     """Save the traceback of an internal error and return the message that names its file."""
     path = save("".join(traceback.format_exception(error)))
-    where = f"the traceback is in {path}" if path is not None else "the traceback could not be saved"
+    if path is not None:
+        return f"internal error; the traceback is in {path}\nhint: report it with that file"
     about = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    return f"internal error ({about}); {where}"
+    return f"internal error ({about}); the traceback could not be saved"
 
 
 def save_anywhere(trace: str) -> Path | None:
