@@ -215,8 +215,8 @@ def test_it_is_shown_and_cleared_with_the_cache(capsys: pytest.CaptureFixture[st
     this.of(MODEL).usage = False
     this.save()
     assert command("cache", "--json").json["endpoints"] == 1
-    assert "of which a refusal is remembered: 1" in command("cache").out
-    assert "is forgotten" in command("cache", "clear").err
+    assert "models with stored rejections: 1" in command("cache").out
+    assert "and the stored rejections of endpoints" in command("cache", "clear").err
     assert not where.exists()
 
 
@@ -231,6 +231,6 @@ def test_swarm_models_tells_of_it(capsys: pytest.CaptureFixture[str], empty: Pat
         this.save()
         (empty / "task.yaml").write_text(json.dumps({"goal": "x", "models": {"default": f"{server.url}#fake"}}))
         said = command("models", "task.yaml")
-    assert "form json_object" in said.out
+    assert "output format json_object" in said.out
     words = "asked for forms by json_object, no usage of streams, without seed and top_p"
-    assert f"remembered from earlier runs: {words}" in said.out
+    assert f"known from earlier runs: {words}" in said.out
