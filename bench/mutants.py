@@ -140,13 +140,14 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
     lines = made.code.splitlines()
     starts = function_lines(ast.parse(source))
 
-    def text_of(name: str) -> list[str]:
+    def text_of(name: str, method: str) -> list[str]:
         span = made.line_span_by_function_name[name]
-        return [line.replace(name, "") for line in lines[span.start - 1 : span.end]]
+        return [line.replace(name, method) for line in lines[span.start - 1 : span.end]]
 
     for name in made.mutant_names:
-        before, after = text_of(name.partition("__mutmut_")[0] + "__mutmut_orig"), text_of(name)
         method, owner = orig_function_and_class_names_from_key(name)
+        original = name.partition("__mutmut_")[0] + "__mutmut_orig"
+        before, after = text_of(original, method), text_of(name, method)
         function = f"{owner}.{method}" if owner else method
         comments = next(n for n, line in enumerate(before) if re.match(r" *(async )?def ", line))
         first, was, becomes = difference(before, after)
