@@ -20,7 +20,7 @@ from swarm.attempt.types import Attempt, Note
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State, StepState
-from swarm.scheduling.dispatcher import Scheduler
+from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.scheduler import Agenda, Rules
 from swarm.spec.agent import Agent
 from swarm.spec.plan import Step
@@ -69,7 +69,7 @@ async def ours(steps: tuple[Step, ...], workers: int) -> None:
     emit(e.StepsAdded(by="task", steps=steps))
     rules = Rules(limits=Limits(workers=workers, steps=len(steps), seconds=None))
     agenda = Agenda(state, emit, rules, lambda s: s.output)
-    finished = await Scheduler(agenda, Nothing(), attempt_of, emit).run()
+    finished = await Dispatcher(agenda, Nothing(), attempt_of, emit).run()
     assert finished.status != "cancelled"
     assert state.over
 

@@ -13,7 +13,7 @@ from swarm.base.errors import AttemptError
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State, StepState
-from swarm.scheduling.dispatcher import Scheduler
+from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.scheduler import Agenda, Rules
 from swarm.spec.agent import Agent
 from swarm.spec.plan import Plan, Step
@@ -109,7 +109,7 @@ async def run_steps(
     graph: Iterable[Step],
     sleeper: Sleeper,
     rules: Rules | None = None,
-    meanwhile: Callable[[Scheduler], Any] | None = None,
+    meanwhile: Callable[[Dispatcher], Any] | None = None,
 ) -> Ran:
     """Run a graph under the real scheduler; `meanwhile` is a coroutine function that is given it."""
     state = State()
@@ -117,7 +117,7 @@ async def run_steps(
     emit(e.RunStarted(run="test", trace="0" * 32, versions={}, task={}, agents=(WORKER,)))
     emit(e.StepsAdded(by="task", steps=tuple(graph)))
     agenda = Agenda(state, emit, rules or Rules(), lambda s: s.output)
-    scheduler = Scheduler(agenda, sleeper, simple_attempt, emit)
+    scheduler = Dispatcher(agenda, sleeper, simple_attempt, emit)
     began = anyio.current_time()
     beside = () if meanwhile is None else (lambda: meanwhile(scheduler),)
     await scheduler.run(*beside)

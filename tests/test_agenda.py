@@ -8,7 +8,7 @@ from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import Status
 from swarm.results.result import EXIT_CODES
-from swarm.scheduling.dispatcher import Scheduler
+from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.scheduler import LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, Agenda, Rules
 from swarm.spec.agent import Agent
 from swarm.spec.plan import Step
@@ -117,7 +117,7 @@ class TestStop:
     @pytest.mark.anyio
     @pytest.mark.virtual
     async def test_a_limit_reached_after_an_interrupt_leaves_the_run_cancelled(self) -> None:
-        async def interrupt(scheduler: Scheduler) -> None:
+        async def interrupt(scheduler: Dispatcher) -> None:
             await anyio.sleep(2)
             scheduler.interrupt("SIGINT", grace=10)
 

@@ -10,7 +10,7 @@ from swarm.base.errors import AnswerError, BugError, EndpointRefused, JournalErr
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State, Status
-from swarm.scheduling.dispatcher import Scheduler
+from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.scheduler import Agenda, Rules
 from swarm.spec.agent import Agent
 from swarm.spec.plan import Step
@@ -217,7 +217,7 @@ class TestInterrupt:
     pytestmark = virtual
 
     async def test_nothing_new_starts_and_attempts_in_flight_have_a_grace_period(self) -> None:
-        async def interrupt(scheduler: Scheduler) -> None:
+        async def interrupt(scheduler: Dispatcher) -> None:
             await anyio.sleep(2)
             scheduler.interrupt("SIGINT", grace=10)
 
@@ -228,7 +228,7 @@ class TestInterrupt:
         assert ran.events[-1].status == "cancelled"
 
     async def test_with_nothing_in_flight_it_is_over_at_once(self) -> None:
-        async def interrupt(scheduler: Scheduler) -> None:
+        async def interrupt(scheduler: Dispatcher) -> None:
             await anyio.sleep(2)
             scheduler.interrupt("SIGINT", grace=1000)
 
@@ -240,7 +240,9 @@ class TestInterrupt:
         emit = Emitter(state)
         emit(e.RunStarted(run="test", trace="0" * 32, versions={}, task={}, agents=()))
         emit(e.StepsAdded(by="task", steps=steps("a b")))
-        scheduler = Scheduler(Agenda(state, emit, Rules(), lambda s: s.output), Sleeper({"a": 9}), simple_attempt, emit)
+        scheduler = Dispatcher(
+            Agenda(state, emit, Rules(), lambda s: s.output), Sleeper({"a": 9}), simple_attempt, emit
+        )
         with anyio.move_on_after(3):
             await scheduler.run()
         ends = [event for event in emit.events if isinstance(event, e.RunFinished)]
@@ -295,7 +297,7 @@ async def test_a_state_with_steps_nothing_can_free_is_a_bug_with_their_names() -
     emit = Emitter(state)
     emit(e.RunStarted(run="test", trace="0" * 32, versions={}, task={}, agents=()))
     emit(e.StepsAdded(by="task", steps=(Step(id="a", needs=("b",)), Step(id="b", needs=("a",)))))
-    scheduler = Scheduler(Agenda(state, emit, Rules(), lambda s: s.output), Sleeper(), simple_attempt, emit)
+    scheduler = Dispatcher(Agenda(state, emit, Rules(), lambda s: s.output), Sleeper(), simple_attempt, emit)
     with pytest.raises(BugError, match="a, b"):
         await scheduler.run()
 

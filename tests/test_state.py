@@ -11,7 +11,7 @@ from swarm.lifecycle.invalidate import reopening
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import OVER, State, Status, StepState
-from swarm.scheduling.dispatcher import Scheduler
+from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.scheduler import Agenda, Rules
 from swarm.spec.chat import Usage, says
 from swarm.spec.plan import Step, before_of
@@ -101,7 +101,7 @@ async def go_on(events: list[e.Stamped], sleeper: Sleeper, rules: Rules) -> Stat
     emit(e.RunResumed(task={}, agents=(), versions={}, reopened=again.reopened, voided=again.voided))
     check(state)
     agenda = Agenda(state, emit, rules, lambda s: s.output)
-    await Scheduler(agenda, sleeper, simple_attempt, emit).run()
+    await Dispatcher(agenda, sleeper, simple_attempt, emit).run()
     for n, event in enumerate(emit.events, 1):
         assert event.seq == n
     return state

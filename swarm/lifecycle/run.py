@@ -44,7 +44,7 @@ from swarm.record.recorder import Recorder
 from swarm.record.state import State
 from swarm.results.result import Result, plan_of, write_outputs
 from swarm.scheduling.assign import Assigner
-from swarm.scheduling.dispatcher import GRACE_SECONDS, Scheduler
+from swarm.scheduling.dispatcher import GRACE_SECONDS, Dispatcher
 from swarm.scheduling.scheduler import Agenda, Rules
 from swarm.spec.files import public, write_yaml
 from swarm.spec.plan import PLAN_STEP, Plan
@@ -91,7 +91,7 @@ class Run:
         self._stack = AsyncExitStack()
         self._over = anyio.Event()
         self._error: SwarmError | None = None
-        self._scheduler: Scheduler | None = None
+        self._dispatcher: Dispatcher | None = None
         self._result: Result | None = None
 
     async def __aenter__(self) -> Self:
@@ -121,13 +121,13 @@ class Run:
 
     def interrupt(self, because: str = "interrupted", grace: float = GRACE_SECONDS) -> None:
         """Start nothing new, give attempts in flight `grace` seconds, then end; `resume` goes on from there."""
-        if self._scheduler is not None:
-            self._scheduler.interrupt(because, grace)
+        if self._dispatcher is not None:
+            self._dispatcher.interrupt(because, grace)
 
     @property
     def in_flight(self) -> int:
         """Attempts that are running."""
-        return 0 if self._scheduler is None else self._scheduler.in_flight
+        return 0 if self._dispatcher is None else self._dispatcher.in_flight
 
     @property
     def over(self) -> bool:
@@ -275,10 +275,10 @@ class Run:
                 executor = Advised(executor, goal=prepared.task.goal or "")
             executor = Salvaging(executor, state)
             agenda = Agenda(state, self._emit, self._rules(), self._assigner.output_of)
-            self._scheduler = Scheduler(
+            self._dispatcher = Dispatcher(
                 agenda, executor, lambda s: metered.fitted(self._assigner.attempt_of(s)), self._emit, self._bug
             )
-            await self._scheduler.run(journal.keep_synced)
+            await self._dispatcher.run(journal.keep_synced)
 
     def _ahead(self) -> list[str]:
         """Name the aliases that are looked at before anything is paid for."""

@@ -19,7 +19,7 @@ GRACE_SECONDS = 10.0
 """How long attempts in flight may go on after an interrupt."""
 
 
-class Scheduler:
+class Dispatcher:
     """Carries out what an `Agenda` decides: starts attempts, waits for them, for pauses and for deadlines."""
 
     def __init__(
