@@ -21,7 +21,7 @@ from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State, StepState
 from swarm.scheduling.dispatcher import Dispatcher
-from swarm.scheduling.scheduler import Agenda, Rules
+from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.agent import Agent
 from swarm.spec.plan import Step
 from swarm.spec.task import Limits
@@ -68,8 +68,8 @@ async def ours(steps: tuple[Step, ...], workers: int) -> None:
     emit(e.RunStarted(run="bench", trace="0" * 32, versions={}, task={}, agents=(WORKER,)))
     emit(e.StepsAdded(by="task", steps=steps))
     rules = Rules(limits=Limits(workers=workers, steps=len(steps), seconds=None))
-    agenda = Agenda(state, emit, rules, lambda s: s.output)
-    finished = await Dispatcher(agenda, Nothing(), attempt_of, emit).run()
+    scheduler = Scheduler(state, emit, rules, lambda s: s.output)
+    finished = await Dispatcher(scheduler, Nothing(), attempt_of, emit).run()
     assert finished.status != "cancelled"
     assert state.over
 

@@ -14,7 +14,7 @@ from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State, StepState
 from swarm.scheduling.dispatcher import Dispatcher
-from swarm.scheduling.scheduler import Agenda, Rules
+from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.agent import Agent
 from swarm.spec.plan import Plan, Step
 from swarm.spec.task import Limits
@@ -116,8 +116,8 @@ async def run_steps(
     emit = Emitter(state)
     emit(e.RunStarted(run="test", trace="0" * 32, versions={}, task={}, agents=(WORKER,)))
     emit(e.StepsAdded(by="task", steps=tuple(graph)))
-    agenda = Agenda(state, emit, rules or Rules(), lambda s: s.output)
-    scheduler = Dispatcher(agenda, sleeper, simple_attempt, emit)
+    scheduler = Scheduler(state, emit, rules or Rules(), lambda s: s.output)
+    scheduler = Dispatcher(scheduler, sleeper, simple_attempt, emit)
     began = anyio.current_time()
     beside = () if meanwhile is None else (lambda: meanwhile(scheduler),)
     await scheduler.run(*beside)

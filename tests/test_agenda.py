@@ -9,7 +9,7 @@ from swarm.record.outcome import Outcome
 from swarm.record.state import Status
 from swarm.results.result import EXIT_CODES
 from swarm.scheduling.dispatcher import Dispatcher
-from swarm.scheduling.scheduler import LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, Agenda, Rules
+from swarm.scheduling.scheduler import LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, Rules, Scheduler
 from swarm.spec.agent import Agent
 from swarm.spec.plan import Step
 from swarm.spec.task import Limits
@@ -20,24 +20,24 @@ virtual = [pytest.mark.anyio, pytest.mark.virtual]
 MAY_HELP = e.Failure(kind="empty", message="no", may_help=True)
 
 
-def agenda_of(*graph: Step, rules: Rules | None = None) -> Agenda:
+def agenda_of(*graph: Step, rules: Rules | None = None) -> Scheduler:
     log = Recorded()
     log(e.RunStarted(run="r", trace="0" * 32, versions={}, task={}, agents=()))
     log(e.StepsAdded(by="task", steps=graph))
-    return Agenda(log.state, log, rules or Rules(), lambda s: s.output)
+    return Scheduler(log.state, log, rules or Rules(), lambda s: s.output)
 
 
 def pauses(failures: int, seed: int) -> list[float]:
     """Fail a step so many times; return the pauses before its next attempts."""
-    agenda = agenda_of(Step(id="a", retries=failures), rules=Rules(seed=seed))
+    scheduler = agenda_of(Step(id="a", retries=failures), rules=Rules(seed=seed))
     found: list[float] = []
     for _ in range(failures):
-        s = agenda.take()
+        s = scheduler.take()
         assert s is not None
-        pause = agenda.failed("a", s.failures + 1, MAY_HELP)
+        pause = scheduler.failed("a", s.failures + 1, MAY_HELP)
         assert pause is not None
         found.append(pause)
-        agenda.wake("a")
+        scheduler.wake("a")
     return found
 
 
@@ -99,18 +99,18 @@ class TestRoom:
     @pytest.mark.parametrize(("items", "status"), [(6, Status.RUNNING), (7, Status.LIMITED)])
     def test_exactly_as_many_instances_as_there_is_room_for(self, items: int, status: Status) -> None:
         study = Step(id="study", each=tuple(range(items)))
-        agenda = agenda_of(study, *steps("a b"), rules=Rules(limits=self.LIMITS))
-        agenda.settle()
-        assert agenda.state.steps["study"].status is status
-        assert len(list(agenda.state.real_steps())) == (8 if status is Status.RUNNING else 3)
-        assert (agenda.stop == "limit") is (status is Status.LIMITED)
+        scheduler = agenda_of(study, *steps("a b"), rules=Rules(limits=self.LIMITS))
+        scheduler.settle()
+        assert scheduler.state.steps["study"].status is status
+        assert len(list(scheduler.state.real_steps())) == (8 if status is Status.RUNNING else 3)
+        assert (scheduler.stop == "limit") is (status is Status.LIMITED)
 
     @pytest.mark.parametrize(("items", "status"), [(3, Status.RUNNING), (4, Status.LIMITED)])
     def test_an_earlier_stand_in_takes_no_room(self, items: int, status: Status) -> None:
         study = (Step(id="first", each=(1, 2, 3)), Step(id="study", each=tuple(range(items))))
-        agenda = agenda_of(*study, *steps("a b"), rules=Rules(limits=self.LIMITS))
-        agenda.settle()
-        assert agenda.state.steps["study"].status is status
+        scheduler = agenda_of(*study, *steps("a b"), rules=Rules(limits=self.LIMITS))
+        scheduler.settle()
+        assert scheduler.state.steps["study"].status is status
 
 
 class TestStop:
@@ -132,11 +132,11 @@ class TestStop:
         assert ran.began("end") == []
 
     def test_an_interrupt_after_a_limit_replaces_it(self) -> None:
-        agenda = agenda_of(*steps("a end:+a"))
-        agenda.reach("tokens", 100)
-        agenda.ask_to_stop("interrupt", "SIGINT")
-        assert agenda.take() is None
-        assert agenda.finish().status == "cancelled"
+        scheduler = agenda_of(*steps("a end:+a"))
+        scheduler.reach("tokens", 100)
+        scheduler.ask_to_stop("interrupt", "SIGINT")
+        assert scheduler.take() is None
+        assert scheduler.finish().status == "cancelled"
 
 
 class TestRounds:
@@ -156,11 +156,11 @@ class TestRounds:
         assert state.plans == 1
         log(e.RunResumed(task={}, agents=(planner,), versions={}, reopened=(), voided=()))
         assert state.plans == 1
-        agenda = Agenda(state, log, Rules(limits=Limits(rounds=1)), lambda s: s.output)
-        agenda.settle()
-        taken = [agenda.take() for _ in range(3)]
+        scheduler = Scheduler(state, log, Rules(limits=Limits(rounds=1)), lambda s: s.output)
+        scheduler.settle()
+        taken = [scheduler.take() for _ in range(3)]
         assert state.steps["more"] in taken
         log(e.StepStarted(step="more", attempt=1, span="", model=""))
-        agenda.finished("more", 1, Outcome(output={}, spawned=(Step(id="w"),)))
+        scheduler.finished("more", 1, Outcome(output={}, spawned=(Step(id="w"),)))
         assert state.limits_reached == {"rounds": 1}
         assert state.steps["more"].status is Status.LIMITED

@@ -13,7 +13,7 @@ from swarm.lifecycle.invalidate import reopening
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State, Status
-from swarm.scheduling.scheduler import Agenda, Rules
+from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.plan import Step, before_of
 from swarm.spec.task import Limits
 from tests.swarms import layered, simple_attempt
@@ -60,13 +60,13 @@ class Runs(RuleBasedStateMachine):
 
     def decide(self) -> None:
         rules = Rules(limits=Limits(workers=WORKERS))
-        self.agenda = Agenda(self.log.state, self.log, rules, lambda s: s.output)
-        self.agenda.settle()
+        self.scheduler = Scheduler(self.log.state, self.log, rules, lambda s: s.output)
+        self.scheduler.settle()
 
     @precondition(lambda self: len(self.running) < WORKERS)
     @rule()
     def start(self) -> None:
-        s = self.agenda.take()
+        s = self.scheduler.take()
         if s is None:
             return
         before = [self.log.state.steps[name] for name in before_of(s.step)]
@@ -86,7 +86,7 @@ class Runs(RuleBasedStateMachine):
         attempt = self.pick(data)
         self.answers[attempt.step.id] = self.answers.get(attempt.step.id, 0) + 1
         self.done[attempt.step.id] = self.answers[attempt.step.id]
-        self.agenda.finished(attempt.step.id, attempt.attempt, Outcome(output=self.answers[attempt.step.id]))
+        self.scheduler.finished(attempt.step.id, attempt.attempt, Outcome(output=self.answers[attempt.step.id]))
 
     @precondition(lambda self: self.running and self.spawned < 4)
     @rule(data=st.data())
@@ -94,10 +94,10 @@ class Runs(RuleBasedStateMachine):
         attempt, self.spawned = self.pick(data), self.spawned + 1
         new = (Step(id=f"w{self.spawned}"), Step(id=f"x{self.spawned}", needs=(f"w{self.spawned}",)))
         self.done[attempt.step.id] = "spawned"
-        self.agenda.finished(attempt.step.id, attempt.attempt, Outcome(output="spawned", spawned=new))
+        self.scheduler.finished(attempt.step.id, attempt.attempt, Outcome(output="spawned", spawned=new))
 
     def fail(self, attempt: Attempt, error: AttemptError) -> None:
-        if self.agenda.failed(attempt.step.id, attempt.attempt, e.Failure.of(error)) is not None:
+        if self.scheduler.failed(attempt.step.id, attempt.attempt, e.Failure.of(error)) is not None:
             self.pausing.append(attempt.step.id)
 
     @precondition(lambda self: self.running)
@@ -114,18 +114,18 @@ class Runs(RuleBasedStateMachine):
     @precondition(lambda self: self.pausing)
     @rule()
     def wake(self) -> None:
-        self.agenda.wake(self.pausing.pop(0))
+        self.scheduler.wake(self.pausing.pop(0))
 
     @rule()
     def interrupt(self) -> None:
-        self.agenda.ask_to_stop("interrupt", "SIGINT")
+        self.scheduler.ask_to_stop("interrupt", "SIGINT")
         for attempt in list(self.running.values()):
             failure = e.Failure(kind="cancelled", message="SIGINT", goes_on=True)
-            assert self.agenda.failed(attempt.step.id, attempt.attempt, failure) is None
+            assert self.scheduler.failed(attempt.step.id, attempt.attempt, failure) is None
         self.running.clear()
-        assert self.agenda.take() is None, "something started after an interrupt"
-        assert self.agenda.over
-        self.log(self.agenda.finish())
+        assert self.scheduler.take() is None, "something started after an interrupt"
+        assert self.scheduler.over
+        self.log(self.scheduler.finish())
         self.go_on(failed=False)
 
     @rule(torn=st.integers(0, 3), failed=st.booleans())
@@ -168,17 +168,17 @@ class Runs(RuleBasedStateMachine):
         for _ in range(500):
             for attempt in list(self.running.values()):
                 self.running.pop(attempt.step.id)
-                self.agenda.finished(attempt.step.id, attempt.attempt, Outcome(output="end"))
+                self.scheduler.finished(attempt.step.id, attempt.attempt, Outcome(output="end"))
             for name in self.pausing:
-                self.agenda.wake(name)
+                self.scheduler.wake(name)
             self.pausing.clear()
-            if self.agenda.over:
+            if self.scheduler.over:
                 break
-            while len(self.running) < WORKERS and (s := self.agenda.take()) is not None:
+            while len(self.running) < WORKERS and (s := self.scheduler.take()) is not None:
                 attempt = self.running[s.id] = simple_attempt(s)
                 self.log(e.StepStarted(step=s.id, attempt=attempt.attempt, span="", model="default"))
-        assert self.agenda.over, "the run does not end"
-        self.log(self.agenda.finish())
+        assert self.scheduler.over, "the run does not end"
+        self.log(self.scheduler.finish())
         assert sum(isinstance(event, e.RunFinished) for event in self.log.events[-1:]) == 1
 
 

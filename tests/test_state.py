@@ -12,7 +12,7 @@ from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import OVER, State, Status, StepState
 from swarm.scheduling.dispatcher import Dispatcher
-from swarm.scheduling.scheduler import Agenda, Rules
+from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.chat import Usage, says
 from swarm.spec.plan import Step, before_of
 from tests.swarms import Emitter, Sleeper, layered, run_virtually, simple_attempt, steps, workers
@@ -100,8 +100,8 @@ async def go_on(events: list[e.Stamped], sleeper: Sleeper, rules: Rules) -> Stat
     again = reopening(state, failed=True)
     emit(e.RunResumed(task={}, agents=(), versions={}, reopened=again.reopened, voided=again.voided))
     check(state)
-    agenda = Agenda(state, emit, rules, lambda s: s.output)
-    await Dispatcher(agenda, sleeper, simple_attempt, emit).run()
+    scheduler = Scheduler(state, emit, rules, lambda s: s.output)
+    await Dispatcher(scheduler, sleeper, simple_attempt, emit).run()
     for n, event in enumerate(emit.events, 1):
         assert event.seq == n
     return state

@@ -1,6 +1,6 @@
 """What a plan, or a run that is over, would take with so many workers: the same decisions, and no clock.
 
-A simulation drives an `Agenda` over a `State`, as `swarm.scheduling.dispatcher` does, but by a heap of the
+A simulation drives an `Scheduler` over a `State`, as `swarm.scheduling.dispatcher` does, but by a heap of the
 times at which attempts end and pauses are over. It calls no model, waits for nothing and is the same each time for the
 same seed, so it answers "what would 300 workers have given?" in the time it takes to decide.
 
@@ -27,7 +27,7 @@ from swarm.record.outcome import Outcome
 from swarm.record.state import State, StepState
 from swarm.results.measure import cost
 from swarm.results.timeline import Timeline
-from swarm.scheduling.scheduler import Agenda, Rules
+from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.plan import Step, before_of
 from swarm.spec.task import Limits
 
@@ -207,16 +207,16 @@ class _Shell:
         self._lists = {name: [*range(course.items)] for name in lists if name != "inputs"}
         inputs = [f"input-{n}" for n in range(1, course.items + 1)] if course.inputs is None else course.inputs
         rules = rules or Rules(limits=Limits(steps=MOST_STEPS), inputs=tuple(inputs), seed=draws.seed)
-        self.agenda = Agenda(self.state, self._emit, rules, self._output_of)
+        self.scheduler = Scheduler(self.state, self._emit, rules, self._output_of)
 
     def run(self) -> Simulated:
         self._emit(e.RunStarted(run="simulated", trace="", versions={}, task={}, agents=()))
         known = self._course.inputs is not None
         steps = self._course.steps if known else tuple(_by_any_input(step) for step in self._course.steps)
         self._emit(e.StepsAdded(by=self._course.by, steps=steps))
-        agenda, due = self.agenda, self._due
+        scheduler, due = self.scheduler, self._due
         while True:
-            while agenda.running < self._workers and (s := agenda.take()) is not None:
+            while scheduler.running < self._workers and (s := scheduler.take()) is not None:
                 self._start(s)
             if not due:
                 break
@@ -224,10 +224,10 @@ class _Shell:
             if attempt:
                 self._end(name, attempt)
             else:
-                agenda.wake(name)
+                scheduler.wake(name)
         self._check_the_end()
         seconds = max((s.spans[-1].end or 0.0 for s in self.state.steps.values() if s.spans), default=0.0)
-        self._emit(agenda.finish())
+        self._emit(scheduler.finish())
         return Simulated(seconds, self.work, self.attempts, self.state)
 
     def _start(self, s: StepState) -> None:
@@ -240,13 +240,13 @@ class _Shell:
 
     def _end(self, name: str, attempt: int) -> None:
         if self._draws.fails(name, attempt):
-            pause = self.agenda.failed(name, attempt, _FAILED)
+            pause = self.scheduler.failed(name, attempt, _FAILED)
             if pause is not None:
                 heappush(self._due, _End(self._t + pause, 0, name, 0))
             return
         spawned = self._course.spawned.get(name)
         outcome = _DONE if spawned is None else Outcome(output=None, spawned=spawned)
-        self.agenda.finished(name, attempt, outcome)
+        self.scheduler.finished(name, attempt, outcome)
 
     def _emit(self, event: e.Stamped) -> None:
         # Nobody has seen it yet, so the stamp may be put in place; a copy would cost as much as the event.
@@ -263,7 +263,7 @@ class _Shell:
 
     def _check_the_end(self) -> None:
         try:
-            over = self.agenda.over
+            over = self.scheduler.over
         except BugError:
             found = cycles(self._course.steps)
             if not found:

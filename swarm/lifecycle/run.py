@@ -45,7 +45,7 @@ from swarm.record.state import State
 from swarm.results.result import Result, plan_of, write_outputs
 from swarm.scheduling.assign import Assigner
 from swarm.scheduling.dispatcher import GRACE_SECONDS, Dispatcher
-from swarm.scheduling.scheduler import Agenda, Rules
+from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.files import public, write_yaml
 from swarm.spec.plan import PLAN_STEP, Plan
 from swarm.spec.task import Task
@@ -274,9 +274,9 @@ class Run:
             if prepared.task.swarm == "auto":
                 executor = Advised(executor, goal=prepared.task.goal or "")
             executor = Salvaging(executor, state)
-            agenda = Agenda(state, self._emit, self._rules(), self._assigner.output_of)
+            scheduler = Scheduler(state, self._emit, self._rules(), self._assigner.output_of)
             self._dispatcher = Dispatcher(
-                agenda, executor, lambda s: metered.fitted(self._assigner.attempt_of(s)), self._emit, self._bug
+                scheduler, executor, lambda s: metered.fitted(self._assigner.attempt_of(s)), self._emit, self._bug
             )
             await self._dispatcher.run(journal.keep_synced)
 

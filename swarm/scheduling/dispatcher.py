@@ -11,7 +11,7 @@ from swarm.base.errors import AttemptError, BugError, JournalError, LimitError, 
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import StepState
-from swarm.scheduling.scheduler import Agenda, Emit
+from swarm.scheduling.scheduler import Emit, Scheduler
 
 REPORT_SHARE = 0.15
 """Part of `limits.seconds` that is kept for the report: a reduction is one call of many."""
@@ -20,17 +20,17 @@ GRACE_SECONDS = 10.0
 
 
 class Dispatcher:
-    """Carries out what an `Agenda` decides: starts attempts, waits for them, for pauses and for deadlines."""
+    """Carries out what an `Scheduler` decides: starts attempts, waits for them, for pauses and for deadlines."""
 
     def __init__(
         self,
-        agenda: Agenda,
+        scheduler: Scheduler,
         executor: Executor,
         attempt_of: Callable[[StepState], Attempt],
         emit: Emit,
         bug: Callable[[Exception], str] = repr,
     ) -> None:
-        self._agenda = agenda
+        self._scheduler = scheduler
         self._executor = executor
         self._attempt_of = attempt_of
         self._emit = emit
@@ -57,17 +57,17 @@ class Dispatcher:
                 self._tasks.cancel_scope.cancel()
         finally:
             if self._error is None:
-                if not self._agenda.over:
-                    self._agenda.ask_to_stop("interrupt", "cancelled by its caller")
-                self._emit(self._agenda.finish())
+                if not self._scheduler.over:
+                    self._scheduler.ask_to_stop("interrupt", "cancelled by its caller")
+                self._emit(self._scheduler.finish())
         if self._error is not None:
             raise self._error
-        assert self._agenda.state.finished is not None
-        return self._agenda.state.finished
+        assert self._scheduler.state.finished is not None
+        return self._scheduler.state.finished
 
     def interrupt(self, because: str, grace: float = GRACE_SECONDS) -> None:
         """Start nothing new; let attempts in flight go on for `grace` seconds, then cut them off."""
-        self._agenda.ask_to_stop("interrupt", because)
+        self._scheduler.ask_to_stop("interrupt", because)
         self._cut = e.Failure(kind="cancelled", goes_on=True, message=because)
         if self._tasks is not None and not self._over.is_set():
             self._tasks.start_soon(self._cut_off_after, grace)
@@ -80,16 +80,16 @@ class Dispatcher:
 
     def _go(self) -> None:
         """Start what may start now, and see whether that was all."""
-        agenda = self._agenda
-        agenda.settle()
+        scheduler = self._scheduler
+        scheduler.settle()
         assert self._tasks is not None
-        if agenda.stop == "failure":
-            self._cut = e.Failure(kind="cancelled", goes_on=True, message=agenda.because)
+        if scheduler.stop == "failure":
+            self._cut = e.Failure(kind="cancelled", goes_on=True, message=scheduler.because)
             self._cut_off()
-        for _ in range(min(agenda.rules.limits.workers - self._workers, agenda.queued)):
+        for _ in range(min(scheduler.rules.limits.workers - self._workers, scheduler.queued)):
             self._workers += 1
             self._tasks.start_soon(self._work)
-        if agenda.over:
+        if scheduler.over:
             self._over.set()
 
     def _guarded(self, act: Callable[[], None]) -> None:
@@ -103,7 +103,7 @@ class Dispatcher:
     async def _work(self) -> None:
         """Carry out one attempt after another while there are any."""
         try:
-            while not self._over.is_set() and (s := self._agenda.take()) is not None:
+            while not self._over.is_set() and (s := self._scheduler.take()) is not None:
                 await self._carry_out(s)
                 self._go()
         except (JournalError, BugError) as error:
@@ -137,14 +137,14 @@ class Dispatcher:
                 failure = self._cut
         except LimitError as error:
             failure = e.Failure.of(error)
-            self._agenda.reach(error.limit, error.value)
+            self._scheduler.reach(error.limit, error.value)
         except AttemptError as error:
             failure = e.Failure.of(error)
         except (JournalError, BugError):
             raise
         except anyio.get_cancelled_exc_class():
-            self._agenda.ask_to_stop("interrupt", "cancelled by its caller")
-            self._agenda.failed(
+            self._scheduler.ask_to_stop("interrupt", "cancelled by its caller")
+            self._scheduler.failed(
                 s.id, number, e.Failure(kind="cancelled", goes_on=True, message="cancelled by its caller")
             )
             raise
@@ -153,15 +153,15 @@ class Dispatcher:
         finally:
             del self._scopes[s.id]
         if outcome is not None:
-            self._agenda.finished(s.id, number, outcome)
+            self._scheduler.finished(s.id, number, outcome)
         elif failure is not None:
-            pause = self._agenda.failed(s.id, number, failure)
+            pause = self._scheduler.failed(s.id, number, failure)
             if pause is not None and self._tasks is not None:
                 self._tasks.start_soon(self._wake_after, pause, s.id)
 
     async def _wake_after(self, seconds: float, name: str) -> None:
         await anyio.sleep(seconds)
-        self._agenda.wake(name)
+        self._scheduler.wake(name)
         self._guarded(self._go)
 
     async def _cut_off_after(self, seconds: float) -> None:
@@ -174,9 +174,9 @@ class Dispatcher:
                 scope.cancel()
 
     def _watch_the_clock(self) -> None:
-        limit = self._agenda.rules.limits.seconds
+        limit = self._scheduler.rules.limits.seconds
         if limit is not None and self._tasks is not None:
-            left = limit - self._agenda.state.t
+            left = limit - self._scheduler.state.t
             self._tasks.start_soon(self._deadline, max(0.0, left - REPORT_SHARE * limit), limit)
             self._tasks.start_soon(self._last_deadline, max(0.0, left), limit)
 
@@ -185,8 +185,8 @@ class Dispatcher:
         self._cut = e.Failure(
             kind="limit", goes_on=True, message=f"limits.seconds: {limit:g}, less the report's share, are over"
         )
-        self._guarded(lambda: self._agenda.reach("seconds", limit))
-        self._cut_off(but=self._agenda.state.report_step)
+        self._guarded(lambda: self._scheduler.reach("seconds", limit))
+        self._cut_off(but=self._scheduler.state.report_step)
         self._guarded(self._go)
 
     async def _last_deadline(self, seconds: float, limit: float) -> None:

@@ -1,6 +1,6 @@
 """Who runs next: every decision of a run.
 
-An `Agenda` is plain synchronous code over a `State`: it knows no clock and awaits nothing, so that a simulation can
+An `Scheduler` is plain synchronous code over a `State`: it knows no clock and awaits nothing, so that a simulation can
 drive it with a heap of finishing times and reach the same decisions. `swarm.scheduling.dispatcher` is the
 shell around it that starts attempts, waits for them and for deadlines.
 
@@ -59,7 +59,7 @@ class Rules:
     """Whether to stop once there is a plan."""
 
 
-class Agenda:
+class Scheduler:
     """Every decision of a run."""
 
     def __init__(self, state: State, emit: Emit, rules: Rules, output_of: Callable[[StepState], Json]) -> None:
