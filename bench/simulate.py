@@ -4,7 +4,7 @@
 
 The graph is layered, about 200 wide, with log-normal durations; each step needs one to three of the layer before. Each
 size is simulated in a process of its own, so that the peak memory is its own, the graph included; the time is CPU, the
-median of the rounds. The aim for 100,000 steps is 5 s. The same shell without an agenda, a heap of times alone, is
+median of the rounds. The aim for 100,000 steps is 5 s. The same shell without a scheduler, a heap of times alone, is
 measured in the same run: it is what the decisions and the facts are compared with.
 """
 

@@ -192,7 +192,7 @@ class _End(NamedTuple):
 
 
 class _Shell:
-    """What `swarm.scheduling.dispatcher` is to an agenda, with a heap in place of a clock."""
+    """What `swarm.scheduling.dispatcher` is to a scheduler, with a heap in place of a clock."""
 
     def __init__(self, course: Course, draws: Draws, workers: int | None, rules: Rules | None) -> None:
         self.state = State()
@@ -275,7 +275,7 @@ class _Shell:
 def simulate(
     course: Course, *, workers: int | None = UNLIMITED, draws: Draws | None = None, rules: Rules | None = None
 ) -> Simulated:
-    """Simulate one run. `rules` are those of the agenda where they matter beyond the number of workers.
+    """Simulate one run. `rules` are those of the scheduler where they matter beyond the number of workers.
 
     Raises `PlanError` where the steps of a plan wait for each other, or for a step that is not there.
     """
