@@ -4,7 +4,7 @@ import pytest
 
 from swarm.record import events as e
 from swarm.record.state import State, StepState
-from swarm.scheduling.label_flow import Carried
+from swarm.scheduling.label_flow import LabelFlow
 from swarm.spec.agent import Agent
 from swarm.spec.plan import Step
 from tests.swarms import WORKER, steps
@@ -22,7 +22,7 @@ class Told:
         self._t = 0.0
         self.say(e.RunStarted(run="r", trace="", versions={}, task={}, agents=(WORKER, PLANNER)))
         self.say(e.StepsAdded(by="task", steps=graph))
-        self.carried = Carried(self.state, self._own, {"red", "blue", "odd"})
+        self.carried = LabelFlow(self.state, self._own, {"red", "blue", "odd"})
 
     def _own(self, s: StepState) -> list[str]:
         self.asked.append(s.id)
@@ -126,6 +126,6 @@ def test_a_step_s_labels_are_worked_out_once(count: int) -> None:
 
 def test_where_nothing_is_labelled_nothing_is_looked_at() -> None:
     told = Told(steps("a b:a"))
-    told.carried = Carried(told.state, told._own, ())  # pyright: ignore[reportPrivateUsage]
+    told.carried = LabelFlow(told.state, told._own, ())  # pyright: ignore[reportPrivateUsage]
     assert told.of("b") == ""
     assert told.asked == []

@@ -13,7 +13,7 @@ from swarm.base.errors import AttemptError, LimitError
 from swarm.base.values import Json, canonical
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.record.state import State, Status, StepState
-from swarm.scheduling.label_flow import Carried
+from swarm.scheduling.label_flow import LabelFlow
 from swarm.spec.agent import Agent, asked_for
 from swarm.spec.chat import estimate_tokens
 from swarm.spec.files import fill
@@ -58,7 +58,7 @@ class Assigner:
         self._inputs = {each.name: each for each in means.inputs}
         self._hashes: dict[str, str] = {}
         labels = {each.label for each in means.inputs if each.label is not None}
-        self._carried = Carried(state, self._labels_of_inputs, labels)
+        self._label_flow = LabelFlow(state, self._labels_of_inputs, labels)
         self._is_plain = not labels and all(each.medium == "text" for each in means.inputs)
 
     def attempt_of(self, s: StepState) -> Attempt:
@@ -76,7 +76,7 @@ class Assigner:
             raise LimitError(message, limit="rounds", value=limits.rounds)
         granted = self.tools_of(step, agent)
         inputs = () if plans else self.inputs_of(step)
-        labels = self._carried.of(s)
+        labels = self._label_flow.of(s)
         place = self.place_of(step, agent, labels, inputs)
         model = place.model
         given, missing = self.given_to(s)
@@ -269,12 +269,12 @@ class Assigner:
         """Tell a planner, and who checks its plan, which models may see what."""
         state, known = self._state, self._means.settings
         steps = () if s.id == PLAN_STEP else tuple(state.steps.values())
-        carried = {other.id: self._carried.output_of(other) for other in steps}
+        carried = {other.id: self._label_flow.output_of(other) for other in steps}
         return self._means.access.model_copy(
             update={
                 "roles": {a.name: a.model for a in state.agents.values() if a.model is not None and a.model in known},
                 "carried": {name: labels for name, labels in carried.items() if labels},
-                "inherited": self._carried.of(s) if s.id in state.steps else (),
+                "inherited": self._label_flow.of(s) if s.id in state.steps else (),
             }
         )
 

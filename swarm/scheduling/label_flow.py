@@ -15,7 +15,7 @@ _Seen = tuple[str, bool]
 """A step, and whether what it spawned is read too."""
 
 
-class Carried:
+class LabelFlow:
     """Labels of the steps of a run. What a step carried when an attempt at it was made is kept."""
 
     def __init__(self, state: State, own: Callable[[StepState], Iterable[str]], every: Iterable[str]) -> None:
