@@ -7,7 +7,7 @@ from swarm.record.state import State, Status, StepState
 
 
 @dataclass(frozen=True)
-class Reopening:
+class Invalidation:
     """What becomes of the steps of a run that is resumed."""
 
     reopened: tuple[str, ...]
@@ -16,14 +16,14 @@ class Reopening:
     """Steps that are gone, because the list or the plan they were made from is made anew."""
 
 
-def reopening(state: State, *, failed: bool = False, changed: Iterable[str] = ()) -> Reopening:
+def reopening(state: State, *, failed: bool = False, changed: Iterable[str] = ()) -> Invalidation:
     """Say what a resumed run takes up again.
 
     That is what was cut off by an interrupt, a limit or a refusal of the endpoint; with `failed`, what failed too; what
     is `changed`; and all that waited for one of these, directly or not. What a step that is taken up had spawned is
     void, and so is what another planner built on that. Everything else that is done stays done.
     """
-    work = _Work(state)
+    work = _Spread(state)
     for s in state.steps.values():
         if not s.expanded and _is_cut_off(s, failed=failed):
             work.take_up(s)
@@ -31,7 +31,7 @@ def reopening(state: State, *, failed: bool = False, changed: Iterable[str] = ()
         work.take_up(state.steps[name])
     work.spread()
     names = list(state.steps)
-    return Reopening(
+    return Invalidation(
         reopened=tuple(name for name in names if name in work.again and name not in work.void),
         voided=tuple(name for name in names if name in work.void),
     )
@@ -45,7 +45,7 @@ def _is_cut_off(s: StepState, *, failed: bool) -> bool:
     return s.status is Status.FAILED and (failed or (s.error is not None and s.error.stops))
 
 
-class _Work:
+class _Spread:
     def __init__(self, state: State) -> None:
         self.again: set[str] = set()
         self.void: set[str] = set()

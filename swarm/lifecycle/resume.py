@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from swarm.base.errors import AttemptError
 from swarm.base.values import Json
-from swarm.lifecycle.invalidate import Reopening, reopening
+from swarm.lifecycle.invalidate import Invalidation, reopening
 from swarm.lifecycle.prepare import Options, Prepared, read_task
 from swarm.record import events as e
 from swarm.record.cache import differing
@@ -69,7 +69,7 @@ class Differences:
 
     words: tuple[str, ...]
     """Each difference, for people."""
-    reopening: Reopening
+    reopening: Invalidation
     """The steps that are taken up again, for this or because they were cut off."""
     replanned: bool
     """Whether the steps that the task itself gives, or whether it gives any, have changed: they join anew."""
@@ -94,7 +94,7 @@ def differences(state: State, prepared: Prepared, assigner: Assigner, *, failed:
     )
     given = tuple(s.step for s in state.steps.values() if s.by in ("task", "run"))
     if given != prepared.steps:
-        return Differences(words, Reopening((), tuple(state.steps)), replanned=True)
+        return Differences(words, Invalidation((), tuple(state.steps)), replanned=True)
     return Differences(words, reopening(state, failed=failed, changed=_changed(state, assigner)), replanned=False)
 
 
