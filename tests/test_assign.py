@@ -6,7 +6,7 @@ from swarm.base.values import Json
 from swarm.record import events as e
 from swarm.record.state import State
 from swarm.results.report import make_report
-from swarm.scheduling.assign import Assigner, Means
+from swarm.scheduling.assign import Assigner, RunResources
 from swarm.spec.agent import Agent
 from swarm.spec.plan import Step
 from swarm.spec.task import Task
@@ -25,7 +25,7 @@ class Wave:
         self.state.apply(e.RunStarted(run="r", trace="", versions={}, task={}, agents=agents))
         graph = (d, *more, Step(id="z", after=(d.id,)))
         self.state.apply(e.StepsAdded(by="task", steps=graph))
-        self.assigner = Assigner(self.state, Means(Task(goal="Why?")), str)
+        self.assigner = Assigner(self.state, RunResources(Task(goal="Why?")), str)
 
     def over(self, name: str, *spawned: Step, output: Json | None = None) -> None:
         self.state.apply(e.StepStarted(step=name, attempt=1, span="", model=""))

@@ -192,7 +192,7 @@ async def test_a_pool_is_cut_to_the_members_that_may_see(tmp_path: Path) -> None
     assert model.requests[0].model == "default"
     assert model.requests[0].labels == ("hr",)
     prepared = await prepare(task, Options(endpoint=model))
-    place = prepared.means.access.place("default", ("hr",))
+    place = prepared.resources.access.place("default", ("hr",))
     assert place is not None
     assert place.members == ("here", "there")
 

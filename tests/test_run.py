@@ -178,7 +178,7 @@ class TestWholeRuns:
         for event in events_of((await run_with(Model(), four(folder))).folder):
             state.apply(event)
         prepared = await prepare(four(folder), Options(endpoint=Model()))
-        attempt = Assigner(state, prepared.means, str).attempt_of(state.steps["d"])
+        attempt = Assigner(state, prepared.resources, str).attempt_of(state.steps["d"])
         assert set(attempt.shared) == {"agent", "goal", "model", "wording"}
         assert attempt.parts == attempt.model_copy(update={"shared": {}}).parts == state.steps["d"].parts
         assert attempt.key == digest(attempt.parts), "the key is that of the parts in canonical form"

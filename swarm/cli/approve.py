@@ -88,7 +88,7 @@ async def _present(found: Recorded, folder: "RunFolder", options: "Options") -> 
     assert found.state.first is not None
     prepared = await prepare(task, as_said(found.state.first, options))
     now = with_agents(found.events, prepared.roles)
-    differs = differences(now, prepared, Assigner(now, prepared.means, folder.load), failed=False)
+    differs = differences(now, prepared, Assigner(now, prepared.resources, folder.load), failed=False)
     again = {*differs.reopening.reopened, *differs.reopening.voided}
     return _Present(prepared, is_planned(found.state) and not differs.replanned and PLAN_STEP not in again)
 

@@ -142,7 +142,7 @@ def _found(prepared: "Prepared", unset: tuple[str, ...]) -> "dict[str, Json]":
         "agents": list(prepared.agents),
         "inputs": [
             {"name": each.name, "medium": each.medium, "size": each.size, "label": each.label}
-            for each in prepared.means.inputs
+            for each in prepared.resources.inputs
         ],
         "limits": prepared.task.limits.model_dump(mode="json"),
         "plan": None if planned is None else planned.value,
@@ -168,7 +168,7 @@ def _model(model: "Model", unset: tuple[str, ...]) -> "dict[str, Json]":
 def _told(prepared: "Prepared", unset: tuple[str, ...]) -> str:
     """Return what would run, for people."""
     found = _found(prepared, unset)
-    inputs = prepared.means.inputs
+    inputs = prepared.resources.inputs
     lines = [
         "The task is valid.",
         f"model: {found['choice']}",

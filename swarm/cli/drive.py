@@ -149,7 +149,7 @@ class Driver:
 
     def _say_more(self) -> None:
         prepared = self._run.prepared
-        inputs = prepared.means.inputs
+        inputs = prepared.resources.inputs
         self._say(f"agents: {', '.join(prepared.agents)}")
         self._say(f"inputs: {len(inputs)}, {sum(each.size for each in inputs):,} bytes")
         for finding in prepared.linted.findings if prepared.linted is not None else ():

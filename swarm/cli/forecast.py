@@ -45,14 +45,14 @@ def forecast(prepared: "Prepared", steps: "Sequence[Step]", runs: "Path | None" 
     from swarm.forecast.expect import experience_of
     from swarm.spec.task import Model
 
-    means, limits = prepared.means, prepared.task.limits
+    resources, limits = prepared.resources, prepared.task.limits
     model = prepared.task.models.get(DEFAULT_MODEL) or Model()
-    size = sum(each.size for each in means.inputs if each.medium == "text")
+    size = sum(each.size for each in resources.inputs if each.medium == "text")
     setting = Setting(
         workers=limits.workers,
-        inputs=tuple(each.name for each in means.inputs),
+        inputs=tuple(each.name for each in resources.inputs),
         input_tokens=-(-size // BYTES_PER_TOKEN),
-        context=means.contexts.get(DEFAULT_MODEL),
+        context=resources.contexts.get(DEFAULT_MODEL),
         price=price_of(model),
     )
     advice = advise(steps, setting, experience_of(runs or prepared.runs))

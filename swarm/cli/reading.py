@@ -69,12 +69,12 @@ def state_of(folder: "RunFolder") -> "State":
 def result_of(state: "State", folder: "RunFolder") -> "Result":
     """Return the result of a run as `swarm run` returned it, or would return it now."""
     from swarm.results.result import Result
-    from swarm.scheduling.assign import Assigner, Means
+    from swarm.scheduling.assign import Assigner, RunResources
     from swarm.spec.task import Task
 
     parameters: dict[str, Any] = state.task.get("parameters") or {}
-    means = Means(task=Task(goal="-", parameters=parameters))
-    return Result.of(state, folder, Assigner(state, means, folder.load))
+    resources = RunResources(task=Task(goal="-", parameters=parameters))
+    return Result.of(state, folder, Assigner(state, resources, folder.load))
 
 
 def run_object(folder: "RunFolder", state: "State | None" = None) -> "dict[str, Json]":

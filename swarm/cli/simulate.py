@@ -163,7 +163,7 @@ def _of_file(what: str, runs: Path, items: int) -> "Course":
         steps, inputs = read_plan(source.name, text=text, steps=MOST_STEPS).plan.steps, None
     else:
         prepared = _prepared(source)
-        steps, inputs = prepared.steps, tuple(each.name for each in prepared.means.inputs)
+        steps, inputs = prepared.steps, tuple(each.name for each in prepared.resources.inputs)
         price = price_of(prepared.task.models.get(DEFAULT_MODEL))
     experience = experience_of(runs)
 

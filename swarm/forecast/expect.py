@@ -53,21 +53,21 @@ class _Mean:
 class Experience:
     """What steps of earlier runs took, on average by kind."""
 
-    _means: dict[tuple[str, ...], _Mean] = field(default_factory=dict[tuple[str, ...], _Mean])
+    _resources: dict[tuple[str, ...], _Mean] = field(default_factory=dict[tuple[str, ...], _Mean])
 
     def learn(self, state: State) -> None:
         """Take in what the steps of a run took."""
         for s in state.real_steps():
             if s.status is Status.DONE and not s.cached and s.spans:
                 for kind in _kinds(s.step):
-                    self._means.setdefault(kind, _Mean()).add(_seconds(s), s.usage.tokens)
+                    self._resources.setdefault(kind, _Mean()).add(_seconds(s), s.usage.tokens)
 
     def expect(self, step: Step) -> Expected:
         """Say what an attempt at a step, or at each of its instances, is expected to take."""
         seconds, tokens = DEFAULT_SECONDS, float(DEFAULT_TOKENS)
         seconds_from: Source = "default"
         tokens_from: Source = "default"
-        mean = next((self._means[kind] for kind in _kinds(step) if kind in self._means), None)
+        mean = next((self._resources[kind] for kind in _kinds(step) if kind in self._resources), None)
         if mean is not None:
             seconds, seconds_from = mean.seconds / mean.count, "earlier runs"
             if mean.tokens:

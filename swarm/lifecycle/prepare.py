@@ -19,7 +19,7 @@ from swarm.planning.lint import Linted, lint
 from swarm.record.cache import Cache
 from swarm.record.events import RunStarted
 from swarm.record.state import State, StepState
-from swarm.scheduling.assign import Assigner, Means
+from swarm.scheduling.assign import Assigner, RunResources
 from swarm.spec.agent import Agent
 from swarm.spec.files import load_agents, load_task, load_wording, locate, read_inputs, read_plan, secrets_of
 from swarm.spec.labels import DEFAULT, LARGE, Access, medium_of, pooled, reach
@@ -75,7 +75,7 @@ class Prepared:
     choice: Choice
     agents: Mapping[str, Agent]
     toolbox: Toolbox
-    means: Means
+    resources: RunResources
     redactor: Redactor
     steps: tuple[Step, ...]
     """The first steps: the planner's, or those of the plan."""
@@ -200,7 +200,7 @@ async def prepare(source: str | Path | Task, options: Options) -> Prepared:
     agents, wording, inputs = load_agents(task), load_wording(task), read_inputs(task)
     box = toolbox(options.tools, task)
     served = task.model_copy(update={"models": dict(choice.models)})
-    means = Means(
+    resources = RunResources(
         task=served,
         inputs=inputs,
         wording=wording,
@@ -210,7 +210,7 @@ async def prepare(source: str | Path | Task, options: Options) -> Prepared:
         tools=tuple(each.name for each in box.tools),
         tools_key=box.key,
     )
-    steps, linted = _first_steps(task, agents, means)
+    steps, linted = _first_steps(task, agents, resources)
     priced = tariffs(choice.models, double=own is not None)
     check_prices(task.limits, priced)
     return Prepared(
@@ -218,7 +218,7 @@ async def prepare(source: str | Path | Task, options: Options) -> Prepared:
         choice=choice,
         agents=agents,
         toolbox=box,
-        means=means,
+        resources=resources,
         redactor=Redactor(secrets_of(served)),
         steps=steps,
         linted=linted,
@@ -268,40 +268,42 @@ def settings_of(alias: str, models: Mapping[str, Model]) -> dict[str, Json]:
     return {"name": name, "max_tokens": model.max_tokens, "params": model.params, "extra": model.extra}
 
 
-def _first_steps(task: Task, agents: Mapping[str, Agent], means: Means) -> tuple[tuple[Step, ...], Linted | None]:
+def _first_steps(
+    task: Task, agents: Mapping[str, Agent], resources: RunResources
+) -> tuple[tuple[Step, ...], Linted | None]:
     """Give what the run begins with. Raises `PlanError` where a given plan is wrong."""
     plan = cast("Plan | None", task.plan)
     if plan is None and task.swarm == "never":
         plan = Plan(steps=(Step(id="answer", prompt=task.goal or ""),))
     if plan is None:
-        _check_inputs(task, means)
+        _check_inputs(task, resources)
         return (Step(id=PLAN_STEP, agent=PLANNER),), None
-    linted = lint_given(plan, agents, means)
+    linted = lint_given(plan, agents, resources)
     if not linted.ok:
         raise PlanError(*locate(task, linted.problems))
     return linted.steps, linted
 
 
-def _check_inputs(task: Task, means: Means) -> None:
+def _check_inputs(task: Task, resources: RunResources) -> None:
     """Raise a `TaskError` for inputs that no step of any plan could read, before a planner is asked."""
     where = task.origin.place(("inputs",)) if isinstance(task.origin, Document) else ""
     problems: list[Problem] = []
-    for each in means.inputs:
+    for each in resources.inputs:
         labels = [each.label] if each.label else []
         media = [medium_of(each.medium, each.size)] if each.medium != "text" else []
-        if means.access.place(DEFAULT, labels, media) is None:
-            _, words = means.access.refusal(DEFAULT, labels, media)
+        if resources.access.place(DEFAULT, labels, media) is None:
+            _, words = resources.access.refusal(DEFAULT, labels, media)
             problems.append(Problem(f"`{each.name}` can be read by no step: {words}", where=where, key="inputs"))
     if problems:
         raise TaskError(*problems)
 
 
-def lint_given(plan: Plan, agents: Mapping[str, Agent], means: Means) -> Linted:
+def lint_given(plan: Plan, agents: Mapping[str, Agent], resources: RunResources) -> Linted:
     """Lint a plan that a person wrote, as the first of a run."""
     state = State()
     state.apply(RunStarted(run="", trace="", versions={}, task={}, agents=tuple(agents.values())))
     first = StepState(Step(id=PLAN_STEP, agent=PLANNER), "run", 0)
-    brief = Assigner(state, means, lambda _: None).brief_for(first)
+    brief = Assigner(state, resources, lambda _: None).brief_for(first)
     return lint(plan, brief)
 
 

@@ -89,7 +89,7 @@ def differences(state: State, prepared: Prepared, assigner: Assigner, *, failed:
     words = (
         *task_changes(started.task, public(prepared.task)),
         *agent_changes(recorded, {a.name: a for a in prepared.roles}),
-        *wording_changes(started.wording, prepared.means.wording),
+        *wording_changes(started.wording, prepared.resources.wording),
         *input_changes(started.inputs, facts_of(prepared)),
     )
     given = tuple(s.step for s in state.steps.values() if s.by in ("task", "run"))
@@ -102,7 +102,7 @@ def facts_of(prepared: Prepared) -> tuple[e.InputFact, ...]:
     """Note the inputs of a task as they are: never their content."""
     return tuple(
         e.InputFact(name=i.name, medium=i.medium, sha256=i.sha256, size=i.size, label=i.label)
-        for i in prepared.means.inputs
+        for i in prepared.resources.inputs
     )
 
 

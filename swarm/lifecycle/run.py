@@ -170,7 +170,7 @@ class Run:
         self._known = known_outcomes(read(folder.journal), folder.load)
         self._served = already_served(read(folder.journal), public(prepared.task).get("models", {}))
         now = with_agents(read(folder.journal), prepared.roles)
-        differs = differences(now, prepared, Assigner(now, prepared.means, folder.load), failed=self._failed)
+        differs = differences(now, prepared, Assigner(now, prepared.resources, folder.load), failed=self._failed)
         self.warnings += [f"changed since: {words}" for words in differs.words]
         torn = mend(folder.journal)
         self.warnings += [torn] if torn is not None else []
@@ -194,7 +194,7 @@ class Run:
         journal = Journal(folder.journal, prepared.redactor.clean)
         self._stack.callback(journal.close)
         self._emit = Recorder(journal, self.state, RunClock(self.state.t), folder)
-        self._assigner = Assigner(self.state, prepared.means, folder.load)
+        self._assigner = Assigner(self.state, prepared.resources, folder.load)
         folder.write("task.yaml", write_yaml(public(prepared.task)))
         return journal
 
@@ -211,7 +211,7 @@ class Run:
             prices=described(prepared.tariffs),
             task=public(prepared.task),
             agents=prepared.roles,
-            wording=dict(prepared.means.wording),
+            wording=dict(prepared.resources.wording),
             inputs=facts_of(prepared),
             folder=str(prepared.task.folder),
             source=prepared.source,
@@ -223,7 +223,7 @@ class Run:
         return e.RunResumed(
             task=public(prepared.task),
             agents=prepared.roles,
-            wording=dict(prepared.means.wording),
+            wording=dict(prepared.resources.wording),
             inputs=facts_of(prepared),
             versions=versions(),
             prices=described(prepared.tariffs),
@@ -254,7 +254,7 @@ class Run:
         models, own = prepared.choice.models, prepared.endpoint
         keep = not self._plan_only
         meters = open_meters(prepared.task.limits, models, prepared.tariffs, state, double=own is not None, keep=keep)
-        labels, n = prepared.means.access.labels, prepared.task.limits.workers
+        labels, n = prepared.resources.access.labels, prepared.task.limits.workers
         memory = Memory(prepared.learnt if self._options.cache else None)
         self.warnings += filter(None, [memory.warning])
         shared: dict[str, Any] = {"around": meters.around, "emit": self._emit, "clean": clean, "memory": memory}
@@ -296,7 +296,7 @@ class Run:
         return Rules(
             limits=task.limits,
             on_failure=task.on_failure,
-            inputs=tuple(each.name for each in self.prepared.means.inputs),
+            inputs=tuple(each.name for each in self.prepared.resources.inputs),
             seed=int(self.state.first.trace[:8], 16) if self.state.first is not None else 0,
             plan_only=self._plan_only,
         )

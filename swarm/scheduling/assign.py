@@ -30,7 +30,7 @@ FRAME_TOKENS = 200
 
 
 @dataclass(frozen=True)
-class Means:
+class RunResources:
     """What a run has: all that attempts are made of, beside the state."""
 
     task: Task
@@ -51,15 +51,15 @@ class Means:
 class Assigner:
     """Makes attempts of ready steps."""
 
-    def __init__(self, state: State, means: Means, load: Callable[[str], Json]) -> None:
+    def __init__(self, state: State, resources: RunResources, load: Callable[[str], Json]) -> None:
         self._state = state
-        self._means = means
+        self._resources = resources
         self._load = load
-        self._inputs = {each.name: each for each in means.inputs}
+        self._inputs = {each.name: each for each in resources.inputs}
         self._hashes: dict[str, str] = {}
-        labels = {each.label for each in means.inputs if each.label is not None}
+        labels = {each.label for each in resources.inputs if each.label is not None}
         self._label_flow = LabelFlow(state, self._labels_of_inputs, labels)
-        self._is_plain = not labels and all(each.medium == "text" for each in means.inputs)
+        self._is_plain = not labels and all(each.medium == "text" for each in resources.inputs)
 
     def attempt_of(self, s: StepState) -> Attempt:
         """Make the next attempt at a step.
@@ -67,9 +67,9 @@ class Assigner:
         Raises `LimitError` where a plan too many would be made, and `AttemptError` of kind `label` or `media` where no
         model may see, or takes, what the step would read.
         """
-        state, means, step = self._state, self._means, s.step
+        state, resources, step = self._state, self._resources, s.step
         agent = state.agents[step.agent]
-        limits = means.task.limits
+        limits = resources.task.limits
         plans = agent.output == "plan"
         if plans and state.plans >= limits.rounds:
             message = f"limits.rounds: {limits.rounds} plans were made already"
@@ -90,16 +90,16 @@ class Assigner:
             agent=agent,
             model=model,
             settings=settings,
-            goal=fill(means.task.goal or "", means.task.parameters),
+            goal=fill(resources.task.goal or "", resources.task.parameters),
             given=given,
             missing=missing,
             inputs=inputs,
             tools=granted,
-            tools_key=means.tools_key(granted) if granted else "",
+            tools_key=resources.tools_key(granted) if granted else "",
             turns=min(agent.turns or limits.turns, limits.turns),
-            context=means.contexts.get(model),
+            context=resources.contexts.get(model),
             brief=self.brief_for(s) if plans else None,
-            wording=dict(means.wording),
+            wording=dict(resources.wording),
             transcript=tuple(s.transcript),
             turns_taken=s.turns_taken,
             labels=labels,
@@ -110,10 +110,10 @@ class Assigner:
 
     def _shared(self, agent: Agent, settings: dict[str, Json]) -> dict[str, str]:
         """Hash what siblings share, once."""
-        hashes, means = self._hashes, self._means
+        hashes, resources = self._hashes, self._resources
         if "wording" not in hashes:
-            hashes["wording"] = part_digest(dict(means.wording))
-            hashes["goal"] = part_digest(fill(means.task.goal or "", means.task.parameters))
+            hashes["wording"] = part_digest(dict(resources.wording))
+            hashes["goal"] = part_digest(fill(resources.task.goal or "", resources.task.parameters))
         role, model = f"agent {agent.name}", f"model {canonical(settings)!r}"
         if role not in hashes:
             hashes[role] = part_digest(determining(agent))
@@ -124,13 +124,13 @@ class Assigner:
 
     def prompt_of(self, step: Step) -> str:
         """Fill the step's prompt."""
-        parameters = self._means.task.parameters
+        parameters = self._resources.task.parameters
         return fill(step.prompt, parameters, step.item) if step.instance_of else fill(step.prompt, parameters)
 
     def place_of(self, step: Step, agent: Agent, labels: tuple[str, ...], inputs: tuple[Input, ...]) -> Place:
         """Find the model that serves a step, given what it reads. Raises `AttemptError` where there is none."""
         alias = self.model_of(step, agent)
-        access = self._means.access
+        access = self._resources.access
         if self._is_plain:
             return Place(alias, access.behind(alias))
         media = sorted({medium_of(each.medium, each.size) for each in inputs} - {"text"})
@@ -141,8 +141,8 @@ class Assigner:
         return place
 
     def _settings_of(self, place: Place) -> dict[str, Json]:
-        settings = self._means.settings
-        if place.members == self._means.access.behind(place.model):
+        settings = self._resources.settings
+        if place.members == self._resources.access.behind(place.model):
             return dict(settings.get(place.model, {}))
         return {"use": [settings.get(member, {}) for member in place.members]}
 
@@ -157,7 +157,7 @@ class Assigner:
         """Name the alias that a step asks for: its own, else its agent's where the task has it, else `default`."""
         if step.model is not None:
             return step.model
-        known = self._means.settings
+        known = self._resources.settings
         return agent.model if agent.model is not None and agent.model in known else DEFAULT
 
     def aliases_ahead(self) -> tuple[str, ...]:
@@ -172,22 +172,22 @@ class Assigner:
         planned = any(agents[step.agent].output == "plan" for step in steps if step.agent in agents)
         if self._is_plain and not planned:
             return tuple(dict.fromkeys(asked))
-        models = self._means.task.models
+        models = self._resources.task.models
         pooled = {member for model in models.values() for member in model.use or ()}
         roles = [agent.model if agent.model in models else DEFAULT for agent in agents.values()]
         return tuple(dict.fromkeys((*asked, *map(str, roles), *(alias for alias in models if alias not in pooled))))
 
     def tools_of(self, step: Step, agent: Agent) -> tuple[str, ...]:
         """Name the tools a step may use."""
-        role = asked_for(agent, self._means.tools)
+        role = asked_for(agent, self._resources.tools)
         wanted = role if step.tools is None else step.tools
-        return tuple(tool for tool in wanted if tool in role and tool in self._means.tools)
+        return tuple(tool for tool in wanted if tool in role and tool in self._resources.tools)
 
     def inputs_of(self, step: Step) -> tuple[Input, ...]:
         """Give the inputs a step sees: those it names; else all, if it waits for no other step."""
         if step.inputs is None:
             alone = not before_of(step) and step.instance_of is None
-            return self._means.inputs if alone else ()
+            return self._resources.inputs if alone else ()
         return tuple(self._inputs[name] for name in chosen(step.inputs, self._inputs))
 
     def output_of(self, s: StepState) -> Json:
@@ -234,23 +234,23 @@ class Assigner:
 
     def brief_for(self, s: StepState) -> Brief:
         """Tell a planner what there is and what is allowed."""
-        state, means = self._state, self._means
+        state, resources = self._state, self._resources
         return Brief(
             roles=tuple(
                 RoleBrief(
                     name=a.name,
                     description=a.description,
-                    tools=tuple(t for t in asked_for(a, means.tools) if t in means.tools),
+                    tools=tuple(t for t in asked_for(a, resources.tools) if t in resources.tools),
                 )
                 for a in state.agents.values()
             ),
-            inputs=tuple(_input_brief(each) for each in means.inputs),
-            models=tuple(means.settings) or ("default",),
-            tools=means.tools,
-            limits=means.task.limits,
+            inputs=tuple(_input_brief(each) for each in resources.inputs),
+            models=tuple(resources.settings) or ("default",),
+            tools=resources.tools,
+            limits=resources.task.limits,
             known=() if s.id == PLAN_STEP else tuple(state.steps),
             barred=() if s.id == PLAN_STEP else self._barred(s),
-            steps_left=max(0, means.task.limits.steps - len(state.steps) + state.stand_ins),
+            steps_left=max(0, resources.task.limits.steps - len(state.steps) + state.stand_ins),
             reads=self._reads(),
             access=None if self._is_plain else self._access_for(s),
             first=s.id == PLAN_STEP,
@@ -258,19 +258,26 @@ class Assigner:
 
     def _reads(self) -> int | None:
         """Tell how many tokens of inputs a step can read, on the model that reads most."""
-        means = self._means
-        contexts = means.contexts.items()
-        rooms = [room_to_read(size, means.settings.get(alias, {}), tools=bool(means.tools)) for alias, size in contexts]
+        resources = self._resources
+        contexts = resources.contexts.items()
+        rooms = [
+            room_to_read(size, resources.settings.get(alias, {}), tools=bool(resources.tools))
+            for alias, size in contexts
+        ]
         agent = self._state.agents.get(Step.model_fields["agent"].default)
-        told = (means.wording.get("rules", ""), agent.instructions if agent is not None else "", means.task.goal or "")
+        told = (
+            resources.wording.get("rules", ""),
+            agent.instructions if agent is not None else "",
+            resources.task.goal or "",
+        )
         return max(256, max(rooms) - sum(map(estimate_tokens, told)) - FRAME_TOKENS) if rooms else None
 
     def _access_for(self, s: StepState) -> Access:
         """Tell a planner, and who checks its plan, which models may see what."""
-        state, known = self._state, self._means.settings
+        state, known = self._state, self._resources.settings
         steps = () if s.id == PLAN_STEP else tuple(state.steps.values())
         carried = {other.id: self._label_flow.output_of(other) for other in steps}
-        return self._means.access.model_copy(
+        return self._resources.access.model_copy(
             update={
                 "roles": {a.name: a.model for a in state.agents.values() if a.model is not None and a.model in known},
                 "carried": {name: labels for name, labels in carried.items() if labels},
