@@ -4,7 +4,7 @@ from base64 import b64encode
 from typing import Any
 
 from swarm.endpoints.wire.audio import Heard, Sound
-from swarm.spec.chat import Made, Message, Reply, Text, Usage
+from swarm.spec.chat import MediaFile, Message, Reply, Text, Usage
 from swarm.testing import Answer
 from swarm.testing.fake import STREAM_HEAD, piece, sse
 
@@ -13,7 +13,7 @@ TEXT_AND_AUDIO: dict[str, Any] = {"modalities": ["text", "audio"], "audio": {"vo
 FINISHED: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
 
-def made_of(content: bytes, asked: str = "wav") -> Made:
+def made_of(content: bytes, asked: str = "wav") -> MediaFile:
     sound = Sound(asked)
     assert sound.add(Heard(data=b64encode(content).decode()))
     sound.settle()
@@ -57,6 +57,6 @@ MADE = made_of(SAMPLES)
 FILE = MADE.content
 
 
-def spoken(text: str, made: Made = MADE, **more: Any) -> Reply:
+def spoken(text: str, made: MediaFile = MADE, **more: Any) -> Reply:
     message = Message(role="assistant", parts=(Text(text=text), made), **more)
     return Reply(message=message, usage=Usage(calls=1, input_tokens=9, output_tokens=60), endpoint="m", model="m")

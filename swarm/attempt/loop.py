@@ -27,7 +27,7 @@ from swarm.base.values import listing
 from swarm.endpoints import Endpoint
 from swarm.record.events import TurnTaken
 from swarm.record.outcome import Outcome
-from swarm.spec.chat import Data, Made, Message, Part, Reply, Request, Text, ToolCall, Usage, says
+from swarm.spec.chat import Data, MediaFile, Message, Part, Reply, Request, Text, ToolCall, Usage, says
 from swarm.tools import Result, Toolbox
 
 CALLS_A_TURN = 32
@@ -82,7 +82,7 @@ class _Talk:
         self._served = Reply(message=Message(role="assistant"), model=attempt.model)
 
     @property
-    def made(self) -> tuple[Made, ...]:
+    def made(self) -> tuple[MediaFile, ...]:
         """What the last answer has beside words."""
         return next((said.made for said in reversed(self.said) if said.role == "assistant"), ())
 

@@ -9,7 +9,7 @@ from swarm.base.values import Json
 from swarm.record import events as e
 from swarm.record.cache import Cache, Entry
 from swarm.record.outcome import Outcome
-from swarm.spec.chat import Made, Usage
+from swarm.spec.chat import MediaFile, Usage
 
 
 class Recalling:
@@ -73,7 +73,7 @@ class Recalling:
         entry = entry if cleaned == written else Entry.model_validate_json(cleaned)
         return entry.model_copy(update={"media": tuple(self._whole(each) for each in outcome.media)})
 
-    def _whole(self, made: Made) -> Made:
+    def _whole(self, made: MediaFile) -> MediaFile:
         """Give what was made with its bytes, which the turns of an interrupted attempt have in a file only."""
         if made.content:
             return made

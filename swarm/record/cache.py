@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from swarm.base.files import write_file
 from swarm.base.values import Frozen, Json, canonical, digest
 from swarm.spec.agent import Agent
-from swarm.spec.chat import Made, Usage
+from swarm.spec.chat import MediaFile, Usage
 from swarm.spec.plan import Step
 
 SUFFIX = ".json"
@@ -41,7 +41,7 @@ class Entry(Frozen):
     agents: tuple[Agent, ...] = ()
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = Field(default=())
-    media: tuple[Made, ...] = Field(default=())
+    media: tuple[MediaFile, ...] = Field(default=())
     """What the answer has beside words; the bytes are files beside the entry."""
 
 
@@ -74,7 +74,7 @@ class Cache:
         media = tuple(self._with_content(each) for each in entry.media)
         return entry.model_copy(update={"media": media}) if all(each.content for each in media) else None
 
-    def _with_content(self, made: Made) -> Made:
+    def _with_content(self, made: MediaFile) -> MediaFile:
         try:
             content = self._path(made.sha256, BYTES).read_bytes()
         except OSError:

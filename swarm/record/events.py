@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 from swarm.base.errors import AttemptError
 from swarm.base.values import Frozen, Id, Json
 from swarm.spec.agent import Agent
-from swarm.spec.chat import Made, Message, Usage
+from swarm.spec.chat import MediaFile, Message, Usage
 from swarm.spec.plan import Step
 
 FORMAT = 1
@@ -184,7 +184,7 @@ class StepFinished(Stamped):
     """What did not fit the prompt, in words."""
     notes: tuple[str, ...] = ()
     """What a person should know: a repaired plan, a citation of no step."""
-    media: tuple[Made, ...] = ()
+    media: tuple[MediaFile, ...] = ()
     """What its answer has beside words, each a file in `artifacts/`."""
 
 

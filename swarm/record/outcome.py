@@ -2,7 +2,7 @@
 
 from swarm.base.values import Frozen, Json
 from swarm.spec.agent import Agent
-from swarm.spec.chat import Made, Usage
+from swarm.spec.chat import MediaFile, Usage
 from swarm.spec.plan import Step
 
 
@@ -16,5 +16,5 @@ class Outcome(Frozen):
     cached: bool = False
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    media: tuple[Made, ...] = ()
+    media: tuple[MediaFile, ...] = ()
     """What the answer has beside words."""

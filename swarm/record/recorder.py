@@ -7,7 +7,7 @@ from swarm.record import events as e
 from swarm.record.folder import RunFolder
 from swarm.record.journal import Journal
 from swarm.record.state import State
-from swarm.spec.chat import Made, Message, Part
+from swarm.spec.chat import MediaFile, Message, Part
 
 
 class Recorder:
@@ -32,10 +32,10 @@ class Recorder:
 
     def _with_files(self, message: Message) -> Message:
         """Keep what a model made beside its words in files, before the event that names them."""
-        parts: tuple[Part, ...] = tuple(self._kept(p) if isinstance(p, Made) else p for p in message.parts)
+        parts: tuple[Part, ...] = tuple(self._kept(p) if isinstance(p, MediaFile) else p for p in message.parts)
         return message.model_copy(update={"parts": parts})
 
-    def _kept(self, made: Made) -> Made:
+    def _kept(self, made: MediaFile) -> MediaFile:
         if not made.content:  # a file of this run already
             return made
         return made.model_copy(update={"sha256": self._folder.keep(made.content), "content": b""})

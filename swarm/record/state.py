@@ -24,7 +24,7 @@ from swarm.base.errors import JournalError
 from swarm.base.values import Json
 from swarm.record import events as e
 from swarm.spec.agent import Agent
-from swarm.spec.chat import Made, Message, Usage
+from swarm.spec.chat import MediaFile, Message, Usage
 from swarm.spec.plan import PLAN_STEP, Step, before_of, sinks
 
 
@@ -96,7 +96,7 @@ class StepState:
     """When, on the run's clock, all it waits for was settled."""
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    media: tuple[Made, ...] = ()
+    media: tuple[MediaFile, ...] = ()
     made: tuple[Agent, ...] = ()
     expanded: bool = False
     """Whether its instances have joined."""

@@ -52,7 +52,7 @@ class Media(Frozen):
     """The bytes."""
 
 
-class Made(Frozen):
+class MediaFile(Frozen):
     """What a model made beside its words: a sound, kept as a file among the run's artifacts under its hash."""
 
     kind: Literal["made"] = "made"
@@ -66,7 +66,7 @@ class Made(Frozen):
     """The bytes, on their way to that file; in no event, no journal and no request."""
 
 
-Part = Annotated[Text | Data | Media | Made, Field(discriminator="kind")]
+Part = Annotated[Text | Data | Media | MediaFile, Field(discriminator="kind")]
 
 
 class ToolCall(Frozen):
@@ -96,9 +96,9 @@ class Message(Frozen):
         return render(self.parts)
 
     @property
-    def made(self) -> tuple[Made, ...]:
+    def made(self) -> tuple[MediaFile, ...]:
         """What a model made beside its words."""
-        return tuple(part for part in self.parts if isinstance(part, Made))
+        return tuple(part for part in self.parts if isinstance(part, MediaFile))
 
 
 def render(parts: Iterable[Part]) -> str:
@@ -112,7 +112,7 @@ def render(parts: Iterable[Part]) -> str:
                 words.append(part.fenced())
             case Media():
                 words.append(f"[{part.medium}: {part.name}]")
-            case Made():
+            case MediaFile():
                 pass
     return "\n\n".join(words)
 

@@ -12,7 +12,7 @@ from swarm.planning.lint import Finding
 from swarm.record import events as e
 from swarm.record.state import State, Status, StepState
 from swarm.results.measure import Parallelism, cost
-from swarm.spec.chat import Made, Message, Usage
+from swarm.spec.chat import MediaFile, Message, Usage
 from swarm.spec.plan import Step
 from swarm.views.parallel import paragraph
 from swarm.views.progress import outcome
@@ -243,7 +243,7 @@ def _about(s: StepState) -> list[str]:
     return [*lines, *(f"media: {_file(made)}" for made in s.media)]
 
 
-def _file(made: Made) -> str:
+def _file(made: MediaFile) -> str:
     return f"{one_line(made.mime)}, {made.size:,} bytes: artifacts/{made.sha256}"
 
 

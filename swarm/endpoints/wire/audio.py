@@ -16,7 +16,7 @@ from typing import cast
 from pydantic import BaseModel
 
 from swarm.base.values import Json
-from swarm.spec.chat import Made
+from swarm.spec.chat import MediaFile
 from swarm.spec.task import Model
 
 MOST_SOUND = 32_000_000
@@ -50,7 +50,7 @@ class Sound:
     asked: str = ""
     """The format that was asked for."""
     transcript: list[str] = field(default_factory=list[str])
-    made: Made | None = None
+    made: MediaFile | None = None
     """The file, once it is whole."""
     heard: bool = False
     """Whether anything came."""
@@ -75,7 +75,7 @@ class Sound:
         self._pieces.clear()
         if content:
             mime, content = _file(content, self.asked)
-            self.made = Made(
+            self.made = MediaFile(
                 medium="audio", mime=mime, sha256=sha256(content).hexdigest(), size=len(content), content=content
             )
 
