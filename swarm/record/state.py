@@ -97,7 +97,7 @@ class StepState:
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     media: tuple[MediaFile, ...] = ()
-    made: tuple[Agent, ...] = ()
+    new_agents: tuple[Agent, ...] = ()
     expanded: bool = False
     """Whether its instances have joined."""
     children: list[str] = field(default_factory=list[str])
@@ -280,7 +280,7 @@ class State:
     def _step_finished(self, event: e.StepFinished) -> None:
         s = self._get(event.step)
         self._end_span(s, event.t)
-        s.output, s.artifact, s.cached, s.made = event.output, event.artifact, event.cached, event.agents
+        s.output, s.artifact, s.cached, s.new_agents = event.output, event.artifact, event.cached, event.agents
         s.left_out, s.notes, s.media, s.error = event.left_out, event.notes, event.media, None
         self.agents.update({agent.name: agent for agent in event.agents})
         if event.spawned:
