@@ -159,67 +159,67 @@ class TestTries:
 
     async def test_half_a_count_does_not_hide_an_answer_beyond_its_cap(self) -> None:
         shared = Purse(Ledger({"tokens": 100_000, "usd": picos_of(1.0)}))
-        metered = Meter(shared, MODEL, flat(Price(input=1.0, output=4.0)))
-        taken = metered.worst(ASK).input_tokens
+        local = Meter(shared, MODEL, flat(Price(input=1.0, output=4.0)))
+        taken = local.worst(ASK).input_tokens
         half = Usage(calls=1, input_tokens=10, output_tokens=5_000, estimated=True)
-        got = await Charged(Function(lambda _: reply("word " * 5_000, usage=half)), metered.around).complete(ASK)
+        got = await Charged(Function(lambda _: reply("word " * 5_000, usage=half)), local.around).complete(ASK)
         assert (got.usage.input_tokens, got.usage.output_tokens, got.usage.estimated) == (taken, 5_000, True)
         assert spent(shared) == (taken + 5_000, 0)
         assert got.usage.usd == pytest.approx((taken + 4 * 5_000) / 1e6) == usd_of(spent(shared, "usd")[0])
-        assert metered.worst(ASK).output_tokens >= 5_000
+        assert local.worst(ASK).output_tokens >= 5_000
 
     async def test_a_count_of_output_that_no_tokenizer_could_give_is_none(self) -> None:
         shared = purse(100_000)
-        metered = meter(shared)
-        worst = metered.worst(ASK)
+        local = meter(shared)
+        worst = local.worst(ASK)
         usage = Usage(calls=1, input_tokens=12, output_tokens=2)
         said = reply("word " * 200, usage=usage)
-        got = await Charged(Function(lambda _: said), metered.around).complete(ASK)
+        got = await Charged(Function(lambda _: said), local.around).complete(ASK)
         assert (got.usage.tokens, got.usage.estimated) == (worst.tokens, True)
         signed = said.message.model_copy(update={"parts": (), "raw": {"signature": "x" * 9_000}})
         sound = said.model_copy(update={"message": signed})
-        got = await Charged(Function(lambda _: sound), metered.around).complete(ASK)
+        got = await Charged(Function(lambda _: sound), local.around).complete(ASK)
         assert (got.usage.tokens, got.usage.estimated) == (14, False)
 
     async def test_an_endpoint_that_ignores_its_cap_is_taken_at_its_word_from_then_on(self) -> None:
         shared = purse(100_000)
-        metered = meter(shared)
-        honest = metered.worst(ASK).tokens
+        local = meter(shared)
+        honest = local.worst(ASK).tokens
         said = reply("word " * 5_000, usage=Usage(calls=1, input_tokens=10, output_tokens=5_000))
-        await Charged(Function(lambda _: said), metered.around).complete(ASK)
+        await Charged(Function(lambda _: said), local.around).complete(ASK)
         assert spent(shared) == (5_010, 0)
-        assert metered.worst(ASK).tokens >= 5_000 > honest
+        assert local.worst(ASK).tokens >= 5_000 > honest
 
     async def test_a_claim_beyond_the_cap_and_beyond_what_is_seen_is_charged_the_worst_case(self) -> None:
         shared = purse(100_000)
-        metered = meter(shared)
-        worst = metered.worst(ASK)
+        local = meter(shared)
+        worst = local.worst(ASK)
         said = reply("a", usage=Usage(calls=1, input_tokens=90_000, output_tokens=80_000))
-        got = await Charged(Function(lambda _: said), metered.around).complete(ASK)
+        got = await Charged(Function(lambda _: said), local.around).complete(ASK)
         assert (got.usage.tokens, got.usage.estimated) == (worst.tokens, True)
         assert spent(shared) == (worst.tokens, 0)
 
     async def test_what_an_endpoint_counted_bounds_what_begins_alike(self) -> None:
         shared = purse(1_000_000)
-        metered = meter(shared)
+        local = meter(shared)
         system = says("system", "You are one of many. " * 200)
         first = Request(model="default", messages=(system, says("user", "One.")))
         other = Request(model="default", messages=(system, says("user", "Another one.")))
         later = Request(model="default", messages=(*first.messages, says("assistant", "So."), says("user", "More.")))
         said = reply("So.", usage=Usage(calls=1, input_tokens=1_100, output_tokens=5))
-        before = metered.worst(other).input_tokens
-        await Charged(Function(lambda _: said), metered.around).complete(first)
+        before = local.worst(other).input_tokens
+        await Charged(Function(lambda _: said), local.around).complete(first)
         assert before > 4_000
-        assert 1_100 < metered.worst(other).input_tokens < 1_150
-        assert 1_100 < metered.worst(later).input_tokens < 1_150
+        assert 1_100 < local.worst(other).input_tokens < 1_150
+        assert 1_100 < local.worst(later).input_tokens < 1_150
         more = reply("So.", usage=Usage(calls=1, input_tokens=2_000, output_tokens=5))
-        await Charged(Function(lambda _: more), metered.around).complete(other)
-        assert metered.worst(other).input_tokens == before
+        await Charged(Function(lambda _: more), local.around).complete(other)
+        assert local.worst(other).input_tokens == before
 
     async def test_cached_input_has_its_own_price(self) -> None:
         shared = Purse(Ledger({"usd": picos_of(1.0)}))
-        metered = Meter(shared, MODEL, flat(Price(input=1.0, output=10.0, cached=0.1)))
+        local = Meter(shared, MODEL, flat(Price(input=1.0, output=10.0, cached=0.1)))
         said = reply("a", usage=Usage(calls=1, input_tokens=100, cached_tokens=60, output_tokens=7))
-        got = await Charged(Function(lambda _: said), metered.around).complete(ASK)
+        got = await Charged(Function(lambda _: said), local.around).complete(ASK)
         assert got.usage.usd == pytest.approx((40 * 1 + 60 * 0.1 + 7 * 10) / 1e6)
         assert usd_of(spent(shared, "usd")[0]) == got.usage.usd

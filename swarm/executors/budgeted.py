@@ -73,7 +73,7 @@ def is_report(state: State, step: str) -> bool:
     return False
 
 
-class Metered:
+class Local:
     """Carries attempts out here, against an endpoint, each call charged to the run's budget."""
 
     def __init__(self, endpoint: Endpoint, tools: Toolbox, meters: Meters, state: State) -> None:
@@ -85,7 +85,7 @@ class Metered:
     async def execute(self, attempt: Attempt, note: Note) -> Outcome:
         """Carry an attempt out turn by turn. Raises `LimitError` where its next call cannot be reserved."""
         report = is_report(self._state, attempt.step.id)
-        endpoint = _Charging(self._endpoint, self._meters, self._state, attempt, note, report=report)
+        endpoint = ChargedCalls(self._endpoint, self._meters, self._state, attempt, note, report=report)
         return await carry_out(attempt, endpoint=endpoint, tools=self._tools, note=note)
 
     def fitted(self, attempt: Attempt) -> Attempt:
@@ -127,7 +127,7 @@ class _Lowered:
     """What it was lowered for."""
 
 
-class _Charging:
+class ChargedCalls:
     """An endpoint, for one attempt: its calls are charged, and what was lost with a failed one is told."""
 
     def __init__(

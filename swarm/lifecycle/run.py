@@ -29,7 +29,7 @@ from swarm.endpoints.offline import Offline
 from swarm.endpoints.preflight import Preflight, already_served
 from swarm.endpoints.router import connect
 from swarm.endpoints.wire.learnt import Memory
-from swarm.executors.budgeted import Metered, Salvaging, open_meters
+from swarm.executors.budgeted import Local, Salvaging, open_meters
 from swarm.executors.cached import Recalling, known_outcomes
 from swarm.executors.one_agent import Advised
 from swarm.executors.pages import Pages
@@ -261,8 +261,8 @@ class Run:
         async with connect(models, offline=Offline, rng=rng, labels=labels, workers=n, **shared) as router:
             looked = Preflight(router, models, ahead=self._ahead(), warn=self.warnings.append, **shared)
             self._preflight = looked
-            metered = Metered(looked if own is None else meters.alone(own), prepared.toolbox, meters, state)
-            executor: Executor = Pages(metered, self._write_page, lambda name: state.steps[name].order)
+            local = Local(looked if own is None else meters.alone(own), prepared.toolbox, meters, state)
+            executor: Executor = Pages(local, self._write_page, lambda name: state.steps[name].order)
             executor = Recalling(
                 executor,
                 known=self._known,
@@ -276,7 +276,7 @@ class Run:
             executor = Salvaging(executor, state)
             scheduler = Scheduler(state, self._emit, self._rules(), self._assigner.output_of)
             self._dispatcher = Dispatcher(
-                scheduler, executor, lambda s: metered.fitted(self._assigner.attempt_of(s)), self._emit, self._bug
+                scheduler, executor, lambda s: local.fitted(self._assigner.attempt_of(s)), self._emit, self._bug
             )
             await self._dispatcher.run(journal.keep_synced)
 
