@@ -12,7 +12,7 @@ from swarm.record.outcome import Outcome
 from swarm.spec.chat import MediaFile, Usage
 
 
-class Recalling:
+class Cached:
     """Another executor, around one: gives a known outcome where all that determines it is the same."""
 
     def __init__(

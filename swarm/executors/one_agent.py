@@ -5,7 +5,7 @@ from swarm.forecast.advice import as_one_agent
 from swarm.record.outcome import Outcome
 
 
-class Advised:
+class OneAgent:
     """Another executor, around one: takes the advice on the run's first plan (`swarm: auto`).
 
     It is the outermost one, so that a cache holds what the planner said, whatever the task makes of it; and it acts

@@ -30,8 +30,8 @@ from swarm.endpoints.preflight import Preflight, already_served
 from swarm.endpoints.router import connect
 from swarm.endpoints.wire.learnt import Memory
 from swarm.executors.budgeted import Local, Salvaging, open_meters
-from swarm.executors.cached import Recalling, known_outcomes
-from swarm.executors.one_agent import Advised
+from swarm.executors.cached import Cached, known_outcomes
+from swarm.executors.one_agent import OneAgent
 from swarm.executors.pages import Pages
 from swarm.lifecycle.prepare import Options, Prepared, prepare, unusable
 from swarm.lifecycle.replay import replay
@@ -263,7 +263,7 @@ class Run:
             self._preflight = looked
             local = Local(looked if own is None else meters.alone(own), prepared.toolbox, meters, state)
             executor: Executor = Pages(local, self._write_page, lambda name: state.steps[name].order)
-            executor = Recalling(
+            executor = Cached(
                 executor,
                 known=self._known,
                 cache=prepared.cache if self._options.cache else None,
@@ -272,7 +272,7 @@ class Run:
                 content=self.folder.content,
             )
             if prepared.task.swarm == "auto":
-                executor = Advised(executor, goal=prepared.task.goal or "")
+                executor = OneAgent(executor, goal=prepared.task.goal or "")
             executor = Salvaging(executor, state)
             scheduler = Scheduler(state, self._emit, self._rules(), self._assigner.output_of)
             self._dispatcher = Dispatcher(
