@@ -8,8 +8,8 @@ import pytest
 
 from swarm.base.errors import EndpointBusy, EndpointRefused, LimitError
 from swarm.budget.ledger import Amount, Ledger, LimitName
-from swarm.budget.meter import Meter, Purse
-from swarm.endpoints.account import Account, Charged
+from swarm.budget.meter import BudgetQueue, Meter
+from swarm.endpoints.account import Account, ChargedEndpoint
 from swarm.endpoints.traffic.retry import Retrying
 from swarm.spec.chat import Request, Usage, says
 from swarm.spec.tariff import flat, picos_of, usd_of
@@ -24,11 +24,11 @@ ASK = Request(model="default", messages=(says("user", "hi"),))
 # Waiting and settling
 
 
-def purse(limit: int, keep: int = 0) -> Purse:
-    return Purse(Ledger({"tokens": limit}, keep=Amount(keep)))
+def queue(limit: int, keep: int = 0) -> BudgetQueue:
+    return BudgetQueue(Ledger({"tokens": limit}, keep=Amount(keep)))
 
 
-def spent(of: Purse, limit: LimitName = "tokens") -> tuple[int, int]:
+def spent(of: BudgetQueue, limit: LimitName = "tokens") -> tuple[int, int]:
     pot = of.ledger.pots[limit]
     return pot.spent, pot.held
 
@@ -37,7 +37,7 @@ class TestPurse:
     pytestmark = virtual
 
     async def test_who_fits_without_the_calls_in_flight_waits_for_one_and_in_order(self) -> None:
-        shared, log = purse(100), list[tuple[str, float]]()
+        shared, log = queue(100), list[tuple[str, float]]()
         began = anyio.current_time()
 
         async def call(name: str, worst: int, used: int, seconds: float) -> None:
@@ -56,7 +56,7 @@ class TestPurse:
         assert spent(shared) == (21, 0)
 
     async def test_who_can_fit_no_more_is_turned_away_and_lets_the_next_in(self) -> None:
-        shared = purse(100)
+        shared = queue(100)
         first = await shared.reserve(Amount(60))
         results: list[str] = []
 
@@ -78,10 +78,10 @@ class TestPurse:
 
     async def test_what_can_never_fit_is_refused_at_once_with_what_to_do(self) -> None:
         with pytest.raises(LimitError, match=r"of 100, 0 are spent and 30 kept for the report.*71.*higher limit"):
-            await purse(100, keep=30).reserve(Amount(71))
+            await queue(100, keep=30).reserve(Amount(71))
 
     async def test_who_gives_up_waiting_leaves_nothing_behind(self) -> None:
-        shared = purse(100)
+        shared = queue(100)
         first = await shared.reserve(Amount(60))
         with anyio.move_on_after(1):
             await shared.reserve(Amount(50))
@@ -90,7 +90,7 @@ class TestPurse:
         assert spent(shared) == (10, 90)
 
 
-def meter(shared: Purse, **more: Any) -> Meter:
+def meter(shared: BudgetQueue, **more: Any) -> Meter:
     return Meter(shared, MODEL.model_copy(update=more), None)
 
 
@@ -98,7 +98,7 @@ class TestTries:
     pytestmark = virtual
 
     async def test_every_try_is_reserved_and_one_that_may_be_billed_is_charged_in_full(self) -> None:
-        shared = purse(10_000)
+        shared = queue(10_000)
         worst = meter(shared).worst(ASK).tokens
         answers: list[Any] = [EndpointBusy("lost", kind="disconnected"), EndpointBusy("later", kind="rate_limited")]
 
@@ -112,7 +112,7 @@ class TestTries:
         assert (got.usage.calls, got.usage.tokens, got.usage.estimated) == (3, worst + 35, True)
 
     async def test_what_was_refused_before_any_work_costs_nothing(self) -> None:
-        shared = purse(10_000)
+        shared = queue(10_000)
         refused = EndpointRefused("no", kind="bad_request", status=400)
         wire = Retrying(Function(lambda _: refused), rng=Random(1), around=meter(shared).around)
         with pytest.raises(EndpointRefused):
@@ -120,7 +120,7 @@ class TestTries:
         assert spent(shared) == (0, 0)
 
     async def test_a_call_cut_off_in_flight_is_charged_and_one_in_the_queue_for_a_slot_is_not(self) -> None:
-        shared = purse(10_000)
+        shared = queue(10_000)
         accounts = [Account(), Account()]
 
         async def hang(_: Request) -> str:
@@ -139,7 +139,7 @@ class TestTries:
         assert sorted(account.lost.tokens for account in accounts) == [0, worst]
 
     async def test_waiting_for_money_is_not_held_against_the_deadline_of_a_call(self) -> None:
-        shared = purse(10_000)
+        shared = queue(10_000)
         first = await shared.reserve(Amount(9_990))
         wire = Retrying(Function(lambda _: "done"), rng=Random(1), deadline=10, around=meter(shared).around)
         async with anyio.create_task_group() as tasks:
@@ -150,57 +150,57 @@ class TestTries:
 
     @pytest.mark.parametrize("usage", [Usage(), Usage(calls=1, input_tokens=1, output_tokens=5)])
     async def test_usage_that_is_missing_or_less_than_possible_is_charged_in_full(self, usage: Usage) -> None:
-        shared = purse(100_000)
+        shared = queue(100_000)
         ask = Request(model="default", messages=(says("user", "word " * 1_000),))
         said = reply("a").model_copy(update={"usage": usage})
-        got = await Charged(Function(lambda _: said), meter(shared).around).complete(ask)
+        got = await ChargedEndpoint(Function(lambda _: said), meter(shared).around).complete(ask)
         assert (got.usage.tokens, got.usage.estimated) == (meter(shared).worst(ask).tokens, True)
         assert spent(shared) == (got.usage.tokens, 0)
 
     async def test_half_a_count_does_not_hide_an_answer_beyond_its_cap(self) -> None:
-        shared = Purse(Ledger({"tokens": 100_000, "usd": picos_of(1.0)}))
+        shared = BudgetQueue(Ledger({"tokens": 100_000, "usd": picos_of(1.0)}))
         local = Meter(shared, MODEL, flat(Price(input=1.0, output=4.0)))
         taken = local.worst(ASK).input_tokens
         half = Usage(calls=1, input_tokens=10, output_tokens=5_000, estimated=True)
-        got = await Charged(Function(lambda _: reply("word " * 5_000, usage=half)), local.around).complete(ASK)
+        got = await ChargedEndpoint(Function(lambda _: reply("word " * 5_000, usage=half)), local.around).complete(ASK)
         assert (got.usage.input_tokens, got.usage.output_tokens, got.usage.estimated) == (taken, 5_000, True)
         assert spent(shared) == (taken + 5_000, 0)
         assert got.usage.usd == pytest.approx((taken + 4 * 5_000) / 1e6) == usd_of(spent(shared, "usd")[0])
         assert local.worst(ASK).output_tokens >= 5_000
 
     async def test_a_count_of_output_that_no_tokenizer_could_give_is_none(self) -> None:
-        shared = purse(100_000)
+        shared = queue(100_000)
         local = meter(shared)
         worst = local.worst(ASK)
         usage = Usage(calls=1, input_tokens=12, output_tokens=2)
         said = reply("word " * 200, usage=usage)
-        got = await Charged(Function(lambda _: said), local.around).complete(ASK)
+        got = await ChargedEndpoint(Function(lambda _: said), local.around).complete(ASK)
         assert (got.usage.tokens, got.usage.estimated) == (worst.tokens, True)
         signed = said.message.model_copy(update={"parts": (), "raw": {"signature": "x" * 9_000}})
         sound = said.model_copy(update={"message": signed})
-        got = await Charged(Function(lambda _: sound), local.around).complete(ASK)
+        got = await ChargedEndpoint(Function(lambda _: sound), local.around).complete(ASK)
         assert (got.usage.tokens, got.usage.estimated) == (14, False)
 
     async def test_an_endpoint_that_ignores_its_cap_is_taken_at_its_word_from_then_on(self) -> None:
-        shared = purse(100_000)
+        shared = queue(100_000)
         local = meter(shared)
         honest = local.worst(ASK).tokens
         said = reply("word " * 5_000, usage=Usage(calls=1, input_tokens=10, output_tokens=5_000))
-        await Charged(Function(lambda _: said), local.around).complete(ASK)
+        await ChargedEndpoint(Function(lambda _: said), local.around).complete(ASK)
         assert spent(shared) == (5_010, 0)
         assert local.worst(ASK).tokens >= 5_000 > honest
 
     async def test_a_claim_beyond_the_cap_and_beyond_what_is_seen_is_charged_the_worst_case(self) -> None:
-        shared = purse(100_000)
+        shared = queue(100_000)
         local = meter(shared)
         worst = local.worst(ASK)
         said = reply("a", usage=Usage(calls=1, input_tokens=90_000, output_tokens=80_000))
-        got = await Charged(Function(lambda _: said), local.around).complete(ASK)
+        got = await ChargedEndpoint(Function(lambda _: said), local.around).complete(ASK)
         assert (got.usage.tokens, got.usage.estimated) == (worst.tokens, True)
         assert spent(shared) == (worst.tokens, 0)
 
     async def test_what_an_endpoint_counted_bounds_what_begins_alike(self) -> None:
-        shared = purse(1_000_000)
+        shared = queue(1_000_000)
         local = meter(shared)
         system = says("system", "You are one of many. " * 200)
         first = Request(model="default", messages=(system, says("user", "One.")))
@@ -208,18 +208,18 @@ class TestTries:
         later = Request(model="default", messages=(*first.messages, says("assistant", "So."), says("user", "More.")))
         said = reply("So.", usage=Usage(calls=1, input_tokens=1_100, output_tokens=5))
         before = local.worst(other).input_tokens
-        await Charged(Function(lambda _: said), local.around).complete(first)
+        await ChargedEndpoint(Function(lambda _: said), local.around).complete(first)
         assert before > 4_000
         assert 1_100 < local.worst(other).input_tokens < 1_150
         assert 1_100 < local.worst(later).input_tokens < 1_150
         more = reply("So.", usage=Usage(calls=1, input_tokens=2_000, output_tokens=5))
-        await Charged(Function(lambda _: more), local.around).complete(other)
+        await ChargedEndpoint(Function(lambda _: more), local.around).complete(other)
         assert local.worst(other).input_tokens == before
 
     async def test_cached_input_has_its_own_price(self) -> None:
-        shared = Purse(Ledger({"usd": picos_of(1.0)}))
+        shared = BudgetQueue(Ledger({"usd": picos_of(1.0)}))
         local = Meter(shared, MODEL, flat(Price(input=1.0, output=10.0, cached=0.1)))
         said = reply("a", usage=Usage(calls=1, input_tokens=100, cached_tokens=60, output_tokens=7))
-        got = await Charged(Function(lambda _: said), local.around).complete(ASK)
+        got = await ChargedEndpoint(Function(lambda _: said), local.around).complete(ASK)
         assert got.usage.usd == pytest.approx((40 * 1 + 60 * 0.1 + 7 * 10) / 1e6)
         assert usd_of(spent(shared, "usd")[0]) == got.usage.usd

@@ -105,7 +105,7 @@ class Bench:
 
     @property
     def spent(self) -> int:
-        return self.meters.purse.ledger.pots["tokens"].spent
+        return self.meters.queue.ledger.pots["tokens"].spent
 
 
 class TestOneLook:

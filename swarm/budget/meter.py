@@ -32,7 +32,7 @@ from swarm.budget.ledger import (
     weigh,
 )
 from swarm.endpoints import Endpoint
-from swarm.endpoints.account import Account, Charged
+from swarm.endpoints.account import Account, ChargedEndpoint
 from swarm.endpoints.traffic.retry import Around, Try
 from swarm.spec.chat import Reply, Request, Usage
 from swarm.spec.tariff import Tariff, usd_of
@@ -53,7 +53,7 @@ class _Waiter:
     reservation: Reservation | None = None
 
 
-class Purse:
+class BudgetQueue:
     """A ledger, and those who wait for room in it."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -119,10 +119,10 @@ def _written(limit: LimitName, count: int) -> str:
 class Meter:
     """Reserves and settles the tries of one model."""
 
-    def __init__(self, purse: Purse, model: Model, tariff: Tariff | None, *, exact: bool = False) -> None:
+    def __init__(self, queue: BudgetQueue, model: Model, tariff: Tariff | None, *, exact: bool = False) -> None:
         """Meter a model. `tariff` is None where its price is not known. `exact`: its counts are beyond doubt."""
         self.model = model
-        self._purse = purse
+        self._queue = queue
         self._tariff = tariff
         self._exact = exact
         self._overrun = 1.0
@@ -159,7 +159,7 @@ class Meter:
         weight = weigh(request)
         worst = self.worst(request, weight)
         most = self.amount(worst, worst=True)
-        reservation = await self._purse.reserve(most, report=account.report)
+        reservation = await self._queue.reserve(most, report=account.report)
         sent: list[bool] = []
         used: Usage | None = None
         try:
@@ -177,9 +177,9 @@ class Meter:
             account.tries += bool(sent)
             if used is None and sent:  # nobody said what it used: cancelled, cut off, timed out
                 account.lost += worst.model_copy(update={"calls": 0})
-                self._purse.settle(reservation, most)
+                self._queue.settle(reservation, most)
             else:
-                self._purse.settle(reservation, self.amount(used or Usage()))
+                self._queue.settle(reservation, self.amount(used or Usage()))
         return result
 
     def _settled(self, reply: Reply, weight: Weight, worst: Usage) -> Usage:
@@ -246,13 +246,19 @@ class Meters:
     """The meters of every model of a run, over one purse."""
 
     def __init__(
-        self, purse: Purse, models: Mapping[str, Model], tariffs: Mapping[str, Tariff | None], *, double: bool
+        self,
+        queue: BudgetQueue,
+        models: Mapping[str, Model],
+        tariffs: Mapping[str, Tariff | None],
+        *,
+        custom_endpoint: bool,
     ) -> None:
-        """Take the models, pools too, and what each costs. With `double`, an object of the caller's serves them."""
-        self.purse = purse
+        """Take the models, pools too, and what each costs. With `custom_endpoint`, the caller's object
+        serves them."""
+        self.queue = queue
         self._models = models
         self._meters = {
-            alias: Meter(purse, model, tariffs.get(alias), exact=model.endpoint == "offline" and not double)
+            alias: Meter(queue, model, tariffs.get(alias), exact=model.endpoint == "offline" and not custom_endpoint)
             for alias, model in models.items()
             if model.use is None
         }
@@ -263,7 +269,7 @@ class Meters:
 
     def alone(self, endpoint: Endpoint) -> Endpoint:
         """Charge an endpoint that serves every model by itself, each request to the first model of its alias."""
-        return _Double(endpoint, lambda alias: self._of(alias)[0])
+        return ChargedByAlias(endpoint, lambda alias: self._of(alias)[0])
 
     def cap(self, request: Request) -> int:
         """Give the most output tokens that an answer may have, of whichever model gives it."""
@@ -271,7 +277,7 @@ class Meters:
 
     def exceeded(self, alias: str, taken: int, given: int, *, report: bool) -> LimitName | None:
         """Name a limit that a call with so much input and output would not fit, were nothing in flight."""
-        ledger = self.purse.ledger
+        ledger = self.queue.ledger
         for meter in self._of(alias):
             limit = ledger.exceeded(meter.most(taken, given), report=report)
             if limit is not None:
@@ -293,7 +299,7 @@ class Meters:
         return found or list(self._meters.values())
 
 
-class _Double:
+class ChargedByAlias:
     """Another endpoint, around one that serves every model: each request is charged by the alias that it names."""
 
     def __init__(self, endpoint: Endpoint, meter: Callable[[str], Meter]) -> None:
@@ -301,4 +307,5 @@ class _Double:
         self._meter = meter
 
     async def complete(self, request: Request) -> Reply:
-        return await Charged(self._endpoint, self._meter(request.model).around).complete(request)
+        """Return the answer, charged to the model of the request's alias. Raise `LimitError` if it does not fit."""
+        return await ChargedEndpoint(self._endpoint, self._meter(request.model).around).complete(request)

@@ -19,12 +19,12 @@ Tariffs = Mapping[str, Tariff | None]
 """By alias, of all models but pools; None where the price is not known."""
 
 
-def tariffs(models: Mapping[str, Model], *, double: bool = False) -> Tariffs:
-    """Price every model that is no pool. With `double`, an object of the caller's serves them: only it knows."""
+def tariffs(models: Mapping[str, Model], *, custom_endpoint: bool = False) -> Tariffs:
+    """Price every model that is not a pool. With a custom endpoint, only prices from the task are known."""
     found: dict[str, Tariff | None] = {}
     for alias, model in models.items():
         if model.use is None:
-            found[alias] = _own(model) if double else tariff_of(model)
+            found[alias] = _own(model) if custom_endpoint else tariff_of(model)
     return found
 
 

@@ -22,7 +22,7 @@ class Account:
     """What tries without an answer were charged, and no reply has told yet; its `calls` are 0."""
 
 
-class Charged:
+class ChargedEndpoint:
     """Another endpoint, around one that makes one try a request: each is charged to a budget."""
 
     def __init__(self, endpoint: Endpoint, around: Around) -> None:

@@ -30,7 +30,7 @@ import anyio
 from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused, LimitError, Problem
 from swarm.base.values import Json
 from swarm.endpoints import Endpoint
-from swarm.endpoints.account import Account, Charged
+from swarm.endpoints.account import Account, ChargedEndpoint
 from swarm.endpoints.router import OFFLINE, resolved
 from swarm.endpoints.traffic.retry import Around
 from swarm.endpoints.wire.learnt import Memory
@@ -198,7 +198,7 @@ class Preflight:
         async with self._open(bare, look.spot.key) as wire:
             look.label = wire.label
             try:
-                look.used = (await Charged(wire, self._around(look.alias)).complete(ask)).usage
+                look.used = (await ChargedEndpoint(wire, self._around(look.alias)).complete(ask)).usage
             except EndpointRefused as error:
                 look.wrong = error if error.kind in DECIDING else None
             except (EndpointBusy, LimitError):

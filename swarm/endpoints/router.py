@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from swarm.base.errors import EndpointRefused, Problem, TaskError
 from swarm.base.values import listing
 from swarm.endpoints import Endpoint
-from swarm.endpoints.account import Charged
+from swarm.endpoints.account import ChargedEndpoint
 from swarm.endpoints.guard import Guarded
 from swarm.endpoints.pool import Pool
 from swarm.endpoints.prefix_cache import Warm
@@ -136,7 +136,7 @@ async def connect(
         lanes = Lanes({alias: resolved(model) for alias, model in models.items()}, workers=workers, emit=emit)
         for alias, model in models.items():
             if model.endpoint == OFFLINE:
-                opened[alias] = offline() if around is None else Charged(offline(), around(alias))
+                opened[alias] = offline() if around is None else ChargedEndpoint(offline(), around(alias))
             elif model.use is None:
                 settings: dict[str, Any] = {} if around is None else {"around": around(alias)}
                 # What serves a file is another one in each run, at a port that may be anybody's tomorrow.

@@ -15,7 +15,7 @@ from swarm.attempt.types import Attempt, Executor, Note
 from swarm.base.errors import AnswerError, LimitError
 from swarm.base.values import listing
 from swarm.budget.ledger import REPORT_INPUT, Amount, Ledger, LimitName, output_cap, report_share, worst_input
-from swarm.budget.meter import Meters, Purse
+from swarm.budget.meter import BudgetQueue, Meters
 from swarm.endpoints import Endpoint
 from swarm.endpoints.account import Account
 from swarm.record import events as e
@@ -37,7 +37,7 @@ def open_meters(
     tariffs: Mapping[str, Tariff | None],
     state: State,
     *,
-    double: bool = False,
+    custom_endpoint: bool = False,
     keep: bool = True,
 ) -> Meters:
     """Open the budget of a run: its limits, less what was spent before, the report's share kept if `keep` is set."""
@@ -61,7 +61,7 @@ def open_meters(
     else:
         picos = picos_of(cost)
     ledger = Ledger(given, spent=Amount(before.tokens, picos), keep=kept if keep else Amount())
-    return Meters(Purse(ledger), models, tariffs, double=double)
+    return Meters(BudgetQueue(ledger), models, tariffs, custom_endpoint=custom_endpoint)
 
 
 def is_report(state: State, step: str) -> bool:
@@ -151,7 +151,7 @@ class ChargedCalls:
         finally:
             if account.lost.tokens:
                 self._tell(account)
-            self._see(self._meters.purse.ledger.overdrawn)
+            self._see(self._meters.queue.ledger.overdrawn)
         if lowered is not None and reply.finish == "length":
             self._see(lowered.limit)
         return reply
@@ -189,7 +189,7 @@ class ChargedCalls:
     def _see(self, limit: LimitName | None) -> None:
         """Note a limit that cut an answer short, or that an endpoint has passed by using more than it was asked to."""
         if limit is not None and limit not in self._state.limits_reached:
-            value = self._meters.purse.ledger.pots[limit].limit
+            value = self._meters.queue.ledger.pots[limit].limit
             self._note(e.LimitReached(limit=limit, value=usd_of(value) if limit == "usd" else value))
 
 

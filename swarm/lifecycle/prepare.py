@@ -211,7 +211,7 @@ async def prepare(source: str | Path | Task, options: Options) -> Prepared:
         tools_key=box.key,
     )
     steps, linted = _first_steps(task, agents, resources)
-    priced = tariffs(choice.models, double=own is not None)
+    priced = tariffs(choice.models, custom_endpoint=own is not None)
     check_prices(task.limits, priced)
     return Prepared(
         task=served,

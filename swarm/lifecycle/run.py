@@ -253,7 +253,9 @@ class Run:
         rng, clean = Random(state.run), prepared.redactor.clean  # noqa: S311 - jitter
         models, own = prepared.choice.models, prepared.endpoint
         keep = not self._plan_only
-        meters = open_meters(prepared.task.limits, models, prepared.tariffs, state, double=own is not None, keep=keep)
+        meters = open_meters(
+            prepared.task.limits, models, prepared.tariffs, state, custom_endpoint=own is not None, keep=keep
+        )
         labels, n = prepared.resources.access.labels, prepared.task.limits.workers
         memory = Memory(prepared.learnt if self._options.cache else None)
         self.warnings += filter(None, [memory.warning])
