@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from swarm.base.errors import AnswerError, EndpointRefused, PlanError
 from swarm.base.values import canonical
 from swarm.endpoints import Endpoint
-from swarm.endpoints.guard import Guarded
+from swarm.endpoints.guard import LabelGuard
 from swarm.endpoints.pool import Pool
 from swarm.endpoints.router import Router
 from swarm.endpoints.wire.openai import OpenAIEndpoint
@@ -61,7 +61,7 @@ class World:
         """Serve every alias as a run does: guarded models, pools of them."""
         allowed = reach(self.labels, pooled({name: model.use for name, model in self.models.items()}))
         opened: dict[str, Endpoint] = {
-            name: Guarded(Function(self._model(name)), alias=name, model=self.models[name], labels=allowed)
+            name: LabelGuard(Function(self._model(name)), alias=name, model=self.models[name], labels=allowed)
             for name in LEAVES
         }
         return Router(opened | {name: Pool([opened[each] for each in use]) for name, use in POOLS.items()})
@@ -264,7 +264,7 @@ async def test_no_labelled_film_is_put_where_it_may_not_be(
             model = models[name] = Model(endpoint=server.url, name="m", takes=("video",))
             wire = await stack.enter_async_context(OpenAIEndpoint(model, quirks=Quirks(store=STORE)))
             labels = reach({"red": ("a",)}, {})
-            opened[name] = Guarded(wire, alias=name, model=model, labels=labels, store=STORE)
+            opened[name] = LabelGuard(wire, alias=name, model=model, labels=labels, store=STORE)
         router = Router(opened | {name: Pool([opened[each] for each in use]) for name, use in POOLS.items()})
         task = Task(
             goal="Tell all.",

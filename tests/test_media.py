@@ -9,7 +9,7 @@ import pytest
 
 import swarm
 from swarm.base.errors import EndpointRefused, PlanError, TaskError
-from swarm.endpoints.guard import MOST_MEDIA, Guarded
+from swarm.endpoints.guard import MOST_MEDIA, LabelGuard
 from swarm.endpoints.router import resolved
 from swarm.endpoints.wire.dialect import Dialect
 from swarm.lifecycle.prepare import Options, prepare
@@ -145,11 +145,11 @@ def picture(size: int = 3) -> Request:
 @pytest.mark.anyio
 async def test_a_model_is_sent_no_medium_that_it_does_not_take_and_never_too_much() -> None:
     inner = Scripted("seen")
-    blind = Guarded(inner, alias="default", model=Model(endpoint="offline"))
+    blind = LabelGuard(inner, alias="default", model=Model(endpoint="offline"))
     with pytest.raises(EndpointRefused) as caught:
         await blind.complete(picture())
     assert caught.value.kind == "media"
-    eyes = Guarded(inner, alias="default", model=Model(endpoint="offline", takes=("image",)))
+    eyes = LabelGuard(inner, alias="default", model=Model(endpoint="offline", takes=("image",)))
     with pytest.raises(EndpointRefused) as caught:
         await eyes.complete(picture(MOST_MEDIA + 1))
     assert (caught.value.kind, inner.requests) == ("too_large", [])

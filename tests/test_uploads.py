@@ -13,7 +13,7 @@ import pytest
 
 from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused, PlanError, TaskError
 from swarm.base.values import canonical
-from swarm.endpoints.guard import Guarded
+from swarm.endpoints.guard import LabelGuard
 from swarm.endpoints.wire.dialect import Dialect
 from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.endpoints.wire.uploads import Shelf, file_of
@@ -250,11 +250,11 @@ async def test_what_is_stored_does_not_count_as_a_part_of_the_request() -> None:
     model = Model(endpoint="offline", takes=("video",))
     large = media(bytes(30_000_000))
     with pytest.raises(EndpointRefused, match="characters of media in one request"):
-        await Guarded(inner, alias="default", model=model).complete(asking(large))
-    guard = Guarded(inner, alias="default", model=model, store=quirks_of("https://api.moonshot.ai/v1").store)
+        await LabelGuard(inner, alias="default", model=model).complete(asking(large))
+    guard = LabelGuard(inner, alias="default", model=model, store=quirks_of("https://api.moonshot.ai/v1").store)
     assert (await guard.complete(asking(large))).text == "seen"
     with pytest.raises(EndpointRefused, match="takes at most 3,000") as caught:
-        await Guarded(inner, alias="default", model=model, store=STORE).complete(asking(media(bytes(3010))))
+        await LabelGuard(inner, alias="default", model=model, store=STORE).complete(asking(media(bytes(3010))))
     assert caught.value.kind == "too_large"
 
 

@@ -18,7 +18,7 @@ MOST_MEDIA = 28_000_000
 """Characters of base64 in one request: one file of the largest size that is written into one (20 MB)."""
 
 
-class Guarded:
+class LabelGuard:
     """Another endpoint, around that of one model: refuses, with kind `label`, `media` or `too_large`."""
 
     def __init__(

@@ -14,7 +14,7 @@ from swarm.base.errors import EndpointRefused, Problem, TaskError
 from swarm.base.values import listing
 from swarm.endpoints import Endpoint
 from swarm.endpoints.account import ChargedEndpoint
-from swarm.endpoints.guard import Guarded
+from swarm.endpoints.guard import LabelGuard
 from swarm.endpoints.pool import Pool
 from swarm.endpoints.prefix_cache import Warm
 from swarm.endpoints.traffic.hedge import Hedge
@@ -144,7 +144,7 @@ async def connect(
                 wiring: dict[str, Any] = {"clean": clean, "learnt": learnt}
                 opened[alias] = await _open(model, stack, lanes, rng, wiring, settings, shelves)
             if alias in opened:
-                opened[alias] = Guarded(opened[alias], alias=alias, model=model, labels=labels)
+                opened[alias] = LabelGuard(opened[alias], alias=alias, model=model, labels=labels)
         for alias, model in models.items():
             if model.use is not None:
                 opened[alias] = Pool([opened[name] for name in _members(model.use, models)])
