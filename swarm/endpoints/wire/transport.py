@@ -4,8 +4,8 @@
 twice a request and spends most of a call's time; here an idle connection is taken from the end of a queue, whatever
 their number, and a request leaves in one piece. There is no bound on connections: callers bound their calls.
 
-`Guarded` decides what leaves and what comes back. What leaves is an explicit list of headers, to one origin; the key is
-added here, so that no object of the library above, and none of its exceptions, ever holds it. What comes back is
+`OneOrigin` decides what leaves and what comes back. What leaves is an explicit list of headers, to one origin; the key
+is added here, so that no object of the library above, and none of its exceptions, ever holds it. What comes back is
 capped, and refused where it is compressed: plain bytes were asked for, and a few kilobytes that unpack to gigabytes are
 an attack.
 """
@@ -49,13 +49,13 @@ def open_transport(origin: str, *, key: str | None, agent: str, most: int = BODY
     context = httpx2.create_ssl_context() if origin.startswith("https") else None
     proxy = proxy_for(origin)
     if proxy is None:
-        return Guarded(origin, Connections(origin, context), key=key, agent=agent, most=most)
+        return OneOrigin(origin, Connections(origin, context), key=key, agent=agent, most=most)
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEP_SECONDS)
     inner = httpx2.AsyncHTTPTransport(verify=context or False, limits=limits, proxy=proxy, trust_env=False)
-    return Guarded(origin, inner, key=key, agent=agent, most=most)
+    return OneOrigin(origin, inner, key=key, agent=agent, most=most)
 
 
-class Guarded(httpx2.AsyncBaseTransport):
+class OneOrigin(httpx2.AsyncBaseTransport):
     """Sends requests to one origin, with the headers that are wanted and the key, and checks what comes back."""
 
     def __init__(
