@@ -20,7 +20,7 @@ from swarm.endpoints.prefix_cache import Warm
 from swarm.endpoints.traffic.hedge import Hedge
 from swarm.endpoints.traffic.limit import Emit
 from swarm.endpoints.traffic.retry import Around, Retrying
-from swarm.endpoints.traffic.shared import Lanes
+from swarm.endpoints.traffic.shared import SharedLimits
 from swarm.endpoints.wire.learnt import Learnt, Memory
 from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.endpoints.wire.uploads import Shelf
@@ -133,7 +133,9 @@ async def connect(
         models = await _with_files_served(models, stack)
         opened: dict[str, Endpoint] = {}
         shelves: dict[tuple[str, str], Shelf] = defaultdict(Shelf)
-        lanes = Lanes({alias: resolved(model) for alias, model in models.items()}, workers=workers, emit=emit)
+        shared_limits = SharedLimits(
+            {alias: resolved(model) for alias, model in models.items()}, workers=workers, emit=emit
+        )
         for alias, model in models.items():
             if model.endpoint == OFFLINE:
                 opened[alias] = offline() if around is None else ChargedEndpoint(offline(), around(alias))
@@ -142,7 +144,7 @@ async def connect(
                 # What serves a file is another one in each run, at a port that may be anybody's tomorrow.
                 learnt = Learnt() if alias in files else memory.of(resolved(model))
                 wiring: dict[str, Any] = {"clean": clean, "learnt": learnt}
-                opened[alias] = await _open(model, stack, lanes, rng, wiring, settings, shelves)
+                opened[alias] = await _open(model, stack, shared_limits, rng, wiring, settings, shelves)
             if alias in opened:
                 opened[alias] = LabelGuard(opened[alias], alias=alias, model=model, labels=labels)
         for alias, model in models.items():
@@ -185,7 +187,7 @@ def _members(use: Sequence[str], models: Mapping[str, Model]) -> list[str]:
 async def _open(
     model: Model,
     stack: AsyncExitStack,
-    lanes: Lanes,
+    shared_limits: SharedLimits,
     rng: Random,
     wiring: Mapping[str, Any],
     settings: Mapping[str, Any],
@@ -202,7 +204,7 @@ async def _open(
         shelf = shelves[model.endpoint, key]
         wire = await stack.enter_async_context(OpenAIEndpoint(model, key=key, shelf=shelf, **wiring))
         name = wire.label if len(keys) == 1 else f"{wire.label} (key {number})"
-        cooldown, limit = lanes.lane(model.endpoint, key, name)
+        cooldown, limit = shared_limits.lane(model.endpoint, key, name)
         wire.told = cooldown.heed
         retrying = Retrying(
             wire,
@@ -211,7 +213,7 @@ async def _open(
             slots=slots,
             cooldown=cooldown,
             limit=limit,
-            quota=lanes.quota(model, key),
+            quota=shared_limits.quota(model, key),
             hedge=Hedge() if model.hedge else None,
             **settings,
         )

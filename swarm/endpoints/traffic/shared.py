@@ -8,7 +8,7 @@ from swarm.endpoints.traffic.limit import START, Emit, Limit
 from swarm.spec.task import Model
 
 
-class Lanes:
+class SharedLimits:
     """Makes what calls of one endpoint wait at, once each, however many aliases name it."""
 
     def __init__(self, models: Mapping[str, Model], *, workers: int | None, emit: Emit) -> None:
@@ -16,14 +16,14 @@ class Lanes:
         self._models = models
         self._workers = workers
         self._emit = emit
-        self._lanes: dict[tuple[str, str], tuple[Cooldown, Limit]] = {}
+        self._limits_of: dict[tuple[str, str], tuple[Cooldown, Limit]] = {}
         self._quotas: dict[tuple[str, str, str, int | None, int | None], Quota] = {}
 
     def lane(self, endpoint: str, key: str, name: str) -> tuple[Cooldown, Limit]:
         """Give what every call to an endpoint with a key goes through; `name` is for people."""
-        found = self._lanes.get((endpoint, key))
+        found = self._limits_of.get((endpoint, key))
         if found is None:
-            found = self._lanes[endpoint, key] = Cooldown(), self._limit(endpoint, key, name)
+            found = self._limits_of[endpoint, key] = Cooldown(), self._limit(endpoint, key, name)
         return found
 
     def _limit(self, endpoint: str, key: str, name: str) -> Limit:
