@@ -23,7 +23,7 @@ import anyio
 
 from swarm.endpoints import Endpoint
 from swarm.endpoints.offline import Offline
-from swarm.endpoints.prefix_cache import Warm
+from swarm.endpoints.prefix_cache import PrefixFirst
 from swarm.endpoints.router import connect
 from swarm.local_models.serve import SLOTS
 from swarm.spec.chat import Data, Message, Reply, Request, Text, Usage, says
@@ -101,7 +101,7 @@ async def modelled(server: Server, shared: int, options: argparse.Namespace, *, 
     """Run all siblings against the model of a server: seconds, and tokens that were cached."""
     endpoint: Endpoint = server
     if warm:
-        warming = Warm(server)
+        warming = PrefixFirst(server)
         server.first, endpoint = warming.begun, warming
     began = anyio.current_time()
     await together(endpoint.complete, [sibling(n, shared) for n in range(options.siblings)], options.workers)

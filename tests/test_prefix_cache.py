@@ -8,7 +8,15 @@ import pytest
 
 from swarm.base.errors import EndpointBusy
 from swarm.endpoints.offline import Offline
-from swarm.endpoints.prefix_cache import KEPT, KEPT_SECONDS, LEAST_TOKENS, TOKEN_BYTES, WAIT_SECONDS, Warm, beginning
+from swarm.endpoints.prefix_cache import (
+    KEPT,
+    KEPT_SECONDS,
+    LEAST_TOKENS,
+    TOKEN_BYTES,
+    WAIT_SECONDS,
+    PrefixFirst,
+    beginning,
+)
 from swarm.endpoints.router import connect
 from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.spec.chat import Data, Form, Message, Reply, Request, Text, ToolSpec, says
@@ -29,7 +37,7 @@ class Server:
 
     def __init__(self, first: float = 1.0, rest: float = 10.0, *, streams: bool = True) -> None:
         self.asked: list[float] = []
-        self.warm = Warm(Function(self._answer))
+        self.warm = PrefixFirst(Function(self._answer))
         self.first, self.rest, self.streams = first, rest, streams
         self.error: Exception | None = None
         self._began = anyio.current_time()

@@ -57,7 +57,7 @@ class _Lead:
         return self.used is None or now < self.used + KEPT_SECONDS
 
 
-class Warm:
+class PrefixFirst:
     """Another endpoint, around that of one model: sends calls that begin alike after the first one's first token."""
 
     def __init__(self, inner: Endpoint) -> None:

@@ -16,7 +16,7 @@ from swarm.endpoints import Endpoint
 from swarm.endpoints.account import ChargedEndpoint
 from swarm.endpoints.guard import LabelGuard
 from swarm.endpoints.pool import Pool
-from swarm.endpoints.prefix_cache import Warm
+from swarm.endpoints.prefix_cache import PrefixFirst
 from swarm.endpoints.traffic.hedge import Hedge
 from swarm.endpoints.traffic.limit import Emit
 from swarm.endpoints.traffic.retry import Around, Retrying
@@ -223,9 +223,9 @@ async def _open(
     return _warmed(whole, wires) if model.warm else whole
 
 
-def _warmed(endpoint: Endpoint, wires: Iterable[OpenAIEndpoint]) -> Warm:
+def _warmed(endpoint: Endpoint, wires: Iterable[OpenAIEndpoint]) -> PrefixFirst:
     """Send calls that begin alike after the first one's first token, of which the wires tell."""
-    warm = Warm(endpoint)
+    warm = PrefixFirst(endpoint)
     for wire in wires:
         wire.first = warm.begun
     return warm
