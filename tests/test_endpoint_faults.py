@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.base.errors import EndpointBusy, EndpointRefused
-from swarm.endpoints.wire.faults import VERDICTS, Fault, error_in, fault_of, judge, kind_of, retry_after
+from swarm.endpoints.wire.faults import FAULT_CLASSES, Fault, error_in, fault_of, judge, kind_of, retry_after
 from swarm.spec.chat import Request, says
 
 ASK = Request(model="default", messages=(says("user", "hi"),))
@@ -106,10 +106,10 @@ def test_a_fault_has_one_name(seen: Fault, kind: str) -> None:
 
 
 def test_only_what_holds_for_every_call_stops() -> None:
-    assert {kind for kind, verdict in VERDICTS.items() if verdict.stops} == {
+    assert {kind for kind, verdict in FAULT_CLASSES.items() if verdict.stops} == {
         "quota", "auth", "model_not_found", "wrong_path", "tls",
     }  # fmt: skip
-    assert not [kind for kind, verdict in VERDICTS.items() if verdict.stops and verdict.busy]
+    assert not [kind for kind, verdict in FAULT_CLASSES.items() if verdict.stops and verdict.busy]
 
 
 @pytest.mark.parametrize(

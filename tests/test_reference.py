@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from swarm.cli.app import EPILOG, make_app
-from swarm.endpoints.wire.faults import VERDICTS
+from swarm.endpoints.wire.faults import FAULT_CLASSES
 from swarm.results.flags import FlagKind
 from swarm.results.result import EXIT_CODES
 from swarm.spec.agent import Agent
@@ -158,7 +158,7 @@ def test_every_provider_has_a_row_with_what_is_known_of_it() -> None:
 
 
 def test_every_kind_of_fault_has_a_row() -> None:
-    assert VERDICTS.keys() - named(text_of("docs/troubleshooting.md")) == set()
+    assert FAULT_CLASSES.keys() - named(text_of("docs/troubleshooting.md")) == set()
 
 
 def test_every_flag_has_a_row() -> None:

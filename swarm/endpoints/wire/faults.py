@@ -39,7 +39,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FaultClass:
     """What a kind of fault means."""
 
     busy: bool
@@ -50,19 +50,19 @@ class Verdict:
     """What happened, and what to do next."""
 
 
-def _busy(what: str) -> Verdict:
-    return Verdict(busy=True, stops=False, what=what)
+def _busy(what: str) -> FaultClass:
+    return FaultClass(busy=True, stops=False, what=what)
 
 
-def _refused(what: str) -> Verdict:
-    return Verdict(busy=False, stops=False, what=what)
+def _refused(what: str) -> FaultClass:
+    return FaultClass(busy=False, stops=False, what=what)
 
 
-def _stops(what: str) -> Verdict:
-    return Verdict(busy=False, stops=True, what=what)
+def _stops(what: str) -> FaultClass:
+    return FaultClass(busy=False, stops=True, what=what)
 
 
-VERDICTS: Mapping[str, Verdict] = {
+FAULT_CLASSES: Mapping[str, FaultClass] = {
     "rate_limited": _busy("rate limit reached; lower `calls`, or set `rpm`"),
     "overloaded": _busy("overloaded; try later, or add a spare model with `use:`"),
     "server_error": _busy("the server failed; if it lasts, look at its log or its status page"),
@@ -189,7 +189,7 @@ _WORDS_READ = 4096
 
 
 def kind_of(fault: Fault) -> str:
-    """Name a fault: a key of `VERDICTS`."""
+    """Name a fault: a key of `FAULT_CLASSES`."""
     if fault.kind:
         return fault.kind
     by_code = _by_code(fault)
@@ -258,7 +258,7 @@ def judge(
     `x-should-retry` is obeyed, but for verdicts that hold for every call (a spent quota, a bad key).
     """
     kind = kind_of(fault)
-    verdict = VERDICTS[kind]
+    verdict = FAULT_CLASSES[kind]
     wants = fault.headers.get("x-should-retry", "").lower()
     busy = verdict.busy
     if wants == "false" and busy:
@@ -272,7 +272,7 @@ def judge(
     return EndpointRefused(message, kind=kind, endpoint=endpoint, status=fault.status, stops=verdict.stops)
 
 
-def _message(fault: Fault, verdict: Verdict, *, endpoint: str, model: str, clean: Callable[[str], str]) -> str:
+def _message(fault: Fault, verdict: FaultClass, *, endpoint: str, model: str, clean: Callable[[str], str]) -> str:
     where = f"{endpoint}, model {model}" if endpoint and model else endpoint or model
     wait = retry_after(fault.headers) if verdict.busy else None
     details = [f"status {fault.status}"] if fault.status not in {None, 200} else []
