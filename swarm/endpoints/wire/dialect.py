@@ -33,7 +33,7 @@ _NOWHERE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Written:
+class WireRequest:
     """A request, written."""
 
     body: bytes
@@ -66,7 +66,7 @@ class Dialect:
         """Parameters of the task that the endpoint refused."""
         return frozenset(name for name, marked in self._marks.items() if marked in self._learnt.refused)
 
-    def untold(self, written: Written) -> tuple[str, ...]:
+    def untold(self, written: WireRequest) -> tuple[str, ...]:
         """Name the parameters that were left out of a request, each but once: a later run tells of them again."""
         fresh = written.dropped - self._told
         self._told |= fresh
@@ -85,7 +85,7 @@ class Dialect:
     def _usage(self) -> bool:
         return self._model.stream and self._learnt.usage
 
-    def write(self, request: Request, addresses: Mapping[str, str] = _NOWHERE) -> Written:
+    def write(self, request: Request, addresses: Mapping[str, str] = _NOWHERE) -> WireRequest:
         """Write a request as JSON, in UTF-8; `addresses` has those of media that are not written into it."""
         model = self._model
         given = {**model.params, **model.extra}
@@ -106,7 +106,7 @@ class Dialect:
             body["stream"] = True
             if self._usage:
                 body["stream_options"] = {"include_usage": True}
-        return Written(encode(body), form, self._rung, self._cap, self._usage, dropped)
+        return WireRequest(encode(body), form, self._rung, self._cap, self._usage, dropped)
 
     def _apart(self, message: Message) -> list[Message]:
         """Put media of different kinds into messages of their own, in their order, where the endpoint wants that."""
@@ -122,7 +122,7 @@ class Dialect:
             groups[-1].append(part)
         return [message.model_copy(update={"parts": tuple(group)}) for group in groups]
 
-    def learn(self, written: Written, said: str) -> bool:
+    def learn(self, written: WireRequest, said: str) -> bool:
         """Learn from the words of a refusal; true if the request, written again, is another one."""
         said = said[:4096].lower()
         refused = {"json_schema": _FORM_REFUSED, "tool": _TOOL_REFUSED, "json_object": _FORM_REFUSED}.get(written.form)
@@ -141,7 +141,7 @@ class Dialect:
         now = (self._rung, self._cap, self._usage, self.dropped)
         return now != (written.rung, written.cap, written.usage, written.dropped)
 
-    def see(self, written: Written, reply: Reply) -> Reply:
+    def see(self, written: WireRequest, reply: Reply) -> Reply:
         """Read the answer in the form it was asked for; where it is no JSON, later requests ask another way."""
         if written.form == "tool":
             reply = _without_call(reply)
@@ -150,7 +150,7 @@ class Dialect:
             self._go_down(written)
         return reply
 
-    def _go_down(self, written: Written) -> None:
+    def _go_down(self, written: WireRequest) -> None:
         self._learnt.form = self._forms[max(self._rung, min(written.rung + 1, len(self._forms) - 1))]
 
 

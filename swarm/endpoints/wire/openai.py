@@ -21,7 +21,7 @@ from swarm.base.redaction import Redactor
 from swarm.base.values import Json
 from swarm.endpoints.wire.answers import Assembly, BadAnswer, is_prose
 from swarm.endpoints.wire.audio import Sound, asked_sound
-from swarm.endpoints.wire.dialect import Dialect, Written
+from swarm.endpoints.wire.dialect import Dialect, WireRequest
 from swarm.endpoints.wire.faults import Fault, error_in, fault_of, judge
 from swarm.endpoints.wire.learnt import Learnt
 from swarm.endpoints.wire.repetition import Watch
@@ -186,7 +186,7 @@ class OpenAIEndpoint:
 
         return await self._tried(ask, self._model.deadline)
 
-    async def _try(self, written: Written, request: Request) -> Assembly | Fault:
+    async def _try(self, written: WireRequest, request: Request) -> Assembly | Fault:
         async def ask() -> Assembly:
             async with self._sent(written, request) as response:
                 return await self._read(response, request)
@@ -211,7 +211,7 @@ class OpenAIEndpoint:
             return fault_of(error)
 
     @asynccontextmanager
-    async def _sent(self, written: Written, request: Request) -> "AsyncGenerator[httpx2.Response]":
+    async def _sent(self, written: WireRequest, request: Request) -> "AsyncGenerator[httpx2.Response]":
         import httpx2
 
         assert self._client is not None, "open the endpoint with `async with`"
