@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from swarm.endpoints.wire.answers import Assembly, BadAnswer, mend_surrogates, read_usage, strip_thought
 from swarm.endpoints.wire.dialect import Dialect, encode, write_message
 from swarm.endpoints.wire.openai import IDLE_SECONDS, TAIL_SECONDS, read_stream
-from swarm.endpoints.wire.sse import Events, EventTooLargeError
+from swarm.endpoints.wire.sse import EventStream, EventTooLargeError
 from swarm.spec.chat import Form, Message, Reply, Request, Usage, says
 from swarm.spec.providers import quirks_of
 from swarm.spec.task import Model
@@ -201,7 +201,7 @@ CHUNKS: list[Any] = [
 
 
 def assembled(pieces: Iterable[bytes]) -> Reply:
-    events, assembly = Events(), Assembly()
+    events, assembly = EventStream(), Assembly()
     for data in pieces:
         for event in events.feed(data):
             assembly.add(event.data)
@@ -290,9 +290,9 @@ async def test_only_words_are_a_sign_of_life(chunks: list[bytes], gap: float, se
 
 def test_an_event_without_end_is_dropped_at_its_cap() -> None:
     with pytest.raises(EventTooLargeError):
-        list(Events(most=100).feed(b"data: " + b"a" * 200))
+        list(EventStream(most=100).feed(b"data: " + b"a" * 200))
     with pytest.raises(EventTooLargeError):
-        list(Events(most=100).feed(b"data: aaaaaaaaaa\n" * 20))
+        list(EventStream(most=100).feed(b"data: aaaaaaaaaa\n" * 20))
 
 
 @given(st.binary(max_size=200))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import swarm
 from swarm.endpoints.wire.answers import Assembly, BadAnswer
 from swarm.endpoints.wire.openai import OpenAIEndpoint, read_stream
-from swarm.endpoints.wire.sse import Events
+from swarm.endpoints.wire.sse import EventStream
 from swarm.record.events import TurnTaken
 from swarm.spec.chat import Reply
 from swarm.spec.plan import Plan, Step
@@ -255,7 +255,7 @@ ALONE = [{name: value for name, value in call.items() if name != "index"} for ca
 def test_any_split_of_a_stream_gives_the_same_calls(case: Case, cuts: list[int]) -> None:
     data = sse([chunk(tool_calls=[call]) for call in case.give] + [chunk("tool_calls")])
     answer = Assembly()
-    events = Events()
+    events = EventStream()
     for start, end in pairwise([0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]):
         for event in events.feed(data[start:end]):
             if not event.data.startswith(b"[DONE]"):

@@ -25,7 +25,7 @@ from swarm.endpoints.wire.dialect import Dialect, WireRequest
 from swarm.endpoints.wire.faults import Fault, error_in, fault_of, judge
 from swarm.endpoints.wire.learnt import Learnt
 from swarm.endpoints.wire.repetition import Watch
-from swarm.endpoints.wire.sse import Events, EventTooLargeError, Sent
+from swarm.endpoints.wire.sse import EventStream, EventTooLargeError, Sent
 from swarm.endpoints.wire.uploads import File, Shelf, Uploads
 from swarm.spec.chat import Reply, Request
 from swarm.spec.providers import Quirks, quirks_of
@@ -251,7 +251,7 @@ async def read_stream(chunks: AsyncIterator[bytes], answer: Assembly, first: Cal
     """
     import httpx2
 
-    events = Events()
+    events = EventStream()
     with anyio.CancelScope() as idle:
         try:
             async for chunk in chunks:

@@ -20,7 +20,7 @@ class Sent:
     data: bytes
 
 
-class Events:
+class EventStream:
     """Takes bytes as they come, gives events as they are whole. Comments count as nothing."""
 
     def __init__(self, *, most: int = EVENT_BYTES) -> None:
