@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from swarm.base.errors import EndpointRefused
-from swarm.endpoints.offline.answer import Given
+from swarm.endpoints.offline.answer import SourceOutput
 from swarm.endpoints.offline.form import MOST_ENTRIES, fill
 from swarm.endpoints.offline.formats import read
 from swarm.endpoints.offline.rank import question
@@ -27,7 +27,7 @@ LIST = "# Libraries\n\nWe looked at four.\n\n- Tantivy: fast\n- Lucene\n- Lunr\n
 def filled(schema: dict[str, Any], *texts: str, goal: str = GOAL, **named: str) -> Any:
     data = [Data(of="input", name=f"note-{n}.md", text=text) for n, text in enumerate(texts)]
     data += [Data(of="input", name=name, text=text) for name, text in named.items()]
-    given = Given(question((goal, 1.0)), goal, tuple(read(each) for each in data))
+    given = SourceOutput(question((goal, 1.0)), goal, tuple(read(each) for each in data))
     value = json.loads(fill(schema, given))
     cast("Any", Draft202012Validator(schema)).validate(value)
     return value

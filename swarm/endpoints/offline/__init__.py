@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from swarm.base.values import canonical
-from swarm.endpoints.offline.answer import Given, answer
+from swarm.endpoints.offline.answer import SourceOutput, answer
 from swarm.endpoints.offline.form import fill
 from swarm.endpoints.offline.formats import read
 from swarm.endpoints.offline.plan import asked, plan, shape
@@ -56,11 +56,11 @@ def respond(request: Request) -> str:
     return report(given) if request.purpose == "report" and (outputs or given.missing) else answer(given)
 
 
-def _given(request: Request, goal: str, prompt: str, texts: Sequence[Data], unread: tuple[str, ...]) -> Given:
+def _given(request: Request, goal: str, prompt: str, texts: Sequence[Data], unread: tuple[str, ...]) -> SourceOutput:
     sources = [part for part in texts if part.of in ("input", "output", "tool")]
     items = [part for part in sources if part.of == "input" and part.name == _ITEM] if len(sources) > 1 else []
     weights = [(prompt, 1.0), (goal, 1.0 if request.purpose == "report" else _GOAL_WEIGHT)]
-    return Given(
+    return SourceOutput(
         question=question(*weights, *((part.text, 1.0) for part in items)),
         goal=goal or prompt,
         sources=tuple(read(part) for part in sources if part not in items),

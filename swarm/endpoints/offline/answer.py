@@ -32,7 +32,7 @@ _BRACKETED = re.compile(r"\[([^\[\]]{0,300})\]")
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class SourceOutput:
     """What an answer is made of."""
 
     question: Question
@@ -46,7 +46,7 @@ class Given:
     """The request's output cap in tokens."""
 
 
-def answer(given: Given) -> str:
+def answer(given: SourceOutput) -> str:
     """Answer a worker's question out of its sources, naming each; bounded, in the order of the sources."""
     unread = not_read(given.unread)
     budget = min(TEXT_TOKENS, given.most or TEXT_TOKENS) - sum(estimate_tokens(line) + 1 for line in unread)
@@ -62,7 +62,7 @@ def answer(given: Given) -> str:
     return "\n\n".join([*blocks, *left_out(left), *unread]) or NOTHING
 
 
-def _nearest(given: Given) -> list[list[str]]:
+def _nearest(given: SourceOutput) -> list[list[str]]:
     """Choose the claims of each source, in its own order; ranked together, so that a rare word is rare in all."""
     every = [passage(source, claim) for source in given.sources for claim in source.claims]
     scores = score(given.question, every)

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from swarm.base.errors import EndpointRefused
 from swarm.base.values import Json
-from swarm.endpoints.offline.answer import Given
+from swarm.endpoints.offline.answer import SourceOutput
 from swarm.endpoints.offline.rank import Passage, figures, names, question, relevance, score, words
 from swarm.endpoints.offline.read import Claim, Source, labelled, passage, stem_of
 from swarm.endpoints.offline.units import convert, wanted_unit
@@ -44,7 +44,7 @@ class _Said:
     score: float
 
 
-def fill(schema: dict[str, Json], given: Given) -> str:
+def fill(schema: dict[str, Json], given: SourceOutput) -> str:
     """Write a JSON value that fits a schema; `EndpointRefused` of kind `form` where what was read does not fill it."""
     pairs = [(source, claim) for source in given.sources for claim in source.claims]
     passages = [passage(source, claim) for source, claim in pairs]
@@ -66,7 +66,7 @@ def fill(schema: dict[str, Json], given: Given) -> str:
 
 
 class _Filler:
-    def __init__(self, root: dict[str, Json], given: Given) -> None:
+    def __init__(self, root: dict[str, Json], given: SourceOutput) -> None:
         from jsonschema import Draft202012Validator
         from jsonschema.exceptions import SchemaError
         from referencing import Registry

@@ -14,7 +14,7 @@ from swarm.endpoints.offline.answer import (
     NOTHING,
     PER_SOURCE,
     SAYS_NOTHING,
-    Given,
+    SourceOutput,
     block,
     code,
     left_out,
@@ -92,7 +92,7 @@ class Cited:
         return f"{self.text} {_marks(self.steps)}"
 
 
-def report(given: Given) -> str:
+def report(given: SourceOutput) -> str:
     """Write a report whose claims end with the steps they come from; bounded, in Markdown."""
     found = [cited for source in given.sources for cited in _cited(source, given.question)]
     scores = score(given.question, [claim.passage for claim in found])
@@ -184,7 +184,7 @@ def _joined(one: Cited, other: Cited) -> Cited:
     return replace(one, steps=steps, score=max(one.score, other.score))
 
 
-def _headline(claims: Sequence[Cited], given: Given) -> list[int]:
+def _headline(claims: Sequence[Cited], given: SourceOutput) -> list[int]:
     """Choose the head of a report: of one or two sources, what is best; else the best claim of each of the best.
 
     Where the goal asks several things, they take turns.
@@ -260,7 +260,7 @@ def _line(origin: str, rest: Sequence[Cited], steps: tuple[str, ...]) -> str:
     return f"- {code(origin)}: {' '.join(told) or f'{SAID_ABOVE} {_marks(steps)}'}"
 
 
-def _tail(given: Given, claims: Sequence[Cited]) -> list[str]:
+def _tail(given: SourceOutput, claims: Sequence[Cited]) -> list[str]:
     lines = ["- " + " / ".join(claim.line for claim in members) for members in disagreements(claims)]
     blocks = [block(f"## {DISAGREEMENTS}", lines)] if lines else []
     missing = [quoted(line) for line in given.missing]
