@@ -32,7 +32,7 @@ KNOWN_SHOWN = 60
 
 
 @dataclass(frozen=True)
-class Ask:
+class Correction:
     """An answer that will not do, as it is."""
 
     kind: str
@@ -51,7 +51,7 @@ class Ask:
         return AnswerError(self.message, kind=self.kind, may_help=self.may_help)
 
 
-def truncated(attempt: Attempt, text: str) -> Ask:
+def truncated(attempt: Attempt, text: str) -> Correction:
     """Ask again for an answer that hit the cap. Another attempt would hit it too.
 
     What a step gives to others is whole or it is not given. A report is read by people, and is the last of the run: cut
@@ -61,10 +61,10 @@ def truncated(attempt: Attempt, text: str) -> Ask:
     cut = Outcome(output=text.strip(), left_out=(CUT_REPORT,)) if text.strip() else None
     report = wanted(attempt).kind == "report"
     words = phrase(attempt.wording, "truncated")
-    return Ask("truncated", words, message, may_help=False, accepted=cut if report else None)
+    return Correction("truncated", words, message, may_help=False, accepted=cut if report else None)
 
 
-def judge(attempt: Attempt, text: str, *, asked_form: str = "") -> Outcome | Ask:
+def judge(attempt: Attempt, text: str, *, asked_form: str = "") -> Outcome | Correction:
     """Judge a whole answer.
 
     `asked_form` is how the endpoint was asked for the form (`Reply.form`): where it was made to keep to a schema,
@@ -72,7 +72,7 @@ def judge(attempt: Attempt, text: str, *, asked_form: str = "") -> Outcome | Ask
     """
     text = text.strip()
     if not text:
-        return Ask(
+        return Correction(
             "empty", phrase(attempt.wording, "empty"), "the model answered nothing, and nothing when asked again"
         )
     want = wanted(attempt)
@@ -86,12 +86,12 @@ def judge(attempt: Attempt, text: str, *, asked_form: str = "") -> Outcome | Ask
     return Outcome(output=text)
 
 
-def _judge_json(attempt: Attempt, text: str, want: Wanted, *, repair: bool) -> Outcome | Ask:
+def _judge_json(attempt: Attempt, text: str, want: Wanted, *, repair: bool) -> Outcome | Correction:
     found = fit(text, want.schema or {}, key=ANSWER if want.wrapped else None, repair=repair)
     return Outcome(output=found.value, notes=_repair_notes(found)) if found.ok else _ask_form(attempt, found)
 
 
-def _judge_plan(attempt: Attempt, text: str, *, repair: bool) -> Outcome | Ask:
+def _judge_plan(attempt: Attempt, text: str, *, repair: bool) -> Outcome | Correction:
     found = fit(text, PLAN_LIKE, repair=repair)
     if not found.ok:
         found = read_json(text)
@@ -111,7 +111,7 @@ def _judge_plan(attempt: Attempt, text: str, *, repair: bool) -> Outcome | Ask:
     words = phrase(attempt.wording, "repair_plan", findings=findings)
     rest = lint(draft, brief, forgiving=True)
     accepted = _planned(rest, ("the planner could not put its plan right; what was wrong in it was left out",))
-    return Ask("plan", words, message, may_help=False, accepted=accepted if rest.ok else None)
+    return Correction("plan", words, message, may_help=False, accepted=accepted if rest.ok else None)
 
 
 def _planned(linted: Linted, notes: tuple[str, ...]) -> Outcome:
@@ -120,7 +120,7 @@ def _planned(linted: Linted, notes: tuple[str, ...]) -> Outcome:
     return Outcome(output={"steps": steps}, spawned=linted.steps, agents=linted.agents, notes=notes)
 
 
-def _judge_report(attempt: Attempt, text: str) -> Outcome | Ask:
+def _judge_report(attempt: Attempt, text: str) -> Outcome | Correction:
     known = known_steps(attempt)
     if not attempt.given:
         return Outcome(output=text)
@@ -135,7 +135,7 @@ def _judge_report(attempt: Attempt, text: str) -> Outcome | Ask:
         if unknown
         else phrase(attempt.wording, "uncited", known=names, example=known[0])
     )
-    return Ask("citations", words, note, accepted=Outcome(output=text, notes=(note,)))
+    return Correction("citations", words, note, accepted=Outcome(output=text, notes=(note,)))
 
 
 def _carried(attempt: Attempt, known: tuple[str, ...]) -> set[str]:
@@ -147,10 +147,10 @@ def _carried(attempt: Attempt, known: tuple[str, ...]) -> set[str]:
     return names
 
 
-def _ask_form(attempt: Attempt, found: Fit) -> Ask:
+def _ask_form(attempt: Attempt, found: Fit) -> Correction:
     errors = "\n".join(f"- {error}" for error in found.errors)
     words = phrase(attempt.wording, "repair", errors=errors)
-    return Ask("form", words, f"the answer does not have the form asked for: {'; '.join(found.errors)}")
+    return Correction("form", words, f"the answer does not have the form asked for: {'; '.join(found.errors)}")
 
 
 def _repair_notes(found: Fit) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 
 import anyio
 
-from swarm.attempt.judge import ALLOWED, Ask, judge, truncated
+from swarm.attempt.judge import ALLOWED, Correction, judge, truncated
 from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, phrase, wanted
 from swarm.attempt.types import Attempt, Note
 from swarm.base.errors import AnswerError, EndpointRefused, ToolError
@@ -88,9 +88,9 @@ class _Talk:
 
     # What a transcript settles
 
-    def replay(self) -> Outcome | Ask | None:
+    def replay(self) -> Outcome | Correction | None:
         """Count what the transcript holds; judge its last answer, if there is one that nobody replied to."""
-        verdict: Outcome | Ask | None = None
+        verdict: Outcome | Correction | None = None
         before: Message | None = None
         for message in self.attempt.transcript:
             if message.role == "assistant":
@@ -101,12 +101,12 @@ class _Talk:
                 self._count_call(message)
             elif before is not None and before.role == "assistant":  # words that asked again
                 cut = truncated(self.attempt, _words(before))
-                verdict = verdict if isinstance(verdict, Ask) and message.text != cut.words else cut
+                verdict = verdict if isinstance(verdict, Correction) and message.text != cut.words else cut
                 self.asked[verdict.kind] += 1
             before = message
-        if isinstance(verdict, Ask) and before is not None and before.role == "assistant":
-            return self._ask(verdict)
-        return self._settled(verdict) if isinstance(verdict, Ask) else verdict
+        if isinstance(verdict, Correction) and before is not None and before.role == "assistant":
+            return self._correct(verdict)
+        return self._settled(verdict) if isinstance(verdict, Correction) else verdict
 
     def _count_call(self, message: Message) -> None:
         calls = (call for said in self.said for call in said.tool_calls)
@@ -116,7 +116,7 @@ class _Talk:
 
     # Turns
 
-    def may_go_on(self, verdict: Ask | None) -> None:
+    def may_go_on(self, verdict: Correction | None) -> None:
         """Raise what ends the attempt: asked too often, or no turn left."""
         if verdict is not None and self.asked[verdict.kind] > ALLOWED[verdict.kind]:
             raise verdict.error()
@@ -145,7 +145,7 @@ class _Talk:
             labels=attempt.labels,
         )
 
-    def take(self, reply: Reply) -> Outcome | Ask | None:
+    def take(self, reply: Reply) -> Outcome | Correction | None:
         """Note an answer and say what becomes of it; None where it asks for tools."""
         message = self._numbered(reply.message)
         self.turns += 1
@@ -158,7 +158,7 @@ class _Talk:
         finally:
             self._record(reply)
 
-    def _judged(self, reply: Reply, message: Message) -> Outcome | Ask | None:
+    def _judged(self, reply: Reply, message: Message) -> Outcome | Correction | None:
         if reply.finish == "refused":
             words = reply.text.strip()[:500] or "no reason was given"
             raise AnswerError(f"the model refused: {words}", kind="refused", may_help=False)
@@ -170,13 +170,15 @@ class _Talk:
         if message.tool_calls:
             return None
         if reply.finish == "length":
-            return self._ask(truncated(self.attempt, reply.text))
+            return self._correct(truncated(self.attempt, reply.text))
         verdict = judge(self.attempt, reply.text, asked_form=reply.form)
-        return self._ask(verdict) if isinstance(verdict, Ask) else verdict
+        return self._correct(verdict) if isinstance(verdict, Correction) else verdict
 
-    def _ask(self, ask: Ask) -> Outcome | Ask:
+    def _correct(self, ask: Correction) -> Outcome | Correction:
         settled = self._settled(ask, more=1)
-        if isinstance(settled, Ask) or ask.kind == "truncated":  # of a cut text only these words tell that it is one
+        if (
+            isinstance(settled, Correction) or ask.kind == "truncated"
+        ):  # of a cut text only these words tell that it is one
             self.asked[ask.kind] += 1
             self._say(says("user", ask.words))
         return settled
@@ -186,7 +188,7 @@ class _Talk:
         *before, prompt = self._prompt
         return (*before, prompt.model_copy(update={"parts": (*prompt.parts, *self.said[-1].parts)}))
 
-    def shorter(self, error: EndpointRefused, verdict: Ask | None) -> Ask | Outcome:
+    def shorter(self, error: EndpointRefused, verdict: Correction | None) -> Correction | Outcome:
         """Say how to go on where a conversation got longer than the model reads; raises the error where nothing helps.
 
         What asks again says what was wrong, so the answers that were wrong can be left out of it; once that does not
@@ -201,7 +203,7 @@ class _Talk:
             raise error
         return verdict.accepted
 
-    def _settled(self, ask: Ask, more: int = 0) -> Outcome | Ask:
+    def _settled(self, ask: Correction, more: int = 0) -> Outcome | Correction:
         """Take what can be taken all the same, once it was asked for often enough or no turn is left."""
         spent = self.asked[ask.kind] + more > ALLOWED[ask.kind] or self.turns >= self.attempt.turns
         return ask.accepted if spent and ask.accepted is not None else ask

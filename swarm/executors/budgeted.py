@@ -8,7 +8,7 @@ better answer that cannot be paid for is done without.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from swarm.attempt.judge import Ask, judge
+from swarm.attempt.judge import Correction, judge
 from swarm.attempt.loop import carry_out
 from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, wanted
 from swarm.attempt.types import Attempt, Executor, Note
@@ -237,6 +237,6 @@ def _last_words(attempt: Attempt, said: list[Message]) -> Outcome | None:
         text = "".join(part.text for part in message.parts if isinstance(part, Text))
         if message.role == "assistant" and text.strip():
             verdict = judge(attempt, text)
-            outcome = verdict.accepted if isinstance(verdict, Ask) else verdict
+            outcome = verdict.accepted if isinstance(verdict, Correction) else verdict
             return None if outcome is None else outcome.model_copy(update={"media": message.made})
     return None
