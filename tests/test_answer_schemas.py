@@ -6,7 +6,7 @@ import pytest
 from attempts import planning
 from jsonschema import Draft202012Validator
 
-from swarm.attempt.answer_schemas import CHARACTERS, FRAME, LISTED, ROOM_FOR_NEEDS, ROOMY, plan_form
+from swarm.attempt.answer_schemas import CHARACTERS_A_TOKEN, FRAME, LISTED, ROOM_FOR_NEEDS, ROOMY, plan_form
 from swarm.attempt.prompt import wanted
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.planning.lint import lint, read_plan
@@ -35,7 +35,7 @@ def test_the_longest_small_plan_fits_its_room(room: int) -> None:
     form = plan_form(brief(), room=room)
     steps = form["properties"]["steps"]
     longest = steps["maxItems"] * (step_of(form)["prompt"]["maxLength"] + FRAME)
-    assert longest <= max(room * CHARACTERS, 120 + FRAME)
+    assert longest <= max(room * CHARACTERS_A_TOKEN, 120 + FRAME)
     assert steps["minItems"] == 1
 
 

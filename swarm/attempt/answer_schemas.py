@@ -25,11 +25,11 @@ machine, whose servers hold them to any grammar."""
 ROOM_FOR_NEEDS = 1500
 """Tokens of an answer from which steps may wait for one another. In less room there are so few that a reducer after
 them does as well; and names of other steps are what a grammar cannot hold a model to."""
-CHARACTERS = 2
+CHARACTERS_A_TOKEN = 2
 """Of a small plan, for each token of room: so a plan and its correction fit, at the 3 to 4 characters of a token."""
 SHORTEST_PROMPT, LONGEST_PROMPT = 120, 300
 """Characters of a prompt in a small plan."""
-ROUNDS = 2
+MOST_INSTANCES_A_WORKER = 2
 """Times the workers of a run that a small plan may keep busy, if each of its steps is done for each input."""
 FRAME = 100
 """Characters that a step takes beside its prompt, about."""
@@ -66,11 +66,11 @@ def plan_form(brief: Brief | None = None, *, room: int = ROOMY) -> dict[str, Jso
 
 
 def _small_form(brief: Brief, room: int) -> dict[str, Json]:
-    characters = room * CHARACTERS
+    characters = room * CHARACTERS_A_TOKEN
     longest = max(SHORTEST_PROMPT, min(LONGEST_PROMPT, characters // 4 - FRAME))
     most = max(1, min(brief.steps_left, characters // (longest + FRAME)))
     if len(brief.inputs) > 1:
-        most = max(1, min(most, ROUNDS * brief.limits.workers // len(brief.inputs)))
+        most = max(1, min(most, MOST_INSTANCES_A_WORKER * brief.limits.workers // len(brief.inputs)))
     name: dict[str, Json] = {"type": "string", "minLength": 1, "maxLength": SHORT_ID}
     fields: dict[str, Json] = {"id": name, "prompt": {"type": "string", "minLength": 1, "maxLength": longest}}
     roles = [role.name for role in brief.roles if role.name not in (PLANNER, REDUCER)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from swarm.attempt.answer_schemas import ANSWER
 from swarm.attempt.answers import Fit, fit, read_json
 from swarm.attempt.citations import check_report
-from swarm.attempt.prompt import Wanted, known_steps, phrase, wanted, written
+from swarm.attempt.prompt import AnswerForm, known_steps, phrase, wanted, written
 from swarm.attempt.types import Attempt
 from swarm.base.errors import AnswerError
 from swarm.base.values import Json, listing
@@ -86,7 +86,7 @@ def judge(attempt: Attempt, text: str, *, asked_form: str = "") -> Outcome | Cor
     return Outcome(output=text)
 
 
-def _judge_json(attempt: Attempt, text: str, want: Wanted, *, repair: bool) -> Outcome | Correction:
+def _judge_json(attempt: Attempt, text: str, want: AnswerForm, *, repair: bool) -> Outcome | Correction:
     found = fit(text, want.schema or {}, key=ANSWER if want.wrapped else None, repair=repair)
     return Outcome(output=found.value, notes=_repair_notes(found)) if found.ok else _ask_form(attempt, found)
 

@@ -51,7 +51,7 @@ class Prompt:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class AnswerForm:
     """What kind of answer an attempt is for."""
 
     kind: Kind
@@ -83,18 +83,18 @@ def phrase(wording: Mapping[str, str], name: str, /, **values: object) -> str:
     return _PLACE.sub(lambda match: str(values.get(match[1], match[0])), template)
 
 
-def wanted(attempt: Attempt) -> Wanted:
+def wanted(attempt: Attempt) -> AnswerForm:
     """Say what kind of answer an attempt is for. A step's own `output` wins over its role's, but for a planner."""
     output = attempt.agent.output
     if output == "plan":
         room = _room_to_answer(attempt.context or ASSUMED_CONTEXT, attempt.settings)
-        return Wanted("plan", form=Form(name="plan", json_schema=plan_form(attempt.brief, room=room)))
+        return AnswerForm("plan", form=Form(name="plan", json_schema=plan_form(attempt.brief, room=room)))
     if attempt.step.output is not None:
         output = attempt.step.output
     if isinstance(output, str):
-        return Wanted(output)
+        return AnswerForm(output)
     form, wrapped = as_object(output)
-    return Wanted("json", schema=output, form=Form(name=ANSWER, json_schema=form), wrapped=wrapped)
+    return AnswerForm("json", schema=output, form=Form(name=ANSWER, json_schema=form), wrapped=wrapped)
 
 
 # Parts, from the most shared to the least
