@@ -45,7 +45,7 @@ BYTES_PER_TOKEN = 3
 ASSUMED_CONTEXT = 128_000
 """Tokens one agent can hold where nothing is known (`swarm.attempt.prompt`); a half of it is left for what it does."""
 
-Verdict = Literal["swarm", "one agent"]
+Recommendation = Literal["swarm", "one agent"]
 
 
 class Estimate(Frozen):
@@ -60,7 +60,7 @@ class Estimate(Frozen):
 class Advice(Frozen):
     """Which way to go, and why."""
 
-    verdict: Verdict
+    verdict: Recommendation
     reason: str
     """For people, in one sentence."""
     speedup: float
@@ -201,7 +201,9 @@ def usd_of(new: int, again: int, price: Price | None) -> float | None:
     return ((new - written) * price.input + written * price.output + again * cached) / 1_000_000
 
 
-def _weigh(one: Estimate, many: Estimate, tokens: int, setting: Setting, *, is_chain: bool) -> tuple[Verdict, str]:
+def _weigh(
+    one: Estimate, many: Estimate, tokens: int, setting: Setting, *, is_chain: bool
+) -> tuple[Recommendation, str]:
     """Give the verdict and its reason."""
     context = setting.context or ASSUMED_CONTEXT
     held = setting.input_tokens + tokens
