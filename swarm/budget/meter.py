@@ -254,7 +254,8 @@ class Meters:
         custom_endpoint: bool,
     ) -> None:
         """Take the models, pools too, and what each costs. With `custom_endpoint`, the caller's object
-        serves them."""
+        serves them.
+        """
         self.queue = queue
         self._models = models
         self._meters = {
