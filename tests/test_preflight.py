@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused
 from swarm.budget.meter import Meters
+from swarm.budget.setup import open_meters
 from swarm.endpoints.account import Account
 from swarm.endpoints.preflight import FINISH, SECONDS, Preflight, Wire, already_served
-from swarm.executors.budgeted import open_meters
 from swarm.record import events as e
 from swarm.record.state import State
 from swarm.spec.chat import Reply, Request, Usage, says

@@ -5,7 +5,6 @@ any prompt that does not fit; its output cap is lowered where that is what it ta
 better answer that cannot be paid for is done without.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from swarm.attempt.judge import Correction, judge
@@ -14,54 +13,20 @@ from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, wanted
 from swarm.attempt.types import Attempt, Executor, Note
 from swarm.base.errors import AnswerError, LimitError
 from swarm.base.values import listing
-from swarm.budget.ledger import REPORT_INPUT, Amount, Ledger, LimitName, output_cap, report_share, worst_input
-from swarm.budget.meter import BudgetQueue, Meters
+from swarm.budget.ledger import LimitName, worst_input
+from swarm.budget.meter import Meters
 from swarm.endpoints import Endpoint
 from swarm.endpoints.account import Account
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.spec.chat import Message, Reply, Request, Text
-from swarm.spec.tariff import Tariff, picos_of, usd_of
-from swarm.spec.task import Limits, Model
+from swarm.spec.tariff import usd_of
 from swarm.tools import Toolbox
 
 LEAST_ANSWER = 64
 """Tokens below which no answer is worth its call."""
 LEAST_CONTEXT = 256
-
-
-def open_meters(
-    limits: Limits,
-    models: Mapping[str, Model],
-    tariffs: Mapping[str, Tariff | None],
-    state: State,
-    *,
-    custom_endpoint: bool = False,
-    keep: bool = True,
-) -> Meters:
-    """Open the budget of a run: its limits, less what was spent before, the report's share kept if `keep` is set."""
-    given: dict[LimitName, int] = {}
-    if limits.tokens is not None:
-        given["tokens"] = limits.tokens
-    if limits.usd is not None:
-        given["usd"] = picos_of(limits.usd)
-    single = [(model, tariffs.get(alias)) for alias, model in models.items() if model.use is None]
-    cap = max((output_cap(model) for model, _ in single), default=0)
-    dear = max((tariff.worst(REPORT_INPUT, output_cap(model)) for model, tariff in single if tariff), default=0)
-    kept = Amount(
-        report_share(given.get("tokens", 0), cap + REPORT_INPUT),
-        report_share(given.get("usd", 0), dear),
-    )
-    before = state.usage
-    cost = before.cost
-    if cost is None:  # not known then: at the dearest price there is now
-        known = [tariff for _, tariff in single if tariff is not None]
-        picos = max((tariff.worst(before.input_tokens, before.output_tokens) for tariff in known), default=0)
-    else:
-        picos = picos_of(cost)
-    ledger = Ledger(given, spent=Amount(before.tokens, picos), keep=kept if keep else Amount())
-    return Meters(BudgetQueue(ledger), models, tariffs, custom_endpoint=custom_endpoint)
 
 
 def is_report(state: State, step: str) -> bool:

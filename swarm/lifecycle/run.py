@@ -25,11 +25,12 @@ from swarm.attempt.types import Attempt, Executor
 from swarm.base.clock import RunClock
 from swarm.base.errors import JournalError, PlanError, SwarmError
 from swarm.budget.prices import described
+from swarm.budget.setup import open_meters
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.preflight import Preflight, already_served
 from swarm.endpoints.router import connect
 from swarm.endpoints.wire.learnt import Memory
-from swarm.executors.budgeted import Local, Salvaging, open_meters
+from swarm.executors.budgeted import Local, Salvaging
 from swarm.executors.cached import Cached, known_outcomes
 from swarm.executors.one_agent import OneAgent
 from swarm.executors.pages import Pages
