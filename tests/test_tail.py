@@ -8,7 +8,8 @@ import io
 import re
 import subprocess
 import tokenize
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -155,6 +156,26 @@ def test_names_use_the_words_of_the_project() -> None:
     files = python_files("swarm")
     found = {name_of(p): [n for n in (p.stem, *names(tree_of(p))) if words(n) & UNUSED_WORDS] for p in files}
     assert {name: bad for name, bad in found.items() if bad} == {}
+
+
+def repeated_classes(trees: Mapping[str, ast.Module]) -> dict[str, list[str]]:
+    """Return the class names that several modules define, or one module twice, with the modules."""
+    homes: dict[str, list[str]] = defaultdict(list)
+    for module, tree in trees.items():
+        for thing in ast.walk(tree):
+            if isinstance(thing, ast.ClassDef):
+                homes[thing.name].append(module)
+    return {name: modules for name, modules in homes.items() if len(modules) > 1}
+
+
+def test_a_class_name_is_used_once() -> None:
+    """A reader who searches for a class finds one class, private ones included."""
+    assert repeated_classes({name_of(path): tree_of(path) for path in python_files("swarm")}) == {}
+
+
+def test_a_class_name_used_twice_is_seen() -> None:
+    trees = {"a": ast.parse("class C: ..."), "b": ast.parse("def f():\n    class C: ...\n    class D: ...")}
+    assert repeated_classes(trees) == {"C": ["a", "b"]}
 
 
 def test_lint_exceptions_have_reasons() -> None:

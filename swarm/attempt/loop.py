@@ -28,7 +28,7 @@ from swarm.endpoints import Endpoint
 from swarm.record.events import TurnTaken
 from swarm.record.outcome import Outcome
 from swarm.spec.chat import Data, MediaFile, Message, Part, Reply, Request, Text, ToolCall, Usage, says
-from swarm.tools import Result, Toolbox
+from swarm.tools import Toolbox, ToolResult
 
 CALLS_A_TURN = 32
 """Tool calls of one turn that are run: a model that asks for more has lost its way."""
@@ -257,7 +257,7 @@ class _Talk:
             return (Data(of="tool", name=call.name, text=self._phrase("tool_failed", error=error)),)
         return self._shown(call.name, result)
 
-    def _shown(self, name: str, result: Result) -> tuple[Part, ...]:
+    def _shown(self, name: str, result: ToolResult) -> tuple[Part, ...]:
         data = Data(of="tool", name=name, text=result.text)
         if result.shown == result.total:
             return (data,)

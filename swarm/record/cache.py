@@ -45,7 +45,7 @@ class Entry(Frozen):
     """What the answer has beside words; the bytes are files beside the entry."""
 
 
-class Size(NamedTuple):
+class CacheSize(NamedTuple):
     """How much a cache holds."""
 
     entries: int
@@ -105,10 +105,10 @@ class Cache:
             if entry is not None:
                 yield entry
 
-    def size(self) -> Size:
+    def size(self) -> CacheSize:
         """Count the entries and their bytes, damaged ones too."""
         entries = self._files()
-        return Size(len(entries), sum(path.stat().st_size for path in (*entries, *self._files(BYTES))))
+        return CacheSize(len(entries), sum(path.stat().st_size for path in (*entries, *self._files(BYTES))))
 
     def clear(self) -> int:
         """Remove every entry; say how many there were."""

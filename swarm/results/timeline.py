@@ -24,7 +24,7 @@ from swarm.spec.plan import REDUCER, before_of
 
 
 @dataclass(frozen=True)
-class Width:
+class Concurrency:
     """How many attempts ran at once."""
 
     peak: int = 0
@@ -102,7 +102,7 @@ class Timeline:
         ends = self.ends(dict.fromkeys(self.seconds, 1.0))
         return {s.id: round(ends.get(s.id, 1.0)) for s in self.steps}
 
-    def width(self, names: Collection[str] | None = None) -> Width:
+    def width(self, names: Collection[str] | None = None) -> Concurrency:
         """Count the attempts at once, of some steps or of all, by a sweep over their times: O(n log n)."""
         spans = [span for s in self.steps if names is None or s.id in names for span in self.spans(s)]
         turns = sorted([(start, 1) for start, end in spans if end > start] + [(end, -1) for s, end in spans if end > s])
@@ -111,7 +111,7 @@ class Timeline:
             busy += at - before if running else 0.0
             running += change
             peak, before = max(peak, running), at
-        return Width(peak, busy, sum((end - start for start, end in spans), 0.0))
+        return Concurrency(peak, busy, sum((end - start for start, end in spans), 0.0))
 
     def _end(self, span: Span) -> float:
         return self.state.t if span.end is None else span.end

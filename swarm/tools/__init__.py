@@ -42,7 +42,7 @@ class Tool:
 
 
 @dataclass(frozen=True)
-class Result:
+class ToolResult:
     """What a tool gave, as text."""
 
     text: str
@@ -80,7 +80,7 @@ class Toolbox:
         """Hash the schemas of the named tools: what of them determines an answer."""
         return digest(list(self.specs(names)))
 
-    async def call(self, name: str, arguments: str, granted: Collection[str]) -> Result:
+    async def call(self, name: str, arguments: str, granted: Collection[str]) -> ToolResult:
         """Run a tool for a model.
 
         Raises `ToolError`, worded for the model: of kind `unknown_tool` where the tool is not granted, whether or not
@@ -105,15 +105,15 @@ class Toolbox:
         return self._tools[name]
 
 
-def _result(name: str, value: Json) -> Result:
+def _result(name: str, value: Json) -> ToolResult:
     try:
         whole = (value if isinstance(value, str) else canonical(value).decode()).encode("utf-8", "replace")
     except (PydanticSerializationError, RecursionError, ValueError, TypeError) as error:
         message = f"{name} gave what is neither text nor JSON: {type(value).__name__}"
         raise ToolError(message) from error
     if len(whole) <= RESULT_BYTES:
-        return Result(whole.decode(), len(whole))
+        return ToolResult(whole.decode(), len(whole))
     head = whole[:RESULT_BYTES]
     line = head.rfind(b"\n")
     shown = head[:line] if line >= RESULT_BYTES // 2 else head
-    return Result(shown.decode("utf-8", "ignore"), len(whole))
+    return ToolResult(shown.decode("utf-8", "ignore"), len(whole))

@@ -45,7 +45,7 @@ class _Call(BaseModel):
     extra_content: Any = None
 
 
-class _Said(BaseModel):
+class _WireMessage(BaseModel):
     """A message, or a piece of one."""
 
     content: str | list[Any] | None = None
@@ -60,8 +60,8 @@ class _Said(BaseModel):
 
 class _Choice(BaseModel):
     index: int | None = None
-    message: _Said | None = None
-    delta: _Said | None = None
+    message: _WireMessage | None = None
+    delta: _WireMessage | None = None
     finish_reason: str | None = None
 
 
@@ -137,7 +137,7 @@ class Assembly:
         self.usage = answer.usage or self.usage
         self.model = answer.model or self.model
 
-    def _say(self, said: _Said) -> bool:
+    def _say(self, said: _WireMessage) -> bool:
         text = _text_of(said.content)
         if text:
             self.words.append(text)

@@ -42,7 +42,7 @@ _JSON_TOKEN = re.compile(r'[\s,:]*("(?:[^"\\]|\\.)*"|[][{}]|[^][{}\s,:"]+)', re.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class Spot(NamedTuple):
+class Position(NamedTuple):
     """A line and a column, both from 1."""
 
     line: int
@@ -57,7 +57,7 @@ class Token(NamedTuple):
     text: str
     plain: bool
     """Of a scalar: written without quotes."""
-    spot: Spot
+    spot: Position
     wrong: str = ""
     """What is wrong with it, if it is something we do not read."""
 
@@ -70,7 +70,7 @@ class Flaw:
     message: str
     on_key: bool = False
     """Whether the key is at fault, not its value."""
-    spot: Spot | None = None
+    spot: Position | None = None
     """Where, if that is not where the path is (the second of two equal keys)."""
 
 
@@ -79,8 +79,8 @@ class Reading:
     """What came out of a text: its value, where everything in it is, and what is wrong with it."""
 
     value: Json = None
-    places: dict[Path, Spot] = field(default_factory=dict[Path, Spot])
-    keys: dict[Path, Spot] = field(default_factory=dict[Path, Spot])
+    places: dict[Path, Position] = field(default_factory=dict[Path, Position])
+    keys: dict[Path, Position] = field(default_factory=dict[Path, Position])
     """For a value in a mapping, where its key is."""
     plain: set[Path] = field(default_factory=set[Path])
     """Text that was written without quotes."""
@@ -90,7 +90,7 @@ class Reading:
 class Stop(Exception):  # noqa: N818 - never seen outside: `strict.parse` makes it the error that its caller wants
     """Reading cannot go on: not YAML, too deep, more items than a cap allows."""
 
-    def __init__(self, spot: Spot, message: str) -> None:
+    def __init__(self, spot: Position, message: str) -> None:
         super().__init__(message)
         self.spot = spot
         self.message = message
@@ -206,7 +206,7 @@ def json_tokens(text: str) -> Iterator[Token]:
         if breaks:
             line, start = line + breaks, text.rindex("\n", position, begin) + 1
         position = found.end()
-        word, spot = found.group(1), Spot(line, begin - start + 1)
+        word, spot = found.group(1), Position(line, begin - start + 1)
         if word in {"{", "["}:
             yield Token(word, "", False, spot)
         elif word in {"}", "]"}:
@@ -245,7 +245,7 @@ class _Composer:
             return self._list(path)
         return self._scalar(token, path)
 
-    def _wrong(self, path: Path, spot: Spot, message: str) -> None:
+    def _wrong(self, path: Path, spot: Position, message: str) -> None:
         if len(self._reading.flaws) >= MOST_FLAWS:
             raise Stop(spot, f"more than {MOST_FLAWS} things are wrong; these are the first")
         self._reading.flaws.append(Flaw(path, message, spot=spot))

@@ -17,7 +17,18 @@ from swarm.base.errors import InputError, Problem, TaskError
 from swarm.base.redaction import safe_text
 from swarm.base.values import Json
 from swarm.spec.yaml.explain import explain
-from swarm.spec.yaml.notation import MOST_BYTES, Flaw, Path, Reading, Spot, Stop, clip, compose, json_tokens, quick_json
+from swarm.spec.yaml.notation import (
+    MOST_BYTES,
+    Flaw,
+    Path,
+    Position,
+    Reading,
+    Stop,
+    clip,
+    compose,
+    json_tokens,
+    quick_json,
+)
 from swarm.spec.yaml.yaml12 import yaml_tokens
 
 T = TypeVar("T")
@@ -41,14 +52,14 @@ class Document:
         spot = self.spot(path, key=key)
         return f"{self.source}:{spot.line}:{spot.column}"
 
-    def spot(self, path: Path = (), *, key: bool = False) -> Spot:
+    def spot(self, path: Path = (), *, key: bool = False) -> Position:
         """Give the line and column in the file of a value, or of its key."""
         reading = self.reading()
         if key and path in reading.keys:
             return reading.keys[path]
         while path and path not in reading.places:
             path = path[:-1]
-        return reading.places.get(path, Spot(1, 1))
+        return reading.places.get(path, Position(1, 1))
 
     def reading(self) -> Reading:
         """Give places and styles; for sound JSON they are computed at the first use."""
@@ -62,7 +73,7 @@ class Document:
 
     def problems(self, flaws: Iterable[Flaw]) -> tuple[Problem, ...]:
         """Turn flaws into problems, in the order of the file; what is said twice is said once."""
-        placed: dict[tuple[Spot, str, str], None] = {}
+        placed: dict[tuple[Position, str, str], None] = {}
         for flaw in flaws:
             spot = flaw.spot or self.spot(flaw.path, key=flaw.on_key)
             placed[spot, dotted(flaw.path), flaw.message] = None

@@ -8,7 +8,7 @@ from textwrap import indent
 from typing import Any, cast
 
 from swarm.base.values import Json
-from swarm.spec.yaml.notation import Spot, Stop, Token, scalar
+from swarm.spec.yaml.notation import Position, Stop, Token, scalar
 
 _BARE = re.compile(r"[A-Za-z_./$][A-Za-z0-9_./$@+-]*(?: [A-Za-z0-9_./$@(][A-Za-z0-9_./$@+()-]*)*")
 """Text that no reader of YAML takes for anything else, if it is no word like `null` and no number."""
@@ -30,11 +30,11 @@ def yaml_tokens(text: str) -> Iterator[Token]:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     reader: Any = YAML(typ="safe", pure=True)
-    last = Spot(1, 1)
+    last = Position(1, 1)
     documents = 0
     try:
         for event in reader.parse(text):
-            last = Spot(event.start_mark.line + 1, event.start_mark.column + 1)
+            last = Position(event.start_mark.line + 1, event.start_mark.column + 1)
             kind = type(event).__name__
             if kind == "DocumentStartEvent":
                 documents += 1
@@ -46,13 +46,13 @@ def yaml_tokens(text: str) -> Iterator[Token]:
     except MarkedYAMLError as error:
         marked: Any = error
         mark: Any = marked.problem_mark or marked.context_mark
-        spot = last if mark is None else Spot(mark.line + 1, mark.column + 1)
+        spot = last if mark is None else Position(mark.line + 1, mark.column + 1)
         raise Stop(spot, _syntax(error, text, spot)) from None
     except (YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError, AssertionError) as error:
         raise Stop(*_unreadable(error, text, last)) from None
 
 
-def _token(kind: str, event: Any, spot: Spot) -> Token | None:
+def _token(kind: str, event: Any, spot: Position) -> Token | None:
     match kind:
         case "MappingStartEvent" | "SequenceStartEvent":
             return Token("{" if kind[0] == "M" else "[", "", False, spot, _refused(event))
@@ -76,7 +76,7 @@ def _refused(event: Any) -> str:
     return ""
 
 
-def _syntax(error: Any, text: str, spot: Spot) -> str:
+def _syntax(error: Any, text: str, spot: Position) -> str:
     problem = str(error.problem or error.context or "not YAML").split("\n", 1)[0]
     if "'\\t'" in problem:
         problem = "a tab; YAML is indented with spaces"
@@ -90,12 +90,12 @@ def _syntax(error: Any, text: str, spot: Spot) -> str:
     return f"not YAML: {problem}"
 
 
-def _unreadable(error: Exception, text: str, last: Spot) -> tuple[Spot, str]:
+def _unreadable(error: Exception, text: str, last: Position) -> tuple[Position, str]:
     position = getattr(error, "position", None)
     character = getattr(error, "character", None)
     if isinstance(position, int) and character is not None:
         before = text[:position]
-        spot = Spot(before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1)
+        spot = Position(before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1)
         code = character if isinstance(character, int) else ord(str(character)[:1] or "\0")
         return spot, f"the character U+{code:04X} may not stand in YAML; remove it"
     return last, f"not YAML: {str(error).split(chr(10), 1)[0] or type(error).__name__}"
