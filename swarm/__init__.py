@@ -27,6 +27,8 @@ A map of the package, from the ground up:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from swarm.base.version import __version__
+
 if TYPE_CHECKING:
     from swarm.base.errors import SwarmError
     from swarm.lifecycle.run import Run, resume, run
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
     from swarm.spec.plan import Plan, Step
     from swarm.spec.task import Model, Task
     from swarm.tools.functions import tool
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Agent",

@@ -128,17 +128,27 @@ def test_what_is_never_imported() -> None:
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
-def test_the_package_is_asked_for_its_version_only() -> None:
-    submodules = {path.stem for path in modules()} | {path.name for path in SWARM.iterdir() if path.is_dir()}
-    found = {
-        name_of(path): alias.name
-        for path in modules()
-        for part in ast.walk(tree_of(path))
-        if isinstance(part, ast.ImportFrom) and part.module == "swarm"
-        for alias in part.names
-        if alias.name not in submodules | {"__version__"}
-    }
-    assert found == {}
+def of_the_package(tree: ast.AST) -> Iterator[str]:
+    """Name what a piece of code imports from the package itself, and not from one of its modules."""
+    submodules = {path.stem for path in SWARM.iterdir()}
+    for statement in ast.walk(tree):
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names if alias.name == "swarm")
+        elif isinstance(statement, ast.ImportFrom) and statement.module == "swarm":
+            yield from (alias.name for alias in statement.names if alias.name not in submodules)
+
+
+def test_nothing_imports_the_package_itself() -> None:
+    found = {name_of(path): list(of_the_package(tree_of(path))) for path in modules()}
+    assert {name: imported for name, imported in found.items() if imported} == {}
+
+
+@pytest.mark.parametrize("code", ["import swarm", "from swarm import __version__", "def f():\n    import swarm as s"])
+def test_an_import_of_the_package_itself_is_seen(code: str) -> None:
+    assert list(of_the_package(ast.parse(code))) != []
+    assert (
+        list(of_the_package(ast.parse("import swarm.cli\nfrom swarm import cli\nfrom swarm.base import errors"))) == []
+    )
 
 
 def test_only_the_command_and_the_task_read_the_environment() -> None:

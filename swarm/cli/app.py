@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-import swarm
 from swarm.base.errors import Problem, TaskError
+from swarm.base.version import __version__
 from swarm.cli.bundles import with_bundles
 from swarm.cli.cache import cache, clear, why
 from swarm.cli.check import check
@@ -213,7 +213,7 @@ def _common(
 ) -> None:
     """Handle the options of the command itself."""
     if version:
-        answer(f"swarm {swarm.__version__}")
+        answer(f"swarm {__version__}")
         raise typer.Exit
     if install is not None or show_script is not None:
         install_completion(install)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-import swarm
 from swarm.base.errors import PlanError, Problem, TaskError
 from swarm.base.redaction import Redactor
 from swarm.base.values import Json
+from swarm.base.version import __version__
 from swarm.budget.prices import Tariffs, check_prices, tariffs
 from swarm.endpoints import Endpoint
 from swarm.endpoints.choose import Choice, choose
@@ -264,7 +264,7 @@ def settings_of(alias: str, models: Mapping[str, Model]) -> dict[str, Json]:
     if model.use is not None:
         return {"use": [settings_of(name, models) for name in model.use]}
     model = resolved(model)
-    name = f"offline-{swarm.__version__}" if model.endpoint == "offline" else model.name  # its answers are our code's
+    name = f"offline-{__version__}" if model.endpoint == "offline" else model.name  # its answers are our code's
     return {"name": name, "max_tokens": model.max_tokens, "params": model.params, "extra": model.extra}
 
 

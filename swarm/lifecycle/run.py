@@ -20,10 +20,10 @@ from typing import Any, Self
 
 import anyio
 
-import swarm
 from swarm.attempt.types import Attempt, Executor
 from swarm.base.clock import RunClock
 from swarm.base.errors import JournalError, PlanError, SwarmError
+from swarm.base.version import __version__
 from swarm.budget.prices import described
 from swarm.budget.setup import open_meters
 from swarm.endpoints.offline import Offline
@@ -54,7 +54,7 @@ from swarm.spec.task import Task
 
 def versions() -> dict[str, str]:
     """Name what runs: this package and Python."""
-    return {"swarm": swarm.__version__, "python": platform.python_version()}
+    return {"swarm": __version__, "python": platform.python_version()}
 
 
 class Run:

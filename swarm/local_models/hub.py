@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from swarm import __version__
 from swarm.base.errors import SwarmError, TaskError
+from swarm.base.version import __version__
 from swarm.local_models.weights import HubFile, is_safe
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import anyio
 from pydantic_core import from_json
 
-from swarm import __version__
 from swarm.base.redaction import Redactor
 from swarm.base.values import Json
+from swarm.base.version import __version__
 from swarm.endpoints.wire.answers import Assembly, BadAnswer, is_prose
 from swarm.endpoints.wire.audio import Sound, asked_sound
 from swarm.endpoints.wire.dialect import Dialect, WireRequest
