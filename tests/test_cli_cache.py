@@ -74,6 +74,15 @@ def test_a_replay_gives_the_same_with_no_key_and_no_endpoint(swarm: Command, pro
         assert replayed.json[part] == recorded[part]
 
 
+@pytest.mark.parametrize("model", ["endpoint: '${NO_URL:-offline}'", "endpoint: offline, calls: '${NO_COUNT:-3}'"])
+def test_a_replay_uses_the_defaults_of_variables_that_are_not_set(swarm: Command, project: Path, model: str) -> None:
+    (project / "task.yaml").write_text(TASK.replace("endpoint: offline", model))
+    recorded = swarm("run", "task.yaml", "--json").json
+    replayed = swarm("run", "task.yaml", "--replay", "last", "--json")
+    assert replayed.code == 0, replayed.err
+    assert replayed.json["report"] == recorded["report"]
+
+
 def test_a_replay_that_leads_elsewhere_names_the_nearest_call(swarm: Command, project: Path) -> None:
     swarm("run", "task.yaml")
     (project / "notes" / "wiki.md").write_text("# wiki\n\nwiki needs 96 MB of memory.\n")

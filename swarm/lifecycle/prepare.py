@@ -154,7 +154,7 @@ def _written(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 class AnyVariable(dict[str, str]):
-    """An environment in which a variable that is unset has a placeholder: for what makes no call."""
+    """Environment for runs that make no call: an unset variable has its default, else a placeholder."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         super().__init__(environ)
@@ -166,9 +166,8 @@ class AnyVariable(dict[str, str]):
         return super().get(name) or PLACEHOLDER
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Give a variable, or the placeholder."""
-        del default
-        return self[name]
+        """Return a variable; if it is unset or empty, the default, or the placeholder if there is none."""
+        return super().get(name) or (PLACEHOLDER if default is None else default)
 
 
 async def nothing_there(base_url: str) -> None:

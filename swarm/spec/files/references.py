@@ -84,7 +84,7 @@ class _Resolving:
                 )
                 return ""
             used = True
-            if given := self._environ.get(name):
+            if given := self._environ.get(name, default):
                 if given.encode("utf-8", "replace").decode() != given:  # a lone surrogate became `?`
                     self.flaws.append(Flaw(path, f"the environment variable {name} holds bytes that are not UTF-8"))
                     return ""
