@@ -13,7 +13,8 @@ from swarm.attempt.citations import check_report
 from swarm.attempt.prompt import AnswerForm, known_steps, phrase, wanted, written
 from swarm.attempt.types import Attempt
 from swarm.base.errors import AnswerError
-from swarm.base.values import Json, listing
+from swarm.base.text import listing
+from swarm.base.values import Json
 from swarm.planning.lint import Linted, feedback, lint, read_plan
 from swarm.record.outcome import Outcome
 

@@ -23,7 +23,7 @@ from swarm.attempt.judge import ALLOWED, Correction, judge, truncated
 from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, phrase, wanted
 from swarm.attempt.types import Attempt, Note
 from swarm.base.errors import AnswerError, EndpointRefused, ToolError
-from swarm.base.values import listing
+from swarm.base.text import listing
 from swarm.endpoints import Endpoint
 from swarm.record.events import TurnTaken
 from swarm.record.outcome import Outcome

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -46,11 +45,3 @@ def digest(value: Json) -> str:
 def text_digest(text: str) -> str:
     """Name a text by its content: 64 hexadecimal digits of SHA-256 over its UTF-8 (lone surrogates replaced)."""
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-
-
-def listing(names: Iterable[str]) -> str:
-    """Write names for a message: `a, b and c`, or `none`."""
-    items = list(names)
-    if not items:
-        return "none"
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

@@ -10,7 +10,8 @@ from typing import Any, cast
 
 from swarm.base.errors import Problem, TaskError
 from swarm.base.network import is_loopback
-from swarm.base.values import Json, listing
+from swarm.base.text import listing
+from swarm.base.values import Json
 from swarm.endpoints.router import OFFLINE, resolved
 from swarm.spec.tariff import FREE, Tariff, flat
 from swarm.spec.task import Limits, Model, Price

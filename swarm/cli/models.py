@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swarm.base.text import listing
 from swarm.cli import options as o
 from swarm.cli.streams import answer, answer_json, say
 
@@ -181,5 +182,4 @@ def _money(price: "dict[str, Json]") -> str:
 
 
 def _some(names: tuple[str, ...]) -> str:
-    more = len(names) - LISTED
-    return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
+    return listing(names, LISTED) if names else ""

@@ -7,7 +7,7 @@ model, so that no pool, hedge or retry, however it chooses, reaches one it must 
 from collections.abc import Container, Mapping
 
 from swarm.base.errors import EndpointRefused
-from swarm.base.values import listing
+from swarm.base.text import listing
 from swarm.endpoints import Endpoint
 from swarm.endpoints.wire.uploads import stored
 from swarm.spec.chat import Media, Reply, Request

@@ -11,7 +11,7 @@ import anyio
 from pydantic import SecretStr
 
 from swarm.base.errors import EndpointRefused, Problem, TaskError
-from swarm.base.values import listing
+from swarm.base.text import listing
 from swarm.endpoints import Endpoint
 from swarm.endpoints.account import ChargedEndpoint
 from swarm.endpoints.guard import LabelGuard

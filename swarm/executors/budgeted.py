@@ -12,7 +12,7 @@ from swarm.attempt.loop import carry_out
 from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, wanted
 from swarm.attempt.types import Attempt, Executor, Note
 from swarm.base.errors import AnswerError, LimitError
-from swarm.base.values import listing
+from swarm.base.text import listing
 from swarm.budget.ledger import LimitName, worst_input
 from swarm.budget.meter import Meters
 from swarm.endpoints import Endpoint

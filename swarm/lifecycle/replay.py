@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from swarm.base.errors import InputError, JournalError, Problem
-from swarm.base.values import listing
+from swarm.base.text import listing
 from swarm.executors.budgeted import is_report
 from swarm.lifecycle.prepare import AnyVariable, Options
 from swarm.record import events as e

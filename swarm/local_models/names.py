@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from zipfile import BadZipFile, ZipFile
 
 from swarm.base.errors import SwarmError, TaskError
-from swarm.base.values import listing
+from swarm.base.text import listing
 from swarm.local_models.hub import Hub, HubName, hub_name
 from swarm.local_models.serve import ANSWER_SHARE, CONTEXT, DEADLINE, PREFIX, SLOTS, is_local
 from swarm.spec.task import Model

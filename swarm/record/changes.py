@@ -5,6 +5,7 @@ from typing import cast
 
 from pydantic_core import to_json
 
+from swarm.base.text import cut
 from swarm.base.values import Json
 from swarm.record.events import InputFact
 from swarm.spec.agent import Agent
@@ -51,5 +52,4 @@ def _different(path: str, before: Json, after: Json) -> Iterator[str]:
 
 
 def _short(value: Json) -> str:
-    text = to_json(value).decode()
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+    return cut(to_json(value).decode(), SHOWN)

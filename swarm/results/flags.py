@@ -18,7 +18,8 @@ from statistics import median
 from typing import Literal
 
 from swarm.attempt.citations import check_report
-from swarm.base.values import Frozen, Id, Json, listing
+from swarm.base.text import listing
+from swarm.base.values import Frozen, Id, Json
 from swarm.planning.graph import CriticalPath
 from swarm.record.state import State, Status, StepState
 from swarm.results.timeline import Timeline
@@ -264,4 +265,4 @@ def _width_wasted(facts: Facts) -> Iterator[Flag]:
 
 
 def _some(names: tuple[str, ...]) -> str:
-    return listing(names) if len(names) <= MOST_NAMED else f"{', '.join(names[:2])} and {len(names) - 2} more"
+    return listing(names, MOST_NAMED)

@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic_core import to_json
 
 from swarm.attempt.citations import claims
+from swarm.base.text import listing
 from swarm.base.values import Frozen, Json
 from swarm.record.state import State, Status, StepState
 from swarm.spec.plan import Step
@@ -50,7 +51,7 @@ def _listed(title: str, lines: list[str]) -> str:
 
 def _source(s: StepState, asked: str) -> str:
     read = s.step.inputs or ()
-    files = ", ".join(read[:3]) + (f" and {len(read) - 3} more" if len(read) > 3 else "")
+    files = listing(read, 3) if read else ""
     if files and s.step.instance_of is not None:  # the instances were all asked the same
         return f"[{s.id}] {files}"
     return f"[{s.id}] {': '.join(part for part in (files, asked) if part) or s.step.agent}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from swarm.attempt.prompt import room_to_read
 from swarm.attempt.types import Attempt, Given, Missing, determining, part_digest
 from swarm.base.errors import AttemptError, LimitError
+from swarm.base.text import cut
 from swarm.base.values import Json, canonical
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.record.state import State, Status, StepState
@@ -300,7 +301,7 @@ class Assigner:
     def about(self, step: Step) -> str:
         """Say in one line what a step was asked."""
         line = " ".join(self.prompt_of(step).split())
-        return line if len(line) <= ABOUT_CHARACTERS else line[: ABOUT_CHARACTERS - 1] + "…"
+        return cut(line, ABOUT_CHARACTERS)
 
 
 def _because(s: StepState) -> str:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from swarm.base.values import Frozen, Id, listing
+from swarm.base.text import listing
+from swarm.base.values import Frozen, Id
 
 DEFAULT = "default"
 """The alias that serves where nothing else is said."""

@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from swarm.base.network import is_loopback
-from swarm.base.values import listing
+from swarm.base.text import listing
 from swarm.spec.chat import Medium
 from swarm.spec.task import Model
 

@@ -12,7 +12,8 @@ import anyio
 from pydantic_core import PydanticSerializationError
 
 from swarm.base.errors import TaskError, ToolError
-from swarm.base.values import Json, canonical, digest, listing
+from swarm.base.text import listing
+from swarm.base.values import Json, canonical, digest
 from swarm.spec.chat import ToolSpec
 
 Effect = Literal["read", "write", "exec", "network"]

@@ -11,6 +11,7 @@ forge a line. The process-wide settings of structlog and `logging` are not chang
 from collections.abc import Callable
 from typing import Any, Literal, cast
 
+from swarm.base.text import cut
 from swarm.base.values import Json
 from swarm.record import events as e
 
@@ -88,6 +89,6 @@ def figures(event: e.Stamped) -> dict[str, Json]:
 
 
 def _cut(value: Json) -> Json:
-    if isinstance(value, str) and len(value) > VALUE_CHARACTERS:
-        return value[: VALUE_CHARACTERS - 1] + "…"
+    if isinstance(value, str):
+        return cut(value, VALUE_CHARACTERS)
     return value

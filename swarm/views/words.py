@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
 from swarm.base.redaction import safe_text
+from swarm.base.text import clip, listing
 
 WIDTH = 80
 """Maximum columns of a table, if the ids allow it: every terminal has as many."""
@@ -20,10 +21,7 @@ _THOUSANDS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 def one_line(text: str, most: int = LINE_CHARACTERS) -> str:
     """Return a text in one line, truncated, without terminal control characters."""
-    head = text[: 4 * most]  # cleaning a text of megabytes would take seconds
-    line = " ".join(safe_text(head).split())
-    is_whole = len(line) <= most and len(text) <= len(head)
-    return line if is_whole else line[: most - 1] + "…"
+    return clip(text, most)
 
 
 def block(text: str, most: int | None = BLOCK_CHARACTERS, indent: str = "  ") -> str:
@@ -93,12 +91,7 @@ def wrapped(line: str, indent: str = "") -> str:
 
 def some(names: Sequence[str], most: int) -> str:
     """Return a list of names, the first few of many: `a, b and 7 more`."""
-    shown = [one_line(name) for name in names[:most]]
-    if len(names) > most:
-        return f"{', '.join(shown)} and {len(names) - most:,} more"
-    if len(shown) < 2:
-        return "".join(shown)
-    return f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return listing(map(one_line, names), most) if names else ""
 
 
 def table(

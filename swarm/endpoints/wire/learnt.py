@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError
 
 from swarm.base.files import write_file
-from swarm.base.values import Frozen, Json, digest, listing, text_digest
+from swarm.base.text import listing
+from swarm.base.values import Frozen, Json, digest, text_digest
 from swarm.spec.providers import CapField, Rung
 from swarm.spec.task import Model
 

@@ -7,8 +7,7 @@ from difflib import get_close_matches
 from typing import Literal
 
 from swarm.base.errors import Problem
-from swarm.base.values import listing
-from swarm.spec.yaml.notation import clip
+from swarm.base.text import clip, listing
 
 Severity = Literal["error", "repaired", "hint"]
 """`error`: the plan must go back; `repaired`: mended without guessing; `hint`: it can run, and could be better."""
@@ -156,9 +155,7 @@ def quoted(text: str) -> str:
 
 def shortened(names: Iterable[str], most: int = MOST_NAMES) -> str:
     """List names, the first few of many."""
-    every = list(names)
-    shown = [clip(name, MOST_TEXT) for name in every[:most]]
-    return listing(shown) if len(every) <= most else f"{', '.join(shown)} and {len(every) - most} more"
+    return listing((clip(name, MOST_TEXT) for name in names), most)
 
 
 def feedback(findings: Iterable[Finding], most: int = 40) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from math import isfinite
 from typing import Any, cast
 
+from swarm.base.text import clip
 from swarm.base.values import Json, canonical
 from swarm.planning.lint.findings import quoted
-from swarm.spec.yaml.notation import Flaw, clip
+from swarm.spec.yaml.notation import Flaw
 from swarm.spec.yaml.schemas import schema_flaws
 
 MOST_DEPTH = 64

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from swarm.base.errors import AgentError, InputError, Problem
+from swarm.base.text import clip
 from swarm.spec.agent import Agent
 from swarm.spec.task import Task
 from swarm.spec.yaml.explain import meant, unknown_key
-from swarm.spec.yaml.notation import Flaw, clip
+from swarm.spec.yaml.notation import Flaw
 from swarm.spec.yaml.schemas import schema_flaws
 from swarm.spec.yaml.strict import Document, parse, read_file, validate
 

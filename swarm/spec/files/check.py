@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, cast
 
-from swarm.base.values import ID_PATTERN, Json, listing
+from swarm.base.text import listing
+from swarm.base.values import ID_PATTERN, Json
 from swarm.spec.files.references import mapping, texts
 from swarm.spec.task import Task
 from swarm.spec.yaml.explain import meant, unknown_key

@@ -10,10 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import cast
 
 from swarm.base.errors import Problem, TaskError
-from swarm.base.values import listing
+from swarm.base.text import clip, listing
 from swarm.spec.chat import Medium
 from swarm.spec.task import Input, InputSpec, Task
-from swarm.spec.yaml.notation import clip
 from swarm.spec.yaml.strict import Document
 
 MOST_TEXT = 5_000_000

@@ -10,14 +10,15 @@ from pydantic_core import to_json
 
 from swarm.base.errors import PlanError, Problem, TaskError
 from swarm.base.redaction import MASK, Redactor
-from swarm.base.values import Json, listing
+from swarm.base.text import clip, listing
+from swarm.base.values import Json
 from swarm.spec.files.check import BRACES, ITEM, task_flaws
 from swarm.spec.files.plan import PlanFile, located, read_plan
 from swarm.spec.files.references import as_referenced, mapping, masked_url, resolve, secrets_of, warnings
 from swarm.spec.plan import Plan
 from swarm.spec.task import FORMAT, Limits, Task
 from swarm.spec.yaml.explain import explain, meant
-from swarm.spec.yaml.notation import Flaw, at, clip, scalar
+from swarm.spec.yaml.notation import Flaw, at, scalar
 from swarm.spec.yaml.notation import Path as ValuePath
 from swarm.spec.yaml.strict import Document, dump, is_file, parse, read_file, validate
 

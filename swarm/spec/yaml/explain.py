@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from swarm.base.redaction import looks_like_key
-from swarm.base.values import ID_PATTERN, Json, listing
-from swarm.spec.yaml.notation import Flaw, Path, at, clip
+from swarm.base.text import clip, listing
+from swarm.base.values import ID_PATTERN, Json
+from swarm.spec.yaml.notation import Flaw, Path, at
 
 MOST_FINDINGS = 300
 """Errors of pydantic that are looked at, a few for each problem; each is compared with every other."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, cast
 
-from swarm.base.redaction import safe_text
+from swarm.base.text import clip
 from swarm.base.values import Json
 
 MOST_BYTES = 1_000_000
@@ -310,9 +310,3 @@ class _Composer:
         except UnicodeDecodeError:
             self._wrong(path, token.spot, "half of a character (a lone surrogate) is in the text; remove it")
             return _SURROGATE.sub("\ufffd", text)
-
-
-def clip(text: str, most: int = 60) -> str:
-    """Make a text fit a message: safe, in one line, at most so many characters."""
-    line = " ".join(safe_text(text[: most * 4]).split())
-    return line if len(line) <= most else line[: most - 1] + "…"

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import Any, cast
 
-from swarm.base.values import Json, listing
+from swarm.base.text import clip, listing
+from swarm.base.values import Json
 from swarm.spec.yaml.explain import meant
-from swarm.spec.yaml.notation import Flaw, Path, at, clip
+from swarm.spec.yaml.notation import Flaw, Path, at
 
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 

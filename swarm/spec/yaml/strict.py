@@ -15,6 +15,7 @@ from pydantic_core import to_json
 
 from swarm.base.errors import InputError, Problem, TaskError
 from swarm.base.redaction import safe_text
+from swarm.base.text import clip
 from swarm.base.values import Json
 from swarm.spec.yaml.explain import explain
 from swarm.spec.yaml.notation import (
@@ -24,7 +25,6 @@ from swarm.spec.yaml.notation import (
     Position,
     Reading,
     Stop,
-    clip,
     compose,
     json_tokens,
     quick_json,
