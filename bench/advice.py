@@ -3,7 +3,7 @@
     python bench/advice.py [FILE]
 
 The file is a list of graphs, or an object with `graphs`; by default those of the tests. `seq` graphs are chains, `para`
-ones are all steps side by side, `async` ones are in between. Aimed at is "one agent" for all chains, and "swarm" for
+ones have all steps in parallel, `async` ones are in between. Aimed at is "one agent" for all chains, and "swarm" for
 all parallel ones with an ideal speed-up above 1.5; the graph where that is not so is named, and the exit code is 1.
 """
 

@@ -109,7 +109,7 @@ def read_options() -> argparse.Namespace:
 
 
 def copy_tree() -> None:
-    """Copy what git tracks or would add: mutmut writes beside what it reads."""
+    """Copy what git tracks or would add: mutmut writes next to what it reads."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,

@@ -3,7 +3,7 @@
     python bench/prefix.py [--siblings 32] [--workers 16] [--seeds 9] [--local FILE.gguf] [--rounds 3]
 
 First a model of a server, in virtual time: a prompt is read at so many tokens a second, its beginning is in the cache
-from the first token on, and what is cached is read at once. `hosted` reads prompts side by side; `own` is one machine
+from the first token on, and what is cached is read at once. `hosted` reads prompts in parallel; `own` is one machine
 that reads them one after the other. Times to the first token vary (log-normal, sigma 0.5), alike with and without.
 Cached input costs a tenth or a quarter, as with the providers that publish it. Then, with `--local`, llama.cpp with a
 real model, four slots: the rounds alternate, each with a beginning of its own. Printed are medians, and the ratio with

@@ -191,6 +191,18 @@ def test_architecture_names_every_module() -> None:
     assert [name for name in sorted(expected) if f"`{name}`" not in text] == []
 
 
+def test_where_is_what_is_asked_for_most() -> None:
+    section = text_of("CONTRIBUTING.md").partition("## Where is …?\n")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| Where ")]
+    assert len(rows) >= 10
+    for row in rows:
+        quoted = re.findall(r"`([^`]+)`", row)
+        texts = [text_of(name) for name in quoted if name.startswith("swarm/")]  # a file that is missing fails here
+        names = [part for name in quoted if "/" not in name for part in name.split(".")]
+        assert texts, row
+        assert [name for name in names if not any(re.search(rf"\b{name}\b", text) for text in texts)] == [], row
+
+
 def test_architecture_is_two_pages() -> None:
     assert len(text_of("ARCHITECTURE.md").splitlines()) <= 120
 
