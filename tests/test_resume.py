@@ -108,6 +108,16 @@ class TestResume:
         assert again.requests == []
         assert result.report == first.report
 
+    async def test_a_plan_that_brought_roles_is_not_made_again(self, folder: Path) -> None:
+        scout = {"name": "scout", "instructions": "You look ahead."}
+        steps = [{"id": "look", "agent": "scout", "prompt": "Look."}, {"id": "b", "needs": ["look"], "prompt": "Do b."}]
+        model = Model({"Do b": EndpointRefused("no", kind="refused")}, plan={"agents": [scout], "steps": steps})
+        first = await run_with(model, task(folder, swarm="always"), cache=False)
+        again = Model()
+        result = await resume_with(again, first.folder, cache=False, failed=True)
+        assert result.status == "done"
+        assert again.prompts == ["Do b."]
+
     async def test_an_edited_input_is_named_and_only_what_read_it_runs_again(self, folder: Path) -> None:
         first = await run_with(Model(plan=WIDE), task(folder))
         (folder / "notes" / "sonic.md").write_text("# Sonic\n\nNow 31 MB.\n", encoding="utf-8")

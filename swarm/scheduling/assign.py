@@ -236,6 +236,9 @@ class Assigner:
     def brief_for(self, s: StepState) -> Brief:
         """Tell a planner what there is and what is allowed."""
         state, resources = self._state, self._resources
+        # The first plan was made before any plan brought roles: a resume must find the brief of that time.
+        brought = {agent.name for other in state.steps.values() for agent in other.new_agents}
+        hidden = brought if s.id == PLAN_STEP else set[str]()
         return Brief(
             roles=tuple(
                 RoleBrief(
@@ -244,6 +247,7 @@ class Assigner:
                     tools=tuple(t for t in asked_for(a, resources.tools) if t in resources.tools),
                 )
                 for a in state.agents.values()
+                if a.name not in hidden
             ),
             inputs=tuple(_input_brief(each) for each in resources.inputs),
             models=tuple(resources.settings) or ("default",),
