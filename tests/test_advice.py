@@ -1,7 +1,8 @@
-"""Whether a swarm is worth it: on published graphs, by hand-made figures, and in runs that take the advice."""
+"""The advice whether a swarm is worth it: for published graphs, for known figures, and in runs that follow it."""
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -9,10 +10,12 @@ import pytest
 import swarm
 from swarm.forecast.advice import Setting, advise, as_one_agent, usd_of, worst_tokens
 from swarm.forecast.expect import Experience, experience_of
+from swarm.forecast.plan import Forecast, forecast_plan, planned_course
 from swarm.planning.brief import Brief, InputBrief
 from swarm.record import events as e
 from swarm.spec.plan import Step
-from swarm.spec.task import Limits, Price, Task
+from swarm.spec.task import Input, Limits, Price, Task
+from swarm.spec.task import Model as Spec
 from tests.models import Model, events_of, resume_with, run_with, task, write_notes
 from tests.swarms import Sleeper, run_virtually, steps
 
@@ -42,7 +45,7 @@ def test_published_graphs(graph: dict[str, Any]) -> None:
     found = advise(plan)
     if graph["kind"] == "seq":
         assert found.verdict == "one agent"
-        assert "side by side" in found.reason
+        assert "in parallel" in found.reason
     elif graph["kind"] == "para" and found.ideal_speedup > 1.5:
         assert found.verdict == "swarm"
     assert found.speedup <= found.ideal_speedup + 1e-3
@@ -81,14 +84,48 @@ class TestFigures:
         assert not advise((Step(id="s", each="inputs"),), Setting(inputs=("a",))).is_estimate
 
     def test_no_run_can_take_more_than_the_worst(self) -> None:
-        from swarm.spec.task import Model as Spec
-
         spec = Spec(max_tokens=100, context=1000)
         plan = (Step(id="a", retries=0), Step(id="b", needs=("a",), tools=("x",)), Step(id="c", each=(1, 2, 3)))
         limits = Limits(turns=5, tokens=None)
         a, b, c = 3 * (50 + 300 + 100), 2 * 5 * (1000 + 100), 3 * 2 * 3 * (50 + 300 + 100)
         assert worst_tokens(plan, limits, spec, 50) == a + b + c
         assert worst_tokens(plan, Limits(turns=5, tokens=77), spec, 50) == 77
+
+
+class TestForecast:
+    """The arithmetic behind what `swarm plan` prints and `swarm simulate` draws."""
+
+    def forecast(self, **limits: Any) -> Forecast:
+        models = {"default": Spec(name="m", max_tokens=100, price=Price(input=1, output=10))}
+        wanted = task(Path(), models=models, limits=Limits(workers=3, **limits))
+        text = Input(name="a.md", medium="text", size=299)
+        image = Input(name="b.png", medium="image", size=9_000_000)
+        return forecast_plan(
+            (Step(id="a", retries=0),), wanted, inputs=(text, image), context=5000, experience=Experience()
+        )
+
+    def test_the_worst_case_has_the_higher_price(self) -> None:
+        found = self.forecast(tokens=None)
+        assert found.worst_tokens == 3 * (100 + 3 * 100 + 100), "bytes of an image are not text"
+        assert found.worst_usd == pytest.approx(1500 * 10 / 1e6)
+        assert found.value["worst"] == {"tokens": 1500, "usd": found.worst_usd}
+        assert found.advice.workers == 3
+
+    def test_the_worst_case_is_within_the_limit(self) -> None:
+        assert self.forecast(usd=0.001).worst_usd == 0.001
+
+    def test_without_a_price_the_cost_is_unknown(self) -> None:
+        found = forecast_plan((Step(id="a"),), task(Path()), inputs=(), context=None, experience=Experience())
+        assert found.worst_usd is None
+
+    def test_a_course_has_the_expected_time_tokens_and_price(self) -> None:
+        step = Step(id="a", seconds=7, tokens=400)
+        course = planned_course((step,), Experience(), price=Price(input=1, output=9))
+        assert course.tokens_of is not None
+        assert course.usd_of is not None
+        assert course.latency(step, Random(0)) == 7
+        assert course.tokens_of(step) == 400
+        assert course.usd_of(step) == pytest.approx((300 * 1 + 100 * 9) / 1e6)
 
 
 class TestExpectations:
@@ -152,7 +189,7 @@ class TestOneAgent:
         step, why = found
         assert step == Step(id="answer", prompt="Why {audience}?")
         assert "3 steps" in why
-        assert "no two of its steps can run side by side" in why
+        assert "no two of its steps can run in parallel" in why
 
 
 @pytest.mark.anyio

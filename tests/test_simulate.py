@@ -180,8 +180,8 @@ class TestLists:
 @pytest.mark.parametrize(
     ("graph", "words"),
     [
-        (steps("a:b b:a c"), "steps wait for each other: a → b → a"),
-        (steps("a:gone"), "step a waits for 'gone', and there is no such step"),
+        (steps("a:b b:a c"), "cyclic dependency: a → b → a"),
+        (steps("a:gone"), "step a needs the unknown step 'gone'"),
         (steps("a a b"), "2 steps have the id 'a'"),
     ],
 )

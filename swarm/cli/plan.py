@@ -10,7 +10,6 @@ import typer
 from swarm.base.errors import TaskError
 from swarm.cli import options as o
 from swarm.cli.drive import drive
-from swarm.cli.forecast import forecast
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.outcome import Show
 from swarm.cli.streams import answer_escaped, answer_json, message, say
@@ -18,6 +17,7 @@ from swarm.cli.words import resume_command
 
 if TYPE_CHECKING:
     from swarm.base.values import Json
+    from swarm.forecast.plan import Forecast
     from swarm.lifecycle.prepare import Options, Prepared
     from swarm.planning.lint import Finding
     from swarm.record.state import State
@@ -114,8 +114,23 @@ def show_plan(planned: Planned, prepared: "Prepared | None" = None) -> None:
     if prepared is not None:
         from swarm.views.simulation import advice_lines
 
-        found = forecast(prepared, planned.steps)
+        found = _forecast(prepared, planned.steps)
         say("\n".join(advice_lines(found.advice, found.worst_tokens, found.worst_usd)))
+
+
+def _forecast(prepared: "Prepared", steps: "tuple[Step, ...]") -> "Forecast":
+    """Return the forecast of a plan, from similar steps in earlier runs of the task."""
+    from swarm.forecast.expect import experience_of
+    from swarm.forecast.plan import DEFAULT_MODEL, forecast_plan
+
+    resources = prepared.resources
+    return forecast_plan(
+        steps,
+        prepared.task,
+        inputs=resources.inputs,
+        context=resources.contexts.get(DEFAULT_MODEL),
+        experience=experience_of(prepared.runs),
+    )
 
 
 def _plan(asked: o.Asked, out: str | None, display: o.Display, interrupts: Interrupts, grace: float) -> int:
@@ -180,7 +195,7 @@ def _present(planned: Planned, prepared: "Prepared", to: PlanOutput) -> None:
         levels = stages(planned.steps)
         findings = [{"severity": f.severity, "kind": f.kind, "message": str(f)} for f in planned.findings]
         figures = {"stages": levels, "width": max(map(len, levels)), "depth": len(levels)}
-        expected = forecast(prepared, planned.steps).value
+        expected = _forecast(prepared, planned.steps).value
         said = {"findings": findings, "notes": planned.notes}
         answer_json({**to.about, "plan": planned.value, **figures, **said, **expected})
     elif to.out is None:

@@ -10,7 +10,6 @@ import typer
 from swarm.base.errors import Problem, RunNotFoundError, TaskError
 from swarm.base.redaction import safe_text
 from swarm.cli import options as o
-from swarm.cli.forecast import DEFAULT_MODEL, price_of
 from swarm.cli.reading import state_of
 from swarm.cli.source import source_of
 from swarm.cli.streams import answer, answer_json
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from swarm.forecast.simulate import Course
     from swarm.forecast.simulate import Latency as LatencyOf
     from swarm.lifecycle.prepare import Prepared
-    from swarm.spec.plan import Step
     from swarm.spec.task import Price
 
 SEEDS = 100
@@ -149,9 +147,9 @@ def _course(what: str, runs: Path, items: int) -> "Course":
 
 def _of_file(what: str, runs: Path, items: int) -> "Course":
     """Read a plan file as it is, or the plan of a task as it would run."""
-    from swarm.forecast.advice import usd_of
     from swarm.forecast.expect import experience_of
-    from swarm.forecast.simulate import MOST_STEPS, Course
+    from swarm.forecast.plan import DEFAULT_MODEL, planned_course, price_of
+    from swarm.forecast.simulate import MOST_STEPS
     from swarm.spec.files.plan import read_plan
     from swarm.spec.yaml.strict import parse, read_file
 
@@ -165,19 +163,7 @@ def _of_file(what: str, runs: Path, items: int) -> "Course":
         prepared = _prepared(source)
         steps, inputs = prepared.steps, tuple(each.name for each in prepared.resources.inputs)
         price = price_of(prepared.task.models.get(DEFAULT_MODEL))
-    experience = experience_of(runs)
-
-    def tokens_of(step: "Step") -> int:
-        return experience.expect(step).tokens
-
-    return Course(
-        steps,
-        lambda step, _: experience.expect(step).seconds,
-        inputs,
-        items,
-        tokens_of=tokens_of,
-        usd_of=lambda step: usd_of(tokens_of(step), 0, price),
-    )
+    return planned_course(steps, experience_of(runs), inputs=inputs, items=items, price=price)
 
 
 def _prepared(source: "TaskSource") -> "Prepared":

@@ -1,1 +1,1 @@
-"""What a run would take, said before it: in virtual time, at several widths, and whether a swarm is worth it."""
+"""Forecasts: a run in simulated time, for several worker counts, and against one agent."""

@@ -1,7 +1,8 @@
-"""What steps are expected to take, in seconds and tokens: what the plan says, what like steps took, else a default.
+"""Expected seconds and tokens of steps: from the plan, else from similar steps, else a default.
 
-Steps are alike if the same agent was asked the same (with another item, or other inputs); failing that, if they have
-the same agent. Only what was carried out and done counts: what a cache gave took nothing, and says nothing.
+Steps are similar if they have the same agent and the same prompt (with another item or other
+inputs). If no step has both, steps with the same agent count as similar. Only steps that ran and
+are done count. A step from the cache took no time, so it is ignored.
 """
 
 from collections.abc import Iterable
@@ -18,21 +19,21 @@ from swarm.record.state import State, Status, StepState
 from swarm.spec.plan import Step
 
 DEFAULT_TOKENS = 2000
-"""Tokens of a step of which nothing is known: a page or two to read, half a page to write."""
+"""Tokens of a step without any information: one or two pages to read, half a page to write."""
 NEWEST = 5
-"""Earlier runs that are looked at: more say little about what the next one takes."""
+"""Maximum earlier runs that are read. Older runs say little about the next one."""
 MOST_BYTES = 4_000_000
-"""Of a journal that is looked at: a tenth of a second each at most, so that asking for advice costs nothing."""
+"""Maximum bytes of a journal that is read. That takes at most 0.1 s, so the advice stays fast."""
 
 Source = Literal["plan", "earlier runs", "default"]
 
 
 class Expected(Frozen):
-    """What one attempt at a step is expected to take."""
+    """The expected time and tokens of one attempt at a step."""
 
     seconds: float
     tokens: int
-    """Input and output."""
+    """Input and output together."""
     seconds_from: Source
     tokens_from: Source
 
@@ -51,23 +52,24 @@ class _Mean:
 
 @dataclass
 class Experience:
-    """What steps of earlier runs took, on average by kind."""
+    """The average time and tokens of steps in earlier runs, by kind of step."""
 
-    _resources: dict[tuple[str, ...], _Mean] = field(default_factory=dict[tuple[str, ...], _Mean])
+    _means: dict[tuple[str, ...], _Mean] = field(default_factory=dict[tuple[str, ...], _Mean])
 
     def learn(self, state: State) -> None:
-        """Take in what the steps of a run took."""
+        """Add the steps of a run to the averages."""
         for s in state.real_steps():
-            if s.status is Status.DONE and not s.cached and s.spans:
+            is_measured = s.status is Status.DONE and not s.cached and bool(s.spans)
+            if is_measured:
                 for kind in _kinds(s.step):
-                    self._resources.setdefault(kind, _Mean()).add(_seconds(s), s.usage.tokens)
+                    self._means.setdefault(kind, _Mean()).add(_seconds(s), s.usage.tokens)
 
     def expect(self, step: Step) -> Expected:
-        """Say what an attempt at a step, or at each of its instances, is expected to take."""
+        """Return the expected time and tokens of an attempt at a step, or at one of its instances."""
         seconds, tokens = DEFAULT_SECONDS, float(DEFAULT_TOKENS)
         seconds_from: Source = "default"
         tokens_from: Source = "default"
-        mean = next((self._resources[kind] for kind in _kinds(step) if kind in self._resources), None)
+        mean = next((self._means[kind] for kind in _kinds(step) if kind in self._means), None)
         if mean is not None:
             seconds, seconds_from = mean.seconds / mean.count, "earlier runs"
             if mean.tokens:
@@ -76,15 +78,23 @@ class Experience:
             seconds, seconds_from = step.seconds, "plan"
         if step.tokens is not None:
             tokens, tokens_from = step.tokens, "plan"
-        return Expected(seconds=seconds, tokens=round(tokens), seconds_from=seconds_from, tokens_from=tokens_from)
+        return Expected(
+            seconds=seconds,
+            tokens=round(tokens),
+            seconds_from=seconds_from,
+            tokens_from=tokens_from,
+        )
 
     def sources(self, steps: Iterable[Step]) -> tuple[Source, ...]:
-        """Name what the seconds of some steps come from, each once, in the order of the steps."""
+        """Return the sources of the expected seconds, each once, in the order of the steps."""
         return tuple(dict.fromkeys(self.expect(step).seconds_from for step in steps))
 
 
 def experience_of(runs: Path, newest: int = NEWEST) -> Experience:
-    """Learn from the newest runs in a folder of runs. One that cannot be read, or is very large, is passed over."""
+    """Return the experience from the newest runs in a folder.
+
+    A run that cannot be read or exceeds `MOST_BYTES` is ignored.
+    """
     found = Experience()
     for folder in reversed(listed(runs)[-newest:]):
         state = _fold(folder)
@@ -106,11 +116,11 @@ def _fold(folder: RunFolder) -> State | None:
 
 
 def _kinds(step: Step) -> tuple[tuple[str, ...], ...]:
-    """Name what a step is alike to, the closest first."""
+    """Return the kinds under which durations are averaged, the most specific first."""
     return ((step.agent, step.prompt), (step.agent,))
 
 
 def _seconds(s: StepState) -> float:
-    """Give the seconds of the attempt that succeeded: expected is one, not its failures."""
+    """Return the seconds of the attempt that succeeded. Failed attempts do not count."""
     last = s.spans[-1]
     return 0.0 if last.end is None else last.end - last.start

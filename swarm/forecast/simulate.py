@@ -1,12 +1,14 @@
-"""What a plan, or a run that is over, would take with so many workers: the same decisions, and no clock.
+"""The simulation of a plan or a finished run: the same decisions, without a clock.
 
-A simulation drives an `Scheduler` over a `State`, as `swarm.scheduling.dispatcher` does, but by a heap of the
-times at which attempts end and pauses are over. It calls no model, waits for nothing and is the same each time for the
-same seed, so it answers "what would 300 workers have given?" in the time it takes to decide.
+A simulation drives a `Scheduler` over a `State`, as `swarm.scheduling.dispatcher` does. In place of
+a clock it has a heap of the times at which attempts and pauses end. It calls no model, does not
+wait, and gives the same result for the same seed. So "how long would it take with 300 workers?" is
+answered in the time of the decisions.
 
-A plan is simulated as it is written: no step is added to it. Where the length of a list is not known before a run,
-`items` are assumed. Of a run, every step takes what its attempts took, pauses between them aside; one that never ran
-takes no time, one that failed counts as done: it is what was paid for that is dispatched anew.
+A plan is simulated as written: no step is added. If the length of a list is unknown before a run,
+`items` are assumed. In a run, every step takes the time of its attempts, without the pauses between
+them. A step that never ran takes no time. A failed step counts as done, because the simulation
+schedules the work that was paid for.
 """
 
 import gc
@@ -32,66 +34,66 @@ from swarm.spec.plan import Step, before_of
 from swarm.spec.task import Limits
 
 ITEMS = 10
-"""Instances of an `each` step whose list is not known yet: about what a planner lists."""
+"""Assumed instances of an `each` step whose list is not known yet: a typical list of a planner."""
 DEFAULT_SECONDS = 10.0
-"""Seconds of a step of which nothing is known: one answer of 500 tokens at the 50 a second of a served model."""
+"""Seconds of a step without any information: an answer of 500 tokens at 50 tokens per second."""
 UNLIMITED: None = None
-"""As many workers as there are steps."""
+"""The worker count that gives every ready step a worker."""
 MOST_STEPS = 1_000_000
-"""What a simulated run may have: what `limits.steps` may be at most."""
-MOST_FLAWS = 20
-"""Flaws of a plan that are named: a screenful."""
+"""Maximum steps of a simulated run: the maximum of `limits.steps`."""
+MOST_PROBLEMS = 20
+"""Maximum problems of a plan in one error: one screen."""
 
 Latency = Callable[[Step, Random], float]
-"""Draws the seconds of an attempt at a step."""
+"""A function that returns the seconds of an attempt at a step, random or not."""
 
 _DONE = Outcome(output=None)
 _FAILED = e.Failure(kind="simulated", message="the simulation lets some attempts fail", may_help=True)
 
 
 def planned_seconds(step: Step, random: Random) -> float:
-    """Take the seconds a plan expects, else `DEFAULT_SECONDS`."""
+    """Return the `seconds` of the step, else `DEFAULT_SECONDS`."""
     del random
     return DEFAULT_SECONDS if step.seconds is None else step.seconds
 
 
 def fixed(seconds: float) -> Latency:
-    """Let every attempt take so many seconds."""
+    """Return a latency that is the same for every attempt."""
     return lambda step, random: seconds
 
 
 def lognormal(median: float, sigma: float) -> Latency:
-    """Draw from a log-normal distribution: what calls of one kind to one model take is close to one.
+    """Return a latency with a log-normal distribution, as similar calls to one model have.
 
-    `median` is in seconds; `sigma` is the standard deviation of the logarithm, 0.8 where most are within 0.4 to 2.2
-    times the median.
+    `median` is in seconds. `sigma` is the standard deviation of the logarithm: with 0.8, most
+    values are within 0.4 to 2.2 times the median.
     """
     return lambda step, random: median * exp(random.gauss(0.0, sigma))
 
 
 @dataclass(frozen=True)
 class Course:
-    """What is simulated: the steps a run begins with, and what becomes of them."""
+    """The steps to simulate, with their durations and the steps they spawn."""
 
     steps: tuple[Step, ...]
     latency: Latency = planned_seconds
     inputs: tuple[str, ...] | None = None
-    """Names of the run's inputs, for `each: inputs`; None where they are not known."""
+    """Names of the run's inputs, for `each: inputs`, or None if they are unknown."""
     items: int = ITEMS
-    """Length of a list that is not known, at least 0."""
+    """Assumed length of a list that is not known yet, at least 0."""
     spawned: Mapping[str, tuple[Step, ...]] = field(default_factory=dict[str, tuple[Step, ...]])
-    """For a step, the steps its outcome adds."""
+    """By step id, the steps that its outcome spawns."""
     by: Literal["run", "task"] = "task"
     is_drawn: bool = False
-    """Whether the latency differs from seed to seed."""
+    """True if the latency depends on the seed."""
     tokens_of: Callable[[Step], float] | None = None
-    """Tokens of an attempt at a step, where they are known or expected."""
+    """Tokens of an attempt at a step, or None if they are unknown for all steps."""
     usd_of: Callable[[Step], float | None] | None = None
-    """Its price in US dollars; None where it is not known."""
+    """Price of an attempt in US dollars. It returns None if the price is unknown."""
 
 
 def course_of(state: State) -> Course:
-    """Take the course that a run took."""
+    """Return the course of a finished run."""
     took = Timeline(state).seconds
     spawned: dict[str, tuple[Step, ...]] = {}
     for s in state.steps.values():
@@ -113,7 +115,7 @@ def course_of(state: State) -> Course:
 
 
 def _as_expanded(s: StepState, state: State) -> Step:
-    """Give the step of a run with the list it ran over in place of where the list came from."""
+    """Return the step of a run with its list itself in place of the source of the list."""
     step = s.step
     if step.each is None:
         return step
@@ -122,7 +124,7 @@ def _as_expanded(s: StepState, state: State) -> Step:
 
 
 def _by_any_input(step: Step) -> Step:
-    """Let a step over inputs run over those it names, or over all there are, where it is not known what there is."""
+    """Return a step over inputs as a step over its list of names, if the inputs are unknown."""
     if step.each != "inputs" or step.inputs is None:
         return step
     if any(set("*?[") & set(name) for name in step.inputs):
@@ -132,11 +134,14 @@ def _by_any_input(step: Step) -> Step:
 
 @dataclass
 class Draws:
-    """The durations and failures of one seed. What was drawn once stays: widths are compared by the same draws."""
+    """The random durations and failures of one seed.
+
+    They are drawn once and then stored, so that all worker counts are compared with the same ones.
+    """
 
     latency: Latency
     failures: float = 0.0
-    """Probability that an attempt fails, 0 to 1."""
+    """Probability that an attempt fails, from 0 to 1."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -146,14 +151,14 @@ class Draws:
         self._fails: dict[tuple[str, int], bool] = {}
 
     def seconds(self, step: Step) -> float:
-        """Give the seconds of every attempt at a step."""
+        """Return the seconds of every attempt at a step."""
         found = self._seconds.get(step.id)
         if found is None:
             found = self._seconds[step.id] = self.latency(step, self._random)
         return found
 
     def fails(self, name: str, attempt: int) -> bool:
-        """Whether an attempt at a step fails."""
+        """Return whether an attempt at a step fails."""
         if self.failures <= 0:
             return False
         if (name, attempt) not in self._fails:
@@ -161,29 +166,29 @@ class Draws:
         return self._fails[name, attempt]
 
     def without_failures(self) -> "Draws":
-        """Give the same durations, and no failure."""
+        """Return the same durations without failures."""
         return Draws(lambda step, random: self.seconds(step), 0.0, self.seed)
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """One simulated run."""
+    """The result of one simulated run."""
 
     seconds: float
-    """From the start to the end of the last attempt."""
+    """Time from the start to the end of the last attempt."""
     work_seconds: float
-    """All attempts added up."""
+    """Sum of all attempts."""
     attempts: int
     state: State
 
     @property
     def is_done(self) -> bool:
-        """Whether every step was done."""
+        """True if every step is done."""
         return all(s.good for s in self.state.steps.values())
 
 
 class _End(NamedTuple):
-    """A time at which something is due: an attempt ends, or (`attempt` 0) a pause."""
+    """The time at which an attempt ends, or a pause if `attempt` is 0."""
 
     at: float
     order: int
@@ -192,7 +197,7 @@ class _End(NamedTuple):
 
 
 class _Shell:
-    """What `swarm.scheduling.dispatcher` is to a scheduler, with a heap in place of a clock."""
+    """A dispatcher with a heap of times in place of a clock."""
 
     def __init__(self, course: Course, draws: Draws, workers: int | None, rules: Rules | None) -> None:
         self.state = State()
@@ -205,14 +210,16 @@ class _Shell:
         self._due: list[_End] = []
         lists = {step.each for step in self._all_steps() if isinstance(step.each, str)}
         self._lists = {name: [*range(course.items)] for name in lists if name != "inputs"}
-        inputs = [f"input-{n}" for n in range(1, course.items + 1)] if course.inputs is None else course.inputs
-        rules = rules or Rules(limits=Limits(steps=MOST_STEPS), inputs=tuple(inputs), seed=draws.seed)
+        assumed = tuple(f"input-{n}" for n in range(1, course.items + 1))
+        inputs = assumed if course.inputs is None else course.inputs
+        rules = rules or Rules(limits=Limits(steps=MOST_STEPS), inputs=inputs, seed=draws.seed)
         self.scheduler = Scheduler(self.state, self._emit, rules, self._output_of)
 
     def run(self) -> Simulated:
         self._emit(e.RunStarted(run="simulated", trace="", versions={}, task={}, agents=()))
-        known = self._course.inputs is not None
-        steps = self._course.steps if known else tuple(_by_any_input(step) for step in self._course.steps)
+        steps = self._course.steps
+        if self._course.inputs is None:
+            steps = tuple(_by_any_input(step) for step in steps)
         self._emit(e.StepsAdded(by=self._course.by, steps=steps))
         scheduler, due = self.scheduler, self._due
         while True:
@@ -226,7 +233,8 @@ class _Shell:
             else:
                 scheduler.wake(name)
         self._check_the_end()
-        seconds = max((s.spans[-1].end or 0.0 for s in self.state.steps.values() if s.spans), default=0.0)
+        ends = (s.spans[-1].end or 0.0 for s in self.state.steps.values() if s.spans)
+        seconds = max(ends, default=0.0)
         self._emit(scheduler.finish())
         return Simulated(seconds, self.work, self.attempts, self.state)
 
@@ -249,7 +257,7 @@ class _Shell:
         self.scheduler.finished(name, attempt, outcome)
 
     def _emit(self, event: e.Stamped) -> None:
-        # Nobody has seen it yet, so the stamp may be put in place; a copy would cost as much as the event.
+        # The event is not shared yet, so it can be changed. A copy would cost as much as the event.
         vars(event)["t"] = self._t
         self.state.apply(event)
 
@@ -268,19 +276,23 @@ class _Shell:
             found = cycles(self._course.steps)
             if not found:
                 raise
-            raise PlanError(*(f"steps wait for each other: {' → '.join(one)}" for one in found)) from None
+            raise PlanError(*(f"cyclic dependency: {' → '.join(one)}" for one in found)) from None
         assert over
 
 
 def simulate(
-    course: Course, *, workers: int | None = UNLIMITED, draws: Draws | None = None, rules: Rules | None = None
+    course: Course,
+    *,
+    workers: int | None = UNLIMITED,
+    draws: Draws | None = None,
+    rules: Rules | None = None,
 ) -> Simulated:
-    """Simulate one run. `rules` are those of the scheduler where they matter beyond the number of workers.
+    """Simulate one run. `rules` are the rules of the scheduler except the number of workers.
 
-    Raises `PlanError` where the steps of a plan wait for each other, or for a step that is not there.
+    Raise `PlanError` if the steps of a plan are cyclic or need unknown steps.
     """
     if workers is not None and workers < 1:
-        raise ValueError(f"workers is {workers}; at least 1 is needed")
+        raise ValueError(f"workers is {workers}, but must be at least 1")
     _check_names(course)
     with _collector_off():
         return _Shell(course, draws or Draws(course.latency), workers, rules).run()
@@ -288,10 +300,10 @@ def simulate(
 
 @contextmanager
 def _collector_off() -> Generator[None]:
-    """Put the cycle collector off for a moment.
+    """Turn the cycle collector off in the block.
 
-    A simulation makes a million objects that hold no cycles, and looking for some in all of them, again and again, is
-    what made its time grow faster than its steps.
+    A simulation creates a million objects without cycles. Repeated searches for cycles in all of
+    them would make its time grow faster than the number of steps.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -304,12 +316,9 @@ def _collector_off() -> Generator[None]:
 
 def _check_names(course: Course) -> None:
     names = Counter(step.id for step in course.steps)
-    flaws = [f"{count} steps have the id {name!r}" for name, count in names.items() if count > 1]
-    flaws += [
-        f"step {step.id} waits for {before!r}, and there is no such step"
-        for step in course.steps
-        for before in before_of(step)
-        if before not in names
-    ]
-    if flaws:
-        raise PlanError(*flaws[:MOST_FLAWS])
+    problems = [f"{count} steps have the id {name!r}" for name, count in names.items() if count > 1]
+    for step in course.steps:
+        unknown = [before for before in before_of(step) if before not in names]
+        problems += [f"step {step.id} needs the unknown step {before!r}" for before in unknown]
+    if problems:
+        raise PlanError(*problems[:MOST_PROBLEMS])

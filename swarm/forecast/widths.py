@@ -1,7 +1,8 @@
-"""A plan or a run at several widths, over several seeds: what each number of workers would give.
+"""The simulation with several worker counts ("widths") and several random trials.
 
-Figures of several seeds are given by percentiles, the nearest rank (Hyndman and Fan 1996, definition 1). At each seed
-all widths have the same durations and the same failures, so that they differ by their width only.
+Figures of several trials are percentiles by nearest rank (Hyndman and Fan 1996, definition 1). In
+one trial, all widths have the same durations and the same failures, so only the number of workers
+differs.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,11 +15,11 @@ from swarm.forecast.simulate import Course, Draws, Simulated, simulate
 from swarm.planning.graph import makespan_bound
 
 PLACES = 6
-"""Decimal places of the seconds that are given: microseconds, where sums of floats are still the same."""
+"""Decimal places of seconds. Sums of floats are reproducible down to microseconds."""
 
 
 class Spread(Frozen):
-    """A figure over seeds."""
+    """The distribution of a figure over random trials."""
 
     min: float
     p10: float
@@ -28,7 +29,7 @@ class Spread(Frozen):
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Spread":
-        """Take the figures of some seeds, at least one."""
+        """Return the distribution of the figures of at least one trial."""
         ranked = sorted(round(value, PLACES) for value in values)
         return cls(
             min=ranked[0],
@@ -44,38 +45,38 @@ def _percentile(ranked: Sequence[float], percent: int) -> float:
 
 
 class Width(Frozen):
-    """What so many workers give."""
+    """The figures of one worker count."""
 
     workers: int | Literal["unlimited"]
     seconds: float
-    """The makespan: of several seeds, the median."""
+    """The makespan; of several trials, the median."""
     bound_seconds: float
-    """Graham's bound on it, where nothing fails: the median, too."""
+    """Graham's bound of the makespan if nothing fails; of several trials, the median."""
     speedup: float
-    """Work by makespan: how much faster than one worker. 1.0 where nothing takes time."""
+    """Work divided by makespan, compared with one worker. 1.0 if nothing takes time."""
     spread: Spread
-    """The makespan over seeds."""
+    """The makespan over all trials."""
     done: float
-    """Share of seeds in which every step was done, 0 to 1."""
+    """Share of trials in which every step was done, from 0 to 1."""
     attempts: float
-    """Attempts, failed ones included: the mean over seeds."""
+    """Mean attempts per trial, including failed ones."""
     tokens: float | None = None
-    """Tokens of all attempts, where they are known or expected."""
+    """Tokens of all attempts, or None if they are unknown."""
     usd: float | None = None
-    """Their price in US dollars. None where it is not known."""
+    """Price of all attempts in US dollars, or None if it is unknown."""
 
 
 class Widths(Frozen):
-    """A plan or a run at several widths."""
+    """The figures of a plan or a run with several worker counts."""
 
     work_seconds: float
-    """All steps added up, where each takes one attempt: the median over seeds."""
+    """Sum of all steps with one attempt each; of several trials, the median."""
     critical_path_seconds: float
-    """The longest chain of steps: the median over seeds."""
+    """The longest chain of steps; of several trials, the median."""
     steps: int
-    """Steps that are carried out, instances included."""
+    """Steps that run, including instances."""
     seeds: int
-    """How many were taken: 1 where nothing is drawn."""
+    """Number of random trials: 1 if nothing is random."""
     widths: tuple[Width, ...]
 
 
@@ -88,7 +89,7 @@ class _Row:
     attempts: int = 0
 
     def add(self, run: Simulated, whole: Simulated, workers: int | None) -> None:
-        """Take in a run of one seed; `whole` is that with a worker for every step, where nothing fails."""
+        """Add a run of one trial. `whole` is the same without failures and limits on workers."""
         work, path = whole.work_seconds, whole.seconds
         self.seconds.append(run.seconds)
         self.bounds.append(path if workers is None else makespan_bound(work, path, workers))
@@ -98,18 +99,24 @@ class _Row:
 
 
 class _Spent(NamedTuple):
-    """What the steps use where each takes one attempt."""
+    """The usage of all steps with one attempt each."""
 
     steps: int
     tokens: float | None
     usd: float | None
 
 
-def simulate_widths(course: Course, workers: Sequence[int | None], *, failures: float = 0.0, seeds: int = 1) -> Widths:
-    """Simulate a course at several widths, over several seeds from 0.
+def simulate_widths(
+    course: Course,
+    workers: Sequence[int | None],
+    *,
+    failures: float = 0.0,
+    seeds: int = 1,
+) -> Widths:
+    """Simulate a course with several worker counts. Trials have the seeds 0, 1, 2 ….
 
-    `failures` is the probability that an attempt fails, 0 to 1; it is tried again as the plan says. What is tried again
-    is paid again, in proportion. Raises as `simulate` does.
+    `failures` is the probability that an attempt fails, from 0 to 1. A failed attempt is retried as
+    the plan says, and each retry is charged in proportion. Raise the errors of `simulate`.
     """
     rows = [_Row() for _ in workers]
     works: list[float] = []
@@ -135,7 +142,10 @@ def simulate_widths(course: Course, workers: Sequence[int | None], *, failures: 
 
 
 def _spent(course: Course, whole: Simulated) -> _Spent:
-    """Add up what the steps use where each takes one attempt; None where that is not known of one."""
+    """Return the usage of all steps with one attempt each.
+
+    It is None if it is unknown for one step.
+    """
     ran = [s.step for s in whole.state.real_steps() if s.spans]
     tokens = None if course.tokens_of is None else sum(map(course.tokens_of, ran))
     prices = [None] if course.usd_of is None else [course.usd_of(step) for step in ran]
