@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.base.errors import EndpointBusy, EndpointRefused
-from swarm.endpoints.wire.faults import FAULT_CLASSES, Fault, error_in, fault_of, judge, kind_of, retry_after
+from swarm.endpoints.wire.faults import FAULT_CLASSES, Fault, error_in, fault_of, retry_after
+from swarm.endpoints.wire.judge import judge
+from swarm.endpoints.wire.kinds import kind_of
 from swarm.spec.chat import Request, says
 
 ASK = Request(model="default", messages=(says("user", "hi"),))
@@ -131,7 +133,7 @@ def test_a_message_says_who_what_and_what_next() -> None:
     )
     assert str(error) == (
         "api.example.com, model m: the key was not accepted; check the variable that `key:` names, "
-        "then `swarm resume` goes on (status 401). It said: bad key *"
+        "then run `swarm resume` (status 401). Details: bad key *"
     )
     assert (error.kind, error.stops, error.status) == ("auth", True, 401)
 

@@ -15,7 +15,8 @@ from swarm.endpoints.router import connect
 from swarm.endpoints.traffic.cooldown import Cooldown
 from swarm.endpoints.traffic.limit import Limit
 from swarm.endpoints.traffic.retry import Retrying
-from swarm.endpoints.wire.faults import Fault, judge
+from swarm.endpoints.wire.faults import Fault
+from swarm.endpoints.wire.judge import judge
 from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.lifecycle.run import Run
 from swarm.record.events import SlotsChanged

@@ -68,7 +68,7 @@ REFUSALS = {
     "bad key": (Answer(status=401, body=error("Incorrect API key provided")), "the key was not accepted"),
     "spent quota": (
         Answer(status=429, body=error("You exceeded your current quota", code="insufficient_quota")),
-        "the quota or the credit is spent; top it up",
+        "the quota or the credit is exhausted; top it up",
     ),
 }
 

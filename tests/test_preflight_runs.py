@@ -73,7 +73,7 @@ class TestRuns:
             message = str(caught.value)
             assert f"models.default: {bad.url}: " in message
             assert f"POST {bad.url}/chat/completions" in message
-            assert "it has no such model; check `name`" in message
+            assert "the endpoint has no such model; check `name`" in message
             assert "Nothing was spent" in message
             assert caught.value.exit_code == 2
             run = only_run(tmp_path)

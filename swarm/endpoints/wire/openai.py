@@ -22,7 +22,8 @@ from swarm.base.version import __version__
 from swarm.endpoints.wire.answers import Assembly, BadAnswer, is_prose
 from swarm.endpoints.wire.audio import Sound, asked_sound
 from swarm.endpoints.wire.dialect import Dialect, WireRequest
-from swarm.endpoints.wire.faults import Fault, error_in, fault_of, judge
+from swarm.endpoints.wire.faults import Fault, error_in, fault_of
+from swarm.endpoints.wire.judge import judge
 from swarm.endpoints.wire.learnt import Learnt
 from swarm.endpoints.wire.repetition import Watch
 from swarm.endpoints.wire.sse import EventStream, EventTooLargeError, Sent

@@ -1,0 +1,103 @@
+"""From a fault to the exception that callers act on, with a message for people. Pure."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from swarm.base.errors import EndpointBusy, EndpointRefused
+from swarm.endpoints.wire.faults import FAULT_CLASSES, Fault, FaultClass, retry_after
+from swarm.endpoints.wire.kinds import kind_of
+
+MESSAGE_BYTES = 2048
+"""Maximum bytes of a message. Enough to understand an error; a journal stays readable."""
+
+
+def judge(
+    fault: Fault,
+    *,
+    endpoint: str = "",
+    model: str = "",
+    clean: Callable[[str], str] = str,
+) -> EndpointBusy | EndpointRefused:
+    """Return the exception for a fault: `EndpointBusy` if a retry may help, else `EndpointRefused`.
+
+    `endpoint` and `model` are named in its message. `clean` removes secrets from the endpoint's
+    words.
+    """
+    kind = kind_of(fault)
+    meaning = _as_the_endpoint_wishes(FAULT_CLASSES[kind], fault.headers)
+    wait = retry_after(fault.headers) if meaning.busy else None
+    message = _message(fault, meaning, wait, where=_place(endpoint, model), clean=clean)
+    if meaning.busy:
+        return EndpointBusy(
+            message,
+            kind=kind,
+            endpoint=endpoint,
+            status=fault.status,
+            retry_after=wait,
+        )
+    return EndpointRefused(
+        message,
+        kind=kind,
+        endpoint=endpoint,
+        status=fault.status,
+        stops=meaning.stops,
+    )
+
+
+def _as_the_endpoint_wishes(meaning: FaultClass, headers: Mapping[str, str]) -> FaultClass:
+    """Obey the header `x-should-retry`.
+
+    It does not overrule a kind that holds for every call: an exhausted quota, a bad key.
+    """
+    wish = headers.get("x-should-retry", "").lower()
+    if wish == "false" and meaning.busy:
+        return replace(meaning, busy=False)
+    if wish == "true" and not meaning.stops:
+        return replace(meaning, busy=True)
+    return meaning
+
+
+def _place(endpoint: str, model: str) -> str:
+    if endpoint and model:
+        return f"{endpoint}, model {model}"
+    return endpoint or model
+
+
+def _message(
+    fault: Fault,
+    meaning: FaultClass,
+    wait: float | None,
+    *,
+    where: str,
+    clean: Callable[[str], str],
+) -> str:
+    """Write `where: what (status; wait). Details: the endpoint's words`, without the empty parts."""
+    details: list[str] = []
+    if fault.status not in {None, 200}:
+        details.append(f"status {fault.status}")
+    if wait is not None:
+        digits = 0 if wait >= 1 else 2
+        details.append(f"the endpoint asks to wait {wait:,.{digits}f} s")
+    message = f"{where}: {meaning.what}" if where else meaning.what
+    if details:
+        message += f" ({'; '.join(details)})"
+    said = tidy(clean(fault.text))
+    return cut(f"{message}. Details: {said}" if said else f"{message}.")
+
+
+def cut(text: str) -> str:
+    """Truncate a text to `MESSAGE_BYTES` of UTF-8."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= MESSAGE_BYTES:
+        return data.decode("utf-8")
+    return data[: MESSAGE_BYTES - 3].decode("utf-8", "ignore") + "…"
+
+
+def tidy(text: str) -> str:
+    """Return a foreign text on one line: without tags of a web page and control characters."""
+    text = text[: 8 * MESSAGE_BYTES]  # a hostile body must cost no time
+    if text.lstrip()[:1] == "<":
+        text = re.sub(r"<(?:style|script)\b[^<]*<|<[^<>]*>", " ", text)
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(printable.split())
