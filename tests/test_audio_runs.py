@@ -12,7 +12,7 @@ from swarm.base.clock import RunClock
 from swarm.base.errors import JournalError, LimitError
 from swarm.cli.reading import recorded
 from swarm.endpoints.wire.dialect import Dialect
-from swarm.executors.budgeted import Salvaging
+from swarm.executors.salvaging import Salvaging
 from swarm.lifecycle.prepare import Options
 from swarm.lifecycle.replay import replaying
 from swarm.lifecycle.run import Run

@@ -1,1 +1,1 @@
-"""Where attempts run: each class with the one verb of `swarm.attempt.types.Executor`."""
+"""Where attempts run: each executor is a class with the verb of `swarm.attempt.types.Executor`."""

@@ -1,4 +1,4 @@
-"""What was paid for already is not paid for again: from this run's journal first, then from the project's cache."""
+"""Outcomes that were paid for already: from the journal of this run first, then from the cache of the project."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -13,7 +13,7 @@ from swarm.spec.chat import MediaFile, Usage
 
 
 class Cached:
-    """Another executor, around one: gives a known outcome where all that determines it is the same."""
+    """Executor around another: returns a known outcome if nothing that determines it has changed."""
 
     def __init__(
         self,
@@ -21,23 +21,27 @@ class Cached:
         *,
         known: Mapping[str, Outcome],
         cache: Cache | None,
-        keeps: Callable[[Attempt], bool],
+        is_repeatable: Callable[[Attempt], bool],
         clean: Callable[[str], str],
         content: Callable[[str], bytes],
     ) -> None:
-        """`content` gives the bytes of an artifact of this run, by its hash."""
+        """Take the outcomes that this run has already, by key, and the cache; None does not use it.
+
+        Attempts that are not repeatable are neither taken from the cache nor stored in it. `clean` removes secrets from
+        a text; `content` returns an artifact of this run by its hash.
+        """
         self._inner = inner
         self._known = known
         self._cache = cache
-        self._keeps = keeps
+        self._is_repeatable = is_repeatable
         self._clean = clean
         self._content = content
 
     async def execute(self, attempt: Attempt, note: Note) -> Outcome:
-        """Give the outcome that is known, or carry the attempt out and keep what it gave."""
+        """Return the known outcome; if there is none, run the attempt and store its outcome."""
         if attempt.key in self._known:
             return self._known[attempt.key].model_copy(update={"cached": True, "usage": Usage()})
-        if self._cache is None or not self._keeps(attempt):
+        if self._cache is None or not self._is_repeatable(attempt):
             return await self._inner.execute(attempt, note)
         entry = self._cache.get(attempt.key)
         if entry is not None:
@@ -74,16 +78,16 @@ class Cached:
         return entry.model_copy(update={"media": tuple(self._whole(each) for each in outcome.media)})
 
     def _whole(self, made: MediaFile) -> MediaFile:
-        """Give what was made with its bytes, which the turns of an interrupted attempt have in a file only."""
+        """Return a medium with its bytes, which an interrupted attempt has only in a file."""
         if made.content:
             return made
-        with suppress(JournalError):  # somebody removed the file: the answer is good, but not kept
+        with suppress(JournalError):  # The file was removed: the answer is valid, but the cache does not store it.
             return made.model_copy(update={"content": self._content(made.sha256)})
         return made
 
 
 def known_outcomes(events: Iterable[e.Stamped], load: Callable[[str], Json]) -> dict[str, Outcome]:
-    """Collect what a journal's finished steps gave, by key."""
+    """Return the outcomes of the finished steps of a journal, by key."""
     keys: dict[str, str] = {}
     known: dict[str, Outcome] = {}
     for event in events:

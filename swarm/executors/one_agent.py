@@ -1,4 +1,4 @@
-"""A planner's plan that a swarm would not help becomes one agent's work, before it joins the graph."""
+"""A plan that a swarm would not speed up becomes the work of one agent, before it joins the graph."""
 
 from swarm.attempt.types import Attempt, Executor, Note
 from swarm.forecast.advice import as_one_agent
@@ -6,10 +6,10 @@ from swarm.record.outcome import Outcome
 
 
 class OneAgent:
-    """Another executor, around one: takes the advice on the run's first plan (`swarm: auto`).
+    """Executor around another: follows the advice on the first plan of a run (`swarm: auto`).
 
-    It is the outermost one, so that a cache holds what the planner said, whatever the task makes of it; and it acts
-    before the outcome is an event, so that resuming and replaying find the decision made.
+    It is outside of the cache, so that the cache stores the planner's own plan. It decides before the outcome becomes
+    an event, so that a resumed or replayed run has the same decision.
     """
 
     def __init__(self, inner: Executor, *, goal: str) -> None:
@@ -17,14 +17,14 @@ class OneAgent:
         self._goal = goal
 
     async def execute(self, attempt: Attempt, note: Note) -> Outcome:
-        """Carry out an attempt; put one step in place of a plan that is no better than that."""
+        """Run an attempt. Replace a first plan by one step if it would not be faster or better."""
         outcome = await self._inner.execute(attempt, note)
         brief = attempt.brief
         if brief is None or not brief.first or outcome.agents or not self._goal:
             return outcome
-        alone = as_one_agent(outcome.spawned, self._goal, brief, workers=brief.limits.workers)
-        if alone is None:
+        one_agent = as_one_agent(outcome.spawned, self._goal, brief, workers=brief.limits.workers)
+        if one_agent is None:
             return outcome
-        step, why = alone
-        made = {"steps": [step.model_dump(mode="json", exclude_defaults=True)]}
-        return outcome.model_copy(update={"output": made, "spawned": (step,), "notes": (*outcome.notes, why)})
+        step, why = one_agent
+        plan = {"steps": [step.model_dump(mode="json", exclude_defaults=True)]}
+        return outcome.model_copy(update={"output": plan, "spawned": (step,), "notes": (*outcome.notes, why)})

@@ -1,4 +1,4 @@
-"""A page for people of every step that was carried out: what it was asked, what it answered."""
+"""A page per finished step, for people: its answer and its prompt."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from swarm.spec.yaml.yaml12 import write_yaml
 
 
 class Pages:
-    """Another executor, around one: writes `steps/<nnn>-<id>.md` for each outcome."""
+    """Executor around another: writes `steps/<nnn>-<id>.md` for each outcome."""
 
     def __init__(self, inner: Executor, write: Callable[[str, str], object], order: Callable[[str], int]) -> None:
         self._inner = inner
@@ -18,7 +18,7 @@ class Pages:
         self._order = order
 
     async def execute(self, attempt: Attempt, note: Note) -> Outcome:
-        """Carry out an attempt and write its page."""
+        """Run an attempt and write its page."""
         outcome = await self._inner.execute(attempt, note)
         name = f"steps/{self._order(attempt.step.id):03}-{attempt.step.id}.md"
         self._write(name, page(attempt, outcome))
@@ -26,11 +26,11 @@ class Pages:
 
 
 def page(attempt: Attempt, outcome: Outcome) -> str:
-    """Write the page of one step."""
-    said = [f"### {message.role}\n\n{message.text}" for message in messages(attempt).messages]
+    """Return the page of one step."""
+    prompt = [f"### {message.role}\n\n{message.text}" for message in messages(attempt).messages]
     answer = outcome.output if isinstance(outcome.output, str) else _yaml(outcome.output)
     about = f"agent {attempt.agent.name}, model {attempt.model}, attempt {attempt.attempt}"
-    asked = "\n\n".join(said)
+    asked = "\n\n".join(prompt)
     files = "".join(f"\n\n[{each.mime}, {each.size:,} bytes](../artifacts/{each.sha256})" for each in outcome.media)
     return f"# {attempt.step.id}\n\n{about}\n\n## Answer\n\n{answer}{files}\n\n## Asked\n\n{asked}\n"
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from swarm.base.errors import InputError, JournalError, Problem
 from swarm.base.text import listing
-from swarm.executors.budgeted import is_report
 from swarm.lifecycle.prepare import AnyVariable, Options
 from swarm.record import events as e
 from swarm.record.cache import differing
 from swarm.record.folder import RunFolder
 from swarm.record.journal import read
 from swarm.record.state import State
+from swarm.results.report import is_report
 from swarm.scheduling.assign import Assigner
 from swarm.spec.files import recall_task
 from swarm.spec.plan import Step

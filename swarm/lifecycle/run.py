@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import anyio
 
-from swarm.attempt.types import Attempt, Executor
+from swarm.attempt.types import Attempt
 from swarm.base.clock import RunClock
 from swarm.base.errors import JournalError, PlanError, SwarmError
 from swarm.base.version import __version__
@@ -30,19 +30,18 @@ from swarm.endpoints.offline import Offline
 from swarm.endpoints.preflight import Preflight, already_served
 from swarm.endpoints.router import connect
 from swarm.endpoints.wire.learnt import Memory
-from swarm.executors.budgeted import Local, Salvaging
-from swarm.executors.cached import Cached, known_outcomes
-from swarm.executors.one_agent import OneAgent
-from swarm.executors.pages import Pages
+from swarm.executors.budgeted import Budgeted
+from swarm.executors.cached import known_outcomes
 from swarm.lifecycle.prepare import Options, Prepared, prepare, unusable
 from swarm.lifecycle.replay import replay
 from swarm.lifecycle.resume import Differences, as_said, differences, facts_of, present_task, said, with_agents
+from swarm.lifecycle.wiring import ExecutorWiring, assemble
 from swarm.record import events as e
 from swarm.record.folder import RunFolder, create, find
 from swarm.record.journal import Journal, mend, read
 from swarm.record.outcome import Outcome
 from swarm.record.recorder import Recorder
-from swarm.record.state import State
+from swarm.record.state import State, StepState
 from swarm.results.result import Result, plan_of, write_outputs
 from swarm.scheduling.assign import Assigner
 from swarm.scheduling.dispatcher import GRACE_SECONDS, Dispatcher
@@ -250,6 +249,7 @@ class Run:
             self._over.set()
 
     async def _schedule(self, journal: Journal) -> None:
+        """Run every attempt of this stretch: open the endpoints, assemble the executors, dispatch."""
         prepared, state = self.prepared, self.state
         rng, clean = Random(state.run), prepared.redactor.clean  # noqa: S311 - jitter
         models, own = prepared.choice.models, prepared.endpoint
@@ -264,35 +264,35 @@ class Run:
         async with connect(models, offline=Offline, rng=rng, labels=labels, workers=n, **shared) as router:
             looked = Preflight(router, models, ahead=self._ahead(), warn=self.warnings.append, **shared)
             self._preflight = looked
-            local = Local(looked if own is None else meters.alone(own), prepared.toolbox, meters, state)
-            executor: Executor = Pages(local, self._write_page, lambda name: state.steps[name].order)
-            executor = Cached(
-                executor,
-                known=self._known,
-                cache=prepared.cache if self._options.cache else None,
-                keeps=self._keeps,
-                clean=clean,
-                content=self.folder.content,
-            )
-            if prepared.task.swarm == "auto":
-                executor = OneAgent(executor, goal=prepared.task.goal or "")
-            executor = Salvaging(executor, state)
-            scheduler = Scheduler(state, self._emit, self._rules(), self._assigner.output_of)
-            self._dispatcher = Dispatcher(
-                scheduler, executor, lambda s: local.fitted(self._assigner.attempt_of(s)), self._emit, self._bug
-            )
+            endpoint = looked if own is None else meters.alone(own)
+            budgeted = Budgeted(endpoint, prepared.toolbox, meters, state)
+            self._dispatcher = self._dispatcher_of(budgeted)
             await self._dispatcher.run(journal.keep_synced)
+
+    def _dispatcher_of(self, budgeted: Budgeted) -> Dispatcher:
+        prepared, state = self.prepared, self.state
+        wiring = ExecutorWiring(
+            budgeted=budgeted,
+            tools=prepared.toolbox,
+            state=state,
+            folder=self.folder,
+            clean=prepared.redactor.clean,
+            known=self._known,
+            cache=prepared.cache if self._options.cache else None,
+            advised_goal=(prepared.task.goal or "") if prepared.task.swarm == "auto" else None,
+        )
+
+        def attempt_of(s: StepState) -> Attempt:
+            return budgeted.fitted(self._assigner.attempt_of(s))
+
+        scheduler = Scheduler(state, self._emit, self._rules(), self._assigner.output_of)
+        return Dispatcher(scheduler, assemble(wiring), attempt_of, self._emit, self._bug)
 
     def _ahead(self) -> list[str]:
         """Name the aliases that are looked at before anything is paid for."""
         if not self._options.preflight:
             return []
         return [alias for alias in self._assigner.aliases_ahead() if alias not in self._served]
-
-    def _keeps(self, attempt: Attempt) -> bool:
-        """Whether an outcome may stand for a later one: not where a tool did more than read."""
-        effects = {tool.name: tool.effect for tool in self.prepared.toolbox.tools}
-        return all(effects[name] == "read" for name in attempt.tools)
 
     def _rules(self) -> Rules:
         task = self.prepared.task
@@ -317,9 +317,6 @@ class Run:
         if plan is not None:
             self.folder.write("plan.yaml", write_yaml(plan.model_dump(mode="json", exclude_defaults=True)))
         write_outputs(self._result, self.prepared.task)
-
-    def _write_page(self, name: str, text: str) -> None:
-        self.folder.write(name, self.prepared.redactor.clean(text))
 
     def _bug(self, error: Exception) -> str:
         """Keep the trace of a bug of ours in the run's folder, and say where."""
