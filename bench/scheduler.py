@@ -68,7 +68,7 @@ async def ours(steps: tuple[Step, ...], workers: int) -> None:
     emit(e.RunStarted(run="bench", trace="0" * 32, versions={}, task={}, agents=(WORKER,)))
     emit(e.StepsAdded(by="task", steps=steps))
     rules = Rules(limits=Limits(workers=workers, steps=len(steps), seconds=None))
-    scheduler = Scheduler(state, emit, rules, lambda s: s.output)
+    scheduler = Scheduler(state, emit, rules, lambda s: s.outcome.output)
     finished = await Dispatcher(scheduler, Nothing(), attempt_of, emit).run()
     assert finished.status != "cancelled"
     assert state.over

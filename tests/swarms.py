@@ -116,7 +116,7 @@ async def run_steps(
     emit = Emitter(state)
     emit(e.RunStarted(run="test", trace="0" * 32, versions={}, task={}, agents=(WORKER,)))
     emit(e.StepsAdded(by="task", steps=tuple(graph)))
-    scheduler = Scheduler(state, emit, rules or Rules(), lambda s: s.output)
+    scheduler = Scheduler(state, emit, rules or Rules(), lambda s: s.outcome.output)
     scheduler = Dispatcher(scheduler, sleeper, simple_attempt, emit)
     began = anyio.current_time()
     beside = () if meanwhile is None else (lambda: meanwhile(scheduler),)

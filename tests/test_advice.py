@@ -205,9 +205,9 @@ class TestRuns:
         assert model.prompts[1:] == ["How much does each need?"]
         assert len(model.requests[1].messages[1].parts) > 6, "all six notes"
         finished = [event for event in events_of(result.folder) if isinstance(event, e.StepFinished)]
-        assert [step.id for step in finished[0].spawned] == ["answer"]
-        assert "swarm: auto" in finished[0].notes[-1]
-        assert finished[0].output == {"steps": [{"id": "answer", "prompt": "How much does each need?"}]}
+        assert [step.id for step in finished[0].outcome.spawned] == ["answer"]
+        assert "swarm: auto" in finished[0].outcome.notes[-1]
+        assert finished[0].outcome.output == {"steps": [{"id": "answer", "prompt": "How much does each need?"}]}
 
     @pytest.mark.parametrize(("plan", "more"), [(WIDE, {}), (CHAIN, {"swarm": "always"})])
     async def test_else_the_plan_is_run(self, tmp_path: Path, plan: Any, more: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from swarm.base.values import Json
 from swarm.record import events as e
+from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.results.report import make_report
 from swarm.scheduling.assign import Assigner, RunResources
@@ -30,7 +31,7 @@ class Wave:
     def over(self, name: str, *spawned: Step, output: Json | None = None) -> None:
         self.state.apply(e.StepStarted(step=name, attempt=1, span="", model=""))
         given = f"output of {name}" if output is None else output
-        self.state.apply(e.StepFinished(step=name, attempt=1, output=given, spawned=spawned))
+        self.state.apply(e.StepFinished(step=name, attempt=1, outcome=Outcome(output=given, spawned=spawned)))
 
     def fail(self, name: str) -> None:
         self.state.apply(e.StepStarted(step=name, attempt=1, span="", model=""))

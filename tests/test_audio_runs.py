@@ -73,7 +73,7 @@ async def test_the_journal_has_the_hash_and_never_the_bytes(tmp_path: Path) -> N
     assert b64encode(SAMPLES[:300]).decode() not in written
     turn = next(event for event in events_of(result.folder) if isinstance(event, e.TurnTaken))
     end = next(event for event in events_of(result.folder) if isinstance(event, e.StepFinished))
-    assert turn.messages[0].made == end.media == (MADE.model_copy(update={"content": b""}),)
+    assert turn.messages[0].made == end.outcome.media == (MADE.model_copy(update={"content": b""}),)
 
 
 @pytest.mark.anyio

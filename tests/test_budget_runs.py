@@ -99,7 +99,7 @@ class TestReport:
         result = await run_with(Function(answer), self.task(tmp_path, 40_000))
         assert result.report is not None
         finished = [event for event in events_of(result.folder) if isinstance(event, e.StepFinished)]
-        assert any("bytes were shown" in words for words in finished[-1].left_out)
+        assert any("bytes were shown" in words for words in finished[-1].outcome.left_out)
         assert result.usage.tokens <= 40_000
         options = Options(endpoint=Function(answer), needs_keys=False)
         async with Run(self.task(tmp_path, 40_000), options=options, replay=RunFolder(result.folder)) as again:

@@ -1,6 +1,7 @@
 """Two runs side by side."""
 
 from swarm.record import events as e
+from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.results.compare import RunPair, compare
 from swarm.spec.chat import Usage
@@ -24,7 +25,7 @@ def run(name: str, *done: tuple[str, float, str], graph: tuple[Step, ...], skipp
             t=t, step=step, attempt=1, messages=(), usage=usage, seconds=seconds, model="m", endpoint="x"
         )
         state.apply(turn)
-        state.apply(e.StepFinished(t=t, step=step, attempt=1, output=step))
+        state.apply(e.StepFinished(t=t, step=step, attempt=1, outcome=Outcome(output=step)))
     for step in skipped:
         state.apply(e.StepSkipped(t=t, step=step, because="no"))
     state.apply(e.RunFinished(t=t, status="partial" if skipped else "done"))

@@ -241,7 +241,7 @@ class TestInterrupt:
         emit(e.RunStarted(run="test", trace="0" * 32, versions={}, task={}, agents=()))
         emit(e.StepsAdded(by="task", steps=steps("a b")))
         scheduler = Dispatcher(
-            Scheduler(state, emit, Rules(), lambda s: s.output), Sleeper({"a": 9}), simple_attempt, emit
+            Scheduler(state, emit, Rules(), lambda s: s.outcome.output), Sleeper({"a": 9}), simple_attempt, emit
         )
         with anyio.move_on_after(3):
             await scheduler.run()
@@ -297,7 +297,7 @@ async def test_a_state_with_steps_nothing_can_free_is_a_bug_with_their_names() -
     emit = Emitter(state)
     emit(e.RunStarted(run="test", trace="0" * 32, versions={}, task={}, agents=()))
     emit(e.StepsAdded(by="task", steps=(Step(id="a", needs=("b",)), Step(id="b", needs=("a",)))))
-    scheduler = Dispatcher(Scheduler(state, emit, Rules(), lambda s: s.output), Sleeper(), simple_attempt, emit)
+    scheduler = Dispatcher(Scheduler(state, emit, Rules(), lambda s: s.outcome.output), Sleeper(), simple_attempt, emit)
     with pytest.raises(BugError, match="a, b"):
         await scheduler.run()
 

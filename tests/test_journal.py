@@ -16,6 +16,7 @@ from swarm.base.errors import JournalError
 from swarm.base.redaction import Redactor
 from swarm.record import events as e
 from swarm.record.journal import Journal, encode, mend, read
+from swarm.record.outcome import Outcome
 from swarm.spec.chat import Usage, says
 from swarm.spec.plan import Step
 
@@ -34,7 +35,9 @@ FACTS: tuple[e.Stamped, ...] = (
     ),
     e.StepFailed(step="b", attempt=1, error=e.Failure(kind="empty", message="nothing"), retry_in=0.25),
     e.SlotsChanged.model_validate({"endpoint": "here", "from": 8, "to": 4, "why": "429"}),
-    e.StepFinished(step="b", attempt=2, output={"event": "RunFinished", "seq": 1}, spawned=(Step(id="c"),)),
+    e.StepFinished(
+        step="b", attempt=2, outcome=Outcome(output={"event": "RunFinished", "seq": 1}, spawned=(Step(id="c"),))
+    ),
     e.StepSkipped(step="c", because="no"),
     e.LimitReached(limit="tokens", value=5),
     e.RunFinished(status="limit", report="b"),

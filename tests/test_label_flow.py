@@ -3,6 +3,7 @@
 import pytest
 
 from swarm.record import events as e
+from swarm.record.outcome import Outcome
 from swarm.record.state import State, StepState
 from swarm.scheduling.label_flow import LabelFlow
 from swarm.spec.agent import Agent
@@ -37,7 +38,7 @@ class Told:
             self.say(e.StepStarted(step=name, attempt=1, span="", model="default"))
 
     def end(self, name: str, *spawned: Step, agents: tuple[Agent, ...] = ()) -> None:
-        self.say(e.StepFinished(step=name, attempt=1, output="x", spawned=spawned, agents=agents))
+        self.say(e.StepFinished(step=name, attempt=1, outcome=Outcome(output="x", spawned=spawned, agents=agents)))
 
     def over(self, name: str, *spawned: Step, agents: tuple[Agent, ...] = ()) -> None:
         self.start(name)

@@ -60,7 +60,7 @@ class Runs(RuleBasedStateMachine):
 
     def decide(self) -> None:
         rules = Rules(limits=Limits(workers=WORKERS))
-        self.scheduler = Scheduler(self.log.state, self.log, rules, lambda s: s.output)
+        self.scheduler = Scheduler(self.log.state, self.log, rules, lambda s: s.outcome.output)
         self.scheduler.settle()
 
     @precondition(lambda self: len(self.running) < WORKERS)
@@ -159,7 +159,7 @@ class Runs(RuleBasedStateMachine):
         for name, value in self.done.items():
             s = self.log.state.steps[name]
             assert s.status is Status.DONE, f"{name} was done, and is {s.status}"
-            assert s.output == value, f"{name} gave {value}, and the state has {s.output}"
+            assert s.outcome.output == value, f"{name} gave {value}, and the state has {s.outcome.output}"
 
     def teardown(self) -> None:
         """Let whatever is left run to its end: every run ends."""

@@ -210,7 +210,7 @@ class TestCriticalSteps:
             events.append(e.StepStarted(step=name, attempt=1, span="0" * 16, model="default"))
             events.extend(turn(name, n) for n in range(count))
             more = spawned if name == "plan" else ()
-            events.append(e.StepFinished(step=name, attempt=1, output="x", spawned=more))
+            events.append(e.StepFinished(step=name, attempt=1, outcome=Outcome(output="x", spawned=more)))
         state = State()
         for event in events:
             state.apply(event)
@@ -253,7 +253,7 @@ def test_the_sweep_counts_what_overlaps(drawn: list[tuple[int, int]]) -> None:
         if starts:
             state.apply(e.StepStarted(t=at, step=f"s{n}", attempt=1, span="0" * 16, model="m"))
         else:
-            state.apply(e.StepFinished(t=at, step=f"s{n}", attempt=1))
+            state.apply(e.StepFinished(t=at, step=f"s{n}", attempt=1, outcome=Outcome()))
     spans = [(float(at), float(at + took)) for at, took in drawn]
     width = Timeline(state).width()
     assert (width.peak, width.busy_seconds) == slow_width(spans)
@@ -328,7 +328,7 @@ def test_a_long_chain_and_a_wide_group_cost_neither_stack_nor_a_square() -> None
         for step in made:
             state.apply(e.StepStarted(t=state.t, step=step.id, attempt=1, span="0" * 16, model="m"))
         for step in made:
-            state.apply(e.StepFinished(t=state.t + 1, step=step.id, attempt=1))
+            state.apply(e.StepFinished(t=state.t + 1, step=step.id, attempt=1, outcome=Outcome()))
     assert measure(state).critical_path_seconds == 2 * count
 
 

@@ -24,7 +24,7 @@ def scheduler_of(*graph: Step, rules: Rules | None = None) -> Scheduler:
     log = Recorded()
     log(e.RunStarted(run="r", trace="0" * 32, versions={}, task={}, agents=()))
     log(e.StepsAdded(by="task", steps=graph))
-    return Scheduler(log.state, log, rules or Rules(), lambda s: s.output)
+    return Scheduler(log.state, log, rules or Rules(), lambda s: s.outcome.output)
 
 
 def pauses(failures: int, seed: int) -> list[float]:
@@ -150,13 +150,13 @@ class TestRounds:
         log(e.StepStarted(step="plan", attempt=1, span="", model=""))
         more = Step(id="more", agent="planner")
         wave = (Step(id="study", each=(1, 2)), more, *steps("end:study+more"))
-        log(e.StepFinished(step="plan", attempt=1, output={}, spawned=wave))
+        log(e.StepFinished(step="plan", attempt=1, outcome=Outcome(output={}, spawned=wave)))
         instances = tuple(Step(id=f"study.{n}", instance_of="study") for n in (1, 2))
         log(e.StepsAdded(by="study", steps=instances))
         assert state.plans == 1
         log(e.RunResumed(task={}, agents=(planner,), versions={}, reopened=(), voided=()))
         assert state.plans == 1
-        scheduler = Scheduler(state, log, Rules(limits=Limits(rounds=1)), lambda s: s.output)
+        scheduler = Scheduler(state, log, Rules(limits=Limits(rounds=1)), lambda s: s.outcome.output)
         scheduler.settle()
         taken = [scheduler.take() for _ in range(3)]
         assert state.steps["more"] in taken

@@ -100,7 +100,7 @@ async def go_on(events: list[e.Stamped], sleeper: Sleeper, rules: Rules) -> Stat
     again = reopening(state, failed=True)
     emit(e.RunResumed(task={}, agents=(), versions={}, reopened=again.reopened, voided=again.voided))
     check(state)
-    scheduler = Scheduler(state, emit, rules, lambda s: s.output)
+    scheduler = Scheduler(state, emit, rules, lambda s: s.outcome.output)
     await Dispatcher(scheduler, sleeper, simple_attempt, emit).run()
     for n, event in enumerate(emit.events, 1):
         assert event.seq == n
@@ -154,7 +154,7 @@ def test_a_million_steps_are_not_needed_to_see_that_a_fold_is_linear() -> None:
     assert len(state.fresh) == 501
     for n in range(1, 501):
         state.apply(e.StepStarted(step=f"all.{n}", attempt=1, span="", model=""))
-        state.apply(e.StepFinished(step=f"all.{n}", attempt=1, output=n))
+        state.apply(e.StepFinished(step=f"all.{n}", attempt=1, outcome=Outcome(output=n)))
         assert state.steps["all"].unsettled == 500 - n
     assert state.fresh[-1] == "end"
 
@@ -194,7 +194,7 @@ def test_the_clock_of_a_run_does_not_run_backwards() -> None:
     state.apply(e.StepsAdded(by="task", steps=steps("a b:a"), t=5.0))
     state.apply(e.StepStarted(step="a", attempt=1, span="", model="", t=3.0))
     assert state.t == 5.0
-    state.apply(e.StepFinished(step="a", attempt=1, output="x", t=4.0))
+    state.apply(e.StepFinished(step="a", attempt=1, outcome=Outcome(output="x"), t=4.0))
     assert (state.t, state.steps["b"].ready_at) == (5.0, 5.0)
     state.apply(e.StepStarted(step="b", attempt=1, span="", model="", t=7.0))
     assert state.t == 7.0

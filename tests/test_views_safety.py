@@ -11,6 +11,7 @@ import pytest
 from swarm.base.errors import RunNotFoundError
 from swarm.planning.lint import Finding
 from swarm.record import events as e
+from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.results.measure import measure
 from swarm.spec.chat import Data, Message, Text, ToolCall, Usage
@@ -97,8 +98,8 @@ def poisoned(payload: str) -> tuple[State, list[e.Stamped]]:
         e.StepFailed.model_construct(step=payload, attempt=1, error=failure, retry_in=1.0, t=3.0, seq=5, at=0.0),
         construct(step=payload, attempt=2, span="", model=payload, key="", t=4.0, seq=6, at=0.0),
         e.StepFinished.model_construct(
-            step=payload, attempt=2, output={payload: payload}, artifact=None, spawned=(), agents=(), cached=False,
-            left_out=(payload,), notes=(payload,), t=5.0, seq=7, at=0.0,
+            step=payload, attempt=2, t=5.0, seq=7, at=0.0,
+            outcome=Outcome(output={payload: payload}, left_out=(payload,), notes=(payload,)),
         ),
         e.StepSkipped.model_construct(step=payload + "2", because=payload, t=5.0, seq=8, at=0.0),
         e.RunFinished(status="partial", because=payload, t=6),

@@ -65,8 +65,8 @@ def why(run: o.Run, step: StepName, folder: o.Runs = None, as_json: o.AsJson = F
     if as_json:
         found = {"step": nearest.entry.step, "run": nearest.entry.run} if nearest is not None else None
         differs = list(nearest.differs) if nearest is not None else []
-        answer_json({"cached": s.cached, "nearest": found, "differs": differs})
-    elif s.cached:
+        answer_json({"cached": s.outcome.cached, "nearest": found, "differs": differs})
+    elif s.outcome.cached:
         answer(f"{step} was taken from the cache")
     else:
         answer(f"{step} was a cache miss: {_reason(nearest)}")

@@ -91,7 +91,7 @@ def of_state(state: "State") -> Planned:
     steps = [s for s in state.steps.values() if s.id != PLAN_STEP and s.step.instance_of is None]
     known: set[str] = set() if state.started is None else {agent.name for agent in state.started.agents}
     made = tuple(agent for name, agent in state.agents.items() if name not in known)
-    notes = state.steps[PLAN_STEP].notes if PLAN_STEP in state.steps else ()
+    notes = state.steps[PLAN_STEP].outcome.notes if PLAN_STEP in state.steps else ()
     return Planned(tuple(s.step for s in steps), agents=made, notes=notes)
 
 

@@ -9,7 +9,7 @@ from swarm.base.values import Json
 from swarm.record import events as e
 from swarm.record.cache import Cache, Entry
 from swarm.record.outcome import Outcome
-from swarm.spec.chat import MediaFile, Usage
+from swarm.spec.chat import MediaFile
 
 
 class Cached:
@@ -40,20 +40,12 @@ class Cached:
     async def execute(self, attempt: Attempt, note: Note) -> Outcome:
         """Return the known outcome; if there is none, run the attempt and store its outcome."""
         if attempt.key in self._known:
-            return self._known[attempt.key].model_copy(update={"cached": True, "usage": Usage()})
+            return self._known[attempt.key].reused()
         if self._cache is None or not self._is_repeatable(attempt):
             return await self._inner.execute(attempt, note)
         entry = self._cache.get(attempt.key)
         if entry is not None:
-            return Outcome(
-                output=entry.output,
-                spawned=entry.spawned,
-                agents=entry.agents,
-                left_out=entry.left_out,
-                notes=entry.notes,
-                media=entry.media,
-                cached=True,
-            )
+            return entry.outcome.reused()
         outcome = await self._inner.execute(attempt, note)
         self._cache.put(self._entry(attempt, outcome))
         return outcome
@@ -65,17 +57,12 @@ class Cached:
             step=attempt.step.id,
             agent=attempt.agent.name,
             run=attempt.run,
-            usage=outcome.usage,
-            output=outcome.output,
-            spawned=outcome.spawned,
-            agents=outcome.agents,
-            left_out=outcome.left_out,
-            notes=outcome.notes,
+            outcome=outcome,
         )
         written = entry.model_dump_json()
         cleaned = self._clean(written)
         entry = entry if cleaned == written else Entry.model_validate_json(cleaned)
-        return entry.model_copy(update={"media": tuple(self._whole(each) for each in outcome.media)})
+        return entry.with_media(tuple(self._whole(each) for each in outcome.media))
 
     def _whole(self, made: MediaFile) -> MediaFile:
         """Return a medium with its bytes, which an interrupted attempt has only in a file."""
@@ -94,12 +81,5 @@ def known_outcomes(events: Iterable[e.Stamped], load: Callable[[str], Json]) -> 
         if isinstance(event, e.StepStarted):
             keys[event.step] = event.key
         elif isinstance(event, e.StepFinished) and keys.get(event.step):
-            known[keys[event.step]] = Outcome(
-                output=event.output if event.artifact is None else load(event.artifact),
-                spawned=event.spawned,
-                agents=event.agents,
-                left_out=event.left_out,
-                notes=event.notes,
-                media=event.media,
-            )
+            known[keys[event.step]] = event.outcome.loaded(load)
     return known

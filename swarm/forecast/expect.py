@@ -59,7 +59,7 @@ class Experience:
     def learn(self, state: State) -> None:
         """Add the steps of a run to the averages."""
         for s in state.real_steps():
-            is_measured = s.status is Status.DONE and not s.cached and bool(s.spans)
+            is_measured = s.status is Status.DONE and not s.outcome.cached and bool(s.spans)
             if is_measured:
                 for kind in _kinds(s.step):
                     self._means.setdefault(kind, _Mean()).add(_seconds(s), s.usage.tokens)

@@ -63,8 +63,8 @@ def _artifacts(event: e.Stamped) -> Iterator[str]:
     if isinstance(event, e.TurnTaken):
         yield from (made.sha256 for message in event.messages for made in message.made)
     elif isinstance(event, e.StepFinished):
-        yield from (made.sha256 for made in event.media)
-        yield from () if event.artifact is None else (event.artifact,)
+        yield from (made.sha256 for made in event.outcome.media)
+        yield from () if event.outcome.artifact is None else (event.outcome.artifact,)
 
 
 def _check(event: e.StepStarted, parts: dict[str, str], starts: list[e.StepStarted], recorded: RunFolder) -> None:

@@ -9,22 +9,24 @@ Entries are written beside and renamed, so any number of runs may share a folder
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, Self
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from swarm.base.files import write_file
-from swarm.base.values import Frozen, Json, canonical, digest
-from swarm.spec.agent import Agent
-from swarm.spec.chat import MediaFile, Usage
-from swarm.spec.plan import Step
+from swarm.base.values import canonical, digest
+from swarm.record.outcome import OutcomeRecord
+from swarm.spec.chat import MediaFile
 
 SUFFIX = ".json"
 BYTES = ".bytes"
 
 
-class Entry(Frozen):
-    """What a finished step gave, and all that determined it."""
+class Entry(OutcomeRecord):
+    """The outcome of a finished step, and what determined it."""
+
+    NOT_WRITTEN: ClassVar[frozenset[str]] = frozenset({"artifact", "cached"})
+    """An entry holds the whole output."""
 
     format: Literal[1] = 1
     key: str
@@ -34,15 +36,10 @@ class Entry(Frozen):
     """The step that first gave it, for people."""
     agent: str
     run: str
-    usage: Usage = Usage()
-    """What it cost then."""
-    output: Json = None
-    spawned: tuple[Step, ...] = ()
-    agents: tuple[Agent, ...] = ()
-    left_out: tuple[str, ...] = ()
-    notes: tuple[str, ...] = Field(default=())
-    media: tuple[MediaFile, ...] = Field(default=())
-    """What the answer has beside words; the bytes are files beside the entry."""
+
+    def with_media(self, media: tuple[MediaFile, ...]) -> Self:
+        """Return the entry with other media."""
+        return self.model_copy(update={"outcome": self.outcome.model_copy(update={"media": media})})
 
 
 class CacheSize(NamedTuple):
@@ -69,10 +66,10 @@ class Cache:
     def get(self, key: str) -> Entry | None:
         """Give the entry of a key, with the bytes it has beside words; None if there is none that is whole."""
         entry = _read(self._path(key))
-        if entry is None or not entry.media:
+        if entry is None or not entry.outcome.media:
             return entry
-        media = tuple(self._with_content(each) for each in entry.media)
-        return entry.model_copy(update={"media": media}) if all(each.content for each in media) else None
+        media = tuple(self._with_content(each) for each in entry.outcome.media)
+        return entry.with_media(media) if all(each.content for each in media) else None
 
     def _with_content(self, made: MediaFile) -> MediaFile:
         try:
@@ -87,12 +84,12 @@ class Cache:
 
         Neither is one whose bytes beside words are lost.
         """
-        if not all(each.content for each in entry.media):
+        if not all(each.content for each in entry.outcome.media):
             return
         content = canonical(entry)
         checked = hashlib.sha256(content).hexdigest().encode() + b"\n" + content
         try:
-            for made in entry.media:
+            for made in entry.outcome.media:
                 write_file(self._path(made.sha256, BYTES), made.content)
             write_file(self._path(entry.key), checked)
         except OSError:

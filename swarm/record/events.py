@@ -5,14 +5,15 @@ together is one event. Every event is stamped when it is emitted: `seq` counts f
 clock for people, `t` is the run's own clock for every computation.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter
 
 from swarm.base.errors import AttemptError
 from swarm.base.values import Frozen, Id, Json
+from swarm.record.outcome import OutcomeRecord
 from swarm.spec.agent import Agent
-from swarm.spec.chat import MediaFile, Message, Usage
+from swarm.spec.chat import Message, Usage
 from swarm.spec.plan import Step
 
 FORMAT = 1
@@ -165,27 +166,15 @@ class TurnTaken(Stamped):
         return any(message.role == "assistant" for message in self.messages)
 
 
-class StepFinished(Stamped):
-    """An attempt gave the step's output: running → done, and `spawned` joins the graph."""
+class StepFinished(OutcomeRecord, Stamped):
+    """An attempt succeeded: running → done, and the steps that its outcome spawned join the graph."""
+
+    NOT_WRITTEN: ClassVar[frozenset[str]] = frozenset({"usage"})
+    """The turns of the attempt have it."""
 
     event: Literal["StepFinished"] = "StepFinished"
     step: Id
     attempt: int
-    output: Json = None
-    """Text, or the JSON value asked for; null where `artifact` has it."""
-    artifact: str | None = None
-    """SHA-256 of the file in `artifacts/` that holds the output as JSON, where it is over 64 KiB."""
-    spawned: tuple[Step, ...] = ()
-    agents: tuple[Agent, ...] = ()
-    """Roles made for the spawned steps."""
-    cached: bool = False
-    """Whether an earlier run paid for it."""
-    left_out: tuple[str, ...] = ()
-    """What did not fit the prompt, in words."""
-    notes: tuple[str, ...] = ()
-    """What a person should know: a repaired plan, a citation of no step."""
-    media: tuple[MediaFile, ...] = ()
-    """What its answer has beside words, each a file in `artifacts/`."""
 
 
 class StepFailed(Stamped):

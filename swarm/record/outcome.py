@@ -1,5 +1,10 @@
 """The outcome of an attempt: one value, in events, cache entries and the state."""
 
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, cast
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+
 from swarm.base.values import Frozen, Json
 from swarm.spec.agent import Agent
 from swarm.spec.chat import MediaFile, Usage
@@ -7,14 +12,74 @@ from swarm.spec.plan import Step
 
 
 class Outcome(Frozen):
-    """What an attempt that succeeded gave."""
+    """The result of a successful attempt.
 
-    output: Json
+    On disk its fields are written in this order, next to those of the record that holds it.
+    """
+
+    output: Json = None
+    """Text, or the requested JSON value; null if `artifact` has it."""
+    artifact: str | None = None
+    """SHA-256 of the file in `artifacts/` that holds the output as JSON, if it is over 64 KiB. Set by the recorder."""
     spawned: tuple[Step, ...] = ()
+    """Steps that join the graph."""
     agents: tuple[Agent, ...] = ()
+    """Roles made for the spawned steps."""
     usage: Usage = Usage()
     cached: bool = False
+    """Whether an earlier run paid for it."""
     left_out: tuple[str, ...] = ()
+    """What did not fit the prompt, in words."""
     notes: tuple[str, ...] = ()
+    """Notes for people: a repaired plan, a citation of an unknown step."""
     media: tuple[MediaFile, ...] = ()
-    """What the answer has beside words."""
+    """Media in the answer. In a run each is a file in `artifacts/`, in the cache a file next to the entry."""
+
+    def loaded(self, load: Callable[[str], Json]) -> Self:
+        """Return the outcome with its output read from its artifact, if it has one."""
+        if self.artifact is None:
+            return self
+        return self.model_copy(update={"output": load(self.artifact), "artifact": None})
+
+    def reused(self) -> Self:
+        """Return the outcome as one that an earlier attempt paid for."""
+        return self.model_copy(update={"cached": True, "usage": Usage()})
+
+
+class OutcomeRecord(Frozen):
+    """A record that holds an outcome as one value, and is flat on disk.
+
+    One validator gathers the outcome's fields, one serializer spreads them, so a new field of an outcome is one edit.
+    """
+
+    NOT_WRITTEN: ClassVar[frozenset[str]] = frozenset()
+    """Fields of an outcome that this record does not have on disk. They keep their defaults in memory, too: a record
+    equals the one that is read back."""
+
+    outcome: Outcome
+
+    @classmethod
+    def _written(cls) -> tuple[str, ...]:
+        return tuple(name for name in Outcome.model_fields if name not in cls.NOT_WRITTEN)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        fields = cast("dict[str, Any]", data)
+        given = fields.get("outcome")
+        if isinstance(given, Outcome):
+            defaults = {name: Outcome.model_fields[name].default for name in cls.NOT_WRITTEN}
+            return {**fields, "outcome": given.model_copy(update=defaults)}
+        if "outcome" in fields:
+            raise ValueError("the fields of an outcome are written next to those of its record")
+        names = cls._written()
+        outcome = {name: fields[name] for name in names if name in fields}
+        return {name: value for name, value in fields.items() if name not in names} | {"outcome": outcome}
+
+    @model_serializer(mode="wrap")
+    def _spread(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = handler(self)
+        outcome = fields.pop("outcome", {})
+        return fields | {name: outcome[name] for name in self._written() if name in outcome}

@@ -6,6 +6,7 @@ from swarm.base.clock import Clock
 from swarm.record import events as e
 from swarm.record.folder import RunFolder
 from swarm.record.journal import Journal
+from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.spec.chat import MediaFile, Message, Part
 
@@ -23,12 +24,18 @@ class Recorder:
         """Record a fact."""
         update: dict[str, Any] = {"seq": self._state.seq + 1, "at": self._clock.wall(), "t": self._clock.t()}
         if isinstance(event, e.StepFinished):
-            if (artifact := self._folder.store(event.output, self._journal.clean)) is not None:
-                update |= {"output": None, "artifact": artifact}
-            update["media"] = tuple(self._kept(each) for each in event.media)
+            update["outcome"] = self._stored(event.outcome)
         elif isinstance(event, e.TurnTaken) and any(message.made for message in event.messages):
             update["messages"] = tuple(self._with_files(message) for message in event.messages)
         self.again(event.model_copy(update=update))
+
+    def _stored(self, outcome: Outcome) -> Outcome:
+        """Keep a large output and media in files, before the event that names them."""
+        update: dict[str, Any] = {"media": tuple(self._kept(each) for each in outcome.media)}
+        artifact = self._folder.store(outcome.output, self._journal.clean)
+        if artifact is not None:
+            update |= {"output": None, "artifact": artifact}
+        return outcome.model_copy(update=update)
 
     def _with_files(self, message: Message) -> Message:
         """Keep what a model made beside its words in files, before the event that names them."""

@@ -23,8 +23,9 @@ from typing import Any
 from swarm.base.errors import JournalError
 from swarm.base.values import Json
 from swarm.record import events as e
+from swarm.record.outcome import Outcome
 from swarm.spec.agent import Agent
-from swarm.spec.chat import MediaFile, Message, Usage
+from swarm.spec.chat import Message, Usage
 from swarm.spec.plan import PLAN_STEP, Step, before_of, sinks
 
 
@@ -78,9 +79,7 @@ class StepState:
     """Hash of all that determined its output."""
     parts: dict[str, str] = field(default_factory=dict[str, str])
     """What that is, part by part."""
-    output: Json = None
-    artifact: str | None = None
-    cached: bool = False
+    outcome: Outcome = Outcome()  # noqa: RUF009 - frozen: one for all steps that have none yet
     error: e.Failure | None = None
     because: str = ""
     """Why it was skipped."""
@@ -94,10 +93,6 @@ class StepState:
     spans: list[Span] = field(default_factory=list[Span])
     ready_at: float = 0.0
     """When, on the run's clock, all it waits for was settled."""
-    left_out: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    media: tuple[MediaFile, ...] = ()
-    new_agents: tuple[Agent, ...] = ()
     expanded: bool = False
     """Whether its instances have joined."""
     children: list[str] = field(default_factory=list[str])
@@ -248,8 +243,9 @@ class State:
             if s.spans and s.spans[-1].end is None:
                 s.spans[-1].end = self.t
             if again:
-                s.expanded, s.failures, s.because, s.media = False, 0, "", ()
-                s.output, s.artifact, s.error, s.cached = None, None, None, False
+                s.expanded, s.failures, s.because, s.error = False, 0, "", None
+                # Roles outlast the outcome that brought them: whoever is given one needs to know its maker.
+                s.outcome = Outcome(agents=s.outcome.agents)
 
     def _steps_added(self, event: e.StepsAdded) -> None:
         parent = self.steps.get(event.by)
@@ -280,11 +276,10 @@ class State:
     def _step_finished(self, event: e.StepFinished) -> None:
         s = self._get(event.step)
         self._end_span(s, event.t)
-        s.output, s.artifact, s.cached, s.new_agents = event.output, event.artifact, event.cached, event.agents
-        s.left_out, s.notes, s.media, s.error = event.left_out, event.notes, event.media, None
-        self.agents.update({agent.name: agent for agent in event.agents})
-        if event.spawned:
-            self._add(event.spawned, s.id)
+        s.outcome, s.error = event.outcome, None
+        self.agents.update({agent.name: agent for agent in event.outcome.agents})
+        if event.outcome.spawned:
+            self._add(event.outcome.spawned, s.id)
         self._to(s, Status.DONE)
         self._settle(s)
 

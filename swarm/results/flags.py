@@ -128,12 +128,12 @@ def _uncited(timeline: Timeline) -> tuple[list[StepState], list[StepState]]:
     """Give the steps the report was made of, and those it does not cite; none where it cites nothing at all."""
     state = timeline.state
     report = state.steps.get(state.report_step or "")
-    if report is None or not isinstance(report.output, str):
+    if report is None or not isinstance(report.outcome.output, str):
         return [], []
     sub = {s.id for s in timeline.sub}
     given = (g for before in before_of(report.step) for g in _group(state, before))
     read = [s for s in given if s.id in sub and s.status is Status.DONE]
-    cited = frozenset(check_report(report.output, state.steps.keys()).cited)
+    cited = frozenset(check_report(report.outcome.output, state.steps.keys()).cited)
     if not cited:
         return [], []
     return read, [s for s in read if s.id not in cited and s.step.instance_of not in cited]
@@ -174,7 +174,7 @@ def _false_dependencies(facts: Facts) -> Iterator[Flag]:
     for before, after in zip(facts.path.steps, facts.path.steps[1:], strict=False):
         s, other = state.steps[after], state.steps[before]
         need = next((need for need in s.step.needs if _holds(state, need, other)), None)
-        if need is None or not isinstance(s.output, str | dict | list) or found == MOST_NAMED:
+        if need is None or not isinstance(s.outcome.output, str | dict | list) or found == MOST_NAMED:
             continue
         given = [g for g in _group(state, need) if g.status is Status.DONE]
         if given and not _used(s, given, need):
@@ -208,7 +208,7 @@ def _group(state: State, name: str) -> Iterator[StepState]:
 
 def _used(s: StepState, given: list[StepState], need: str) -> bool:
     """Whether a step's output cites or quotes any of what it was given; true where that cannot be told."""
-    said = _text(s.output)
+    said = _text(s.outcome.output)
     if check_report(said, {need, *(g.id for g in given)}).cited:
         return True
     words = _words(said)
@@ -218,8 +218,8 @@ def _used(s: StepState, given: list[StepState], need: str) -> bool:
     known = _figures(words) | _runs(words)
     known -= _figures(asked) | _runs(asked)
     for g in given:
-        theirs = _words(_text(g.output))
-        if g.artifact is not None or len(theirs) < FEWEST_WORDS or not known.isdisjoint(_figures(theirs)):
+        theirs = _words(_text(g.outcome.output))
+        if g.outcome.artifact is not None or len(theirs) < FEWEST_WORDS or not known.isdisjoint(_figures(theirs)):
             return True
         if not known.isdisjoint(_runs(theirs)):
             return True

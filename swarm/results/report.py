@@ -41,7 +41,7 @@ def make_report(state: State, output_of: Callable[[StepState], Json], about: Cal
     cited = [s for s in state.real_steps() if any(s.id in steps for steps in sources.values())]
     blocks = [value.strip(), _listed("Sources", [_source(s, about(s.step)) for s in cited])]
     blocks.append(_listed("Missing", [_gap(s) for s in state.real_steps() if s.over and s.status is not Status.DONE]))
-    blocks.append(_listed("Left out", [f"[{s.id}] {what}" for s in state.real_steps() for what in s.left_out]))
+    blocks.append(_listed("Left out", [f"[{s.id}] {what}" for s in state.real_steps() for what in s.outcome.left_out]))
     return Report(text="\n\n".join(block for block in blocks if block) + "\n", sources=sources, value=value)
 
 

@@ -90,7 +90,7 @@ class Result:
             media=tuple(
                 StepMedia(s.id, each.medium, each.mime, each.sha256, each.size, folder.path / "artifacts" / each.sha256)
                 for s in state.real_steps()
-                for each in s.media
+                for each in s.outcome.media
             ),
         )
 
@@ -139,7 +139,7 @@ def counts(state: State) -> dict[str, int]:
         "done": ended[Status.DONE],
         "failed": ended[Status.FAILED] + ended[Status.LIMITED] + ended[Status.CANCELLED],
         "skipped": ended[Status.SKIPPED],
-        "cached": sum(s.cached for s in real),
+        "cached": sum(s.outcome.cached for s in real),
     }
 
 

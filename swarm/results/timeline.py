@@ -70,7 +70,7 @@ class Timeline:
     @property
     def sub(self) -> tuple[StepState, ...]:
         """Steps of sub-agents that were started and that no cache answered, in plan order."""
-        return tuple(s for s in self.steps if s.spans and not s.cached and s.id not in self.main)
+        return tuple(s for s in self.steps if s.spans and not s.outcome.cached and s.id not in self.main)
 
     @property
     def work(self) -> float:
@@ -79,7 +79,7 @@ class Timeline:
 
     def spans(self, s: StepState) -> tuple[tuple[float, float], ...]:
         """Give the times at which attempts at a step ran; the look into the cache that answered is none."""
-        paid = s.spans[:-1] if s.cached else s.spans
+        paid = s.spans[:-1] if s.outcome.cached else s.spans
         return tuple((span.start, max(span.start, self._end(span))) for span in paid)
 
     def ends(self, seconds: Mapping[str, float]) -> dict[str, float]:

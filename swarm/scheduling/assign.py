@@ -195,7 +195,7 @@ class Assigner:
         """Give a step's output; for one that stands for its instances, the list of theirs."""
         if s.expanded:
             return [self.output_of(self._state.steps[child]) for child in s.children]
-        return self._load(s.artifact) if s.artifact is not None else s.output
+        return s.outcome.loaded(self._load).output
 
     def given_to(self, s: StepState) -> tuple[tuple[Given, ...], tuple[Missing, ...]]:
         """Collect what a step reads, in plan order, and what it would have read.
@@ -237,7 +237,7 @@ class Assigner:
         """Tell a planner what there is and what is allowed."""
         state, resources = self._state, self._resources
         # The first plan was made before any plan brought roles: a resume must find the brief of that time.
-        brought = {agent.name for other in state.steps.values() for agent in other.new_agents}
+        brought = {agent.name for other in state.steps.values() for agent in other.outcome.agents}
         hidden = brought if s.id == PLAN_STEP else set[str]()
         return Brief(
             roles=tuple(

@@ -87,7 +87,7 @@ class LabelFlow:
         if now != self._makers_at:
             self._makers_at, self._makers = now, {}
             for s in self._state.steps.values():
-                for agent in s.new_agents:
+                for agent in s.outcome.agents:
                     self._makers.setdefault(agent.name, []).append(s.id)
         return self._makers
 

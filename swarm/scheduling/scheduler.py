@@ -120,19 +120,7 @@ class Scheduler:
             self.reach(limit, value)
             self.settle()
             return
-        self._emit(
-            e.StepFinished(
-                step=name,
-                attempt=attempt,
-                output=outcome.output,
-                spawned=outcome.spawned,
-                agents=outcome.agents,
-                cached=outcome.cached,
-                left_out=outcome.left_out,
-                notes=outcome.notes,
-                media=outcome.media,
-            )
-        )
+        self._emit(e.StepFinished(step=name, attempt=attempt, outcome=outcome))
         span = s.spans[-1]
         if span.end is not None and not outcome.cached:
             kind = _kind(s.step)

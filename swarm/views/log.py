@@ -20,6 +20,8 @@ VALUE_CHARACTERS = 500
 _CONTENTS = {"task", "agents", "wording", "inputs", "messages", "output", "spawned", "steps"}
 _OMITTED = {"seq", "at", "t", "event"} | _CONTENTS
 """Fields that are not in a line: contents of prompts and answers, and fields that every line has."""
+_EXCLUDED: dict[str, Any] = dict.fromkeys(_OMITTED, True) | {"outcome": _CONTENTS}
+"""The same for pydantic: an outcome is a value of its own in memory, and is flat in a line."""
 _INLINED = {"error", "usage"}
 """Values whose fields are written as fields of the line; other lists and mappings are omitted."""
 _EMPTY: tuple[Json, ...] = (None, "", False)
@@ -71,7 +73,7 @@ class _Lines:
 def figures(event: e.Stamped) -> dict[str, Json]:
     """Return the figures and short texts of an event in the order of its fields, without empty values."""
     found: dict[str, Json] = {}
-    fields = event.model_dump(mode="json", by_alias=True, exclude=_OMITTED)
+    fields = event.model_dump(mode="json", by_alias=True, exclude=_EXCLUDED)
     for name, value in fields.items():
         if name in _INLINED:
             inside = cast("dict[str, Json]", value)
@@ -81,8 +83,8 @@ def figures(event: e.Stamped) -> dict[str, Json]:
     match event:
         case e.StepsAdded():
             found["steps"] = len(event.steps)
-        case e.StepFinished() if event.spawned:
-            found["spawned"] = len(event.spawned)
+        case e.StepFinished() if event.outcome.spawned:
+            found["spawned"] = len(event.outcome.spawned)
         case _:
             pass
     return found

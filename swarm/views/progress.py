@@ -210,7 +210,7 @@ def outcome(s: StepState) -> str:
         return f"{s.status}: {counted(len(s.children), 'instance')}"
     if s.status is Status.DONE:
         more = f", {counted(len(s.children), 'step')} planned" if s.children else ""
-        if s.cached:
+        if s.outcome.cached:
             return f"done: taken from the cache{more}"
         took = sum((span.end or span.start) - span.start for span in s.spans)
         return f"done in {seconds(took)}, {counted(s.usage.tokens, 'token')}{more}"
@@ -238,7 +238,7 @@ def summary(state: State, parallelism: Parallelism) -> str:
 def _totals(state: State, real: Sequence[StepState]) -> str:
     """Return the status, and what was done and used."""
     done = sum(s.status is Status.DONE for s in real)
-    cached = sum(s.cached for s in real)
+    cached = sum(s.outcome.cached for s in real)
     status = "stopped before the end" if state.finished is None else state.finished.status
     parts = [
         f"{status}: {done:,} of {counted(len(real), 'step')} done"
@@ -261,7 +261,7 @@ def _not_done(real: Sequence[StepState]) -> Iterator[str]:
 
 
 def _media(real: Sequence[StepState]) -> Iterator[str]:
-    files = sum(len(s.media) for s in real)
+    files = sum(len(s.outcome.media) for s in real)
     if files:
         yield f"{counted(files, 'audio file')} in the folder of the run"
 

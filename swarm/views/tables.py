@@ -86,7 +86,7 @@ def run_table(state: State, parallelism: Parallelism) -> str:
         _steps(state),
         _section("not done", [one_line(f"{s.id} {outcome(s)}") for s in _bad(real)]),
         _section("notes", _by_step(real, _notes)),
-        _section("media", _by_step(real, lambda s: [_file(made) for made in s.media])),
+        _section("media", _by_step(real, lambda s: [_file(made) for made in s.outcome.media])),
         f"usage\n{_usage(state)}",
         "\n".join(["parallelism", *(wrapped(line, "  ") for line in paragraph(parallelism))]),
     ]
@@ -124,7 +124,7 @@ def _bad(real: Iterable[StepState]) -> list[StepState]:
 
 
 def _notes(s: StepState) -> list[str]:
-    return [*s.notes, *(f"omitted: {what}" for what in s.left_out)]
+    return [*s.outcome.notes, *(f"omitted: {what}" for what in s.outcome.left_out)]
 
 
 def _steps(state: State) -> str:
@@ -152,7 +152,7 @@ def _in_order(state: State) -> Iterator[StepState]:
 
 
 def _took(s: StepState) -> str:
-    if s.cached:
+    if s.outcome.cached:
         return "cached"
     ended = [span.end - span.start for span in s.spans if span.end is not None]
     return seconds(sum(ended)) if ended else ""
@@ -204,7 +204,7 @@ def step_page(state: State, step: str, events: Iterable[e.Stamped]) -> str:
         "\n".join(_about(s)),
         _titled("prompt", s.step.prompt),
         *_told(step, events),
-        _titled("output", _text(s.output)) if s.status is Status.DONE and s.artifact is None else "",
+        _titled("output", _text(s.outcome.output)) if s.status is Status.DONE and s.outcome.artifact is None else "",
         _section("notes", [one_line(note) for note in _notes(s)]),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -238,9 +238,9 @@ def _about(s: StepState) -> list[str]:
     lines += [f"{name}: {one_line(', '.join(given))}" for name, given in named if given]
     if step.instance_of is not None:
         lines.append(f"item: {one_line(_text(step.item))}")
-    if s.artifact is not None:
-        lines.append(f"output: artifacts/{one_line(s.artifact)}")
-    return [*lines, *(f"media: {_file(made)}" for made in s.media)]
+    if s.outcome.artifact is not None:
+        lines.append(f"output: artifacts/{one_line(s.outcome.artifact)}")
+    return [*lines, *(f"media: {_file(made)}" for made in s.outcome.media)]
 
 
 def _file(made: MediaFile) -> str:
