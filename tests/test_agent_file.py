@@ -52,12 +52,12 @@ def test_an_agent_is_front_matter_and_instructions() -> None:
 @pytest.mark.parametrize(
     ("text", "messages"),
     [
-        ("You.", ["a.md:1:1: there is no front matter; begin with `---`, `name: …`, `---`"]),
-        ("---\nname: a\n", ["a.md:1:1: the front matter has no end: a line `---`; begin with"]),
+        ("You.", ["a.md:1:1: there is no front matter; begin the file with `---`, `name: …`, `---`"]),
+        ("---\nname: a\n", ["a.md:1:1: the front matter has no end; begin the file with"]),
         ("---\n---\nYou.", ["a.md:1:1: is empty; allowed: a mapping with the keys"]),
-        ("---\nname: a\n---\n\n", ["a.md:2:1: has no instructions; write them below the front matter"]),
-        ("---\nname: a\nname: b\n---\nYou.", ["a.md:3:1: name: the key `name` is there twice; it stands first in"]),
-        ("---\ndescription: a\n---\nYou.", ["a.md:2:1: name: is required, and is not there"]),
+        ("---\nname: a\n---\n\n", ["a.md:2:1: has no instructions; add them below the front matter"]),
+        ("---\nname: a\nname: b\n---\nYou.", ["a.md:3:1: name: duplicate key `name`; it is already in"]),
+        ("---\ndescription: a\n---\nYou.", ["a.md:2:1: name: is required but missing"]),
         ("---\nname: a\ninstructions: b\n---\nYou.", ["a.md:3:1: instructions: unknown key; allowed here: descri"]),
         ("---\nname: a\noutput: txt\n---\nYou.", ["a.md:3:9: output: is the text `txt`; allowed: `text`, `plan`, `r"]),
         ("---\nname: a\noutput: {type: strng}\n---\nYou.", ["a.md:3:16: output.type: is not a JSON Schema: `strng`"]),
@@ -65,7 +65,7 @@ def test_an_agent_is_front_matter_and_instructions() -> None:
             "---\nname: Not Good\ntols: []\nturns: 0\ntools: files\n---\n",
             [
                 "a.md:2:1: has no instructions",
-                "a.md:2:7: name: the name `Not Good` cannot be used",
+                "a.md:2:7: name: invalid name `Not Good`; names have",
                 "a.md:3:1: tols: unknown key; allowed here: description, model, name, output, tools and turns; did",
                 "a.md:4:8: turns: is the number 0; allowed: at least 1",
                 "a.md:5:8: tools: is the text `files`; allowed: a list",
@@ -100,8 +100,8 @@ def test_problems_of_all_files_come_together(tmp_path: Path) -> None:
     folder = tmp_path / "agents"
     starts = [
         f"{folder}/a.md:1:1: there is no front matter",
-        f"{folder}/c.md: name: the agent `same` is in b.md already; names are unique in a folder",
-        f"{folder}/d.md:2:7: name: the name `D` cannot be used",
+        f"{folder}/c.md: name: duplicate agent `same`; it is already in b.md",
+        f"{folder}/d.md:2:7: name: invalid name `D`",
     ]
     found = [str(problem) for problem in caught.value.problems]
     assert [message[: len(start)] for message, start in zip(found, starts, strict=True)] == starts
@@ -113,7 +113,7 @@ def test_only_a_folder_that_is_there(tmp_path: Path) -> None:
         with pytest.raises(AgentError) as caught:
             load(task)
         assert str(caught.value) == (
-            f"t.yaml:2:9: agents: there is no such folder: {tmp_path}/roles; it holds one `NAME.md` for each agent"
+            f"t.yaml:2:9: agents: there is no such folder: {tmp_path}/roles; name a folder with one `NAME.md` per agent"
         )
 
 
@@ -137,8 +137,8 @@ def test_wording_is_replaced_section_by_section(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("## rules\na\n\n## ruless\nb\n", ":4:1: ruless: unknown section; known are "),
-        ("## a\n## a\n", ":2:1: the section `a` is there twice"),
+        ("## rules\na\n\n## ruless\nb\n", ":4:1: ruless: unknown section; known sections: "),
+        ("## a\n## a\n", ":2:1: duplicate section `a`"),
     ],
 )
 def test_a_section_that_does_not_exist_or_is_there_twice(tmp_path: Path, text: str, message: str) -> None:

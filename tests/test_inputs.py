@@ -78,7 +78,7 @@ def test_a_label_holds_however_a_file_is_named(folder: Path) -> None:
         found = {entry.name: entry.label for entry in read(folder, *entries)}
         assert found == {"a": "private", "notes/b.md": None}
     assert wrong(folder, labelled, spec(path="notes/*.md", label="public")) == [
-        "inputs.1: `a` has `label: private` in one entry and `label: public` in this"
+        "inputs.1: `a` has `label: private` in one entry and `label: public` in this one"
     ]
 
 
@@ -136,13 +136,13 @@ def test_every_wrong_entry_is_named_at_once(folder: Path) -> None:
         f"inputs.1: there is no file `nots.csv` in {folder}",
         f"inputs.2: `notes/*.pdf` matches no file in {folder}",
         f"inputs.3: there is no file `dta.csv` in {folder}; did you mean `data.csv`?",
-        "inputs.4: `latin.txt` is not UTF-8 (line 2); save it as UTF-8, or say `as: image`, `audio` or `video`",
-        "inputs.5: `zeros.bin` is not text; say `as: image`, `audio` or `video`, or make a text of it first",
+        "inputs.4: `latin.txt` is not UTF-8 (line 2); save it as UTF-8, or set `as:` to image, audio or video",
+        "inputs.5: `zeros.bin` is not text; convert it to text, or set `as:` to image, audio or video",
         "inputs.6: `pipe` is not a regular file",
-        "inputs.7: the path holds a NUL character",
-        "inputs.8: `notes/*.md` matches 2 files, and `name` can be that of one only",
-        f"inputs.10: two inputs are called `same`: {folder}/data.csv and {folder}/odd[1].md; give one another `name`",
-        "inputs.11: `notes/deep/d.txt` is not known as video; give it an ending of its kind: .mp4",
+        "inputs.7: the path contains a NUL character",
+        "inputs.8: `notes/*.md` matches 2 files; `name` is allowed for one file only",
+        f"inputs.10: two inputs have the name `same`: {folder}/data.csv and {folder}/odd[1].md; set another `name`",
+        "inputs.11: `notes/deep/d.txt` has an unknown video format; give its name one of these endings: .mp4",
         "inputs.12: `**x/**/y` ",
         "inputs.13: `gone/*.md` matches no file",
         "inputs.14: `nnn",

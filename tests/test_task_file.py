@@ -39,33 +39,33 @@ def test_a_task_from_a_file_knows_its_folder(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("goal: x\ngaol: y", "t.yaml:2:1: gaol: unknown key; allowed here:"),
-        ("inputs: [a]", "t.yaml:1:1: goal: is required, unless there is a `plan`; say what is wanted"),
-        ("goal: ' '", "t.yaml:1:7: goal: is empty; say what is wanted"),
-        ("plan: []", "t.yaml:1:7: plan: is an empty list; a plan has at least one step"),
-        ("plan: {steps: []}", "t.yaml:1:15: plan.steps: is an empty list; a plan has at least one step"),
+        ("inputs: [a]", "t.yaml:1:1: goal: is required unless `plan` is set; write the"),
+        ("goal: ' '", "t.yaml:1:7: goal: is empty; write the question to answer or the work to do"),
+        ("plan: []", "t.yaml:1:7: plan: is an empty list; a plan needs at least one step"),
+        ("plan: {steps: []}", "t.yaml:1:15: plan.steps: is an empty list; a plan needs at least one step"),
         ("goal: x\nplan: none.yaml", "t.yaml:2:7: plan: there is no plan file `none.yaml` in"),
         ("plan: " + "long " * 1000, "t.yaml:1:7: plan: there is no plan file `long long"),
         ('plan: "a\\0b"', "t.yaml:1:7: plan: there is no plan file `a␀b` in"),
-        ("version: 2\nbogus: 1", "t.yaml:1:10: version: this task is of format 2; this release reads format 1"),
-        ("version: '1'", "t.yaml:1:10: version: this task is of format 1; this release reads format 1: write"),
-        ("version: true", "t.yaml:1:10: version: this task is of format True; this release reads format 1: write"),
+        ("version: 2\nbogus: 1", "t.yaml:1:10: version: unsupported task format 2; this release reads format 1"),
+        ("version: '1'", "t.yaml:1:10: version: unsupported task format 1; this release reads format 1: write"),
+        ("version: true", "t.yaml:1:10: version: unsupported task format True; this release reads format 1: write"),
         ("goal: x\nfolder: /", "t.yaml:2:1: folder: unknown key; allowed here: agents,"),
         ("goal: x\norigin: 1", "t.yaml:2:1: origin: unknown key; allowed here: agents,"),
-        ("goal: for {audiense}\nparameters: {audience: x}", "`{audiense}` is no parameter; there are: audience; did"),
-        ("goal: x\nparameters: {item: 1}", "t.yaml:2:14: parameters.item: `{item}` is the item of an `each` step"),
-        ("goal: x\noutput: [r.pdf]", "t.yaml:2:10: output.0: `r.pdf` is no file a report can be written to"),
+        ("goal: for {audiense}\nparameters: {audience: x}", "unknown parameter `{audiense}`; known parameters:"),
+        ("goal: x\nparameters: {item: 1}", "t.yaml:2:14: parameters.item: `{item}` is reserved for the item"),
+        ("goal: x\noutput: [r.pdf]", "t.yaml:2:10: output.0: invalid report file `r.pdf`: the name must"),
         ("goal: x\nlabels: {p: [dflt]}", "t.yaml:2:14: labels.p.0: unknown model `dflt`; `models:` has default; did"),
         ("goal: x\ninputs: [{path: a, label: p}]", "t.yaml:2:27: inputs.0.label: unknown label `p`; `labels:`"),
-        ("goal: x\ninputs: ['']", "t.yaml:2:10: inputs.0: is an empty path; name a file or a glob"),
+        ("goal: x\ninputs: ['']", "t.yaml:2:10: inputs.0: is an empty path; write a file name or a glob"),
         ("goal: x\nmodels: {a: {use: [b]}}", "t.yaml:2:20: models.a.use.0: unknown model `b`; `models:` has a"),
         ("goal: x\nmodels: {a: {use: []}}", "t.yaml:2:19: models.a.use: is an empty list; at least one item is"),
         ("goal: x\nmodels: {a: {endpont: x}}", "t.yaml:2:14: models.a.endpont: unknown key; allowed here: calls"),
-        ("goal: x\nmodels: {a: {use: [a]}}", "t.yaml:2:19: models.a.use: goes round in a circle: a → a"),
-        ("plan: [{id: a, output: {type: strng}}]", "plan.0.output.type: is not a JSON Schema: `strng` is no type;"),
+        ("goal: x\nmodels: {a: {use: [a]}}", "t.yaml:2:19: models.a.use: cyclic pool: a → a"),
+        ("plan: [{id: a, output: {type: strng}}]", "plan.0.output.type: is not a JSON Schema: `strng` is not a type;"),
         ("plan: [{id: a, output: {pattern: '('}}]", "plan.0.output.pattern: is not a JSON Schema:"),
         ("plan: [{id: a, output: {$ref: 'http://x/y'}}]", "plan.0.output.$ref: points outside the schema;"),
-        ("plan: [{id: a, output: {$ref: '#/$defs/b'}}]", "plan.0.output.$ref: points to `#/$defs/b`, which is not"),
-        ("plan: [{id: a, item: 1}]", "t.yaml:1:16: plan.0.item: is set by the run, not by a plan; leave it out"),
+        ("plan: [{id: a, output: {$ref: '#/$defs/b'}}]", "plan.0.output.$ref: points to `#/$defs/b`, which does not"),
+        ("plan: [{id: a, item: 1}]", "t.yaml:1:16: plan.0.item: is set by the run; remove it from the plan"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_clear_message(text: str, message: str) -> None:
@@ -76,8 +76,8 @@ def test_bad_input_is_one_clear_message(text: str, message: str) -> None:
 def test_an_unset_variable_is_named_with_its_place() -> None:
     text = "goal: x\nmodels:\n  a: {endpoint: offline, key: '${NOPE}'}\n  b: {key: '${EMPTY}', name: 'a${9}'}\n"
     assert wrong(text, {"EMPTY": ""}) == [
-        "t.yaml:3:31: models.a.key: the environment variable NOPE is not set; set it, or give a default: ${NOPE:-…}",
-        "t.yaml:4:12: models.b.key: the environment variable EMPTY is empty; set it, or give a default: ${EMPTY:-…}",
+        "t.yaml:3:31: models.a.key: the environment variable NOPE is not set; set it, or add a default: ${NOPE:-…}",
+        "t.yaml:4:12: models.b.key: the environment variable EMPTY is empty; set it, or add a default: ${EMPTY:-…}",
         "t.yaml:4:30: models.b.name: `${9}` is not a reference; write ${NAME} or ${NAME:-default}",
     ]
 
@@ -97,16 +97,16 @@ def test_everything_wrong_is_said_at_once_from_file_plan_and_command_line(tmp_pa
         )
     found = [str(problem) for problem in caught.value.problems]
     starts = [
-        "t.yaml:1:7: goal: `${HOME}` reads the environment, which only `models:` may; for the text itself write `$$",
+        "t.yaml:1:7: goal: `${HOME}` reads the environment, which is allowed in `models:` only; for literal text",
         "t.yaml:2:1: gaol: unknown key",
-        "t.yaml:5:19: models.a.use: goes round in a circle: a → b → a",
-        "t.yaml:5:24: models.a.calls: stands beside `use`; a pool has no settings of its own",
-        "t.yaml:5:44: models.b.use: goes round in a circle: b → a → b",
+        "t.yaml:5:19: models.a.use: cyclic pool: a → b → a",
+        "t.yaml:5:24: models.a.calls: not allowed together with `use`: a pool has no settings\nhint: move it",
+        "t.yaml:5:44: models.b.use: cyclic pool: b → a → b",
         "--set audiense: unknown; the task's `parameters:` has audience; did you mean `audience`?",
         "--limit worker: unknown; limits are depth, rounds, seconds, steps, tokens, turns, usd and workers; did",
         "--limit usd: is the number 0; allowed: more than 0",
         f"{tmp_path}/plan.yaml:2:13: steps.0.promt: unknown key",
-        f"{tmp_path}/plan.yaml:3:10: steps.1.id: the name `B` cannot be used",
+        f"{tmp_path}/plan.yaml:3:10: steps.1.id: invalid name `B`",
     ]  # fmt: skip
     assert [message[: len(start)] for message, start in zip(found, starts, strict=True)] == starts
 
@@ -153,7 +153,7 @@ def test_threat_s39_a_megabyte_of_references_is_read_in_one_go() -> None:
 
 def test_bytes_in_the_environment_that_are_no_text_are_refused() -> None:
     (message,) = wrong("goal: x\nmodels: {default: {key: '${A}'}}", {"A": "\udcff"})
-    assert message.endswith("the environment variable A holds bytes that are not UTF-8")
+    assert message.endswith("the environment variable A is not valid UTF-8")
 
 
 def test_threat_s16_a_literal_that_looks_like_a_key_draws_a_warning() -> None:
@@ -162,11 +162,11 @@ def test_threat_s16_a_literal_that_looks_like_a_key_draws_a_warning() -> None:
         "  c: {endpoint: 'https://me:pass@x/v1', key: sk-short}\n  d: {key: '${K:-EMPTY}', endpoint: 'https://u:${K:-x}@y'}\n"
     )
     assert [warning[: warning.index(";")] for warning in task.warnings] == [
-        "t.yaml:3:12: models.a.key: a key stands in the file",
-        "t.yaml:4:18: models.b.extra.h: a key stands in the file",
-        "t.yaml:5:17: models.c.endpoint: a password stands in the URL",
-        "t.yaml:5:46: models.c.key: a key stands in the file",
-        "t.yaml:6:37: models.d.endpoint: a password stands in the URL",
+        "t.yaml:3:12: models.a.key: the file contains a key",
+        "t.yaml:4:18: models.b.extra.h: the file contains a key",
+        "t.yaml:5:17: models.c.endpoint: the URL contains a password",
+        "t.yaml:5:46: models.c.key: the file contains a key",
+        "t.yaml:6:37: models.d.endpoint: the URL contains a password",
     ]
     assert SECRET not in "".join(task.warnings)
 
@@ -246,7 +246,7 @@ limits: {steps: 30000}
     assert (again.models["a"].keys, again.models["a"].endpoint) == (("second-key",), "https://u:second-key@x/v1")
     assert again.models["b"].key is None
     assert again.warnings[-1].endswith(
-        "models.b.key: the key itself is not in this file; the provider's own variable is read instead"
+        "models.b.key: the key is masked in this file; swarm reads the provider's own variable instead"
     )
     assert (again.models["c"], again.plan, again.folder) == (task.models["c"], task.plan, Path("/x"))
 
@@ -295,7 +295,7 @@ def test_fault_82_more_steps_than_the_limit_are_refused_while_parsing(shape: str
     def task(count: int) -> str:
         return shape.replace("STEPS", ",".join(f"{{id: s{n}}}" for n in range(count)))
 
-    assert "more than 256 items; `limits.steps` bounds the steps of a run" in wrong(task(257))[0]
+    assert "more than 256 items, the maximum that `limits.steps` allows" in wrong(task(257))[0]
     assert isinstance(load(task(256)).plan, Plan)
     more = (
         task(257).replace("limits: {", "limits: {steps: 300, ")

@@ -34,14 +34,24 @@ class SwarmError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with something a user or a model wrote."""
+    """One error in what a user or a model wrote.
+
+    A check that looks at a value gives the `path` of the error. The document that the value was read from turns it into
+    `where` and `key`, which are shown (`swarm.spec.yaml.strict.Document.located`).
+    """
 
     message: str
-    """What is wrong, what is allowed, and the nearest allowed thing."""
+    """The error, what is allowed, and the nearest allowed name."""
     where: str = ""
-    """`file:line:column` or the like; empty where there is no file."""
+    """Place to show, such as `task.yaml:3:1`; empty if there is no file."""
     key: str = ""
-    """The dotted path of the offending key, for example `steps.2.needs`."""
+    """Dotted path of the wrong key to show, such as `steps.2.needs`."""
+    path: tuple[str | int, ...] = ()
+    """Path of the wrong value inside its document, such as `("steps", 2, "needs")`."""
+    on_key: bool = False
+    """True if the key at `path` is wrong, not its value."""
+    position: tuple[int, int] | None = None
+    """Line and column, if they are not those of `path`: the second of two equal keys."""
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.where, self.key, self.message) if part)

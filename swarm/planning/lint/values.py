@@ -7,8 +7,8 @@ from typing import Any, cast
 from swarm.base.text import clip
 from swarm.base.values import Json, canonical
 from swarm.planning.lint.findings import quoted
-from swarm.spec.yaml.notation import Flaw
-from swarm.spec.yaml.schemas import schema_flaws
+from swarm.spec.yaml.notation import Problem
+from swarm.spec.yaml.schemas import schema_problems
 
 MOST_DEPTH = 64
 """Levels of lists and mappings, as in task files; real schemas take 10 to 20."""
@@ -68,20 +68,20 @@ class Schemas:
     """Checks JSON Schemas; one that was seen before is not checked again."""
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, Flaw | None] = {}
+        self._seen: dict[bytes, Problem | None] = {}
 
-    def flaw(self, schema: dict[str, Json]) -> Flaw | None:
+    def flaw(self, schema: dict[str, Json]) -> Problem | None:
         """Say what keeps a mapping from being a JSON Schema that answers can be held against, and where in it."""
         if problem := unusable(schema):
-            return Flaw((), f"is not a JSON Schema: {problem}")
+            return Problem(f"is not a JSON Schema: {problem}")
         key = canonical(schema)
         if key not in self._seen:
             self._seen[key] = _first_flaw(schema)
         return self._seen[key]
 
 
-def _first_flaw(schema: dict[str, Json]) -> Flaw | None:
+def _first_flaw(schema: dict[str, Json]) -> Problem | None:
     try:
-        return next(iter(schema_flaws(schema)), None)
+        return next(iter(schema_problems(schema)), None)
     except (RecursionError, OverflowError, ValueError) as error:  # out of `re`, for a pattern that is too much for it
-        return Flaw((), f"cannot be used as a JSON Schema: {clip(str(error))}")
+        return Problem(f"cannot be used as a JSON Schema: {clip(str(error))}")

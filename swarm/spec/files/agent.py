@@ -1,4 +1,4 @@
-"""Agent files: Markdown with front matter, the built-in ones and those of a task; and the phrases of `wording.md`."""
+"""Readers of agent files (Markdown with front matter, built-in or of a task) and of the phrases in `wording.md`."""
 
 import re
 from pathlib import Path
@@ -9,50 +9,50 @@ from swarm.base.text import clip
 from swarm.spec.agent import Agent
 from swarm.spec.task import Task
 from swarm.spec.yaml.explain import meant, unknown_key
-from swarm.spec.yaml.notation import Flaw
-from swarm.spec.yaml.schemas import schema_flaws
+from swarm.spec.yaml.schemas import schema_problems
 from swarm.spec.yaml.strict import Document, parse, read_file, validate
 
 WORDING = "wording.md"
-"""The file of phrases, beside the agent files."""
+"""Name of the file of phrases, in the folder of the agent files."""
 _NOT_AGENTS = {"readme.md", WORDING}
 _FRONT = re.compile(r"---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
 def builtin_folder() -> Path:
-    """Give the folder of the built-in agents: inside the installed package, or beside it in a checkout."""
+    """Return the folder of the built-in agents: inside the installed package, or next to it in a checkout."""
     package = Path(__file__).parents[2]
     installed = package / "_agents"
     return installed if installed.is_dir() else package.parent / "agents"
 
 
 def parse_agent(text: str, source: str) -> Agent:
-    """Read an agent file: front matter, and below it the instructions. Raises `AgentError` with all problems."""
+    """Return the agent of a file: front matter, then instructions. Raise AgentError with all problems."""
     text = text.removeprefix("\ufeff")
     front = _FRONT.match(text)
     if front is None:
-        wrong = "the front matter has no end: a line `---`" if text.startswith("---") else "there is no front matter"
-        raise AgentError(Problem(f"{wrong}; begin with `---`, `name: …`, `---`", where=f"{source}:1:1"))
+        error = "the front matter has no end" if text.startswith("---") else "there is no front matter"
+        raise AgentError(Problem(f"{error}; begin the file with `---`, `name: …`, `---`", where=f"{source}:1:1"))
     document = parse(front.group(1), source=source, line=2, error=AgentError)
     instructions = text[front.end() :].strip()
-    flaws: list[Flaw] = []
+    problems: list[Problem] = []
     value: Any = document.value
     if isinstance(value, dict):
         front_matter = cast("dict[str, Any]", value)
         keys = set(Agent.model_fields) - {"instructions"}
-        flaws += [Flaw((k,), unknown_key(k, keys), on_key=True) for k in front_matter if k not in keys]
+        unknown = [key for key in front_matter if key not in keys]
+        problems += [Problem(unknown_key(key, keys), path=(key,), on_key=True) for key in unknown]
         if not instructions:
-            flaws.append(Flaw((), "has no instructions; write them below the front matter"))
+            problems.append(Problem("has no instructions; add them below the front matter"))
         if isinstance(output := front_matter.get("output"), dict):
-            flaws += schema_flaws(output, ("output",))
+            problems += schema_problems(output, ("output",))
         document = document.with_value({**front_matter, "instructions": instructions or "none"})
-    return validate(Agent, document, error=AgentError, flaws=flaws)
+    return validate(Agent, document, error=AgentError, problems=problems)
 
 
 def load_agents(task: Task) -> dict[str, Agent]:
-    """Read the built-in agents, then those of the folder the task names; a file of the same name there replaces one.
+    """Return the agents of a run by name: the built-in ones, replaced or extended by those of the task's folder.
 
-    Raises `AgentError` with the problems of all files.
+    Raise AgentError with the problems of all files.
     """
     agents = _read_folder(builtin_folder())
     folder = task_folder(task)
@@ -62,17 +62,17 @@ def load_agents(task: Task) -> dict[str, Agent]:
 
 
 def task_folder(task: Task) -> Path | None:
-    """Give the folder of agents that a task names, if it does. Raises `AgentError` where there is none."""
+    """Return the folder that a task names in `agents:`, or None. Raise AgentError if it does not exist."""
     if task.agents is None:
         return None
     folder = task.folder / task.agents
     try:
-        there, other = folder.is_dir(), folder.exists()
+        is_folder, exists = folder.is_dir(), folder.exists()
     except OSError:  # a name that is too long
-        there = other = False
-    if not there:
-        wrong = "is not a folder" if other else "there is no such folder"
-        message = f"{wrong}: {clip(str(folder), 200)}; it holds one `NAME.md` for each agent"
+        is_folder = exists = False
+    if not is_folder:
+        error = "is not a folder" if exists else "there is no such folder"
+        message = f"{error}: {clip(str(folder), 200)}; name a folder with one `NAME.md` per agent"
         raise AgentError(Problem(message, where=_place(task), key="agents"))
     return folder
 
@@ -94,8 +94,8 @@ def _read_folder(folder: Path) -> dict[str, Agent]:
             problems += error.problems
             continue
         if agent.name in places:
-            wrong = f"the agent `{agent.name}` is in {places[agent.name].name} already; names are unique in a folder"
-            problems.append(Problem(wrong, where=str(path), key="name"))
+            message = f"duplicate agent `{agent.name}`; it is already in {places[agent.name].name}"
+            problems.append(Problem(message, where=str(path), key="name"))
         agents[agent.name], places[agent.name] = agent, path
     if problems:
         raise AgentError(*problems)
@@ -103,17 +103,18 @@ def _read_folder(folder: Path) -> dict[str, Agent]:
 
 
 def load_wording(task: Task) -> dict[str, str]:
-    """Read the phrases that prompts are put together with; a task's own `wording.md` replaces section by section.
+    """Return the phrases that prompts are built from, by name. A task's own `wording.md` replaces single sections.
 
-    Raises `AgentError` for a section that does not exist, or that is there twice.
+    Raise AgentError for a section that is unknown or repeated.
     """
     phrases = {name: text for name, (text, _) in _sections(builtin_folder() / WORDING).items()}
     folder = task_folder(task)
     if folder is None or not (folder / WORDING).exists():
         return phrases
     own = _sections(folder / WORDING)
+    known = ", ".join(sorted(phrases))
     problems = [
-        Problem(f"unknown section; known are {', '.join(sorted(phrases))}{meant(name, phrases)}", where=where, key=name)
+        Problem(f"unknown section; known sections: {known}{meant(name, phrases)}", where=where, key=name)
         for name, (_, where) in own.items()
         if name not in phrases
     ]
@@ -123,7 +124,7 @@ def load_wording(task: Task) -> dict[str, str]:
 
 
 def _sections(path: Path) -> dict[str, tuple[str, str]]:
-    """Read a file of `## name` sections: for each its text and its place. What stands above the first is for people."""
+    """Return the text and the place of each `## name` section of a file. Lines above the first are for people."""
     found: dict[str, tuple[list[str], str]] = {}
     problems: list[Problem] = []
     lines: list[str] = []
@@ -135,7 +136,7 @@ def _sections(path: Path) -> dict[str, tuple[str, str]]:
             continue
         name, lines, where = line[3:].strip(), [], f"{path}:{number}:1"
         if name in found:
-            problems.append(Problem(f"the section `{name}` is there twice", where=where))
+            problems.append(Problem(f"duplicate section `{name}`", where=where))
         found[name] = (lines, where)
     if problems:
         raise AgentError(*problems)

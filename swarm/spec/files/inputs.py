@@ -1,4 +1,4 @@
-"""The inputs of a task: names, globs and mappings made to files that were read."""
+"""The reader of a task's inputs: paths, globs and mappings become files with their content."""
 
 import base64
 import difflib
@@ -16,14 +16,14 @@ from swarm.spec.task import Input, InputSpec, Task
 from swarm.spec.yaml.strict import Document
 
 MOST_TEXT = 5_000_000
-"""Bytes of one text: over a million tokens, which is more than any model reads at once."""
+"""Maximum bytes of a text: more than a million tokens, which exceeds the context of every model."""
 MOST_MEDIA = 100_000_000
-"""Bytes of one picture, sound or film: what the largest store of a provider takes. Most models take less
+"""Maximum bytes of an image, audio or video file: the largest file that a provider stores. Most models accept less
 (`swarm.spec.labels.INLINE_BYTES`)."""
 MOST_FILES = 10_000
-"""Files of a task; a glob that finds more was meant otherwise."""
+"""Maximum input files of a task. A glob that matches more is probably a mistake."""
 PRIVATE = ".swarm"
-"""The folder of runs. What is in it is never an input."""
+"""Name of the folder of runs. Files in it are never inputs."""
 
 _MIMES: Mapping[str, str] = {
     ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp",
@@ -35,7 +35,7 @@ _MIMES: Mapping[str, str] = {
     ".md": "text/markdown", ".csv": "text/csv", ".html": "text/html", ".htm": "text/html", ".xml": "text/xml",
     ".json": "application/json", ".yaml": "application/yaml", ".yml": "application/yaml",
 }  # fmt: skip
-"""By the ending of the name, the same on every machine; anything else is `text/plain`."""
+"""MIME type by file name ending, the same on every machine. Other endings are `text/plain`."""
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89PNG", "image/png"),
@@ -49,12 +49,12 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (4, b"ftyp", "video/mp4"),
     (0, b"\x1aE\xdf\xa3", "video/webm"),
 )
-"""How the files of a kind begin: offset, bytes, type."""
+"""Signatures of file formats: offset, bytes, MIME type."""
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """A file that an entry of `inputs:` names."""
+class _Match:
+    """A file that an entry of `inputs:` matches."""
 
     path: Path
     name: str
@@ -63,37 +63,43 @@ class _Wanted:
 
 
 def read_inputs(task: Task) -> tuple[Input, ...]:
-    """Find and read every input of a task, in the order of its entries, globs sorted by name.
+    """Return every input of a task with its content, in the order of its entries; files of a glob sorted by name.
 
-    A glob (`*`, `?`, `[…]`, `**`) finds files, no hidden ones, and follows no links to folders. A file that two
-    entries name is read once, with the label, kind and name that either gives it. Raises `TaskError` with all problems.
+    A glob (`*`, `?`, `[…]`, `**`) skips hidden files and does not follow links to folders. A file that two entries name
+    is read once, with the label, medium and name of either. Raise TaskError with all problems.
     """
     problems: list[tuple[int, str]] = []
-    wanted: dict[Path, _Wanted] = {}
-    for index, entry in enumerate(task.inputs):
-        spec = InputSpec(path=entry) if isinstance(entry, str) else entry
-        try:
-            for found in _found(spec, index, task.folder):
-                resolved = found.path.resolve()
-                wanted[resolved] = _merged(wanted[resolved], found) if resolved in wanted else found
-        except _WrongError as wrong:
-            problems.append((index, str(wrong)))
-    if len(wanted) > MOST_FILES:
-        raise TaskError(Problem(f"the inputs are {len(wanted):,} files; at most {MOST_FILES:,} are read", key="inputs"))
-    problems += _same_names(wanted.values())
+    files = _matches(task, problems)
+    if len(files) > MOST_FILES:
+        raise TaskError(Problem(f"{len(files):,} input files; maximum {MOST_FILES:,}", key="inputs"))
+    problems += _same_names(files)
     inputs: list[Input] = []
-    for file in wanted.values():
+    for file in files:
         try:
             inputs.append(_read(file))
-        except _WrongError as wrong:
-            problems.append((file.entry, str(wrong)))
+        except _EntryError as error:
+            problems.append((file.entry, str(error)))
     if problems:
         raise TaskError(*(_problem(task, entry, message) for entry, message in sorted(problems)))
     return tuple(inputs)
 
 
-class _WrongError(Exception):
-    """What is wrong with an entry."""
+class _EntryError(Exception):
+    """An entry of `inputs:` is wrong."""
+
+
+def _matches(task: Task, problems: list[tuple[int, str]]) -> tuple[_Match, ...]:
+    """Return the files that the entries of a task match, each once. Add errors to `problems`, by index of the entry."""
+    matches: dict[Path, _Match] = {}
+    for index, entry in enumerate(task.inputs):
+        spec = InputSpec(path=entry) if isinstance(entry, str) else entry
+        try:
+            for found in _found(spec, index, task.folder):
+                resolved = found.path.resolve()
+                matches[resolved] = _merged(matches[resolved], found) if resolved in matches else found
+        except _EntryError as error:
+            problems.append((index, str(error)))
+    return tuple(matches.values())
 
 
 def _problem(task: Task, index: int, message: str) -> Problem:
@@ -101,28 +107,26 @@ def _problem(task: Task, index: int, message: str) -> Problem:
     return Problem(message, where=where, key=f"inputs.{index}")
 
 
-def _found(spec: InputSpec, entry: int, folder: Path) -> Iterator[_Wanted]:
+def _found(spec: InputSpec, entry: int, folder: Path) -> Iterator[_Match]:
+    """Yield the files that one entry matches. A path that exists is not a glob, whatever characters it contains."""
     written = spec.path
+    shown = clip(written)
     if "\0" in written:
-        raise _WrongError("the path holds a NUL character")
+        raise _EntryError("the path contains a NUL character")
     path = folder / written
     try:
         if path.is_dir():
-            raise _WrongError(
-                f"`{clip(written)}` is a folder; for all files in it write `{clip(written.rstrip('/'))}/**`"
-            )
-        if path.exists() or not _is_glob(written):
-            yield _Wanted(path, spec.name or written, entry, spec)
-            return
-        found = _glob(written, folder)
+            raise _EntryError(f"`{shown}` is a folder; for all files in it write `{clip(written.rstrip('/'))}/**`")
+        is_path = path.exists() or not _is_glob(written)
+        found = [(written, path)] if is_path else _glob(written, folder)
     except OSError as error:
-        raise _WrongError(f"`{clip(written)}` cannot be read: {error.strerror or error}") from None
+        raise _EntryError(f"`{shown}` cannot be read: {error.strerror or error}") from None
     if not found:
-        raise _WrongError(f"`{clip(written)}` matches no file in {folder}{_near(written, folder)}")
+        raise _EntryError(f"`{shown}` matches no file in {folder}{_near(written, folder)}")
     if spec.name is not None and len(found) > 1:
-        raise _WrongError(f"`{clip(written)}` matches {len(found)} files, and `name` can be that of one only")
+        raise _EntryError(f"`{shown}` matches {len(found)} files; `name` is allowed for one file only")
     for name, path in found:
-        yield _Wanted(path, spec.name or name, entry, spec)
+        yield _Match(path, spec.name or name, entry, spec)
 
 
 def _is_glob(path: str) -> bool:
@@ -130,35 +134,38 @@ def _is_glob(path: str) -> bool:
 
 
 def _glob(pattern: str, folder: Path) -> list[tuple[str, Path]]:
-    """Find files by a glob: what each is called, which begins as the pattern does, and where it is."""
-    whole = PurePosixPath(pattern)
-    fixed = list(whole.parts)
-    first = next(index for index, part in enumerate(fixed) if _is_glob(part))
-    root = PurePosixPath(*fixed[:first])
-    rest = "/".join(fixed[first:]) + ("/*" if fixed[-1] == "**" else "")
+    """Return the files that match a glob, sorted: the name, which begins like the pattern, and the path."""
+    parts = PurePosixPath(pattern).parts
+    first = next(index for index, part in enumerate(parts) if _is_glob(part))
+    root = PurePosixPath(*parts[:first])
+    rest = "/".join(parts[first:]) + ("/*" if parts[-1] == "**" else "")
     base = folder / root
     found: list[tuple[str, Path]] = []
     try:
         for path in base.glob(rest):
             inner = path.relative_to(base).parts
-            if PRIVATE in (*root.parts, *inner) or not _is_shown(inner, rest) or not path.is_file():
+            is_private = PRIVATE in (*root.parts, *inner)
+            if is_private or not _is_shown(inner, rest) or not path.is_file():
                 continue
             found.append((str(root / PurePosixPath(*inner)), path))
             if len(found) > MOST_FILES:
-                raise _WrongError(f"`{clip(pattern)}` matches more than {MOST_FILES:,} files; name fewer")
+                raise _EntryError(
+                    f"`{clip(pattern)}` matches more than {MOST_FILES:,} files, the maximum; use a narrower glob"
+                )
     except ValueError as error:
-        raise _WrongError(f"`{clip(pattern)}` is not a glob: {error}") from None
+        raise _EntryError(f"`{clip(pattern)}` is not a glob: {error}") from None
     return sorted(found)
 
 
 def _is_shown(parts: tuple[str, ...], pattern: str) -> bool:
-    """Tell whether no part of a name is hidden, but those that the pattern names as hidden."""
-    asked = [part for part in pattern.split("/") if part.startswith(".")]
-    return all(not part.startswith(".") or any(fnmatchcase(part, ask) for ask in asked) for part in parts)
+    """Check that no part of a name is hidden, except parts that the pattern itself names with a leading dot."""
+    named = [part for part in pattern.split("/") if part.startswith(".")]
+    hidden = [part for part in parts if part.startswith(".")]
+    return all(any(fnmatchcase(part, name) for name in named) for part in hidden)
 
 
 def _near(written: str, folder: Path) -> str:
-    """Name the nearest entry of the folder that the path is in, as the end of a message."""
+    """Return `; did you mean …?` with the nearest name in the folder of a path, as the end of a message."""
     path = folder / written
     try:
         names = sorted(entry.name for entry in path.parent.iterdir())[:1000]
@@ -168,34 +175,35 @@ def _near(written: str, folder: Path) -> str:
     return f"; did you mean `{clip(str(PurePosixPath(written).with_name(near[0])))}`?" if near else ""
 
 
-def _merged(first: _Wanted, second: _Wanted) -> _Wanted:
-    """Put together what two entries say of one file: a label said once holds, so no glob can lift it."""
+def _merged(first: _Match, second: _Match) -> _Match:
+    """Return a file that two entries match. A label in one of them is kept, so a glob cannot remove it."""
     spec = first.spec
     for key in ("label", "as_", "name"):
         one, other = getattr(spec, key), getattr(second.spec, key)
         if one is not None and other is not None and one != other:
-            word = key.rstrip("_")
-            raise _WrongError(f"`{clip(first.name)}` has `{word}: {one}` in one entry and `{word}: {other}` in this")
+            key_in_file = key.rstrip("_")
+            values = f"`{key_in_file}: {one}` in one entry and `{key_in_file}: {other}` in this one"
+            raise _EntryError(f"`{clip(first.name)}` has {values}")
         if one is None and other is not None:
             spec = spec.model_copy(update={key: other})
     return replace(first, spec=spec, name=spec.name or first.name)
 
 
-def _same_names(files: Iterable[_Wanted]) -> Iterator[tuple[int, str]]:
-    seen: dict[str, _Wanted] = {}
+def _same_names(files: Iterable[_Match]) -> Iterator[tuple[int, str]]:
+    seen: dict[str, _Match] = {}
     for file in files:
         if file.name in seen:
             paths = listing([str(seen[file.name].path), str(file.path)])
-            yield file.entry, f"two inputs are called `{clip(file.name)}`: {paths}; give one another `name`"
+            yield file.entry, f"two inputs have the name `{clip(file.name)}`: {paths}; set another `name` for one"
         seen[file.name] = file
 
 
-def _read(file: _Wanted) -> Input:
+def _read(file: _Match) -> Input:
     mime = _MIMES.get(file.path.suffix.lower(), "text/plain")
     medium = file.spec.as_ or _medium(mime)
     most = MOST_TEXT if medium == "text" else MOST_MEDIA
     content = _content(file, most)
-    made = Input(
+    empty = Input(
         name=file.name,
         medium=medium,
         mime=mime,
@@ -205,10 +213,11 @@ def _read(file: _Wanted) -> Input:
     )
     if medium == "text":
         text = _decoded(file.name, content)
-        return made.model_copy(update={"text": text, "mime": mime if _medium(mime) == "text" else "text/plain"})
+        mime = mime if _medium(mime) == "text" else "text/plain"
+        return empty.model_copy(update={"text": text, "mime": mime})
     if _medium(mime) != medium:
         mime = _sniffed(file.name, content, medium)
-    return made.model_copy(update={"base64": base64.b64encode(content).decode(), "mime": mime})
+    return empty.model_copy(update={"base64": base64.b64encode(content).decode(), "mime": mime})
 
 
 def _medium(mime: str) -> Medium:
@@ -216,43 +225,40 @@ def _medium(mime: str) -> Medium:
     return cast("Medium", kind) if kind in {"image", "audio", "video"} else "text"
 
 
-def _content(file: _Wanted, most: int) -> bytes:
+def _content(file: _Match, most: int) -> bytes:
     name = clip(file.name)
     try:
         if not file.path.exists():
-            raise _WrongError(
-                f"there is no file `{name}` in {file.path.parent}{_near(file.path.name, file.path.parent)}"
-            )
+            folder = file.path.parent
+            raise _EntryError(f"there is no file `{name}` in {folder}{_near(file.path.name, folder)}")
         if not file.path.is_file():
-            raise _WrongError(f"`{name}` is not a regular file")
+            raise _EntryError(f"`{name}` is not a regular file")
         with file.path.open("rb") as opened:
             content = opened.read(most + 1)
     except OSError as error:
-        raise _WrongError(f"`{name}` cannot be read: {error.strerror or error}") from None
+        raise _EntryError(f"`{name}` cannot be read: {error.strerror or error}") from None
     if len(content) > most:
-        raise _WrongError(f"`{name}` has more than {most:,} bytes, which is the most for one input; split it")
+        raise _EntryError(f"`{name}` has more than {most:,} bytes, the maximum for one input; split it")
     return content
 
 
 def _decoded(name: str, content: bytes) -> str:
     text = content.removeprefix(b"\xef\xbb\xbf")
     if b"\0" in text:
-        raise _WrongError(
-            f"`{clip(name)}` is not text; say `as: image`, `audio` or `video`, or make a text of it first"
-        )
+        advice = "convert it to text, or set `as:` to image, audio or video"
+        raise _EntryError(f"`{clip(name)}` is not text; {advice}")
     try:
         return text.decode()
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
-        raise _WrongError(
-            f"`{clip(name)}` is not UTF-8 (line {line}); save it as UTF-8, or say `as: image`, `audio` or `video`"
-        ) from None
+        advice = "save it as UTF-8, or set `as:` to image, audio or video"
+        raise _EntryError(f"`{clip(name)}` is not UTF-8 (line {line}); {advice}") from None
 
 
 def _sniffed(name: str, content: bytes, medium: Medium) -> str:
-    """Tell the type of a file, whose name does not, by its first bytes."""
+    """Return the MIME type of a file from its first bytes, if its name has an unknown ending."""
     for offset, magic, mime in _MAGIC:
         if content[offset : offset + len(magic)] == magic and _medium(mime) == medium:
             return mime
     endings = listing([ending for ending, mime in _MIMES.items() if _medium(mime) == medium])
-    raise _WrongError(f"`{clip(name)}` is not known as {medium}; give it an ending of its kind: {endings}")
+    raise _EntryError(f"`{clip(name)}` has an unknown {medium} format; give its name one of these endings: {endings}")

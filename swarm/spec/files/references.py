@@ -1,4 +1,4 @@
-"""What `models:` takes from the environment, and what of it must never be shown."""
+"""References to the environment in `models:`, and the secrets of a task."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -7,97 +7,111 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import SecretStr
 
+from swarm.base.errors import Problem
 from swarm.base.redaction import MASK, looks_like_key
 from swarm.base.values import Json
 from swarm.spec.task import Reference, Task
-from swarm.spec.yaml.notation import Flaw, Path, at, scalar
+from swarm.spec.yaml.notation import Path, at, scalar
 
 _REFERENCE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}$\n]*))?\}|(\$\{[^}]{0,40}\}?)")
 _PROVIDER_AND_NAME = re.compile(r"(\$\{[^}]*\}|[^/$]+)/(.+)")
 _TEXT_FIELDS = {"endpoint", "name", "key", "use", "takes"}
-"""Fields of a model that are text: a value from the environment stays text there, whatever it looks like."""
+"""Text fields of a model. A value from the environment stays text there, also if it looks like a number."""
 _FREE_FIELDS = {"params", "extra"}
-"""Fields with values of any type: a value becomes a number or boolean where its reference stands without quotes."""
+"""Fields with values of any type. A value from the environment becomes a number or boolean if its reference is not
+quoted."""
 _SECRET_NAME = re.compile(r"(?i)key|token|secret|passw|auth|sig|credential|bearer")
 
 
 class Resolved(NamedTuple):
-    """A task's value with its references filled in."""
+    """The value of a task with its references replaced."""
 
     value: Json
     references: tuple[Reference, ...]
-    flaws: tuple[Flaw, ...]
+    problems: tuple[Problem, ...]
 
 
 def resolve(raw: dict[str, Any], plain: Callable[[Path], bool], environ: Mapping[str, str]) -> Resolved:
-    """Fill `${NAME}` and `${NAME:-default}` in `models:`. `$${` stands for `${` and is nowhere a reference.
+    """Replace `${NAME}` and `${NAME:-default}` in `models:`. `$${` is an escaped `${`, everywhere.
 
-    `plain` tells whether the text at a path stands without quotes. A variable that is unset or empty takes the
-    default; without one it is a flaw, as is a reference anywhere else.
+    `plain` returns True if the text at a path is not quoted. The default replaces a variable that is unset or empty. A
+    problem is such a variable without a default, or a reference outside `models:`.
     """
-    work = _Resolving(plain, environ)
-    value = {
-        key: work.models(inner) if key == "models" else work.elsewhere(inner, (key,)) for key, inner in raw.items()
-    }
-    return Resolved(value, tuple(work.references), tuple(work.flaws))
+    resolver = _Resolver(plain, environ)
+    value: dict[str, Json] = {}
+    for key, inner in raw.items():
+        value[key] = resolver.models(inner) if key == "models" else resolver.unescaped(inner, (key,))
+    return Resolved(value, tuple(resolver.references), tuple(resolver.problems))
 
 
-class _Resolving:
+class _Resolver:
+    """Replaces references in one task, and collects them with their problems."""
+
     def __init__(self, plain: Callable[[Path], bool], environ: Mapping[str, str]) -> None:
         self._plain = plain
         self._environ = environ
         self.references: list[Reference] = []
-        self.flaws: list[Flaw] = []
+        self.problems: list[Problem] = []
 
-    def elsewhere(self, value: Json, path: Path) -> Json:
-        def escaped(text: str, path: Path) -> Json:
-            found = [match for match in _REFERENCE.finditer(text) if match[2]]
+    def unescaped(self, value: Json, path: Path) -> Json:
+        """Return a value outside `models:`, in which references are errors."""
+
+        def text_without_escapes(text: str, path: Path) -> Json:
+            found = [match[0] for match in _REFERENCE.finditer(text) if match[2]]
             if found:
-                wrong = f"`{found[0][0]}` reads the environment, which only `models:` may"
-                self.flaws.append(Flaw(path, f"{wrong}; for the text itself write `${found[0][0]}`"))
+                message = f"`{found[0]}` reads the environment, which is allowed in `models:` only"
+                self.problems.append(Problem(f"{message}; for literal text write `${found[0]}`", path=path))
             return text.replace("$${", "${")
 
-        return _mapped(value, path, escaped)
+        return _mapped(value, path, text_without_escapes)
 
     def models(self, value: Json) -> Json:
-        filled = _mapped(_written_out(value), ("models",), self._filled)
+        """Return the value of `models:` with its references replaced."""
+        filled = _mapped(_expanded(value), ("models",), self._filled)
         for model in mapping(filled).values():
             key = mapping(model).get("key")
             if key == "" or any(text == MASK for _, text in texts(key)):
-                del model["key"]  # `${NAME:-}`: a server that wants no key; `***`: a key that was not written down
+                del model["key"]  # `${NAME:-}`: the server needs no key; `***`: the key was masked in the journal
         return filled
 
     def _filled(self, text: str, path: Path) -> Json:
+        """Return a text of `models:` with its references replaced, as a number or boolean if its field takes one."""
         if "${" not in text:
             return text
-        flaws = len(self.flaws)
-        used = False
+        problems_before = len(self.problems)
+        references = 0
 
-        def fill(match: re.Match[str]) -> str:
-            nonlocal used
+        def value_of(match: re.Match[str]) -> str:
+            nonlocal references
             escape, name, default, malformed = match.groups()
             if escape:
                 return "${"
             if malformed:
-                self.flaws.append(
-                    Flaw(path, f"`{malformed}` is not a reference; write ${{NAME}} or ${{NAME:-default}}")
-                )
+                message = f"`{malformed}` is not a reference; write ${{NAME}} or ${{NAME:-default}}"
+                self.problems.append(Problem(message, path=path))
                 return ""
-            used = True
-            if given := self._environ.get(name, default):
-                if given.encode("utf-8", "replace").decode() != given:  # a lone surrogate became `?`
-                    self.flaws.append(Flaw(path, f"the environment variable {name} holds bytes that are not UTF-8"))
-                    return ""
-                return given
-            if default is None:
-                self.flaws.append(Flaw(path, _unset(name, name in self._environ)))
-            return default or ""
+            references += 1
+            return self._variable(name, default, path)
 
-        filled = _REFERENCE.sub(fill, text)
-        if not used:
+        filled = _REFERENCE.sub(value_of, text)
+        if not references:
             return filled
         self.references.append(Reference(path=path, text=text, value=SecretStr(filled)))
-        return filled if len(self.flaws) > flaws else self._typed(filled, path)
+        return filled if len(self.problems) > problems_before else self._typed(filled, path)
+
+    def _variable(self, name: str, default: str | None, path: Path) -> str:
+        """Return the value of an environment variable, else the default, else nothing and a problem."""
+        value = self._environ.get(name, default)
+        if value:
+            if value.encode("utf-8", "replace").decode() == value:
+                return value
+            self.problems.append(Problem(f"the environment variable {name} is not valid UTF-8", path=path))
+            return ""
+        if default is None:
+            state = "is empty" if name in self._environ else "is not set"
+            message = f"the environment variable {name} {state}; set it, or add a default: ${{{name}:-…}}"
+            self.problems.append(Problem(message, path=path))
+        return default or ""
 
     def _typed(self, text: str, path: Path) -> Json:
         name = path[2] if len(path) > 2 else ""
@@ -106,12 +120,12 @@ class _Resolving:
         try:
             return scalar(text)
         except ValueError as error:
-            self.flaws.append(Flaw(path, f"the environment gives {error}"))
+            self.problems.append(Problem(f"the value from the environment is {error}", path=path))
             return text
 
 
-def _written_out(value: Json) -> Json:
-    """Write out the models that are given in one word: `provider/name`, `URL#name`, `local:PATH` or `offline`."""
+def _expanded(value: Json) -> Json:
+    """Return `models:` with each shorthand expanded: `provider/name`, `URL#name`, `local:PATH` or `offline`."""
     if not isinstance(value, dict):
         return value
     models = cast("dict[str, Any]", value).items()
@@ -119,7 +133,7 @@ def _written_out(value: Json) -> Json:
 
 
 def shorthand(text: str) -> dict[str, Json]:
-    """Read a model that is given in one word. A name may have slashes of its own; one that is missing is found."""
+    """Return the settings of a model in shorthand. Its name may contain slashes, or be absent."""
     if text.startswith(("http://", "https://")):
         endpoint, _, name = text.partition("#")
     elif text.startswith("local:"):
@@ -130,13 +144,8 @@ def shorthand(text: str) -> dict[str, Json]:
     return {"endpoint": endpoint, "name": name} if name else {"endpoint": endpoint}
 
 
-def _unset(name: str, there: bool) -> str:
-    state = "is empty" if there else "is not set"
-    return f"the environment variable {name} {state}; set it, or give a default: ${{{name}:-…}}"
-
-
 def _mapped(value: Json, path: Path, change: Callable[[str, Path], Json]) -> Json:
-    """Change every text in a value."""
+    """Return a value in which `change` replaced every text."""
     if isinstance(value, str):
         return change(value, path)
     if isinstance(value, dict):
@@ -148,12 +157,12 @@ def _mapped(value: Json, path: Path, change: Callable[[str, Path], Json]) -> Jso
 
 
 def mapping(value: Json) -> dict[str, Any]:
-    """Give a value if it is a mapping, else an empty one: raw values are looked into before they are checked."""
+    """Return a value if it is a mapping, else an empty mapping. For values that are not validated yet."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def texts(value: Json, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Give every text in a value, with its path."""
+    """Yield every text in a value, with its path."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):
@@ -164,42 +173,51 @@ def texts(value: Json, path: Path = ()) -> Iterator[tuple[Path, str]]:
             yield from texts(inner, (*path, index))
 
 
-def warnings(raw: dict[str, Any]) -> tuple[Flaw, ...]:
-    """Find literals in `models:` that look like keys. They work, and a file with a key in it gets shared."""
-    found: list[Flaw] = []
+def warnings(raw: dict[str, Any]) -> tuple[Problem, ...]:
+    """Return warnings for values in `models:` that look like keys: they work, but task files get shared."""
+    found: list[Problem] = []
     for path, text in texts(raw.get("models"), ("models",)):
-        in_key = len(path) > 2 and path[2] == "key"
         literal = _REFERENCE.sub(lambda match: match[3] or "", text)
-        if in_key and literal == MASK:
-            found.append(Flaw(path, "the key itself is not in this file; the provider's own variable is read instead"))
-        elif looks_like_key(literal) or (in_key and literal.startswith("sk-")):
-            found.append(Flaw(path, "a key stands in the file; put it in the environment and write ${NAME} here"))
-        elif path[2:] == ("endpoint",) and _url_secrets(literal):
-            found.append(Flaw(path, "a password stands in the URL; put it in the environment and write ${NAME} here"))
+        if message := _warning(path[2:3], literal):
+            found.append(Problem(message, path=path))
     return tuple(found)
 
 
-def secrets_of(task: Task) -> tuple[str, ...]:
-    """Give every secret a task holds, in clear, for a `safe.Redactor`.
+def _warning(field: Path, literal: str) -> str:
+    """Return the warning for the text in a field of a model, without its references; empty if there is none."""
+    if field == ("key",) and literal == MASK:
+        return "the key is masked in this file; swarm reads the provider's own variable instead"
+    if looks_like_key(literal) or (field == ("key",) and literal.startswith("sk-")):
+        return "the file contains a key; put it into the environment and write ${NAME} here"
+    if field == ("endpoint",) and _url_secrets(literal):
+        return "the URL contains a password; put it into the environment and write ${NAME} here"
+    return ""
 
-    These are keys, what the environment gave for `params` and `extra`, headers and fields there whose names or values
-    look like secrets, and passwords and keys in endpoint URLs.
+
+def secrets_of(task: Task) -> tuple[str, ...]:
+    """Return every secret of a task in clear, for a `Redactor`.
+
+    Secrets are keys, values from the environment in `params` and `extra`, headers and fields there whose names or
+    values look like secrets, and passwords and keys in endpoint URLs.
     """
     referenced = {reference.path for reference in task.references}
     found: dict[str, None] = {}
     for alias, model in task.models.items():
         found |= dict.fromkeys(model.keys)
         found |= dict.fromkeys(_url_secrets(model.endpoint or ""))
-        for name in sorted(_FREE_FIELDS):
-            for path, text in texts(getattr(model, name), ("models", alias, name)):
-                named = any(_SECRET_NAME.search(str(part)) for part in path[3:])
-                if path in referenced or named or looks_like_key(text):
-                    found[text] = None
+        free = {name: getattr(model, name) for name in sorted(_FREE_FIELDS)}
+        for path, text in texts(free, ("models", alias)):
+            if path in referenced or _is_secret(path[3:], text):
+                found[text] = None
     return tuple(text for text in found if text and text != MASK)
 
 
+def _is_secret(names: Path, text: str) -> bool:
+    return looks_like_key(text) or any(_SECRET_NAME.search(str(name)) for name in names)
+
+
 def as_referenced(task: Task, reference: Reference) -> bool:
-    """Tell whether a value of `models:` is still the text that its reference gave: a model may have been replaced."""
+    """Check whether a value of `models:` is still the one from the environment. A model may have been replaced."""
     _, alias, field, *rest = reference.path
     model = task.models.get(str(alias))
     if model is None:
@@ -207,10 +225,9 @@ def as_referenced(task: Task, reference: Reference) -> bool:
     now: Any = getattr(model, str(field), None)
     if field == "key":
         rest, now = rest or [0], model.keys or ("",)
-    return (
-        at(list(cast("tuple[Any, ...]", now)) if isinstance(now, tuple) else now, tuple(rest))
-        == reference.value.get_secret_value()
-    )
+    if isinstance(now, tuple):
+        now = list(cast("tuple[Any, ...]", now))
+    return at(now, tuple(rest)) == reference.value.get_secret_value()
 
 
 def _url_secrets(url: str) -> tuple[str, ...]:
@@ -219,12 +236,13 @@ def _url_secrets(url: str) -> tuple[str, ...]:
         found = [parts.password or "", (parts.username or "") if parts.password is None else ""]
     except ValueError:
         return ()
-    found += [v for k, v in parse_qsl(parts.query) if _SECRET_NAME.search(k) or looks_like_key(v)]
+    query = parse_qsl(parts.query)
+    found += [value for name, value in query if _SECRET_NAME.search(name) or looks_like_key(value)]
     return tuple(filter(None, found))
 
 
 def masked_url(url: str) -> str:
-    """Give a URL without the credentials in it."""
+    """Return a URL with its credentials masked."""
     for secret in _url_secrets(url):
         url = url.replace(secret, MASK)
     return url

@@ -1,4 +1,4 @@
-"""The JSON Schema of a task file, for editors, and a task to begin with."""
+"""The JSON Schema of a task file, for editors, and the starter task file."""
 
 from typing import Any, cast
 
@@ -6,21 +6,26 @@ from swarm.base.values import Json
 from swarm.spec.task import Model, Task
 
 SCHEMA_FILE = "task.schema.json"
-"""What `swarm init` calls the schema that it writes beside a task."""
+"""Name of the schema file that `swarm init` writes next to a task."""
 _REFERENCE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
-_SHORTHAND = {"type": "string", "minLength": 1, "description": "provider/name, URL#name, local:PATH or offline"}
+_SHORTHAND = {
+    "type": "string",
+    "minLength": 1,
+    "description": "Shorthand: `provider/name`, `URL#name`, `local:PATH` or `offline`.",
+}
 _STARTER = """\
 # yaml-language-server: $schema={schema}
-# A task for `swarm run {name}`. Without `models:` it takes the model it finds, else none: `offline` ranks sentences.
+# Run it: swarm run {name}
+# Without `models:`, swarm uses the model it finds, else `offline`, which extracts sentences and is not an LLM.
 
 goal: >
-  What does the task file that is given ask for, and which limits does it set?
+  What does this task file ask for, and which limits does it set?
 
-# What agents may read: paths and globs relative to this file. For example notes/*.md, or docs/** for a whole folder.
+# Files that agents may read: paths and globs, relative to this file. Examples: notes/*.md, docs/** (a whole folder).
 inputs:
   - {name}
 
-# Values for {{name}} in the goal and in prompts. `--set audience=managers` overrides one.
+# Values for {{name}} in the goal and in prompts. Override one with `--set audience=managers`.
 # parameters: {{audience: engineers}}
 
 # Endpoints that speak the OpenAI protocol, by alias. A key is a reference to the environment, never the key itself.
@@ -28,24 +33,24 @@ inputs:
 #   default: {{endpoint: "http://127.0.0.1:8000/v1", name: qwen3-32b, calls: 8}}
 #   strong:  {{endpoint: "https://api.example.com/v1", name: kimi-k2.5, key: "${{MOONSHOT_API_KEY}}"}}
 
-# What the run may take. A limit that is reached ends the run with a report of what there is.
+# Limits of the run. At a limit, the run stops and writes a report from the results it has.
 limits: {{workers: 8, steps: 64, tokens: 400_000, seconds: 900}}
 
-# ask: show the plan and its price first.
+# auto: run without approval. ask: show the plan and its estimate, and run it after approval.
 approve: auto
 
-# Files to write the report to: .md or .json. It is printed in any case.
+# Files to write the report to: .md or .json. The report is always printed.
 # output: report.md
 """
 
 
 def starter(name: str = "task.yaml") -> str:
-    """Give a commented task that runs as it is, with no model and no other file. `name` is what it is saved as."""
+    """Return a commented task file that runs unchanged, without a model. `name` is the name of the file."""
     return _STARTER.format(schema=SCHEMA_FILE, name=name)
 
 
 def task_schema() -> dict[str, Json]:
-    """Give the JSON Schema (2020-12) of a task file. Editors complete and check by it; the loader checks more."""
+    """Return the JSON Schema (2020-12) of a task file, for completion and checks in editors. The loader checks more."""
     schema = cast("dict[str, Any]", _tidied(Task.model_json_schema(by_alias=True)))
     model = schema["$defs"]["Model"]["properties"]
     for name in Model.model_fields:
@@ -61,16 +66,16 @@ def task_schema() -> dict[str, Json]:
 
 
 def _or_reference(schema: dict[str, Any]) -> dict[str, Any]:
-    """Let a value be a reference to the environment too; what is said about it stays in front."""
+    """Return a schema that also accepts a reference to the environment. Description and default stay at the top."""
     about = {key: schema[key] for key in ("description", "default") if key in schema}
     rest = {key: value for key, value in schema.items() if key not in about}
     return {**about, "anyOf": [*(rest["anyOf"] if set(rest) == {"anyOf"} else [rest]), dict(_REFERENCE)]}
 
 
 def _tidied(value: Any, *, names: bool = False) -> Any:
-    """Leave out the titles that pydantic makes of field names, and allow no name that fits no pattern of names.
+    """Return a schema without the titles that pydantic makes from field names, and with only valid names allowed.
 
-    `names` where keys are names, not words of a schema.
+    `names` is True if the keys of `value` are names, not keywords of JSON Schema.
     """
     if isinstance(value, dict):
         entries = cast("dict[str, Any]", value).items()

@@ -1,1 +1,1 @@
-"""Texts read strictly: YAML 1.2 and JSON as values, the place of every key, and what is wrong in words."""
+"""Strict readers of YAML 1.2 and JSON: values, the position of every key, and errors in plain words."""

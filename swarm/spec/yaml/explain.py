@@ -1,25 +1,27 @@
-"""What pydantic found wrong, in words for the person who wrote the file.
+"""Validation errors of pydantic in plain words, for the person who wrote the file.
 
-Pydantic reports a union once for each of its branches, by the names of Python types. Here each place gets one flaw:
-what stands there, what is allowed, and the nearest allowed thing.
+Pydantic reports an error in a union once per branch, and names Python types. Here each place gets one problem: the
+value, what is allowed, and the nearest allowed name.
 """
 
 import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, cast
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from swarm.base.errors import Problem
 from swarm.base.redaction import looks_like_key
 from swarm.base.text import clip, listing
 from swarm.base.values import ID_PATTERN, Json
-from swarm.spec.yaml.notation import Flaw, Path, at
+from swarm.spec.yaml.notation import Path, at
 
-MOST_FINDINGS = 300
-"""Errors of pydantic that are looked at, a few for each problem; each is compared with every other."""
+MOST_EXPLAINED = 300
+"""Maximum errors of pydantic that are explained. Each is compared with every other, so the cost is quadratic."""
 
 _KINDS: Mapping[str, str] = {
     "string_type": "text",
@@ -33,7 +35,7 @@ _KINDS: Mapping[str, str] = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
 }
-"""What a type error of pydantic asks for, in our words."""
+"""Names of the types that pydantic expects, by its error type."""
 
 _BOUNDS: Mapping[str, str] = {
     "greater_than": "more than {gt:g}",
@@ -44,99 +46,104 @@ _BOUNDS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class _Finding:
+class _Violation:
+    """One error of pydantic, with its path in the value."""
+
     path: Path
     kind: str
     details: ErrorDetails
     in_union: bool
-    """Whether it speaks for one branch of a union at its path."""
+    """True if it concerns one branch of a union."""
     on_key: bool
 
 
-def explain(error: ValidationError, value: Json, schema: Callable[[], dict[str, Any]]) -> list[Flaw]:
-    """Give one flaw for each place that is wrong.
+def explain(error: ValidationError, value: Json, schema: Callable[[], dict[str, Any]]) -> list[Problem]:
+    """Return one problem per wrong place.
 
-    `value` is what was validated; `schema` gives its JSON Schema, from which the allowed keys are taken.
+    `value` is the validated value. `schema` returns its JSON Schema, which has the allowed keys.
     """
-    errors = error.errors(include_url=False, include_input=False)[:MOST_FINDINGS]
-    findings = [_located(details, value) for details in errors]
-    grouped: dict[tuple[Path, bool], list[_Finding]] = {}
-    for finding in findings:
-        if not _is_noise(finding, findings):
-            grouped.setdefault((finding.path, finding.on_key), []).append(finding)
-    made: list[Flaw] = []
+    errors = error.errors(include_url=False, include_input=False)[:MOST_EXPLAINED]
+    violations = [_located(details, value) for details in errors]
+    grouped: dict[tuple[Path, bool], list[_Violation]] = {}
+    for violation in violations:
+        if not _is_noise(violation, violations):
+            grouped.setdefault((violation.path, violation.on_key), []).append(violation)
+    problems: list[Problem] = []
     for (path, on_key), group in grouped.items():
-        made.append(Flaw(path, _message(group, at(value, path), path, schema), on_key=on_key))
-    return made
+        problems.append(Problem(_message(group, at(value, path), path, schema), path=path, on_key=on_key))
+    return problems
 
 
 def unknown_key(key: str, allowed: Iterable[str]) -> str:
-    """Say that a key is not known, which are, and which was meant."""
+    """Return the message for an unknown key: the allowed keys and the nearest one."""
     names = sorted(allowed)
     return f"unknown key; allowed here: {listing(names)}{meant(key, names)}"
 
 
 def meant(word: str, allowed: Iterable[str]) -> str:
-    """Name the allowed word that is nearest, as the end of a message; empty if none is near."""
-    near = difflib.get_close_matches(word[:200].lower(), {name.lower(): None for name in allowed}, n=1, cutoff=0.6)
-    exact = [name for name in allowed if near and name.lower() == near[0]]
-    return f"; did you mean `{exact[0]}`?" if exact else ""
+    """Return `; did you mean …?` with the nearest allowed word, as the end of a message; empty if none is near."""
+    by_lower_case = {name.lower(): name for name in reversed(list(allowed))}
+    near = difflib.get_close_matches(word[:200].lower(), by_lower_case, n=1, cutoff=0.6)
+    return f"; did you mean `{by_lower_case[near[0]]}`?" if near else ""
 
 
-def _located(details: ErrorDetails, value: Json) -> _Finding:
-    """Follow pydantic's location through the value, leaving out the names it gives to branches of unions."""
-    steps = list(details["loc"])
+def _located(details: ErrorDetails, value: Json) -> _Violation:
+    """Return an error with its path: pydantic's location without the names that it gives to branches of unions."""
+    location = list(details["loc"])
     kind = details["type"]
-    on_key = bool(steps) and steps[-1] == "[key]"
+    on_key = bool(location) and location[-1] == "[key]"
     if on_key:
-        steps.pop()
-    absent = [steps.pop()] if kind == "missing" and steps else []
+        location.pop()
+    missing = [location.pop()] if kind == "missing" and location else []
     path: list[str | int] = []
     in_union = False
-    for part in steps:
-        inside = isinstance(value, dict) and part in value
-        if inside or (isinstance(value, list) and isinstance(part, int)):
+    for part in location:
+        is_key = isinstance(value, dict) and part in value
+        is_index = isinstance(value, list) and isinstance(part, int)
+        if is_key or is_index:
             path.append(part)
             value = at(value, (part,))
         else:
             in_union = True
-    return _Finding((*path, *absent), kind, details, in_union, on_key or kind == "extra_forbidden")
+    return _Violation((*path, *missing), kind, details, in_union, on_key or kind == "extra_forbidden")
 
 
-def _is_noise(finding: _Finding, findings: list[_Finding]) -> bool:
-    """Tell whether it is not worth saying.
+def _is_noise(violation: _Violation, violations: list[_Violation]) -> bool:
+    """Check whether another violation makes this one superfluous.
 
-    A branch of a union that was not meant says so, while another says what is wrong inside; a list whose items are
-    wrong counts as too short.
+    A list counts as too short if its items are wrong. A type error of one branch of a union says nothing if another
+    branch has the right type and an error inside.
     """
-    if finding.kind == "too_short":
-        return any(len(other.path) > len(finding.path) for other in findings if _within(other.path, finding.path))
-    if not finding.in_union or (finding.kind not in _KINDS and finding.kind != "literal_error"):
+    nearby = [other for other in violations if _is_within(other.path, violation.path)]
+    has_inner = any(len(other.path) > len(violation.path) for other in nearby)
+    if violation.kind == "too_short":
+        return has_inner
+    if not violation.in_union or not _is_type_error(violation):
         return False
-    return any(
-        _within(other.path, finding.path)
-        and (len(other.path) > len(finding.path) or (other.kind not in _KINDS and other.kind != "literal_error"))
-        for other in findings
-    )
+    return has_inner or not all(_is_type_error(other) for other in nearby)
 
 
-def _within(path: Path, outer: Path) -> bool:
+def _is_within(path: Path, outer: Path) -> bool:
     return path[: len(outer)] == outer
 
 
-def _message(group: list[_Finding], found: Json, path: Path, schema: Callable[[], dict[str, Any]]) -> str:
+def _is_type_error(violation: _Violation) -> bool:
+    return violation.kind in _KINDS or violation.kind == "literal_error"
+
+
+def _message(group: list[_Violation], found: Json, path: Path, schema: Callable[[], dict[str, Any]]) -> str:
     first = group[0]
     match first.kind:
         case "extra_forbidden":
             return unknown_key(str(path[-1]), allowed_keys(schema(), path[:-1]))
         case "missing":
-            return "is required, and is not there"
+            return "is required but missing"
         case "string_pattern_mismatch" if first.details.get("ctx", {}).get("pattern") == ID_PATTERN:
             return _bad_id(str(path[-1]) if first.on_key else str(found))
         case "too_short":
-            return "is an empty list; at least one item is needed"
+            return "is an empty list; at least one item is required"
         case "string_too_short":
-            return "is empty; some text is needed"
+            return "is empty; some text is required"
         case kind if kind in _BOUNDS:
             return f"is {_shown(found)}; allowed: {_BOUNDS[kind].format(**first.details.get('ctx', {}))}"
         case kind if kind in _KINDS or kind == "literal_error":
@@ -145,21 +152,22 @@ def _message(group: list[_Finding], found: Json, path: Path, schema: Callable[[]
             return clip(first.details["msg"].removeprefix("Value error, "), 200)
 
 
-def _wrong_kind(group: list[_Finding], found: Json, path: Path, schema: Callable[[], dict[str, Any]]) -> str:
-    words: list[str] = []
+def _wrong_kind(group: list[_Violation], found: Json, path: Path, schema: Callable[[], dict[str, Any]]) -> str:
+    types: list[str] = []
     literals: list[str] = []
-    for finding in group:
-        if finding.kind == "literal_error":
-            literals += re.findall(r"'([^']*)'", str(finding.details.get("ctx", {}).get("expected", "")))
-        elif finding.kind in _KINDS:
-            words.append(_KINDS[finding.kind])
-    allowed = list(dict.fromkeys([f"`{literal}`" for literal in literals] + words))
+    for violation in group:
+        if violation.kind == "literal_error":
+            expected = violation.details.get("ctx", {}).get("expected", "")
+            literals += re.findall(r"'([^']*)'", str(expected))
+        elif violation.kind in _KINDS:
+            types.append(_KINDS[violation.kind])
+    allowed = list(dict.fromkeys([f"`{literal}`" for literal in literals] + types))
     message = f"is {_shown(found)}; allowed: {_either(allowed)}"
     if allowed == ["a mapping"]:
         keys = sorted(allowed_keys(schema(), path))
         return f"{message} with the keys {listing(keys)}" if keys else message
     if isinstance(found, int | float) and "text" in allowed:
-        return f'{message}; in quotes it is text: "{_plain(found)}"'
+        return f'{message}; quote it if it is text: "{_plain(found)}"'
     return message + meant(found, literals) if isinstance(found, str) else message
 
 
@@ -168,7 +176,7 @@ def _either(words: list[str]) -> str:
 
 
 def _shown(value: Json) -> str:
-    """Name a value in a message; never one that may be a secret."""
+    """Return a value as messages show it, but not a text that may be a secret."""
     match value:
         case None:
             return "empty"
@@ -192,17 +200,18 @@ def _bad_id(name: str) -> str:
     better = re.sub(r"[^a-z0-9_.-]+", "-", name.lower()).strip("-_.")[:64]
     hint = f"; did you mean `{better}`?" if better else ""
     return (
-        f"the name `{clip(name)}` cannot be used; names are lower-case letters, digits, `_`, `.` and `-`, begin with a "
-        f"letter or a digit and have at most 64 characters{hint}"
+        f"invalid name `{clip(name)}`; names have lower case letters, digits, `_`, `.` and `-`, begin with a letter or "
+        f"digit, and have maximum 64 characters{hint}"
     )
 
 
 def allowed_keys(schema: dict[str, Any], path: Path) -> set[str]:
-    """Give the keys a mapping at a path may have, by a JSON Schema; empty where any key is allowed."""
+    """Return the keys that a JSON Schema allows in the mapping at a path; empty if any key is allowed."""
     here = list(_branches(schema, schema))
     for part in path:
-        here = [inner for branch in here for inner in _inside(schema, branch, part)]
-    return {key for branch in here for key in branch.get("properties", {})}
+        inner = (_inside(schema, branch, part) for branch in here)
+        here = list(chain.from_iterable(inner))
+    return set(chain.from_iterable(branch.get("properties", {}) for branch in here))
 
 
 def _branches(schema: dict[str, Any], branch: Any) -> Iterator[dict[str, Any]]:

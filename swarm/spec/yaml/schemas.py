@@ -1,20 +1,21 @@
-"""JSON Schemas that people and planners write: what is wrong with one, before anything is spent on it."""
+"""Checks of the JSON Schemas that people and planners write, before a model is called."""
 
 from collections.abc import Iterator
 from typing import Any, cast
 
+from swarm.base.errors import Problem
 from swarm.base.text import clip, listing
 from swarm.base.values import Json
 from swarm.spec.yaml.explain import meant
-from swarm.spec.yaml.notation import Flaw, Path, at
+from swarm.spec.yaml.notation import Path, at
 
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 
 
-def schema_flaws(schema: Json, path: Path = ()) -> tuple[Flaw, ...]:
-    """Find what keeps a value from being a JSON Schema (2020-12) that can be used here.
+def schema_problems(schema: Json, path: Path = ()) -> tuple[Problem, ...]:
+    """Return the errors that make a value unusable as a JSON Schema (2020-12).
 
-    Patterns must compile, and a `$ref` must point inside the schema: one that points elsewhere would be fetched.
+    Patterns must compile. A `$ref` must point inside the schema, because nothing is fetched.
     """
     from jsonschema import Draft202012Validator
     from jsonschema import exceptions as found
@@ -24,22 +25,23 @@ def schema_flaws(schema: Json, path: Path = ()) -> tuple[Flaw, ...]:
     worst: Any = cast("Any", found).best_match(meta.iter_errors(schema))
     if worst is not None:
         inner: Path = tuple(worst.absolute_path)
-        return (Flaw((*path, *inner), f"is not a JSON Schema: {_words(at(schema, inner), inner, worst.message)}"),)
+        message = _message(at(schema, inner), inner, worst.message)
+        return (Problem(f"is not a JSON Schema: {message}", path=(*path, *inner)),)
     return tuple(_references(schema, schema, path))
 
 
-def _words(found: Json, path: Path, message: str) -> str:
+def _message(found: Json, path: Path, message: str) -> str:
     if path[-1:] == ("type",) and isinstance(found, str):
-        return f"`{clip(found)}` is no type; allowed: {listing(_TYPES)}{meant(found, _TYPES)}"
+        return f"`{clip(found)}` is not a type; allowed: {listing(_TYPES)}{meant(found, _TYPES)}"
     return clip(message, 160)
 
 
-def _references(value: Json, root: Json, path: Path) -> Iterator[Flaw]:
+def _references(value: Json, root: Json, path: Path) -> Iterator[Problem]:
     if isinstance(value, dict):
         for key, inner in cast("dict[str, Any]", value).items():
             if key in {"$ref", "$dynamicRef"} and isinstance(inner, str):
-                if wrong := _dangling(inner, root):
-                    yield Flaw((*path, key), wrong)
+                if error := _reference_error(inner, root):
+                    yield Problem(error, path=(*path, key))
             else:
                 yield from _references(inner, root, (*path, key))
     elif isinstance(value, list):
@@ -47,13 +49,13 @@ def _references(value: Json, root: Json, path: Path) -> Iterator[Flaw]:
             yield from _references(inner, root, (*path, index))
 
 
-def _dangling(reference: str, root: Json) -> str:
+def _reference_error(reference: str, root: Json) -> str:
     if not reference.startswith("#"):
-        return "points outside the schema; only `#/…` is followed, for nothing is fetched"
+        return "points outside the schema; only references that begin with `#/` are allowed"
     if not reference.startswith("#/"):
         return ""
     names = [name.replace("~1", "/").replace("~0", "~") for name in reference[2:].split("/")]
     parts = tuple(int(name) if name.isascii() and name.isdigit() else name for name in names)
     if at(root, tuple(names)) is None and at(root, parts) is None:
-        return f"points to `{clip(reference)}`, which is not there"
+        return f"points to `{clip(reference)}`, which does not exist"
     return ""

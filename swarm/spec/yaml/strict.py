@@ -1,6 +1,6 @@
-"""What people write, read strictly: every problem found in one go, each with its file, line and column.
+"""The strict reader of what people write: it reports all errors together, each with file, line and column.
 
-A text is parsed to a `Document` (`parse`, `read`), and a document is made a model (`validate`). A problem reads
+`parse` and `read` turn a text into a `Document`; `validate` turns a document into a model. An error looks like this:
 
     task.yaml:3:1: modles: unknown key; allowed here: agents, approve, …; did you mean `models`?
 """
@@ -20,7 +20,6 @@ from swarm.base.values import Json
 from swarm.spec.yaml.explain import explain
 from swarm.spec.yaml.notation import (
     MOST_BYTES,
-    Flaw,
     Path,
     Position,
     Reading,
@@ -36,77 +35,86 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Document:
-    """A text that was parsed: its value, and where everything in it is."""
+    """A parsed text: its value, and the position of everything in it."""
 
     source: str
-    """The file's name, as messages show it."""
+    """Name of the file in messages."""
     text: str = field(repr=False)
     value: Json = field(repr=False)
-    flaws: tuple[Flaw, ...] = ()
-    """What is wrong and could be read past. `validate` reports it with the rest."""
+    problems: tuple[Problem, ...] = ()
+    """Errors after which the parser could continue. `validate` reports them with its own."""
     known: list[Reading] = field(default_factory=list[Reading], repr=False)
-    """The places, once something asked for them."""
+    """The positions, after their first use."""
 
     def place(self, path: Path = (), *, key: bool = False) -> str:
-        """Name the place of a value, or of its key: `file:line:column`. What is absent has the place of its parent."""
-        spot = self.spot(path, key=key)
-        return f"{self.source}:{spot.line}:{spot.column}"
+        """Return the place of a value or of its key as `file:line:column`; of its parent if there is no such value."""
+        line, column = self._position(path, key)
+        return f"{self.source}:{line}:{column}"
 
-    def spot(self, path: Path = (), *, key: bool = False) -> Position:
-        """Give the line and column in the file of a value, or of its key."""
+    def _position(self, path: Path, key: bool) -> Position:
         reading = self.reading()
         if key and path in reading.keys:
             return reading.keys[path]
-        while path and path not in reading.places:
+        while path and path not in reading.values:
             path = path[:-1]
-        return reading.places.get(path, Position(1, 1))
+        return reading.values.get(path, Position(1, 1))
 
     def reading(self) -> Reading:
-        """Give places and styles; for sound JSON they are computed at the first use."""
+        """Return the positions and which texts are without quotes. For valid JSON, compute them at the first use."""
         if not self.known:
             self.known.append(compose(json_tokens(self.text), {}, Reading()))
         return self.known[0]
 
     def with_value(self, value: Json) -> "Document":
-        """Give this document with another value, of which what was there keeps its place."""
+        """Return this document with another value. Parts that were in the text keep their positions."""
         return replace(self, value=value)
 
-    def problems(self, flaws: Iterable[Flaw]) -> tuple[Problem, ...]:
-        """Turn flaws into problems, in the order of the file; what is said twice is said once."""
-        placed: dict[tuple[Position, str, str], None] = {}
-        for flaw in flaws:
-            spot = flaw.spot or self.spot(flaw.path, key=flaw.on_key)
-            placed[spot, dotted(flaw.path), flaw.message] = None
-        ordered = sorted(placed, key=lambda entry: entry[0])
-        return tuple(
-            Problem(message, where=f"{self.source}:{spot.line}:{spot.column}", key=key)
-            for spot, key, message in ordered
-        )
-
     def located(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
-        """Give problems that name only a key (`steps.2.needs`) the place of that key."""
-        return tuple(p if p.where else replace(p, where=self.place(self._path(p.key))) for p in problems)
+        """Return problems with `where` and `key` set, in the order given. `path` decides, else `key`."""
+        return tuple(self._located(problem) for problem in problems)
+
+    def _located(self, problem: Problem) -> Problem:
+        if problem.where:
+            return problem
+        path = problem.path or self._path(problem.key)
+        line, column = problem.position or self._position(path, problem.on_key)
+        where = f"{self.source}:{line}:{column}"
+        return Problem(problem.message, where=where, key=problem.key or dotted(path), position=(line, column))
+
+    def in_order(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+        """Return located problems in the order of the file, without repetitions."""
+        unique = dict.fromkeys(self.located(problems))
+        return tuple(sorted(unique, key=lambda problem: problem.position or (0, 0)))
 
     def _path(self, key: str) -> Path:
-        """Find the longest path that a dotted key begins with."""
-        places = self.reading().places
+        """Return the longest path that exists in the document and that a dotted key begins with.
+
+        Names may contain dots, so the longest name that exists is taken at each level.
+        """
         path: Path = ()
         rest = key.split(".") if key else []
         while rest:
-            tries = [(n, part) for n in range(len(rest), 0, -1) for part in _parts(".".join(rest[:n]))]
-            found = next(((n, part) for n, part in tries if (*path, part) in places), None)
-            if found is None:
+            length, part = self._longest_part(path, rest)
+            if not length:
                 break
-            path, rest = (*path, found[1]), rest[found[0] :]
+            path, rest = (*path, part), rest[length:]
         return path
 
-
-def _parts(word: str) -> tuple[str | int, ...]:
-    return (word, int(word)) if word.isascii() and word.isdigit() and len(word) < 10 else (word,)
+    def _longest_part(self, path: Path, words: list[str]) -> tuple[int, str | int]:
+        """Return the next part of a path and the number of words in it; 0 if no value is there."""
+        values = self.reading().values
+        for length in range(len(words), 0, -1):
+            name = ".".join(words[:length])
+            if (*path, name) in values:
+                return length, name
+            is_index = name.isascii() and name.isdigit() and len(name) < 10
+            if is_index and (*path, int(name)) in values:
+                return length, int(name)
+        return 0, ""
 
 
 def dotted(path: Path) -> str:
-    """Write a path as messages do: `steps.2.needs`."""
+    """Return a path as messages show it: `steps.2.needs`."""
     return ".".join(clip(str(part), 64) for part in path)
 
 
@@ -118,49 +126,50 @@ def parse(
     caps: Mapping[Path, int] | None = None,
     error: type[InputError] = TaskError,
 ) -> Document:
-    """Parse YAML or JSON; what is wrong and can be read past is kept in the document.
+    """Parse YAML or JSON. The document holds the errors after which the parser could continue.
 
-    `line` is that of the file which the text begins in. `caps` bounds the items of the lists at some paths: a longer
-    one ends the parsing at once. Raises `error` for what cannot be read past: bad syntax, over 1 MB, over 64 levels, a
-    second document, a list over its cap.
+    `line` is the line of the file in which the text begins. `caps` sets the maximum length of lists at some paths.
+    Raise `error` for bad syntax, more than 1 MB, more than 64 levels, a second document, or a list over its cap.
     """
     caps = caps or {}
     if len(text) > MOST_BYTES or len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
-        raise error(Problem(f"has more than {MOST_BYTES:,} bytes, which is the most that is read", where=source))
+        raise error(Problem(f"has more than {MOST_BYTES:,} bytes, the maximum", where=source))
     text = "\n" * (line - 1) + text.removeprefix("\ufeff")
     kind, value = quick_json(text, caps) if text.lstrip()[:1] in {"{", "["} else ("other", None)
-    if kind == "sound":
+    if kind == "valid":
         return Document(source, text, value)
     reading = Reading()
+    tokens = json_tokens(text) if kind == "invalid" else yaml_tokens(text)
     try:
-        compose(json_tokens(text) if kind == "flawed" else yaml_tokens(text), caps, reading)
+        compose(tokens, caps, reading)
     except Stop as stop:
-        found = Document(source, text, None, known=[reading]).problems(reading.flaws)
-        raise error(*found, Problem(stop.message, where=f"{source}:{stop.spot.line}:{stop.spot.column}")) from None
-    return Document(source, text, reading.value, tuple(reading.flaws), [reading])
+        found = Document(source, text, None, known=[reading]).in_order(reading.problems)
+        last = Problem(stop.message, where=f"{source}:{stop.position.line}:{stop.position.column}")
+        raise error(*found, last) from None
+    return Document(source, text, reading.value, tuple(reading.problems), [reading])
 
 
 def read(text: str, *, source: str, line: int = 1, error: type[InputError] = TaskError) -> Document:
-    """Parse YAML or JSON in which nothing may be wrong. Raises `error` with all problems."""
+    """Parse YAML or JSON. Raise `error` with all problems if there are any."""
     document = parse(text, source=source, line=line, error=error)
-    if document.flaws:
-        raise error(*document.problems(document.flaws))
+    if document.problems:
+        raise error(*document.in_order(document.problems))
     return document
 
 
 def read_file(path: FilePath, *, most: int = MOST_BYTES, error: type[InputError] = TaskError) -> str:
-    """Read a file of UTF-8 text; a byte order mark is left out. Raises `error`, saying what to do."""
+    """Return the text of a UTF-8 file, without a byte order mark. Raise `error` if it cannot be read."""
     name = safe_text(str(path))
     try:
         if not path.is_file():
-            wrong = "is a folder, not a file" if path.is_dir() else "there is no such file"
-            raise error(Problem(wrong, where=name))
+            message = "is a folder, not a file" if path.is_dir() else "there is no such file"
+            raise error(Problem(message, where=name))
         with path.open("rb") as file:
             content = file.read(most + 1)
     except OSError as problem:
         raise error(Problem(f"cannot be read: {problem.strerror or problem}", where=name)) from None
     if len(content) > most:
-        raise error(Problem(f"has more than {most:,} bytes, which is the most that is read", where=name))
+        raise error(Problem(f"has more than {most:,} bytes, the maximum", where=name))
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
@@ -169,7 +178,7 @@ def read_file(path: FilePath, *, most: int = MOST_BYTES, error: type[InputError]
 
 
 def is_file(path: FilePath) -> bool:
-    """Tell whether there is such a file; a name that no file can have is none."""
+    """Check whether a file exists. Return False for a name that no file can have."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -181,28 +190,29 @@ def validate(
     document: Document,
     *,
     error: type[InputError] = TaskError,
-    flaws: Iterable[Flaw] = (),
+    problems: Iterable[Problem] = (),
 ) -> T:
-    """Make a document a model: no value is converted to fit, and all that is wrong is reported at once.
+    """Return the model that a document describes. No value is converted to another type.
 
-    `flaws` are what the caller has found already. Raises `error` with every problem in the order of the file.
+    Raise `error` with all problems in the order of the file: the document's, the caller's and those found here. A path
+    with a problem of the document or the caller gets no second one.
     """
     adapter = cast("TypeAdapter[T]", kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind))
-    found = [*document.flaws, *flaws]
+    found = [*document.problems, *problems]
     model: T | None = None
     try:
         model = adapter.validate_json(to_json(document.value), strict=True)
     except ValidationError as invalid:
+        reported = {problem.path for problem in found}
         explained = explain(invalid, document.value, adapter.json_schema)
-        said = {flaw.path for flaw in found}
-        found += [flaw for flaw in explained if flaw.path not in said]
+        found += [problem for problem in explained if problem.path not in reported]
     if found:
-        raise error(*document.problems(found))
+        raise error(*document.in_order(found))
     return cast("T", model)
 
 
 def dump(model: BaseModel) -> dict[str, Any]:
-    """Write a model as the JSON value a file would hold: aliases, and no key whose value is null by default."""
+    """Return a model as the JSON value of its file: with aliases, without keys that are null by default."""
     written = model.model_dump(mode="json", by_alias=True)
     for name, about in type(model).model_fields.items():
         key = about.alias or name

@@ -1,4 +1,4 @@
-"""YAML taken apart to tokens, and written. The only module that imports ruamel.yaml."""
+"""Tokens of YAML, and a writer of YAML. The only module that imports ruamel.yaml."""
 
 import json
 import re
@@ -11,21 +11,21 @@ from swarm.base.values import Json
 from swarm.spec.yaml.notation import Position, Stop, Token, scalar
 
 _BARE = re.compile(r"[A-Za-z_./$][A-Za-z0-9_./$@+-]*(?: [A-Za-z0-9_./$@(][A-Za-z0-9_./$@+()-]*)*")
-"""Text that no reader of YAML takes for anything else, if it is no word like `null` and no number."""
+"""Text that every YAML parser reads as text without quotes, unless it is a number or a word such as `null`."""
 _OTHER_WORDS = {"y", "n", "yes", "no", "on", "off"}
-"""Booleans of YAML 1.1. Text to us, and quoted for the sake of older readers."""
+"""Booleans of YAML 1.1. They are text in YAML 1.2, and are quoted for older parsers."""
 LONG = 50
-"""Items of a list from which each is written on a line of its own, as JSON."""
+"""Lists with more items are written with one item per line, as JSON: block style costs 1 ms per item."""
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
-"""What JSON may hold as it is and YAML may not, or takes for the end of a line."""
+"""Characters that JSON allows unescaped, but YAML forbids or reads as the end of a line."""
 _INK = "!-~¡-\u200a\u2010-\u2027\u2030-\u205e\u2070-\ud7ff\U00010000-\U0010ffff"
 _LINE = f"(?:[ {_INK}]*[{_INK}])?"
 _BLOCK = re.compile(f"[{_INK}]{_LINE}\n(?:{_LINE}\n)*{_LINE}")
-"""Lines a block holds as they are: the first begins with no space, none ends in one, and nothing needs an escape."""
+"""Text that a block can hold unchanged: no space at its start or at the end of a line, and nothing to escape."""
 
 
 def yaml_tokens(text: str) -> Iterator[Token]:
-    """Take YAML apart. Stops at a syntax error and at a second document."""
+    """Split YAML into tokens. Raise Stop at a syntax error or a second document."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -39,78 +39,79 @@ def yaml_tokens(text: str) -> Iterator[Token]:
             if kind == "DocumentStartEvent":
                 documents += 1
                 if documents > 1:
-                    raise Stop(last, "a second document begins; a file holds one")
+                    raise Stop(last, "a second document begins; only one per file is allowed")
             token = _token(kind, event, last)
             if token is not None:
                 yield token
     except MarkedYAMLError as error:
         marked: Any = error
         mark: Any = marked.problem_mark or marked.context_mark
-        spot = last if mark is None else Position(mark.line + 1, mark.column + 1)
-        raise Stop(spot, _syntax(error, text, spot)) from None
+        position = last if mark is None else Position(mark.line + 1, mark.column + 1)
+        raise Stop(position, _syntax_message(error, text, position)) from None
     except (YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError, AssertionError) as error:
         raise Stop(*_unreadable(error, text, last)) from None
 
 
-def _token(kind: str, event: Any, spot: Position) -> Token | None:
+def _token(kind: str, event: Any, position: Position) -> Token | None:
     match kind:
         case "MappingStartEvent" | "SequenceStartEvent":
-            return Token("{" if kind[0] == "M" else "[", "", False, spot, _refused(event))
+            return Token("{" if kind[0] == "M" else "[", "", False, position, _unsupported(event))
         case "MappingEndEvent" | "SequenceEndEvent":
-            return Token("end", "", False, spot)
+            return Token("end", "", False, position)
         case "ScalarEvent":
-            return Token("scalar", event.value, not event.style, spot, _refused(event))
+            return Token("scalar", event.value, not event.style, position, _unsupported(event))
         case "AliasEvent":
-            return Token("scalar", "", True, spot, f"`*{event.anchor}` is an alias; write the value out")
+            message = f"`*{event.anchor}` is an alias, which is not supported; write the value itself"
+            return Token("scalar", "", True, position, message)
         case "DocumentStartEvent" if event.version not in (None, (1, 2)) or event.tags:
-            raise Stop(spot, "a directive other than `%YAML 1.2`; leave it out")
+            raise Stop(position, "unsupported directive; only `%YAML 1.2` is allowed")
         case _:
             return None
 
 
-def _refused(event: Any) -> str:
+def _unsupported(event: Any) -> str:
     if event.anchor is not None:
-        return f"`&{event.anchor}` is an anchor, and there are no aliases; leave it out"
+        return f"`&{event.anchor}` is an anchor, which is not supported; remove it"
     if event.tag is not None:
-        return f"`{event.tag}` is a tag, and values are only text, numbers, booleans, null, lists and mappings"
+        return f"`{event.tag}` is a tag, which is not supported; remove it"
     return ""
 
 
-def _syntax(error: Any, text: str, spot: Position) -> str:
+def _syntax_message(error: Any, text: str, position: Position) -> str:
     problem = str(error.problem or error.context or "not YAML").split("\n", 1)[0]
     if "'\\t'" in problem:
-        problem = "a tab; YAML is indented with spaces"
+        problem = "a tab; indent with spaces"
     elif error.context and error.problem:
         problem += f" ({str(error.context).split(chr(10), 1)[0]})"
     problem = problem.replace("the node content", "a value").replace("flow node", "value").replace("node", "value")
     lines = text.splitlines()
-    line = lines[spot.line - 1] if spot.line <= len(lines) else ""
+    line = lines[position.line - 1] if position.line <= len(lines) else ""
     if "${" in line:
-        problem += '; inside { } and [ ] a reference stands in double quotes: "${NAME}"'
+        problem += '; inside { } and [ ], put a reference in double quotes: "${NAME}"'
     return f"not YAML: {problem}"
 
 
 def _unreadable(error: Exception, text: str, last: Position) -> tuple[Position, str]:
-    position = getattr(error, "position", None)
+    """Return the place and the message of an error that is not a syntax error, such as a forbidden character."""
+    offset = getattr(error, "position", None)
     character = getattr(error, "character", None)
-    if isinstance(position, int) and character is not None:
-        before = text[:position]
-        spot = Position(before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1)
-        code = character if isinstance(character, int) else ord(str(character)[:1] or "\0")
-        return spot, f"the character U+{code:04X} may not stand in YAML; remove it"
-    return last, f"not YAML: {str(error).split(chr(10), 1)[0] or type(error).__name__}"
+    if not isinstance(offset, int) or character is None:
+        return last, f"not YAML: {str(error).split(chr(10), 1)[0] or type(error).__name__}"
+    before = text[:offset]
+    here = Position(before.count("\n") + 1, offset - before.rfind("\n"))
+    code = character if isinstance(character, int) else ord(str(character)[:1] or "\0")
+    return here, f"the character U+{code:04X} is not allowed in YAML; remove it"
 
 
 def write_yaml(value: Json) -> str:
-    """Write a JSON value as YAML that reads back as the same value; text of several lines as a block.
+    """Return a JSON value as YAML that parses to the same value. Text of several lines becomes a block.
 
-    A list of more than `LONG` items, such as the steps of a large plan, is written with one item a line, as JSON, which
-    YAML 1.2 is a superset of: block style costs about a millisecond an item.
+    A list of more than `LONG` items, such as the steps of a large plan, has one item per line, as JSON.
     """
-    if isinstance(value, dict):
-        entries = cast("dict[str, Any]", value).items()
-        return "".join(_entry(key, inner) for key, inner in entries) if _has_long(value) else _dumped(value)
-    return _dumped(value)
+    if not isinstance(value, dict) or not _has_long(value):
+        return _dumped(value)
+    entries = cast("dict[str, Any]", value).items()
+    return "".join(_entry(key, inner) for key, inner in entries)
 
 
 def _has_long(value: Any) -> bool:
@@ -137,7 +138,7 @@ def _dumped(value: Json) -> str:
     from ruamel.yaml import YAML
 
     writer: Any = YAML(pure=True)
-    writer.width = 1_000_000  # a folded line reads badly, and moves when a word changes
+    writer.width = 1_000_000  # a folded line is hard to read, and all its lines change with one word
     writer.indent(mapping=2, sequence=4, offset=2)
     stream = StringIO()
     writer.dump(_styled(value), stream)
@@ -145,7 +146,7 @@ def _dumped(value: Json) -> str:
 
 
 def _styled(value: Any) -> Any:
-    """Give each text the style it reads best in. Lists and mappings are made anew, so nothing becomes an alias."""
+    """Return a copy with a style for each text. Lists and mappings are copied, so that none becomes an alias."""
     if isinstance(value, str):
         return _styled_text(value, key=False)
     if isinstance(value, dict):
