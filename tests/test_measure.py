@@ -349,3 +349,11 @@ def test_cost_adds_up_by_step_agent_and_model() -> None:
     }
     assert found.agents["worker"] == found.models["default"] == found.run
     assert found.run.output_tokens == 17
+
+
+def test_a_run_without_calls_costs_nothing_and_an_unknown_price_stays_unknown() -> None:
+    ran = run_virtually((Step(id="a"),), Sleeper())
+    state = refold(ran.events, {})
+    assert cost(state).run.usd == 0.0
+    state.apply(turn("a"))
+    assert cost(state).run.usd is None

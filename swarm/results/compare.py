@@ -9,8 +9,9 @@ from typing import Literal
 from swarm.base.values import Frozen, Id
 from swarm.record.cache import differing
 from swarm.record.state import State, StepState
-from swarm.results.measure import Cost, cost
+from swarm.results.measure import cost
 from swarm.results.timeline import Timeline
+from swarm.spec.chat import Usage
 
 Change = Literal["added", "gone", "changed", "same"]
 
@@ -92,7 +93,7 @@ class _Run:
         s = self.steps.get(name)
         if s is None:
             return None
-        spent = self._costs.steps.get(name, Cost())
+        spent = self._costs.steps.get(name, Usage())
         seconds = self.timeline.seconds[name]
         return Side(status=s.status.value, seconds=seconds, tokens=s.usage.tokens, usd=spent.usd)
 

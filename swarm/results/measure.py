@@ -1,6 +1,7 @@
-"""How parallel a run was, and what it used: figures for people, for `--json` and for the next plan.
+"""The parallelism of a run and its usage: figures for people, for `--json` and for the next plan.
 
-Read from a `State` alone, of a run that is over or still going on, in O(n log n) of its steps.
+All figures come from a `State`, of a finished run or of one that is still running. Computing them
+takes O(n log n) in the number of steps.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,11 +17,9 @@ from swarm.spec.chat import Usage
 from swarm.spec.task import Limits
 
 RATE_LIMITS = frozenset({"rate_limited", "overloaded"})
-"""Kinds of failure by which an endpoint says: later."""
-
-
+"""Kinds of failure with which an endpoint asks to wait."""
 WAITING = ("needs", "slots", "retry", "rate_limit")
-"""What a step can wait for."""
+"""Causes of waiting: the fields of `Waiting`."""
 
 
 class OnPath(Frozen):
@@ -29,73 +28,78 @@ class OnPath(Frozen):
     step: Id
     seconds: float
     share: float
-    """Of the path, 0 to 1."""
+    """Its share of the path, 0 to 1."""
 
 
 class Waiting(Frozen):
-    """What steps that were started had waited for, in seconds, added up over steps."""
+    """Seconds that started steps had waited, by cause, summed over all steps."""
 
     needs: float = 0.0
-    """From when it joined the graph until all it waits for was settled; that is the plan's doing."""
+    """From joining the graph until everything the step waits for was settled. The plan is the cause."""
     slots: float = 0.0
-    """While it could have run and none of the `workers` was free."""
+    """While the step was ready and all `workers` were busy."""
     retry: float = 0.0
     """Between a failed attempt and the next one."""
     rate_limit: float | None = None
-    """The same where an endpoint was busy. None where it is not known, because no events were given: it is in `retry`
-    then. Calls that an endpoint tries again by itself are part of an attempt."""
+    """Between two attempts, if the endpoint was rate limited or overloaded. None without events: these
+    seconds are then part of `retry`. Retries of calls by the endpoint are part of an attempt."""
 
 
 class Parallelism(Frozen):
-    """How parallel a run was. Seconds are the run's own clock; a step's are those of its attempts.
+    """The parallelism of a run. Seconds are on the run's clock; a step's seconds are those of its attempts.
 
-    A step that a cache answered took none. `critical_steps` and `total_steps` count turns, in the sense of the Kimi
-    K2.5 report (Moonshot AI, 2026): in total, every turn of every agent; critical, the sum over stages of the
-    orchestrator's turns and the turns of the sub-agent that takes most. A stage is a depth of the graph; turns of the
-    orchestrator are those of steps that plan, reduce or give the report. So with sub-agents of 6, 9, 4 and 7 turns
-    side by side and 3 turns for plan and report, 29 are total and 12 critical. Where steps of a stage do not wait for
-    all of the stage before, a chain of turns can be shorter than that sum: the figure is one to compare, the path in
-    seconds is what happened.
+    A step whose output came from the cache took no time.
+
+    `critical_steps` and `total_steps` count turns, as defined in the Kimi K2.5 report (Moonshot AI,
+    2026). The total is every turn of every agent. The critical number is a sum over stages: the turns
+    of the orchestrator plus the turns of the sub-agent that has most. A stage is a depth of the graph.
+    The turns of the orchestrator are those of steps that plan, reduce or make the report. Example: with
+    sub-agents of 6, 9, 4 and 7 turns in parallel, and 3 turns for plan and report, 29 turns are total
+    and 12 are critical.
+
+    If steps of a stage do not wait for all steps of the stage before, a chain of turns can be shorter
+    than that sum. Use the figure to compare runs; the path in seconds is what happened.
     """
 
     seconds: float
-    """How long the run took, pauses between an interruption and a resumption aside."""
+    """Duration of the run, without pauses between an interruption and a resume."""
     work_seconds: float
-    """All attempts added up: what one worker would have taken."""
+    """Seconds of all attempts: the duration with one worker."""
     critical_path_seconds: float
-    """The longest chain of steps that waited for each other: no number of workers makes a run shorter."""
+    """The longest chain of steps that wait for each other: the minimum duration, whatever the number of
+    workers."""
     bound_seconds: float
-    """Graham's bound for so many workers, critical path · (1 - 1/workers) + work / workers. A run without pauses that
-    takes longer waited for something other than its plan."""
+    """Graham's bound: critical path · (1 - 1/workers) + work / workers. A run without pauses that takes
+    longer waited for something that is not in its plan."""
     bound_share: float
-    """The run's seconds by that bound: at most 1, but for pauses, rate limits and what dispatch costs."""
+    """Duration divided by that bound: maximum 1, except for pauses, rate limits and the cost of dispatch."""
     workers: int
-    """Attempts that were allowed at once."""
+    """Maximum number of attempts that were allowed to run in parallel."""
     peak: int
-    """Attempts that ran at once, at most."""
+    """Maximum number of attempts that did run in parallel."""
     mean: float
-    """Attempts that ran at once, on average while at least one did."""
+    """Average number of attempts running in parallel, while at least one was running."""
     speedup: float
-    """Work by seconds: how much faster than one worker. 1.0 where nothing took time."""
+    """Work divided by duration: how much faster than one worker. 1.0 if nothing took time."""
     ideal_speedup: float
-    """Work by critical path: what a worker for every step would have given. 1.0 where nothing took time."""
+    """Work divided by critical path: the speed-up with a worker for every step. 1.0 if nothing took time."""
     critical_steps: int
-    """Turns on the way, stage by stage; see above."""
+    """Turns on the critical way, stage by stage; see above."""
     total_steps: int
     """Turns of all agents."""
     critical_path: tuple[Id, ...]
-    """Who was on the critical path, first to last."""
+    """Steps on the critical path, first to last."""
     path: tuple[OnPath, ...]
-    """The same with their seconds and shares."""
+    """The same steps with their seconds and shares."""
     waiting: Waiting
     flags: tuple[FlagKind, ...]
-    """What was found against it; each once."""
+    """Kinds of the flags that were found, each once."""
     evidence: tuple[Flag, ...]
-    """The same with what shows it, in words and figures."""
+    """The flags with their evidence, in words and figures."""
 
 
 def measure(state: State, events: Iterable[e.Stamped] | None = None) -> Parallelism:
-    """Measure a run. With its events, pauses because of rate limits are told from others."""
+    """Measure a run. With its events, pauses because of rate limits are separated from other pauses."""
     timeline = Timeline(state)
     path = timeline.longest(timeline.seconds)
     work, workers, width = timeline.work, _workers(state), timeline.width()
@@ -128,7 +132,7 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def _workers(state: State) -> int:
-    """Read how many attempts were allowed at once; of a run that was resumed with another number, the smaller."""
+    """Return the maximum number of parallel attempts; the smaller one if a resume changed it."""
     tasks = [started.task for started in (state.first, state.started) if started is not None]
     found = [count for task in tasks if (count := _workers_of(task)) is not None]
     return min(found, default=Limits().workers)
@@ -141,12 +145,16 @@ def _workers_of(task: Mapping[str, Json]) -> int | None:
 
 
 def _turns_by_stage(timeline: Timeline) -> dict[int, tuple[int, int]]:
-    """For each stage, the turns of the orchestrator and of the sub-agent that takes most."""
+    """Return, by stage, the turns of the orchestrator and of the sub-agent that has most."""
     found: dict[int, tuple[int, int]] = {}
     stages = timeline.stages()
     for s in timeline.steps:
         main, sub = found.get(stages[s.id], (0, 0))
-        found[stages[s.id]] = (max(main, s.turns), sub) if s.id in timeline.main else (main, max(sub, s.turns))
+        if s.id in timeline.main:
+            main = max(main, s.turns)
+        else:
+            sub = max(sub, s.turns)
+        found[stages[s.id]] = main, sub
     return found
 
 
@@ -162,6 +170,7 @@ def _waiting(timeline: Timeline, events: Iterable[e.Stamped] | None) -> Waiting:
     for s in timeline.steps:
         before, last = _joined(timeline, s), None
         for span in s.spans:
+            # A step waits for its needs once, and again if a resume reopened it.
             again = last is None or s.ready_at > last.start
             if again and before <= s.ready_at <= span.start:
                 waited["needs"] += s.ready_at - before
@@ -172,63 +181,53 @@ def _waiting(timeline: Timeline, events: Iterable[e.Stamped] | None) -> Waiting:
                 waited["slots"] += span.start - before - pause
             before, last = timeline.state.t if span.end is None else span.end, span
     limited = None if events is None else waited["rate_limit"]
-    return Waiting(needs=waited["needs"], slots=waited["slots"], retry=waited["retry"], rate_limit=limited)
+    needs, slots, retry = waited["needs"], waited["slots"], waited["retry"]
+    return Waiting(needs=needs, slots=slots, retry=retry, rate_limit=limited)
 
 
 def _pause(failed: e.StepFailed | None, gap: float) -> tuple[str, float]:
-    """Say what a gap between two attempts was for, and how much of it; the rest was spent waiting for a slot."""
+    """Return the cause of a gap between two attempts and its seconds; the rest of the gap is for a slot."""
     if failed is None or failed.retry_in is None:
         return "retry", gap
-    return "rate_limit" if failed.error.kind in RATE_LIMITS else "retry", min(gap, failed.retry_in)
+    cause = "rate_limit" if failed.error.kind in RATE_LIMITS else "retry"
+    return cause, min(gap, failed.retry_in)
 
 
 def _joined(timeline: Timeline, s: StepState) -> float:
-    """When a step joined the graph."""
+    """Return the time at which a step joined the graph."""
     parent = timeline.state.steps.get(s.by)
     if parent is None:
         return 0.0
-    return parent.ready_at if parent.expanded or not parent.spans else parent.spans[-1].end or 0.0
-
-
-class Cost(Frozen):
-    """What calls used."""
-
-    calls: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    """Of the input, those the endpoint took from its own prefix cache."""
-    estimated: bool = False
-    """Whether any of it is our estimate, because the endpoint said nothing or nonsense."""
-    usd: float | None = None
-    """US dollars at list price. None where the price is unknown: that is not 0."""
-
-    @classmethod
-    def of(cls, usage: Usage) -> "Cost":
-        """Take the tokens of some calls, and their price where it is known."""
-        return cls(**usage.model_dump(exclude={"usd"}), usd=usage.cost)
+    if parent.expanded or not parent.spans:
+        return parent.ready_at
+    return parent.spans[-1].end or 0.0
 
 
 class Costs(Frozen):
-    """What a run used, by step, agent and model."""
+    """The usage of a run, by step, agent and model."""
 
-    run: Cost
-    steps: dict[str, Cost]
-    """Of the steps that made calls, in plan order."""
-    agents: dict[str, Cost]
-    models: dict[str, Cost]
+    run: Usage
+    steps: dict[str, Usage]
+    """Steps that made calls, in plan order."""
+    agents: dict[str, Usage]
+    models: dict[str, Usage]
     """By the model's own name."""
 
 
 def cost(state: State) -> Costs:
-    """Add up what a run used, at the prices that held when it was used."""
+    """Add up the usage of a run, at the prices at the time of each call."""
     agents: dict[str, Usage] = {}
     steps = {s.id: s for s in state.real_steps() if s.usage != Usage()}
     for s in steps.values():
         agents[s.step.agent] = agents.get(s.step.agent, Usage()) + s.usage
     return Costs(
-        run=Cost.of(state.usage),
-        steps={name: Cost.of(s.usage) for name, s in steps.items()},
-        agents={name: Cost.of(usage) for name, usage in agents.items()},
-        models={name: Cost.of(usage) for name, usage in state.usage_by_model.items()},
+        run=_priced(state.usage),
+        steps={name: _priced(s.usage) for name, s in steps.items()},
+        agents={name: _priced(usage) for name, usage in agents.items()},
+        models={name: _priced(usage) for name, usage in state.usage_by_model.items()},
     )
+
+
+def _priced(usage: Usage) -> Usage:
+    """Return the same usage, with 0 dollars instead of None if no token was used."""
+    return usage.model_copy(update={"usd": usage.cost})
