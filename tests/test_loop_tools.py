@@ -7,6 +7,8 @@ from swarm.attempt.loop import CALLS_A_TURN, carry_out
 from swarm.attempt.prompt import phrase
 from swarm.spec.chat import Data, Message, Reply, Request, ToolCall
 from swarm.testing import Function, reply
+from swarm.tools import Toolbox, ToolContext
+from swarm.tools.functions import tool
 
 pytestmark = pytest.mark.anyio
 
@@ -19,6 +21,34 @@ async def test_a_result_reaches_the_model_as_data() -> None:
     assert tried.requests[0].tools == tried.library.box.specs(["look_up"])
     result = tried.requests[1].messages[-1]
     assert result == Message(role="tool", parts=(Data(of="tool", name="look_up", text="TEA"),), tool_call_id="call-1")
+
+
+async def test_a_tool_gets_the_context_of_the_call() -> None:
+    seen: list[ToolContext] = []
+
+    @tool
+    def look_up(word: str, context: ToolContext) -> str:
+        """Look a word up."""
+        seen.append(context)
+        return word
+
+    tried = Tried(attempt(tools=("look_up",), attempt=3, labels=("blue", "red")), looks("tea", "milk"), "Tea.")
+    tried.library.box = Toolbox([look_up])
+    assert (await tried.outcome()).output == "Tea."
+    assert [(each.step, each.attempt, each.labels) for each in seen] == [("s", 3, ("blue", "red"))] * 2
+    assert all(each.ended.is_set() for each in seen)
+
+
+async def test_a_tool_with_a_label_that_the_attempt_does_not_carry_is_words_to_the_model() -> None:
+    @tool(label="private")
+    def look_up(word: str) -> str:
+        """Look a word up."""
+        return word
+
+    tried = Tried(attempt(tools=("look_up",), labels=("public",)), looks("tea"), "Well.")
+    tried.library.box = Toolbox([look_up])
+    await tried.outcome()
+    assert tried.results == ["Failed: look_up returns data labelled private, which this step may not read"]
 
 
 async def test_tools_and_a_form_are_not_asked_for_together() -> None:

@@ -1,11 +1,11 @@
-"""Python functions as tools: `@tool` reads the name, the arguments and their types, and the docstring."""
+"""Tools made of Python functions: `@tool` reads the name, the parameters with their types, and the docstring."""
 
 import functools
 import inspect
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Any, Generic, ParamSpec, TypeVar, cast, get_args, overload
 
 import anyio.to_thread
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
@@ -13,26 +13,26 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from swarm.base.errors import TaskError, ToolError
 from swarm.base.values import Json
 from swarm.spec.chat import ToolSpec
-from swarm.tools import DEADLINE_SECONDS, Effect, Tool
+from swarm.tools import DEADLINE_SECONDS, Effect, Tool, ToolContext
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-"""What endpoints take for the name of a tool."""
+"""Names of tools that endpoints accept."""
 MOST_ERRORS = 10
-"""Errors in arguments told at once."""
+"""Maximum number of errors in arguments that a model sees in one result."""
 ERROR_CHARACTERS = 2000
-"""Most of a foreign error's words that a model is shown."""
+"""Maximum characters of an exception's message that a model sees."""
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-"""Parameters that cannot be given by name."""
+"""Kinds of parameters that cannot be passed by name."""
 LITERAL_KEYS = frozenset({"default", "const", "enum", "examples"})
 """Keys of a schema that hold values, not schemas."""
 
 
 @dataclass(frozen=True)
 class FunctionTool(Tool, Generic[P, R]):
-    """A function that a model may call, and that can still be called as before."""
+    """A function that models may call. Python code can still call it as before."""
 
     function: Callable[P, R] = field(kw_only=True)
 
@@ -47,7 +47,11 @@ def tool(function: Callable[P, R], /) -> FunctionTool[P, R]: ...
 
 @overload
 def tool(
-    *, name: str | None = None, effect: Effect = "read", seconds: float = DEADLINE_SECONDS
+    *,
+    name: str | None = None,
+    effect: Effect = "read",
+    seconds: float = DEADLINE_SECONDS,
+    label: str | None = None,
 ) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 
@@ -58,41 +62,47 @@ def tool(
     name: str | None = None,
     effect: Effect = "read",
     seconds: float = DEADLINE_SECONDS,
+    label: str | None = None,
 ) -> Any:
-    """Make a tool of a function with typed arguments, sync or async; use it as `@tool` or `@tool(effect="write")`.
+    """Make a tool of a function with typed arguments, sync or async. Use it as `@tool` or `@tool(effect="write")`.
 
     The docstring describes the tool to the model, its `Args:` the arguments. Arguments are checked strictly against
-    their types before the function is called. What it returns reaches the model as it is, if it is text, else as JSON.
-    A sync function runs in a thread; one that is still running after `seconds` is left behind, not stopped. Raises
-    `TaskError` for a function that cannot be a tool.
+    their types before the function is called. A parameter annotated with `ToolContext` receives the context of the
+    call; models do not see it. Text that the function returns reaches the model as it is, any other value as JSON.
+    With a `label`, all results carry it. A sync function runs in a thread; if it is still running after `seconds`, it
+    is left behind, not stopped. Raise `TaskError` for a function that cannot be a tool.
     """
-    if function is None:
-        return functools.partial(_made, name=name, effect=effect, seconds=seconds)
-    return _made(function, name=name, effect=effect, seconds=seconds)
+    make = functools.partial(_make, name=name, effect=effect, seconds=seconds, label=label)
+    return make if function is None else make(function)
 
 
-def _made(function: Callable[..., Any], *, name: str | None, effect: Effect, seconds: float) -> FunctionTool[..., Any]:
+def _make(
+    function: Callable[..., Any], *, name: str | None, effect: Effect, seconds: float, label: str | None
+) -> FunctionTool[..., Any]:
     called: str = name or getattr(function, "__name__", "")
     if not NAME.fullmatch(called):
-        raise TaskError(f"{called!r} cannot be the name of a tool: letters, digits, _ and -, at most 64")
+        raise TaskError(f"{called!r} cannot be the name of a tool: letters, digits, _ and -, maximum 64 characters")
     _check_parameters(function, called)
+    contexts = _context_parameters(function)
     try:
-        adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(cast("Any", _collector(function)))
+        adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(cast("Any", _collector(function, contexts)))
         schema = adapter.json_schema()
     except (PydanticUserError, NameError) as error:
         raise TaskError(f"tool {called}: an argument's type has no JSON Schema: {error}") from error
-    about, arguments = _described(function)
+    description, arguments = _described(function)
     parameters = _tidy(schema)
     for argument, words in arguments.items():
         if argument in parameters.get("properties", {}):
             parameters["properties"][argument].setdefault("description", words)
 
-    async def run(text: str) -> Json:
+    async def run(text: str, context: ToolContext) -> Json:
         values = _read(adapter, text)
+        values.update(dict.fromkeys(contexts, context))
         try:
             if inspect.iscoroutinefunction(function):
                 return await cast("Awaitable[Json]", function(**values))
             call = functools.partial(function, **values)
+            # Cancellation point: the thread is left behind, its result is dropped.
             return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
         except ToolError:
             raise
@@ -100,30 +110,61 @@ def _made(function: Callable[..., Any], *, name: str | None, effect: Effect, sec
             words = str(error)[:ERROR_CHARACTERS]
             raise ToolError(f"{type(error).__name__}: {words}" if words else type(error).__name__) from error
 
-    spec = ToolSpec(name=called, description=about, parameters=parameters)
-    return FunctionTool(spec, run, effect, seconds, function=function)
+    spec = ToolSpec(name=called, description=description, parameters=parameters)
+    return FunctionTool(spec, run, effect, seconds, label, function=function)
 
 
 def _check_parameters(function: Callable[..., Any], name: str) -> None:
+    """Raise `TaskError` if a parameter cannot be passed by name or has no type."""
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in POSITIONAL:
             raise TaskError(f"tool {name}: argument {parameter.name} cannot be given by name")
         if parameter.annotation is inspect.Parameter.empty:
-            raise TaskError(f"tool {name}: argument {parameter.name} has no type; a model must be told one")
+            raise TaskError(
+                f"tool {name}: argument {parameter.name} has no type\nhint: annotate it; models see its type"
+            )
 
 
-def _collector(function: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
-    """Make a function of the same arguments that gives them back: what checks them must not call the tool yet."""
+def _context_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of the parameters that receive the context: annotated `ToolContext`, alone or in a union."""
+    parameters = inspect.signature(function).parameters.values()
+    return tuple(each.name for each in parameters if _is_context(each.annotation, function))
+
+
+def _is_context(annotation: Any, function: Callable[..., Any]) -> bool:
+    if isinstance(annotation, str):  # with `from __future__ import annotations`
+        annotation = _named(annotation.partition("|")[0].strip(), function)
+    return annotation is ToolContext or ToolContext in get_args(annotation)
+
+
+def _named(dotted: str, function: Callable[..., Any]) -> Any:
+    """Return what a dotted name means in the module of a function, or None."""
+    first, *rest = dotted.split(".")
+    found = getattr(function, "__globals__", {}).get(first)
+    for name in rest:
+        found = getattr(found, name, None)
+    return found
+
+
+def _collector(function: Callable[..., Any], hidden: Collection[str]) -> Callable[..., dict[str, Any]]:
+    """Return a function with the same parameters, without the hidden ones, that returns its arguments.
+
+    It is what checks arguments: that must not call the tool yet.
+    """
 
     @functools.wraps(function)
     def collect(**values: Any) -> dict[str, Any]:
         return values
 
+    if hidden:
+        signature = inspect.signature(function)
+        shown = [each for each in signature.parameters.values() if each.name not in hidden]
+        collect.__signature__ = signature.replace(parameters=shown)  # pyright: ignore[reportFunctionMemberAccess]
     return collect
 
 
 def _read(adapter: TypeAdapter[dict[str, Any]], text: str) -> dict[str, Any]:
-    """Check arguments as the model wrote them. None at all is an empty object."""
+    """Check the arguments as the model wrote them and return their values. An empty text is an empty object."""
     body = text.strip() or "{}"
     if not body.startswith("{"):
         raise ToolError("the arguments must be one JSON object", kind="arguments")
@@ -137,16 +178,17 @@ def _read(adapter: TypeAdapter[dict[str, Any]], text: str) -> dict[str, Any]:
 
 
 def _described(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
-    """Take the description of a function and of its arguments from its docstring."""
+    """Return the description of a function and of its arguments, from its docstring."""
     from docstring_parser import parse
 
     documented = parse(inspect.getdoc(function) or "")
-    about = "\n\n".join(part for part in (documented.short_description, documented.long_description) if part)
-    return about, {p.arg_name: p.description for p in documented.params if p.description}
+    paragraphs = (documented.short_description, documented.long_description)
+    description = "\n\n".join(each for each in paragraphs if each)
+    return description, {p.arg_name: p.description for p in documented.params if p.description}
 
 
 def _tidy(schema: Any) -> Any:
-    """Take the titles out of a schema: they repeat the names, in every prompt."""
+    """Return a schema without titles: they repeat the names, in every prompt."""
     if isinstance(schema, list):
         return [_tidy(each) for each in cast("list[Any]", schema)]
     if not isinstance(schema, dict):
