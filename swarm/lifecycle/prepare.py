@@ -207,6 +207,7 @@ async def prepare(source: str | Path | Task, options: Options) -> Prepared:
         contexts={alias: model.context for alias, model in choice.models.items() if model.context},
         access=access_of(choice.models, task.labels),
         tools=tuple(each.name for each in box.tools),
+        tool_labels=box.labels,
         tools_key=box.key,
     )
     steps, linted = _first_steps(task, agents, resources)
@@ -254,7 +255,14 @@ def toolbox(functions: Iterable[Callable[..., Any] | Tool], task: Task) -> Toolb
         raise TaskError(
             *(Problem(f"there is no tool {name!r}; there are {there_are}", key="tools") for name in unknown)
         )
-    return Toolbox(tools)
+    box = Toolbox(tools)
+    unlisted = {name: label for name, label in box.labels.items() if label not in task.labels}
+    if unlisted:
+        words = "label {!r} is not in the task's `labels`\nhint: list the models that may see its results there"
+        raise TaskError(
+            *(Problem(f"tool {name}: {words.format(label)}", key="labels") for name, label in unlisted.items())
+        )
+    return box
 
 
 def settings_of(alias: str, models: Mapping[str, Model]) -> dict[str, Json]:

@@ -45,6 +45,8 @@ class RunResources:
     """What each model may see and can take."""
     tools: tuple[str, ...] = ()
     """Granted to the run."""
+    tool_labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Labels of the results of tools, by name of the tool."""
     tools_key: Callable[[tuple[str, ...]], str] = ",".join
     """Hashes the schemas of some tools."""
 
@@ -59,7 +61,8 @@ class Assigner:
         self._inputs = {each.name: each for each in resources.inputs}
         self._hashes: dict[str, str] = {}
         labels = {each.label for each in resources.inputs if each.label is not None}
-        self._label_flow = LabelFlow(state, self._labels_of_inputs, labels)
+        labels.update(resources.tool_labels.values())
+        self._label_flow = LabelFlow(state, self._own_labels, labels)
         self._is_plain = not labels and all(each.medium == "text" for each in resources.inputs)
 
     def attempt_of(self, s: StepState) -> Attempt:
@@ -147,12 +150,22 @@ class Assigner:
             return dict(settings.get(place.model, {}))
         return {"use": [settings.get(member, {}) for member in place.members]}
 
-    def _labels_of_inputs(self, s: StepState) -> set[str]:
-        """Name the labels of the inputs a step reads itself. What stands for its instances reads none."""
+    def _own_labels(self, s: StepState) -> set[str]:
+        """Return the labels of the inputs that a step reads, and of the tools that it may call.
+
+        A tool's label counts from the start of the step, whether or not the tool is called: it depends on the task
+        and the plan only, so a resumed run finds the same labels. A stand-in for instances reads and calls nothing.
+        """
         agent = self._state.agents.get(s.step.agent)
-        if s.step.each is not None or (agent is not None and agent.output == "plan"):
+        if s.step.each is not None:
             return set()
-        return {each.label for each in self.inputs_of(s.step) if each.label is not None}
+        labels: set[str] = set()
+        if agent is not None:
+            known = self._resources.tool_labels
+            labels.update(known[tool] for tool in self.tools_of(s.step, agent) if tool in known)
+        if agent is None or agent.output != "plan":
+            labels.update(each.label for each in self.inputs_of(s.step) if each.label is not None)
+        return labels
 
     def model_of(self, step: Step, agent: Agent) -> str:
         """Name the alias that a step asks for: its own, else its agent's where the task has it, else `default`."""

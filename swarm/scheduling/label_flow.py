@@ -1,9 +1,9 @@
 """The labels that a step of a run carries: those of all it reads, and of all that wrote what it is told.
 
-A step reads inputs and the outputs of other steps; where one of those gave nothing it reads why, and what that step
-would have read. Its prompt, its id and its item were written by the step it was spawned by; its role's instructions,
-where a plan brought them, by that plan's step. A planner is told the names of the steps and roles there are, which are
-words of the planners before it. All of this carries the labels of who wrote it.
+A step reads inputs, results of tools and the outputs of other steps; where one of those gave nothing it reads why, and
+what that step would have read. Its prompt, its id and its item were written by the step it was spawned by; its role's
+instructions, where a plan brought them, by that plan's step. A planner is told the names of the steps and roles there
+are, which are words of the planners before it. All of this carries the labels of who wrote it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ class LabelFlow:
     """Labels of the steps of a run. What a step carried when an attempt at it was made is kept."""
 
     def __init__(self, state: State, own: Callable[[StepState], Iterable[str]], every: Iterable[str]) -> None:
-        """`own` gives the labels of the inputs that a step reads itself; `every` is all there are."""
+        """`own` returns the labels of the inputs and tools of a step itself; `every` is all labels of the run."""
         self._state = state
         self._own = own
         self._every = frozenset(every)

@@ -156,10 +156,9 @@ def _collector(function: Callable[..., Any], hidden: Collection[str]) -> Callabl
     def collect(**values: Any) -> dict[str, Any]:
         return values
 
-    if hidden:
-        signature = inspect.signature(function)
-        shown = [each for each in signature.parameters.values() if each.name not in hidden]
-        collect.__signature__ = signature.replace(parameters=shown)  # pyright: ignore[reportFunctionMemberAccess]
+    signature = inspect.signature(function)
+    shown = [each for each in signature.parameters.values() if each.name not in hidden]
+    vars(collect)["__signature__"] = signature.replace(parameters=shown)
     return collect
 
 
