@@ -1,49 +1,54 @@
-"""Texts that go round in circles: small models fall into saying the same thing until their output cap stops them.
+"""Detection of repetitive text: small models may repeat themselves up to their output cap.
 
-A text that ends in the same words again and again holds nothing new from their second time on. So it is not cut short
-like an answer that hit its cap: up to there it is all that the model had to say. A stream that does so is stopped,
-which saves the time and the tokens of the rest.
+A text that ends in the same words several times holds nothing new after the first time. So the text
+up to there is the complete answer, and the finish reason is "repeats", not "length". A repetitive
+stream is stopped, which saves the time and the tokens of the rest.
 
-The same is found with the Z function (Gusfield 1997, "Algorithms on Strings, Trees and Sequences", 1.4) of the reversed
-end of the text: linear in what is looked at. Nearly the same is what compression makes next to nothing of.
+Exact repetition is found with the Z function (Gusfield 1997, "Algorithms on Strings, Trees and
+Sequences", 1.4) of the reversed end of the text, in linear time. Near repetition is text that
+compression makes many times smaller.
 """
 
 import zlib
 from dataclasses import dataclass
 
 LOOKED_AT = 4000
-"""Characters from the end that are looked at."""
+"""Characters at the end of a text that are searched for exact repetition."""
 LONGEST = 600
-"""Characters of what is repeated: longer, and too few times fit what is looked at."""
+"""Maximum characters of one repetition: of longer ones, too few fit into `LOOKED_AT`."""
 SENTENCE_ENDS = ".!?\n"
+"""Characters that end a sentence."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """From when on a repetition counts."""
+    """From which amount on a repetition counts."""
 
     times: int
+    """Minimum number of repetitions."""
     characters: int
-    """Of all the times together."""
+    """Minimum characters of all repetitions together."""
     nearly: bool = False
-    """Whether nearly the same counts, too."""
+    """True if near repetition counts, too."""
 
 
 AT_THE_CAP = Bounds(times=4, characters=300, nearly=True)
-"""Of a text that hit its output cap: that alone says that something is wrong."""
+"""Bounds for a text that reached its output cap, which alone suggests a fault."""
 WHILE_WRITTEN = Bounds(times=8, characters=1600)
-"""Of a text that is still being written: a table's rule or a list of zeros must not be taken for one."""
+"""Bounds for a stream: the rule of a table or a list of zeros must not count."""
 RAMBLING = 1000
-"""Characters from which it can be told that nearly the same is said."""
+"""Characters of the window that is searched for near repetition."""
 STALE = 10.0
-"""How many times smaller such a text gets by compression. Prose gets 2 to 3 times smaller, code 4, a regular table 6;
-what a model of 135 million parameters wrote in circles got 15 times smaller."""
+"""Compression ratio from which a window counts as near repetition.
+
+Prose shrinks 2 to 3 times, code 4, a regular table 6. The repetitive output of a model of 135
+million parameters shrank 15 times."""
 EVERY = 400
-"""Characters of a stream between two looks."""
+"""Characters of a stream between two searches."""
 
 
 def unrepeated(text: str, bounds: Bounds = AT_THE_CAP) -> str | None:
-    """Give a text up to where its end begins to repeat itself, said once; None if it does not."""
+    """Return a text with its repetitive end reduced to one time, or None if it does not repeat."""
     end = text[-LOOKED_AT:][::-1]
     matches = _matches(end)
     for period in range(1, min(LONGEST, len(end) - 1) + 1):
@@ -54,7 +59,7 @@ def unrepeated(text: str, bounds: Bounds = AT_THE_CAP) -> str | None:
 
 
 def _unrambled(text: str) -> str | None:
-    """Give a text up to where it says nearly the same with a word changed here and there; None if it does not."""
+    """Return a text up to where near repetition begins, or None if its end is not repetitive."""
     end = len(text)
     while end >= RAMBLING and _sameness(text[end - RAMBLING : end]) >= STALE:
         end -= RAMBLING // 4
@@ -66,13 +71,13 @@ def _unrambled(text: str) -> str | None:
 
 
 def _sameness(text: str) -> float:
-    """Tell how many times smaller a text gets by compression."""
+    """Return the compression ratio of a text."""
     plain = text.encode("utf-8", "replace")
     return len(plain) / len(zlib.compress(plain, 9))
 
 
 def _first_end(text: str, start: int, period: int) -> int:
-    """Find where the first time is over: at the end of its sentence, if it has one."""
+    """Return where the first repetition ends: at the end of its sentence, if it has one."""
     while start > 0 and text[start - 1] == text[start - 1 + period]:
         start -= 1
     once = start + period
@@ -82,7 +87,7 @@ def _first_end(text: str, start: int, period: int) -> int:
 
 
 def _matches(text: str) -> list[int]:
-    """Tell for each place how many characters from there on are those the text begins with."""
+    """Return the Z function: for each place, how many characters match the text's beginning."""
     matches = [0] * len(text)
     left = right = 0
     for place in range(1, len(text)):
@@ -96,7 +101,7 @@ def _matches(text: str) -> list[int]:
 
 
 class Watch:
-    """Looks at a text while it is written."""
+    """Detects repetition in a text while it is streamed."""
 
     def __init__(self) -> None:
         self._end = ""
@@ -104,7 +109,7 @@ class Watch:
         self._waiting = 0
 
     def repeats(self, piece: str) -> bool:
-        """Take in the next piece; tell whether the text goes round in circles. Looks every `EVERY` characters or so."""
+        """Add a piece. Return True if the text repeats itself. Searches every `EVERY` characters."""
         self._fresh.append(piece)
         self._waiting += len(piece)
         if self._waiting < EVERY:
