@@ -107,7 +107,7 @@ def test_a_broken_file_is_told_of_and_made_anew(file: Path, content: bytes) -> N
     file.parent.mkdir()
     file.write_bytes(content)
     assert memory(file).of(MODEL) == Learnt()
-    assert memory(file).warning == f"{file}: what is remembered of endpoints cannot be read; it is learnt anew"
+    assert memory(file).warning == f"{file}: the stored rejections of endpoints cannot be read; they will be replaced"
     learns(file, usage=False)
     assert (memory(file).of(MODEL).usage, memory(file).warning) == (False, "")
 
@@ -232,5 +232,5 @@ def test_swarm_models_tells_of_it(capsys: pytest.CaptureFixture[str], empty: Pat
         (empty / "task.yaml").write_text(json.dumps({"goal": "x", "models": {"default": f"{server.url}#fake"}}))
         said = command("models", "task.yaml")
     assert "output format json_object" in said.out
-    words = "asked for forms by json_object, no usage of streams, without seed and top_p"
+    words = "output format json_object, no usage of streams, without seed and top_p"
     assert f"known from earlier runs: {words}" in said.out

@@ -1,13 +1,16 @@
-"""What endpoints would not have, remembered: whoever asks next asks right away as they want it.
+"""Memory of what endpoints rejected, so that the first request of a later run is already right.
 
-A dialect learns from refusals (`dialect`). What it learns of one model at one base URL holds for every
-alias of it, so it is shared in a run; and for a later run of the project, so it is kept in a file beside the cache of
-finished steps: `.swarm/cache/endpoints.json`, readable by its owner only. In it, by a hash of URL and name, stand the
-day, the form, the name of the cap, and refused parameters with a hash of their values: nothing that was asked or
-answered, no address, no key. After `DAYS` an entry is forgotten, and a server that was upgraded is tried again.
+A dialect learns from rejections (`dialect`). What it learns of a model at a base URL is true for
+every alias of that model, so a run shares it. For later runs of the project it is stored next to
+the cache of finished steps, in `.swarm/cache/endpoints.json`, readable by its owner only.
 
-The file is written beside and renamed, so it is whole or not there; of runs that end together the last one to write
-keeps what the others wrote before it read. One that is broken is made anew; one of a newer version is left alone.
+An entry has a hash of URL and model name as its key. It holds the day, the answer form, the name of
+the output cap, and the rejected parameters, each with a hash of its value. It holds no request, no
+answer, no address and no key. Entries expire after `DAYS`, because servers are upgraded.
+
+The file is written under another name and then renamed, so it is complete or absent. If runs end at
+the same time, the last one to write keeps the entries that the others wrote before it read the
+file. An unreadable file is replaced; a file of a newer version is not changed.
 """
 
 import json
@@ -27,51 +30,53 @@ from swarm.spec.providers import CapField, Rung
 from swarm.spec.task import Model
 
 FILE = "endpoints.json"
+"""Name of the file."""
 FORMAT = 1
+"""Version of its format. A file with a higher number is not read."""
 DAYS = 7
-"""How long something is remembered, from the day it was first learnt."""
+"""Days until an entry expires, from the first rejection in it."""
 MOST_BYTES = 4_000_000
-"""Of the file: some ten thousand entries."""
+"""Maximum bytes read: about ten thousand entries. A longer file counts as unreadable."""
 
 
 @dataclass
 class Learnt:
-    """What one model at one endpoint would not have, as far as is known. Shared by all who speak to it."""
+    """What one model at one endpoint has rejected so far. Shared by all callers of that model."""
 
     form: Rung | None = None
-    """The rung of the ladder that forms are asked for by now; None where none was refused."""
+    """The rung by which answer forms are requested now; None if no rung was rejected."""
     cap: CapField | None = None
-    """What it calls the output cap, where it refused the usual name."""
+    """Its name of the output cap; None if it accepts the provider's usual one."""
     usage: bool = True
-    """Whether it lets itself be asked for the usage of a stream."""
+    """False if it rejects a request for the usage of a stream."""
     refused: frozenset[str] = frozenset()
-    """Parameters, each as `mark` writes it: another value may be taken."""
+    """Rejected parameters, each as `mark` writes it: another value may be accepted."""
 
     @property
     def words(self) -> str:
-        """Tell it to people: what is done instead of what was refused; empty where nothing was."""
+        """What is done because of the rejections, for people; empty if there were none."""
         names = sorted(marked.partition("=")[0] for marked in self.refused)
-        told = [
-            f"asked for forms by {self.form}" if self.form else "",
-            f"the cap is called {self.cap}" if self.cap else "",
+        parts = [
+            f"output format {self.form}" if self.form else "",
+            f"output cap {self.cap}" if self.cap else "",
             "" if self.usage else "no usage of streams",
             f"without {listing(names)}" if names else "",
         ]
-        return ", ".join(filter(None, told))
+        return ", ".join(filter(None, parts))
 
     def copy(self) -> "Learnt":
-        """Keep it as it is now."""
+        """Return a copy that does not change with this one."""
         return Learnt(self.form, self.cap, self.usage, self.refused)
 
 
 def mark(name: str, value: Json) -> str:
-    """Name a parameter with its value, but do not tell the value."""
+    """Return a parameter's name with a hash of its value, which does not reveal the value."""
     return f"{name}={digest(value)[:8]}"
 
 
 class _Entry(Frozen):
     day: date
-    """When the first of it was learnt."""
+    """The day of the first rejection."""
     form: Rung | None = None
     cap: CapField | None = None
     usage: bool = True
@@ -84,16 +89,16 @@ class _Book(Frozen):
 
 
 def _today() -> date:
-    return datetime.now(UTC).date()  # noqa: TID251 - days of a calendar; a run computes nothing from it
+    return datetime.now(UTC).date()  # noqa: TID251 - a calendar day; no run depends on it
 
 
 class Memory:
-    """What is learnt of every model of a run, and what earlier runs have left."""
+    """What the models of a run have rejected, in it and in earlier runs."""
 
     def __init__(self, file: Path | None = None, *, today: Callable[[], date] = _today) -> None:
-        """Read what is remembered in a file; without one, what is learnt is forgotten with the run."""
+        """Read the entries of a file. Without a file, nothing outlives the run."""
         self.warning = ""
-        """What is wrong with the file, for people."""
+        """The problem of the file, for people; empty if there is none."""
         self._file = file
         self._today = today
         self._learnt: dict[str, Learnt] = {}
@@ -101,70 +106,90 @@ class Memory:
         self._days: dict[str, date] = {}
         for name, entry in self._read().items():
             self._days[name] = entry.day
-            self._before[name] = Learnt(entry.form, entry.cap, entry.usage, frozenset(entry.refused))
+            self._before[name] = Learnt(
+                entry.form,
+                entry.cap,
+                entry.usage,
+                frozenset(entry.refused),
+            )
 
     @property
     def known(self) -> int:
-        """Models of which something is remembered from earlier runs."""
+        """Number of models with an entry from earlier runs."""
         return len(self._before)
 
     def of(self, model: Model) -> Learnt:
-        """Give what is known of a model whose base URL and name are set; the same object for all its aliases."""
+        """Return what a model has rejected; the same object for all its aliases.
+
+        The base URL and the name of the model are set.
+        """
         name = _name(model)
         if name not in self._learnt:
             self._learnt[name] = self._before[name].copy() if name in self._before else Learnt()
         return self._learnt[name]
 
     def save(self) -> None:
-        """Write down what is new. A disk that takes nothing is no reason for a run to fail: it is learnt again."""
-        new = {name: each for name, each in self._learnt.items() if each != self._before.get(name, Learnt())}
+        """Write new entries. Write errors are ignored: a later run learns the same again."""
+        before = self._before
+        new = {n: each for n, each in self._learnt.items() if each != before.get(n, Learnt())}
         if self._file is None or not new:
             return
         entries = self._read()
         if not self._file_is_ours:
             return
         for name, each in new.items():
-            refused = tuple(sorted(each.refused))
-            day = self._days.get(name, self._today())
-            entries[name] = _Entry(day=day, form=each.form, cap=each.cap, usage=each.usage, refused=refused)
-        written = {name: entry.model_dump(mode="json", exclude_defaults=True) for name, entry in entries.items()}
+            entries[name] = _Entry(
+                day=self._days.get(name, self._today()),
+                form=each.form,
+                cap=each.cap,
+                usage=each.usage,
+                refused=tuple(sorted(each.refused)),
+            )
         try:
-            write_file(self._file, json.dumps({"format": FORMAT, "endpoints": written}).encode())
+            write_file(self._file, _written(entries))
         except OSError:
             return
 
     def clear(self) -> None:
-        """Forget what earlier runs have left."""
+        """Delete the file of earlier runs."""
         if self._file is not None:
             self._file.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, _Entry]:
-        """Give the entries that are young enough; note what is wrong with the file."""
+        """Return the entries that have not expired. Set `warning` if the file is unusable."""
         self._file_is_ours = True
         if self._file is None or not self._file.is_file():
             return {}
-        about = f"{self._file}: what is remembered of endpoints"
+        about = f"{self._file}: the stored rejections of endpoints"
         try:
             content = self._file.read_bytes()[: MOST_BYTES + 1]
             found: Any = json.loads(content)
-            if isinstance(found, dict) and _number(cast("Mapping[str, Any]", found).get("format")) > FORMAT:
+            if _format_of(found) > FORMAT:
                 self._file_is_ours = False
-                self.warning = f"{about} was written by a newer version; it is not used, and stays as it is"
+                self.warning = f"{about} were written by a newer version; they are ignored"
                 return {}
             entries = _Book.model_validate(found).endpoints
         except (OSError, ValueError, RecursionError, ValidationError):
-            self.warning = f"{about} cannot be read; it is learnt anew"
+            self.warning = f"{about} cannot be read; they will be replaced"
             return {}
         today = self._today()
-        return {name: entry for name, entry in entries.items() if 0 <= (today - entry.day).days < DAYS}
+        return {n: entry for n, entry in entries.items() if 0 <= (today - entry.day).days < DAYS}
 
 
-def _number(value: Any) -> int:
-    return value if type(value) is int else FORMAT
+def _written(entries: Mapping[str, _Entry]) -> bytes:
+    """Return the content of the file."""
+    fields = {n: entry.model_dump(mode="json", exclude_defaults=True) for n, entry in entries.items()}
+    return json.dumps({"format": FORMAT, "endpoints": fields}).encode()
+
+
+def _format_of(found: Any) -> int:
+    """Return the number of a file's format; the current one if the file states none."""
+    stated = cast("Mapping[str, Any]", found).get("format") if isinstance(found, dict) else None
+    return stated if type(stated) is int else FORMAT
 
 
 def _name(model: Model) -> str:
-    """Name a model at its endpoint by a hash; credentials in an address are no part of it."""
+    """Return the key of a model at its endpoint: a hash of URL and name, without credentials."""
     address = urlsplit(model.endpoint or "")
     host = address.netloc.rpartition("@")[2].lower()
     return text_digest(f"{address.scheme}://{host}{address.path.rstrip('/')}\n{model.name}")

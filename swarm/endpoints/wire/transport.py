@@ -1,13 +1,14 @@
-"""The HTTP under the endpoint: many cheap connections to one origin, and nothing that surprises.
+"""HTTP to one origin: many cheap connections, and strict rules for what leaves and what comes back.
 
-`Connections` speaks HTTP/1.1 over anyio with h11. The pool that the client library brings walks all its connections
-twice a request and spends most of a call's time; here an idle connection is taken from the end of a queue, whatever
-their number, and a request leaves in one piece. There is no bound on connections: callers bound their calls.
+`Connections` speaks HTTP/1.1 over anyio with h11. The client library's pool walks all its
+connections twice per request, which takes most of the time of a call. Here an idle connection is
+taken from the end of a queue, however many there are, and a request leaves in one piece. There is
+no limit of connections: callers limit their calls.
 
-`OneOrigin` decides what leaves and what comes back. What leaves is an explicit list of headers, to one origin; the key
-is added here, so that no object of the library above, and none of its exceptions, ever holds it. What comes back is
-capped, and refused where it is compressed: plain bytes were asked for, and a few kilobytes that unpack to gigabytes are
-an attack.
+`OneOrigin` decides what leaves: an explicit list of headers, to one origin. It adds the key, so
+that no object of the library above, and none of its exceptions, ever holds the key. It also decides
+what comes back: bodies are capped, and compressed bodies are refused. Plain bytes were requested,
+and a few kilobytes that unpack to gigabytes are an attack.
 """
 
 import select
@@ -26,55 +27,95 @@ from swarm.endpoints.wire.answers import BadAnswer
 from swarm.endpoints.wire.faults import Fault
 
 BODY_BYTES = 8_000_000
-"""Most bytes of an answer: a million tokens of text, far above any output cap."""
+"""Maximum bytes of an answer: a million tokens of text, far above any output cap."""
 STREAM_BYTES = 64_000_000
-"""Most bytes of a stream, whose frame is ten times its text, and of an answer with sound."""
+"""Maximum bytes of a stream, whose frame is ten times its text, and of an answer with audio."""
 HEAD_BYTES = 100_000
-"""Most bytes of an answer's head."""
+"""Maximum bytes of the status line and headers of an answer."""
 READ_BYTES = 65_536
+"""Maximum bytes of one read from a socket."""
 CONNECT_SECONDS = 20.0
-"""A burst of a thousand connections is made within it, even on a slow core; no host that is there takes longer."""
+"""Seconds to connect. A burst of a thousand connections fits, also on a slow core."""
 KEEP_SECONDS = 60.0
-"""How long an idle connection is kept; servers close theirs after 5 to 75 s, and a closed one is noticed before use."""
+"""Seconds for which an idle connection is kept. Servers close theirs after 5 to 75 s; a closed one
+is detected before use."""
 
-_SENT = frozenset({b"host", b"accept", b"content-type", b"content-length", b"transfer-encoding", b"traceparent"})
-"""Headers that leave as they are; the client library would send two dozen, some of them out of the environment."""
+_SENT = frozenset(
+    {
+        b"host",
+        b"accept",
+        b"content-type",
+        b"content-length",
+        b"transfer-encoding",
+        b"traceparent",
+    }
+)
+"""Headers that are sent unchanged. The client library would send two dozen, some of them from the
+environment."""
 
 
-def open_transport(origin: str, *, key: str | None, agent: str, most: int = BODY_BYTES) -> httpx2.AsyncBaseTransport:
-    """Make the transport to one origin: our own connections, or the library's where a proxy is between.
+def open_transport(
+    origin: str,
+    *,
+    key: str | None,
+    agent: str,
+    most: int = BODY_BYTES,
+) -> httpx2.AsyncBaseTransport:
+    """Return the transport to one origin: our own connections, or the library's if a proxy is set.
 
-    `most` caps the bytes of an answer that is not streamed.
+    `most` is the maximum number of bytes of an answer that is not streamed.
     """
     context = httpx2.create_ssl_context() if origin.startswith("https") else None
     proxy = proxy_for(origin)
     if proxy is None:
         return OneOrigin(origin, Connections(origin, context), key=key, agent=agent, most=most)
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEP_SECONDS)
-    inner = httpx2.AsyncHTTPTransport(verify=context or False, limits=limits, proxy=proxy, trust_env=False)
+    limits = httpx2.Limits(
+        max_connections=None,
+        max_keepalive_connections=None,
+        keepalive_expiry=KEEP_SECONDS,
+    )
+    inner = httpx2.AsyncHTTPTransport(
+        verify=context or False,
+        limits=limits,
+        proxy=proxy,
+        trust_env=False,
+    )
     return OneOrigin(origin, inner, key=key, agent=agent, most=most)
 
 
 class OneOrigin(httpx2.AsyncBaseTransport):
-    """Sends requests to one origin, with the headers that are wanted and the key, and checks what comes back."""
+    """Sender to one origin: selects the headers, adds the key, and checks the answer."""
 
     def __init__(
-        self, origin: str, inner: httpx2.AsyncBaseTransport, *, key: str | None, agent: str, most: int = BODY_BYTES
+        self,
+        origin: str,
+        inner: httpx2.AsyncBaseTransport,
+        *,
+        key: str | None,
+        agent: str,
+        most: int = BODY_BYTES,
     ) -> None:
         self._origin = _place(httpx2.URL(origin))
         self._inner = inner
         self._most = most
-        self._own: list[tuple[bytes, bytes]] = [(b"Accept-Encoding", b"identity"), (b"User-Agent", agent.encode())]
+        self._own: list[tuple[bytes, bytes]] = [
+            (b"Accept-Encoding", b"identity"),
+            (b"User-Agent", agent.encode()),
+        ]
         if key:
             self._own.append((b"Authorization", b"Bearer " + key.encode()))
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request to this origin, and to no other."""
+        """Send a request. Raise `BadAnswer` for another origin, and for a compressed body."""
         if _place(request.url) != self._origin:
             raise BadAnswer(Fault(kind="redirect", text=f"to {request.url.host}"))
-        headers = [(name, value) for name, value in request.headers.raw if name.lower() in _SENT] + self._own
+        kept = [(name, value) for name, value in request.headers.raw if name.lower() in _SENT]
         stripped = httpx2.Request(
-            request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
+            request.method,
+            request.url,
+            headers=kept + self._own,
+            stream=request.stream,
+            extensions=request.extensions,
         )
         response = await self._inner.handle_async_request(stripped)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
@@ -83,9 +124,11 @@ class OneOrigin(httpx2.AsyncBaseTransport):
         if response.headers.get("content-encoding", "identity") == "identity":
             response.stream = body
             return response
+        # Compressed. Of an error the status and the headers are enough; its body is dropped.
         await body.aclose()
         if response.is_success:
-            raise BadAnswer(Fault(status=200, kind="malformed", text="compressed, and plain bytes were asked for"))
+            text = "the answer is compressed, but plain bytes were requested"
+            raise BadAnswer(Fault(status=200, kind="malformed", text=text))
         del response.headers["content-encoding"]
         return httpx2.Response(response.status_code, headers=response.headers, content=b"")
 
@@ -99,7 +142,7 @@ def _place(url: httpx2.URL) -> tuple[str, str, int | None]:
 
 
 class _Body(httpx2.AsyncByteStream):
-    """A body that is cut off at its cap, and whose reading is unwound where it is left half read."""
+    """A body with a maximum size, whose generators are closed if it is left half read."""
 
     def __init__(self, inner: httpx2.AsyncByteStream, most: int) -> None:
         self._inner = inner
@@ -115,12 +158,13 @@ class _Body(httpx2.AsyncByteStream):
     async def __anext__(self) -> bytes:
         try:
             chunk = await anext(self._chunks)
-        except BaseException:
+        except BaseException:  # also a cancellation: the generators have ended, and closed theirs
             self._ended = True
             raise
         self._left -= len(chunk)
-        if self._left < 0:
-            raise BadAnswer(Fault(status=200, kind="too_large_response", text=f"over {self._most} bytes"))
+        if self._left < 0:  # counted as it arrives: `Content-Length` may be absent or wrong
+            text = f"over {self._most} bytes"
+            raise BadAnswer(Fault(status=200, kind="too_large_response", text=text))
         return chunk
 
     async def aclose(self) -> None:
@@ -128,8 +172,8 @@ class _Body(httpx2.AsyncByteStream):
             return
         self._open = False
         if not self._ended:
-            # The library's generators are closed by nobody when a body is left half read, and trio warns of each. A
-            # cancelled read runs through all of them, and has the connection closed on its way.
+            # If a body is left half read, nothing closes the library's generators, and trio warns
+            # about each. A cancelled read runs through all of them and closes the connection.
             with anyio.CancelScope() as scope:
                 scope.cancel()
                 async for _ in self._chunks:
@@ -138,7 +182,7 @@ class _Body(httpx2.AsyncByteStream):
 
 
 class Connections(httpx2.AsyncBaseTransport):
-    """Connections to one origin, one call at a time each. The one that was used last is used next."""
+    """Connections to one origin, with one call at a time each. The last one used is used next."""
 
     def __init__(self, origin: str, context: SSLContext | None) -> None:
         url = httpx2.URL(origin)
@@ -148,19 +192,25 @@ class Connections(httpx2.AsyncBaseTransport):
         self._idle: deque[_Connection] = deque()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request and read the head of its answer; the body is read as it is asked for."""
+        """Send a request and read the head of its answer. The caller reads the body."""
         connection = await self._take()
         try:
             head = await connection.exchange(request, await request.aread())
         except BaseException as error:
+            # Also after a cancellation: the answer may still arrive, so no other call may use this
+            # connection. `drop` does not wait, so it needs no shield.
             await connection.drop()
             if isinstance(error, h11.ProtocolError):
                 raise httpx2.RemoteProtocolError(str(error)) from error
             raise
-        return httpx2.Response(head.status_code, headers=head.headers.raw_items(), stream=_Read(connection, self))
+        return httpx2.Response(
+            head.status_code,
+            headers=head.headers.raw_items(),
+            stream=_Read(connection, self),
+        )
 
     async def _take(self) -> "_Connection":
-        """Take an idle connection that is still good, or open one."""
+        """Return an idle connection that is still usable, or a new one."""
         while self._idle:
             connection = self._idle.pop()
             if connection.is_good():
@@ -177,10 +227,15 @@ class Connections(httpx2.AsyncBaseTransport):
     async def _connect(self) -> anyio.abc.ByteStream:
         if self._context is None:
             return await anyio.connect_tcp(self._host, self._port)
-        return await anyio.connect_tcp(self._host, self._port, ssl_context=self._context, tls_standard_compatible=False)
+        return await anyio.connect_tcp(
+            self._host,
+            self._port,
+            ssl_context=self._context,
+            tls_standard_compatible=False,  # many servers close without the closing handshake
+        )
 
     async def put_back(self, connection: "_Connection") -> None:
-        """Keep a connection for the next call, if it can take one; let go of those that nobody took for long."""
+        """Keep a connection for the next call if it is reusable. Close those idle for long."""
         if connection.is_reusable():
             self._idle.append(connection)
         else:
@@ -190,54 +245,61 @@ class Connections(httpx2.AsyncBaseTransport):
             await self._idle.popleft().drop()
 
     async def aclose(self) -> None:
-        """Close every idle connection; a busy one is closed by its call."""
+        """Close every idle connection. A busy one is closed by its call."""
         while self._idle:
             await self._idle.pop().drop()
 
 
 class _Connection:
-    """One connection, and how far its call has come."""
+    """One connection and the state of its call."""
 
     def __init__(self, stream: anyio.abc.ByteStream) -> None:
         self.idle_since = 0.0
         self._stream = stream
         self._state = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
-        self._socket = stream.extra(anyio.abc.SocketAttribute.raw_socket)  # noqa: S610 - of a socket, not of a database
+        of_socket = anyio.abc.SocketAttribute.raw_socket
+        self._socket = stream.extra(of_socket)  # noqa: S610 - a socket, not a database
 
     def is_good(self) -> bool:
-        """Tell whether an idle connection can be used: a byte to read on one can only be its end."""
+        """Return whether an idle connection is usable. A byte to read on it can only be its end."""
         ready = select.poll()
         ready.register(self._socket.fileno(), select.POLLIN)
         return not ready.poll(0) and anyio.current_time() - self.idle_since < KEEP_SECONDS
 
     def is_reusable(self) -> bool:
-        """Tell whether both sides are done with the call, and make ready for the next if they are."""
+        """Return whether both sides have finished the call; if so, prepare the next one."""
         if self._state.our_state is not h11.DONE or self._state.their_state is not h11.DONE:
             return False
-        if self._state.trailing_data[0]:  # an answer to nothing must not become the next call's
+        if self._state.trailing_data[0]:  # an answer to no request must not answer the next one
             return False
         self._state.start_next_cycle()
         self.idle_since = anyio.current_time()
         return True
 
     async def exchange(self, request: httpx2.Request, body: bytes) -> h11.Response:
-        """Send a request in one piece, and give the head of the answer."""
-        head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
+        """Send a request in one piece. Return the head of the answer."""
+        head = h11.Request(
+            method=request.method,
+            target=request.url.raw_path,
+            headers=request.headers.raw,
+        )
         data = self._state.send(head) or b""
         if body:
             data += self._state.send(h11.Data(data=body)) or b""
         data += self._state.send(h11.EndOfMessage()) or b""
-        with suppress(anyio.BrokenResourceError):  # whoever refuses a request early may have said why
+        with suppress(anyio.BrokenResourceError):  # a server that refused early may have answered
             await self._stream.send(data)
         while True:
             event = await self.event()
             if isinstance(event, h11.Response):
                 return event
             if not isinstance(event, h11.InformationalResponse):
-                raise httpx2.RemoteProtocolError("the server closed the connection without an answer")
+                raise httpx2.RemoteProtocolError(
+                    "the server closed the connection without an answer",
+                )
 
     async def event(self) -> h11.Event | type[h11.PAUSED]:
-        """Read until something has happened."""
+        """Return the next event of the protocol; read from the socket until there is one."""
         while True:
             event = self._state.next_event()
             if event is not h11.NEED_DATA:
@@ -252,12 +314,12 @@ class _Connection:
             self._state.receive_data(data)
 
     async def drop(self) -> None:
-        """Close it without ceremony: there is nobody to say goodbye to."""
+        """Close it immediately, without a closing handshake."""
         await anyio.aclose_forcefully(self._stream)
 
 
 class _Read(httpx2.AsyncByteStream):
-    """The body of an answer, as it comes."""
+    """The body of an answer, read as it arrives."""
 
     def __init__(self, connection: _Connection, connections: Connections) -> None:
         self._connection = connection
@@ -279,4 +341,5 @@ class _Read(httpx2.AsyncByteStream):
     async def aclose(self) -> None:
         if self._open:
             self._open = False
+            # After a cancelled read this drops the connection: its answer has not been read.
             await self._connections.put_back(self._connection)

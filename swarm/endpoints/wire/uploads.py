@@ -1,12 +1,13 @@
-"""Films and pictures that are put at a provider once, and named by every request that shows them.
+"""Videos and images that are uploaded to a provider once, and referenced by every request.
 
-A provider with a store of files (`providers.Store`) takes a large one there; requests hold its address instead of its
-bytes. So a film goes over the wire once a run, not once a turn and a try, and may be larger than a request. What was
-put there is deleted when the endpoint is closed: at the end of a run, also of one that was interrupted. It stays there
-if the process is killed, if an upload is cut off before its id is known, or if the store does not delete it in time.
+Some providers have a store of files (`providers.Store`). Large media are uploaded there, and
+requests hold their address instead of their bytes. So a video is sent once per run, not once per
+turn and try, and may be larger than a request. Uploaded files are deleted when the endpoint is
+closed: at the end of a run, also of an interrupted one. A file stays if the process is killed, if
+an upload is interrupted before its id is known, or if the store does not delete it in time.
 
-The store is that of the endpoint which the request goes to: its host, its key, its transport. So what may not reach the
-endpoint is refused before anything is put there (`swarm.endpoints.guard`).
+The store belongs to the endpoint of the request: the same host, key and transport. So data that may
+not reach the endpoint is refused before an upload (`swarm.endpoints.guard`).
 """
 
 import base64
@@ -25,15 +26,16 @@ from swarm.spec.chat import Media, Request
 from swarm.spec.providers import Store
 
 DELETE_SECONDS = 10.0
-"""How long the end of a run waits for files to be deleted, all together."""
+"""Maximum seconds that the end of a run waits for the deletion of all files."""
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,200}")
-"""What an id may be made of: it becomes a part of a path."""
+"""The characters of an id: it becomes a part of a path."""
 _ENDING = re.compile(r"[a-z0-9]{1,5}")
+"""A file name's ending that may leave this machine."""
 
 
 @dataclass(frozen=True)
 class File:
-    """What is put into a store."""
+    """A file to upload."""
 
     purpose: str
     name: str
@@ -42,21 +44,25 @@ class File:
 
 
 Send = Callable[[str, File | None], Awaitable["Json | Fault"]]
-"""Makes one call: puts a file at a path, or deletes that path; gives the JSON of the answer, or what went wrong."""
+"""One call: upload a file to a path, or delete that path. Return the answer's JSON or a fault."""
 
 
 @dataclass
 class Shelf:
-    """What one run has put into the store of one account, by content: one for all that call it with one key."""
+    """Files that one run has uploaded to one account's store. Shared by all calls with its key."""
 
     known: dict[str, str] = field(default_factory=dict[str, str])
-    """By base64: the id that the provider gave."""
+    """Ids of the provider, by the base64 of the content."""
     locks: dict[str, anyio.Lock] = field(default_factory=dict[str, anyio.Lock])
-    """By base64: held by whoever puts it there."""
+    """Locks held during an upload, by the base64 of the content."""
+
+    def forget(self, name: str) -> None:
+        """Remove the file with an id of the provider."""
+        self.known = {base: known for base, known in self.known.items() if known != name}
 
 
 class Uploads:
-    """Puts the large media of one endpoint's requests into its provider's store."""
+    """Uploader of large media in the requests of one endpoint."""
 
     def __init__(self, store: Store, send: Send, shelf: Shelf | None = None) -> None:
         self._store = store
@@ -65,7 +71,7 @@ class Uploads:
         self._own: list[str] = []
 
     async def addresses(self, request: Request) -> dict[str, str] | Fault:
-        """Give the address of each medium of a request that is not written into it, by its base64."""
+        """Upload the large media of a request. Return addresses by base64, or the first fault."""
         found: dict[str, str] = {}
         for part in stored(request, self._store):
             name = await self._placed(part)
@@ -75,8 +81,9 @@ class Uploads:
         return found
 
     async def _placed(self, part: Media) -> str | Fault:
-        """Give the id of a medium in the store, once it is there."""
+        """Return the id of a medium in the store, after its upload."""
         shelf = self._shelf
+        # Cancelled here, the next caller takes the lock and uploads the file itself.
         async with shelf.locks.setdefault(part.base64, anyio.Lock()):
             if part.base64 in shelf.known:
                 return shelf.known[part.base64]
@@ -84,44 +91,49 @@ class Uploads:
             if isinstance(answer, Fault):
                 return answer
             name, good = _id_in(answer)
-            if name:
+            if name:  # also if the file is unusable: it must be deleted
                 self._own.append(name)
             if not good:
                 said = canonical(answer).decode()[:300]
-                return Fault(status=200, kind="malformed", text=f"the store took no file: {said}")
+                return Fault(status=200, kind="malformed", text=f"the upload failed: {said}")
             shelf.known[part.base64] = name
             return name
 
     async def clear(self) -> None:
-        """Delete what was put there by this endpoint. What cannot be deleted in time stays: the run is over."""
+        """Delete the files that this endpoint uploaded. What is not deleted in time stays."""
+        # An interrupted run deletes its files, too: the shield keeps its cancellation out, and the
+        # deadline bounds the wait.
         with anyio.CancelScope(shield=True), anyio.move_on_after(DELETE_SECONDS):
             while self._own:
                 name = self._own.pop()
-                self._shelf.known = {base: known for base, known in self._shelf.known.items() if known != name}
+                self._shelf.forget(name)
                 await self._send(f"{self._store.path}/{name}", None)
 
 
 def stored(request: Request, store: Store | None) -> Iterable[Media]:
-    """Name the media of a request that go into a store rather than into the request."""
+    """Yield the media of a request that are uploaded instead of written into the request."""
     if store is None:
         return
     for message in request.messages:
         for part in message.parts:
-            if isinstance(part, Media) and part.medium in store.takes and len(part.base64) > store.over:
+            if not isinstance(part, Media):
+                continue
+            if part.medium in store.takes and len(part.base64) > store.over:
                 yield part
 
 
 def file_of(part: Media) -> File:
-    """Make the file that is put into a store. Of the user's name for it only the ending leaves: it tells the type."""
+    """Return a medium as a file to upload. Of the user's file name only the ending is sent."""
     content = base64.b64decode(part.base64)
-    endings = (PurePosixPath(part.name).suffix[1:].lower(), part.mime.rpartition("/")[2], "bin")
-    ending = next(ending for ending in endings if _ENDING.fullmatch(ending))
+    of_name = PurePosixPath(part.name).suffix[1:].lower()
+    of_type = part.mime.rpartition("/")[2]
+    ending = next(e for e in (of_name, of_type, "bin") if _ENDING.fullmatch(e))
     name = f"{sha256(content).hexdigest()[:16]}.{ending}"
     return File(purpose=part.medium, name=name, mime=part.mime, content=content)
 
 
 def _id_in(answer: Json) -> tuple[str, bool]:
-    """Read the id that the store gave, empty if it is none, and whether the file can be used."""
+    """Return the id in an answer of the store, empty if invalid, and whether the file is usable."""
     fields = cast("dict[str, Json]", answer) if isinstance(answer, dict) else {}
     name = fields.get("id")
     if not isinstance(name, str) or not _ID.fullmatch(name) or not name.strip("."):
