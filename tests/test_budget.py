@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from swarm.base.errors import BugError
 from swarm.base.values import Json
 from swarm.budget.ledger import Amount, Ledger, Reservation, output_cap, report_share, worst_input
-from swarm.endpoints.wire.dialect import write_message
+from swarm.endpoints.wire.messages import write_message
 from swarm.spec.chat import Data, Form, Media, Message, Request, Text, ToolCall, ToolSpec, Usage, says
 from swarm.spec.tariff import flat, picos_of
 from swarm.spec.task import Model, Price

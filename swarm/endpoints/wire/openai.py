@@ -138,7 +138,7 @@ class OpenAIEndpoint:
                 "model": reply.model or self._name,
                 "seconds": anyio.current_time() - began,
                 "form": written.form,
-                "dropped": self._dialect.untold(written),
+                "dropped": self._dialect.unreported(written),
             }
         )
 
