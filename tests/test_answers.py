@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.attempt.answers import DEEPEST, fit, read_json, validate
+from swarm.attempt.answers import fit, read_json, validate
 from swarm.base.errors import AnswerError
+from swarm.base.values import MOST_DEPTH
 
 NAMES: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
 FIGURE: dict[str, Any] = {
@@ -130,8 +131,8 @@ def test_nesting_has_an_end() -> None:
     def nested(levels: int) -> str:
         return "[" * levels + "]" * levels
 
-    assert read_json(nested(DEEPEST)).ok
-    assert read_json(nested(DEEPEST + 1)).errors == (f"$: nested deeper than {DEEPEST} levels",)
+    assert read_json(nested(MOST_DEPTH)).ok
+    assert read_json(nested(MOST_DEPTH + 1)).errors == (f"$: nested deeper than {MOST_DEPTH} levels",)
     assert not read_json(nested(100_000)).ok
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from swarm.base.values import Json, canonical
 from swarm.planning.brief import Brief
+from swarm.spec.chat import BYTES_PER_TOKEN
 from swarm.spec.plan import PLANNER, REDUCER, Plan
 
 ANSWER = "answer"
@@ -37,8 +38,6 @@ SHORT_ID = 24
 """Characters of an id in a small plan."""
 LISTED = 40
 """Inputs that a small form names: a grammar grows with each."""
-BYTES_A_TOKEN = 3
-"""As `swarm.spec.chat.estimate_tokens` counts."""
 
 _OWN_ROOT = re.compile(r'"\$(ref|dynamicRef)":"#(?!/\$defs/|/definitions/)')
 
@@ -79,7 +78,7 @@ def _small_form(brief: Brief, room: int) -> dict[str, Json]:
     inputs = [each.name for each in brief.inputs]
     if len(inputs) > 1:
         fields["each"] = {"enum": ["inputs"]}
-        tokens = sum(each.size for each in brief.inputs) // BYTES_A_TOKEN
+        tokens = sum(each.size for each in brief.inputs) // BYTES_PER_TOKEN
         if len(inputs) <= LISTED and (brief.reads is None or tokens <= brief.reads):
             fields["inputs"] = {"type": "array", "items": {"enum": inputs}, "minItems": 1, "maxItems": len(inputs)}
     if room >= ROOM_FOR_NEEDS:

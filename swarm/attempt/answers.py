@@ -16,13 +16,11 @@ from typing import Any, SupportsIndex, cast
 from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
 
 from swarm.base.errors import AnswerError
-from swarm.base.values import Json
+from swarm.base.values import MOST_DEPTH, Json
 
 MOST_ERRORS = 10
 """Errors told at once: a model that is told more corrects fewer."""
 ERROR_CHARACTERS = 240
-DEEPEST = 64
-"""Levels of nesting in an answer, as in a task file."""
 MOST_STARTS = 200
 """Fences, and brackets, tried as the beginning of JSON in one text; a failure costs a look over the text before it."""
 REPAIRED_CHARACTERS = 32_768
@@ -229,13 +227,13 @@ def _checked(value: Json, schema: dict[str, Json] | bool) -> Fit:
 def _unsound(value: Json) -> str:
     """Say why a value cannot be kept, if it cannot: it is too deep, or a number is not finite."""
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(MOST_DEPTH):
         if any(isinstance(item, float) and not math.isfinite(item) for item in level):
             return "$: a number is not finite"
         level = [inner for item in level for inner in _inside(item)]
         if not level:
             return ""
-    return f"$: nested deeper than {DEEPEST} levels"
+    return f"$: nested deeper than {MOST_DEPTH} levels"
 
 
 def _inside(value: Json) -> list[Json]:

@@ -13,6 +13,10 @@ Json = Any
 ID_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 """What a step, agent or model alias may be called: safe as a file name, in a URL and between square brackets."""
 
+MOST_DEPTH = 64
+"""Maximum levels of lists and mappings in a value that is read. JSON Schemas take 10 to 20; at 1,000, parsers recurse
+too deep."""
+
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 
 

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swarm.base.clock import GRACE_SECONDS
 from swarm.base.errors import Problem, TaskError
 
 if TYPE_CHECKING:
     from swarm.cli.source import TaskSource
     from swarm.lifecycle.prepare import Options
 
-GRACE_SECONDS = 10.0
-"""Seconds that running steps get after the first interrupt: most calls end within them."""
 RUNS = ".swarm/runs"
 """Folder of the runs if neither `--runs` nor a task names one."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swarm.base.clock import GRACE_SECONDS
 from swarm.base.errors import TaskError
 from swarm.cli import options as o
 from swarm.cli.drive import drive
@@ -36,7 +37,7 @@ def plan(
     out: Out = None,
     asked: o.Asked,
     runs: o.Runs = None,
-    grace: o.Grace = o.GRACE_SECONDS,
+    grace: o.Grace = GRACE_SECONDS,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import typer
 
+from swarm.base.clock import GRACE_SECONDS
 from swarm.cli import options as o
 from swarm.cli.outcome import Show
 
@@ -15,7 +16,7 @@ def run(
     no_cache: o.NoCache = False,
     replay: o.Replay = None,
     runs: o.Runs = None,
-    grace: o.Grace = o.GRACE_SECONDS,
+    grace: o.Grace = GRACE_SECONDS,
     *,
     display: o.Display,
 ) -> int:
@@ -41,7 +42,7 @@ def resume(
     limit: o.Limit = None,
     no_cache: o.NoCache = False,
     runs: o.Runs = None,
-    grace: o.Grace = o.GRACE_SECONDS,
+    grace: o.Grace = GRACE_SECONDS,
     *,
     display: o.Display,
 ) -> int:

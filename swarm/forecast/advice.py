@@ -28,7 +28,8 @@ from swarm.forecast.expect import Expected, Experience
 from swarm.forecast.simulate import ITEMS, Course, simulate
 from swarm.planning.brief import Brief
 from swarm.planning.graph import critical_path
-from swarm.spec.plan import REDUCER, Step, closed
+from swarm.spec.chat import BYTES_PER_TOKEN
+from swarm.spec.plan import ANSWER_STEP, REDUCER, Step, closed
 from swarm.spec.task import Limits, Model, Price
 
 HANDOVER_SECONDS = 0.5
@@ -44,12 +45,8 @@ OUTPUT_SHARE = 0.25
 """Share of a step's tokens that are output, from 0 to 1: an agent reads more than it writes."""
 TRIES = 3
 """Maximum turns without tools in one attempt: an invalid answer is retried twice."""
-ANSWER_STEP = "answer"
-"""Id of the only step if one agent does everything."""
 PLAIN_AGENTS = ("worker", REDUCER)
 """Roles that one agent can replace: they have no tools or models of their own."""
-BYTES_PER_TOKEN = 3
-"""Minimum bytes of text per token, as in `swarm.spec.chat.estimate_tokens`."""
 
 Recommendation = Literal["swarm", "one agent"]
 

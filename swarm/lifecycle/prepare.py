@@ -23,7 +23,7 @@ from swarm.scheduling.assign import Assigner, RunResources
 from swarm.spec.agent import Agent
 from swarm.spec.files import load_agents, load_task, load_wording, locate, read_inputs, read_plan, secrets_of
 from swarm.spec.labels import DEFAULT, LARGE, Access, medium_of, pooled, reach
-from swarm.spec.plan import PLAN_STEP, PLANNER, Plan, Step
+from swarm.spec.plan import ANSWER_STEP, PLAN_STEP, PLANNER, Plan, Step
 from swarm.spec.providers import stored_by, takes_of
 from swarm.spec.task import Limits, Model, Task
 from swarm.spec.yaml.strict import Document
@@ -281,7 +281,7 @@ def _first_steps(
     """Give what the run begins with. Raises `PlanError` where a given plan is wrong."""
     plan = cast("Plan | None", task.plan)
     if plan is None and task.swarm == "never":
-        plan = Plan(steps=(Step(id="answer", prompt=task.goal or ""),))
+        plan = Plan(steps=(Step(id=ANSWER_STEP, prompt=task.goal or ""),))
     if plan is None:
         _check_inputs(task, resources)
         return (Step(id=PLAN_STEP, agent=PLANNER),), None

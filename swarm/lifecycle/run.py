@@ -21,7 +21,7 @@ from typing import Any, Self
 import anyio
 
 from swarm.attempt.types import Attempt
-from swarm.base.clock import RunClock
+from swarm.base.clock import GRACE_SECONDS, RunClock
 from swarm.base.errors import JournalError, PlanError, SwarmError
 from swarm.base.version import __version__
 from swarm.budget.prices import described
@@ -44,7 +44,7 @@ from swarm.record.recorder import Recorder
 from swarm.record.state import State, StepState
 from swarm.results.result import Result, plan_of, write_outputs
 from swarm.scheduling.assign import Assigner
-from swarm.scheduling.dispatcher import GRACE_SECONDS, Dispatcher
+from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.files import public, write_yaml
 from swarm.spec.plan import PLAN_STEP, Plan

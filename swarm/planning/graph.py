@@ -3,19 +3,20 @@
 Every function takes steps and looks at nothing of them but `swarm.spec.plan.before_of`; an id that no step has is
 ignored, so a wave can be asked about without the run around it. Ids are taken to be unique (`swarm.planning.lint` sees
 to it). Durations are a mapping of seconds, at least 0, by step id; a step that is not in it takes no time. What needs
-an order raises `PlanError` for steps that wait for one another. All is iterative and linear in steps and edges but
-`implied`.
+an order raises `PlanError` for steps that wait for one another. All is iterative and linear in steps and edges.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from swarm.base.errors import PlanError
 from swarm.spec.plan import Step, before_of
 
 if TYPE_CHECKING:
     from networkx import DiGraph
+
+Node = TypeVar("Node", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -93,20 +94,6 @@ def stages(steps: Sequence[Step]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(sorted(level, key=place.__getitem__)) for level in levels)
 
 
-def depth(steps: Sequence[Step]) -> int:
-    """Count the steps of the longest chain."""
-    return len(stages(steps))
-
-
-def width(steps: Sequence[Step]) -> int:
-    """Count the steps of the fullest stage: a lower bound on how many can run at once, and a usual measure of it.
-
-    The true bound is the largest antichain, which takes a matching over the transitive closure (Dilworth 1950): too
-    dear for what it adds.
-    """
-    return max((len(stage) for stage in stages(steps)), default=0)
-
-
 def finishes(steps: Sequence[Step], seconds: Mapping[str, float]) -> dict[str, float]:
     """When each step would be over with a worker for everyone, in seconds from the start; in topological order."""
     befores = {step.id: before_of(step) for step in steps}
@@ -116,22 +103,6 @@ def finishes(steps: Sequence[Step], seconds: Mapping[str, float]) -> dict[str, f
             start = max((over[before] for before in befores[name] if before in over), default=0.0)
             over[name] = start + seconds.get(name, 0.0)
     return over
-
-
-def remaining(steps: Sequence[Step], seconds: Mapping[str, float]) -> dict[str, float]:
-    """How long the longest chain is that starts with each step, itself included, in seconds.
-
-    The priority of list scheduling by the highest level first (Hu 1961; Adam, Chandy and Dickson 1974).
-    """
-    befores = {step.id: before_of(step) for step in steps}
-    behind: dict[str, float] = {}
-    left: dict[str, float] = {}
-    for stage in reversed(stages(steps)):
-        for name in stage:
-            left[name] = seconds.get(name, 0.0) + behind.get(name, 0.0)
-            for before in befores[name]:
-                behind[before] = max(behind.get(before, 0.0), left[name])
-    return left
 
 
 def critical_path(steps: Sequence[Step], seconds: Mapping[str, float]) -> CriticalPath:
@@ -147,17 +118,6 @@ def critical_path(steps: Sequence[Step], seconds: Mapping[str, float]) -> Critic
     return CriticalPath(tuple(reversed(path)), over[path[0]])
 
 
-def work(steps: Sequence[Step], seconds: Mapping[str, float]) -> float:
-    """Add up the durations of the steps, in seconds: how long one worker takes."""
-    return sum((seconds.get(step.id, 0.0) for step in steps), 0.0)
-
-
-def ideal_speedup(steps: Sequence[Step], seconds: Mapping[str, float]) -> float:
-    """Work over critical path: what a worker for everyone would gain over one. 1.0 where nothing takes time."""
-    longest = critical_path(steps, seconds).seconds
-    return work(steps, seconds) / longest if longest > 0 else 1.0
-
-
 def makespan_bound(work: float, critical_path: float, workers: int) -> float:
     """Bound what any schedule that never idles needlessly takes, in seconds: CP·(1 − 1/N) + W/N.
 
@@ -169,15 +129,19 @@ def makespan_bound(work: float, critical_path: float, workers: int) -> float:
     return critical_path * (1 - 1 / workers) + work / workers
 
 
-def implied(steps: Sequence[Step]) -> tuple[tuple[str, str], ...]:
-    """Name the edges `(before, step)` that a longer way between the two makes superfluous as an *order*.
+def topological_order(waits: Mapping[Node, int], followers: Callable[[Node], Iterable[Node]]) -> list[Node]:
+    """Return nodes in an order in which each comes after the nodes it waits for (Kahn 1962).
 
-    They are what a drawing may leave out (the complement of the transitive reduction, Aho, Garey and Ullman 1972).
-    They are no fault of a plan: an edge also hands on an output. Quadratic at worst; meant for graphs that are drawn.
+    `waits` counts these nodes, and `followers` returns the nodes that wait for one; a follower without a count is
+    ignored. Nodes of a cycle, and nodes after one, are omitted. It does not load networkx.
     """
-    import networkx as nx
-
-    stages(steps)
-    graph = _graph(steps)
-    kept: DiGraph[str] = nx.transitive_reduction(graph)
-    return tuple((before, after) for before, after in graph.edges if not kept.has_edge(before, after))
+    left = dict(waits)
+    found = [node for node, count in left.items() if count == 0]
+    for node in found:  # grows while it is read
+        for follower in followers(node):
+            if follower not in left:
+                continue
+            left[follower] -= 1
+            if left[follower] == 0:
+                found.append(follower)
+    return found

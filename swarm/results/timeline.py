@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from swarm.planning.graph import CriticalPath
+from swarm.planning.graph import CriticalPath, topological_order
 from swarm.record.state import Span, State, Status, StepState
 from swarm.spec.plan import REDUCER, before_of
 
@@ -63,7 +63,7 @@ class Timeline:
         self.main: frozenset[str] = frozenset(s.id for s in self.steps if self._is_main(s))
         """Steps of the orchestrator: those that plan, those that reduce, and the one that gives the report."""
         self._before = {name: before_of(s.step) for name, s in state.steps.items()}
-        self._order = list(_ordered(state, self._before))
+        self._order = _ordered(state, self._before)
         self._settled_at = self._when_settled()
         self._waited = {name: self._waited_for(state.steps[name]) for name, settling in self._order if not settling}
 
@@ -179,8 +179,8 @@ class Timeline:
         return start
 
 
-def _ordered(state: State, before: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, bool]]:
-    """Name the starts (False) and settlings (True) of all steps, each after those before it (Kahn 1962).
+def _ordered(state: State, before: Mapping[str, tuple[str, ...]]) -> list[tuple[str, bool]]:
+    """Name the starts (False) and settlings (True) of all steps, each after those before it.
 
     Steps that wait for one another are left out: they never ran.
     """
@@ -189,16 +189,13 @@ def _ordered(state: State, before: Mapping[str, tuple[str, ...]]) -> Iterator[tu
     for name, s in steps.items():
         waits[name, False] = len(before[name]) + (s.by in steps)
         waits[name, True] = 1 + len(s.children)
-    ready = [point for point, count in waits.items() if not count]
-    for name, settling in ready:
-        yield name, settling
+
+    def followers(point: tuple[str, bool]) -> list[tuple[str, bool]]:
+        name, is_settling = point
         s = steps[name]
-        behind = [(waiter, False) for waiter in s.waiters] if settling else [(child, False) for child in s.children]
-        if not settling:
-            behind.append((name, True))
-        elif s.by in steps:
-            behind.append((s.by, True))
-        for point in behind:
-            waits[point] -= 1
-            if not waits[point]:
-                ready.append(point)
+        if not is_settling:
+            return [*((child, False) for child in s.children), (name, True)]
+        parent = [(s.by, True)] if s.by in steps else []
+        return [*((waiter, False) for waiter in s.waiters), *parent]
+
+    return topological_order(waits, followers)

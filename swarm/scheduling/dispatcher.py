@@ -7,6 +7,7 @@ import anyio
 import anyio.abc
 
 from swarm.attempt.types import Attempt, Executor
+from swarm.base.clock import GRACE_SECONDS
 from swarm.base.errors import AttemptError, BugError, JournalError, LimitError, SwarmError
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
@@ -15,8 +16,6 @@ from swarm.scheduling.scheduler import Emit, Scheduler
 
 REPORT_SHARE = 0.15
 """Part of `limits.seconds` that is kept for the report: a reduction is one call of many."""
-GRACE_SECONDS = 10.0
-"""How long attempts in flight may go on after an interrupt."""
 
 
 class Dispatcher:

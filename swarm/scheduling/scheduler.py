@@ -27,6 +27,7 @@ from typing import Literal, cast
 
 from swarm.base.errors import BugError
 from swarm.base.values import Json
+from swarm.planning.graph import topological_order
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State, Status, StepState
@@ -307,14 +308,7 @@ def _kind(step: Step) -> str:
 
 
 def _ordered(names: list[str], state: State) -> list[str]:
-    """Put steps in an order in which each comes after those it waits for (Kahn 1962)."""
+    """Put steps in an order in which each comes after those it waits for."""
     inside = set(names)
     waits = {name: sum(1 for b in before_of(state.steps[name].step) if b in inside) for name in names}
-    ready = [name for name in names if not waits[name]]
-    for name in ready:
-        for waiter in state.steps[name].waiters:
-            if waiter in waits:
-                waits[waiter] -= 1
-                if not waits[waiter]:
-                    ready.append(waiter)
-    return ready
+    return topological_order(waits, lambda name: state.steps[name].waiters)

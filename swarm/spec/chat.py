@@ -227,12 +227,16 @@ class Reply(Frozen):
         return "".join(part.text for part in self.message.parts if isinstance(part, Text))
 
 
-def estimate_tokens(text: str) -> int:
-    """Estimate the tokens of a text from above: a token per 3 bytes of UTF-8, rounded up.
+BYTES_PER_TOKEN = 3
+"""Bytes of text per token, for estimates from above.
 
-    Byte-pair encodings average 3.5–4.5 bytes a token on English prose and about 3 on code and on CJK text.
-    """
-    return -(-len(text.encode("utf-8", "replace")) // 3)
+Byte-pair encodings average 3.5–4.5 bytes per token on English prose and about 3 on code and on CJK text.
+"""
+
+
+def estimate_tokens(text: str) -> int:
+    """Estimate the tokens of a text from above: a token per 3 bytes of UTF-8, rounded up."""
+    return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
 
 
 MOST_TOKENS = 65_536

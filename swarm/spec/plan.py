@@ -15,6 +15,8 @@ REDUCER = "reducer"
 """The role that writes the report."""
 PLAN_STEP = "plan"
 """The id of the first step of a run that has no plan of its own."""
+ANSWER_STEP = "answer"
+"""The id of the only step, if one agent does the whole task."""
 REDUCE_STEP = "reduce"
 """The id of the step that is added when several steps end a plan."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from swarm.spec.plan import REDUCE_STEP, REDUCER
+from swarm.spec.plan import ANSWER_STEP, REDUCE_STEP, REDUCER
 
 READ = "From {item}:"
 READ_SEVERAL = "From these inputs:"
@@ -104,7 +104,7 @@ def _reading(words: str, seen: Shape) -> list[dict[str, Any]]:
     texts = [str(each["name"]) for each in seen.texts]
     apart = seen.depth > 1 and seen.total > 1
     if not texts or not apart or seen.steps_left < 4:
-        return [_step("answer", words)]
+        return [_step(ANSWER_STEP, words)]
     steps: list[dict[str, Any]]
     room = seen.steps_left - 2 - bool(seen.others)  # the list itself and the report are steps too
     complete = len(texts) + len(seen.others) >= seen.total
@@ -114,7 +114,7 @@ def _reading(words: str, seen: Shape) -> list[dict[str, Any]]:
         only = {"inputs": texts} if seen.others and complete else {}
         steps = [_step("read", f"{READ} {words}", each="inputs", **only)]
     elif not complete:
-        return [_step("answer", words)]
+        return [_step(ANSWER_STEP, words)]
     else:
         groups = _groups(seen.texts, min(WIDEST, room))
         prompt = f"{READ_SEVERAL} {words}"

@@ -23,7 +23,7 @@ class Stats:
     depth: int = 0
     """Steps in the longest chain; 0 where steps wait for each other."""
     width: int = 0
-    """Most attempts that may run at once by stage, instances counted (see `swarm.planning.graph.width`)."""
+    """Most attempts that may run at once by stage, instances counted."""
     chain: bool = False
     """Whether nothing in it can run side by side."""
 

@@ -7,10 +7,8 @@ from swarm.base.values import Json
 from swarm.planning.lint.context import Row, Sheet
 from swarm.planning.lint.findings import quoted
 from swarm.planning.lint.values import LIST_OF_TEXTS, Schemas, gives_list, unusable
+from swarm.spec.chat import BYTES_PER_TOKEN
 from swarm.spec.plan import PLANNER, REDUCER, Step, before_of
-
-BYTES_A_TOKEN = 3
-"""As `swarm.spec.chat.estimate_tokens` counts."""
 
 _ITEM = re.compile(r"\{item\}")
 _DEFAULT_AGENT = Step.model_fields["agent"].default
@@ -54,7 +52,7 @@ def check_reading(sheet: Sheet) -> None:
     reads = sheet.brief.reads
     if reads is None:
         return
-    sizes = {each.name: each.size // BYTES_A_TOKEN for each in sheet.brief.inputs if each.medium == "text"}
+    sizes = {each.name: each.size // BYTES_PER_TOKEN for each in sheet.brief.inputs if each.medium == "text"}
     for row in sheet.rows:
         step = row.step
         if step.each == "inputs" or step.agent == PLANNER:

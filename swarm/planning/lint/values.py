@@ -5,13 +5,11 @@ from math import isfinite
 from typing import Any, cast
 
 from swarm.base.text import clip
-from swarm.base.values import Json, canonical
+from swarm.base.values import MOST_DEPTH, Json, canonical
 from swarm.planning.lint.findings import quoted
 from swarm.spec.yaml.notation import Problem
 from swarm.spec.yaml.schemas import schema_problems
 
-MOST_DEPTH = 64
-"""Levels of lists and mappings, as in task files; real schemas take 10 to 20."""
 LIST_OF_TEXTS: dict[str, Json] = {"type": "array", "items": {"type": "string"}}
 """The form of an answer that `each` runs over where the plan does not say: `{item}` is filled with text."""
 

@@ -17,12 +17,10 @@ from typing import Any, Literal, NamedTuple, cast
 
 from swarm.base.errors import Problem
 from swarm.base.text import clip
-from swarm.base.values import Json
+from swarm.base.values import MOST_DEPTH, Json
 
 MOST_BYTES = 1_000_000
 """Maximum bytes of a text. Tasks and plans have a few kilobytes; above this, a parser in Python takes many seconds."""
-MOST_DEPTH = 64
-"""Maximum levels of lists and mappings. JSON Schemas need 10 to 20; 1,000 would exceed Python's recursion limit."""
 MOST_PROBLEMS = 100
 """Maximum errors reported for one text. A megabyte can hold a hundred thousand."""
 MOST_DIGITS = 18
