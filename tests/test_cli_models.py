@@ -151,7 +151,7 @@ def test_the_command_shows_every_model_and_pool(swarm: Command, tmp_path: Path) 
     ("words", "says"),
     [
         (("get", "a", "b"), "(b)"),
-        (("get", "gpt-7"), "there is smollm2"),
+        (("get", "gpt-7"), "choose from smollm2"),
         (("a", "b"), "(b)"),
     ],
 )
@@ -184,13 +184,13 @@ def test_get_fetches_a_model_and_says_how_far_it_is(swarm: Command, hub: FakeHub
     assert (done.code, done.out) == (0, f"{path}\n")
     assert path.read_bytes() == MODEL
     lines = done.err.splitlines()
-    assert lines[0] == f"fetching {REPO}:Q4_K_M from {hub.url} (3 MB)"
+    assert lines[0] == f"downloading {REPO}:Q4_K_M from {hub.url} (3 MB)"
     percents = [int(line.split(" ")[0].split(".")[0]) for line in lines if " % (" in line]
     assert percents == sorted(percents)
     assert 5 <= len(percents) <= 11
     assert percents[-1] == 100
     assert lines[-2:] == [
-        "Tiny-Q4_K_M.gguf: the checksum is right",
+        "Tiny-Q4_K_M.gguf: checksum verified",
         f'next: swarm run --goal "…" --endpoint local:{REPO}:Q4_K_M',
     ]
     assert TOKEN not in done.out + done.err
@@ -202,7 +202,7 @@ def test_get_for_programs_and_elsewhere(swarm: Command, hub: FakeHub, tmp_path: 
     path = tmp_path / REPO / "Tiny-Q8_0.gguf"
     assert done.json == {"name": f"{REPO}:Q8_0", "path": str(path), "size": 2 * len(MODEL)}
     assert swarm("models", "get", f"{REPO}:Q8_0", "--to", str(tmp_path)).err.splitlines() == [
-        f"{path} is there already",
+        f"{path} is already downloaded",
         f'next: swarm run --goal "…" --endpoint local:{path}',
     ]
 
@@ -214,7 +214,7 @@ def test_what_get_cannot_decide_is_listed(swarm: Command, hub: FakeHub) -> None:
     assert done.errors[1:] == [f"{REPO}:Q2_K (3 MB)", f"{REPO}:Q8_0 (3 MB)"]
     missing = swarm("models", "get", "someone/else")
     assert missing.code == 1
-    assert "HF_TOKEN was not accepted, or there is no repository" in missing.err
+    assert "HF_TOKEN was rejected, or the repository someone/else does not exist" in missing.err
     assert TOKEN not in missing.err
 
 
@@ -237,7 +237,7 @@ def test_get_without_a_name_lists_what_there_is(swarm: Command, hub: FakeHub, ke
 def test_a_run_names_the_command_for_a_model_that_is_not_there(swarm: Command, kept: Path) -> None:
     done = swarm("run", "--goal", "x", "--endpoint", f"local:{REPO}:Q4_K_M")
     assert done.code == 2
-    assert f"`swarm models get {REPO}:Q4_K_M` fetches it" in done.err
+    assert f"hint: run `swarm models get {REPO}:Q4_K_M`" in done.err
     assert not kept.exists()
 
 

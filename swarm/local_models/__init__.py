@@ -1,1 +1,1 @@
-"""Models in files on this machine: served for as long as a run takes, kept where they were fetched to, once."""
+"""Models in files on this machine: their names, their download, and a server for the time of a run."""

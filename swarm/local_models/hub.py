@@ -1,8 +1,9 @@
-"""A hub of models, as Hugging Face is one: how its models are named, what a repository holds, and its files' bytes.
+"""A hub of models such as Hugging Face: names of models, lists of files, and their bytes.
 
-Two of its addresses are used. `/api/models/OWNER/REPO/tree/REVISION` lists files with their sizes and, for all that is
-large, their SHA-256 (`lfs.oid`). `/OWNER/REPO/resolve/REVISION/FILE` redirects to where the bytes are, mostly another
-host. What comes back is data: a name, a size, an address, none of which is believed further than it must be.
+Two addresses are used. `/api/models/OWNER/REPO/tree/REVISION` lists the files with their sizes and,
+for large files, their SHA-256 (`lfs.oid`). `/OWNER/REPO/resolve/REVISION/FILE` redirects to the
+bytes, usually on another host. The answers are untrusted data: every name, size and address is
+checked.
 """
 
 import json
@@ -25,15 +26,18 @@ if TYPE_CHECKING:
 HUB = "https://huggingface.co"
 HOSTS = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
 MAIN = "main"
-"""The revision where none is named."""
+"""The default revision."""
 PAGE_BYTES = 8_000_000
-"""Most bytes of one page of a list: a thousand files, at most, of some 300 bytes each."""
+"""Maximum bytes of one page of a list. A page has at most 1,000 files of about 300 bytes each."""
 PAGES = 20
+"""Maximum pages of a list: 20,000 files."""
 HOPS = 5
-"""Most redirects on the way to a file; two are usual, after a repository was renamed three."""
+"""Maximum redirects to a file. Two are usual, and three after a repository was renamed."""
 CONNECT_SECONDS = 20.0
+"""Maximum seconds to connect."""
 READ_SECONDS = 60.0
-"""How long nothing may come; a store that fetches a file from further away is silent for some seconds."""
+"""Maximum seconds without a byte. A store that gets a file from elsewhere is silent for some
+seconds."""
 
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 _SPELLED = re.compile(rf"({_NAME}/{_NAME})(?::([^@:]+))?(?:@([^@:]+))?", re.ASCII)
@@ -44,34 +48,37 @@ _PAGES_OF_A_FILE = frozenset({"blob", "resolve", "raw", "tree"})
 
 
 class LostError(SwarmError):
-    """The hub, or the host it sent us to, was not reached, or the connection broke."""
+    """The hub or the host of a file is not reachable, or the connection broke."""
 
 
 @dataclass(frozen=True)
 class HubName:
-    """What is meant by `OWNER/REPO[:FILE_OR_QUANT][@REVISION]`."""
+    """The name of a model: `OWNER/REPO[:FILE_OR_QUANT][@REVISION]`."""
 
     repo: str
     choice: str = ""
-    """A file of the repository, or a quantization; empty where nothing was chosen."""
+    """A file of the repository or a quantization; empty for the default."""
     revision: str = ""
     """A branch, a tag or a commit; empty for `MAIN`."""
 
     def __str__(self) -> str:
-        at = f"@{self.revision}" if self.revision else ""
-        return (f"{self.repo}:{self.choice}" if self.choice else self.repo) + at
+        choice = f":{self.choice}" if self.choice else ""
+        revision = f"@{self.revision}" if self.revision else ""
+        return self.repo + choice + revision
 
     @property
     def folder(self) -> Path:
-        """Where its files are kept, below the folder of all models: `OWNER/REPO` or `OWNER/REPO@REVISION`."""
+        """Folder of its files below the folder of all models: `OWNER/REPO[@REVISION]`."""
         at = f"@{quote(self.revision, safe='')}" if self.revision else ""
         return Path(self.repo + at)
 
 
 def hub_name(text: str, *, hosts: frozenset[str] = HOSTS) -> HubName | None:
-    """Read the name of a model, also with `hf.co/` before it, or as the address of a page; None if it is none.
+    """Read the name of a model, also after `hf.co/` or as the address of a page.
 
-    `OWNER/REPO.gguf` is none: it is how files are called.
+    Return None if it is not a name.
+
+    `OWNER/REPO.gguf` is not a name, because it looks like a file.
     """
     host, slash, rest = text.partition("/")
     if slash and host.lower() in hosts:
@@ -79,7 +86,7 @@ def hub_name(text: str, *, hosts: frozenset[str] = HOSTS) -> HubName | None:
     if "://" in text:
         try:
             return _from_address(text) if (urlsplit(text).hostname or "") in hosts else None
-        except ValueError:  # no address at all
+        except ValueError:  # not an address
             return None
     if rest.lower().endswith(".gguf") and ":" not in text:
         return None
@@ -102,7 +109,8 @@ def _from_address(address: str) -> HubName | None:
 
 def _name(repo: str, choice: str, revision: str) -> HubName | None:
     revision = "" if revision == MAIN else revision
-    fits = re.fullmatch(f"{_NAME}/{_NAME}", repo, re.ASCII) and (not choice or is_safe(choice))
+    has_safe_choice = not choice or is_safe(choice)
+    fits = re.fullmatch(f"{_NAME}/{_NAME}", repo, re.ASCII) and has_safe_choice
     if not fits or ".." in repo + revision or (revision and not _REVISION.fullmatch(revision)):
         return None
     return HubName(repo, choice, revision)
@@ -110,15 +118,15 @@ def _name(repo: str, choice: str, revision: str) -> HubName | None:
 
 @dataclass(frozen=True)
 class Body:
-    """What an answer brings; nobody else need know the library that carried it."""
+    """An HTTP response, independent of the HTTP library."""
 
     host: str
     status: int
-    """200 for all of it, 206 for the rest of it, 416 where there is no rest."""
+    """200 for the whole file, 206 for the rest of it, 416 if there is no rest."""
     headers: Mapping[str, str]
-    """By any case of their names."""
+    """The names are case-insensitive."""
     chunks: Iterator[bytes]
-    """Raises within `opened`, as `LostError`, where it breaks off."""
+    """Reading them within `opened` raises `LostError` if the connection breaks."""
 
 
 @dataclass(frozen=True)
@@ -127,15 +135,18 @@ class Hub:
 
     endpoint: str = HUB
     token: str = field(default="", repr=False)
-    """Sent to this origin, and nowhere else."""
+    """The API token. It is sent to this origin only."""
 
     @property
     def hosts(self) -> frozenset[str]:
-        """The hosts in whose addresses its models may be named."""
+        """Hosts whose addresses are names of models."""
         return HOSTS | {urlsplit(self.endpoint).hostname or ""}
 
     def files(self, name: HubName) -> tuple[HubFile, ...]:
-        """List the files of a repository that have a SHA-256. Raises `SwarmError` where it cannot be had."""
+        """Return the files of a repository that have a SHA-256.
+
+        Raise `SwarmError` if the hub refuses.
+        """
         revision = quote(name.revision or MAIN, safe="")
         address = f"{self.endpoint}/api/models/{name.repo}/tree/{revision}?recursive=true"
         found: list[HubFile] = []
@@ -146,17 +157,18 @@ class Hub:
             if following is None:
                 return tuple(found)
             if _origin(following) != _origin(self.endpoint):
-                raise SwarmError(f"{self.endpoint} goes on with its list of files at another host")
+                raise SwarmError(f"{self.endpoint} continues its list of files at another host")
             address = following
-        raise SwarmError(f"{name.repo} has more files than {PAGES} pages of a list")
+        raise SwarmError(f"the list of files of {name.repo} has more than {PAGES} pages")
 
     @contextmanager
     def opened(self, name: HubName, file: HubFile, *, start: int = 0) -> Generator[Body]:
-        """Ask for a file, from a byte on.
+        """Request a file from a byte on.
 
-        Raises `LostError` where nobody answers or the body breaks off, and `SwarmError` with a remedy where the answer
-        is none, or the hub redirects to a file of another hash. An answer may still be whole though a later byte was
-        asked for, or 416.
+        The response may be the whole file (200) or 416 all the same.
+
+        Raise `LostError` if the host is not reachable or the connection breaks. Raise `SwarmError`
+        with a hint for an error status, or if the hub redirects to a file with another hash.
         """
         revision = quote(name.revision or MAIN, safe="")
         address = f"{self.endpoint}/{name.repo}/resolve/{revision}/{quote(file.path)}"
@@ -165,14 +177,14 @@ class Hub:
 
     @contextmanager
     def _followed(self, address: str, name: HubName, start: int, sha256: str) -> "Generator[httpx2.Response]":
-        """Ask for what is at an address of this hub, and follow to where it is."""
+        """Request an address of this hub and follow its redirects."""
         import httpx2
 
         try:
             for _ in range(HOPS):
                 with self._asked(address, start) as response:
                     if sha256 and _linked(response) not in ("", sha256):
-                        raise SwarmError(f"{name} has just been changed at the hub; run the same command again")
+                        raise SwarmError(f"{name} was changed at the hub just now\nhint: run the same command again")
                     if not response.has_redirect_location:
                         if response.status_code not in (200, 206, 416):
                             raise refusal(response, self, name)
@@ -181,20 +193,21 @@ class Hub:
                     address = _next(response)
         except (httpx2.TransportError, httpx2.InvalidURL) as error:
             host = urlsplit(address).hostname or self.endpoint
-            said = f"{host}: {str(error) or type(error).__name__}"
+            message = f"{host}: {str(error) or type(error).__name__}"
             if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.ProxyError):
-                said += "; is there a network, or a proxy to be named in HTTPS_PROXY?"
-            raise LostError(said) from None
-        raise SwarmError(f"{self.endpoint} sent us on more than {HOPS} times")
+                message += " (check the network, or set HTTPS_PROXY to your proxy)"
+            raise LostError(message) from None
+        raise SwarmError(f"{self.endpoint} redirects more than {HOPS} times")
 
     @contextmanager
     def _asked(self, address: str, start: int) -> "Generator[httpx2.Response]":
-        """Send one request, with the token if it goes to the hub itself."""
+        """Send one request, with the token only if it goes to the hub itself."""
         import httpx2
 
         from swarm.base.network import proxy_for
 
-        # Compressed bytes would not be the file's, and a store that compresses ignores where to begin.
+        # Compressed bytes are not the bytes of the file, and a store that compresses ignores
+        # ranges.
         headers = {"Accept-Encoding": "identity", "User-Agent": f"local-agent-swarm/{__version__}"}
         if start:
             headers["Range"] = f"bytes={start}-"
@@ -211,77 +224,90 @@ class Hub:
 
 
 def hub_of(environ: Mapping[str, str]) -> Hub:
-    """Take the hub and the token from `HF_ENDPOINT` and `HF_TOKEN`. Raises `TaskError` for what they cannot be."""
+    """Return the hub of `HF_ENDPOINT` and `HF_TOKEN`. Raise `TaskError` for invalid values."""
     endpoint = (environ.get("HF_ENDPOINT") or HUB).strip().rstrip("/")
     token = (environ.get("HF_TOKEN") or "").strip()
-    try:
-        parts = urlsplit(endpoint)
-        plain = not (parts.username or parts.password or parts.query or parts.fragment) and bool(parts.hostname)
-        usable = plain and _is_allowed(endpoint)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise TaskError("HF_ENDPOINT must be an https:// address without a user's name (http:// on this machine only)")
+    if not _is_usable(endpoint):
+        raise TaskError("HF_ENDPOINT must be an https:// address without a user name (http:// on this machine only)")
     if token and not _TOKEN.fullmatch(token):
-        raise TaskError("HF_TOKEN has characters that no token has; a line break in it?")
+        raise TaskError("HF_TOKEN has characters that a token cannot have\nhint: check it for line breaks")
     return Hub(endpoint, token)
 
 
+def _is_usable(endpoint: str) -> bool:
+    try:
+        parts = urlsplit(endpoint)
+        has_more = bool(parts.username or parts.password or parts.query or parts.fragment)
+        return bool(parts.hostname) and not has_more and _is_allowed(endpoint)
+    except ValueError:
+        return False
+
+
 def refusal(response: "httpx2.Response", hub: Hub, name: HubName) -> SwarmError:
-    """Say what an answer that is no success means, and what to do. The codes are the hub's `X-Error-Code`."""
+    """Return the error for a response that is not a success, with a hint.
+
+    The codes are `X-Error-Code`.
+    """
     status, code = response.status_code, response.headers.get("X-Error-Code", "")
     page = f"{hub.endpoint}/{name.repo}"
     if _origin(str(response.url)) != _origin(hub.endpoint):
-        return SwarmError(f"{response.url.host}, where {name.repo} is kept, answered {status}; {_LATER}")
+        host = response.url.host
+        return SwarmError(f"{host}, the host of {name.repo}, answered {status}\n{_LATER}")
     if code == "GatedRepo" or status == 403:
         remedy = f"accept its terms at {page}, then set HF_TOKEN to a token of that account"
-        return SwarmError(f"{name.repo} is gated: {remedy}")
+        return SwarmError(f"{name.repo} is gated\nhint: {remedy}")
     if code == "RevisionNotFound":
-        return SwarmError(f"{name.repo} has no revision `{name.revision or MAIN}`; {page}/commits/main lists some")
+        revision = name.revision or MAIN
+        return SwarmError(f"{name.repo} has no revision `{revision}`\nhint: see {page}/commits/main")
     if code == "EntryNotFound":
-        return SwarmError(f"{name.repo} no longer has that file; ask again for what there is")
+        return SwarmError(f"{name.repo} no longer has that file\nhint: run the same command again")
     if status in (401, 404):
         return SwarmError(_unknown(hub, name, status))
     if status == 429:
-        return SwarmError(
-            f"{hub.endpoint} takes no more requests for now{_wait(response)}; HF_TOKEN is given more of them"
-        )
+        limit = f"rate limit of {hub.endpoint} reached{_wait(response)}"
+        return SwarmError(f"{limit}\nhint: set HF_TOKEN for a higher limit")
     if status >= 500:
-        return SwarmError(f"{hub.endpoint} has trouble of its own ({status}); {_LATER}")
-    return SwarmError(f"{hub.endpoint} answered {status} for {name.repo}; does HF_ENDPOINT name a hub of models?")
+        return SwarmError(f"server error of {hub.endpoint} ({status})\n{_LATER}")
+    answered = f"{hub.endpoint} answered {status} for {name.repo}"
+    return SwarmError(f"{answered}\nhint: check that HF_ENDPOINT is a hub of models")
 
 
-_LATER = "what was fetched is kept: run the same command again later"
+_LATER = "hint: run the same command again later; partial downloads are stored"
 
 
 def _unknown(hub: Hub, name: HubName, status: int) -> str:
-    """Hugging Face says 401 of what does not exist, so that nobody learns which private repositories there are."""
+    """Return the message for a repository that is unknown or private.
+
+    Hugging Face answers 401 for both, so that private repositories stay secret.
+    """
     if hub.token and status == 401:
-        return f"HF_TOKEN was not accepted, or there is no repository {name.repo} that it may read"
-    remedy = "may its token (HF_TOKEN) read it?" if hub.token else "if it is private or gated, set HF_TOKEN"
-    return f"{hub.endpoint} has no repository {name.repo}; {remedy}"
+        return f"HF_TOKEN was rejected, or the repository {name.repo} does not exist or may not be read with it"
+    remedy = "check that HF_TOKEN may read it" if hub.token else "if it is private or gated, set HF_TOKEN"
+    return f"{hub.endpoint} has no repository {name.repo}\nhint: {remedy}"
 
 
 def _wait(response: "httpx2.Response") -> str:
-    """Say how long to wait: `Retry-After`, or `t` in `RateLimit: "api";r=0;t=55`."""
+    """Return the time to wait: `Retry-After`, else `t` in `RateLimit: "api";r=0;t=55`."""
     asked = response.headers.get("Retry-After", "")
     found = re.search(r";\s*t=([0-9]{1,6})", response.headers.get("RateLimit", ""))
-    seconds = asked if re.fullmatch("[0-9]{1,6}", asked) else found[1] if found else ""
-    return f": try again in {seconds} s" if seconds else ""
+    if re.fullmatch("[0-9]{1,6}", asked):
+        return f": retry in {asked} s"
+    return f": retry in {found[1]} s" if found else ""
 
 
 def _linked(response: "httpx2.Response") -> str:
-    """Read the hash of a file out of the hub's redirect to it; empty where it says none."""
+    """Return the hash of a file from the hub's redirect to it; empty if it has none."""
     sha256 = response.headers.get("X-Linked-Etag", "").removeprefix("W/").strip('"')
     return sha256 if _SHA256.fullmatch(sha256) else ""
 
 
 def _next(response: "httpx2.Response") -> str:
-    """Give where an answer sends us. Raises `SwarmError` for an address that would be read by others on the way."""
+    """Return the address of a redirect. Raise `SwarmError` if it is not encrypted."""
     assert response.next_request is not None
     address = str(response.next_request.url)
-    if not _is_allowed(address) or (response.url.scheme == "https" and not address.startswith("https:")):
-        raise SwarmError(f"{response.url.host} sends us on to an address without encryption; it was not followed")
+    loses_encryption = response.url.scheme == "https" and not address.startswith("https:")
+    if loses_encryption or not _is_allowed(address):
+        raise SwarmError(f"{response.url.host} redirects to an address without encryption; not followed")
     return address
 
 
@@ -298,10 +324,11 @@ def _is_here(host: str) -> bool:
 
 
 def _origin(address: str) -> tuple[str, str, int]:
-    """Give who is meant by an address; nobody, where it is none."""
+    """Return scheme, host and port of an address; empty values if it is not an address."""
     try:
         parts = urlsplit(address)
-        return parts.scheme, (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
+        default = 443 if parts.scheme == "https" else 80
+        return parts.scheme, (parts.hostname or "").lower(), parts.port or default
     except ValueError:
         return "", "", 0
 
@@ -311,15 +338,15 @@ def _json(response: "httpx2.Response", endpoint: str) -> Any:
     for chunk in response.iter_raw():
         body += chunk
         if len(body) > PAGE_BYTES:
-            raise SwarmError(f"{endpoint} lists more than {PAGE_BYTES} bytes of files at once")
+            raise SwarmError(f"a page of files of {endpoint} exceeds {PAGE_BYTES} bytes")
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise SwarmError(f"{endpoint} does not answer as a hub of models does; is HF_ENDPOINT right?") from None
+        raise SwarmError(f"{endpoint} is not a hub of models\nhint: check HF_ENDPOINT") from None
 
 
 def _files(page: Any) -> list[HubFile]:
-    """Read a page of a list; what has not the right shape is no file that could be fetched."""
+    """Return the files of a page of a list. Entries of another shape are ignored."""
     found: list[HubFile] = []
     for entry in cast("list[Any]", page) if isinstance(page, list) else []:
         entry: Any = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
@@ -328,6 +355,7 @@ def _files(page: Any) -> list[HubFile]:
             continue
         large = cast("dict[str, Any]", large)
         path, size, sha256 = entry.get("path"), large.get("size"), large.get("oid")
-        if isinstance(path, str) and type(size) is int and size > 0 and _SHA256.fullmatch(str(sha256)):
+        has_size = type(size) is int and size > 0
+        if isinstance(path, str) and has_size and _SHA256.fullmatch(str(sha256)):
             found.append(HubFile(path, size, str(sha256)))
     return found

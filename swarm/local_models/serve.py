@@ -1,8 +1,9 @@
-"""A model that is a file on this machine: `endpoint: local:PATH` starts llama.cpp's own server for it, and stops it.
+"""The server of a model file: `endpoint: local:PATH` starts and stops llama.cpp's server.
 
-The server is a process of its own (`llama.py`), so that a crash in it is a call that failed and not the end of a run.
-It cannot outlive the run: it ends when its standard input does, which the system closes with whoever held it, even
-after `kill -9`. It listens on loopback, on a port of its own, and answers only to a key made for it.
+The server is a separate process (`llama.py`), so that a crash in it fails a call and not the run.
+It cannot outlive the run: it ends when its standard input is closed, and the operating system
+closes that even after `kill -9`. It listens on loopback, on a free port, and accepts only a random
+key.
 """
 
 import json
@@ -26,101 +27,111 @@ from swarm.local_models.hub import hub_name
 
 PREFIX = "local:"
 SLOTS = 4
-"""Answers written at once, where `calls` says nothing: more share the same cores."""
+"""Parallel calls if `calls` is not set. More would share the same cores."""
 CONTEXT = 4096
-"""Tokens a slot reads and writes, where `context` says nothing: each one costs memory for the whole run."""
+"""Tokens of context per slot if `context` is not set. Each token takes memory for the whole run."""
 ANSWER_SHARE = 4
-"""One part in so many of the context is the most an answer takes, where `max_tokens` says nothing: the rest is for
-what is read, and for an answer that is asked for again."""
+"""Divisor of the context that gives the maximum tokens of an answer if `max_tokens` is not set. The
+rest is for the input and for a retried answer."""
 DEADLINE = 1200.0
-"""Seconds for one call, where `deadline` says nothing: a few slots on a few cores write some tokens a second each. A
-streamed answer that stops coming is given up long before."""
+"""Seconds per call if `deadline` is not set: a few slots on a few cores write some tokens per
+second each. A streamed answer that stalls is cancelled long before."""
 LOAD_SECONDS = 300.0
-"""How long a model may take to load; the largest that fit this kind of machine take a minute from a slow disk."""
+"""Maximum seconds to load a model. The largest that fit such a machine take a minute from a slow
+disk."""
 STOP_SECONDS = 5.0
-"""How long a server may take to end by itself."""
+"""Maximum seconds for a server to end by itself. After that it is killed."""
 LIBRARY = "xllamacpp"
+"""The package with llama.cpp's server: the extra `local`."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """A model that is being served."""
+    """The address and key of a running server."""
 
     url: str
     """The base URL."""
     key: str
-    """What calls must carry."""
+    """The API key that calls must carry."""
 
 
 def is_local(endpoint: str | None) -> bool:
-    """Tell whether an endpoint is a model file."""
+    """Return whether an endpoint is a model file."""
     return endpoint is not None and endpoint.startswith(PREFIX)
 
 
 def path_of(endpoint: str) -> Path:
-    """Give the file that `local:PATH` names."""
+    """Return the path in `local:PATH`."""
     return Path(endpoint.removeprefix(PREFIX)).expanduser()
 
 
 def what_is_missing(endpoint: str) -> str | None:
-    """Say why a model file cannot be served, and what to do; None if it can be."""
+    """Return why a model file cannot be served, with a hint, or None if it can."""
     path = path_of(endpoint)
     if not path.is_file():
         if name := hub_name(endpoint.removeprefix(PREFIX)):
-            return f"neither a file nor a fetched model is called {name}; `swarm models get {name}` fetches it"
-        return f"there is no model file {path}; `swarm models get smollm2` fetches a small one: local:smollm2"
+            return f"model {name} is not downloaded\nhint: run `swarm models get {name}`"
+        hint = "check the path, or run `swarm models get smollm2` and use `local:smollm2`"
+        return f"no model file {path}\nhint: {hint}"
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
-            return f"{path} is no GGUF file"
+            return f"{path} is not a GGUF file"
     if find_spec(LIBRARY) is None:
-        return f"serving a model file needs {LIBRARY}: pip install 'local-agent-swarm[local]'"
+        return f"{LIBRARY} is not installed\nhint: run pip install 'local-agent-swarm[local]'"
     return None
 
 
 @asynccontextmanager
 async def serving(path: Path, *, slots: int = SLOTS, context: int = CONTEXT) -> AsyncGenerator[Served]:
-    """Serve a model file for as long as the block lasts: `slots` answers at once of `context` tokens each.
+    """Serve a model file in the block, with `slots` parallel calls of `context` tokens each.
 
-    Raises `EndpointRefused` where it cannot be loaded.
+    Raise `EndpointRefused` if the model cannot be loaded.
     """
     numbers = (str(slots), str(context), str(_threads()))
     command = [sys.executable, "-P", str(Path(__file__).with_name("llama.py")), str(path), *numbers]
-    found = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # and nothing else: keys are not its business
+    environ = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # without our keys
     process = await anyio.open_process(
-        command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=found, start_new_session=True
+        command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environ, start_new_session=True
     )
     try:
         key = secrets.token_urlsafe(24)
         url = await _started(process, key, path)
         yield Served(f"{url}/v1", key)
     finally:
+        # Shielded, so that a cancelled run does not leave the process behind. `_stop` has a
+        # deadline.
         with anyio.CancelScope(shield=True):
             await _stop(process)
 
 
 def _threads() -> int:
-    """Count the threads to compute with: one that waits for a core holds all others up, to a thirtieth of the speed."""
+    """Return the number of threads: one less than the cores.
+
+    A thread that waits for a core delays all others: measured, to a thirtieth of the speed.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
     return max(1, cores - 1)
 
 
 async def _started(process: anyio.abc.Process, key: str, path: Path) -> str:
-    """Wait until the model is loaded; give where it is served."""
+    """Wait until the model is loaded, and return the address of the server."""
     assert process.stdin is not None
     assert process.stdout is not None
     line = b"{}"
+    # At the deadline `line` stays empty. A cancellation from outside is not caught here.
     with anyio.move_on_after(LOAD_SECONDS), suppress(anyio.BrokenResourceError, anyio.IncompleteRead):
         await process.stdin.send(key.encode() + b"\n")
         line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 65_536)
-    said: dict[str, Any] = json.loads(line)
-    if "url" in said:
-        return said["url"]
-    reason = said.get("error") or "the process that was to serve it ended, or took too long"
+    answer: dict[str, Any] = json.loads(line)
+    if "url" in answer:
+        return answer["url"]
+    reason = answer.get("error") or "the server process ended, or took too long to load it"
     raise EndpointRefused(f"{path.name} cannot be served: {reason}", kind="local_model", stops=True)
 
 
 async def _stop(process: anyio.abc.Process) -> None:
+    """Close the server's input, and kill the process if it does not end in `STOP_SECONDS`."""
     assert process.stdin is not None
     with anyio.move_on_after(STOP_SECONDS):
         await process.stdin.aclose()

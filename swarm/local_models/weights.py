@@ -1,4 +1,4 @@
-"""Which of a repository's GGUF files is meant: one model, in many sizes, some of them in several parts."""
+"""The choice of a GGUF file in a repository, which has models in many sizes and parts."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -8,15 +8,15 @@ from pathlib import PurePosixPath
 from swarm.base.errors import TaskError
 
 USUAL = "Q4_K_M"
-"""What is taken where nobody says: the quantization that llama.cpp and Ollama take, too."""
+"""The default quantization, as in llama.cpp and Ollama."""
 LISTED = 40
-"""Files that an error lists; the others are counted."""
+"""Maximum files that an error lists. The others are counted."""
 
 _SAFE = re.compile(r"(?![ .-])[A-Za-z0-9 _.+=,()-]{1,200}(?<![ .])", re.ASCII)
 _PART = re.compile(r"(.+)-([0-9]{5})-of-([0-9]{5})", re.IGNORECASE)
 _TAG = re.compile(r"[-.]((?:UD-)?[A-Z0-9_]*[0-9][A-Z0-9_]*)$", re.IGNORECASE)
 _ASIDE = re.compile(r"mmproj|imatrix|mtp-|eagle3-|dflash-|dspark-", re.IGNORECASE)
-"""What repositories hold beside models: projectors, statistics and drafts, which serve nothing alone."""
+"""Files in repositories that are not models: projectors, statistics and draft models."""
 
 
 @dataclass(frozen=True)
@@ -24,24 +24,24 @@ class HubFile:
     """A file of a repository."""
 
     path: str
-    """Inside the repository."""
+    """Path inside the repository."""
     size: int
-    """Bytes."""
+    """Size in bytes."""
     sha256: str = ""
-    """What the hub says it is; empty for a file on this machine."""
+    """Hash according to the hub; empty for a file on this machine."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """One model: a file, or all its parts in their order. It is served by the first."""
+    """One model: a file, or all its parts in order."""
 
     name: str
-    """The path without `.gguf`, and without the number of a part."""
+    """Path without `.gguf` and without the number of a part."""
     files: tuple[HubFile, ...]
 
     @property
     def path(self) -> str:
-        """What it is served by."""
+        """Path of the file to serve: the first part."""
         return self.files[0].path
 
     @property
@@ -51,19 +51,21 @@ class Weights:
 
 
 def is_safe(path: str) -> bool:
-    """Tell whether a path inside a repository may become one on this machine: plain names, none of them hidden."""
+    """Return whether a path of a repository is safe on this machine: plain names, not hidden."""
     return all(_SAFE.fullmatch(part) for part in path.split("/"))
 
 
 def weights_in(files: Iterable[HubFile]) -> tuple[Weights, ...]:
-    """Put the parts of models together, the smallest first. What is no GGUF file or lacks a part is left out."""
+    """Return the complete models among files, the smallest first. Other files are ignored."""
     found: dict[tuple[str, int], dict[int, HubFile]] = {}
     for file in files:
         stem, dot, kind = file.path.rpartition(".")
         if not dot or kind.lower() != "gguf" or not is_safe(file.path):
             continue
+        name, number, count = stem, 1, 1
         part = _PART.fullmatch(stem)
-        name, number, count = (part[1], int(part[2]), int(part[3])) if part else (stem, 1, 1)
+        if part is not None:
+            name, number, count = part[1], int(part[2]), int(part[3])
         found.setdefault((name, count), {})[number] = file
     whole = [
         Weights(name, tuple(parts[number] for number in range(1, count + 1)))
@@ -74,9 +76,9 @@ def weights_in(files: Iterable[HubFile]) -> tuple[Weights, ...]:
 
 
 def chosen(all_: Sequence[Weights], choice: str) -> Weights | None:
-    """Find what is meant by a file's name or a quantization, or by nothing; None where that is not one model.
+    """Return the model that a file name or quantization means, or None if not exactly one.
 
-    Nothing means the only model there is, or the only one in `USUAL`.
+    An empty choice means the only model, or else the only one with the quantization `USUAL`.
     """
     models = [each for each in all_ if _is_model(each)]
     if not choice and len(models) == 1:
@@ -86,31 +88,31 @@ def chosen(all_: Sequence[Weights], choice: str) -> Weights | None:
 
 
 def label_of(weights: Weights, all_: Sequence[Weights]) -> str:
-    """Give the shortest choice that means this model: its quantization, else its path."""
+    """Return the shortest choice that means this model: its quantization, else its path."""
     tag = _TAG.search(weights.name)
     return tag[1] if tag and chosen(all_, tag[1]) is weights else weights.path
 
 
 def not_chosen(all_: Sequence[Weights], repo: str, choice: str) -> TaskError:
-    """Say why a choice means no one model, and list what there is."""
+    """Return the error for a choice that does not mean exactly one model, with a list of models."""
     models = [each for each in all_ if _is_model(each)]
     if not models:
         return TaskError(
-            f"{repo} has no GGUF file that is whole and has a checksum; "
-            "repositories that have some mostly end in -GGUF: https://huggingface.co/models?library=gguf"
+            f"{repo} has no complete GGUF file with a checksum\n"
+            "hint: most repositories with GGUF files end in -GGUF: https://huggingface.co/models?library=gguf"
         )
     matching = _meant(all_, choice) if choice else []
     if matching:
-        wrong = f"{repo} has {len(matching)} models that `{choice}` may mean"
+        wrong = f"`{choice}` may mean {len(matching)} models of {repo}"
     elif choice:
         wrong = f"{repo} has no `{choice}`"
     else:
-        wrong = f"{repo} has {len(models)} models, and not just one {USUAL}"
+        wrong = f"{repo} has {len(models)} models, and not exactly one {USUAL}"
     shown = matching or models
     lines = [f"{repo}:{label_of(each, all_)} ({each.size / 1e6:,.0f} MB)" for each in shown[:LISTED]]
     if len(shown) > LISTED:
         lines.append(f"and {len(shown) - LISTED} more")
-    return TaskError(f"{wrong}; say which:", *lines)
+    return TaskError(f"{wrong}; choose one:", *lines)
 
 
 def _is_model(weights: Weights) -> bool:
@@ -118,13 +120,15 @@ def _is_model(weights: Weights) -> bool:
 
 
 def _meant(all_: Sequence[Weights], choice: str) -> list[Weights]:
-    """Find all that a choice may mean, by the strictest rule that finds any."""
+    """Return all models that a choice may mean, by the strictest rule that finds any."""
     wanted = re.escape(choice)
+    at_end = re.compile(rf"(?:^|[-._/]){wanted}$", re.IGNORECASE)
+    anywhere = re.compile(rf"(?:^|[-._/]){wanted}(?:$|[-./])", re.IGNORECASE)
     rules: tuple[Callable[[Weights], object], ...] = (
         lambda each: any(choice in (file.path, PurePosixPath(file.path).name) for file in each.files),
         lambda each: choice in (each.name, PurePosixPath(each.name).name),
-        lambda each: _is_model(each) and re.search(rf"(?:^|[-._/]){wanted}$", each.name, re.IGNORECASE),
-        lambda each: _is_model(each) and re.search(rf"(?:^|[-._/]){wanted}(?:$|[-./])", each.name, re.IGNORECASE),
+        lambda each: _is_model(each) and at_end.search(each.name),
+        lambda each: _is_model(each) and anywhere.search(each.name),
     )
     for rule in rules:
         found = [each for each in all_ if rule(each)]
