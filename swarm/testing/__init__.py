@@ -1,8 +1,8 @@
-"""Doubles for tests of anything built on this package: public, so that users test the same way we do.
+"""Test doubles for programs that use swarm. They are public, so that users can test as we do.
 
-`Scripted` answers from a list, `Function` from a callable, `Faulty` fails by a seed, `Limited` takes only so much; none
-of them touches a network. `FakeServer` is a real endpoint on loopback, for what the wire does. `virtual_time` makes
-hours pass at once.
+`Scripted` answers from a list and `Function` from a callable. `Faulty` fails at random from a seed.
+`Limited` has a rate limit. None of them uses a network. `FakeServer` is a real endpoint on
+loopback, for tests of the wire. `virtual_time` lets hours pass immediately.
 """
 
 from swarm.testing.clock import virtual_time

@@ -1,11 +1,12 @@
-"""A chat endpoint on loopback that says what a test tells it to, and breaks the way a test tells it to.
+"""A chat endpoint on loopback whose answers and faults a test defines.
 
-Real sockets, HTTP/1.1, on asyncio and on trio. In a test:
+It uses real sockets and HTTP/1.1, on asyncio and on trio. In a test:
 
     async with FakeServer("first answer", Answer(status=429)) as server:
         ...  # server.url, server.requests, server.peak
 
-From a shell, for programs in other processes: `python -m swarm.testing.server --delay 1.0` prints its address.
+For programs in other processes, run `python -m swarm.testing.server --delay 1.0`. It prints its
+address.
 """
 
 import json
@@ -13,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Self
 
 import anyio
@@ -22,40 +23,50 @@ import anyio.abc
 from swarm.base.values import Json, canonical
 
 HEAD_BYTES = 65_536
-"""Most bytes of a request's head."""
+"""Maximum bytes of a request's head, and bytes per read."""
+
+
+_USAGE: Mapping[str, Json] = MappingProxyType(
+    {
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "total_tokens": 15,
+    }
+)
+"""The default usage of an answer."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How the server answers one request."""
+    """The answer of the server to one request."""
 
     text: str = "ok"
-    """The words of the answer."""
+    """The text of the answer."""
     calls: tuple[tuple[str, Json], ...] = ()
-    """Tools it asks for: name and arguments."""
+    """Tool calls: name and arguments."""
     finish: str | None = None
-    """The `finish_reason`; by default what fits."""
-    usage: Json = field(default_factory=lambda: {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15})
+    """The `finish_reason`. [default: `tool_calls` if there are calls, else `stop`]"""
+    usage: Json = field(default_factory=lambda: {**_USAGE})
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Further headers, or others in place of the usual."""
+    """Additional headers. They replace default headers of the same name."""
     body: bytes | Json = None
-    """The body as it goes out, in place of a completion: bytes, or JSON."""
+    """The body in place of a completion: bytes, or JSON."""
     message: Mapping[str, Json] = field(default_factory=dict[str, Json])
-    """Further fields of the message."""
+    """Additional fields of the message."""
     delay: float | None = None
-    """Seconds before the answer begins; None takes the server's own."""
+    """Seconds before the answer starts. [default: the delay of the server]"""
     pieces: tuple[bytes, ...] | None = None
-    """The whole response, head included, as it goes out, piece by piece, in place of everything above."""
+    """The whole response with its head, sent piece by piece, in place of all fields above."""
     pause: float = 0.0
     """Seconds between two pieces."""
     then: Literal["keep", "close", "reset", "hang"] = "keep"
-    """What becomes of the connection afterwards."""
+    """State of the connection after the answer."""
 
 
 @dataclass(frozen=True)
 class Received:
-    """A request that the server got."""
+    """A request that the server received."""
 
     method: str
     path: str
@@ -66,7 +77,7 @@ class Received:
 
     @property
     def body(self) -> Any:
-        """The body, read as JSON."""
+        """The body as JSON."""
         return json.loads(self.raw)
 
 
@@ -74,13 +85,18 @@ Scripted = str | Answer
 Respond = Callable[[Received], "Scripted | Awaitable[Scripted]"]
 
 
-def error(message: str, *, code: str | int | None = None, kind: str | None = None) -> dict[str, Json]:
-    """Write an error object the way most endpoints do, for `Answer.body`."""
+def error(
+    message: str,
+    *,
+    code: str | int | None = None,
+    kind: str | None = None,
+) -> dict[str, Json]:
+    """Return an error object as most endpoints send it, for `Answer.body`."""
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
 def completion(answer: Answer, *, model: str) -> dict[str, Json]:
-    """Write a whole answer."""
+    """Return an answer as a completion."""
     message: dict[str, Json] = {"role": "assistant", "content": answer.text, **answer.message}
     if answer.calls:
         message["tool_calls"] = _tool_calls(answer.calls)
@@ -96,25 +112,30 @@ def completion(answer: Answer, *, model: str) -> dict[str, Json]:
 
 
 def chunks(answer: Answer, *, model: str) -> list[dict[str, Json]]:
-    """Write an answer as the chunks of a stream: a few words each, the usage last."""
+    """Return an answer as the chunks of a stream: a few words per chunk, and the usage last."""
     words = answer.text.split(" ")
     groups = [" ".join(words[n : n + 4]) for n in range(0, len(words), 4)]
     deltas: list[dict[str, Json]] = [{"role": "assistant", "content": "", **answer.message}]
     deltas += [{"content": group if n == 0 else f" {group}"} for n, group in enumerate(groups) if group]
-    deltas += [{"tool_calls": [{"index": n, **call}]} for n, call in enumerate(_tool_calls(answer.calls))]
-    frame: dict[str, Json] = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": model}
-    written: list[dict[str, Json]] = [
-        {**frame, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas
-    ]
-    written.append({**frame, "choices": [{"index": 0, "delta": {}, "finish_reason": _finish(answer)}]})
+    calls = _tool_calls(answer.calls)
+    deltas += [{"tool_calls": [{"index": n, **call}]} for n, call in enumerate(calls)]
+    frame: dict[str, Json] = {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": model,
+    }
+    choices: list[dict[str, Json]] = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    choices.append({"index": 0, "delta": {}, "finish_reason": _finish(answer)})
+    written: list[dict[str, Json]] = [{**frame, "choices": [choice]} for choice in choices]
     return [*written, {**frame, "choices": [], "usage": answer.usage}]
 
 
 def _tool_calls(calls: Iterable[tuple[str, Json]]) -> list[dict[str, Json]]:
-    return [
-        {"id": f"t{n}", "type": "function", "function": {"name": name, "arguments": canonical(arguments).decode()}}
-        for n, (name, arguments) in enumerate(calls, 1)
+    functions: list[dict[str, Json]] = [
+        {"name": name, "arguments": canonical(arguments).decode()} for name, arguments in calls
     ]
+    return [{"id": f"t{n}", "type": "function", "function": function} for n, function in enumerate(functions, 1)]
 
 
 def _finish(answer: Answer) -> str:
@@ -122,7 +143,7 @@ def _finish(answer: Answer) -> str:
 
 
 def http(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
-    """Write a whole HTTP response; a header given here replaces the usual one of that name."""
+    """Return an HTTP response. `headers` replace default headers of the same name."""
     usual = {
         "content-type": "application/json",
         "content-length": str(len(body)),
@@ -134,9 +155,13 @@ def http(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> 
 
 
 def sse(events: Iterable[Json | bytes], *, done: bool = True) -> bytes:
-    """Write events of a stream: JSON values, or lines as they are."""
-    written = [event if isinstance(event, bytes) else b"data: " + canonical(event) + b"\n\n" for event in events]
+    """Return events of a stream: JSON values, or bytes unchanged."""
+    written = [_sse_event(event) for event in events]
     return b"".join(written) + (b"data: [DONE]\n\n" if done else b"")
+
+
+def _sse_event(event: Json | bytes) -> bytes:
+    return event if isinstance(event, bytes) else b"data: " + canonical(event) + b"\n\n"
 
 
 STREAM_HEAD = b"HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -144,15 +169,15 @@ STREAM_HEAD = b"HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\ntransfer-en
 
 
 def piece(data: bytes) -> bytes:
-    """Write one piece of a chunked body; the empty one ends it."""
+    """Return one piece of a chunked body. An empty piece ends the body."""
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 class FakeServer:
     """A chat endpoint on 127.0.0.1. Use it with `async with`.
 
-    It gives the `answers` in order, the last one for ever; or what `respond` makes of each request. `models` is how it
-    answers `GET /v1/models`, which by default names its `model`.
+    It sends the `answers` in order and repeats the last one, or answers with `respond`. `models` is
+    the answer to `GET /v1/models`, by default a list of its `model`.
     """
 
     def __init__(
@@ -165,15 +190,15 @@ class FakeServer:
         port: int = 0,
     ) -> None:
         self.requests: list[Received] = []
-        """Every request for a completion, in order of arrival."""
+        """All requests for a completion, in order of arrival."""
         self.listed = 0
-        """Requests for the list of models so far."""
+        """Number of requests for the list of models."""
         self.connections = 0
-        """Connections accepted so far."""
+        """Number of accepted connections."""
         self.in_flight = 0
-        """Requests that are being answered."""
+        """Number of requests that are not answered yet."""
         self.peak = 0
-        """Most requests in flight at once."""
+        """Maximum number of requests in flight."""
         self._answers = [_scripted(answer) for answer in answers or ("ok",)]
         self._respond = respond
         self._delay = delay
@@ -199,9 +224,12 @@ class FakeServer:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
-        await self._stack.__aexit__(None, None, None)  # an error of the block leaves it as it is, in no group
+        await self._stack.__aexit__(None, None, None)  # an error of the block is not wrapped in a group
 
     async def _serve(self, stream: anyio.abc.SocketStream) -> None:
         self.connections += 1
@@ -210,7 +238,7 @@ class FakeServer:
             try:
                 while True:
                     rest = rest or await stream.receive(HEAD_BYTES)
-                    if not rest[:1].isalpha():  # what speaks TLS, for example, is told in plain words
+                    if not rest[:1].isalpha():  # a client that speaks TLS, for example
                         return await stream.send(http(400, b"this is HTTP", {"connection": "close"}))
                     received, rest = await _receive(stream, rest)
                     if not await self._answer(stream, received):
@@ -219,7 +247,7 @@ class FakeServer:
                 return None
 
     async def _answer(self, stream: anyio.abc.SocketStream, received: Received) -> bool:
-        """Answer one request; false if the connection is over."""
+        """Answer one request, and return whether the connection stays open."""
         if received.path.endswith("/models"):
             self.listed += 1
             return await self._give(stream, received, self._models)
@@ -257,14 +285,17 @@ class FakeServer:
         if answer.pieces is not None:
             return answer.pieces
         if answer.body is not None:
-            body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
-            return (http(answer.status, body, answer.headers),)
+            body = answer.body
+            raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+            return (http(answer.status, raw, answer.headers),)
         if answer.status != 200:
-            return (http(answer.status, canonical(error(f"status {answer.status}")), answer.headers),)
+            raw = canonical(error(f"status {answer.status}"))
+            return (http(answer.status, raw, answer.headers),)
         if b'"stream":true' not in received.raw.replace(b": ", b":"):
-            return (http(200, json.dumps(completion(answer, model=self._model)).encode(), answer.headers),)
-        body = [piece(sse([chunk], done=False)) for chunk in chunks(answer, model=self._model)]
-        return (STREAM_HEAD, *body, piece(sse([])), piece(b""))
+            raw = json.dumps(completion(answer, model=self._model)).encode()
+            return (http(200, raw, answer.headers),)
+        pieces = [piece(sse([chunk], done=False)) for chunk in chunks(answer, model=self._model)]
+        return (STREAM_HEAD, *pieces, piece(sse([])), piece(b""))
 
 
 def _scripted(answer: Scripted) -> Answer:
@@ -272,13 +303,14 @@ def _scripted(answer: Scripted) -> Answer:
 
 
 async def _receive(stream: anyio.abc.SocketStream, rest: bytes) -> tuple[Received, bytes]:
-    """Read one request; the bytes after it belong to the next."""
+    """Return one request, and the bytes after it, which belong to the next."""
     while (end := rest.find(b"\r\n\r\n")) < 0:
         if len(rest) > HEAD_BYTES:
             raise anyio.EndOfStream
         rest += await stream.receive(HEAD_BYTES)
     first, *lines = rest[:end].decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    pairs = [line.partition(":") for line in lines]
+    headers = {name.lower(): value.strip() for name, _, value in pairs}
     body = bytearray(rest[end + 4 :])
     size = int(headers.get("content-length", "0"))
     while len(body) < size:
@@ -288,7 +320,7 @@ async def _receive(stream: anyio.abc.SocketStream, rest: bytes) -> tuple[Receive
 
 
 def _reset(stream: anyio.abc.SocketStream) -> None:
-    """Have the connection end in a TCP reset: closing with a linger of zero drops what is unsent."""
+    """Let the connection end with a TCP reset: a linger time of zero drops unsent bytes."""
     import socket
     import struct
 

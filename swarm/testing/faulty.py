@@ -1,4 +1,4 @@
-"""An endpoint that fails now and then, the same way at every run."""
+"""An endpoint that fails sometimes, in the same way in every run."""
 
 from collections.abc import Callable, Mapping
 from random import Random
@@ -13,48 +13,49 @@ FAULTS: Mapping[str, Callable[[], AttemptError]] = MappingProxyType(
     {
         "rate_limited": lambda: EndpointBusy("faulty: rate limit", kind="rate_limited", status=429),
         "overloaded": lambda: EndpointBusy("faulty: overloaded", kind="overloaded", status=529),
-        "server_error": lambda: EndpointBusy("faulty: the server failed", kind="server_error", status=500),
+        "server_error": lambda: EndpointBusy("faulty: server error", kind="server_error", status=500),
         "disconnected": lambda: EndpointBusy("faulty: the connection was lost", kind="disconnected"),
         "timeout": lambda: EndpointBusy("faulty: no answer in time", kind="timeout"),
-        "malformed": lambda: EndpointBusy("faulty: no chat completion", kind="malformed", status=200),
-        "truncated_stream": lambda: EndpointBusy("faulty: a cut stream", kind="truncated_stream", status=200),
+        "malformed": lambda: EndpointBusy("faulty: not a chat completion", kind="malformed", status=200),
+        "truncated_stream": lambda: EndpointBusy("faulty: truncated stream", kind="truncated_stream", status=200),
         "bad_request": lambda: EndpointRefused("faulty: bad request", kind="bad_request", status=400),
         "context_length": lambda: EndpointRefused("faulty: the prompt is too long", kind="context_length", status=400),
-        "quota": lambda: EndpointRefused("faulty: the quota is spent", kind="quota", status=429, stops=True),
-        "auth": lambda: EndpointRefused("faulty: the key was not accepted", kind="auth", status=401, stops=True),
+        "quota": lambda: EndpointRefused("faulty: the quota is exhausted", kind="quota", status=429, stops=True),
+        "auth": lambda: EndpointRefused("faulty: the key was rejected", kind="auth", status=401, stops=True),
         "empty_answer": lambda: AnswerError("faulty: an empty answer", kind="empty"),
     }
 )
-"""What can be asked for: a word, and the error it raises."""
+"""The available faults: a name, and a function that returns the error to raise."""
 
 
 class Faulty:
-    """Completes requests with another endpoint, but fails at the given rates.
+    """An endpoint around another one that fails at the given rates.
 
-    Which call fails depends on the seed, on the request and on how often that request came, never on the order in which
-    concurrent requests arrive: a run with faults can be repeated.
+    Whether a call fails depends on the seed, on the request and on the number of equal requests
+    before it. It does not depend on the order of concurrent requests, so a run with faults is
+    reproducible.
     """
 
     def __init__(self, endpoint: Endpoint, *, seed: int, rates: Mapping[str, float]) -> None:
-        """Take the chance of each fault, a key of `FAULTS`; together at most 1."""
+        """`rates` are probabilities by fault, a key of `FAULTS`. Their sum is at most 1."""
         unknown = rates.keys() - FAULTS.keys()
-        assert not unknown, f"no such fault: {sorted(unknown)}; there are {sorted(FAULTS)}"
-        assert sum(rates.values()) <= 1, "the rates add up to more than 1"
+        assert not unknown, f"unknown faults {sorted(unknown)}: expected {sorted(FAULTS)}"
+        assert sum(rates.values()) <= 1, "the sum of the rates exceeds 1"
         self.failed: list[str] = []
-        """The faults that happened, in order."""
+        """Names of the raised faults, in order."""
         self.calls = 0
-        """Requests it was given."""
+        """Number of requests."""
         self._endpoint = endpoint
         self._seed = seed
         self._rates = dict(rates)
         self._seen: dict[str, int] = {}
 
     async def complete(self, request: Request) -> Reply:
-        """Fail, or give the other endpoint's answer."""
+        """Raise a fault, or return the answer of the inner endpoint."""
         self.calls += 1
         name = digest(request)
         count = self._seen[name] = self._seen.get(name, 0) + 1
-        draw = Random(f"{self._seed}/{name}/{count}").random()  # noqa: S311 - dice, not a secret
+        draw = Random(f"{self._seed}/{name}/{count}").random()  # noqa: S311 - not a secret
         for fault, rate in self._rates.items():
             draw -= rate
             if draw < 0:

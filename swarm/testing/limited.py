@@ -1,4 +1,4 @@
-"""An endpoint that takes only so much, and does not say how much."""
+"""An endpoint with a rate limit that it does not announce."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,45 +11,50 @@ from swarm.spec.chat import Reply, Request
 from swarm.testing.doubles import reply
 
 REFUSAL_SECONDS = 0.05
+"""Seconds until a 429 arrives: one round trip."""
 
 
-def _anything(seconds: float) -> int:
+def _no_limit(seconds: float) -> int:
     del seconds
     return 10_000
 
 
 @dataclass
 class Limited:
-    """Answers as many calls at once as it has room for, or as many a minute, and says 429 to the rest.
+    """An endpoint with a maximum of parallel calls, or of calls per minute.
 
-    For virtual time: an answer takes `latency` seconds, between 0.7 and 1.3 of it.
+    It answers 429 to the rest.
+
+    Use it in virtual time. An answer takes between 0.7 and 1.3 times `latency` seconds.
     """
 
-    capacity: Callable[[float], int] = field(default_factory=lambda: _anything)
-    """Calls at once, by the seconds since `began`."""
+    capacity: Callable[[float], int] = field(default_factory=lambda: _no_limit)
+    """Maximum parallel calls, as a function of the seconds since `began`."""
     latency: float = 10.0
     rpm: int | None = None
-    """Calls a minute: a quota of tokens, where all calls are alike."""
+    """Maximum calls per minute. If all calls are similar, it is a token quota too."""
     by_clock: bool = False
-    """Whether the quota is of each minute of a clock, which is half over at first; else of any 60 seconds."""
+    """True if the quota is per minute of a clock that starts at half a minute; else it is per any
+    60 seconds."""
     retry_after: float | None = None
-    """Seconds that a 429 asks to wait."""
+    """Seconds that a 429 asks to wait, or None."""
     served: list[float] = field(default_factory=list[float])
-    """When calls were answered."""
+    """Times of answered calls, in seconds since `began`."""
     refused: list[float] = field(default_factory=list[float])
-    """When they were not."""
+    """Times of refused calls, in seconds since `began`."""
     began: float = 0.0
-    """When its first second was, on the clock of the event loop."""
-    rng: Random = field(default_factory=lambda: Random(5))  # noqa: S311 - the same each time
+    """Start of its time, on the clock of the event loop."""
+    rng: Random = field(default_factory=lambda: Random(5))  # noqa: S311 - reproducible
     _active: int = 0
     _admitted: list[float] = field(default_factory=list[float])
 
     async def complete(self, request: Request) -> Reply:
-        """Answer, or refuse."""
+        """Answer, or raise `EndpointBusy`."""
         del request
         now = anyio.current_time() - self.began
         self._admitted = [at for at in self._admitted if self._counts(at, now)]
-        if self._active >= self.capacity(now) or (self.rpm is not None and len(self._admitted) >= self.rpm):
+        exceeds_quota = self.rpm is not None and len(self._admitted) >= self.rpm
+        if exceeds_quota or self._active >= self.capacity(now):
             self.refused.append(now)
             await anyio.sleep(REFUSAL_SECONDS)
             raise EndpointBusy("429", kind="rate_limited", status=429, retry_after=self.retry_after)
@@ -63,8 +68,9 @@ class Limited:
         return reply("ok")
 
     def refused_by_minute(self, seconds: float) -> list[int]:
-        """Count the 429s of each minute."""
-        return [sum(60 * n <= at < 60 * (n + 1) for at in self.refused) for n in range(int(seconds // 60))]
+        """Return the number of refused calls per minute."""
+        minutes = range(int(seconds // 60))
+        return [sum(60 * n <= at < 60 * (n + 1) for at in self.refused) for n in minutes]
 
     def _counts(self, at: float, now: float) -> bool:
         return (at + 30) // 60 == (now + 30) // 60 if self.by_clock else at > now - 60

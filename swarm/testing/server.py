@@ -1,4 +1,4 @@
-"""`swarm.testing.FakeServer` from a shell, for programs in other processes.
+"""`swarm.testing.FakeServer` as a command, for programs in other processes.
 
     python -m swarm.testing.server --delay 1.0
 
@@ -20,8 +20,15 @@ from swarm.testing.fake import Answer, FakeServer, Received, Respond
 
 
 def responder(rules: Iterable[Mapping[str, Json]], otherwise: str) -> Respond:
-    """Answer by rules: the first whose `when` is in the request's body gives its other fields as an `Answer`."""
-    known = [(str(rule.get("when", "")), {k: v for k, v in rule.items() if k != "when"}) for rule in rules]
+    """Return a function that answers by rules.
+
+    The first rule whose `when` is in the body of a request decides. Its other fields are those of
+    the `Answer`.
+    """
+    known: list[tuple[str, dict[str, Any]]] = []
+    for rule in rules:
+        fields: dict[str, Any] = dict(rule)
+        known.append((str(fields.pop("when", "")), fields))
 
     def respond(received: Received) -> Answer:
         body = received.raw.decode("utf-8", "replace")
@@ -41,11 +48,11 @@ async def _main(port: int, delay: float, answer: str, rules: list[Any]) -> None:
 
 
 def main() -> None:
-    """Serve until interrupted; the first line of the output is the base URL."""
+    """Serve until interrupted. The first line of output is the base URL."""
     parser = argparse.ArgumentParser(prog="python -m swarm.testing.server", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="default: any that is free")
-    parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
-    parser.add_argument("--answer", default="ok", help="what it says where no rule fits")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on [default: a free port]")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer [default: 0]")
+    parser.add_argument("--answer", default="ok", help="text if no rule matches [default: ok]")
     parser.add_argument("--rules", type=Path, help='a JSON list of {"when": "part of the request", "text": "answer"}')
     options = parser.parse_args()
     rules: list[Any] = json.loads(options.rules.read_text(encoding="utf-8")) if options.rules else []
