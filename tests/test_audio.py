@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.base.errors import EndpointBusy, EndpointError
-from swarm.endpoints.wire.answers import Assembly, BadAnswer
+from swarm.endpoints.wire.answers import Assembly
 from swarm.endpoints.wire.audio import MOST_SOUND, Heard, Sound, asked_sound, decoded
 from swarm.endpoints.wire.dialect import Dialect
 from swarm.endpoints.wire.openai import OpenAIEndpoint
+from swarm.endpoints.wire.shapes import BadAnswer
 from swarm.spec.chat import Reply, Request, says
 from swarm.spec.providers import quirks_of
 from swarm.spec.task import Model

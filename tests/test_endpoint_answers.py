@@ -11,11 +11,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from swarm.endpoints.wire.answers import Assembly, BadAnswer, mend_surrogates, read_usage, strip_thought
+from swarm.endpoints.wire.answers import Assembly, strip_thought
 from swarm.endpoints.wire.dialect import Dialect
 from swarm.endpoints.wire.messages import encode, write_message
-from swarm.endpoints.wire.openai import IDLE_SECONDS, TAIL_SECONDS, read_stream
+from swarm.endpoints.wire.shapes import BadAnswer, mend_surrogates
 from swarm.endpoints.wire.sse import EventStream, EventTooLargeError
+from swarm.endpoints.wire.stream import IDLE_SECONDS, TAIL_SECONDS, read_stream
+from swarm.endpoints.wire.usage import read_usage
 from swarm.spec.chat import Form, Message, Reply, Request, Usage, says
 from swarm.spec.providers import quirks_of
 from swarm.spec.task import Model

@@ -16,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import swarm
-from swarm.endpoints.wire.answers import Assembly, BadAnswer
-from swarm.endpoints.wire.openai import OpenAIEndpoint, read_stream
+from swarm.endpoints.wire.answers import Assembly
+from swarm.endpoints.wire.openai import OpenAIEndpoint
+from swarm.endpoints.wire.shapes import BadAnswer
 from swarm.endpoints.wire.sse import EventStream
+from swarm.endpoints.wire.stream import read_stream
 from swarm.record.events import TurnTaken
 from swarm.spec.chat import Reply
 from swarm.spec.plan import Plan, Step

@@ -15,7 +15,12 @@ ROOT = Path(__file__).parent.parent
 SWARM = ROOT / "swarm"
 IMPORTERS = {
     "openai": ("endpoints/wire/openai.py",),
-    "httpx2": ("endpoints/wire/openai.py", "endpoints/wire/transport.py", "local_models/hub.py"),
+    "httpx2": (
+        "endpoints/wire/openai.py",
+        "endpoints/wire/stream.py",
+        "endpoints/wire/transport.py",
+        "local_models/hub.py",
+    ),
     "networkx": ("planning/graph.py", "endpoints/offline/centrality.py"),
     "ruamel": ("spec/yaml/yaml12.py",),
     "structlog": ("views/log.py",),

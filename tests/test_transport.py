@@ -30,7 +30,7 @@ def model(server: FakeServer | str, **settings: Any) -> Model:
 async def test_nothing_leaves_for_another_origin() -> None:
     import httpx2
 
-    from swarm.endpoints.wire.answers import BadAnswer
+    from swarm.endpoints.wire.shapes import BadAnswer
     from swarm.endpoints.wire.transport import open_transport
 
     async with FakeServer() as server, FakeServer() as other:

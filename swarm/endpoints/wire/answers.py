@@ -1,192 +1,191 @@
-"""From the bytes of an answer to a `Reply`, whole or in pieces: no input or output, every foreign type checked here.
+"""From the messages and chunks of an answer to a `Reply`. No input or output.
 
-Whatever does not have the shape of a chat completion is a `Fault`, raised as `BadAnswer` and judged by the caller.
+An answer that does not have the shape of a chat completion raises `BadAnswer` with its fault.
 """
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from math import isfinite
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import cast
 
-from pydantic import BaseModel, Field, ValidationError
-from pydantic_core import from_json
+from pydantic import ValidationError
 
 from swarm.base.values import Json, canonical
 from swarm.endpoints.wire.audio import Heard, Sound
-from swarm.endpoints.wire.faults import Fault, error_in
+from swarm.endpoints.wire.faults import Fault
 from swarm.endpoints.wire.repetition import Watch, unrepeated
-from swarm.spec.chat import Finish, Message, Reply, Request, Text, ToolCall, Usage, estimate_tokens, request_tokens
+from swarm.endpoints.wire.shapes import (
+    BadAnswer,
+    WireAnswer,
+    WireCall,
+    WireMessage,
+    fault_in,
+    fault_without_choice,
+    read_answer,
+)
+from swarm.endpoints.wire.usage import read_usage
+from swarm.spec.chat import Finish, Message, Reply, Request, Text, ToolCall
 
 REPLAYED = ("reasoning_content", "reasoning", "reasoning_details", "extra_content")
-"""Fields of an assistant's message that some endpoints want back, and that go back as they came."""
+"""Fields of an assistant's message that some endpoints require back. They go back unchanged."""
 
-ABSURD_TOKENS = 100_000_000
-"""A count above this is not a count: no model reads or writes a tenth of it in one call."""
-
-
-class BadAnswer(Exception):  # noqa: N818 - not an error yet: a fault to be judged
-    """An answer that is not one."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.text)
-        self.fault = fault
-
-
-class _Function(BaseModel):
-    name: str | None = None
-    arguments: Any = None
-
-
-class _Call(BaseModel):
-    index: int | None = None
-    id: str | None = None
-    function: _Function = Field(default_factory=_Function)
-    extra_content: Any = None
-
-
-class _WireMessage(BaseModel):
-    """A message, or a piece of one."""
-
-    content: str | list[Any] | None = None
-    refusal: str | None = None
-    tool_calls: list[_Call] | None = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    reasoning_details: Any = None
-    extra_content: Any = None
-    audio: Any = None
-
-
-class _Choice(BaseModel):
-    index: int | None = None
-    message: _WireMessage | None = None
-    delta: _WireMessage | None = None
-    finish_reason: str | None = None
-
-
-class _Answer(BaseModel):
-    choices: list[_Choice] | None = None
-    usage: Any = None
-    model: str | None = None
-    error: Any = None
+_FINISHES: Mapping[str, Finish] = {
+    "content_filter": "refused",
+    "refusal": "refused",
+    "repeats": "repeats",
+    "length": "length",
+    "max_tokens": "length",
+}
+"""Finish reasons on the wire, and ours for a stream we stopped. Any other one is a normal end."""
 
 
 @dataclass
 class _Draft:
-    """A tool call that is being put together."""
+    """A tool call that is not complete yet."""
 
     id: str = ""
     name: str = ""
     arguments: list[str] = field(default_factory=list[str])
     extra: Json = None
 
+    def add(self, call: WireCall) -> None:
+        """Add a piece."""
+        self.id = self.id or call.id or ""
+        self.name = self.name or call.function.name or ""
+        if call.extra_content:
+            self.extra = call.extra_content
+        arguments = call.function.arguments
+        if isinstance(arguments, str):
+            self.arguments.append(arguments)
+        elif arguments is not None:  # some servers send an object, not a text
+            self.arguments.append(canonical(arguments).decode())
+
+    def continues(self, call: WireCall) -> bool:
+        """Return whether a piece belongs to this call, or begins another one in the same place."""
+        name = call.function.name
+        if call.id and self.id:
+            return call.id == self.id and (not name or name == self.name)
+        anonymous = call.index is None and not call.id
+        return not (name and self.name and (anonymous or name != self.name))
+
 
 @dataclass
 class Assembly:
-    """An answer that is being put together: one message of a whole answer, or the chunks of a stream."""
+    """An answer while it is assembled, from one complete message or from the chunks of a stream."""
 
     words: list[str] = field(default_factory=list[str])
     refusal: list[str] = field(default_factory=list[str])
     calls: list[_Draft] = field(default_factory=list[_Draft])
     by_index: dict[int, _Draft] = field(default_factory=dict[int, _Draft])
     raw: dict[str, Json] = field(default_factory=dict[str, Json])
+    """Fields that are sent back unchanged."""
     finish: str | None = None
+    """The finish reason on the wire; None until there is one."""
     usage: Json = None
     model: str = ""
     sound: Sound = field(default_factory=Sound)
     watch: Watch | None = None
-    """Where the answer is prose: what sees it go round in circles while it is streamed."""
+    """Detector of repetition in a stream; None if the answer is not prose."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of an answer has arrived yet."""
+        return not (self.words or self.calls or self.raw or self.sound.heard)
+
+    # Pieces
 
     def add(self, data: bytes) -> bool:
-        """Add one chunk of a stream, as JSON; true if it said something."""
-        answer = _read(data)
+        """Add one chunk of a stream, as JSON. Return True if it had any content."""
+        answer = read_answer(data)
         if answer.error:
-            raise BadAnswer(_error(answer.error))
-        self._frame(answer)
-        said = False
+            raise BadAnswer(fault_in(answer.error))
+        self._note(answer)
+        progress = False
         for choice in answer.choices or ():
-            if choice.index:
+            if choice.index:  # only the first choice is used
                 continue
             piece = choice.delta or choice.message
             if piece is not None:
-                said = self._say(piece) or said
+                progress = self._take(piece) or progress
                 for call in piece.tool_calls or ():
-                    self._fill(self._draft(call), call)
+                    self._draft(call).add(call)
             self.finish = choice.finish_reason or self.finish
-        return said
+        return progress
 
     def whole(self, data: bytes) -> None:
-        """Take an answer that came in one piece."""
-        answer = _read(data)
-        choice = answer.choices[0] if answer.choices else None
-        if choice is None or choice.message is None:
-            raise BadAnswer(_error(answer.error) if answer.error else _no_choice(data))
-        self._frame(answer)
-        said = choice.message
-        self._say(said)
-        for other in (answer.choices or ())[1:]:  # vLLM-Omni puts the sound of an answer into a choice of its own
+        """Add an answer that came in one piece."""
+        answer = read_answer(data)
+        choices = answer.choices or []
+        message = choices[0].message if choices else None
+        if message is None:
+            raise BadAnswer(fault_without_choice(answer, data))
+        self._note(answer)
+        self._take(message)
+        for other in choices[1:]:  # vLLM-Omni sends the audio in a choice of its own
             if other.message is not None and not self.sound.heard:
                 self._hear(other.message.audio)
-        for call in said.tool_calls or ():  # each is a call of its own, whatever its id and index
-            self.calls.append(_Draft())
-            self._fill(self.calls[-1], call)
-        self.finish = choice.finish_reason or "stop"
+        for call in message.tool_calls or ():  # each is complete, whatever its id and index
+            draft = _Draft()
+            draft.add(call)
+            self.calls.append(draft)
+        self.finish = choices[0].finish_reason or "stop"
 
-    def _frame(self, answer: _Answer) -> None:
+    def settle(self) -> None:
+        """Make the file of the audio, if there is any. Raise `BadAnswer` if it is invalid."""
+        try:
+            self.sound.settle()
+        except ValueError as error:
+            text = f"audio: {error}"
+            raise BadAnswer(Fault(status=200, kind="malformed", text=text)) from None
+
+    def _note(self, answer: WireAnswer) -> None:
         self.usage = answer.usage or self.usage
         self.model = answer.model or self.model
 
-    def _say(self, said: _WireMessage) -> bool:
-        text = _text_of(said.content)
+    def _take(self, message: WireMessage) -> bool:
+        """Add all of a message but its tool calls. Return True if it had any content."""
+        text = message.text
         if text:
             self.words.append(text)
             if self.watch is not None and self.watch.repeats(text):
                 self.finish = "repeats"
-        if said.refusal:
-            self.refusal.append(said.refusal)
-        kept = False
+        if message.refusal:
+            self.refusal.append(message.refusal)
+        replayed = self._replay(message)
+        heard = self._hear(message.audio)
+        return bool(text or message.refusal or message.tool_calls or replayed or heard)
+
+    def _replay(self, message: WireMessage) -> bool:
+        """Keep the fields that are sent back unchanged. Return True if there are any."""
+        found = False
         for name in REPLAYED:
-            value = getattr(said, name)
+            value = getattr(message, name)
             if value:
                 self.raw[name] = _joined(self.raw.get(name), value)
-                kept = True
-        return self._hear(said.audio) or bool(text or said.refusal or said.tool_calls or kept)
+                found = True
+        return found
 
     def _hear(self, audio: Json) -> bool:
-        if not isinstance(audio, dict):  # a field of that name is nothing, or somebody else's
+        """Add a piece of audio. Return True if it had any content."""
+        if not isinstance(audio, dict):  # null, or a field of another meaning
             return False
         try:
             return self.sound.add(Heard.model_validate(audio))
         except OverflowError as error:
-            raise BadAnswer(Fault(status=200, kind="too_large_response", text=str(error))) from None
+            fault = Fault(status=200, kind="too_large_response", text=str(error))
         except ValidationError:
-            raise BadAnswer(Fault(status=200, kind="malformed", text="audio: neither data nor transcript")) from None
+            text = "audio: neither data nor transcript"
+            fault = Fault(status=200, kind="malformed", text=text)
+        raise BadAnswer(fault)
 
-    def settle(self) -> None:
-        """Make one file of the sound that came, where some did; `BadAnswer` where it is none."""
-        try:
-            self.sound.settle()
-        except ValueError as error:
-            raise BadAnswer(Fault(status=200, kind="malformed", text=f"audio: {error}")) from None
+    def _draft(self, call: WireCall) -> _Draft:
+        """Return the draft that a piece belongs to: by index, by id, or the last one.
 
-    def _fill(self, draft: _Draft, call: _Call) -> None:
-        draft.id = draft.id or call.id or ""
-        draft.name = draft.name or call.function.name or ""
-        if call.extra_content:
-            draft.extra = call.extra_content
-        arguments = call.function.arguments
-        if isinstance(arguments, str):
-            draft.arguments.append(arguments)
-        elif arguments is not None:
-            draft.arguments.append(canonical(arguments).decode())
-
-    def _draft(self, call: _Call) -> _Draft:
-        """Find the call that a piece belongs to: by index, else by id, else the last; servers leave out either."""
+        Some servers omit the index, some the id.
+        """
         known = self.by_index.get(call.index) if call.index is not None else None
         if call.index is None and self.calls:
             known = self.calls[-1]
-        if known is not None and _continues(known, call):
+        if known is not None and known.continues(call):
             return known
         draft = _Draft()
         self.calls.append(draft)
@@ -194,99 +193,58 @@ class Assembly:
             self.by_index[call.index] = draft
         return draft
 
+    # The reply
+
     def reply(self, request: Request) -> Reply:
-        """Make it a reply; `endpoint`, `seconds` and `form` are the caller's to add."""
+        """Return the reply. The caller adds `endpoint`, `seconds` and `form`."""
         words, spoken = "".join(self.words), "".join(self.sound.transcript)
         text = strip_thought(words) or "".join(self.refusal) or spoken
-        calls = tuple(_calls(self.calls))
+        calls = tuple(_finished(self.calls))
         finish = _finish(self.finish, calls=bool(calls), refused=bool(self.refusal))
         if finish in {"length", "repeats"} and is_prose(request):
             once = unrepeated(text)
-            text, finish = (text, finish) if once is None else (once, "repeats")
+            if once is not None:
+                text, finish = once, "repeats"
+        called = "".join(call.name + call.arguments for call in calls)
+        usage = read_usage(
+            self.usage,
+            request=request,
+            written=words + spoken + called + _reasoning(self.raw),
+            beside=self.sound.tokens,
+        )
+        message = self._message(text, calls)
+        return Reply(message=message, finish=finish, usage=usage, model=self.model)
+
+    def _message(self, text: str, calls: tuple[ToolCall, ...]) -> Message:
         raw = dict(self.raw)
         extras = [{"extra_content": draft.extra} if draft.extra else {} for draft in self.calls]
         if any(extras):
             raw["tool_calls"] = extras
-        parts = (Text(text=text),) if text else ()
-        made = () if self.sound.made is None else (self.sound.made,)
-        message = Message(role="assistant", parts=(*parts, *made), tool_calls=calls, raw=raw or None)
-        written = words + spoken + "".join(c.name + c.arguments for c in calls) + _reasoning(self.raw)
-        return Reply(
-            message=message,
-            finish=finish,
-            usage=read_usage(self.usage, request=request, written=written, beside=self.sound.tokens),
-            model=self.model,
-        )
+        words = (Text(text=text),) if text else ()
+        sound = () if self.sound.made is None else (self.sound.made,)
+        return Message(role="assistant", parts=words + sound, tool_calls=calls, raw=raw or None)
 
 
 def is_prose(request: Request) -> bool:
-    """Tell whether an answer is words for people: in JSON and in calls the same may well stand again and again."""
+    """Return whether the answer is words for people. JSON and calls may repeat themselves."""
     return request.form is None and not request.tools
 
 
-def _continues(draft: _Draft, call: _Call) -> bool:
-    """Tell whether a piece belongs to a call that has begun, or begins another in the same place."""
-    name = call.function.name
-    if call.id and draft.id:
-        return call.id == draft.id and (not name or name == draft.name)
-    anonymous = call.index is None and not call.id
-    return not (name and draft.name and (anonymous or name != draft.name))
+def strip_thought(text: str) -> str:
+    """Remove a leading `<think>…</think>`: some servers leave a model's reasoning in its words.
 
-
-def _read(data: bytes) -> _Answer:
-    try:
-        return _Answer.model_validate_json(data)
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-    if problem["type"] == "json_invalid" and b"\\u" in data:
-        mended = mend_surrogates(data)
-        if mended != data:
-            return _read(mended)
-    raise BadAnswer(_wrong(data, problem["msg"], problem["loc"]))
-
-
-def _wrong(data: bytes, message: str, where: Iterable[Any]) -> Fault:
-    place = ".".join(str(part) for part in where)
-    start = data[:300].decode("utf-8", "replace")
-    return Fault(status=200, kind="malformed", text=f"{place}: {message}: {start}" if place else f"{message}: {start}")
-
-
-def _no_choice(data: bytes) -> Fault:
-    """Judge an answer without a choice: an error in another shape, or nothing."""
-    fault = error_in(from_json(data))
-    if fault is not None:
-        return replace(fault, status=200)
-    return _wrong(data, "no message in it", ("choices",))
-
-
-def _error(error: Json) -> Fault:
-    fault = error_in({"error": error}) or Fault(text=repr(error))
-    return replace(fault, status=200)
-
-
-_ESCAPE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\\.", re.DOTALL
-)
-
-
-def mend_surrogates(data: bytes) -> bytes:
-    """Replace escapes of lone surrogates in JSON, which no UTF-8 can hold, by U+FFFD; whole pairs stay."""
-
-    def mended(match: re.Match[bytes]) -> bytes:
-        return b"\\ufffd" if len(match[0]) == 6 else match[0]
-
-    return _ESCAPE.sub(mended, data)
-
-
-def _text_of(content: str | list[Any] | None) -> str:
-    if isinstance(content, list):
-        parts = [part for part in content if isinstance(part, dict)]  # pyright: ignore[reportUnknownVariableType]
-        return "".join(str(part.get("text") or "") for part in parts)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType, reportUnknownVariableType]
-    return content or ""
+    If the opening tag was part of the prompt, only the closing one is in the answer.
+    """
+    start = text.lstrip()
+    if start.startswith("<think>"):
+        _, closed, rest = start.partition("</think>")
+        return rest.lstrip() if closed else ""
+    thought, closed, rest = text.partition("</think>")
+    return rest.lstrip() if closed and "<think>" not in thought else text
 
 
 def _joined(before: Json, value: Json) -> Json:
-    """Put pieces of a replayed field together as they were split: texts and lists grow, mappings are merged."""
+    """Join pieces of a replayed field: texts and lists are appended, mappings are merged."""
     if isinstance(before, str) and isinstance(value, str):
         return before + value
     if isinstance(before, list) and isinstance(value, list):
@@ -297,24 +255,12 @@ def _joined(before: Json, value: Json) -> Json:
 
 
 def _reasoning(raw: dict[str, Json]) -> str:
-    return "".join(value for name in ("reasoning_content", "reasoning") if isinstance(value := raw.get(name), str))
+    values = (raw.get(name) for name in ("reasoning_content", "reasoning"))
+    return "".join(value for value in values if isinstance(value, str))
 
 
-def strip_thought(text: str) -> str:
-    """Take a leading `<think>…</think>` off; some servers leave a model's thoughts in its words.
-
-    Where the opening tag was part of the prompt, only the closing one is there.
-    """
-    start = text.lstrip()
-    if start.startswith("<think>"):
-        _, closed, rest = start.partition("</think>")
-        return rest.lstrip() if closed else ""
-    thought, closed, rest = text.partition("</think>")
-    return rest.lstrip() if closed and "<think>" not in thought else text
-
-
-def _calls(drafts: list[_Draft]) -> Iterable[ToolCall]:
-    """Finish the calls: every id there and none twice, so that each result finds its call."""
+def _finished(drafts: list[_Draft]) -> Iterable[ToolCall]:
+    """Yield the calls with unique ids, so that every result finds its call."""
     taken = {draft.id for draft in drafts}
     seen: set[str] = set()
     count = 0
@@ -329,37 +275,7 @@ def _calls(drafts: list[_Draft]) -> Iterable[ToolCall]:
 
 
 def _finish(reason: str | None, *, calls: bool, refused: bool) -> Finish:
-    if reason in {"content_filter", "refusal"} or refused:
+    """Return our finish reason. A refusal in words counts more than the reason on the wire."""
+    if refused:
         return "refused"
-    if reason == "repeats":
-        return "repeats"
-    if reason in {"length", "max_tokens"}:
-        return "length"
-    return "tool_calls" if calls else "stop"
-
-
-def read_usage(usage: Json, *, request: Request, written: str, beside: int = 0) -> Usage:
-    """Read what a call cost; what is missing, negative or absurd is estimated from above and marked so.
-
-    `beside` are the tokens of what was given beside words, from above: where the endpoint counts, its total has them.
-    """
-    fields = _mapping(usage)
-    nested = _mapping(fields.get("prompt_tokens_details")).get("cached_tokens")
-    took = _count(fields.get("prompt_tokens"))
-    gave = _count(fields.get("completion_tokens"))
-    estimated = not took or gave is None or (gave == 0 and (written != "" or beside > 0))
-    took = took or request_tokens(request)
-    gave = gave or estimate_tokens(written) + beside
-    counts = (_count(value) for value in (nested, fields.get("cached_tokens"), fields.get("prompt_cache_hit_tokens")))
-    cached = next((count for count in counts if count), 0)
-    return Usage(calls=1, input_tokens=took, output_tokens=gave, cached_tokens=min(cached, took), estimated=estimated)
-
-
-def _mapping(value: Json) -> dict[str, Json]:
-    return cast("dict[str, Json]", value) if isinstance(value, dict) else {}
-
-
-def _count(value: Json) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        return None
-    return int(value) if 0 <= value <= ABSURD_TOKENS else None
+    return _FINISHES.get(reason or "") or ("tool_calls" if calls else "stop")

@@ -1,14 +1,14 @@
-"""Chat completions on the wire: one model of one endpoint, one try a call.
+"""Chat completions over HTTP: one model of one endpoint, one try per call.
 
-The client library carries requests and nothing else: its retries are off, its request and response types are skipped
-(they cost three times the call), its HTTP client is ours. What goes out is written by `dialect`, what comes in is read
-by `answers` and `sse`, what goes wrong is judged by `faults`. Retries, waits and limits are `swarm.endpoints.traffic`.
+The client library only carries requests. Its retries are off, its request and response types are
+skipped (they cost three times the call), and its HTTP client is ours. `dialect` writes requests,
+`answers` and `stream` read answers, `judge` turns faults into errors. Retries, waits and limits are
+in `swarm.endpoints.traffic`.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
-from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlsplit
@@ -16,17 +16,19 @@ from urllib.parse import urlsplit
 import anyio
 from pydantic_core import from_json
 
+from swarm.base.errors import EndpointBusy, EndpointRefused
 from swarm.base.redaction import Redactor
 from swarm.base.values import Json
 from swarm.base.version import __version__
-from swarm.endpoints.wire.answers import Assembly, BadAnswer, is_prose
+from swarm.endpoints.wire.answers import Assembly, is_prose
 from swarm.endpoints.wire.audio import Sound, asked_sound
 from swarm.endpoints.wire.dialect import Dialect, WireRequest
 from swarm.endpoints.wire.faults import Fault, error_in, fault_of
 from swarm.endpoints.wire.judge import judge
 from swarm.endpoints.wire.learnt import Learnt
 from swarm.endpoints.wire.repetition import Watch
-from swarm.endpoints.wire.sse import EventStream, EventTooLargeError, Sent
+from swarm.endpoints.wire.shapes import BadAnswer
+from swarm.endpoints.wire.stream import read_stream
 from swarm.endpoints.wire.uploads import File, Shelf, Uploads
 from swarm.spec.chat import Reply, Request
 from swarm.spec.providers import Quirks, quirks_of
@@ -38,14 +40,14 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-IDLE_SECONDS = 60.0
-"""How long a stream may say nothing once it has begun. Only content counts: keep-alive comments are no progress."""
-TAIL_SECONDS = 2.0
-"""How long the usage and the end of a stream are waited for after its `finish_reason`."""
+_CLOSE_SECONDS = 1
+"""Maximum seconds to close a response that is left before its end."""
+_REFUSED_FIELD = frozenset({400, 422})
+"""Statuses by which an endpoint rejects a field of a request."""
 
 
 class OpenAIEndpoint:
-    """Completes chat requests with one model of one endpoint. Open it with `async with`."""
+    """One model of one endpoint; completes chat requests. Open it with `async with`."""
 
     def __init__(
         self,
@@ -74,7 +76,9 @@ class OpenAIEndpoint:
         self._sound = asked_sound(model)
         quirks = quirks or quirks_of(self._url)
         self._dialect = Dialect(model, name=model.name, quirks=quirks, learnt=learnt)
-        self._uploads = Uploads(quirks.store, self._file, shelf) if quirks.store is not None else None
+        self._uploads: Uploads | None = None
+        if quirks.store is not None:
+            self._uploads = Uploads(quirks.store, self._file, shelf)
         self.told: Callable[[Mapping[str, str]], None] = lambda _: None
         """Is given the headers of every answer, names in lower case."""
         self.first: Callable[[Request], None] = lambda _: None
@@ -98,14 +102,28 @@ class OpenAIEndpoint:
         agent = f"local-agent-swarm/{__version__}"
         most = BODY_BYTES if self._sound is None else STREAM_BYTES
         transport = open_transport(self._url, key=self._key, agent=agent, most=most)
-        timeout = httpx2.Timeout(None)  # the deadline of a call is ours, and total
-        http = httpx2.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False, trust_env=False)
-        client = AsyncOpenAI(base_url=self._url, api_key="-", max_retries=0, timeout=timeout, http_client=http)
+        timeout = httpx2.Timeout(None)  # ours is the deadline of the whole call
+        http = httpx2.AsyncClient(
+            transport=transport,
+            timeout=timeout,
+            follow_redirects=False,
+            trust_env=False,
+        )
+        client = AsyncOpenAI(
+            base_url=self._url,
+            api_key="-",  # the transport adds the key
+            max_retries=0,
+            timeout=timeout,
+            http_client=http,
+        )
         self._client = await self._stack.enter_async_context(client)
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._uploads is not None and self._client is not None:
             await self._uploads.clear()
@@ -113,23 +131,24 @@ class OpenAIEndpoint:
         await self._stack.__aexit__(kind, error, trace)
 
     async def complete(self, request: Request) -> Reply:
-        """Give the model's answer. `EndpointBusy` or `EndpointRefused` if there is none.
+        """Return the model's answer. Raise `EndpointBusy` or `EndpointRefused` if there is none.
 
-        A field that the endpoint refuses is left out from then on, and the call made again.
+        If the endpoint rejects a field, the call is repeated without it, and so are later ones.
         """
         began = anyio.current_time()
         calls = 0
         addresses = {} if self._uploads is None else await self._uploads.addresses(request)
         if isinstance(addresses, Fault):
-            raise judge(addresses, endpoint=self.label, model=self._name, clean=self._redact)
-        while True:
+            raise self._judged(addresses)
+        while True:  # ends: each round but the last one teaches the dialect something new
             written = self._dialect.write(request, addresses)
             calls += 1
             result = await self._try(written, request)
             if isinstance(result, Assembly):
                 break
-            if result.status not in {400, 422} or not self._dialect.learn(written, result.text):
-                raise judge(result, endpoint=self.label, model=self._name, clean=self._redact)
+            rejects_field = result.status in _REFUSED_FIELD
+            if not rejects_field or not self._dialect.learn(written, result.text):
+                raise self._judged(result)
         reply = self._dialect.see(written, result.reply(request))
         return reply.model_copy(
             update={
@@ -142,21 +161,24 @@ class OpenAIEndpoint:
             }
         )
 
+    def _judged(self, fault: Fault) -> EndpointBusy | EndpointRefused:
+        return judge(fault, endpoint=self.label, model=self._name, clean=self._redact)
+
     def _redact(self, text: str) -> str:
         return self._redactor.clean(self._clean(text))
 
     async def listed(self, *, seconds: float) -> tuple[dict[str, Json], ...]:
-        """Give what the endpoint says of its models, which costs nothing; `EndpointError` if it does not say."""
+        """Return the endpoint's list of models, which is free. Raise `EndpointError` if it has none."""
 
         async def ask() -> tuple[dict[str, Json], ...]:
             import httpx2
 
-            assert self._client is not None, "open the endpoint with `async with`"
-            response = await self._client.get("/models", cast_to=httpx2.Response)
+            response = await self._open.get("/models", cast_to=httpx2.Response)
             try:
                 return tuple({**entry} for entry in from_json(await response.aread())["data"])
             except (ValueError, KeyError, TypeError):
-                raise BadAnswer(Fault(status=200, kind="malformed", text="no list of models")) from None
+                fault = Fault(status=200, kind="malformed", text="not a list of models")
+            raise BadAnswer(fault)
 
         result = await self._tried(ask, seconds)
         if isinstance(result, Fault):
@@ -164,16 +186,15 @@ class OpenAIEndpoint:
         return result
 
     async def _file(self, path: str, file: File | None) -> Json | Fault:
-        """Put a file into the provider's store, or delete the one at a path."""
+        """Upload a file to the provider's store, or delete the one at a path if `file` is None."""
 
         async def ask() -> Json:
             import httpx2
 
-            assert self._client is not None, "open the endpoint with `async with`"
             if file is None:
-                response = await self._client.delete(path, cast_to=httpx2.Response)
+                response = await self._open.delete(path, cast_to=httpx2.Response)
             else:
-                response = await self._client.post(
+                response = await self._open.post(
                     path,
                     cast_to=httpx2.Response,
                     body={"purpose": file.purpose},
@@ -183,9 +204,15 @@ class OpenAIEndpoint:
             try:
                 return from_json(await response.aread())
             except ValueError:
-                raise BadAnswer(Fault(status=200, kind="malformed", text="the store gave no JSON")) from None
+                fault = Fault(status=200, kind="malformed", text="the store's answer is not JSON")
+            raise BadAnswer(fault)
 
         return await self._tried(ask, self._model.deadline)
+
+    @property
+    def _open(self) -> "AsyncOpenAI":
+        assert self._client is not None, "open the endpoint with `async with`"
+        return self._client
 
     async def _try(self, written: WireRequest, request: Request) -> Assembly | Fault:
         async def ask() -> Assembly:
@@ -195,11 +222,16 @@ class OpenAIEndpoint:
         return await self._tried(ask, self._model.deadline)
 
     async def _tried(self, ask: Callable[[], Awaitable[_T]], seconds: float) -> _T | Fault:
-        """Make one call. What goes wrong is returned, not raised: a fault must not drag the client's objects along."""
+        """Make one call with a deadline. Return its result or its fault.
+
+        Faults are not raised: a traceback would keep the client's objects, and the prompt, alive.
+        """
         import httpx2
         from openai import APIStatusError, OpenAIError
 
         try:
+            # Its deadline becomes a `timeout`. A cancellation from outside passes through: below,
+            # only `_sent` and the transport do anything about it, and neither waits for long.
             with anyio.fail_after(seconds):
                 return await ask()
         except BadAnswer as error:
@@ -207,17 +239,27 @@ class OpenAIEndpoint:
         except APIStatusError as error:
             return _refusal(error.response)
         except TimeoutError:
-            return Fault(kind="timeout", text=f"nothing whole within {seconds:g} s")
-        except (OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, OSError, anyio.EndOfStream) as error:
+            return Fault(kind="timeout", text=f"no complete answer within {seconds:g} s")
+        except (
+            OpenAIError,
+            httpx2.HTTPError,
+            httpx2.InvalidURL,
+            OSError,
+            anyio.EndOfStream,
+        ) as error:
             return fault_of(error)
 
     @asynccontextmanager
-    async def _sent(self, written: WireRequest, request: Request) -> "AsyncGenerator[httpx2.Response]":
+    async def _sent(
+        self,
+        written: WireRequest,
+        request: Request,
+    ) -> "AsyncGenerator[httpx2.Response]":
+        """Send a request; close the response at the end, however that is reached."""
         import httpx2
 
-        assert self._client is not None, "open the endpoint with `async with`"
         headers = {"traceparent": request.traceparent} if request.traceparent else {}
-        response = await self._client.post(
+        response = await self._open.post(
             "/chat/completions",
             cast_to=httpx2.Response,
             content=written.body,
@@ -229,12 +271,19 @@ class OpenAIEndpoint:
             yield response
         finally:
             if not response.is_closed:
-                with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+                # Left half read, or cancelled. The shield lets the connection be closed in spite of
+                # a cancellation; the deadline bounds how long that may delay it.
+                with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_SECONDS):
                     await response.aclose()
 
     async def _read(self, response: "httpx2.Response", request: Request) -> Assembly:
-        answer = Assembly(sound=Sound(self._sound or ""), watch=Watch() if is_prose(request) else None)
-        if self._model.stream and response.headers.get("content-type", "").startswith("text/event-stream"):
+        """Read an answer: a stream, or one piece from an endpoint that does not stream."""
+        answer = Assembly(
+            sound=Sound(self._sound or ""),
+            watch=Watch() if is_prose(request) else None,
+        )
+        content = response.headers.get("content-type", "")
+        if self._model.stream and content.startswith("text/event-stream"):
             async with aclosing(response.aiter_raw()) as chunks:
                 await read_stream(chunks, answer, lambda: self.first(request))
         else:
@@ -243,64 +292,8 @@ class OpenAIEndpoint:
         return answer
 
 
-async def read_stream(chunks: AsyncIterator[bytes], answer: Assembly, first: Callable[[], None] = lambda: None) -> None:
-    """Read a stream to its end; `first` is called at its first token.
-
-    A `finish_reason` is what makes it whole: what follows is waited for briefly, and losing it loses nothing. A text
-    that goes round in circles is not read to its end. Raises `BadAnswer` for a stream that ends before, or that says
-    nothing for `IDLE_SECONDS` once it has begun.
-    """
-    import httpx2
-
-    events = EventStream()
-    with anyio.CancelScope() as idle:
-        try:
-            async for chunk in chunks:
-                progress = _take(events.feed(chunk), answer)
-                if answer.finish == "repeats":
-                    return
-                if progress:
-                    if idle.deadline == inf:
-                        first()
-                    seconds = IDLE_SECONDS if answer.finish is None else TAIL_SECONDS
-                    idle.deadline = anyio.current_time() + seconds
-            _take(events.end(), answer)
-        except EventTooLargeError as error:
-            raise BadAnswer(Fault(status=200, kind="too_large_response", text=str(error))) from None
-        except httpx2.HTTPError:
-            if answer.finish is None:
-                raise
-    if answer.finish is not None:
-        return
-    if idle.cancelled_caught:
-        raise BadAnswer(Fault(kind="timeout", text=f"the stream said nothing for {IDLE_SECONDS:g} s"))
-    silent = not answer.words and not answer.calls and not answer.raw and not answer.sound.heard
-    raise BadAnswer(Fault(status=200, kind="empty" if silent else "truncated_stream"))
-
-
-def _take(events: Iterator[Sent], answer: Assembly) -> bool:
-    """Add events to an answer; true if one of them was progress."""
-    progress = False
-    for event in events:
-        if event.name == "error":
-            raise BadAnswer(_error_event(event.data))
-        if event.data.startswith(b"[DONE]"):
-            progress = answer.finish is not None or progress
-        else:
-            progress = answer.add(event.data) or progress
-    return progress
-
-
-def _error_event(data: bytes) -> Fault:
-    try:
-        fault = error_in(from_json(data))
-    except ValueError:
-        fault = None
-    return replace(fault or Fault(text=data.decode("utf-8", "replace")), status=200)
-
-
 def _refusal(response: "httpx2.Response") -> Fault:
-    """Read an answer whose status is an error."""
+    """Return the fault of an answer whose status is an error."""
     text = response.text
     try:
         fault = error_in(from_json(response.content))
@@ -309,6 +302,6 @@ def _refusal(response: "httpx2.Response") -> Fault:
     headers = {name.lower(): value for name, value in response.headers.items()}
     place = f"{response.request.method} {response.url.copy_with(username=None, password=None)}"
     words = fault.text if fault is not None else text
-    if response.status_code in {404, 405} or response.is_redirect:
+    if response.status_code in {404, 405} or response.is_redirect:  # the base URL may be wrong
         words = f"{place}: {words}"
     return replace(fault or Fault(), status=response.status_code, headers=headers, text=words)

@@ -23,8 +23,8 @@ import h11
 import httpx2
 
 from swarm.base.network import proxy_for
-from swarm.endpoints.wire.answers import BadAnswer
 from swarm.endpoints.wire.faults import Fault
+from swarm.endpoints.wire.shapes import BadAnswer
 
 BODY_BYTES = 8_000_000
 """Maximum bytes of an answer: a million tokens of text, far above any output cap."""

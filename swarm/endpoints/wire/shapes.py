@@ -1,0 +1,132 @@
+"""Shapes of answers on the wire: a chat completion or a chunk, with every type checked. Pure."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import from_json
+
+from swarm.base.values import Json
+from swarm.endpoints.wire.faults import Fault, error_in
+
+_EXCERPT_BYTES = 300
+"""Bytes of a malformed answer that its fault quotes."""
+
+
+class BadAnswer(Exception):  # noqa: N818 - a fault to be judged, which may or may not be an error
+    """An answer that is not a chat completion."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.text)
+        self.fault = fault
+
+
+class WireFunction(BaseModel):
+    """Name and arguments of a tool call, or pieces of them."""
+
+    name: str | None = None
+    arguments: Any = None
+
+
+class WireCall(BaseModel):
+    """A tool call, or a piece of one."""
+
+    index: int | None = None
+    id: str | None = None
+    function: WireFunction = Field(default_factory=WireFunction)
+    extra_content: Any = None
+
+
+class WireMessage(BaseModel):
+    """A message, or a piece of one."""
+
+    content: str | list[Any] | None = None
+    refusal: str | None = None
+    tool_calls: list[WireCall] | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    reasoning_details: Any = None
+    extra_content: Any = None
+    audio: Any = None
+
+    @property
+    def text(self) -> str:
+        """The content as a text; a list of parts is joined."""
+        if not isinstance(self.content, list):
+            return self.content or ""
+        parts: list[dict[str, Any]] = [part for part in self.content if isinstance(part, dict)]
+        return "".join(str(part.get("text") or "") for part in parts)
+
+
+class WireChoice(BaseModel):
+    """One of the alternative answers; only the first is used."""
+
+    index: int | None = None
+    message: WireMessage | None = None
+    delta: WireMessage | None = None
+    finish_reason: str | None = None
+
+
+class WireAnswer(BaseModel):
+    """A complete answer, or one chunk of a stream."""
+
+    choices: list[WireChoice] | None = None
+    usage: Any = None
+    model: str | None = None
+    error: Any = None
+
+
+def read_answer(data: bytes) -> WireAnswer:
+    """Read an answer or a chunk. Raise `BadAnswer` if its JSON or its types are wrong."""
+    try:
+        return WireAnswer.model_validate_json(data)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+    if problem["type"] == "json_invalid" and b"\\u" in data:
+        fixed = mend_surrogates(data)
+        if fixed != data:
+            return read_answer(fixed)
+    raise BadAnswer(_malformed(data, problem["msg"], problem["loc"]))
+
+
+def fault_without_choice(answer: WireAnswer, data: bytes) -> Fault:
+    """Return the fault of an answer without a message: its error in any shape, or `malformed`."""
+    if answer.error:
+        return fault_in(answer.error)
+    fault = error_in(from_json(data))
+    if fault is not None:
+        return replace(fault, status=200)
+    return _malformed(data, "no message", ("choices",))
+
+
+def fault_in(error: Json) -> Fault:
+    """Return the fault of an error object in an answer with status 200."""
+    fault = error_in({"error": error}) or Fault(text=repr(error))
+    return replace(fault, status=200)
+
+
+def _malformed(data: bytes, message: str, where: Iterable[Any]) -> Fault:
+    place = ".".join(str(part) for part in where)
+    start = data[:_EXCERPT_BYTES].decode("utf-8", "replace")
+    text = f"{message}: {start}"
+    return Fault(status=200, kind="malformed", text=f"{place}: {text}" if place else text)
+
+
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+    rb"|\\.",
+    re.DOTALL,
+)
+"""A pair of surrogates, a lone one, or any other escape, which must not be read from its middle."""
+
+
+def mend_surrogates(data: bytes) -> bytes:
+    """Replace escapes of lone surrogates in JSON by U+FFFD: UTF-8 cannot hold them. Pairs stay."""
+
+    def fixed(match: re.Match[bytes]) -> bytes:
+        lone = len(match[0]) == 6
+        return b"\\ufffd" if lone else match[0]
+
+    return _ESCAPE.sub(fixed, data)

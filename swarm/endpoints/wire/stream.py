@@ -1,0 +1,95 @@
+"""The reading of a streamed answer to its end, with a limit for silence."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from math import inf
+
+import anyio
+from pydantic_core import from_json
+
+from swarm.endpoints.wire.answers import Assembly
+from swarm.endpoints.wire.faults import Fault, error_in
+from swarm.endpoints.wire.shapes import BadAnswer
+from swarm.endpoints.wire.sse import EventStream, EventTooLargeError, Sent
+
+IDLE_SECONDS = 60.0
+"""Maximum seconds without content once a stream has begun. Keep-alive comments are not content."""
+TAIL_SECONDS = 2.0
+"""Maximum seconds between a `finish_reason` and the end of the stream, for the usage."""
+
+
+async def read_stream(
+    chunks: AsyncIterator[bytes],
+    answer: Assembly,
+    first: Callable[[], None] = lambda: None,
+) -> None:
+    """Read a stream into an answer; call `first` at its first token.
+
+    A stream is complete once it has a `finish_reason`. What follows is awaited briefly, and losing
+    it loses nothing. A repetitive text is not read to its end. Raise `BadAnswer` for a stream that
+    ends before it is complete, or that is silent for `IDLE_SECONDS` once it has begun.
+    """
+    import httpx2
+
+    # The deadline starts with the first content, and each later one moves it. Until then, the
+    # deadline of the call decides. Its expiry ends this scope only; a cancellation from outside
+    # passes through.
+    with anyio.CancelScope() as idle:
+        try:
+            await _read(chunks, answer, idle, first)
+        except EventTooLargeError as error:
+            fault = Fault(status=200, kind="too_large_response", text=str(error))
+            raise BadAnswer(fault) from None
+        except httpx2.HTTPError:
+            if answer.finish is None:
+                raise
+    if answer.finish is None:
+        raise BadAnswer(_incomplete(answer, silent=idle.cancelled_caught))
+
+
+async def _read(
+    chunks: AsyncIterator[bytes],
+    answer: Assembly,
+    idle: anyio.CancelScope,
+    first: Callable[[], None],
+) -> None:
+    """Add chunks until the stream ends or repeats itself. Content moves the deadline of `idle`."""
+    events = EventStream()
+    async for chunk in chunks:
+        progress = _add(events.feed(chunk), answer)
+        if answer.finish == "repeats":
+            return
+        if progress:
+            if idle.deadline == inf:
+                first()
+            seconds = IDLE_SECONDS if answer.finish is None else TAIL_SECONDS
+            idle.deadline = anyio.current_time() + seconds
+    _add(events.end(), answer)
+
+
+def _add(events: Iterator[Sent], answer: Assembly) -> bool:
+    """Add events to an answer. Return True if one of them was progress."""
+    progress = False
+    for event in events:
+        if event.name == "error":
+            raise BadAnswer(_error_event(event.data))
+        if event.data.startswith(b"[DONE]"):
+            progress = answer.finish is not None or progress
+        else:
+            progress = answer.add(event.data) or progress
+    return progress
+
+
+def _incomplete(answer: Assembly, *, silent: bool) -> Fault:
+    """Return the fault of a stream that ended without a `finish_reason`."""
+    if silent:
+        return Fault(kind="timeout", text=f"no content in the stream for {IDLE_SECONDS:g} s")
+    return Fault(status=200, kind="empty" if answer.empty else "truncated_stream")
+
+
+def _error_event(data: bytes) -> Fault:
+    try:
+        fault = error_in(from_json(data))
+    except ValueError:
+        fault = None
+    return replace(fault or Fault(text=data.decode("utf-8", "replace")), status=200)
