@@ -23,8 +23,10 @@ import anyio
 
 from swarm.endpoints import Endpoint
 from swarm.endpoints.offline import Offline
-from swarm.endpoints.prefix_cache import PrefixFirst
+from swarm.endpoints.prefix_cache import Leads, PrefixFirst
+from swarm.endpoints.route import routes_of
 from swarm.endpoints.router import connect
+from swarm.endpoints.wiring import Wiring
 from swarm.local_models.serve import SLOTS
 from swarm.spec.chat import Data, Message, Reply, Request, Text, Usage, says
 from swarm.spec.task import Model
@@ -101,8 +103,8 @@ async def modelled(server: Server, shared: int, options: argparse.Namespace, *, 
     """Run all siblings against the model of a server: seconds, and tokens that were cached."""
     endpoint: Endpoint = server
     if warm:
-        warming = PrefixFirst(server)
-        server.first, endpoint = warming.begun, warming
+        leads = Leads()
+        server.first, endpoint = leads.begun, PrefixFirst(server, leads)
     began = anyio.current_time()
     await together(endpoint.complete, [sibling(n, shared) for n in range(options.siblings)], options.workers)
     return anyio.current_time() - began, server.cached
@@ -145,7 +147,7 @@ async def local(options: argparse.Namespace) -> None:
     models = {"without": one, "with": one.model_copy(update={"warm": True})}
     seconds: dict[str, list[float]] = {name: [] for name in models}
     cached: dict[str, list[int]] = {name: [] for name in models}
-    async with connect(models, offline=Offline, rng=Random(1)) as router:
+    async with connect(routes_of(models), Wiring(offline=Offline, rng=Random(1))) as router:
         for number, name in product(range(options.rounds), models):
             requests = [sibling(n, SHARED, 20, f"{name}{number}") for n in range(SLOTS)]
             requests = [each.model_copy(update={"model": name}) for each in requests]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from swarm.endpoints.choose import Choice, choose, probe_local
-from swarm.endpoints.router import check_models
+from swarm.endpoints.route import check_models
 from swarm.spec.task import Model
 from swarm.testing import Answer, FakeServer
 

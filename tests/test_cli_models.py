@@ -10,6 +10,7 @@ import pytest
 from swarm.cli.getting import DownloadMeter
 from swarm.endpoints.choose import Size, choose, size_of
 from swarm.endpoints.probe import Ability, look
+from swarm.endpoints.route import route_of
 from swarm.spec.task import Model
 from swarm.testing import Answer, FakeServer
 from swarm.testing.fake import Received, error
@@ -35,7 +36,7 @@ def swarm(capsys: pytest.CaptureFixture[str]) -> Command:
 
 async def seen(server: FakeServer, **settings: Any) -> Ability:
     model = Model.model_validate({"endpoint": server.url, "name": "m", **settings})
-    return await look("default", model, probe=settings.pop("probe", False))
+    return await look(route_of("default", model), probe=settings.pop("probe", False))
 
 
 async def test_a_look_is_free() -> None:
@@ -112,7 +113,7 @@ async def test_a_probe_asks_twice_and_shows_what_works() -> None:
         return Answer(text="", calls=(("answer", {"ok": True}),))
 
     async with FakeServer(respond=respond, model="m") as server:
-        found = await look("default", Model(endpoint=server.url, name="m", max_tokens=4000), probe=True)
+        found = await look(route_of("default", Model(endpoint=server.url, name="m", max_tokens=4000)), probe=True)
         caps = {received.body["max_tokens"] for received in server.requests}
         assert found.calls == len(server.requests) == 3, "one refusal, one form, one tool"
     assert (found.form, found.tools, found.problem) == ("tool", True, "")
@@ -124,7 +125,7 @@ async def test_tools_that_are_refused_are_none() -> None:
         return Answer(status=400, body=error("no tools here")) if "tools" in received.body else '{"ok": true}'
 
     async with FakeServer(respond=respond, model="m") as server:
-        found = await look("default", Model(endpoint=server.url, name="m"), probe=True)
+        found = await look(route_of("default", Model(endpoint=server.url, name="m")), probe=True)
     assert (found.form, found.tools, found.problem) == ("json_schema", False, "")
 
 

@@ -12,7 +12,9 @@ from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused, Task
 from swarm.base.network import is_loopback
 from swarm.endpoints import Endpoint
 from swarm.endpoints.pool import Pool
-from swarm.endpoints.router import Router, check_models, connect, resolved
+from swarm.endpoints.route import check_models, route_of, routes_of
+from swarm.endpoints.router import Router, connect
+from swarm.endpoints.wiring import Wiring
 from swarm.spec.chat import Request, says
 from swarm.spec.providers import PROVIDERS
 from swarm.spec.task import Model
@@ -66,8 +68,8 @@ async def test_a_pool_stops_the_run_only_if_nobody_is_left(endpoints: list[Endpo
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ({"endpoint": "opnai", "name": "m"}, "no base URL"),
-        ({"endpoint": "127.0.0.1:8000", "name": "m"}, "no base URL"),
+        ({"endpoint": "opnai", "name": "m"}, "expected a base URL"),
+        ({"endpoint": "127.0.0.1:8000", "name": "m"}, "expected a base URL"),
         ({"endpoint": "openai", "name": "m"}, "set OPENAI_API_KEY, or write `key: ${OPENAI_API_KEY}`"),
         ({"endpoint": "openai", "name": "m", "key": ""}, "OPENAI_API_KEY"),
         ({"endpoint": "http://127.0.0.1:8000/v1"}, "needs a `name`"),
@@ -90,9 +92,15 @@ def test_all_problems_come_at_once() -> None:
     assert len(caught.value.problems) == 3
 
 
+def test_with_a_custom_endpoint_only_pools_are_checked() -> None:
+    check_models({"a": Model(), "b": Model(use=("a",))}, custom_endpoint=True)
+    with pytest.raises(TaskError, match=r"^models\.c\.use: a pool cannot use itself"):
+        check_models({"a": Model(), "c": Model(use=("a", "c"))}, custom_endpoint=True)
+
+
 def test_a_provider_s_name_stands_for_its_address() -> None:
-    model = resolved(Model(endpoint="kimi", key=SecretStr("k")))
-    assert (model.endpoint, model.name) == ("https://api.moonshot.ai/v1", "kimi-k2.5")
+    route = route_of("default", Model(endpoint="kimi", key=SecretStr("k")))
+    assert (route.address, route.model_name) == ("https://api.moonshot.ai/v1", "kimi-k2.5")
     assert len({provider.name for provider in PROVIDERS}) == len(PROVIDERS)
 
 
@@ -120,7 +128,7 @@ async def test_connect_opens_every_alias_and_pools_in_pools() -> None:
             "spare": Model(use=("both",)),
             "both": Model(use=("off", "default")),
         }
-        async with connect(models, offline=offline(), rng=Random(1)) as router:
+        async with connect(routes_of(models), Wiring(offline=offline(), rng=Random(1))) as router:
             texts = [(await router.complete(ASK.model_copy(update={"model": alias}))).text for alias in models]
             async with anyio.create_task_group() as group:
                 for _ in range(6):
@@ -140,7 +148,7 @@ async def test_a_second_key_takes_over_when_the_first_is_spent() -> None:
 
     async with FakeServer(respond=respond) as server:
         model = Model(endpoint=server.url, name="m", key=(SecretStr("key-one"), SecretStr("key-two")))
-        async with connect({"default": model}, offline=offline(), rng=Random(1)) as router:
+        async with connect(routes_of({"default": model}), Wiring(offline=offline(), rng=Random(1))) as router:
             for _ in range(3):
                 assert (await router.complete(ASK)).text == "ok"
         assert len(server.requests) == 4
@@ -155,7 +163,10 @@ async def test_the_quota_of_a_model_holds_back_its_calls(quota: dict[str, int], 
             "default": Model.model_validate({"endpoint": server.url, "name": "limited", **quota}),
             "free": Model(endpoint=server.url, name="free"),
         }
-        async with connect(models, offline=offline(), rng=Random(1)) as router, anyio.create_task_group() as group:
+        async with (
+            connect(routes_of(models), Wiring(offline=offline(), rng=Random(1))) as router,
+            anyio.create_task_group() as group,
+        ):
             await router.complete(ASK)
             group.start_soon(router.complete, ASK)
             for _ in range(5):

@@ -11,6 +11,7 @@ from faults import ASK, KEY, Case, ask_once, calls, model, of, seen_on_the_wire,
 
 from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused, TaskError
 from swarm.endpoints.offline import Offline
+from swarm.endpoints.route import routes_of
 from swarm.endpoints.router import connect
 from swarm.endpoints.traffic.cooldown import Cooldown
 from swarm.endpoints.traffic.limit import Limit
@@ -18,6 +19,7 @@ from swarm.endpoints.traffic.retry import Retrying
 from swarm.endpoints.wire.faults import Fault
 from swarm.endpoints.wire.judge import judge
 from swarm.endpoints.wire.openai import OpenAIEndpoint
+from swarm.endpoints.wiring import Wiring
 from swarm.lifecycle.run import Run
 from swarm.record.events import SlotsChanged
 from swarm.spec.chat import Reply, Request
@@ -270,7 +272,7 @@ async def test_a_bad_key_costs_one_call_of_twenty(case: Case) -> None:
 async def test_a_larger_model_takes_what_is_too_long(case: Case) -> None:
     async with FakeServer(Answer(status=400, body=WORDINGS["code"])) as small, FakeServer("read") as large:
         models = {"small": model(small), "large": model(large), "default": Model(use=("small", "large"))}
-        async with connect(models, offline=Offline, rng=Random(1)) as router:
+        async with connect(routes_of(models), Wiring(offline=Offline, rng=Random(1))) as router:
             assert (await router.complete(ASK)).text == "read"
         assert (len(small.requests), len(large.requests)) == (1, 1)
     assert case.seen == "the next model of `use:` answers"

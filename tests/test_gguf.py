@@ -10,7 +10,7 @@ import pytest
 
 from swarm.base.errors import EndpointRefused, SwarmError, TaskError
 from swarm.endpoints.choose import choose
-from swarm.endpoints.router import check_models, resolved
+from swarm.endpoints.route import check_models, route_of
 from swarm.local_models.hub import hub_of
 from swarm.local_models.names import KNOWN, fetch, fetched, located, models_folder
 from swarm.local_models.serve import serving, what_is_missing
@@ -196,7 +196,7 @@ def test_a_model_file_has_a_name_a_width_and_a_context_by_itself(tmp_path: Path)
         "stream": False,
         "deadline": 300,
     }
-    assert resolved(Model(endpoint="local:/x/y.gguf")).name == "y"
+    assert route_of("default", Model(endpoint="local:/x/y.gguf")).model_name == "y"
 
 
 def test_what_is_missing_is_said_before_anything_runs(tmp_path: Path) -> None:

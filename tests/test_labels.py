@@ -12,6 +12,7 @@ import swarm
 from swarm.base.errors import EndpointRefused, PlanError, TaskError
 from swarm.base.values import canonical
 from swarm.endpoints.guard import LabelGuard
+from swarm.endpoints.route import route_of
 from swarm.lifecycle.prepare import Options, prepare
 from swarm.record.events import RunResumed
 from swarm.spec.chat import Reply, Request, says
@@ -238,7 +239,7 @@ async def test_pools_retries_and_fallbacks_on_the_wire_reach_no_forbidden_server
 @pytest.mark.anyio
 async def test_the_last_guard_refuses_before_a_byte_is_sent() -> None:
     inner = Scripted("never", "open")
-    guard = LabelGuard(inner, alias="cloud", model=Model(endpoint="offline"), labels={"hr": ("default",)})
+    guard = LabelGuard(inner, route_of("cloud", Model(endpoint="offline")), labels={"hr": ("default",)})
     ask = Request(model="cloud", messages=(says("user", "hi"),))
     for labels in (("hr",), ("unknown",)):
         with pytest.raises(EndpointRefused) as caught:

@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +21,7 @@ from swarm.base.values import canonical
 from swarm.endpoints import Endpoint
 from swarm.endpoints.guard import LabelGuard
 from swarm.endpoints.pool import Pool
+from swarm.endpoints.route import route_of
 from swarm.endpoints.router import Router
 from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.record.events import StepStarted
@@ -61,7 +62,7 @@ class World:
         """Serve every alias as a run does: guarded models, pools of them."""
         allowed = reach(self.labels, pooled({name: model.use for name, model in self.models.items()}))
         opened: dict[str, Endpoint] = {
-            name: LabelGuard(Function(self._model(name)), alias=name, model=self.models[name], labels=allowed)
+            name: LabelGuard(Function(self._model(name)), route_of(name, self.models[name]), labels=allowed)
             for name in LEAVES
         }
         return Router(opened | {name: Pool([opened[each] for each in use]) for name, use in POOLS.items()})
@@ -264,7 +265,8 @@ async def test_no_labelled_film_is_put_where_it_may_not_be(
             model = models[name] = Model(endpoint=server.url, name="m", takes=("video",))
             wire = await stack.enter_async_context(OpenAIEndpoint(model, quirks=Quirks(store=STORE)))
             labels = reach({"red": ("a",)}, {})
-            opened[name] = LabelGuard(wire, alias=name, model=model, labels=labels, store=STORE)
+            route = replace(route_of(name, model), quirks=Quirks(store=STORE))
+            opened[name] = LabelGuard(wire, route, labels=labels)
         router = Router(opened | {name: Pool([opened[each] for each in use]) for name, use in POOLS.items()})
         task = Task(
             goal="Tell all.",

@@ -12,9 +12,11 @@ from pydantic import SecretStr
 
 import swarm
 from swarm.endpoints.offline import Offline
+from swarm.endpoints.route import routes_of
 from swarm.endpoints.router import connect
 from swarm.endpoints.wire.dialect import Dialect
 from swarm.endpoints.wire.learnt import DAYS, FILE, Learnt, Memory, mark
+from swarm.endpoints.wiring import Wiring
 from swarm.lifecycle.run import Run
 from swarm.record import events as e
 from swarm.spec.chat import Form, Request, says
@@ -174,7 +176,7 @@ async def test_aliases_of_one_model_learn_together() -> None:
     async with FakeServer(respond=strict) as server:
         one = Model(endpoint=server.url, name="m", params={"temperature": 0.3})
         models = {"a": one, "b": one.model_copy(update={"max_tokens": 99}), "c": Model(endpoint=server.url, name="n")}
-        async with connect(models, offline=Offline, rng=Random(1)) as router:
+        async with connect(routes_of(models), Wiring(offline=Offline, rng=Random(1))) as router:
             calls = [(await router.complete(ASK.model_copy(update={"model": alias}))).usage.calls for alias in "abc"]
     assert calls == [4, 1, 3]
 

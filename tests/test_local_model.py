@@ -20,8 +20,10 @@ import pytest
 
 import swarm
 from swarm.endpoints.offline import Offline
+from swarm.endpoints.route import routes_of
 from swarm.endpoints.router import connect
 from swarm.endpoints.wire.openai import OpenAIEndpoint
+from swarm.endpoints.wiring import Wiring
 from swarm.local_models.names import KNOWN
 from swarm.local_models.serve import Served, serving
 from swarm.spec.chat import Form, Request, says
@@ -179,7 +181,7 @@ async def test_it_plans_by_itself_and_comes_to_an_end(tmp_path: Path) -> None:
 async def test_aliases_of_one_file_share_a_server() -> None:
     model = Model(endpoint=f"local:{FILE}", max_tokens=8)
     models = {"default": model, "other": model, "none": Model(endpoint="offline")}
-    async with connect(models, offline=Offline, rng=random.Random(1)) as router:
+    async with connect(routes_of(models), Wiring(offline=Offline, rng=random.Random(1))) as router:
         first = await router.complete(ask("Hello."))
         second = await router.complete(ask("Hello.").model_copy(update={"model": "other"}))
         assert len(psutil.Process().children()) == 1

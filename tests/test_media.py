@@ -10,7 +10,7 @@ import pytest
 import swarm
 from swarm.base.errors import EndpointRefused, PlanError, TaskError
 from swarm.endpoints.guard import MOST_MEDIA, LabelGuard
-from swarm.endpoints.router import resolved
+from swarm.endpoints.route import route_of
 from swarm.endpoints.wire.dialect import Dialect
 from swarm.lifecycle.prepare import Options, prepare
 from swarm.spec.chat import Media, Medium, Message, Request, Text
@@ -59,7 +59,7 @@ def test_what_a_model_takes_is_known_of_its_provider_and_nobody_else(
 def written(endpoint: str, name: str, medium: Medium, mime: str) -> Any:
     """Give the part that a medium becomes at an endpoint."""
     media = Media.model_validate({"medium": medium, "name": "m", "mime": mime, "base64": "QUJD"})
-    model = resolved(Model(endpoint=endpoint, name=name))
+    model = route_of("default", Model(endpoint=endpoint, name=name)).settings
     assert model.endpoint is not None
     dialect = Dialect(model, name=name, quirks=quirks_of(model.endpoint))
     message = Message(role="user", parts=(Text(text="Look:"), media, Text(text="What is it?")))
@@ -96,7 +96,7 @@ SOUND = Media(medium="audio", name="s", mime="audio/wav", base64="U09V")
 
 def kinds(endpoint: str, name: str, *messages: Message) -> list[str]:
     """Say what each message of a request is made of: its role, then a word for each of its parts."""
-    model = resolved(Model(endpoint=endpoint, name=name))
+    model = route_of("default", Model(endpoint=endpoint, name=name)).settings
     assert model.endpoint is not None
     dialect = Dialect(model, name=name, quirks=quirks_of(model.endpoint))
     written = json.loads(dialect.write(Request(model="default", messages=messages)).body)["messages"]
@@ -134,7 +134,7 @@ def test_where_a_message_takes_one_medium_each_kind_has_its_own(parts: tuple[Any
 )
 def test_what_answers_only_when_streamed_is_streamed(endpoint: str, name: str, streams: bool) -> None:
     model = Model(endpoint=endpoint, name=name)
-    assert (must_stream(model), resolved(model).stream) == (streams, streams)
+    assert (must_stream(model), route_of("default", model).settings.stream) == (streams, streams)
 
 
 def picture(size: int = 3) -> Request:
@@ -145,11 +145,11 @@ def picture(size: int = 3) -> Request:
 @pytest.mark.anyio
 async def test_a_model_is_sent_no_medium_that_it_does_not_take_and_never_too_much() -> None:
     inner = Scripted("seen")
-    blind = LabelGuard(inner, alias="default", model=Model(endpoint="offline"))
+    blind = LabelGuard(inner, route_of("default", Model(endpoint="offline")))
     with pytest.raises(EndpointRefused) as caught:
         await blind.complete(picture())
     assert caught.value.kind == "media"
-    eyes = LabelGuard(inner, alias="default", model=Model(endpoint="offline", takes=("image",)))
+    eyes = LabelGuard(inner, route_of("default", Model(endpoint="offline", takes=("image",))))
     with pytest.raises(EndpointRefused) as caught:
         await eyes.complete(picture(MOST_MEDIA + 1))
     assert (caught.value.kind, inner.requests) == ("too_large", [])

@@ -11,9 +11,11 @@ from pydantic import SecretStr
 from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused
 from swarm.endpoints import Endpoint
 from swarm.endpoints.pool import REST_SECONDS, SICK, Pool
+from swarm.endpoints.route import routes_of
 from swarm.endpoints.router import connect
 from swarm.endpoints.traffic.limit import Limit
 from swarm.endpoints.traffic.retry import Retrying
+from swarm.endpoints.wiring import Wiring
 from swarm.lifecycle.run import Run
 from swarm.record import events as e
 from swarm.record.journal import read
@@ -229,10 +231,10 @@ def storm(seed: int) -> Callable[[Received], Answer]:
 
 @pytest.mark.anyio
 async def test_the_same_on_real_sockets() -> None:
-    changes: list[e.SlotsChanged] = []
+    changes: list[e.SlotsChanged | e.TurnTaken] = []
     async with FakeServer(respond=storm(7)) as server:
         models = {"default": Model(endpoint=server.url, name="m")}
-        made = connect(models, offline=unused, rng=Random(1), workers=100, emit=changes.append)
+        made = connect(routes_of(models), Wiring(offline=unused, rng=Random(1), workers=100, emit=changes.append))
         async with made as router:
             done: list[str] = []
 
@@ -245,8 +247,9 @@ async def test_the_same_on_real_sockets() -> None:
         assert done == ["ok"] * 300
         assert len(server.requests) < 600
         assert server.peak <= 100
-    assert changes[0].before == 100
-    assert {change.endpoint for change in changes} == {server.url.split("/")[2]}
+    slots = [change for change in changes if isinstance(change, e.SlotsChanged)]
+    assert slots[0].before == 100
+    assert {change.endpoint for change in slots} == {server.url.split("/")[2]}
 
 
 def unused() -> Endpoint:
@@ -258,7 +261,7 @@ async def test_several_keys_share_the_calls_and_each_event_can_say_which_served(
     together = Together(4)
     async with FakeServer(respond=together.respond) as server:
         model = Model(endpoint=server.url, name="m", key=(SecretStr("key-one"), SecretStr("key-two")), calls=4)
-        async with connect({"default": model}, offline=unused, rng=Random(1)) as router:
+        async with connect(routes_of({"default": model}), Wiring(offline=unused, rng=Random(1))) as router:
             with anyio.fail_after(60):
                 replies = await at_once(router, 12)
         sent = [received.headers["authorization"][-3:] for received in server.requests]
@@ -272,7 +275,7 @@ async def test_a_run_of_a_hundred_has_a_hundred_calls_in_flight_from_the_first_m
     together = Together(100)
     async with FakeServer(respond=together.respond) as server:
         models = {"default": Model(endpoint=server.url, name="m")}
-        async with connect(models, offline=unused, rng=Random(1), workers=100) as router:
+        async with connect(routes_of(models), Wiring(offline=unused, rng=Random(1), workers=100)) as router:
             with anyio.fail_after(60):
                 await at_once(router, 100)
         assert server.peak == 100

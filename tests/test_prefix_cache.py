@@ -14,11 +14,14 @@ from swarm.endpoints.prefix_cache import (
     LEAST_TOKENS,
     TOKEN_BYTES,
     WAIT_SECONDS,
+    Leads,
     PrefixFirst,
-    beginning,
+    prefix_of,
 )
+from swarm.endpoints.route import routes_of
 from swarm.endpoints.router import connect
 from swarm.endpoints.wire.openai import OpenAIEndpoint
+from swarm.endpoints.wiring import Wiring
 from swarm.spec.chat import Data, Form, Message, Reply, Request, Text, ToolSpec, says
 from swarm.spec.task import Model
 from swarm.testing import Answer, FakeServer, Function, Received, reply
@@ -37,7 +40,8 @@ class Server:
 
     def __init__(self, first: float = 1.0, rest: float = 10.0, *, streams: bool = True) -> None:
         self.asked: list[float] = []
-        self.warm = PrefixFirst(Function(self._answer))
+        self.leads = Leads()
+        self.warm = PrefixFirst(Function(self._answer), self.leads)
         self.first, self.rest, self.streams = first, rest, streams
         self.error: Exception | None = None
         self._began = anyio.current_time()
@@ -48,7 +52,7 @@ class Server:
         if self.error is not None:
             return self.error
         if self.streams:
-            self.warm.begun(request)
+            self.leads.begun(request)
         await anyio.sleep(self.rest)
         return reply("So.")
 
@@ -127,10 +131,10 @@ class TestWaiting:
 
 
 def test_a_beginning_ends_with_the_part_that_makes_it_long() -> None:
-    assert beginning(ask(1)) == beginning(ask(2)) is not None
-    assert beginning(ask(1, "")) is None
+    assert prefix_of(ask(1)) == prefix_of(ask(2)) is not None
+    assert prefix_of(ask(1, "")) is None
     other_role = Request(model="default", messages=(says("user", "Work."), *ask(1).messages[1:]))
-    assert beginning(other_role) != beginning(ask(1))
+    assert prefix_of(other_role) != prefix_of(ask(1))
 
 
 def streamed() -> Answer:
@@ -150,16 +154,17 @@ async def test_the_wire_tells_of_the_first_token() -> None:
 
     async with (
         FakeServer(streamed()) as server,
-        OpenAIEndpoint(Model(endpoint=server.url, name="m", stream=True)) as wire,
+        OpenAIEndpoint(Model(endpoint=server.url, name="m", stream=True), on_first_token=first) as wire,
         anyio.create_task_group() as group,
     ):
-        wire.first = first
         group.start_soon(wire.complete, request)
         await came.wait()
         assert server.in_flight == 1, "before the answer is whole"
     assert told == [request]
-    async with FakeServer("one two") as server, OpenAIEndpoint(Model(endpoint=server.url, name="m")) as wire:
-        wire.first = first
+    async with (
+        FakeServer("one two") as server,
+        OpenAIEndpoint(Model(endpoint=server.url, name="m"), on_first_token=first) as wire,
+    ):
         await wire.complete(request)
     assert len(told) == 1, "an answer that is not streamed has no first token"
 
@@ -179,7 +184,10 @@ async def test_a_model_says_whether_it_is_done(warm: bool) -> None:
     server = FakeServer(respond=respond)
     async with server:
         models = {"default": Model(endpoint=server.url, name="m", warm=warm)}
-        async with connect(models, offline=Offline, rng=Random(1)) as router, anyio.create_task_group() as group:
+        async with (
+            connect(routes_of(models), Wiring(offline=Offline, rng=Random(1))) as router,
+            anyio.create_task_group() as group,
+        ):
             group.start_soon(router.complete, ask(0))
             group.start_soon(router.complete, ask(1))
     assert (len(server.requests), server.peak) == (2, 1 if warm else 2)

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 import anyio
@@ -12,7 +14,10 @@ from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused
 from swarm.budget.meter import Meters
 from swarm.budget.setup import open_meters
 from swarm.endpoints.account import Account
+from swarm.endpoints.offline import Offline
 from swarm.endpoints.preflight import FINISH, SECONDS, Preflight, Wire, already_served
+from swarm.endpoints.route import routes_of
+from swarm.endpoints.wiring import Wiring
 from swarm.record import events as e
 from swarm.record.state import State
 from swarm.spec.chat import Reply, Request, Usage, says
@@ -77,18 +82,21 @@ class Bench:
         self.opened: list[tuple[str, Model]] = []
         self.inner = Scripted(*["fine"] * 9)
         self.fakes = fakes
-        self.meters: Meters = open_meters(
-            Limits(tokens=tokens), models, dict.fromkeys(models, FREE), State(), keep=False
-        )
+        routes = {alias: replace(route, tariff=FREE) for alias, route in routes_of(models).items()}
+        self.meters: Meters = open_meters(Limits(tokens=tokens), routes, State(), keep=False)
+        wiring = Wiring(rng=Random(1), offline=Offline, around=self.meters.around, emit=self.tell)
         self.preflight = Preflight(
             self.inner,
-            models,
+            routes,
+            wiring,
             ahead=ahead or models,
-            around=self.meters.around,
-            emit=self.told.append,
             warn=self.warned.append,
             open_=self.open,
         )
+
+    def tell(self, event: e.SlotsChanged | e.TurnTaken) -> None:
+        assert isinstance(event, e.TurnTaken)
+        self.told.append(event)
 
     def open(self, model: Model, key: str) -> AbstractAsyncContextManager[Wire]:
         @asynccontextmanager
@@ -217,7 +225,7 @@ class TestPools:
         models = {"default": at("a"), "b": at("b"), "c": at("c"), "pool": Model(use=("b", "c"))}
         bench = Bench(models, {"b": Fake((), refused("auth")), "c": Fake(("m",))}, ahead=("default", "pool"))
         assert (await bench.ask()).text == "fine"
-        assert bench.warned == ["models.b: https://b.example/v1: because of auth; the run goes on without it"]
+        assert bench.warned == ["models.b: https://b.example/v1: because of auth; the run continues without it"]
 
     async def test_a_pool_of_bad_members_stops_and_both_are_named(self) -> None:
         models = {"default": at("a"), "b": at("b"), "c": at("c"), "pool": Model(use=("b", "c"))}

@@ -6,7 +6,8 @@ import pytest
 
 import swarm
 from swarm.base.errors import TaskError
-from swarm.budget.prices import check_prices, list_price, tariff_of, tariffs
+from swarm.budget.prices import check_prices, list_price, priced, tariff_of
+from swarm.endpoints.route import route_of, routes_of
 from swarm.spec.chat import Usage
 from swarm.spec.plan import Plan, Step
 from swarm.spec.tariff import FREE, Tariff, flat, usd_of
@@ -33,12 +34,12 @@ OPENAI = "https://api.openai.com/v1"
     ],
 )
 def test_whose_price_it_is(model: Model, expected: Tariff | None) -> None:
-    assert tariff_of(model) == expected
+    assert tariff_of(route_of("default", model)) == expected
 
 
 @pytest.mark.parametrize("endpoint", ["openai", OPENAI, OPENAI + "/"])
 def test_a_list_price_is_found_by_where_it_is_and_its_name(endpoint: str) -> None:
-    tariff = tariff_of(Model(endpoint=endpoint, name="gpt-5-mini"))
+    tariff = tariff_of(route_of("default", Model(endpoint=endpoint, name="gpt-5-mini")))
     assert tariff is not None
     assert tariff.source == "list price"
     price = tariff.tiers[0][1]
@@ -87,19 +88,19 @@ STRANGERS = {"default": Model(endpoint="https://strangers.example.com/v1", name=
 
 class TestLimitInDollars:
     def test_an_unknown_price_is_refused_with_the_remedy(self) -> None:
-        with pytest.raises(TaskError, match=r"limits\.usd: the price of default is not known.*`price: {input"):
-            check_prices(Limits(usd=1), tariffs(STRANGERS))
-        check_prices(Limits(), tariffs(STRANGERS))
-        priced = {"default": STRANGERS["default"].model_copy(update={"price": OWN})}
-        check_prices(Limits(usd=1), tariffs(priced))
+        with pytest.raises(TaskError, match=r"^limits\.usd: the price of default is unknown; .*\nhint: .*`price: {"):
+            check_prices(Limits(usd=1), priced(routes_of(STRANGERS)))
+        check_prices(Limits(), priced(routes_of(STRANGERS)))
+        known = {"default": STRANGERS["default"].model_copy(update={"price": OWN})}
+        check_prices(Limits(usd=1), priced(routes_of(known)))
 
     @pytest.mark.anyio
     async def test_it_is_refused_before_anything_is_spent_or_written(self, tmp_path: Path) -> None:
         plan = Plan(steps=(Step(id="a", prompt="Do."),))
         task = Task(plan=plan, models=STRANGERS, folder=tmp_path, limits=Limits(usd=1))
-        with pytest.raises(TaskError, match="is not known"):
+        with pytest.raises(TaskError, match="price of default is unknown"):
             await swarm.run(task)
-        with pytest.raises(TaskError, match="is not known"):
+        with pytest.raises(TaskError, match="price of default is unknown"):
             await swarm.run(Task(plan=plan, folder=tmp_path, limits=Limits(usd=1)), endpoint=Function(lambda _: "x"))
         assert list(tmp_path.iterdir()) == []
 

@@ -61,7 +61,7 @@ def test_a_key_in_one_word_draws_a_warning() -> None:
 
 @pytest.mark.parametrize("text", ["5", "[a]", "''"])
 def test_what_is_no_model_is_refused_with_its_place(text: str) -> None:
-    from swarm.endpoints.router import check_models
+    from swarm.endpoints.route import check_models
 
     with pytest.raises(TaskError) as raised:
         check_models(load(f"{{default: {text}}}").models)

@@ -20,7 +20,7 @@ CASES: dict[str, str] = {
     "is not UTF-8": "goal: x\ninputs: [latin.md]\n",
     "environment variable": f"{TASK}models: {{default: {{endpoint: '${{NOWHERE}}', name: x}}}}\n",
     "needs a": f"{TASK}models: {{default: {{endpoint: 'https://models.example.com/v1'}}}}\n",
-    "is not known": f"{TASK}limits: {{usd: 1}}\n{REMOTE}",
+    "is unknown": f"{TASK}limits: {{usd: 1}}\n{REMOTE}",
     "no model may see": f"{PRIVATE}{REMOTE}",
     "no model takes": f"goal: x\ninputs: [shelf.png]\nplan: [{{id: a, prompt: x}}]\n{REMOTE}",
     "no model file": f"{TASK}models: {{default: 'local:none.gguf'}}\n",

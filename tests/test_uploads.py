@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from email import message_from_bytes
 from email.message import Message as Form
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused, PlanError, TaskError
 from swarm.base.values import canonical
 from swarm.endpoints.guard import LabelGuard
+from swarm.endpoints.route import route_of
 from swarm.endpoints.wire.dialect import Dialect
 from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.endpoints.wire.uploads import Shelf, file_of
@@ -247,14 +249,14 @@ def test_only_the_provider_s_own_hosts_have_a_store() -> None:
 @pytest.mark.anyio
 async def test_what_is_stored_does_not_count_as_a_part_of_the_request() -> None:
     inner = Scripted("seen", "seen")
-    model = Model(endpoint="offline", takes=("video",))
+    route = route_of("default", Model(endpoint="offline", takes=("video",)))
     large = media(bytes(30_000_000))
     with pytest.raises(EndpointRefused, match="characters of media in one request"):
-        await LabelGuard(inner, alias="default", model=model).complete(asking(large))
-    guard = LabelGuard(inner, alias="default", model=model, store=quirks_of("https://api.moonshot.ai/v1").store)
+        await LabelGuard(inner, route).complete(asking(large))
+    guard = LabelGuard(inner, replace(route, quirks=quirks_of("https://api.moonshot.ai/v1")))
     assert (await guard.complete(asking(large))).text == "seen"
-    with pytest.raises(EndpointRefused, match="takes at most 3,000") as caught:
-        await LabelGuard(inner, alias="default", model=model, store=STORE).complete(asking(media(bytes(3010))))
+    with pytest.raises(EndpointRefused, match="the maximum of its endpoint is 3,000") as caught:
+        await LabelGuard(inner, replace(route, quirks=Quirks(store=STORE))).complete(asking(media(bytes(3010))))
     assert caught.value.kind == "too_large"
 
 

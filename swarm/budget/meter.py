@@ -14,7 +14,7 @@ not overtaken by small ones for ever.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -33,8 +33,10 @@ from swarm.budget.ledger import (
 )
 from swarm.endpoints import Endpoint
 from swarm.endpoints.account import Account, ChargedEndpoint
+from swarm.endpoints.route import Routes, single
 from swarm.endpoints.traffic.retry import Around, Try
 from swarm.spec.chat import Reply, Request, Usage
+from swarm.spec.labels import DEFAULT
 from swarm.spec.tariff import Tariff, usd_of
 from swarm.spec.task import Model
 
@@ -243,41 +245,31 @@ def _may_be_billed(error: EndpointError) -> bool:
 
 
 class Meters:
-    """The meters of every model of a run, over one purse."""
+    """The meters of all models of a run, over one budget queue."""
 
-    def __init__(
-        self,
-        queue: BudgetQueue,
-        models: Mapping[str, Model],
-        tariffs: Mapping[str, Tariff | None],
-        *,
-        custom_endpoint: bool,
-    ) -> None:
-        """Take the models, pools too, and what each costs. With `custom_endpoint`, the caller's object
-        serves them.
-        """
+    def __init__(self, queue: BudgetQueue, routes: Routes, *, custom_endpoint: bool) -> None:
+        """Take the routes, with their prices. With `custom_endpoint`, the caller's own object serves all of them."""
         self.queue = queue
-        self._models = models
+        self._routes = routes
         self._meters = {
-            alias: Meter(queue, model, tariffs.get(alias), exact=model.endpoint == "offline" and not custom_endpoint)
-            for alias, model in models.items()
-            if model.use is None
+            alias: Meter(queue, route.settings, route.tariff, exact=route.is_offline and not custom_endpoint)
+            for alias, route in single(routes).items()
         }
 
     def around(self, alias: str) -> Around:
-        """Give what goes around each try of a model."""
+        """Return what goes around each try of a model."""
         return self._meters[alias].around
 
     def alone(self, endpoint: Endpoint) -> Endpoint:
-        """Charge an endpoint that serves every model by itself, each request to the first model of its alias."""
+        """Wrap an endpoint that serves every model: each request is charged to the first model of its alias."""
         return ChargedByAlias(endpoint, lambda alias: self._of(alias)[0])
 
     def cap(self, request: Request) -> int:
-        """Give the most output tokens that an answer may have, of whichever model gives it."""
+        """Return the maximum number of output tokens of an answer, whichever model behind the alias writes it."""
         return max(output_cap(meter.model, request.max_tokens) for meter in self._of(request.model))
 
     def exceeded(self, alias: str, taken: int, given: int, *, report: bool) -> LimitName | None:
-        """Name a limit that a call with so much input and output would not fit, were nothing in flight."""
+        """Return a limit that a call with so much input and output exceeds even with no call in flight, or None."""
         ledger = self.queue.ledger
         for meter in self._of(alias):
             limit = ledger.exceeded(meter.most(taken, given), report=report)
@@ -286,17 +278,9 @@ class Meters:
         return None
 
     def _of(self, alias: str) -> list[Meter]:
-        """Give the meters of an alias, those of its members where it is a pool."""
-        found: list[Meter] = []
-        seen: set[str] = set()
-        left = [alias if alias in self._models else "default"]
-        while left:
-            name = left.pop(0)
-            if name in self._meters:
-                found.append(self._meters[name])
-            elif name in self._models and name not in seen:
-                seen.add(name)
-                left += self._models[name].use or ()
+        """Return the meters of the models behind an alias; those of `default` if no model has the alias."""
+        route = self._routes.get(alias) or self._routes.get(DEFAULT)
+        found = [] if route is None else [self._meters[name] for name in route.members if name in self._meters]
         return found or list(self._meters.values())
 
 

@@ -5,64 +5,59 @@ is found by its base URL and its name together, so that the same name at a stran
 this machine costs nothing, unless the task says otherwise.
 """
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from swarm.base.errors import Problem, TaskError
 from swarm.base.network import is_loopback
 from swarm.base.text import listing
 from swarm.base.values import Json
-from swarm.endpoints.router import OFFLINE, resolved
+from swarm.endpoints.route import Route, Routes, single
 from swarm.spec.tariff import FREE, Tariff, flat
-from swarm.spec.task import Limits, Model, Price
-
-Tariffs = Mapping[str, Tariff | None]
-"""By alias, of all models but pools; None where the price is not known."""
+from swarm.spec.task import Limits, Price
 
 
-def tariffs(models: Mapping[str, Model], *, custom_endpoint: bool = False) -> Tariffs:
-    """Price every model that is not a pool. With a custom endpoint, only prices from the task are known."""
-    found: dict[str, Tariff | None] = {}
-    for alias, model in models.items():
-        if model.use is None:
-            found[alias] = _own(model) if custom_endpoint else tariff_of(model)
-    return found
+def priced(routes: Routes, *, custom_endpoint: bool = False) -> dict[str, Route]:
+    """Return the routes with their prices. With a custom endpoint, only prices from the task are known."""
+    return {
+        alias: route if route.is_pool else replace(route, tariff=_own(route) if custom_endpoint else tariff_of(route))
+        for alias, route in routes.items()
+    }
 
 
-def _own(model: Model) -> Tariff | None:
-    return None if model.price is None else flat(model.price)
+def _own(route: Route) -> Tariff | None:
+    price = route.settings.price
+    return None if price is None else flat(price)
 
 
-def tariff_of(model: Model) -> Tariff | None:
-    """Price a model; None where nobody says."""
-    if model.price is not None:
-        return flat(model.price)
-    model = resolved(model)
-    if model.endpoint is None:
-        return None
-    if model.endpoint == OFFLINE or is_loopback(model.endpoint):
+def tariff_of(route: Route) -> Tariff | None:
+    """Return the price of a model, or None if it is unknown."""
+    if route.settings.price is not None:
+        return _own(route)
+    if route.is_offline or is_loopback(route.address):
         return FREE
-    return None if not model.name else list_price(model.endpoint, model.name)
+    return list_price(route.address, route.model_name) if route.address and route.model_name else None
 
 
-def check_prices(limits: Limits, priced: Tariffs) -> None:
-    """Raise a `TaskError` where a limit in dollars could not be kept, because what a model costs is not known."""
-    unknown = [alias for alias, tariff in priced.items() if tariff is None]
+def check_prices(limits: Limits, routes: Routes) -> None:
+    """Raise `TaskError` if there is a limit in dollars and the price of a model is unknown."""
+    unknown = [alias for alias, route in single(routes).items() if route.tariff is None]
     if limits.usd is None or not unknown:
         return
     message = (
-        f"the price of {listing(unknown)} is not known, so a limit in dollars could not be kept: give it, in dollars a "
-        "million tokens, as `price: {input: …, output: …}`, or limit `tokens` instead of `usd`"
+        f"the price of {listing(unknown)} is unknown; a limit in USD needs the price of every model\n"
+        "hint: set it in USD per million tokens, `price: {input: …, output: …}`, or limit `tokens` instead of `usd`"
     )
     raise TaskError(Problem(message, key="limits.usd"))
 
 
-def described(priced: Tariffs) -> dict[str, dict[str, Json] | None]:
-    """Write prices for the journal: by alias, in dollars a million tokens, and whose price it is; null if unknown."""
-    return {
-        alias: None if tariff is None else {**tariff.tiers[0][1].model_dump(), "source": tariff.source}
-        for alias, tariff in priced.items()
-    }
+def described(routes: Routes) -> dict[str, dict[str, Json] | None]:
+    """Return the prices for the journal: by alias, in USD per million tokens, with the source; None if unknown."""
+    return {alias: _described(route.tariff) for alias, route in single(routes).items()}
+
+
+def _described(tariff: Tariff | None) -> dict[str, Json] | None:
+    return None if tariff is None else {**tariff.tiers[0][1].model_dump(), "source": tariff.source}
 
 
 def list_price(base_url: str, name: str) -> Tariff | None:

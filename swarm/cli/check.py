@@ -112,7 +112,7 @@ async def _examined(name: str, lenient: Lenient, options: "Options") -> "Prepare
 
 
 def _all_problems(task: "Task") -> list[Problem]:
-    from swarm.endpoints.router import check_models
+    from swarm.endpoints.route import check_models
     from swarm.lifecycle.prepare import toolbox
     from swarm.spec.files import load_agents, load_wording, read_inputs
 

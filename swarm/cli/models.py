@@ -117,11 +117,12 @@ async def _chosen(
 async def _looked(models: "Mapping[str, Model]", probe: bool, folder: Path) -> "list[Ability]":
     """Examine each model. Earlier runs have stored the rejections of endpoints in `folder`, that of the task."""
     from swarm.endpoints.probe import look
+    from swarm.endpoints.route import route_of
     from swarm.endpoints.wire.learnt import FILE, Memory
 
     memory = Memory(folder / ".swarm" / "cache" / FILE)
     asked = {alias: model for alias, model in models.items() if model.endpoint is not None}
-    return [await look(alias, model, probe=probe, memory=memory) for alias, model in asked.items()]
+    return [await look(route_of(alias, model), probe=probe, memory=memory) for alias, model in asked.items()]
 
 
 def _warning(models: "Mapping[str, Model]") -> str:
@@ -134,8 +135,9 @@ def _warning(models: "Mapping[str, Model]") -> str:
 def _price(model: "Model") -> "dict[str, Json] | None":
     """Return the price of a model in USD per million tokens, or None if it is unknown."""
     from swarm.budget.prices import tariff_of
+    from swarm.endpoints.route import route_of
 
-    tariff = tariff_of(model)
+    tariff = tariff_of(route_of("", model))
     if tariff is None:
         return None
     price = tariff.tiers[0][1]

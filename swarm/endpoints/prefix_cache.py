@@ -1,20 +1,20 @@
-"""Calls that begin alike: the first goes ahead, the others follow once the endpoint has read what they share.
+"""Calls that share a prefix: the first one goes ahead, the others follow once the endpoint has read the prefix.
 
-An endpoint with a prefix cache reads a long beginning once, if it has read it by the time that the next call comes.
-Steps of a swarm start together, so none finds it read: a hundred siblings pay for it a hundred times. With this, the
-first of them leads, and the others wait until its first token shows that its prompt has been read.
+An endpoint with a prefix cache reads a long prefix once, if it has read it before the next call arrives. The steps of a
+swarm start together, so none finds it cached: a hundred siblings pay for the same prefix a hundred times. With
+`PrefixFirst` the first call leads, and the others wait until its first token shows that its prompt has been read.
 
 | | |
 | --- | --- |
-| alike | the same tools, form and first parts of messages (what siblings share is first), of `LEAST_TOKENS` or more |
-| waited for | the leader's first token; where answers are not streamed, its answer |
-| nobody waits longer | than `WAIT_SECONDS` from when the leader was sent on, however long it queues or thinks |
-| the leader fails | all go, and the next one to come leads |
-| after its first token | nobody waits, for as long as caches keep what is not used: `KEPT_SECONDS` |
+| shared prefix | the same tools, output format and first parts of messages, of `LEAST_TOKENS` or more |
+| what the others wait for | the first token of the leader; its answer, if answers are not streamed |
+| longest wait | `WAIT_SECONDS` after the leader was sent, however long it queues or thinks |
+| the leader fails | all waiting calls are sent, and the next call to arrive leads |
+| after the first token | no call waits for `KEPT_SECONDS`, the time caches keep an unused prefix |
 
-It is off where a model does not say `warm: true`: waiting costs time for certain, and pays only where cached input is
-cheaper or quicker by more than that: not with llama.cpp, whose slots share nothing (64 of 5,400 tokens were cached with
-it, 32 without). `bench/prefix.py` measures it.
+It is off unless a model has `warm: true`. Waiting always costs time, and pays only if cached input is cheaper or faster
+by more than that. It does not pay with llama.cpp, whose slots share nothing (64 of 5,400 tokens were cached with it, 32
+without). `bench/prefix.py` measures it.
 """
 
 from collections import OrderedDict
@@ -28,89 +28,121 @@ from swarm.endpoints import Endpoint
 from swarm.spec.chat import Media, Reply, Request
 
 LEAST_TOKENS = 1_024
-"""What providers cache at least (OpenAI, Anthropic and Gemini document 1,024 for most of their models, 2025)."""
+"""Tokens of the shortest prefix that providers cache (OpenAI, Anthropic and Gemini document 1,024 for most of their
+models, 2025)."""
 TOKEN_BYTES = 4
-"""Of a token of prose, on the average: what is shorter than it seems is waited for in vain."""
+"""Average bytes per token of prose. If a prefix has fewer tokens than this suggests, the wait gains nothing."""
 MEDIA_BYTES = 1_024 * TOKEN_BYTES
-"""What a picture counts for: most take about that many tokens."""
+"""Bytes that an image counts as: most models read it as about 1,024 tokens."""
 WAIT_SECONDS = 5.0
-"""A leader's first token takes about a second for ten thousand tokens of prompt; who takes longer is queued."""
+"""Maximum wait for a leader, in seconds. Its first token takes about one second per ten thousand tokens of prompt; a
+leader that takes longer is queued."""
 KEPT_SECONDS = 300.0
-"""How long caches keep what nobody uses: five to ten minutes (the same documents)."""
+"""Seconds that caches keep an unused prefix: five to ten minutes (the same documents)."""
 KEPT = 1_024
-"""Beginnings that are remembered."""
+"""Maximum number of prefixes that are remembered, to bound the memory of a run."""
 
 
 @dataclass
 class _Lead:
-    """The call that goes ahead, or went."""
+    """A call that goes ahead, or went."""
 
     request: Request
     began: float
     read: anyio.Event = field(default_factory=anyio.Event)
-    """Set when the endpoint has read its prompt, or never will."""
+    """Set when the endpoint has read the prompt, or never will."""
     used: float | None = None
-    """When a call last began so, once the beginning was read."""
+    """When a call with this prefix was last sent; None until the prefix has been read."""
 
-    def holds(self, now: float) -> bool:
-        """Whether those that begin alike need no leader of their own."""
+    def is_valid(self, now: float) -> bool:
+        """Whether calls with this prefix need no leader of their own."""
         return self.used is None or now < self.used + KEPT_SECONDS
+
+    def was_read(self) -> None:
+        """Note that the endpoint has read the prefix, and let the waiting calls go."""
+        self.used = anyio.current_time()
+        self.read.set()
+
+
+class Leads:
+    """The leaders of one model, by prefix. A `PrefixFirst` adds them; the wire reports their first tokens."""
+
+    def __init__(self) -> None:
+        self._by_prefix: OrderedDict[bytes, _Lead] = OrderedDict()
+        self._in_flight: dict[int, _Lead] = {}
+
+    def begun(self, request: Request) -> None:
+        """Note that the first token of a request has arrived."""
+        lead = self._in_flight.get(id(request))
+        if lead is not None:
+            lead.was_read()
+
+    def of(self, prefix: bytes) -> _Lead | None:
+        """Return the leader of a prefix, or None if the next call must lead."""
+        lead = self._by_prefix.get(prefix)
+        return lead if lead is not None and lead.is_valid(anyio.current_time()) else None
+
+    def start(self, prefix: bytes, request: Request) -> _Lead:
+        """Make a request the leader of its prefix."""
+        lead = self._by_prefix[prefix] = _Lead(request, anyio.current_time())
+        self._by_prefix.move_to_end(prefix)
+        while len(self._by_prefix) > KEPT:
+            self._by_prefix.popitem(last=False)
+        self._in_flight[id(request)] = lead
+        return lead
+
+    def failed(self, prefix: bytes, lead: _Lead) -> None:
+        """Forget a leader that failed before its prefix was read, so that the next call leads."""
+        if lead.used is None and self._by_prefix.get(prefix) is lead:
+            del self._by_prefix[prefix]
+
+    def ended(self, lead: _Lead) -> None:
+        """Let the calls go that still wait for a leader."""
+        self._in_flight.pop(id(lead.request), None)
+        lead.read.set()
 
 
 class PrefixFirst:
-    """Another endpoint, around that of one model: sends calls that begin alike after the first one's first token."""
+    """A wrapper around the endpoint of one model: calls with a shared prefix follow the first token of the first."""
 
-    def __init__(self, inner: Endpoint) -> None:
+    def __init__(self, inner: Endpoint, leads: Leads) -> None:
+        """Take the endpoint, and the leads that its wire reports first tokens to."""
         self._inner = inner
-        self._leads: OrderedDict[bytes, _Lead] = OrderedDict()
-        self._leading: dict[int, _Lead] = {}
-
-    def begun(self, request: Request) -> None:
-        """Take in that a request's first token has come."""
-        lead = self._leading.get(id(request))
-        if lead is not None:
-            self._warmed(lead)
+        self._leads = leads
 
     async def complete(self, request: Request) -> Reply:
-        """Give the other endpoint's answer."""
-        start = beginning(request)
-        if start is None:
+        """Return the answer of the wrapped endpoint."""
+        prefix = prefix_of(request)
+        if prefix is None:
             return await self._inner.complete(request)
-        lead = self._leads.get(start)
-        if lead is None or not lead.holds(anyio.current_time()):
-            return await self._go_ahead(start, request)
+        lead = self._leads.of(prefix)
+        if lead is None:
+            return await self._go_ahead(prefix, request)
         with anyio.CancelScope(deadline=lead.began + WAIT_SECONDS):
             await lead.read.wait()
         if lead.used is not None:
             lead.used = anyio.current_time()
         return await self._inner.complete(request)
 
-    async def _go_ahead(self, start: bytes, request: Request) -> Reply:
-        lead = self._leads[start] = _Lead(request, anyio.current_time())
-        self._leads.move_to_end(start)
-        while len(self._leads) > KEPT:
-            self._leads.popitem(last=False)
-        self._leading[id(request)] = lead
+    async def _go_ahead(self, prefix: bytes, request: Request) -> Reply:
+        lead = self._leads.start(prefix, request)
         try:
             reply = await self._inner.complete(request)
-        except BaseException:
-            if lead.used is None and self._leads.get(start) is lead:
-                del self._leads[start]
+        except BaseException:  # a cancelled leader, too, has read nothing for the others
+            self._leads.failed(prefix, lead)
             raise
         else:
-            self._warmed(lead)
+            lead.was_read()
             return reply
         finally:
-            self._leading.pop(id(request), None)
-            lead.read.set()
-
-    def _warmed(self, lead: _Lead) -> None:
-        lead.used = anyio.current_time()
-        lead.read.set()
+            self._leads.ended(lead)
 
 
-def beginning(request: Request) -> bytes | None:
-    """Name the beginning of a request by its hash: tools, form, and as many parts as make it long; None if none do."""
+def prefix_of(request: Request) -> bytes | None:
+    """Return a hash of the prefix of a request, or None if the request is too short to be cached.
+
+    The prefix has the tools, the output format, and as many parts of messages as make it `LEAST_TOKENS` long.
+    """
     before = canonical([request.tools, request.form])
     hashed, size = sha256(before), len(before)
     for message in request.messages:

@@ -1,29 +1,29 @@
-"""Before anything is paid for: whether the models that a run will need later are there at all.
+"""A check before anything is paid for: whether the models that a run will need later can serve at all.
 
-The first call of a run shows whether its own model is. A plan that is paid for and cannot be carried out, because the
-name of the workers' model is misspelt, is money lost. So right before that first call every other model is looked at,
-all side by side:
+The first call of a run shows whether its own model works. A plan that is paid for and cannot run, because the name of
+the workers' model is misspelt, is money lost. So right before that first call every other model is checked, all of them
+in parallel:
 
-| its endpoint | then |
+| its endpoint | result |
 | --- | --- |
-| lists the model | it is there; that cost nothing |
-| lists nothing, or not this one (a gateway, a router with suffixes) | one call for one token, charged like any other |
-| has no such model or path, refuses the key, says that the quota is spent | it cannot serve |
-| is busy, slow or out of reach, or says anything else | no verdict: it may be well when it is needed |
+| lists the model | it can serve; the check was free |
+| lists no models, or not this one (a gateway, a router with suffixes) | one call for one token, charged as any other |
+| has no such model or path, refuses the key, or reports an exhausted quota | it cannot serve |
+| is busy, slow or unreachable, or answers anything else | unknown: it may work when it is needed |
 
-At most one call is made for each endpoint, key and name. A model that cannot serve stops the run; one of a pool, or one
-key of several, is a warning while another may serve. A run that takes everything from its cache makes no call, so
-nothing is looked at. What is sent holds nothing of the task.
+At most one call is made for each endpoint, key and name. A model that cannot serve stops the run. A member of a pool,
+or one key of several, is a warning while another one may serve. A run that takes everything from its cache makes no
+call, so nothing is checked. A check sends no data of the task.
 
-A run that is stopped so is an error of what the user wrote (exit 2) if nothing was spent, and a failed run (exit 1) if
-such a call was. Its folder stays either way: it tells what was found, and `swarm resume` goes on in it with the task as
-it is by then. Each call goes by itself, past the slots and quotas of later calls, which do not run yet.
+A run that is stopped by the check is an error in what the user wrote (exit code 2) if nothing was spent, and a failed
+run (exit code 1) if a check was paid for. Its folder is kept: it shows what was found, and `swarm resume` continues in
+it with the task as it is then. Checks do not use the slots and quotas of the run's calls, which have not started yet.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import anyio
 
@@ -31,36 +31,34 @@ from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused, Limi
 from swarm.base.values import Json
 from swarm.endpoints import Endpoint
 from swarm.endpoints.account import Account, ChargedEndpoint
-from swarm.endpoints.router import OFFLINE, resolved
-from swarm.endpoints.traffic.retry import Around
-from swarm.endpoints.wire.learnt import Memory
+from swarm.endpoints.route import Route, Routes
 from swarm.endpoints.wire.openai import OpenAIEndpoint
-from swarm.local_models.serve import is_local
+from swarm.endpoints.wiring import Wiring
 from swarm.record import events as e
 from swarm.spec.chat import Reply, Request, Usage, says
 from swarm.spec.files.references import masked_url
-from swarm.spec.labels import pooled
 from swarm.spec.task import Model
 
 SECONDS = 8.0
-"""How long a run waits for all of it, at most."""
+"""Maximum seconds that a run waits for all checks."""
 LIST_SECONDS = 3.0
-"""Of that, for lists of models: a page that most servers have at hand."""
+"""Maximum seconds of these for lists of models, which most servers return without delay."""
 DECIDING = frozenset({"model_not_found", "wrong_path", "auth", "quota"})
-"""Kinds of refusal that will hold for every call."""
+"""Kinds of refusal that every later call would get, too."""
 SILENT = frozenset({"malformed", "server_error"})
-"""Kinds of fault by which an endpoint that works may say that it has no list."""
+"""Kinds of fault with which a working endpoint may answer if it has no list of models."""
 WORD = "1"
-"""What a model is asked where nothing else tells: one token everywhere."""
+"""The prompt of a check: one token for every model."""
 FINISH = "preflight"
-"""The `finish` of the event that tells what such a call cost."""
+"""The `finish` of the event that records the cost of a check."""
 
 
-class Spot(NamedTuple):
-    """What a call goes to."""
+@dataclass(frozen=True)
+class Spot:
+    """What one check is about: a model name at an address, with a key."""
 
     url: str
-    key: str
+    key: str = field(repr=False)
     name: str
 
 
@@ -73,7 +71,7 @@ class Wire(Endpoint, Protocol):
         ...
 
     async def listed(self, *, seconds: float) -> tuple[dict[str, Json], ...]:
-        """Give what it says of its models; `EndpointError` if it does not say."""
+        """Return the entries of its list of models. Raise `EndpointError` if it has none."""
         ...
 
 
@@ -82,183 +80,202 @@ Open = Callable[[Model, str], AbstractAsyncContextManager[Wire]]
 
 
 @dataclass
-class _Look:
-    """A look at one spot."""
+class _Check:
+    """The check of one spot."""
 
-    alias: str
-    """A model that is served there; its meter takes the cost."""
-    model: Model
+    route: Route
+    """A route that leads there; its meter is charged."""
     spot: Spot
     unknown: bool = True
-    """Whether nothing has told yet that it is well, or that it cannot be known now."""
+    """Whether it is still open if the model can serve."""
     wrong: EndpointRefused | None = None
     used: Usage = Usage()  # noqa: RUF009 - frozen
     seconds: float = 0.0
     label: str = ""
     account: Account = field(default_factory=Account)
 
+    @property
+    def finding(self) -> str:
+        """What is wrong with the spot; the message of the endpoint says what to do."""
+        return f"{masked_url(self.spot.url)}: {str(self.wrong).rstrip('.')}"
+
 
 class Preflight:
-    """Another endpoint, around a run's: looks at the models ahead right before the first call is made."""
+    """A wrapper around the endpoint of a run: checks the models that are needed later, right before the first call."""
 
     def __init__(
         self,
         inner: Endpoint,
-        models: Mapping[str, Model],
+        routes: Routes,
+        wiring: Wiring,
         *,
         ahead: Iterable[str],
-        around: Callable[[str], Around],
-        emit: Callable[[e.TurnTaken], object],
         warn: Callable[[str], object] = lambda _: None,
-        clean: Callable[[str], str] = str,
-        memory: Memory | None = None,
         open_: Open | None = None,
     ) -> None:
-        """Take all models of the run, and the aliases `ahead` that it will, or may, need.
+        """Take all routes of the run, and the aliases `ahead` that it will, or may, need.
 
-        `around` gives what charges the calls of a model, `emit` takes in what they cost, as a fact about the step that
-        was to call first; `warn` takes in what is wrong and stops nothing. `clean` takes secrets out of messages.
-        `memory` has what endpoints would not have, for those that are called.
+        The cost of a check is an event of the step that made the first call. `warn` receives findings that do not stop
+        the run. `open_` replaces the wire.
         """
         self.problems: tuple[Problem, ...] = ()
-        """What stopped the run, a problem for each alias."""
+        """The findings that stopped the run, one for each alias."""
         self._inner = inner
-        self._models = {alias: resolved(model) for alias, model in models.items()}
-        self._members = pooled({alias: model.use for alias, model in models.items()})
-        self._ahead = tuple(alias for alias in dict.fromkeys(ahead) if alias in models)
-        self._around = around
-        self._emit = emit
+        self._routes = routes
+        self._wiring = wiring
+        self._ahead = tuple(alias for alias in dict.fromkeys(ahead) if alias in routes)
         self._warn = warn
-        self._clean = clean
-        self._memory = Memory() if memory is None else memory
-        self._opened = open_
+        self._open = open_ or self._open_wire
         self._over: anyio.Event | None = None
         self._kind = ""
 
     async def complete(self, request: Request) -> Reply:
-        """Give the other endpoint's answer. Raises `EndpointRefused` where a model ahead cannot serve."""
+        """Return the wrapped endpoint's answer. Raise `EndpointRefused` if a model ahead cannot serve."""
         if self._over is None:
             self._over = anyio.Event()
             try:
-                await self._look(request)
+                await self._check(request)
             finally:
+                # If the first call is cancelled during the check, the others must not wait for it for ever.
                 self._over.set()
         await self._over.wait()
         if self.problems:
             raise EndpointRefused("; ".join(map(str, self.problems)), kind=self._kind, stops=True)
         return await self._inner.complete(request)
 
-    async def _look(self, request: Request) -> None:
-        """Look at every spot of the models ahead but the one that the request goes to."""
-        first = next(iter(self._spots(request.model)), None)
-        looks: dict[Spot, _Look] = {}
-        for alias in self._ahead:
-            for member in self._members[alias]:
-                for spot in self._of(member):
-                    if spot is not None and spot != first and spot not in looks:
-                        looks[spot] = _Look(member, self._models[member], spot)
+    async def _check(self, request: Request) -> None:
+        """Check every spot of the models ahead except the one that the request goes to."""
+        checks = self._checks(request)
         try:
             with anyio.move_on_after(SECONDS):
-                await _side_by_side(self._list, looks.values())
-                await _side_by_side(self._call, (look for look in looks.values() if look.unknown))
+                await _in_parallel(self._list, checks.values())
+                await _in_parallel(self._call, (check for check in checks.values() if check.unknown))
         finally:
-            self._tell(request, looks.values())
-        self._judge(looks)
+            # Calls that were cut off by the deadline, or by a cancelled run, may have been billed.
+            self._record(request, checks.values())
+        self._judge(checks)
 
-    def _open(self, model: Model, key: str) -> AbstractAsyncContextManager[Wire]:
-        if self._opened is not None:
-            return self._opened(model, key)
-        return OpenAIEndpoint(model, key=key, clean=self._clean, learnt=self._memory.of(model))
+    def _checks(self, request: Request) -> dict[Spot, _Check]:
+        first = next(iter(self._spots(request.model)), None)
+        checks: dict[Spot, _Check] = {}
+        for route in self._routes_ahead():
+            for spot in _spots_of(route):
+                if spot is not None and spot != first and spot not in checks:
+                    checks[spot] = _Check(route, spot)
+        return checks
 
-    def _of(self, alias: str) -> list[Spot | None]:
-        """Give the spots of a model that is no pool, one for each key; None for what is always there."""
-        model = self._models[alias]
-        if model.endpoint is None or model.endpoint == OFFLINE or is_local(model.endpoint):
-            return [None]
-        return [Spot(model.endpoint, key, model.name or "") for key in model.keys or ("",)]
+    def _routes_ahead(self) -> list[Route]:
+        """Return the models behind the aliases ahead."""
+        found: list[Route] = []
+        for alias in self._ahead:
+            found += self._behind(alias)
+        return found
+
+    def _behind(self, alias: str) -> list[Route]:
+        route = self._routes.get(alias)
+        return [] if route is None else [self._routes[member] for member in route.members]
 
     def _spots(self, alias: str) -> list[Spot | None]:
-        return [spot for member in self._members.get(alias, ()) for spot in self._of(member)]
+        found: list[Spot | None] = []
+        for route in self._behind(alias):
+            found += _spots_of(route)
+        return found
 
-    async def _list(self, look: _Look) -> None:
-        """See whether the endpoint lists the model."""
-        async with self._open(look.model, look.spot.key) as wire:
+    def _open_wire(self, model: Model, key: str) -> AbstractAsyncContextManager[Wire]:
+        return OpenAIEndpoint(model, key=key, clean=self._wiring.clean, learnt=self._wiring.memory.of(model))
+
+    async def _list(self, check: _Check) -> None:
+        """Check whether the endpoint lists the model."""
+        async with self._open(check.route.settings, check.spot.key) as wire:
             try:
                 entries = await wire.listed(seconds=LIST_SECONDS)
             except EndpointError as error:
-                look.unknown = not isinstance(error, EndpointBusy) or error.kind in SILENT
+                check.unknown = not isinstance(error, EndpointBusy) or error.kind in SILENT
                 return
-        look.unknown = look.spot.name not in {entry.get("id") for entry in entries}
+        check.unknown = check.spot.name not in {entry.get("id") for entry in entries}
 
-    async def _call(self, look: _Look) -> None:
-        """Ask for one token, without a setting of the task's."""
-        bare = look.model.model_copy(update={"params": {}, "extra": {}, "deadline": SECONDS})
-        ask = Request(model=look.alias, messages=(says("user", WORD),), max_tokens=1, account=look.account)
+    async def _call(self, check: _Check) -> None:
+        """Call the model for one token, without the settings of the task."""
+        bare = check.route.settings.model_copy(update={"params": {}, "extra": {}, "deadline": SECONDS})
+        alias = check.route.alias
+        request = Request(model=alias, messages=(says("user", WORD),), max_tokens=1, account=check.account)
         began = anyio.current_time()
-        async with self._open(bare, look.spot.key) as wire:
-            look.label = wire.label
+        async with self._open(bare, check.spot.key) as wire:
+            check.label = wire.label
             try:
-                look.used = (await ChargedEndpoint(wire, self._around(look.alias)).complete(ask)).usage
+                reply = await ChargedEndpoint(wire, self._wiring.around(alias)).complete(request)
+                check.used = reply.usage
             except EndpointRefused as error:
-                look.wrong = error if error.kind in DECIDING else None
+                check.wrong = error if error.kind in DECIDING else None
             except (EndpointBusy, LimitError):
                 pass
             finally:
-                look.unknown = False
-                look.seconds = anyio.current_time() - began
+                check.unknown = False
+                check.seconds = anyio.current_time() - began
 
-    def _tell(self, request: Request, looks: Iterable[_Look]) -> None:
-        """Tell what calls cost, as facts about the step that was to call first."""
+    def _record(self, request: Request, checks: Iterable[_Check]) -> None:
+        """Emit the cost of the calls, as events of the step that made the first call."""
         whose = request.account
-        for look in looks:
-            lost = {"calls": max(0, look.account.tries - look.used.calls)}
-            used = look.used + look.account.lost.model_copy(update=lost)
-            if used.tokens and isinstance(whose, Account) and whose.step:
-                self._emit(
+        if not isinstance(whose, Account) or not whose.step:
+            return
+        for check in checks:
+            lost = {"calls": max(0, check.account.tries - check.used.calls)}
+            used = check.used + check.account.lost.model_copy(update=lost)
+            if used.tokens:
+                self._wiring.emit(
                     e.TurnTaken(
                         step=whose.step,
                         attempt=whose.attempt,
                         messages=(),
                         usage=used,
-                        seconds=look.seconds,
-                        model=look.spot.name,
-                        endpoint=look.label,
+                        seconds=check.seconds,
+                        model=check.spot.name,
+                        endpoint=check.label,
                         finish=FINISH,
                     )
                 )
 
-    def _judge(self, looks: Mapping[Spot, _Look]) -> None:
-        """Stop the run for the aliases that nothing behind them can serve; warn of what another stands in for."""
-        wrong = {spot: look for spot, look in looks.items() if look.wrong is not None}
+    def _judge(self, checks: Mapping[Spot, _Check]) -> None:
+        """Stop the run for aliases that no model behind them can serve; warn if another one can."""
+        wrong = {spot: check for spot, check in checks.items() if check.wrong is not None}
         places: dict[str, list[Spot]] = {}
         for alias in self._ahead:
-            spots = [spot for spot in self._spots(alias) if spot in wrong]
-            if spots and len(spots) == len(self._spots(alias)):
-                places[alias] = [spot for spot in spots if spot is not None]
+            spots = self._spots(alias)
+            found = [spot for spot in spots if spot is not None and spot in wrong]
+            if found and len(found) == len(spots):
+                places[alias] = found
         self.problems = tuple(
-            Problem("; ".join(_words(wrong[spot]) for spot in spots), key=f"models.{alias}")
+            Problem("; ".join(wrong[spot].finding for spot in spots), key=f"models.{alias}")
             for alias, spots in places.items()
         )
-        told = {spot for spots in places.values() for spot in spots}
-        self._kind = next((look.wrong.kind for look in map(wrong.get, told) if look and look.wrong), "")
-        for spot, look in wrong.items():
-            if spot not in told:
-                self._warn(f"models.{look.alias}: {_words(look)}; the run goes on without it")
+        stopping: dict[Spot, None] = {}
+        for spots in places.values():
+            stopping.update(dict.fromkeys(spots))
+        self._kind = next((_kind_of(wrong[spot]) for spot in stopping), "")
+        for spot, check in wrong.items():
+            if spot not in stopping:
+                self._warn(f"models.{check.route.alias}: {check.finding}; the run continues without it")
 
 
-def _words(look: _Look) -> str:
-    """Say what is wrong at a spot: the endpoint's own message names what to do."""
-    return f"{masked_url(look.spot.url)}: {str(look.wrong).rstrip('.')}"
+def _spots_of(route: Route) -> list[Spot | None]:
+    """Return the spots of one model, one for each key; None for a model that needs no check."""
+    if not route.address or route.is_offline or route.is_local_file:
+        return [None]
+    return [Spot(route.address, key, route.model_name) for key in route.keys]
 
 
-async def _side_by_side(act: Callable[[_Look], Coroutine[Any, Any, None]], looks: Iterable[_Look]) -> None:
+def _kind_of(check: _Check) -> str:
+    return "" if check.wrong is None else check.wrong.kind
+
+
+async def _in_parallel(act: Callable[[_Check], Coroutine[Any, Any, None]], checks: Iterable[_Check]) -> None:
     async with anyio.create_task_group() as group:
-        for look in list(looks):
-            group.start_soon(act, look)
+        for check in list(checks):
+            group.start_soon(act, check)
 
 
 def already_served(events: Iterable[e.Stamped], models: Mapping[str, Json]) -> set[str]:
-    """Name the aliases that gave an answer in a run's journal and are still written as they were then."""
+    """Return the aliases that answered in a run's journal and whose settings in the task have not changed since."""
     written: Mapping[str, Json] = {}
     alias_of: dict[str, str] = {}
     found: dict[str, Json] = {}

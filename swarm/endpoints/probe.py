@@ -1,7 +1,6 @@
-"""What an endpoint can do: what it says of itself for nothing, what is known of it, and what a tiny call shows."""
+"""What an endpoint can do: what it lists for free, what is known about it, and what a small test call shows."""
 
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -10,112 +9,119 @@ from swarm.base.errors import EndpointError
 from swarm.base.network import is_loopback
 from swarm.base.values import Json
 from swarm.endpoints.choose import size_of
-from swarm.endpoints.router import OFFLINE, resolved
+from swarm.endpoints.route import Route
 from swarm.endpoints.wire.learnt import Learnt, Memory
 from swarm.endpoints.wire.openai import OpenAIEndpoint
-from swarm.local_models.serve import is_local, path_of, serving, what_is_missing
+from swarm.local_models.serve import path_of, serving, what_is_missing
 from swarm.spec.chat import Form, Medium, Request, ToolSpec, says
-from swarm.spec.providers import quirks_of, takes_of
 from swarm.spec.task import Model
 
 LIST_SECONDS = 10.0
-"""How long an endpoint may take to list its models."""
+"""Maximum seconds for an endpoint to list its models."""
 PROBE_TOKENS = 64
-"""Most tokens of an answer to a probe."""
+"""Maximum output tokens of a test call."""
 PROBE_CALLS = 2
-"""Questions a probe asks of a model. One that is refused for a field is put again without it, and refusals are free."""
+"""Test calls per model. A call whose field is refused is made again without it; refused calls are free."""
 _CONTEXT_FIELDS = ("context_length", "max_model_len", "context_window", "max_context_length")
-"""What servers call a model's context in their lists: OpenRouter and Kimi, vLLM and SGLang, Groq, LM Studio."""
+"""Fields for the context size in lists of models: of OpenRouter and Kimi, vLLM and SGLang, Groq, LM Studio."""
 
 
 @dataclass(frozen=True)
 class Ability:
-    """What a model at its endpoint can do, as far as it is known."""
+    """What a model at its endpoint can do, as far as is known."""
 
     alias: str
     endpoint: str
-    """For people: host and port, the file, or `offline`; no credentials."""
+    """Host and port, the file, or `offline`; no credentials."""
     name: str | None = None
     reachable: bool | None = None
-    """Whether it answered; None where it was not asked."""
+    """Whether it answered; None if it was not called."""
     models: tuple[str, ...] = ()
-    """Every model that it lists."""
+    """Names of all models that it lists."""
     form: str = ""
-    """How a schema is asked for: seen where it was probed, else what is known of the provider."""
+    """How a JSON Schema is requested: as the probe found, otherwise as is known of the provider."""
     remembered: str = ""
-    """What earlier runs have learnt that its endpoint would not have, in words."""
+    """What earlier runs learnt that its endpoint refuses, in words."""
     tools: bool | None = None
-    """Whether it takes tools; None where it was not tried."""
+    """Whether it accepts tools; None if that was not tested."""
     takes: tuple[Medium, ...] = ()
-    """Media it reads beside text."""
+    """Media that it accepts in addition to text."""
     slots: int | None = None
-    """Calls it is given at once, at most: the task's, or as many as it says it has slots."""
+    """Maximum number of parallel calls: the task's `calls`, otherwise the slots of its server."""
     context: int | None = None
-    """Tokens it reads and writes in one call."""
+    """Tokens of input and output that fit into one call."""
     calls: int = 0
-    """Calls the probe made."""
+    """Number of calls that the probe made."""
     problem: str = ""
     """Why it cannot be used, and what to do."""
 
 
-async def look(alias: str, model: Model, *, probe: bool = False, memory: Memory | None = None) -> Ability:
-    """Look at one model that is no pool. Free, unless `probe` allows `PROBE_CALLS` tiny questions.
+async def look(route: Route, *, probe: bool = False, memory: Memory | None = None) -> Ability:
+    """Return what one model that is not a pool can do. Free, unless `probe` allows `PROBE_CALLS` small calls.
 
-    `memory` has what earlier runs have learnt of endpoints; a probe asks anew.
+    `memory` has what earlier runs learnt about endpoints; a probe ignores it and asks again.
     """
-    model = resolved(model)
-    assert model.endpoint is not None
-    found = Ability(alias, _label(model), model.name, takes=takes_of(model), slots=model.calls, context=model.context)
-    if model.endpoint == OFFLINE:
+    settings = route.settings
+    found = Ability(
+        route.alias,
+        _label(route.address),
+        settings.name,
+        takes=route.takes,
+        slots=settings.calls,
+        context=settings.context,
+    )
+    if route.is_offline:
         return replace(found, reachable=True, form="json_schema", tools=False)
-    async with AsyncExitStack() as stack:
-        if is_local(model.endpoint):
-            missing = what_is_missing(model.endpoint)
-            found = replace(found, reachable=missing is None, form="json_schema", problem=missing or "")
-            if missing is not None or not probe:
-                return found
-            served = await stack.enter_async_context(serving(path_of(model.endpoint), slots=1))
-            model = model.model_copy(update={"endpoint": served.url, "key": None})
-            wire = await stack.enter_async_context(OpenAIEndpoint(_small(model), key=served.key))
-        else:
-            learnt = Learnt() if memory is None else memory.of(model)
-            form = learnt.form or quirks_of(model.endpoint).forms[0]
-            found = replace(found, form=form, remembered=learnt.words)
-            wire = await stack.enter_async_context(OpenAIEndpoint(_small(model)))
-            found = await _listed(found, wire, model)
+    if route.is_local_file:
+        return await _look_at_file(route, found, probe=probe)
+    learnt = Learnt() if memory is None else memory.of(settings)
+    found = replace(found, form=learnt.form or route.quirks.forms[0], remembered=learnt.words)
+    async with OpenAIEndpoint(_small(settings)) as wire:
+        found = await _listed(found, wire, route)
         return await _probed(found, wire) if probe and found.reachable else found
+
+
+async def _look_at_file(route: Route, found: Ability, *, probe: bool) -> Ability:
+    """Check a model file; with `probe`, start a server for it and test that."""
+    missing = what_is_missing(route.address)
+    found = replace(found, reachable=missing is None, form="json_schema", problem=missing or "")
+    if missing is not None or not probe:
+        return found
+    async with serving(path_of(route.address), slots=1) as served:
+        settings = route.settings.model_copy(update={"endpoint": served.url, "key": None})
+        async with OpenAIEndpoint(_small(settings), key=served.key) as wire:
+            return await _probed(found, wire)
 
 
 def _small(model: Model) -> Model:
     return model.model_copy(update={"name": model.name or "-", "max_tokens": PROBE_TOKENS, "deadline": 60.0})
 
 
-def _label(model: Model) -> str:
-    address = urlsplit(model.endpoint or "")
-    return address.netloc.rpartition("@")[2] or model.endpoint or ""
+def _label(address: str) -> str:
+    return urlsplit(address).netloc.rpartition("@")[2] or address
 
 
-async def _listed(found: Ability, wire: OpenAIEndpoint, model: Model) -> Ability:
-    """Add what the endpoint says of itself."""
-    assert model.endpoint is not None
+async def _listed(found: Ability, wire: OpenAIEndpoint, route: Route) -> Ability:
+    """Add what the endpoint says about itself."""
     try:
         entries = await wire.listed(seconds=LIST_SECONDS)
     except EndpointError as error:
         return replace(found, reachable=False, problem=str(error))
+    name = route.model_name
     names = tuple(str(entry.get("id", "")) for entry in entries)
-    own = next((entry for entry in entries if entry.get("id") == model.name), None)
+    own = next((entry for entry in entries if name and entry.get("id") == name), None)
     found = replace(found, reachable=True, models=names, context=found.context or _context(own or {}))
-    if model.name and names and own is None:
-        found = replace(found, problem=f"it lists no model {model.name}")
-    if is_loopback(model.endpoint) and model.endpoint.startswith("http://"):
-        size = await size_of(model.endpoint)
+    if name and names and own is None:
+        found = replace(found, problem=f"it lists no model {name}")
+    if is_loopback(route.address) and route.address.startswith("http://"):
+        size = await size_of(route.address)
         if size is not None:
             found = replace(found, slots=found.slots or size.slots, context=found.context or size.context)
     return found
 
 
 def _context(entry: dict[str, Json]) -> int | None:
-    """Read a model's context out of its entry in a list."""
+    """Return the context size in a model's list entry, or None if it has none."""
     meta: Any = entry.get("meta")
     counts: Sequence[Any] = [entry.get(name) for name in _CONTEXT_FIELDS]
     if isinstance(meta, dict):
@@ -124,27 +130,26 @@ def _context(entry: dict[str, Json]) -> int | None:
 
 
 async def _probed(found: Ability, wire: OpenAIEndpoint) -> Ability:
-    """Ask for a form and for a tool; what is sent has no words of ours but a piece of JSON."""
-    asked = Request(model=found.alias, messages=(says("user", 'json: {"ok": true}'),))
-    shape: dict[str, Json] = {
+    """Test a JSON Schema and a tool call. The prompt is a piece of JSON, with no instructions."""
+    request = Request(model=found.alias, messages=(says("user", 'json: {"ok": true}'),))
+    schema: dict[str, Json] = {
         "type": "object",
         "properties": {"ok": {"type": "boolean"}},
         "required": ["ok"],
         "additionalProperties": False,
     }
+    form = Form(name="answer", json_schema=schema)
     try:
-        reply = await wire.complete(asked.model_copy(update={"form": Form(name="answer", json_schema=shape)}))
-        found = replace(found, form=reply.form, calls=reply.usage.calls)
+        reply = await wire.complete(request.model_copy(update={"form": form}))
     except EndpointError as error:
         return replace(found, calls=1, problem=str(error))
-    tool = ToolSpec(name="answer", description="", parameters=shape)
+    found = replace(found, form=reply.form, calls=reply.usage.calls)
+    tool = ToolSpec(name="answer", description="", parameters=schema)
     try:
-        reply = await wire.complete(asked.model_copy(update={"tools": (tool,)}))
-        return replace(found, tools=True, calls=found.calls + reply.usage.calls)
+        reply = await wire.complete(request.model_copy(update={"tools": (tool,)}))
     except EndpointError as error:
-        refused = error.kind == "bad_request"
-        return replace(found, tools=False if refused else None, calls=found.calls + 1, problem=_if(not refused, error))
-
-
-def _if(wanted: bool, error: EndpointError) -> str:
-    return str(error) if wanted else ""
+        found = replace(found, calls=found.calls + 1)
+        if error.kind == "bad_request":  # the endpoint refuses tools; any other error proves nothing
+            return replace(found, tools=False)
+        return replace(found, problem=str(error))
+    return replace(found, tools=True, calls=found.calls + reply.usage.calls)

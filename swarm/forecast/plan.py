@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from swarm.base.values import Json
 from swarm.budget.prices import tariff_of
+from swarm.endpoints.route import route_of
 from swarm.forecast.advice import BYTES_PER_TOKEN, Advice, Setting, advise, usd_of, worst_tokens
 from swarm.forecast.expect import Experience
 from swarm.forecast.simulate import ITEMS, Course
@@ -33,7 +34,7 @@ class Forecast:
 
 def price_of(model: Model | None) -> Price | None:
     """Return the price of a model: the one in the task, else a list price, else None."""
-    tariff = None if model is None else tariff_of(model)
+    tariff = None if model is None else tariff_of(route_of(DEFAULT_MODEL, model))
     return None if tariff is None else tariff.tiers[0][1]
 
 

@@ -8,12 +8,10 @@ from typing import Any, cast
 
 from swarm.base.errors import PlanError, Problem, TaskError
 from swarm.base.redaction import Redactor
-from swarm.base.values import Json
-from swarm.base.version import __version__
-from swarm.budget.prices import Tariffs, check_prices, tariffs
+from swarm.budget.prices import check_prices, priced
 from swarm.endpoints import Endpoint
 from swarm.endpoints.choose import Choice, choose
-from swarm.endpoints.router import check_models, resolved
+from swarm.endpoints.route import Routes, check_models, outside_pools, routes_of, single
 from swarm.endpoints.wire.learnt import FILE as LEARNT
 from swarm.planning.lint import Linted, lint
 from swarm.record.cache import Cache
@@ -22,9 +20,8 @@ from swarm.record.state import State, StepState
 from swarm.scheduling.assign import Assigner, RunResources
 from swarm.spec.agent import Agent
 from swarm.spec.files import load_agents, load_task, load_wording, locate, read_inputs, read_plan, secrets_of
-from swarm.spec.labels import DEFAULT, LARGE, Access, medium_of, pooled, reach
+from swarm.spec.labels import DEFAULT, LARGE, Access, medium_of, reach
 from swarm.spec.plan import ANSWER_STEP, PLAN_STEP, PLANNER, Plan, Step
-from swarm.spec.providers import stored_by, takes_of
 from swarm.spec.task import Limits, Model, Task
 from swarm.spec.yaml.strict import Document
 from swarm.tools import Tool, Toolbox
@@ -84,8 +81,8 @@ class Prepared:
     endpoint: Endpoint | None
     """The caller's own, used for every model."""
     warnings: tuple[str, ...]
-    tariffs: Tariffs
-    """What each model costs, by alias."""
+    routes: Routes
+    """The models as they are served, with their prices."""
     source: str = ""
     """The task's file, where it came from one."""
 
@@ -195,7 +192,8 @@ async def prepare(source: str | Path | Task, options: Options) -> Prepared:
             probe=probe,
             folder=task.folder,
         )
-        check_models(choice.models)
+    check_models(choice.models, custom_endpoint=own is not None)
+    routes = priced(routes_of(choice.models), custom_endpoint=own is not None)
     agents, wording, inputs = load_agents(task), load_wording(task), read_inputs(task)
     box = toolbox(options.tools, task)
     served = task.model_copy(update={"models": dict(choice.models)})
@@ -203,16 +201,16 @@ async def prepare(source: str | Path | Task, options: Options) -> Prepared:
         task=served,
         inputs=inputs,
         wording=wording,
-        settings={alias: settings_of(alias, choice.models) for alias in choice.models},
+        settings={alias: dict(route.answer_settings) for alias, route in routes.items()},
         contexts={alias: model.context for alias, model in choice.models.items() if model.context},
-        access=access_of(choice.models, task.labels),
+        access=access_of(routes, task.labels),
+        outside_pools=outside_pools(routes),
         tools=tuple(each.name for each in box.tools),
         tool_labels=box.labels,
         tools_key=box.key,
     )
     steps, linted = _first_steps(task, agents, resources)
-    priced = tariffs(choice.models, custom_endpoint=own is not None)
-    check_prices(task.limits, priced)
+    check_prices(task.limits, routes)
     return Prepared(
         task=served,
         choice=choice,
@@ -224,21 +222,20 @@ async def prepare(source: str | Path | Task, options: Options) -> Prepared:
         linted=linted,
         endpoint=own,
         warnings=task.warnings,
-        tariffs=priced,
+        routes=routes,
         source=_file_of(source, options),
     )
 
 
-def access_of(models: Mapping[str, Model], labels: Mapping[str, Iterable[str]]) -> Access:
-    """Work out what each model may see and can take. A pool that a label names stands for the models behind it."""
-    members = pooled({alias: model.use for alias, model in models.items()})
-    takes = {alias: takes_of(model) for alias, model in models.items() if model.use is None}
-    large = {alias: [f"{LARGE} {medium}" for medium in stored_by(models[alias])] for alias in takes}
-    return Access(
-        labels=reach(labels, members),
-        members=members,
-        takes={alias: (*media, *large[alias]) for alias, media in takes.items() if media},
-    )
+def access_of(routes: Routes, labels: Mapping[str, Iterable[str]]) -> Access:
+    """Return what each model may see and accepts. A pool in `labels` stands for the models behind it."""
+    members = {alias: route.members for alias, route in routes.items()}
+    takes = {
+        alias: (*route.takes, *(f"{LARGE} {medium}" for medium in route.stores))
+        for alias, route in single(routes).items()
+        if route.takes
+    }
+    return Access(labels=reach(labels, members), members=members, takes=takes)
 
 
 def _file_of(source: str | Path | Task, options: Options) -> str:
@@ -263,16 +260,6 @@ def toolbox(functions: Iterable[Callable[..., Any] | Tool], task: Task) -> Toolb
             *(Problem(f"tool {name}: {words.format(label)}", key="labels") for name, label in unlisted.items())
         )
     return box
-
-
-def settings_of(alias: str, models: Mapping[str, Model]) -> dict[str, Json]:
-    """Give what of a model determines its answers: never where it is, what it costs, or a key."""
-    model = models[alias]
-    if model.use is not None:
-        return {"use": [settings_of(name, models) for name in model.use]}
-    model = resolved(model)
-    name = f"offline-{__version__}" if model.endpoint == "offline" else model.name  # its answers are our code's
-    return {"name": name, "max_tokens": model.max_tokens, "params": model.params, "extra": model.extra}
 
 
 def _first_steps(

@@ -30,6 +30,7 @@ from swarm.endpoints.offline import Offline
 from swarm.endpoints.preflight import Preflight, already_served
 from swarm.endpoints.router import connect
 from swarm.endpoints.wire.learnt import Memory
+from swarm.endpoints.wiring import Wiring
 from swarm.executors.budgeted import Budgeted
 from swarm.executors.cached import known_outcomes
 from swarm.lifecycle.prepare import Options, Prepared, prepare, unusable
@@ -208,7 +209,7 @@ class Run:
             run=self.folder.run,
             trace=secrets.token_hex(16),
             versions=versions(),
-            prices=described(prepared.tariffs),
+            prices=described(prepared.routes),
             task=public(prepared.task),
             agents=prepared.roles,
             wording=dict(prepared.resources.wording),
@@ -226,7 +227,7 @@ class Run:
             wording=dict(prepared.resources.wording),
             inputs=facts_of(prepared),
             versions=versions(),
-            prices=described(prepared.tariffs),
+            prices=described(prepared.routes),
             changed=differs.words,
             reopened=differs.reopening.reopened,
             voided=differs.reopening.voided,
@@ -252,17 +253,23 @@ class Run:
         """Run every attempt of this stretch: open the endpoints, assemble the executors, dispatch."""
         prepared, state = self.prepared, self.state
         rng, clean = Random(state.run), prepared.redactor.clean  # noqa: S311 - jitter
-        models, own = prepared.choice.models, prepared.endpoint
+        routes, own = prepared.routes, prepared.endpoint
         keep = not self._plan_only
-        meters = open_meters(
-            prepared.task.limits, models, prepared.tariffs, state, custom_endpoint=own is not None, keep=keep
-        )
-        labels, n = prepared.resources.access.labels, prepared.task.limits.workers
+        meters = open_meters(prepared.task.limits, routes, state, custom_endpoint=own is not None, keep=keep)
         memory = Memory(prepared.learnt if self._options.cache else None)
         self.warnings += filter(None, [memory.warning])
-        shared: dict[str, Any] = {"around": meters.around, "emit": self._emit, "clean": clean, "memory": memory}
-        async with connect(models, offline=Offline, rng=rng, labels=labels, workers=n, **shared) as router:
-            looked = Preflight(router, models, ahead=self._ahead(), warn=self.warnings.append, **shared)
+        wiring = Wiring(
+            rng=rng,
+            offline=Offline,
+            clean=clean,
+            memory=memory,
+            emit=self._emit,
+            around=meters.around,
+            labels=prepared.resources.access.labels,
+            workers=prepared.task.limits.workers,
+        )
+        async with connect(routes, wiring) as router:
+            looked = Preflight(router, routes, wiring, ahead=self._ahead(), warn=self.warnings.append)
             self._preflight = looked
             endpoint = looked if own is None else meters.alone(own)
             budgeted = Budgeted(endpoint, prepared.toolbox, meters, state)

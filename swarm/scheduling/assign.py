@@ -43,6 +43,8 @@ class RunResources:
     """By model alias: tokens it can read and write in one call, where known."""
     access: Access = Access()  # noqa: RUF009 - frozen
     """What each model may see and can take."""
+    outside_pools: tuple[str, ...] = ()
+    """Aliases that no pool uses."""
     tools: tuple[str, ...] = ()
     """Granted to the run."""
     tool_labels: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -187,9 +189,8 @@ class Assigner:
         if self._is_plain and not planned:
             return tuple(dict.fromkeys(asked))
         models = self._resources.task.models
-        pooled = {member for model in models.values() for member in model.use or ()}
         roles = [agent.model if agent.model in models else DEFAULT for agent in agents.values()]
-        return tuple(dict.fromkeys((*asked, *map(str, roles), *(alias for alias in models if alias not in pooled))))
+        return tuple(dict.fromkeys((*asked, *map(str, roles), *self._resources.outside_pools)))
 
     def tools_of(self, step: Step, agent: Agent) -> tuple[str, ...]:
         """Name the tools a step may use."""

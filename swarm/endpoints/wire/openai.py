@@ -58,12 +58,15 @@ class OpenAIEndpoint:
         quirks: Quirks | None = None,
         shelf: Shelf | None = None,
         learnt: Learnt | None = None,
+        on_headers: Callable[[Mapping[str, str]], None] = lambda _: None,
+        on_first_token: Callable[[Request], None] = lambda _: None,
     ) -> None:
         """Take a model whose `endpoint` is a base URL and whose `name` is set; `key` overrides its own.
 
         `clean` takes secrets out of texts; the key itself is always taken out. `quirks` are those of the provider at
         the base URL, where they are not given: behind a gateway of one's own there may be another. `shelf` is shared by
-        all endpoints at that URL with that key; `learnt` by all with that name there.
+        all endpoints at that URL with that key; `learnt` by all with that name there. `on_headers` receives the headers
+        of every answer, names in lower case; `on_first_token` each request at the first token of its streamed answer.
         """
         assert model.endpoint is not None
         assert model.name is not None
@@ -79,18 +82,15 @@ class OpenAIEndpoint:
         self._uploads: Uploads | None = None
         if quirks.store is not None:
             self._uploads = Uploads(quirks.store, self._file, shelf)
-        self.told: Callable[[Mapping[str, str]], None] = lambda _: None
-        """Is given the headers of every answer, names in lower case."""
-        self.first: Callable[[Request], None] = lambda _: None
-        """Is given each request at the first token of its answer, where that is streamed."""
+        self._on_headers = on_headers
+        self._on_first_token = on_first_token
         self._stack = AsyncExitStack()
         self._client: AsyncOpenAI | None = None
 
     @property
     def label(self) -> str:
         """The endpoint for people: host and port, no credentials."""
-        address = urlsplit(self._url)
-        return f"{address.hostname}:{address.port}" if address.port else address.hostname or self._url
+        return label_of(self._url)
 
     async def __aenter__(self) -> Self:
         import httpx2
@@ -285,11 +285,17 @@ class OpenAIEndpoint:
         content = response.headers.get("content-type", "")
         if self._model.stream and content.startswith("text/event-stream"):
             async with aclosing(response.aiter_raw()) as chunks:
-                await read_stream(chunks, answer, lambda: self.first(request))
+                await read_stream(chunks, answer, lambda: self._on_first_token(request))
         else:
             answer.whole(await response.aread())
         answer.settle()
         return answer
+
+
+def label_of(url: str) -> str:
+    """Return the host and port of a URL, for people: no credentials."""
+    address = urlsplit(url)
+    return f"{address.hostname}:{address.port}" if address.port else address.hostname or url
 
 
 def _refusal(response: "httpx2.Response") -> Fault:

@@ -1,0 +1,213 @@
+"""The models of a run as they are served: each alias resolved once, before anything is called.
+
+A task names a provider, a URL, a file or a pool. A `Route` holds what that leads to: the address, the model's own name,
+its keys, the dialect of its endpoint, the media it accepts, its price, and the models behind it. Everything that calls,
+checks or prices a model reads its route, so nothing is resolved twice.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from swarm.base.errors import Problem, TaskError
+from swarm.base.text import listing
+from swarm.base.values import Json
+from swarm.base.version import __version__
+from swarm.local_models.serve import is_local, path_of, what_is_missing
+from swarm.spec.chat import Medium
+from swarm.spec.labels import pooled
+from swarm.spec.providers import Quirks, must_stream, provider_named, provider_names, quirks_of, stored_by, takes_of
+from swarm.spec.tariff import Tariff
+from swarm.spec.task import Model
+
+OFFLINE = "offline"
+"""The address of the built-in endpoint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One alias of a run: a model as it is served, or a pool of such models."""
+
+    alias: str
+    settings: Model = field(repr=False)
+    """The settings of the task, with address, name and streaming resolved. Not shown: it has the keys."""
+    members: tuple[str, ...]
+    """The models behind the alias, in order: itself, or those of a pool and of the pools in it, each once."""
+    quirks: Quirks = field(default=Quirks(), repr=False)
+    """How the dialect of its endpoint differs from the common one."""
+    takes: tuple[Medium, ...] = ()
+    """Media that it accepts in addition to text."""
+    stores: tuple[Medium, ...] = ()
+    """Media that its provider accepts as stored files, if they are too large for a request."""
+    answer_settings: Mapping[str, Json] = field(default_factory=dict[str, Json], repr=False)
+    """The settings that determine its answers, a part of `Attempt.key`: no address, no price, no key."""
+    tariff: Tariff | None = field(default=None, repr=False)
+    """Its price; None if the price is unknown, and for a pool."""
+
+    @property
+    def address(self) -> str:
+        """The base URL, `local:FILE` or `offline`; empty for a pool."""
+        return self.settings.endpoint or ""
+
+    @property
+    def model_name(self) -> str:
+        """The name that the endpoint knows the model by; empty if it is unknown."""
+        return self.settings.name or ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The API keys in clear text, for calls only; one empty key if there is none."""
+        return self.settings.keys or ("",)
+
+    @property
+    def is_pool(self) -> bool:
+        """Whether it uses other aliases."""
+        return self.settings.use is not None
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether the built-in endpoint serves it."""
+        return self.address == OFFLINE
+
+    @property
+    def is_local_file(self) -> bool:
+        """Whether it is a model file, for which the run starts a server."""
+        return is_local(self.address)
+
+
+Routes = Mapping[str, Route]
+"""The routes of a run by alias, in the order of the task."""
+
+
+def routes_of(models: Mapping[str, Model]) -> dict[str, Route]:
+    """Return the route of every alias. Call `check_models` first: it reports what cannot be a route."""
+    members = pooled({alias: model.use for alias, model in models.items()})
+    served = {alias: route_of(alias, model) for alias, model in models.items() if model.use is None}
+
+    def answer_settings(alias: str) -> dict[str, Json]:
+        if alias in served:
+            return dict(served[alias].answer_settings)
+        return {"use": [answer_settings(name) for name in models[alias].use or ()]}
+
+    def pool_of(alias: str) -> Route:
+        return Route(
+            alias=alias,
+            settings=models[alias],
+            members=members[alias],
+            answer_settings=answer_settings(alias),
+        )
+
+    return {alias: served.get(alias) or pool_of(alias) for alias in models}
+
+
+def route_of(alias: str, model: Model) -> Route:
+    """Return the route of one model that is not a pool."""
+    settings = _resolved(model)
+    return Route(
+        alias=alias,
+        settings=settings,
+        members=(alias,),
+        quirks=quirks_of(settings.endpoint or ""),
+        takes=takes_of(settings),
+        stores=stored_by(settings),
+        answer_settings=_answer_settings(settings),
+    )
+
+
+def single(routes: Routes) -> dict[str, Route]:
+    """Return the routes that are not pools."""
+    return {alias: route for alias, route in routes.items() if not route.is_pool}
+
+
+def outside_pools(routes: Routes) -> tuple[str, ...]:
+    """Return the aliases that no pool uses, pools included."""
+    used: set[str] = set()
+    for route in routes.values():
+        used.update(route.settings.use or ())
+    return tuple(alias for alias in routes if alias not in used)
+
+
+def _resolved(model: Model) -> Model:
+    """Replace the name of a provider by its base URL and usual model; stream if the model only answers that way."""
+    if model.endpoint is not None and is_local(model.endpoint):
+        return model.model_copy(update={"name": model.name or path_of(model.endpoint).stem})
+    if not model.stream and must_stream(model):
+        model = model.model_copy(update={"stream": True})
+    provider = provider_named(model.endpoint or "")
+    if provider is None:
+        return model
+    return model.model_copy(update={"endpoint": provider.base_url, "name": model.name or provider.model})
+
+
+def _answer_settings(settings: Model) -> dict[str, Json]:
+    # The answers of the built-in endpoint are those of this version of the package.
+    name = f"{OFFLINE}-{__version__}" if settings.endpoint == OFFLINE else settings.name
+    return {"name": name, "max_tokens": settings.max_tokens, "params": settings.params, "extra": settings.extra}
+
+
+# Errors in models
+
+
+def check_models(models: Mapping[str, Model], *, custom_endpoint: bool = False) -> None:
+    """Raise `TaskError` with every error in the models, before any of them is called.
+
+    A custom endpoint serves every model by itself, so only the pools are checked.
+    """
+    problems: list[Problem] = []
+    for alias, model in models.items():
+        if model.use is not None:
+            problems += _pool_problems(alias, model.use, models)
+        elif not custom_endpoint:
+            problems += _model_problems(alias, model)
+    if problems:
+        raise TaskError(*problems)
+
+
+def _pool_problems(alias: str, use: Sequence[str], models: Mapping[str, Model]) -> list[Problem]:
+    key = f"models.{alias}.use"
+    unknown = [name for name in use if name not in models]
+    if unknown:
+        known = listing(models)
+        return [Problem(f"no model has the alias `{name}`; known aliases: {known}", key=key) for name in unknown]
+    if alias in _used(use, models):
+        return [Problem(f"a pool cannot use itself, and `{alias}` does, through {listing(use)}", key=key)]
+    return []
+
+
+def _used(use: Sequence[str], models: Mapping[str, Model]) -> set[str]:
+    """Return every alias that a pool uses, directly or through other pools."""
+    found: set[str] = set()
+    left = list(use)
+    while left:
+        name = left.pop()
+        if name not in found and name in models:
+            found.add(name)
+            left += models[name].use or ()
+    return found
+
+
+def _model_problems(alias: str, model: Model) -> list[Problem]:
+    key, endpoint = f"models.{alias}", model.endpoint
+    if endpoint == OFFLINE:
+        return []
+    if endpoint is None:
+        return [Problem("needs an `endpoint` (a base URL, a provider, `local:FILE` or `offline`), or `use`", key=key)]
+    if is_local(endpoint):
+        missing = what_is_missing(endpoint)
+        return [] if missing is None else [Problem(missing, key=f"{key}.endpoint")]
+    provider = provider_named(endpoint)
+    if provider is None and not endpoint.startswith(("http://", "https://")):
+        expected = f"a base URL (http://… or https://…), `local:FILE`, `offline` or a provider: {provider_names()}"
+        return [Problem(f"invalid endpoint `{endpoint}`: expected {expected}", key=f"{key}.endpoint")]
+    problems: list[Problem] = []
+    if not model.name and (provider is None or provider.model is None):
+        problems.append(Problem("needs a `name`: the name that its endpoint knows the model by", key=key))
+    if provider is not None and provider.keys and not any(model.keys):
+        variable = provider.keys[0]
+        problems.append(Problem(f"{endpoint} needs a key: set {variable}, or write `key: ${{{variable}}}`", key=key))
+    if not all(map(_can_be_key, model.keys)):
+        problems.append(Problem("has characters that no key has; check for a line break at its end", key=f"{key}.key"))
+    return problems
+
+
+def _can_be_key(key: str) -> bool:
+    return key.isascii() and key.isprintable() and key == key.strip()

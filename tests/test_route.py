@@ -1,0 +1,97 @@
+"""A model as it is served: resolved once, with the models behind it, and without showing a key."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from pydantic_core import to_json
+
+import swarm
+from swarm.base.errors import EndpointRefused
+from swarm.endpoints.guard import LabelGuard
+from swarm.endpoints.preflight import Spot
+from swarm.endpoints.route import outside_pools, route_of, routes_of, single
+from swarm.spec.chat import Media, Message, Request
+from swarm.spec.plan import Plan, Step
+from swarm.spec.tariff import FREE
+from swarm.spec.task import Model, Task
+from swarm.testing import FakeServer, Scripted
+
+KEY = "key-that-nobody-may-see"
+MODELS = {
+    "default": Model(endpoint="kimi", key=SecretStr(KEY)),
+    "spare": Model(use=("inner", "default")),
+    "inner": Model(use=("off", "default", "off")),
+    "off": Model(endpoint="offline"),
+}
+
+
+def test_an_alias_is_resolved_to_an_address_a_name_and_what_is_known_of_them() -> None:
+    route = routes_of(MODELS)["default"]
+    assert (route.address, route.model_name, route.keys) == ("https://api.moonshot.ai/v1", "kimi-k2.5", (KEY,))
+    assert (route.takes, route.stores, route.quirks.cap) == (
+        ("image", "video"),
+        ("image", "video"),
+        "max_completion_tokens",
+    )
+    assert route_of("a", Model(endpoint="http://127.0.0.1:1/v1", name="m")).keys == ("",), "one call without a key"
+
+
+def test_a_pool_has_the_models_behind_it_in_order_and_each_once() -> None:
+    routes = routes_of(MODELS)
+    assert {alias: route.members for alias, route in routes.items()} == {
+        "default": ("default",),
+        "spare": ("off", "default"),
+        "inner": ("off", "default"),
+        "off": ("off",),
+    }
+    assert list(single(routes)) == ["default", "off"]
+    assert outside_pools(routes) == ("spare",)
+
+
+def test_the_settings_in_the_key_of_an_attempt_name_no_address_and_no_price() -> None:
+    models = {
+        "default": Model(endpoint="kimi", key=SecretStr(KEY), max_tokens=9, params={"temperature": 0}),
+        "pool": Model(use=("default", "off")),
+        "off": Model(endpoint="offline"),
+    }
+    routes = routes_of(models)
+    kimi: dict[str, Any] = {"name": "kimi-k2.5", "max_tokens": 9, "params": {"temperature": 0}, "extra": {}}
+    offline: dict[str, Any] = {"name": f"offline-{swarm.__version__}", "max_tokens": 4096, "params": {}, "extra": {}}
+    assert routes["default"].answer_settings == kimi
+    assert routes["pool"].answer_settings == {"use": [kimi, offline]}
+
+
+@pytest.mark.parametrize("endpoint", ["kimi", f"https://someone:{KEY}@models.example/v1"])
+def test_a_key_is_in_no_repr_and_in_no_json(endpoint: str) -> None:
+    route = replace(route_of("default", Model(endpoint=endpoint, name="m", key=SecretStr(KEY))), tariff=FREE)
+    assert route.keys == (KEY,)
+    assert KEY not in repr(route)
+    assert KEY not in repr(Spot(route.address.replace(KEY, "x"), KEY, "m"))
+    if endpoint == "kimi":
+        assert KEY not in to_json(route).decode()
+
+
+@pytest.mark.anyio
+async def test_a_key_is_in_no_event(tmp_path: Path) -> None:
+    async with FakeServer("Done.", "Done.") as server:
+        models = {"default": Model(endpoint=server.url, name="m", key=SecretStr(KEY))}
+        plan = Plan(steps=(Step(id="a", prompt="Do."),))
+        result = await swarm.run(Task(goal="Do.", plan=plan, models=models, folder=tmp_path, swarm="never"))
+        assert any(KEY in received.headers["authorization"] for received in server.requests), "it was used"
+    files = [path for path in result.folder.rglob("*") if path.is_file()]
+    assert (result.folder / "journal.jsonl") in files
+    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.anyio
+async def test_a_provider_by_name_accepts_files_that_it_stores() -> None:
+    """The guard knows the store of a provider that the task calls by its name."""
+    video = Media(medium="video", mime="video/mp4", base64="A" * 30_000_000, name="tour.mp4")
+    request = Request(model="default", messages=(Message(role="user", parts=(video,)),))
+    assert (await LabelGuard(Scripted("seen"), routes_of(MODELS)["default"]).complete(request)).text == "seen"
+    stranger = route_of("default", Model(endpoint="https://models.example/v1", name="m", takes=("video",)))
+    with pytest.raises(EndpointRefused, match="characters of media in one request"):
+        await LabelGuard(Scripted("seen"), stranger).complete(request)
