@@ -60,13 +60,13 @@ def test_a_step_goes_where_its_labels_and_media_may(
 
 def test_a_refusal_names_the_labels_and_what_they_reach() -> None:
     assert ACCESS.refusal("cloud", ("hr",), (), named=True) == (
-        "label", "the model `cloud` may not see all it would read: `hr` reaches local",
+        "label", "the model `cloud` may not see all its data: `hr` reaches local",
     )  # fmt: skip
     kind, words = ACCESS.refusal("default", ("hr", "odd"), ())
-    assert (kind, words) == ("label", "no model may see all it would read: `hr` reaches local; `odd` reaches none")
+    assert (kind, words) == ("label", "no model may see all its data: `hr` reaches local; `odd` reaches none")
     kind, words = ACCESS.refusal("default", ("lab",), ("video",))
     assert kind == "media"
-    assert "takes video" in words
+    assert "accepts video" in words
 
 
 def test_a_pool_in_a_label_stands_for_its_members() -> None:
@@ -115,7 +115,7 @@ def private(folder: Path, **more: Any) -> Task:
     [
         (
             (Step(id="s", prompt="Read.", model="cloud"),),
-            "steps.0: 's' has no model: the model `cloud` may not see all it would read",
+            "steps.0: 's' has no model: the model `cloud` may not see all its data",
         ),
         (
             (
@@ -159,7 +159,7 @@ async def test_a_report_of_what_no_one_model_may_see_is_found_before_anything_ru
 
 @pytest.mark.anyio
 async def test_an_input_that_no_model_may_see_is_found_before_a_planner_is_asked(tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match=r"`pay.csv` can be read by no step: .*`hr` reaches none"):
+    with pytest.raises(TaskError, match=r"no step can read `pay.csv`: .*`hr` reaches none"):
         await prepare(private(tmp_path, labels={"hr": ()}), Options(endpoint=Scripted()))
 
 
@@ -175,7 +175,7 @@ async def test_a_planner_is_told_names_and_no_content_and_its_plan_goes_back(tmp
     assert "pay.csv" in brief
     assert "zq7zq" not in first.model_dump_json()
     assert '"labels":{"hr":["default"]}' in brief
-    assert "may not see all it would read" in again.messages[-1].text
+    assert "may not see all its data" in again.messages[-1].text
     assert (last.model, last.labels) == ("default", ("hr",))
 
 
@@ -277,7 +277,7 @@ async def test_what_only_a_run_can_know_fails_by_name_before_any_call(tmp_path: 
     )
     result = await run_with(model, private(tmp_path, plan=Plan(steps=steps)), cache=False)
     assert [(error.step, error.kind) for error in result.errors] == [("sum", "label")]
-    assert result.errors[0].message == "the model `cloud` may not see all it would read: `hr` reaches default"
+    assert result.errors[0].message == "the model `cloud` may not see all its data: `hr` reaches default"
     assert [(request.model, request.labels) for request in model.requests] == [
         ("default", ()), ("default", ("hr",)), ("default", ("hr",)),
     ]  # fmt: skip

@@ -236,13 +236,15 @@ async def test_a_picture_for_every_instance_is_placed_one_by_one(tmp_path: Path)
 async def test_the_linter_says_why_a_picture_can_be_looked_at_by_nobody(tmp_path: Path) -> None:
     models = {"default": Model(endpoint="http://127.0.0.1:9/v1", name="m", takes=("audio",))}
     task = shelf(tmp_path, models=models, plan=Plan(steps=(Step(id="look", prompt="Look."),)))
-    with pytest.raises(PlanError, match=r"steps.0: 'look' has no model: no model takes image: .*`takes:`.* Leave that"):
+    with pytest.raises(
+        PlanError, match=r"'look' has no model: no model accepts image; add `takes: .image.`.* Leave that"
+    ):
         await prepare(task, Options(environ={}))
 
 
 @pytest.mark.anyio
 async def test_a_picture_that_nobody_takes_is_found_before_a_planner_is_asked(tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match=r"inputs: `shelf.png` can be read by no step: no model takes image"):
+    with pytest.raises(TaskError, match=r"inputs: no step can read `shelf.png`: no model accepts image"):
         await prepare(shelf(tmp_path), Options(endpoint="offline", environ={}))
 
 
@@ -260,5 +262,5 @@ async def test_a_labelled_picture_goes_to_a_model_that_may_see_it_and_can(tmp_pa
         double = Scripted("a lamp")
         result = await run_with(double, shelf(tmp_path, **fields, labels={"hr": allowed}), cache=False)
         assert (result.status, [request.model for request in double.requests]) == ("done", [model])
-    with pytest.raises(PlanError, match=r"no model of those that may see it \(`hr` reaches default\) takes image"):
+    with pytest.raises(PlanError, match=r"no model of those that may see it \(`hr` reaches default\) accepts image"):
         await prepare(shelf(tmp_path, **fields, labels={"hr": ("default",)}), Options(endpoint=Scripted()))

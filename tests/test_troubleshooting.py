@@ -22,7 +22,7 @@ CASES: dict[str, str] = {
     "needs a": f"{TASK}models: {{default: {{endpoint: 'https://models.example.com/v1'}}}}\n",
     "is unknown": f"{TASK}limits: {{usd: 1}}\n{REMOTE}",
     "no model may see": f"{PRIVATE}{REMOTE}",
-    "no model takes": f"goal: x\ninputs: [shelf.png]\nplan: [{{id: a, prompt: x}}]\n{REMOTE}",
+    "no model accepts": f"goal: x\ninputs: [shelf.png]\nplan: [{{id: a, prompt: x}}]\n{REMOTE}",
     "no model file": f"{TASK}models: {{default: 'local:none.gguf'}}\n",
     "wait for each other": "plan: [{id: a, prompt: x, needs: [b]}, {id: b, prompt: x, needs: [a]}]\n",
     "there is no step": "plan: [{id: a, prompt: x, needs: [other]}]\n",

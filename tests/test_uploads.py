@@ -285,7 +285,7 @@ async def test_a_film_too_large_for_a_request_goes_to_a_model_with_a_store(tmp_p
 async def test_a_film_that_nobody_stores_is_found_before_anything_is_spent(tmp_path: Path) -> None:
     models = {"default": Model(endpoint="http://127.0.0.1:9/v1", name="m", takes=("video",))}
     words = (
-        r"no model takes large video: over 20,000,000 bytes, a file goes only to a provider that stores files \(kimi\)"
+        r"no model accepts large video: only a provider that stores files \(kimi\) accepts more than 20,000,000 bytes"
     )
     with pytest.raises(PlanError, match=words):
         await prepare(film(tmp_path, models=models, plan=LOOK), Options(environ={}))

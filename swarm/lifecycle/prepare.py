@@ -287,7 +287,7 @@ def _check_inputs(task: Task, resources: RunResources) -> None:
         media = [medium_of(each.medium, each.size)] if each.medium != "text" else []
         if resources.access.place(DEFAULT, labels, media) is None:
             _, words = resources.access.refusal(DEFAULT, labels, media)
-            problems.append(Problem(f"`{each.name}` can be read by no step: {words}", where=where, key="inputs"))
+            problems.append(Problem(f"no step can read `{each.name}`: {words}", where=where, key="inputs"))
     if problems:
         raise TaskError(*problems)
 

@@ -1,1 +1,1 @@
-"""What people write, and what is known of providers."""
+"""Types of what people write, the readers of their files, and data about providers."""

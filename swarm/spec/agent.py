@@ -1,4 +1,4 @@
-"""A role: instructions in a Markdown file with a few lines of front matter."""
+"""An agent: instructions and settings, from a Markdown file with front matter or from a plan."""
 
 from typing import Literal
 
@@ -10,24 +10,24 @@ OutputKind = Literal["text", "plan", "report"]
 
 
 class Agent(Frozen):
-    """A role that steps are given to. One Markdown file in `agents/`, or an entry of a plan's `agents:`."""
+    """A role that runs steps: a Markdown file in `agents/`, or an entry in `agents:` of a plan."""
 
     name: Id
-    """What plans call it by."""
+    """Name in plans. Example: `auditor`."""
     description: str = ""
-    """One line for the planner: what the role is good at."""
+    """Purpose of the role, one line for the planner. Example: `Checks figures against their source.`"""
     instructions: str = Field(min_length=1)
-    """The system prompt; in a file, everything below the front matter."""
+    """System prompt. In an agent file, the text below the front matter."""
     output: OutputKind | dict[str, Json] = "text"
-    """`text`, `plan`, `report`, or a JSON Schema that every answer of this role must fit."""
+    """Type of the answers: `text`, `plan`, `report`, or a JSON Schema that every answer must fit."""
     model: Id | None = None
-    """An alias of the task's `models:`; falls back to `default`."""
+    """Alias in `models:` of the task. [default: `default`]"""
     tools: tuple[str, ...] = ()
-    """The tools it may use, of those the task grants; `*` asks for all of them."""
+    """Tools that the role may use, a subset of the tools that the task grants. `*`: all of them."""
     turns: int | None = Field(default=None, ge=1, le=1000)
-    """Model calls it may take for one attempt; the task's `limits.turns` where it is lower."""
+    """Maximum model calls per attempt. The lower of this and `limits.turns` applies. [default: `limits.turns`]"""
 
 
 def asked_for(agent: Agent, granted: tuple[str, ...]) -> tuple[str, ...]:
-    """Name the tools a role asks for, `*` being all that the run grants."""
+    """Return the tools that a role requests. `*` means all granted tools."""
     return granted if "*" in agent.tools else agent.tools

@@ -1,12 +1,13 @@
-"""Which models may see what, and how labels flow along the edges of a graph.
+"""Access of models to labelled data and media, and the flow of labels along the edges of a graph.
 
-A label says which models its data may reach; a medium, which models can make anything of it. Both narrow the models
-that may serve a step. Labels flow: what a step gives carries every label of what it was made from, whatever the model
-did with it. Nothing here knows a run: it is sets and names.
+A label limits the models that its data may reach. A medium limits the models that can read it. Both limit the models
+for a step. The output of a step has all labels of its inputs, whatever the model did with them. This module works on
+sets and names only, without a run.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 from pydantic import Field
@@ -15,63 +16,63 @@ from swarm.base.text import listing
 from swarm.base.values import Frozen, Id
 
 DEFAULT = "default"
-"""The alias that serves where nothing else is said."""
+"""Alias of steps and agents that name no model."""
 INLINE_BYTES = 20_000_000
-"""Bytes of the largest picture, sound or film that is written into a request: what providers take so, as base64."""
+"""Maximum bytes of an image, audio or video file inside a request, as base64. It is the limit of common providers."""
 
 LARGE = "large"
-"""Stands before a medium that no request can hold."""
+"""Prefix of the medium of a file that is too large for a request."""
 
 
 def medium_of(medium: str, size: int) -> str:
-    """Name what a model must take to be given a file: its medium; `large …` where no request can hold so many bytes."""
+    """Return the medium that a model must accept to read a file: its medium, or `large …` if no request can hold it."""
     return medium if size <= INLINE_BYTES or medium == "text" else f"{LARGE} {medium}"
 
 
 class Place(NamedTuple):
-    """Where a step goes."""
+    """The model for a step."""
 
     model: str
-    """The alias."""
+    """Alias of the model or pool."""
     members: tuple[str, ...]
-    """The models behind it that may serve this step: all of a pool, or those that are left of it."""
+    """Models behind the alias that may serve the step: all members of a pool, or some of them."""
 
 
 class Access(Frozen):
-    """What each model of a run may see and can take."""
+    """Labels and media that each model of a run may read."""
 
     labels: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """For a label, the models that its data may reach: none where it has no entry."""
+    """For each label, the models that its data may reach. A label without an entry reaches none."""
     members: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """For an alias, the models behind it: itself, or those of a pool. In the order of the task."""
+    """For each alias, the models behind it: itself, or the members of a pool. In the order of the task."""
     takes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """For a model, the media it takes beside text, `large …` too where it does: none where it has no entry."""
+    """For each model, the media that it accepts in addition to text, `large …` included. No entry: only text."""
     roles: dict[str, str] = Field(default_factory=dict)
-    """For a role, the alias it uses where its step names none, if that is not `default`."""
+    """For each role, its alias, if that is not `default`. A step may name another one."""
     carried: dict[str, tuple[Id, ...]] = Field(default_factory=dict)
-    """For a step that is there already, the labels its output carries, where it carries any."""
+    """For each existing step, the labels of its output, if it has any."""
     inherited: tuple[Id, ...] = ()
-    """Labels of what the planner itself reads: all that it writes carries them."""
+    """Labels of the planner's own inputs. Everything that the planner writes has them."""
 
     def behind(self, alias: str) -> tuple[str, ...]:
-        """Name the models behind an alias."""
+        """Return the models behind an alias."""
         return self.members.get(alias, (alias,))
 
     def sees(self, model: str, labels: Iterable[str]) -> bool:
-        """Whether data with all these labels may reach a model."""
+        """Check whether data with all these labels may reach a model."""
         return all(model in self.labels.get(label, ()) for label in labels)
 
     def can(self, model: str, media: Iterable[str]) -> bool:
-        """Whether a model takes all these media."""
+        """Check whether a model accepts all these media."""
         return all(medium in self.takes.get(model, ()) for medium in media)
 
     def place(
         self, alias: str, labels: Iterable[str] = (), media: Iterable[str] = (), *, named: bool = False
     ) -> Place | None:
-        """Find the alias that serves a step: its own, else the first of the task's that may and can; None if none.
+        """Return the place for a step: its own alias, else the first alias of the task that has access; None if none.
 
-        Of a pool only the members that may and can are left. An alias that the step itself names (`named`) is never
-        changed for a label's sake: who wrote it meant that model. For a medium's sake it is.
+        A pool is reduced to its members with access. An alias that the step itself names (`named`) is replaced if it
+        cannot read a medium, but not because of a label: then the plan is wrong.
         """
         labels, media = tuple(labels), tuple(media)
         if named and not self._seeing(alias, labels):
@@ -79,7 +80,8 @@ class Access(Frozen):
         for each in dict.fromkeys((alias, DEFAULT, *self.members)):
             able = tuple(model for model in self._seeing(each, labels) if self.can(model, media))
             if able:
-                return Place(able[0] if len(able) == 1 and able != self.behind(each) else each, able)
+                is_one_of_pool = len(able) == 1 and able != self.behind(each)
+                return Place(able[0] if is_one_of_pool else each, able)
         return None
 
     def _seeing(self, alias: str, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -88,60 +90,66 @@ class Access(Frozen):
     def refusal(
         self, alias: str, labels: Iterable[str], media: Iterable[str], *, named: bool = False
     ) -> tuple[str, str]:
-        """Say why there is no place, as a kind (`label` or `media`) and words for people and planners."""
+        """Return why `place` returned None: a kind (`label` or `media`) and a message for people and planners."""
         labels, media = tuple(labels), tuple(media)
-        reach = "; ".join(f"`{label}` reaches {listing(self.labels.get(label, ()))}" for label in labels)
+        allowed = "; ".join(f"`{label}` reaches {listing(self.labels.get(label, ()))}" for label in labels)
         if named and not self._seeing(alias, labels):
-            return "label", f"the model `{alias}` may not see all it would read: {reach}"
+            return "label", f"the model `{alias}` may not see all its data: {allowed}"
         if labels and not any(self._seeing(each, labels) for each in (alias, DEFAULT, *self.members)):
-            return "label", f"no model may see all it would read: {reach}"
-        among = f" of those that may see it ({reach})" if reach else ""
+            return "label", f"no model may see all its data: {allowed}"
+        among = f" of those that may see it ({allowed})" if allowed else ""
+        message = f"no model{among} accepts {listing(media)}"
         if any(medium.startswith(LARGE) for medium in media):
-            most = f"over {INLINE_BYTES:,} bytes, a file goes only to a provider that stores files (kimi)"
-            return "media", f"no model{among} takes {listing(media)}: {most}; make it smaller, or split it"
-        return "media", f"no model{among} takes {listing(media)}: a model says what it takes with `takes:`"
+            limit = f"only a provider that stores files (kimi) accepts more than {INLINE_BYTES:,} bytes"
+            return "media", f"{message}: {limit}; make the file smaller, or split it"
+        return "media", f"{message}; add `takes: [{', '.join(media)}]` to a model that does"
 
 
 def pooled(pools: Mapping[str, tuple[str, ...] | None]) -> dict[str, tuple[str, ...]]:
-    """Name the models behind each alias, given what each uses: None for a model, aliases for a pool."""
-    found: dict[str, tuple[str, ...]] = {}
-    for alias in pools:
-        leaves: dict[str, None] = {}
-        seen: set[str] = set()
-        left = [alias]
-        while left:
-            name = left.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            use = pools.get(name)
-            if use is None:
-                leaves[name] = None
-            else:
-                left += reversed(use)
-        found[alias] = tuple(leaves)
-    return found
+    """Return the models behind each alias. `pools` has the members of each pool, and None for each model."""
+    return {alias: _models_behind(alias, pools) for alias in pools}
+
+
+def _models_behind(alias: str, pools: Mapping[str, tuple[str, ...] | None]) -> tuple[str, ...]:
+    """Return the models behind one alias in order, each once. Pools may contain pools; cycles are ignored."""
+    models: dict[str, None] = {}
+    seen: set[str] = set()
+    todo = [alias]
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        members = pools.get(name)
+        if members is None:
+            models[name] = None
+        else:
+            todo += reversed(members)
+    return tuple(models)
 
 
 def reach(labels: Mapping[str, Iterable[str]], members: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Name the models that each label's data may reach; a pool stands for the models behind it."""
-    return {
-        label: tuple(dict.fromkeys(model for alias in aliases for model in members.get(alias, (alias,))))
-        for label, aliases in labels.items()
-    }
+    """Return the models that the data of each label may reach. A pool means the models behind it."""
+    reached: dict[str, tuple[str, ...]] = {}
+    for label, aliases in labels.items():
+        models = chain.from_iterable(members.get(alias, (alias,)) for alias in aliases)
+        reached[label] = tuple(dict.fromkeys(models))
+    return reached
 
 
 def spread(own: Mapping[str, Iterable[str]], reads: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
-    """Let labels flow: each name ends with its own and those of all it reads, directly or not.
+    """Return the labels of each name: its own, and those of everything that it reads, directly or indirectly.
 
-    `reads` gives, by name, what is read; cycles do no harm. Costs O(edges · labels).
+    `reads` has the names that each name reads. It may be cyclic. The cost is O(edges · labels).
     """
     readers: dict[str, list[str]] = defaultdict(list)
     for reader, sources in reads.items():
         for source in sources:
             readers[source].append(reader)
     found: dict[str, set[str]] = defaultdict(set)
-    todo = [(name, label) for name, labels in own.items() for label in labels]
+    todo: list[tuple[str, str]] = []
+    for name, labels in own.items():
+        todo += [(name, label) for label in labels]
     while todo:
         name, label = todo.pop()
         if label not in found[name]:

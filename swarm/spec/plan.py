@@ -1,4 +1,4 @@
-"""A plan: the steps a planner, or the user, proposes. What is wrong with one is found by `swarm.planning.lint`."""
+"""A plan: the steps that a planner or the user proposes. `swarm.planning.lint` finds its errors."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -10,71 +10,74 @@ from swarm.base.values import Frozen, Id, Json
 from swarm.spec.agent import Agent
 
 PLANNER = "planner"
-"""The role that answers with a plan."""
+"""Name of the built-in role that writes plans."""
 REDUCER = "reducer"
-"""The role that writes the report."""
+"""Name of the built-in role that writes the report."""
 PLAN_STEP = "plan"
-"""The id of the first step of a run that has no plan of its own."""
+"""Id of the first step of a run whose task has no plan."""
 ANSWER_STEP = "answer"
-"""The id of the only step, if one agent does the whole task."""
+"""Id of the only step if one agent does the whole task."""
 REDUCE_STEP = "reduce"
-"""The id of the step that is added when several steps end a plan."""
+"""Id of the step that is added to a plan if several steps end it."""
 
 
 class Step(Frozen):
-    """One node of the graph: who does what, after what."""
+    """A step of a plan: an agent, a prompt and dependencies."""
 
     id: Id
-    """Unique in the run. It is how other steps and the report refer to this one."""
+    """Unique id; other steps and the report use it. Example: `find-sources`."""
     agent: Id = "worker"
-    """A role of the run."""
+    """Agent that runs the step."""
     prompt: str = ""
-    """What to do. `{item}` and the task's `{parameters}` are filled in; nothing else is a template."""
+    """Instruction. `{item}` and the task's parameters are inserted. Example: `Summarise {item} in one sentence.`"""
     needs: tuple[Id, ...] = ()
-    """Steps that must be done first; their outputs are passed in."""
+    """Ids of steps that must be done first; their outputs are passed in."""
     after: tuple[Id, ...] = ()
-    """Steps that must be over first, done or not; what they did give is passed in."""
+    """Ids of steps that must have ended first, done or not; outputs that exist are passed in."""
     inputs: tuple[str, ...] | None = None
-    """Which of the task's inputs it sees: names or globs. Default: all without `needs`, none with."""
+    """Names or globs of the task inputs that the step reads. [default: all if the step depends on no other step and has
+    no list in `each`, otherwise none]"""
     each: str | tuple[Json, ...] | None = None
-    """One instance per item: a list, `inputs`, or the id of a step whose output is a list."""
+    """One instance per item of a list, of the task's inputs (`inputs`), or of the output of a step (its id)."""
     output: dict[str, Json] | None = None
-    """A JSON Schema for the answer. Default: what the agent says, else text."""
+    """JSON Schema of the answer. [default: the output of the agent]"""
     model: Id | None = None
-    """An alias of the task's `models:`. Default: what the agent says, else `default`."""
+    """Alias in `models:` of the task. [default: the model of the agent, else `default`]"""
     tools: tuple[str, ...] | None = None
-    """A subset of the agent's tools. Default: all of them."""
+    """Tools of the step, a subset of the agent's tools. [default: all of them]"""
     seconds: float | None = Field(default=None, ge=0, le=10_000_000_000)
-    """How long it is expected to take."""
+    """Expected run time in seconds, for the order of steps and for estimates."""
     tokens: int | None = Field(default=None, ge=0, le=1_000_000_000)
-    """How many tokens it is expected to take, input and output."""
+    """Expected tokens, input and output, for estimates."""
     retries: int | None = Field(default=None, ge=0, le=100)
-    """Attempts after the first. Default 1."""
+    """Maximum attempts after the first. [default: 1]"""
     optional: bool = False
-    """Whether it may fail without hurting what needs it."""
+    """If the step fails, steps that need it still run."""
     item: SkipJsonSchema[Json] = None
-    """Of an instance of an `each` step: its item. Not for plans."""
+    """Item of an instance of an `each` step. Set by the run."""
     instance_of: SkipJsonSchema[Id | None] = None
-    """Of an instance of an `each` step: that step. Not for plans."""
+    """Id of the `each` step of an instance. Set by the run."""
 
 
 class Plan(Frozen):
-    """Steps, and the specialists made for them."""
+    """A plan: steps, and the specialists for them."""
 
     agents: tuple[Agent, ...] = ()
-    """Roles made for this run."""
+    """Agents for this plan only."""
     steps: tuple[Step, ...] = Field(min_length=1)
-    """In any order; what each waits for is in its `needs` and `after`."""
+    """Steps in any order; `needs` and `after` of each hold its dependencies."""
 
 
 def sinks(steps: tuple[Step, ...]) -> tuple[str, ...]:
-    """Name the steps nothing else waits for, in plan order."""
-    waited_for = {before for step in steps for before in before_of(step)}
+    """Return the ids of the steps that no other step waits for, in plan order."""
+    waited_for: set[str] = set()
+    for step in steps:
+        waited_for.update(before_of(step))
     return tuple(step.id for step in steps if step.id not in waited_for)
 
 
 def before_of(step: Step) -> tuple[str, ...]:
-    """Name every step that must be over before this one starts: `needs`, `after` and the step `each` runs over."""
+    """Return the steps that must have ended before this one starts: `needs`, `after` and the step in `each`."""
     names = dict.fromkeys((*step.needs, *step.after))
     if isinstance(step.each, str) and step.each != "inputs":
         names[step.each] = None
@@ -82,27 +85,44 @@ def before_of(step: Step) -> tuple[str, ...]:
 
 
 def closed(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Make a plan end in one step whose output can be the report.
+    """Return the plan with one last step whose output can be the report.
 
-    A reducer that is one of several ends waits for the others too. Otherwise a reducer is added after every end, and
-    also after a lone end that gives a list (`each`) or more steps (a planner).
+    1. No step is last (a cycle), or one step is last and its output is one text: the plan is unchanged.
+    2. One of the last steps is a reducer: it also waits for the others.
+    3. Otherwise a reducer is added after all last steps. This includes a single last step whose output is a list
+       (`each`) or more steps (a planner).
     """
-    ends = sinks(steps)
-    last = next(step for step in steps if step.id == ends[0]) if len(ends) == 1 else None
-    if not ends or (last is not None and last.each is None and last.agent != PLANNER):
+    last_ids = sinks(steps)
+    is_last = frozenset(last_ids)
+    last = [step for step in steps if step.id in is_last]
+    if not last or (len(last_ids) == 1 and _has_one_output(last[0])):
         return steps
-    reducers = [step for step in steps if step.id in ends and step.agent == REDUCER and step.each is None]
+    reducers = [step for step in last if step.agent == REDUCER and step.each is None]
     if len(reducers) == 1:
-        others = tuple(end for end in ends if end != reducers[0].id)
-        closing = reducers[0].model_copy(update={"after": (*reducers[0].after, *others)})
-        return tuple(closing if step.id == closing.id else step for step in steps)
+        return _with_last(steps, reducers[0], last_ids)
+    return (*steps, Step(id=_free_id(steps), agent=REDUCER, after=last_ids, inputs=()))
+
+
+def _has_one_output(step: Step) -> bool:
+    return step.each is None and step.agent != PLANNER
+
+
+def _with_last(steps: tuple[Step, ...], reducer: Step, last_ids: tuple[str, ...]) -> tuple[Step, ...]:
+    """Return the steps with a reducer that also waits for all other last steps."""
+    others = tuple(each for each in last_ids if each != reducer.id)
+    closing = reducer.model_copy(update={"after": (*reducer.after, *others)})
+    return tuple(closing if step.id == closing.id else step for step in steps)
+
+
+def _free_id(steps: tuple[Step, ...]) -> str:
+    """Return the id of an added reducer: `reduce`, with `-all` appended until it is free."""
     taken = {step.id for step in steps}
     name = REDUCE_STEP
     while name in taken:
         name += "-all"
-    return (*steps, Step(id=name, agent=REDUCER, after=ends, inputs=()))
+    return name
 
 
 def chosen(patterns: tuple[str, ...], names: Iterable[str]) -> tuple[str, ...]:
-    """Pick the inputs that names or globs mean, in the order of `names`."""
+    """Return the names that equal or match one of the patterns, in the order of `names`."""
     return tuple(name for name in names if any(name == p or fnmatchcase(name, p) for p in patterns))

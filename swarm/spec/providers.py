@@ -1,4 +1,4 @@
-"""What is known of each provider, as data: where it is, which variable holds its key, how its dialect differs."""
+"""Providers as data: base URL, variable of the API key, and differences from the common dialect."""
 
 import re
 from collections.abc import Mapping
@@ -15,58 +15,59 @@ Rung = Literal["json_schema", "tool", "json_object", "prompt"]
 CapField = Literal["max_tokens", "max_completion_tokens"]
 
 LADDER: tuple[Rung, ...] = ("json_schema", "tool", "json_object", "prompt")
-"""How the form of an answer is asked for, best first; the prompt says it in words at every rung. `tool` is a call that
-the model is made to make, whose arguments are the answer."""
+"""Ways to request an output format, best first. The prompt describes the format on every rung. `tool` forces a tool
+call whose arguments are the answer."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """Where a provider keeps files that requests name instead of holding them."""
+    """File storage of a provider. Requests refer to stored files instead of containing them."""
 
     path: str
-    """Below the base URL: a form is posted there, with `purpose` and `file`; `path/ID` is deleted."""
+    """Path below the base URL. A form with `purpose` and `file` is posted to it; `path/ID` deletes a file."""
     address: str
-    """What stands for the file in a request, with `{id}`."""
+    """Reference to a file in a request, with `{id}`."""
     takes: tuple[Medium, ...]
-    """Media it keeps; the medium is the purpose."""
+    """Media that it stores. The medium is sent as `purpose`."""
     over: int
-    """Characters of base64 above which a medium goes there."""
+    """Maximum characters of base64 in a request. A larger file is stored."""
     most: int
-    """Bytes of the largest file it takes."""
+    """Maximum bytes of a stored file."""
 
 
 @dataclass(frozen=True)
 class Quirks:
-    """How an endpoint's dialect differs from the common one."""
+    """Differences of an endpoint's dialect from the common one."""
 
     forms: tuple[Rung, ...] = LADDER
-    """The rungs of the ladder it understands, best first."""
+    """Rungs of the ladder that it supports, best first."""
     cap: CapField = "max_tokens"
-    """What it calls the output cap."""
+    """Name of the field with the maximum output tokens."""
     audio_uri: bool = False
-    """Whether it wants sound as a data URI, where others want bare base64."""
+    """True if audio is sent as a data URI instead of plain base64."""
     one_medium: str = ""
-    """Models, by a regular expression that the name begins with, that take text and one other medium a message."""
+    """Models that accept text and one other medium per message: a regular expression for the start of their names."""
     store: Store | None = None
 
 
 @dataclass(frozen=True)
 class Provider:
-    """One system that speaks chat completions."""
+    """A service or local server with a chat-completions API."""
 
     name: str
     base_url: str
     keys: tuple[str, ...] = ()
-    """Environment variables that hold its key, the usual one first; none for a local server."""
+    """Environment variables of its key, the usual one first; empty for a local server."""
     model: str | None = None
-    """A model to take where none is named; None where every choice would be a guess."""
+    """Default model; None if a choice would be a guess."""
     quirks: Quirks = Quirks()
     hosts: tuple[str, ...] = ()
-    """Further hosts of the same system; `.example.com` stands for every host below it."""
+    """Other hosts of the same service. `.example.com` means every host below it."""
     takes: tuple[tuple[str, tuple[Medium, ...]], ...] = ()
-    """Media beside text, by a regular expression that the model's name begins with; the first that fits counts."""
+    """Media that models accept in addition to text. Each pair has a regular expression for the start of the model's
+    name and media; the first match applies."""
     streams: str = ""
-    """Models, likewise, that answer only when streamed."""
+    """Models that only stream: a regular expression for the start of their names."""
 
 
 _COMMON = Quirks()
@@ -78,9 +79,12 @@ PROVIDERS: tuple[Provider, ...] = (
         "https://api.openai.com/v1",
         ("OPENAI_API_KEY",),
         "gpt-5-mini",
-        _NEW_CAP,  # reasoning models refuse `max_tokens`
+        _NEW_CAP,  # reasoning models reject `max_tokens`
         (".openai.com", ".openai.azure.com"),
-        ((r"gpt-audio|gpt-4o(-mini)?-audio", ("audio",)), (r"gpt-4o|gpt-4\.1|gpt-5|o[134]\b", ("image",))),
+        (
+            (r"gpt-audio|gpt-4o(-mini)?-audio", ("audio",)),
+            (r"gpt-4o|gpt-4\.1|gpt-5|o[134]\b", ("image",)),
+        ),
     ),
     Provider(
         "kimi",
@@ -89,8 +93,8 @@ PROVIDERS: tuple[Provider, ...] = (
         "kimi-k2.5",
         Quirks(
             cap="max_completion_tokens",
-            # Documented for what is large, without a size. Below these 4 MB a body is quicker than two more calls, and
-            # nothing is left with the provider if the process is killed.
+            # Documented for large files, without a size. Up to 4 MB, one large request is faster than two more calls,
+            # and leaves no file at the provider if the process is killed.
             store=Store("/files", "ms://{id}", ("image", "video"), over=4 * 1024 * 1024 * 4 // 3, most=100_000_000),
         ),
         (".moonshot.ai", ".moonshot.cn"),
@@ -125,7 +129,8 @@ PROVIDERS: tuple[Provider, ...] = (
         "https://api.anthropic.com/v1",
         ("ANTHROPIC_API_KEY",),
         None,
-        Quirks(forms=("tool", "prompt")),  # `response_format` is ignored, not refused: nothing could be learnt
+        # `response_format` is ignored, not rejected, so that a failure could not be detected.
+        Quirks(forms=("tool", "prompt")),
         takes=((r"claude", ("image",)),),
     ),
     Provider("openrouter", "https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY",), "openrouter/auto"),
@@ -135,16 +140,16 @@ PROVIDERS: tuple[Provider, ...] = (
     Provider("lmstudio", "http://127.0.0.1:1234/v1"),
     Provider("sglang", "http://127.0.0.1:30000/v1"),
 )
-"""In the order in which a key in the environment, or a server on its usual port, is looked for."""
+"""Every known provider, in the order in which swarm looks for a key or a local server."""
 
 
 def provider_named(name: str) -> Provider | None:
-    """Find a provider by its name; None if there is none of that name."""
+    """Return the provider with a name, or None."""
     return next((provider for provider in PROVIDERS if provider.name == name), None)
 
 
 def provider_at(base_url: str) -> Provider | None:
-    """Find the provider at a base URL; None for local servers and strangers."""
+    """Return the provider at a base URL, or None for local servers and unknown hosts."""
     host = (urlsplit(base_url).hostname or "").lower()
     if is_loopback(base_url):
         return None
@@ -155,15 +160,15 @@ def provider_at(base_url: str) -> Provider | None:
 
 
 def quirks_of(base_url: str) -> Quirks:
-    """Tell how the endpoint at a base URL differs; local servers and strangers speak the common dialect."""
+    """Return the quirks of the endpoint at a base URL. Local servers and unknown hosts have none."""
     provider = provider_at(base_url)
     return _COMMON if provider is None else provider.quirks
 
 
 def takes_of(model: Model) -> tuple[Medium, ...]:
-    """Name the media that a model takes beside text: what the task says, else what is known of it, else none.
+    """Return the media that a model accepts in addition to text: from the task, else from its provider, else none.
 
-    Nothing is known of models on this machine or at strangers: the same server serves models with eyes and without.
+    For local servers and unknown hosts only the task knows: the same server serves models with and without vision.
     """
     if model.takes is not None:
         return model.takes
@@ -175,14 +180,14 @@ def takes_of(model: Model) -> tuple[Medium, ...]:
 
 
 def stored_by(model: Model) -> tuple[Medium, ...]:
-    """Name the media that a model takes in files that are too large for a request."""
+    """Return the media that a model accepts as stored files, which may be too large for a request."""
     provider = provider_named(model.endpoint or "") or provider_at(model.endpoint or "")
     store = None if provider is None else provider.quirks.store
     return () if store is None else tuple(medium for medium in takes_of(model) if medium in store.takes)
 
 
 def must_stream(model: Model) -> bool:
-    """Tell whether a model is known to answer only when streamed."""
+    """Check whether a model is known to support streaming only."""
     provider = provider_named(model.endpoint or "") or provider_at(model.endpoint or "")
     if provider is None or not provider.streams:
         return False
@@ -190,10 +195,10 @@ def must_stream(model: Model) -> bool:
 
 
 def key_in(environ: Mapping[str, str], provider: Provider) -> str | None:
-    """Name the variable of the environment that holds the provider's key; None if none does."""
+    """Return the name of the environment variable that has the provider's key, or None."""
     return next((name for name in provider.keys if environ.get(name, "").strip()), None)
 
 
 def provider_names() -> str:
-    """List the providers, for a message."""
+    """Return the names of the providers for a message."""
     return listing(provider.name for provider in PROVIDERS)

@@ -1,4 +1,4 @@
-"""Prices: what the tokens of a model cost, in whole picodollars so that sums are exact in any order."""
+"""Tariffs: the cost of a model's tokens, in whole picodollars so that sums are exact in any order."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -8,53 +8,57 @@ from swarm.spec.chat import Usage
 from swarm.spec.task import Price
 
 PICOS = 10**12
-"""Parts of a dollar that money is counted in: a token at a dollar a million is a million of them."""
+"""Picodollars per US dollar. A token at 1 USD per million costs a million picodollars."""
 
 
 def picos_of(usd: float) -> int:
-    """Write dollars as a whole number of their smallest part, to the nearest."""
+    """Return US dollars in picodollars, rounded."""
     return round(Fraction(usd) * PICOS)
 
 
 def usd_of(picos: int) -> float:
-    """Write money as dollars."""
+    """Return picodollars in US dollars."""
     return picos / PICOS
 
 
 @dataclass(frozen=True)
 class Tariff:
-    """What tokens of one model cost."""
+    """Prices of one model's tokens, by size of the input."""
 
     tiers: tuple[tuple[int, Price], ...]
-    """Each price with the tokens of input beyond which it holds, for the whole call; the first from 0."""
+    """Pairs of input tokens and a price. A call with more input tokens pays this price for all its tokens. The first
+    pair has 0 tokens."""
     source: Literal["task", "list price", "free"] = "task"
-    """Whose price it is: the task's own, the provider's list, or that of a machine of one's own."""
+    """Origin of the price: the task, the provider's list, or a server on this machine, which is free."""
 
     def picos(self, usage: Usage) -> int:
-        """Price what a call used."""
+        """Return the cost of a call in picodollars."""
         price = [price for start, price in self.tiers if usage.input_tokens > start or start == 0][-1]
         cached = price.input if price.cached is None else price.cached
-        plain = usage.input_tokens - usage.cached_tokens
-        return (
-            plain * _each(price.input) + usage.cached_tokens * _each(cached) + usage.output_tokens * _each(price.output)
-        )
+        uncached_cost = (usage.input_tokens - usage.cached_tokens) * _each(price.input)
+        cached_cost = usage.cached_tokens * _each(cached)
+        return uncached_cost + cached_cost + usage.output_tokens * _each(price.output)
 
     def worst(self, input_tokens: int, output_tokens: int) -> int:
-        """Price a call that uses at most so much, at the dearest price it can meet."""
-        met = [price for start, price in self.tiers if input_tokens > start or start == 0]
-        dear = max(_each(max(price.input, price.cached or 0.0)) for price in met)
-        return input_tokens * dear + output_tokens * max(_each(price.output) for price in met)
+        """Return the maximum cost in picodollars of a call with at most these tokens.
+
+        It uses the highest price of the tiers that the call can reach, and of cached input if that price is higher.
+        """
+        reached = [price for start, price in self.tiers if input_tokens > start or start == 0]
+        input_price = max(_each(max(price.input, price.cached or 0.0)) for price in reached)
+        output_price = max(_each(price.output) for price in reached)
+        return input_tokens * input_price + output_tokens * output_price
 
 
 def flat(price: Price, source: Literal["task", "list price", "free"] = "task") -> Tariff:
-    """Make a tariff of one price for every call."""
+    """Return a tariff with the same price for every call."""
     return Tariff(((0, price),), source)
 
 
 FREE = flat(Price(), "free")
-"""What a machine of one's own takes."""
+"""Tariff of a server on this machine."""
 
 
-def _each(usd_a_million: float) -> int:
-    """Price one token, to the nearest millionth of a millionth of a dollar."""
-    return round(usd_a_million * 1e6)
+def _each(usd_per_million: float) -> int:
+    """Return the price of one token in picodollars, rounded."""
+    return round(usd_per_million * 1e6)

@@ -1,4 +1,7 @@
-"""What the user wants: a task, its models and its limits. Reading one from a file is `swarm.spec.files`."""
+"""A task with its inputs, models and limits. `swarm.spec.files` reads one from a file.
+
+The docstrings of fields are the descriptions in the JSON Schema of a task file, which editors show.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,58 +14,59 @@ from swarm.spec.chat import Medium
 from swarm.spec.plan import Plan, Step
 
 FORMAT = 1
-"""The version of the task format that this package reads."""
+"""Version of the task format that this release reads."""
 
 
 class Price(Frozen):
-    """List price of a model in US dollars per million tokens."""
+    """Price of a model in US dollars per million tokens."""
 
     input: float = Field(default=0.0, ge=0)
-    """Input that is not cached."""
+    """Price of input that is not cached, in USD per million tokens. Example: 0.6."""
     output: float = Field(default=0.0, ge=0)
-    """Output, reasoning included."""
+    """Price of output, reasoning included, in USD per million tokens. Example: 2.5."""
     cached: float | None = Field(default=None, ge=0)
-    """Input taken from the endpoint's own cache; the input price where absent."""
+    """Price of input from the endpoint's cache, in USD per million tokens. [default: the price of `input`]"""
 
 
 class Model(Frozen):
-    """An endpoint, a model name and their settings, under an alias; or a pool of other aliases (`use` alone)."""
+    """A model under an alias: endpoint, name and settings; or a pool of other aliases, with `use` only."""
 
     endpoint: str | None = None
-    """A base URL, a provider's name, or `offline`."""
+    """Base URL, provider name, `local:PATH` for a GGUF file, or `offline`. Example: `http://127.0.0.1:8000/v1`."""
     name: str | None = None
-    """The model's own name, as its endpoint knows it."""
+    """Name of the model at its endpoint. Example: `qwen3-32b`."""
     key: SecretStr | tuple[SecretStr, ...] | None = None
-    """An API key or several, as references: `${NAME}`."""
+    """API key, or a list of keys, as references to the environment. Example: `"${MOONSHOT_API_KEY}"`. [default: the
+    provider's own variable]"""
     calls: int | None = Field(default=None, ge=1, le=10_000)
-    """Most calls at once."""
+    """Maximum parallel calls. Example: 8. [default: measured during the run]"""
     rpm: int | None = Field(default=None, ge=1)
-    """Most calls a minute."""
+    """Maximum calls per minute. [default: no limit]"""
     tpm: int | None = Field(default=None, ge=1)
-    """Most tokens a minute."""
+    """Maximum tokens per minute, input and output. [default: no limit]"""
     max_tokens: int = Field(default=4096, ge=1)
-    """Output cap of one call. It is always sent. Of a model in a file the default is a quarter of its context."""
+    """Maximum output tokens per call; always sent. [default: 4096; for `local:` models a quarter of the context]"""
     context: int | None = Field(default=None, ge=256)
-    """Tokens the model can read and write in one call; else known, probed or learnt."""
+    """Context size: tokens of prompt and answer per call. [default: the known, probed or learnt size]"""
     price: Price | None = None
-    """What it costs, where the list price is not what you pay."""
+    """Your price. [default: the list price, if it is known]"""
     takes: tuple[Medium, ...] | None = None
-    """Media it can read, beside text."""
+    """Media that the model accepts in addition to text. Example: `[image]`. [default: what is known of the model]"""
     deadline: float = Field(default=300.0, gt=0, le=86_400)
-    """Seconds for one call, however many bytes trickle in. Of a model in a file the default is 1,200."""
+    """Maximum seconds per call, streaming included. [default: 300; for `local:` models 1200]"""
     stream: bool = False
-    """Whether answers are streamed; some endpoints think only when they are. Of a model in a file they are."""
+    """Stream the answers. Some endpoints reason only in streamed answers. [default: false; for `local:` models true]"""
     params: dict[str, Json] = Field(default_factory=dict)
-    """Sampling parameters, sent as given. None is sent that is not here."""
+    """Sampling parameters, sent unchanged. Example: `{temperature: 0}`. [default: none are sent]"""
     extra: dict[str, Json] = Field(default_factory=dict)
-    """Fields of the request body, passed through."""
+    """More fields of the request body, sent unchanged. Example: `{service_tier: flex}`."""
     hedge: bool = False
-    """Whether a straggling call may be made twice, the first answer winning."""
+    """Make a slow call twice and use the first answer."""
     warm: bool = False
-    """Whether calls that begin alike wait, a moment, for the first token of the first of them, for a prefix cache. Off,
-    because it pays only where cached input is cheaper and answers are streamed (`bench/prefix.py`)."""
+    """Let calls that share a prefix wait for the first token of the first one, so that they hit the endpoint's prefix
+    cache. Useful only if cached input is cheaper and answers are streamed."""
     use: tuple[Id, ...] | None = Field(default=None, min_length=1)
-    """Other aliases, in order; the next when one refuses or is down."""
+    """Aliases of a pool, in order. The next one is used if one refuses or is down. Example: `[local, strong]`."""
 
     @field_serializer("key")
     def _hide(self, key: SecretStr | tuple[SecretStr, ...] | None) -> str | None:
@@ -70,113 +74,118 @@ class Model(Frozen):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The API keys in clear. For the wire only."""
+        """API keys in clear. For the wire only."""
         if self.key is None:
             return ()
-        return tuple(k.get_secret_value() for k in (self.key if isinstance(self.key, tuple) else (self.key,)))
+        keys = self.key if isinstance(self.key, tuple) else (self.key,)
+        return tuple(key.get_secret_value() for key in keys)
 
 
 class InputSpec(Frozen):
-    """An input with more to say than its path."""
+    """An input with settings."""
 
     path: str
-    """A file, or a glob, relative to the task file."""
+    """File or glob, relative to the task file. Example: `notes/*.md`."""
     label: Id | None = None
-    """A label of `labels:`; the data goes only to the models listed there."""
+    """Label of `labels:`. The data reaches only the models that are listed there."""
     as_: Annotated[Medium | None, Field(alias="as")] = None
-    """What it is, where the file type does not say."""
+    """Medium of the file. [default: according to the file name ending]"""
     name: str | None = None
-    """What plans and reports call it; default: the path as written."""
+    """Name in plans and reports. [default: the path]"""
 
 
 class Limits(Frozen):
-    """What a run may take. Every default is finite but `usd`, which needs a price."""
+    """Limits of a run. Every default is finite, except `usd`, which requires known prices."""
 
     workers: int = Field(default=16, ge=1, le=10_000)
-    """Attempts in flight at once."""
+    """Maximum attempts in parallel."""
     steps: int = Field(default=256, ge=1, le=1_000_000)
-    """Steps of a run, instances and later waves included."""
+    """Maximum steps of the run, instances of `each` and later plans included."""
     depth: int = Field(default=32, ge=1, le=10_000)
-    """Steps in the longest chain of one plan."""
+    """Maximum steps in the longest chain of one plan."""
     rounds: int = Field(default=3, ge=1, le=1000)
-    """Plans of a run: the first, and those that later waves add."""
+    """Maximum plans of the run: the first, and those that planner steps add."""
     turns: int = Field(default=20, ge=1, le=1000)
-    """Model calls in one attempt."""
+    """Maximum model calls per attempt."""
     tokens: int | None = Field(default=5_000_000, ge=1)
-    """Input and output tokens of the run."""
+    """Maximum tokens of the run, input and output. `null`: no limit."""
     usd: float | None = Field(default=None, gt=0)
-    """US dollars of the run, at list price."""
+    """Maximum cost of the run in US dollars; requires a known price for every model. Example: 0.5. [default: none]"""
     seconds: float | None = Field(default=86_400.0, gt=0)
-    """Seconds of the run, the report included."""
+    """Maximum seconds of the run, report included. `null`: no limit."""
 
 
 class Reference(Frozen):
-    """A value of `models:` that came from the environment."""
+    """A value of `models:` from the environment."""
 
     path: tuple[str | int, ...]
-    """Where in the task: `("models", "strong", "key")`."""
+    """Path in the task, such as `("models", "strong", "key")`."""
     text: str
-    """What stands in the file: `${MOONSHOT_API_KEY}`."""
+    """Text in the file, such as `${MOONSHOT_API_KEY}`."""
     value: SecretStr = Field(exclude=True)
-    """What it gave. Only a value that is still that is written down as its reference again."""
+    """The value from the environment. A value that changed since is not written as its reference again."""
 
 
 class Task(Frozen):
-    """What the user wants."""
+    """A task: goal, inputs, models and limits."""
 
     version: Literal[1] = FORMAT
-    """The version of this format."""
+    """Version of this format."""
     goal: str | None = None
-    """The question to answer or the work to do. Required unless there is a `plan`."""
+    """Question to answer or work to do; `{name}` inserts a parameter. Required unless `plan` is set. Example: `How much
+    memory does each service need?`"""
     inputs: tuple[str | InputSpec, ...] = ()
-    """What agents may read: paths and globs relative to the task file, or mappings."""
+    """Files that agents may read: paths, globs or mappings, relative to the task file. Example: `[notes/*.md]`."""
     parameters: dict[Id, str | int | float | bool] = Field(default_factory=dict)
-    """Values for `{name}` in the goal and in prompts; `--set name=value` overrides."""
+    """Values for `{name}` in the goal and in prompts; `--set name=value` overrides one. Example:
+    `{audience: engineers}`."""
     models: dict[Id, Model] = Field(default_factory=dict)
-    """Models by alias; `default` is used where nothing else is said."""
+    """Models by alias; `default` is used unless a step or an agent names another one. [default: the model that swarm
+    finds] Example: `{default: kimi/kimi-k2.5}`."""
     agents: Path | None = None
-    """A folder of agent files that add to, or override, the built-in ones."""
+    """Folder of agent files that add to the built-in agents or replace them. Example: `./agents`."""
     tools: tuple[str, ...] = ()
-    """What the run may grant; agents ask for a subset."""
+    """Names of the tools that the run grants. Each agent uses a subset."""
     limits: Limits = Limits()
-    """What the run may take."""
+    """Limits of the run. Example: `{workers: 8, tokens: 400_000}`."""
     labels: dict[Id, tuple[Id, ...]] = Field(default_factory=dict)
-    """For a label, the models that data so labelled may reach."""
+    """For each label, the models that its data may reach. Example: `{private: [local]}`."""
     approve: Literal["auto", "ask"] = "auto"
-    """`ask`: show the plan first, and run it once a person has said yes."""
+    """`ask`: show the plan and its estimate, and run it after approval. `auto`: run it without approval."""
     on_failure: Literal["continue", "stop"] = "continue"
-    """What a failed step does to the rest: nothing, or an end."""
+    """`stop`: a failed step ends the run, unless the step is optional. `continue`: independent steps still run."""
     swarm: Literal["auto", "always", "never"] = "auto"
-    """`never`: one agent does it all."""
+    """`auto`: one agent does the work if the plan gains nothing from a swarm. `never`: no planner, one agent. `always`:
+    run the plan as it is."""
     output: tuple[str, ...] | str = ()
-    """Files to write the report to; `.md` or `.json` by the name's ending."""
+    """Files to write the report to: `.md`, or `.json` for the result object. Example: `report.md`."""
     plan: Plan | tuple[Step, ...] | str | None = None
-    """A plan, a bare list of steps, or a plan file: the planner is skipped."""
+    """Plan to run instead of calling the planner: a plan, a list of steps, or the path of a plan file."""
     folder: SkipJsonSchema[Path] = Field(default=Path(), exclude=True)
-    """The folder that relative paths are relative to. Set by the loader; not a key of the file."""
+    """Folder of relative paths. Set by the loader; not a key of the file."""
     warnings: SkipJsonSchema[tuple[str, ...]] = Field(default=(), exclude=True)
-    """What is allowed and better changed, each with its place. Set by the loader."""
+    """Warnings about the file, each with its place. Set by the loader."""
     references: SkipJsonSchema[tuple[Reference, ...]] = Field(default=(), exclude=True, repr=False)
-    """What the environment gave. Set by the loader; it is how a secret is written down again as its reference."""
+    """Values from the environment, so that a secret is written as its reference again. Set by the loader."""
     origin: SkipJsonSchema[Any] = Field(default=None, exclude=True, repr=False)
-    """The `strict.Document` it was read from, which knows the place of every key. Set by the loader."""
+    """The `strict.Document` of the file, which has the place of every key. Set by the loader."""
     plan_origin: SkipJsonSchema[Any] = Field(default=None, exclude=True, repr=False)
-    """The `strict.Document` of its plan, where that is a file of its own. Set by the loader."""
+    """The `strict.Document` of the plan file, if there is one. Set by the loader."""
 
 
 class Input(Frozen):
-    """One file that agents may read, read."""
+    """An input file with its content."""
 
     name: str
-    """The path as plans write it; unique in the run."""
+    """Name in plans; unique in the run."""
     medium: Medium = "text"
     mime: str = "text/plain"
     label: Id | None = None
     text: str = ""
-    """Its words, if it is text."""
+    """Content of a text file."""
     base64: str = ""
-    """Its bytes, if it is not."""
+    """Content of an image, audio or video file."""
     sha256: str = ""
-    """Hash of its bytes."""
+    """Hash of the bytes."""
     size: int = 0
-    """Bytes."""
+    """Size in bytes."""

@@ -1,4 +1,4 @@
-"""What users write, read from files: tasks, plans, agents and inputs. The front door of the modules beside it."""
+"""Readers of tasks, plans, agents and inputs. This module exports the functions of its siblings."""
 
 from swarm.spec.files.agent import load_agents, load_wording, parse_agent
 from swarm.spec.files.inputs import read_inputs
