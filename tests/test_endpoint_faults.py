@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swarm.base.error_kinds import FAULTS
 from swarm.base.errors import EndpointBusy, EndpointRefused
-from swarm.endpoints.wire.faults import FAULT_CLASSES, Fault, error_in, fault_of, retry_after
+from swarm.endpoints.wire.faults import Fault, error_in, fault_of, retry_after
 from swarm.endpoints.wire.judge import judge
 from swarm.endpoints.wire.kinds import kind_of
 from swarm.spec.chat import Request, says
@@ -108,10 +109,10 @@ def test_a_fault_has_one_name(seen: Fault, kind: str) -> None:
 
 
 def test_only_what_holds_for_every_call_stops() -> None:
-    assert {kind for kind, verdict in FAULT_CLASSES.items() if verdict.stops} == {
+    assert {kind for kind, verdict in FAULTS.items() if verdict.stops} == {
         "quota", "auth", "model_not_found", "wrong_path", "tls",
     }  # fmt: skip
-    assert not [kind for kind, verdict in FAULT_CLASSES.items() if verdict.stops and verdict.busy]
+    assert not [kind for kind, verdict in FAULTS.items() if verdict.stops and verdict.may_help]
 
 
 @pytest.mark.parametrize(

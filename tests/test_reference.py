@@ -10,8 +10,8 @@ import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from swarm.base.error_kinds import ERROR_KINDS
 from swarm.cli.app import EPILOG, make_app
-from swarm.endpoints.wire.faults import FAULT_CLASSES
 from swarm.results.flags import FlagKind
 from swarm.results.result import EXIT_CODES
 from swarm.spec.agent import Agent
@@ -157,8 +157,8 @@ def test_every_provider_has_a_row_with_what_is_known_of_it() -> None:
             assert row[1] == f"`{provider.model}`"
 
 
-def test_every_kind_of_fault_has_a_row() -> None:
-    assert FAULT_CLASSES.keys() - named(text_of("docs/troubleshooting.md")) == set()
+def test_every_kind_of_error_has_a_row() -> None:
+    assert ERROR_KINDS.keys() - named(text_of("docs/troubleshooting.md")) == {"simulated"}  # of no real run
 
 
 def test_every_flag_has_a_row() -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from swarm.base.error_kinds import FAULTS
 from swarm.base.errors import EndpointBusy, EndpointError, LimitError
 from swarm.budget.ledger import (
     LONGEST_TOKEN,
@@ -40,7 +41,7 @@ from swarm.spec.labels import DEFAULT
 from swarm.spec.tariff import Tariff, usd_of
 from swarm.spec.task import Model
 
-UNBILLED = frozenset({"rate_limited", "overloaded", "unreachable", "tls", "redirect", "quota", "auth"})
+UNBILLED = frozenset(kind for kind, fault in FAULTS.items() if not fault.may_be_billed)
 """Kinds of fault by which an endpoint says that it did no work."""
 
 KNOWN = 4_096

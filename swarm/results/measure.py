@@ -7,6 +7,7 @@ takes O(n log n) in the number of steps.
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+from swarm.base.error_kinds import WAITS
 from swarm.base.values import Frozen, Id, Json
 from swarm.planning.graph import CriticalPath, makespan_bound
 from swarm.record import events as e
@@ -16,8 +17,6 @@ from swarm.results.timeline import Timeline
 from swarm.spec.chat import Usage
 from swarm.spec.task import Limits
 
-RATE_LIMITS = frozenset({"rate_limited", "overloaded"})
-"""Kinds of failure with which an endpoint asks to wait."""
 WAITING = ("needs", "slots", "retry", "rate_limit")
 """Causes of waiting: the fields of `Waiting`."""
 
@@ -189,7 +188,7 @@ def _pause(failed: e.StepFailed | None, gap: float) -> tuple[str, float]:
     """Return the cause of a gap between two attempts and its seconds; the rest of the gap is for a slot."""
     if failed is None or failed.retry_in is None:
         return "retry", gap
-    cause = "rate_limit" if failed.error.kind in RATE_LIMITS else "retry"
+    cause = "rate_limit" if failed.error.kind in WAITS else "retry"
     return cause, min(gap, failed.retry_in)
 
 

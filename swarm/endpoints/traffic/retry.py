@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import anyio
 
+from swarm.base.error_kinds import WAITS
 from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused
 from swarm.endpoints import Endpoint
 from swarm.endpoints.traffic.bucket import Permit, Quota
@@ -60,9 +61,6 @@ Around = Callable[[Request, Try], Awaitable[Reply | EndpointBusy | None]]
 """Goes around each try, outside of its slot and its deadline: what a try may cost is reserved there, and settled."""
 
 _Error = TypeVar("_Error", EndpointBusy, EndpointRefused)
-
-_COOLS = frozenset({"rate_limited", "overloaded"})
-"""Faults that are the whole endpoint's: every caller waits. The others are one call's bad luck."""
 
 
 @dataclass
@@ -239,11 +237,11 @@ class Retrying:
         tally.calls += 1
         error.calls = tally.calls
         permit.failed(error.kind)
-        if error.kind not in _COOLS:
+        if error.kind not in WAITS:
             self._cooldown.answered(began)  # it was let in, whatever became of it
         elif isinstance(error, EndpointBusy):
             self._cool(error, began)
-        if self._limit is not None and error.kind in _COOLS:
+        if self._limit is not None and error.kind in WAITS:
             wait = error.retry_after if isinstance(error, EndpointBusy) else None
             if error.kind == "rate_limited":
                 self._limit.refused(began, wait, beside=beside)
@@ -267,7 +265,7 @@ class Retrying:
         kind = error.kind
         failed = tally.failed[kind] = tally.failed.get(kind, 0) + 1
         backoff = self._backoffs.get(kind, self._usual)
-        if kind in _COOLS:
+        if kind in WAITS:
             wait = self._cooldown.seconds
         elif error.retry_after is None:
             wait = backoff.seconds(failed, self._rng)

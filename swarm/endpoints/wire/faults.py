@@ -1,8 +1,9 @@
-"""Faults: what an endpoint did, and what each kind of fault means. No input or output.
+"""Faults: what an endpoint did. No input or output.
 
 A `Fault` holds what was seen: a status, a code, some words, an exception. This module reads faults
-from error bodies, exceptions and headers. `kinds.kind_of` returns the kind of a fault, and
-`judge.judge` turns a fault into the exception that callers act on.
+from error bodies, exceptions and headers. `kinds.kind_of` returns the kind of a fault (its meaning
+is in `swarm.base.error_kinds`), and `judge.judge` turns a fault into the exception that callers act
+on.
 """
 
 import re
@@ -33,77 +34,6 @@ class Fault:
     """The words of the endpoint or of the exception."""
     kind: str = ""
     """The kind, if the code that saw the fault knows it: `malformed`, `timeout` …"""
-
-
-@dataclass(frozen=True)
-class FaultClass:
-    """The meaning of a kind of fault."""
-
-    busy: bool
-    """True if a retry may help."""
-    stops: bool
-    """True if no other call to that model can succeed either."""
-    what: str
-    """What happened, and what to do next."""
-
-
-def _busy(what: str) -> FaultClass:
-    return FaultClass(busy=True, stops=False, what=what)
-
-
-def _refused(what: str) -> FaultClass:
-    return FaultClass(busy=False, stops=False, what=what)
-
-
-def _stops(what: str) -> FaultClass:
-    return FaultClass(busy=False, stops=True, what=what)
-
-
-FAULT_CLASSES: Mapping[str, FaultClass] = {
-    "rate_limited": _busy("rate limit reached; lower `calls`, or set `rpm`"),
-    "overloaded": _busy("overloaded; try again later, or add a spare model with `use:`"),
-    "server_error": _busy(
-        "server error; if it persists, check the server's log or its status page",
-    ),
-    "unreachable": _busy(
-        "no connection; check that the server runs, and the address in `endpoint:`",
-    ),
-    "disconnected": _busy("the connection was lost before the answer was complete"),
-    "timeout": _busy("no answer in time; raise `deadline`, or lower `max_tokens`"),
-    "malformed": _busy(
-        "the answer is not a chat completion; check that `endpoint:` is the API's base URL",
-    ),
-    "truncated_stream": _busy("the stream ended before the answer was complete"),
-    "empty": _busy("the stream ended without an answer"),
-    "too_large_response": _refused("the answer exceeds the size limit; lower `max_tokens`"),
-    "bad_request": _refused(
-        "the request was refused; check `name`, `params` and `extra` of the model",
-    ),
-    "context_length": _refused(
-        "the prompt exceeds the model's context size; use smaller inputs or a larger model",
-    ),
-    "too_large": _refused("the request exceeds the endpoint's size limit; use smaller inputs"),
-    "content_filter": _refused(
-        "refused by the endpoint's content filter; change the wording or the inputs",
-    ),
-    "redirect": _refused(
-        "the endpoint redirects, and prompts are not sent to other addresses; set the final address in `endpoint:`",
-    ),
-    "quota": _stops("the quota or the credit is exhausted; top it up, then run `swarm resume`"),
-    "auth": _stops(
-        "the key was not accepted; check the variable that `key:` names, then run `swarm resume`",
-    ),
-    "model_not_found": _stops(
-        "the endpoint has no such model; check `name` (`swarm models` lists the models)",
-    ),
-    "wrong_path": _stops(
-        "nothing answers at that path; check `endpoint:` (usually it ends in /v1)",
-    ),
-    "tls": _stops(
-        "the secure connection failed; check the certificate, and http or https in `endpoint:`",
-    ),
-}
-"""Every kind of fault and its meaning."""
 
 
 # Error bodies

@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from swarm.base.error_kinds import FAULTS, ErrorKind
 from swarm.base.errors import EndpointBusy, EndpointRefused
-from swarm.endpoints.wire.faults import FAULT_CLASSES, Fault, FaultClass, retry_after
+from swarm.endpoints.wire.faults import Fault, retry_after
 from swarm.endpoints.wire.kinds import kind_of
 
 MESSAGE_BYTES = 2048
@@ -25,10 +26,10 @@ def judge(
     words.
     """
     kind = kind_of(fault)
-    meaning = _as_the_endpoint_wishes(FAULT_CLASSES[kind], fault.headers)
-    wait = retry_after(fault.headers) if meaning.busy else None
+    meaning = _as_the_endpoint_wishes(FAULTS[kind], fault.headers)
+    wait = retry_after(fault.headers) if meaning.may_help else None
     message = _message(fault, meaning, wait, where=_place(endpoint, model), clean=clean)
-    if meaning.busy:
+    if meaning.may_help:
         return EndpointBusy(
             message,
             kind=kind,
@@ -45,16 +46,16 @@ def judge(
     )
 
 
-def _as_the_endpoint_wishes(meaning: FaultClass, headers: Mapping[str, str]) -> FaultClass:
+def _as_the_endpoint_wishes(meaning: ErrorKind, headers: Mapping[str, str]) -> ErrorKind:
     """Obey the header `x-should-retry`.
 
     It does not overrule a kind that holds for every call: an exhausted quota, a bad key.
     """
     wish = headers.get("x-should-retry", "").lower()
-    if wish == "false" and meaning.busy:
-        return replace(meaning, busy=False)
+    if wish == "false" and meaning.may_help:
+        return replace(meaning, may_help=False)
     if wish == "true" and not meaning.stops:
-        return replace(meaning, busy=True)
+        return replace(meaning, may_help=True)
     return meaning
 
 
@@ -66,7 +67,7 @@ def _place(endpoint: str, model: str) -> str:
 
 def _message(
     fault: Fault,
-    meaning: FaultClass,
+    meaning: ErrorKind,
     wait: float | None,
     *,
     where: str,
@@ -79,7 +80,7 @@ def _message(
     if wait is not None:
         digits = 0 if wait >= 1 else 2
         details.append(f"the endpoint asks to wait {wait:,.{digits}f} s")
-    message = f"{where}: {meaning.what}" if where else meaning.what
+    message = f"{where}: {meaning.text}" if where else meaning.text
     if details:
         message += f" ({'; '.join(details)})"
     said = tidy(clean(fault.text))

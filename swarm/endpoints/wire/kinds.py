@@ -146,7 +146,7 @@ _WORDS_READ = 4096
 
 
 def kind_of(fault: Fault) -> str:
-    """Return the kind of a fault, a key of `FAULT_CLASSES`. The first that applies decides.
+    """Return the kind of a fault, a key of `FAULTS`. The first that applies decides.
 
     1. the kind that the code which saw the fault has set
     2. a documented code or type that is precise
