@@ -109,7 +109,7 @@ async def test_a_report_that_cites_no_step_is_asked_for_once_more_then_taken() -
 async def test_a_citation_of_no_step_is_asked_about_once_then_noted() -> None:
     tried = Tried(attempt("reducer", given=GIVEN), "A [read.1]. C [read.7].", "A [read.1]. C [read.8].")
     outcome = await tried.outcome()
-    assert outcome.notes == ("the report cites what is no step: read.8",)
+    assert outcome.notes == ("the report cites unknown steps: read.8",)
     assert "read.7" in tried.words[0]
     assert len(tried.requests) == 2
 
@@ -158,7 +158,7 @@ async def test_names_that_mean_nothing_are_left_out_of_a_plan_once_the_planner_w
     first, second = outcome.spawned
     assert (first.needs, first.agent, first.model, first.tools) == ((), "worker", None, ())
     assert (second.needs, second.inputs) == (("a",), None)
-    assert "the planner could not put its plan right" in outcome.notes[0]
+    assert "the plan had errors after a correction" in outcome.notes[0]
     assert any("zebra" in note and "left out" in note for note in outcome.notes)
 
 

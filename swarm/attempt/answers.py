@@ -1,7 +1,8 @@
-"""From what a model wrote to a value: JSON found in a text, and checked against the form it was to have.
+"""Values from answers: find the JSON in a text and check it against a schema.
 
-Everything that reads a model's text is linear in its length: a scanner never goes back, a repair has a fixed number of
-looks, and patterns in schemas, which models write too, are matched by an engine that does not backtrack.
+All code that reads a model's text is linear in its length. The scanner never goes back. A repair may
+read a fixed multiple of the text. Patterns in schemas, which models write too, are matched by an engine
+that does not backtrack.
 """
 
 import json
@@ -10,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, SupportsIndex, cast
 
 from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
@@ -19,64 +20,79 @@ from swarm.base.errors import AnswerError
 from swarm.base.values import MOST_DEPTH, Json
 
 MOST_ERRORS = 10
-"""Errors told at once: a model that is told more corrects fewer."""
+"""Maximum number of errors in a correction: with more, models correct fewer of them."""
 ERROR_CHARACTERS = 240
+"""Maximum characters of one error: it may quote a value of any size."""
 MOST_STARTS = 200
-"""Fences, and brackets, tried as the beginning of JSON in one text; a failure costs a look over the text before it."""
+"""Maximum number of code fences, and of brackets, that are tried as the start of JSON in one text. Each
+failure costs a scan of the text before it."""
 REPAIRED_CHARACTERS = 32_768
-"""Twice what the default output cap lets a model write."""
+"""Maximum characters of a text that is repaired: twice the default output cap."""
 LOOKS = 5
-"""Characters a repair may look at, for each it was given. Broken plans take 2 to 2.5; hostile texts take thousands."""
+"""Characters that a repair may read per character of its text. Broken plans need 2 to 2.5; hostile texts
+need thousands."""
 PATTERN_CHARACTERS = 1000
+"""Maximum characters of a pattern in a schema; longer ones are not checked."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A value read from an answer, or why there is none."""
+    """A value from an answer, or the errors in it."""
 
     value: Json = None
     errors: tuple[str, ...] = ()
-    """What a model must change, a line each; empty where the value fits."""
+    """What the model must change, one line each; empty if the value matches the schema."""
     repaired: bool = False
-    """Whether the JSON was broken and had to be guessed."""
+    """Whether the JSON was broken and was repaired."""
 
     @property
     def ok(self) -> bool:
-        """Whether there is a value that fits."""
+        """Whether the value matches the schema."""
         return not self.errors
 
 
 def read_json(text: str, *, repair: bool = False) -> Fit:
-    """Read the JSON value in a text, whatever stands around it. `repair` allows to guess what broken JSON means."""
+    """Return the JSON value in a text, whatever is around it. With `repair`, broken JSON may be repaired."""
     return fit(text, True, repair=repair)
 
 
 def fit(text: str, schema: dict[str, Json] | bool, *, key: str | None = None, repair: bool = False) -> Fit:
-    """Read the JSON value in a text and check it against a schema.
+    """Return the JSON value in a text that matches a schema. Of an object with `key` alone, take what is under it.
 
-    Tried in order: the whole text, what stands in code fences, whatever begins as JSON does. The first that fits is
-    taken. A value that is an object of `key` alone is what is under that key. A repaired value is taken only if it
-    fits. Raises `AnswerError` where the schema itself cannot be used.
+    1. The first value that matches, of: the whole text, the code fences, everything that starts like JSON.
+    2. With `repair`, the longest broken piece, if it matches once it is repaired.
+    3. The text itself, if the schema is that of a text and nothing in the text starts like JSON.
+    4. Else the errors of the first value; the syntax error, if the broken piece is longer than that value.
+
+    Raise `AnswerError` if the schema itself cannot be used.
     """
-    first: Fit | None = None
     found = _scan(text.strip().removeprefix("\ufeff"))
-    for value in found.values:
-        checked = _checked(_unwrapped(value, key), schema)
-        if checked.ok:
-            return checked
-        first = first or checked
-    if found.broken and repair:
-        value = _repaired(found.broken)
-        guessed = None if value is None else _checked(_unwrapped(value, key), schema)
-        if guessed is not None and guessed.ok:
-            return Fit(guessed.value, repaired=True)
-    bare = text.strip()
-    if isinstance(schema, dict) and schema.get("type") == "string" and bare and not found.broken:
-        checked = _checked(bare, schema)
-        first = checked if checked.ok else first or checked
-    if first is None or len(found.broken) > found.size:
+    first: Fit | None = None
+    for candidate in _candidates(text.strip(), found, schema, key, repair=repair):
+        if candidate.ok:
+            return candidate
+        first = first or candidate
+    if first is None or len(found.broken) > found.size:  # 4
         return Fit(errors=(_syntax_error(found.broken),))
     return first
+
+
+def _candidates(
+    text: str, found: "_Found", schema: dict[str, Json] | bool, key: str | None, *, repair: bool
+) -> Iterator[Fit]:
+    for value in found.values:  # 1
+        yield _checked(_unwrapped(value, key), schema)
+    repaired = _repaired(found.broken) if repair and found.broken else None
+    if repaired is not None:  # 2
+        checked = _checked(_unwrapped(repaired, key), schema)
+        if checked.ok:  # the errors of a guess would mislead
+            yield Fit(checked.value, repaired=True)
+    if text and not found.broken and _is_of_text(schema):  # 3
+        yield _checked(text, schema)
+
+
+def _is_of_text(schema: dict[str, Json] | bool) -> bool:
+    return isinstance(schema, dict) and schema.get("type") == "string"
 
 
 def _unwrapped(value: Json, key: str | None) -> Json:
@@ -86,18 +102,18 @@ def _unwrapped(value: Json, key: str | None) -> Json:
     return entries[key] if list(entries) == [key] else entries
 
 
-# Finding JSON
+# JSON in a text
 
 
 @dataclass
 class _Found:
-    """What of a text is JSON, and what would like to be."""
+    """The JSON values in a text, and what looks like JSON but is not."""
 
     values: list[Json] = field(default_factory=list[Any])
     size: int = 0
     """Characters of the first value."""
     broken: str = ""
-    """The longest piece that begins as JSON does and is none."""
+    """The longest piece that starts like JSON and is not valid."""
 
 
 _START = re.compile(r"""\{\s{0,80}(?:["'}]|\w{1,40}\s{0,8}:)|\[\s{0,80}(?:[\[{"'\d\]-]|(?:true|false|null)\b)""")
@@ -105,7 +121,7 @@ _BRACKET = re.compile(r"[\[\]{}]")
 
 
 def _scan(text: str) -> _Found:
-    """Find the JSON values in a text, the likeliest first."""
+    """Find the JSON values in a text, the most likely first."""
     found = _Found()
     for body in (text, *islice(_fenced(text), MOST_STARTS)):
         try:
@@ -120,7 +136,7 @@ def _scan(text: str) -> _Found:
 
 
 def _scan_bracketed(text: str, found: _Found) -> None:
-    """Find what begins as JSON does. What is broken is stepped over as a whole, never into: linear."""
+    """Find everything that starts like JSON. A broken piece is skipped as a whole, so the scan is linear."""
     decoder = json.JSONDecoder()
     at = 0
     for _ in range(MOST_STARTS):
@@ -139,7 +155,7 @@ def _scan_bracketed(text: str, found: _Found) -> None:
 
 
 def _end_of(text: str, start: int) -> int:
-    """Find where the bracket that opens at `start` is closed, or the end of the text."""
+    """Return the position behind the bracket that closes the one at `start`, or the end of the text."""
     depth = 0
     for bracket in _BRACKET.finditer(text, start):
         depth += 1 if bracket[0] in "[{" else -1
@@ -149,7 +165,7 @@ def _end_of(text: str, start: int) -> int:
 
 
 def _fenced(text: str) -> Iterator[str]:
-    """Give what stands in code fences."""
+    """Yield the content of each code fence."""
     opened: str | None = None
     body: list[str] = []
     for line in text.split("\n"):
@@ -184,7 +200,7 @@ class _LooksSpentError(Exception):
 
 
 class _Metered(str):
-    """A text that may be looked at only so often: the repair goes back and forth, and must end all the same."""
+    """A text that counts the characters read from it: the repair goes back and forth, and must end."""
 
     __slots__ = ("left",)
     left: int
@@ -198,7 +214,7 @@ class _Metered(str):
 
 
 def _repaired(text: str) -> Json:
-    """Guess what broken JSON means; None where that would take too long, or nothing is left."""
+    """Return the likely value of broken JSON. None if that takes too long or the value is empty."""
     if len(text) > REPAIRED_CHARACTERS:
         return None
     import json_repair
@@ -225,12 +241,12 @@ def _checked(value: Json, schema: dict[str, Json] | bool) -> Fit:
 
 
 def _unsound(value: Json) -> str:
-    """Say why a value cannot be kept, if it cannot: it is too deep, or a number is not finite."""
+    """Return why a value cannot be stored: it is nested too deep, or a number is not finite. Else an empty text."""
     level = [value]
     for _ in range(MOST_DEPTH):
         if any(isinstance(item, float) and not math.isfinite(item) for item in level):
             return "$: a number is not finite"
-        level = [inner for item in level for inner in _inside(item)]
+        level = list(chain.from_iterable(map(_inside, level)))
         if not level:
             return ""
     return f"$: nested deeper than {MOST_DEPTH} levels"
@@ -251,10 +267,10 @@ def _has_surrogate(value: Json) -> bool:
 
 
 def validate(value: Json, schema: dict[str, Json] | bool) -> tuple[str, ...]:
-    """Check a value against a JSON Schema. Gives what is wrong as lines a model can act on, `$.path: message`.
+    """Return the errors of a value against a JSON Schema, as lines that a model can act on: `$.path: message`.
 
-    Nothing is fetched: a reference to another document is an error. Patterns are matched in linear time; one that
-    would need backtracking is not judged. Raises `AnswerError` of kind `schema` where the schema cannot be used.
+    Nothing is fetched: a reference to another document is an error. Patterns are matched in linear time; a pattern
+    that needs backtracking is not checked. Raise `AnswerError` of kind `schema` if the schema cannot be used.
     """
     validators: Any = import_module("jsonschema.validators")
     exceptions: Any = import_module("jsonschema.exceptions")
@@ -274,7 +290,7 @@ def validate(value: Json, schema: dict[str, Json] | bool) -> tuple[str, ...]:
         AttributeError,
         KeyError,
     ) as error:
-        message = f"the form asked for is no usable JSON Schema ({_short(str(error))}): correct the step's `output`"
+        message = f"the step's `output` is not a valid JSON Schema: {_short(str(error))}"
         raise AnswerError(message, kind="schema", may_help=False) from error
     lines = tuple(f"{cause.json_path}: {_short(cause.message)}" for cause in causes)
     more = len(found) - len(lines)
@@ -288,7 +304,7 @@ def _short(message: str) -> str:
 
 
 def _tamed(schema: Any) -> Any:
-    """Take patterns of property names, and what depends on them, out of a schema: they would be matched by `re`."""
+    """Return a schema without patterns of property names and what depends on them: `re` would match those."""
     if isinstance(schema, list):
         return [_tamed(each) for each in cast("list[Any]", schema)]
     if not isinstance(schema, dict):
@@ -303,7 +319,7 @@ def _nothing(*_: Any) -> Iterator[Any]:
 
 
 def _matches(_validator: Any, pattern: Any, instance: Any, _schema: Any) -> Iterator[Any]:
-    """Judge the keyword `pattern` with pydantic's engine, which is linear in the text (Thompson 1968)."""
+    """Check the keyword `pattern` with pydantic's engine, which is linear in the text (Thompson 1968)."""
     if not isinstance(instance, str) or not isinstance(pattern, str) or len(pattern) > PATTERN_CHARACTERS:
         return
     exceptions: Any = import_module("jsonschema.exceptions")

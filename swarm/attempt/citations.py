@@ -1,4 +1,4 @@
-"""Which steps a report cites: `[step-id]` behind a claim, told from everything else that Markdown puts in brackets."""
+"""The steps that a report cites: `[step-id]` after a claim, as opposed to all else in brackets in Markdown."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -9,14 +9,13 @@ from itertools import islice
 from swarm.base.values import ID_PATTERN
 
 BRACKET_CHARACTERS = 600
-"""The longest bracket that can be citations: nine ids of 64 characters."""
+"""Maximum characters of a bracket with citations: nine ids of 64 characters."""
 ALIKE = 0.75
-"""From this likeness (Ratcliff and Obershelp 1988) on, a word in brackets is a slip for the id of a step."""
-
+"""Minimum similarity (Ratcliff and Obershelp 1988) at which a word in brackets is a misspelt step id."""
 MOST_BRACKETS = 10_000
-"""Brackets looked at in one report; more is noise."""
+"""Maximum number of brackets that are read in one report: more is noise."""
 MOST_LOOKED_UP = 20
-"""Different words in brackets that are compared with the ids; a comparison with each id is slow."""
+"""Maximum number of different words that are compared with all ids: each comparison is slow."""
 
 _BRACKET = re.compile(rf"\[([^\[\]\n]{{1,{BRACKET_CHARACTERS}}}+)\]")
 _INLINE_CODE = re.compile(r"(?<!`)(`{1,4})(?!`)([^`\n]{1,2000}+)\1(?!`)")
@@ -25,16 +24,17 @@ _BULLET = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s")
 _CHECKBOX = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s+$")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。！？]")
 _ID = re.compile(ID_PATTERN)
+_SEPARATOR = re.compile("[,;]")
 
 
 @dataclass(frozen=True)
 class Citations:
-    """Whom a report cites."""
+    """The steps that a report cites."""
 
     cited: tuple[str, ...]
-    """Steps there are, in the order they are first cited."""
+    """Existing steps, in the order of their first citation."""
     unknown: tuple[str, ...]
-    """What is cited like a step and is none, in that order."""
+    """Cited ids that are not a step, in the same order."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +46,24 @@ class _Citation:
 
 
 def check_report(text: str, known: Collection[str]) -> Citations:
-    """Find the steps a report cites, and what it cites that is no step.
+    """Return the steps that a report cites, and the ids it cites that are not a step.
 
-    Links, images, footnotes, checkboxes and code are no citations. Nor is a word in brackets that neither is nor looks
-    like the id of a step, such as `[sic]`.
+    Links, images, footnotes, checkboxes and code are not citations. Neither is a word in brackets that is not similar
+    to the id of a step, such as `[sic]`.
     """
     known = frozenset(known)
-    found = list(_citations(_bare(text, known), known))
-    cited = dict.fromkeys(step for citation in found for step in citation.steps)
-    unknown = dict.fromkeys(step for citation in found for step in citation.unknown)
+    cited: dict[str, None] = {}
+    unknown: dict[str, None] = {}
+    for citation in _citations(_bare(text, known), known):
+        cited.update(dict.fromkeys(citation.steps))
+        unknown.update(dict.fromkeys(citation.unknown))
     return Citations(tuple(cited), tuple(unknown))
 
 
 def claims(text: str, known: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """Name the steps behind each claim of a report: `c1`, `c2` … in the order of the text.
+    """Return the steps cited for each claim of a report: `c1`, `c2` … in the order of the text.
 
-    A claim is the sentence, bullet or table row that its citations end.
+    A claim is a sentence, bullet or table row with citations at its end.
     """
     known = frozenset(known)
     bare = _bare(text, known)
@@ -79,7 +81,7 @@ def claims(text: str, known: Collection[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _parted(between: str, begins: str) -> bool:
-    """Whether one claim ends and another begins between two citations; the first is on a line that `begins` so."""
+    """Whether a claim ends between two citations. `begins` is the first character of the line of the first one."""
     lines = between.split("\n")
     if len(lines) > 1 and (begins == "#" or not between.strip()):
         return True
@@ -97,21 +99,38 @@ def _citations(text: str, known: frozenset[str]) -> Iterator[_Citation]:
     for match in islice(_BRACKET.finditer(text), MOST_BRACKETS):
         if _is_markdown(text, match):
             continue
-        tokens = [token for token in re.split(r"[,;\s]+", match[1].strip().lower()) if token not in ("", "and", "&")]
-        steps = tuple(token for token in tokens if token in known)
-        others = tuple(token for token in tokens if token not in known)
-        spaced = len(tokens) > 1 and "," not in match[1] and ";" not in match[1]
-        if spaced and others:
-            continue
-        unknown = tuple(token for token in others if _ID.match(token) and not token.isdigit())
-        if not steps:
-            unknown = tuple(token for token in unknown if _like_an_id(token, known, looked_up))
-        if steps or (unknown and len(unknown) == len(others)):
-            yield _Citation(match.start(), match.end(), steps, unknown)
+        citation = _citation(match, known, looked_up)
+        if citation is not None:
+            yield citation
+
+
+def _citation(match: re.Match[str], known: frozenset[str], looked_up: dict[str, bool]) -> _Citation | None:
+    """Return the steps in a bracket, or None if it is not a citation."""
+    tokens = _tokens(match[1])
+    steps = tuple(token for token in tokens if token in known)
+    others = [token for token in tokens if token not in known]
+    if others and len(tokens) > 1 and not _SEPARATOR.search(match[1]):
+        return None  # words of a sentence
+    unknown = tuple(token for token in others if _is_id(token, known, looked_up, strict=not steps))
+    if steps or (unknown and len(unknown) == len(others)):
+        return _Citation(match.start(), match.end(), steps, unknown)
+    return None
+
+
+def _tokens(inside: str) -> list[str]:
+    words = re.split(r"[,;\s]+", inside.strip().lower())
+    return [word for word in words if word not in ("", "and", "&")]
+
+
+def _is_id(token: str, known: frozenset[str], looked_up: dict[str, bool], *, strict: bool) -> bool:
+    """Whether an unknown word counts as an id. If not `strict`, its form is enough."""
+    if not _ID.match(token) or token.isdigit():
+        return False
+    return not strict or _is_like_an_id(token, known, looked_up)
 
 
 def _is_markdown(text: str, match: re.Match[str]) -> bool:
-    """Whether a bracket is a link, an image, a reference or a checkbox. Footnotes need no look: `^1` is no id."""
+    """Whether a bracket is a link, image, reference or checkbox. Footnotes need no check: `^1` is not an id."""
     inside, start, end = match[1], match.start(), match.end()
     if text[max(0, start - 1) : start] in ("!", "\\"):
         return True
@@ -121,8 +140,8 @@ def _is_markdown(text: str, match: re.Match[str]) -> bool:
     return inside in (" ", "x", "X") and _CHECKBOX.match(before) is not None
 
 
-def _like_an_id(token: str, known: frozenset[str], looked_up: dict[str, bool]) -> bool:
-    """Whether a word that is no known id was meant as one: it has the shape of one, or is nearly one."""
+def _is_like_an_id(token: str, known: frozenset[str], looked_up: dict[str, bool]) -> bool:
+    """Whether an unknown word was meant as an id: it has the form of one, or is similar to a known one."""
     if token.endswith("."):
         return False
     if any(c in "._-" or c.isdigit() for c in token):
@@ -133,7 +152,7 @@ def _like_an_id(token: str, known: frozenset[str], looked_up: dict[str, bool]) -
 
 
 def _bare(text: str, known: frozenset[str]) -> str:
-    """Blank code out, places kept. A citation that was put in backticks stays."""
+    """Return the text with code replaced by spaces, so that positions stay. Citations in backticks stay too."""
     lines: list[str] = []
     fence = ""
     for line in text.split("\n"):

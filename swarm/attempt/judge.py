@@ -1,7 +1,17 @@
-"""What becomes of an answer: an outcome, or words that ask again.
+"""The verdict on an answer: an outcome, or a correction for the model.
 
-Pure: the same attempt and the same text give the same verdict. That is how an attempt that was interrupted finds out
-what its transcript already settles.
+Judging is pure: the same attempt and the same text give the same verdict. So an attempt that was
+interrupted can judge the answers in its transcript again. The cases, in the order of the code:
+
+1. The answer was truncated: a correction. Of a report, the second one is accepted as it is.
+2. The answer is empty: a correction.
+3. A plan is wanted. 3a. No JSON: a correction. 3b. No steps, from a planner of a later wave: the outcome
+   has no steps. 3c. The plan passes the linter: an outcome with its steps. 3d. It does not: a correction;
+   after it, the valid part of a plan is accepted.
+4. A JSON value is wanted. 4a. It matches its schema: an outcome. 4b. It does not: a correction.
+5. A report is wanted. 5a. No outputs were given, or it cites known steps only: an outcome. 5b. It cites
+   none or an unknown one: a correction; after it, the report is accepted with a note.
+6. A text is wanted: an outcome.
 """
 
 from collections.abc import Mapping
@@ -19,100 +29,101 @@ from swarm.planning.lint import Linted, feedback, lint, read_plan
 from swarm.record.outcome import Outcome
 
 ALLOWED: Mapping[str, int] = {"form": 2, "plan": 1, "empty": 1, "truncated": 1, "citations": 1}
-"""How often an answer is asked for again, by what was wrong with it."""
+"""Maximum corrections per attempt, by kind."""
 PLAN_LIKE: dict[str, Json] = {
     "anyOf": [
         {"type": "object", "required": ["steps"]},
         {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["prompt"]}},
     ]
 }
-"""What tells a plan from other JSON beside it in an answer; whether it is a good one is the linter's affair."""
-CUT_REPORT = "the report was cut off at its output cap, twice: raise the model's max_tokens"
+"""Schema that tells a plan from other JSON in the same answer. Whether the plan is valid is for the linter."""
+CUT_REPORT = "the report was truncated twice at its output cap; raise the model's `max_tokens`"
+"""Note on a truncated report that was accepted: one line of the report's list."""
+CUT_ANSWER = "the answer was truncated twice at its output cap\nhint: raise `max_tokens`, or split the step"
+"""Message of the error for any other truncated answer."""
 KNOWN_SHOWN = 60
-"""Ids of steps that are listed to a model that cited none of them."""
+"""Maximum number of step ids that a correction lists: more would fill the context of a small model."""
 
 
 @dataclass(frozen=True)
 class Correction:
-    """An answer that will not do, as it is."""
+    """An answer that cannot be used as it is, and the words that ask for another one."""
 
     kind: str
-    """What is wrong: a key of `ALLOWED`, and the kind of the error once it was asked too often."""
+    """The reason: a key of `ALLOWED`, and the kind of the error once corrections are used up."""
     words: str
-    """What the model is told."""
+    """Words for the model."""
     message: str
-    """What people are told."""
+    """Words for people."""
     may_help: bool = True
-    """Whether another attempt may help, once asking again did not."""
+    """Whether another attempt may help once corrections are used up."""
     accepted: Outcome | None = None
-    """What is taken all the same, once asking again did not help."""
+    """Outcome that is accepted once corrections are used up, if there is one."""
 
     def error(self) -> AnswerError:
-        """Make the error that ends the attempt."""
+        """Return the error that ends the attempt."""
         return AnswerError(self.message, kind=self.kind, may_help=self.may_help)
 
 
 def truncated(attempt: Attempt, text: str) -> Correction:
-    """Ask again for an answer that hit the cap. Another attempt would hit it too.
+    """Return the correction of an answer that reached the output cap (case 1). Another attempt would reach it too.
 
-    What a step gives to others is whole or it is not given. A report is read by people, and is the last of the run: cut
-    off, and said to be, it is worth more than none.
+    A step passes a complete output or none. A report is different: people read it, and nothing follows it. A
+    truncated report with a note is worth more than no report.
     """
-    message = "the answer was cut off at its output cap, twice: raise the model's max_tokens, or make the step smaller"
-    cut = Outcome(output=text.strip(), left_out=(CUT_REPORT,)) if text.strip() else None
-    report = wanted(attempt).kind == "report"
     words = phrase(attempt.wording, "truncated")
-    return Correction("truncated", words, message, may_help=False, accepted=cut if report else None)
+    accepted: Outcome | None = None
+    if text.strip() and wanted(attempt).kind == "report":
+        accepted = Outcome(output=text.strip(), left_out=(CUT_REPORT,))
+    return Correction("truncated", words, CUT_ANSWER, may_help=False, accepted=accepted)
 
 
 def judge(attempt: Attempt, text: str, *, asked_form: str = "") -> Outcome | Correction:
-    """Judge a whole answer.
+    """Judge a complete answer (cases 2 to 6).
 
-    `asked_form` is how the endpoint was asked for the form (`Reply.form`): where it was made to keep to a schema,
-    broken JSON is not guessed at. Raises `AnswerError` where the step's own schema cannot be used.
+    `asked_form` is how the endpoint was asked for a form (`Reply.form`). If it had to keep to a schema, broken JSON
+    is not repaired. Raise `AnswerError` if the step's own schema cannot be used.
     """
     text = text.strip()
-    if not text:
-        return Correction(
-            "empty", phrase(attempt.wording, "empty"), "the model answered nothing, and nothing when asked again"
-        )
     want = wanted(attempt)
     repair = asked_form != "json_schema"
-    if want.kind == "plan":
+    if not text:  # 2
+        words = phrase(attempt.wording, "empty")
+        return Correction("empty", words, "the answer was empty, also after a correction")
+    if want.kind == "plan":  # 3
         return _judge_plan(attempt, text, repair=repair)
-    if want.kind == "json":
+    if want.kind == "json":  # 4
         return _judge_json(attempt, text, want, repair=repair)
-    if want.kind == "report":
+    if want.kind == "report":  # 5
         return _judge_report(attempt, text)
-    return Outcome(output=text)
-
-
-def _judge_json(attempt: Attempt, text: str, want: AnswerForm, *, repair: bool) -> Outcome | Correction:
-    found = fit(text, want.schema or {}, key=ANSWER if want.wrapped else None, repair=repair)
-    return Outcome(output=found.value, notes=_repair_notes(found)) if found.ok else _ask_form(attempt, found)
+    return Outcome(output=text)  # 6
 
 
 def _judge_plan(attempt: Attempt, text: str, *, repair: bool) -> Outcome | Correction:
-    found = fit(text, PLAN_LIKE, repair=repair)
-    if not found.ok:
-        found = read_json(text)
-    if not found.ok:
-        return _ask_form(attempt, found)
     brief = attempt.brief
     if brief is None:
-        raise AnswerError("a planner was given no brief to check its plan against", kind="bug", may_help=False)
-    if not brief.first and found.value in ([], {"steps": []}):
+        message = "a planner has no brief to check its plan against"
+        raise AnswerError(message, kind="bug", may_help=False)
+    found = fit(text, PLAN_LIKE, repair=repair)
+    if not found.ok:
+        found = read_json(text)  # other JSON: the linter says better what is missing
+    if not found.ok:  # 3a
+        return _wrong_form(attempt, found)
+    if not brief.first and found.value in ([], {"steps": []}):  # 3b
         return Outcome(output={"steps": []})
     draft = read_plan(found.value, brief)
     linted = lint(draft, brief)
-    if linted.ok:
+    if linted.ok:  # 3c
         return _planned(linted, _repair_notes(found))
-    findings = feedback(linted.findings)
-    message = "\n".join(str(problem) for problem in linted.problems)
-    words = phrase(attempt.wording, "repair_plan", findings=findings)
-    rest = lint(draft, brief, forgiving=True)
-    accepted = _planned(rest, ("the planner could not put its plan right; what was wrong in it was left out",))
-    return Correction("plan", words, message, may_help=False, accepted=accepted if rest.ok else None)
+    rest = lint(draft, brief, forgiving=True)  # 3d
+    note = "the plan had errors after a correction; the invalid parts were left out"
+    return Correction(
+        "plan",
+        phrase(attempt.wording, "repair_plan", findings=feedback(linted.findings)),
+        "\n".join(str(problem) for problem in linted.problems),
+        may_help=False,
+        accepted=_planned(rest, (note,)) if rest.ok else None,
+    )
 
 
 def _planned(linted: Linted, notes: tuple[str, ...]) -> Outcome:
@@ -121,26 +132,34 @@ def _planned(linted: Linted, notes: tuple[str, ...]) -> Outcome:
     return Outcome(output={"steps": steps}, spawned=linted.steps, agents=linted.agents, notes=notes)
 
 
+def _judge_json(attempt: Attempt, text: str, want: AnswerForm, *, repair: bool) -> Outcome | Correction:
+    found = fit(text, want.schema or {}, key=ANSWER if want.wrapped else None, repair=repair)
+    if found.ok:  # 4a
+        return Outcome(output=found.value, notes=_repair_notes(found))
+    return _wrong_form(attempt, found)  # 4b
+
+
 def _judge_report(attempt: Attempt, text: str) -> Outcome | Correction:
+    if not attempt.given:  # 5a
+        return Outcome(output=text)
     known = known_steps(attempt)
-    if not attempt.given:
-        return Outcome(output=text)
     found = check_report(text, known)
-    unknown = tuple(name for name in found.unknown if name not in _carried(attempt, known))
-    if found.cited and not unknown:
+    repeated = _cited_by_outputs(attempt, known) if found.unknown else set[str]()
+    unknown = tuple(name for name in found.unknown if name not in repeated)
+    if found.cited and not unknown:  # 5a
         return Outcome(output=text)
-    note = f"the report cites what is no step: {listing(unknown)}" if unknown else "the report cites no step"
-    names = listing(known[:KNOWN_SHOWN])
-    words = (
-        phrase(attempt.wording, "citations", unknown=listing(unknown), known=names)
-        if unknown
-        else phrase(attempt.wording, "uncited", known=names, example=known[0])
-    )
+    names = listing(known[:KNOWN_SHOWN])  # 5b
+    if unknown:
+        note = f"the report cites unknown steps: {listing(unknown)}"
+        words = phrase(attempt.wording, "citations", unknown=listing(unknown), known=names)
+    else:
+        note = "the report cites no step"
+        words = phrase(attempt.wording, "uncited", known=names, example=known[0])
     return Correction("citations", words, note, accepted=Outcome(output=text, notes=(note,)))
 
 
-def _carried(attempt: Attempt, known: tuple[str, ...]) -> set[str]:
-    """Name what the given outputs cite themselves: a partial report's citations are handed on."""
+def _cited_by_outputs(attempt: Attempt, known: tuple[str, ...]) -> set[str]:
+    """Return what the given outputs cite themselves: a report may repeat the citations of a partial report."""
     names: set[str] = set()
     for given in attempt.given:
         found = check_report(written(given.output), known)
@@ -148,10 +167,10 @@ def _carried(attempt: Attempt, known: tuple[str, ...]) -> set[str]:
     return names
 
 
-def _ask_form(attempt: Attempt, found: Fit) -> Correction:
+def _wrong_form(attempt: Attempt, found: Fit) -> Correction:
     errors = "\n".join(f"- {error}" for error in found.errors)
     words = phrase(attempt.wording, "repair", errors=errors)
-    return Correction("form", words, f"the answer does not have the form asked for: {'; '.join(found.errors)}")
+    return Correction("form", words, f"the answer does not match the output format: {'; '.join(found.errors)}")
 
 
 def _repair_notes(found: Fit) -> tuple[str, ...]:
