@@ -1,8 +1,8 @@
 """Values from answers: find the JSON in a text and check it against a schema.
 
-All code that reads a model's text is linear in its length. The scanner never goes back. A repair may
-read a fixed multiple of the text. Patterns in schemas, which models write too, are matched by an engine
-that does not backtrack.
+All code that reads a model's text is linear in its length. The scanner never goes back. A repair
+may read a fixed multiple of the text. Patterns in schemas, which models write too, are matched by
+an engine that does not backtrack.
 """
 
 import json
@@ -24,13 +24,13 @@ MOST_ERRORS = 10
 ERROR_CHARACTERS = 240
 """Maximum characters of one error: it may quote a value of any size."""
 MOST_STARTS = 200
-"""Maximum number of code fences, and of brackets, that are tried as the start of JSON in one text. Each
-failure costs a scan of the text before it."""
+"""Maximum number of code fences, and of brackets, that are tried as the start of JSON in one
+text. Each failure costs a scan of the text before it."""
 REPAIRED_CHARACTERS = 32_768
 """Maximum characters of a text that is repaired: twice the default output cap."""
 LOOKS = 5
-"""Characters that a repair may read per character of its text. Broken plans need 2 to 2.5; hostile texts
-need thousands."""
+"""Characters that a repair may read per character of its text. Broken plans need 2 to 2.5;
+hostile texts need thousands."""
 PATTERN_CHARACTERS = 1000
 """Maximum characters of a pattern in a schema; longer ones are not checked."""
 
@@ -52,18 +52,19 @@ class Fit:
 
 
 def read_json(text: str, *, repair: bool = False) -> Fit:
-    """Return the JSON value in a text, whatever is around it. With `repair`, broken JSON may be repaired."""
+    """Return the JSON value in a text. With `repair`, broken JSON may be repaired."""
     return fit(text, True, repair=repair)
 
 
 def fit(text: str, schema: dict[str, Json] | bool, *, key: str | None = None, repair: bool = False) -> Fit:
-    """Return the JSON value in a text that matches a schema. Of an object with `key` alone, take what is under it.
+    """Return the JSON value in a text that matches a schema.
 
-    1. The first value that matches, of: the whole text, the code fences, everything that starts like JSON.
+    1. The first value that matches: the whole text, a code fence, anything that starts like JSON.
     2. With `repair`, the longest broken piece, if it matches once it is repaired.
     3. The text itself, if the schema is that of a text and nothing in the text starts like JSON.
-    4. Else the errors of the first value; the syntax error, if the broken piece is longer than that value.
+    4. Else the errors of the first value; if the broken piece is longer, its syntax error.
 
+    Of an object whose only key is `key`, the value under it is taken.
     Raise `AnswerError` if the schema itself cannot be used.
     """
     found = _scan(text.strip().removeprefix("\ufeff"))
@@ -136,7 +137,7 @@ def _scan(text: str) -> _Found:
 
 
 def _scan_bracketed(text: str, found: _Found) -> None:
-    """Find everything that starts like JSON. A broken piece is skipped as a whole, so the scan is linear."""
+    """Find everything that starts like JSON. Broken pieces are skipped whole: the scan is linear."""
     decoder = json.JSONDecoder()
     at = 0
     for _ in range(MOST_STARTS):
@@ -155,7 +156,7 @@ def _scan_bracketed(text: str, found: _Found) -> None:
 
 
 def _end_of(text: str, start: int) -> int:
-    """Return the position behind the bracket that closes the one at `start`, or the end of the text."""
+    """Return the position after the bracket that closes the one at `start`, or the end."""
     depth = 0
     for bracket in _BRACKET.finditer(text, start):
         depth += 1 if bracket[0] in "[{" else -1
@@ -200,7 +201,7 @@ class _LooksSpentError(Exception):
 
 
 class _Metered(str):
-    """A text that counts the characters read from it: the repair goes back and forth, and must end."""
+    """A text that limits how much is read from it: a repair goes back and forth, and must end."""
 
     __slots__ = ("left",)
     left: int
@@ -241,7 +242,7 @@ def _checked(value: Json, schema: dict[str, Json] | bool) -> Fit:
 
 
 def _unsound(value: Json) -> str:
-    """Return why a value cannot be stored: it is nested too deep, or a number is not finite. Else an empty text."""
+    """Return why a value cannot be stored (too deep, or a number is not finite), or an empty text."""
     level = [value]
     for _ in range(MOST_DEPTH):
         if any(isinstance(item, float) and not math.isfinite(item) for item in level):
@@ -267,10 +268,11 @@ def _has_surrogate(value: Json) -> bool:
 
 
 def validate(value: Json, schema: dict[str, Json] | bool) -> tuple[str, ...]:
-    """Return the errors of a value against a JSON Schema, as lines that a model can act on: `$.path: message`.
+    """Return the errors of a value against a JSON Schema, for a model to act on: `$.path: message`.
 
-    Nothing is fetched: a reference to another document is an error. Patterns are matched in linear time; a pattern
-    that needs backtracking is not checked. Raise `AnswerError` of kind `schema` if the schema cannot be used.
+    Nothing is fetched: a reference to another document is an error. Patterns are matched in
+    linear time; a pattern that needs backtracking is not checked. Raise `AnswerError` of kind
+    `schema` if the schema cannot be used.
     """
     validators: Any = import_module("jsonschema.validators")
     exceptions: Any = import_module("jsonschema.exceptions")
@@ -304,14 +306,16 @@ def _short(message: str) -> str:
 
 
 def _tamed(schema: Any) -> Any:
-    """Return a schema without patterns of property names and what depends on them: `re` would match those."""
+    """Return a schema without patterns of property names: `re` would match those."""
     if isinstance(schema, list):
         return [_tamed(each) for each in cast("list[Any]", schema)]
     if not isinstance(schema, dict):
         return schema
     found = cast("dict[str, Any]", schema)
-    drop = {"additionalProperties", "unevaluatedProperties"} if isinstance(found.get("patternProperties"), dict) else ()
-    return {key: _tamed(value) for key, value in found.items() if key != "patternProperties" and key not in drop}
+    drop = {"patternProperties"}
+    if isinstance(found.get("patternProperties"), dict):
+        drop |= {"additionalProperties", "unevaluatedProperties"}  # they depend on the patterns
+    return {key: _tamed(value) for key, value in found.items() if key not in drop}
 
 
 def _nothing(*_: Any) -> Iterator[Any]:
@@ -319,8 +323,10 @@ def _nothing(*_: Any) -> Iterator[Any]:
 
 
 def _matches(_validator: Any, pattern: Any, instance: Any, _schema: Any) -> Iterator[Any]:
-    """Check the keyword `pattern` with pydantic's engine, which is linear in the text (Thompson 1968)."""
-    if not isinstance(instance, str) or not isinstance(pattern, str) or len(pattern) > PATTERN_CHARACTERS:
+    """Check the keyword `pattern` with pydantic's engine, which is linear (Thompson 1968)."""
+    if not isinstance(instance, str) or not isinstance(pattern, str):
+        return
+    if len(pattern) > PATTERN_CHARACTERS:
         return
     exceptions: Any = import_module("jsonschema.exceptions")
     try:

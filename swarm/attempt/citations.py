@@ -1,9 +1,10 @@
-"""The steps that a report cites: `[step-id]` after a claim, as opposed to all else in brackets in Markdown."""
+"""The steps that a report cites: `[step-id]` after a claim, and no other brackets of Markdown."""
 
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from itertools import islice
 
 from swarm.base.values import ID_PATTERN
@@ -11,7 +12,8 @@ from swarm.base.values import ID_PATTERN
 BRACKET_CHARACTERS = 600
 """Maximum characters of a bracket with citations: nine ids of 64 characters."""
 ALIKE = 0.75
-"""Minimum similarity (Ratcliff and Obershelp 1988) at which a word in brackets is a misspelt step id."""
+"""Minimum similarity (Ratcliff and Obershelp 1988) at which a word in brackets is a misspelt step
+id."""
 MOST_BRACKETS = 10_000
 """Maximum number of brackets that are read in one report: more is noise."""
 MOST_LOOKED_UP = 20
@@ -48,8 +50,8 @@ class _Citation:
 def check_report(text: str, known: Collection[str]) -> Citations:
     """Return the steps that a report cites, and the ids it cites that are not a step.
 
-    Links, images, footnotes, checkboxes and code are not citations. Neither is a word in brackets that is not similar
-    to the id of a step, such as `[sic]`.
+    Links, images, footnotes, checkboxes and code are not citations. Neither is a word in brackets
+    that is not similar to the id of a step, such as `[sic]`.
     """
     known = frozenset(known)
     cited: dict[str, None] = {}
@@ -81,7 +83,7 @@ def claims(text: str, known: Collection[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _parted(between: str, begins: str) -> bool:
-    """Whether a claim ends between two citations. `begins` is the first character of the line of the first one."""
+    """Whether a claim ends between two citations. `begins` is the first character of the first's line."""
     lines = between.split("\n")
     if len(lines) > 1 and (begins == "#" or not between.strip()):
         return True
@@ -112,9 +114,8 @@ def _citation(match: re.Match[str], known: frozenset[str], looked_up: dict[str, 
     if others and len(tokens) > 1 and not _SEPARATOR.search(match[1]):
         return None  # words of a sentence
     unknown = tuple(token for token in others if _is_id(token, known, looked_up, strict=not steps))
-    if steps or (unknown and len(unknown) == len(others)):
-        return _Citation(match.start(), match.end(), steps, unknown)
-    return None
+    is_citation = bool(steps) or 0 < len(unknown) == len(others)
+    return _Citation(match.start(), match.end(), steps, unknown) if is_citation else None
 
 
 def _tokens(inside: str) -> list[str]:
@@ -130,18 +131,19 @@ def _is_id(token: str, known: frozenset[str], looked_up: dict[str, bool], *, str
 
 
 def _is_markdown(text: str, match: re.Match[str]) -> bool:
-    """Whether a bracket is a link, image, reference or checkbox. Footnotes need no check: `^1` is not an id."""
+    """Whether a bracket is a link, image, reference or checkbox. A footnote `^1` is not an id."""
     inside, start, end = match[1], match.start(), match.end()
-    if text[max(0, start - 1) : start] in ("!", "\\"):
+    previous, following = text[max(0, start - 1) : start], text[end : end + 1]
+    if previous in ("!", "\\"):
         return True
-    if text[end : end + 1] == "(" or (text[end : end + 1] == ":" and text[max(0, start - 1) : start] in ("", "\n")):
+    if following == "(" or (following == ":" and previous in ("", "\n")):
         return True
     before = text[max(0, start - 40) : start].rpartition("\n")[2]
     return inside in (" ", "x", "X") and _CHECKBOX.match(before) is not None
 
 
 def _is_like_an_id(token: str, known: frozenset[str], looked_up: dict[str, bool]) -> bool:
-    """Whether an unknown word was meant as an id: it has the form of one, or is similar to a known one."""
+    """Whether an unknown word was meant as an id: by its form, or by its similarity to a known id."""
     if token.endswith("."):
         return False
     if any(c in "._-" or c.isdigit() for c in token):
@@ -152,7 +154,7 @@ def _is_like_an_id(token: str, known: frozenset[str], looked_up: dict[str, bool]
 
 
 def _bare(text: str, known: frozenset[str]) -> str:
-    """Return the text with code replaced by spaces, so that positions stay. Citations in backticks stay too."""
+    """Return the text with code replaced by spaces: positions stay. Citations in backticks stay too."""
     lines: list[str] = []
     fence = ""
     for line in text.split("\n"):
@@ -165,7 +167,7 @@ def _bare(text: str, known: frozenset[str]) -> str:
             fence = mark[1]
             lines.append(" " * len(line))
         else:
-            lines.append(_INLINE_CODE.sub(lambda code: _blanked(code, known), line) if "`" in line else line)
+            lines.append(_INLINE_CODE.sub(partial(_blanked, known=known), line) if "`" in line else line)
     return "\n".join(lines)
 
 

@@ -5,12 +5,17 @@ interrupted can judge the answers in its transcript again. The cases, in the ord
 
 1. The answer was truncated: a correction. Of a report, the second one is accepted as it is.
 2. The answer is empty: a correction.
-3. A plan is wanted. 3a. No JSON: a correction. 3b. No steps, from a planner of a later wave: the outcome
-   has no steps. 3c. The plan passes the linter: an outcome with its steps. 3d. It does not: a correction;
-   after it, the valid part of a plan is accepted.
-4. A JSON value is wanted. 4a. It matches its schema: an outcome. 4b. It does not: a correction.
-5. A report is wanted. 5a. No outputs were given, or it cites known steps only: an outcome. 5b. It cites
-   none or an unknown one: a correction; after it, the report is accepted with a note.
+3. A plan is wanted.
+   a. No JSON: a correction.
+   b. No steps, from a planner of a later wave: an outcome without steps.
+   c. The plan passes the linter: an outcome with its steps.
+   d. It does not pass: a correction. After it, the valid part of a plan is accepted.
+4. A JSON value is wanted.
+   a. It matches its schema: an outcome.
+   b. It does not match: a correction.
+5. A report is wanted.
+   a. No outputs were given, or it cites known steps and no others: an outcome.
+   b. It cites none, or an unknown one: a correction. After it, the report is accepted with a note.
 6. A text is wanted: an outcome.
 """
 
@@ -36,13 +41,15 @@ PLAN_LIKE: dict[str, Json] = {
         {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["prompt"]}},
     ]
 }
-"""Schema that tells a plan from other JSON in the same answer. Whether the plan is valid is for the linter."""
+"""Schema that tells a plan from other JSON in the same answer. Whether the plan is valid is for
+the linter."""
 CUT_REPORT = "the report was truncated twice at its output cap; raise the model's `max_tokens`"
 """Note on a truncated report that was accepted: one line of the report's list."""
 CUT_ANSWER = "the answer was truncated twice at its output cap\nhint: raise `max_tokens`, or split the step"
 """Message of the error for any other truncated answer."""
 KNOWN_SHOWN = 60
-"""Maximum number of step ids that a correction lists: more would fill the context of a small model."""
+"""Maximum number of step ids that a correction lists: more would fill the context of a small
+model."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +73,10 @@ class Correction:
 
 
 def truncated(attempt: Attempt, text: str) -> Correction:
-    """Return the correction of an answer that reached the output cap (case 1). Another attempt would reach it too.
+    """Return the correction of an answer that reached the output cap (case 1).
 
-    A step passes a complete output or none. A report is different: people read it, and nothing follows it. A
-    truncated report with a note is worth more than no report.
+    Another attempt would reach the cap too. A step passes a complete output or none. A report is
+    different: people read it, and nothing follows it. Truncated and with a note, it is worth more than none.
     """
     words = phrase(attempt.wording, "truncated")
     accepted: Outcome | None = None
@@ -81,8 +88,9 @@ def truncated(attempt: Attempt, text: str) -> Correction:
 def judge(attempt: Attempt, text: str, *, asked_form: str = "") -> Outcome | Correction:
     """Judge a complete answer (cases 2 to 6).
 
-    `asked_form` is how the endpoint was asked for a form (`Reply.form`). If it had to keep to a schema, broken JSON
-    is not repaired. Raise `AnswerError` if the step's own schema cannot be used.
+    `asked_form` is how the endpoint was asked for a form (`Reply.form`). If it had to keep to a
+    schema, broken JSON is not repaired. Raise `AnswerError` if the step's own schema cannot be
+    used.
     """
     text = text.strip()
     want = wanted(attempt)
@@ -159,7 +167,7 @@ def _judge_report(attempt: Attempt, text: str) -> Outcome | Correction:
 
 
 def _cited_by_outputs(attempt: Attempt, known: tuple[str, ...]) -> set[str]:
-    """Return what the given outputs cite themselves: a report may repeat the citations of a partial report."""
+    """Return what the given outputs cite: a report may repeat the citations of a partial report."""
     names: set[str] = set()
     for given in attempt.given:
         found = check_report(written(given.output), known)
@@ -170,7 +178,8 @@ def _cited_by_outputs(attempt: Attempt, known: tuple[str, ...]) -> set[str]:
 def _wrong_form(attempt: Attempt, found: Fit) -> Correction:
     errors = "\n".join(f"- {error}" for error in found.errors)
     words = phrase(attempt.wording, "repair", errors=errors)
-    return Correction("form", words, f"the answer does not match the output format: {'; '.join(found.errors)}")
+    message = f"the answer does not match the output format: {'; '.join(found.errors)}"
+    return Correction("form", words, message)
 
 
 def _repair_notes(found: Fit) -> tuple[str, ...]:

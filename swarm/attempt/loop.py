@@ -9,11 +9,11 @@
 
 Two rules hold: nothing that was paid for is lost, and nothing is acted on before it is recorded.
 
-- A `TurnTaken` is noted as soon as an answer arrives, together with the words of its correction, if it
-  needs one. Between the answer and the note there is no await: judging is pure and fast.
-- The result of each tool is noted on its own, as a `TurnTaken` without a call (usage zero), before the
-  next tool runs and before the model sees it. If the process dies during the next tool, the tools
-  before it do not run again.
+- A `TurnTaken` is noted as soon as an answer arrives, with the words of its correction if it needs
+  one. Between the answer and the note there is no await: judging is pure and fast.
+- The result of each tool is noted on its own, as a `TurnTaken` without a call (usage zero). That is
+  before the next tool runs and before the model sees the result. If the process dies during the next
+  tool, the tools before it do not run again.
 
 The messages of these events, in order, are the transcript. An attempt that starts with a transcript
 continues after it, and counts the corrections and calls in it.
@@ -36,10 +36,11 @@ from swarm.spec.chat import Data, MediaFile, Message, Part, Reply, Request, Text
 from swarm.tools import Toolbox, ToolContext, ToolResult
 
 CALLS_A_TURN = 32
-"""Maximum tool calls per turn that run: a model that asks for more is not working towards an answer."""
+"""Maximum tool calls per turn that run: a model that asks for more is not working towards an
+answer."""
 REPEATS = 3
-"""Number of identical calls in a row from which a note replaces the result. One more, in a later turn,
-ends the attempt."""
+"""Number of identical calls in a row from which a note replaces the result. One more, in a later
+turn, ends the attempt."""
 UNKNOWN_TURNS = 3
 """Number of turns in a row with calls of unknown tools only that ends the attempt."""
 REASON_CHARACTERS = 500
@@ -49,8 +50,8 @@ REASON_CHARACTERS = 500
 async def carry_out(attempt: Attempt, *, endpoint: Endpoint, tools: Toolbox, note: Note) -> Outcome:
     """Run an attempt: turns, tools and corrections, until there is an outcome.
 
-    Raise what the endpoint raises, and `AnswerError` of kind `refused`, `empty`, `truncated`, `form`,
-    `plan`, `loop`, `unknown_tool` or `turns` if the model does not give a usable answer.
+    Raise what the endpoint raises, and `AnswerError` of kind `refused`, `empty`, `truncated`,
+    `form`, `plan`, `loop`, `unknown_tool` or `turns` if the model does not give a usable answer.
     """
     talk = _Conversation(attempt, tools, note)
     verdict = talk.replay()
@@ -58,7 +59,7 @@ async def carry_out(attempt: Attempt, *, endpoint: Endpoint, tools: Toolbox, not
         await talk.run_tools()
         talk.stop_if_exhausted(verdict)
         try:
-            # Cancellation point: a cancelled call leaves no turn; the endpoint charges what it may have cost.
+            # Cancellation point: a cancelled call leaves no turn. The endpoint charges its cost.
             reply = await endpoint.complete(talk.request())
         except EndpointRefused as error:
             verdict = talk.shorten(error, verdict)
@@ -98,7 +99,8 @@ class _Conversation:
         return () if last is None else last.made
 
     def _last_answer(self) -> Message | None:
-        return next((message for message in reversed(self.said) if message.role == "assistant"), None)
+        answers = (message for message in reversed(self.said) if message.role == "assistant")
+        return next(answers, None)
 
     def _calls(self) -> Iterator[ToolCall]:
         for message in self.said:
@@ -131,7 +133,7 @@ class _Conversation:
             self._guard.count(call)
 
     def _replay_correction(self, words: Message, answer: Message, verdict: Outcome | Correction | None) -> Correction:
-        """Count a correction. Its words show whether the answer was truncated; the answer does not."""
+        """Count a correction. Only its words show whether the answer was truncated."""
         cut = truncated(self.attempt, _text_of(answer))
         correction = verdict if isinstance(verdict, Correction) and words.text != cut.words else cut
         self.corrections[correction.kind] += 1
@@ -165,7 +167,7 @@ class _Conversation:
         )
 
     def _raised_cap(self) -> int | None:
-        """Return a higher output cap after a truncated answer: the same cap would truncate it again."""
+        """Return a higher output cap after a truncated answer, else None."""
         cap = self.attempt.settings.get("max_tokens")
         if not self.corrections["truncated"] or not isinstance(cap, int):
             return None
@@ -173,7 +175,7 @@ class _Conversation:
         return min(2 * cap, max(cap, half_of_context))
 
     def _compacted(self) -> tuple[Message, ...]:
-        """Return the prompt with the last correction in it: some models refuse two user messages."""
+        """Return the prompt with the last correction in the same message."""
         *before, prompt = self._prompt
         return (*before, prompt.model_copy(update={"parts": (*prompt.parts, *self.said[-1].parts)}))
 
@@ -204,14 +206,14 @@ class _Conversation:
         return self._correct(verdict) if isinstance(verdict, Correction) else verdict
 
     def _drop_calls(self, message: Message) -> Correction:
-        """Answer the calls of a truncated message without running them: arguments may be incomplete."""
+        """Answer the calls of a truncated message without running them."""
         for call in message.tool_calls:
             self._say(_result(call, Text(text=self._phrase("tool_unfinished"))))
         self.corrections["truncated"] += 1
         return truncated(self.attempt, "")
 
     def _numbered(self, message: Message) -> Message:
-        """Give each call an id that is unique in this attempt: some endpoints send none or one for all."""
+        """Return a message whose calls have unique ids: some endpoints send none, or one for all."""
         taken = {call.id for call in self._calls()}
         calls: list[ToolCall] = []
         for n, call in enumerate(message.tool_calls, 1):
@@ -235,14 +237,14 @@ class _Conversation:
         return settled
 
     def _settle(self, correction: Correction, more: int = 0) -> Outcome | Correction:
-        """Return the outcome that is accepted once corrections or turns are used up, else the correction."""
+        """Return the accepted outcome if corrections or turns are used up, else the correction."""
         used_up = self.corrections[correction.kind] + more > ALLOWED[correction.kind]
         if correction.accepted is not None and (used_up or self.turns >= self.attempt.turns):
             return correction.accepted
         return correction
 
     def shorten(self, error: EndpointRefused, correction: Correction | None) -> Correction | Outcome:
-        """Return how to continue if the conversation is longer than the model's context; else raise the error.
+        """Return how to continue if the conversation exceeds the model's context; else raise the error.
 
         1. Leave the corrected answers out of the requests: the correction says what was wrong.
         2. If that does not help, accept the last answer, if it can be accepted.
@@ -274,7 +276,7 @@ class _Conversation:
             self._record(None, seconds=anyio.current_time() - started)
 
     def _waiting(self) -> Iterator[tuple[int, ToolCall]]:
-        """Yield the calls of the last answer that have no result, with their numbers in that answer."""
+        """Yield the calls of the last answer without a result, and their numbers in that answer."""
         answered = {message.tool_call_id for message in self.said if message.role == "tool"}
         last = self._last_answer()
         for n, call in enumerate(() if last is None else last.tool_calls, 1):
@@ -313,7 +315,7 @@ class _Conversation:
         self._unrecorded.append(message)
 
     def _record(self, reply: Reply | None, *, seconds: float = 0.0) -> None:
-        """Note the messages since the last note: an answer, or without a reply the result of a tool."""
+        """Note the messages since the last note: an answer, or (without a reply) a tool's result."""
         served = self._served if reply is None else reply
         self._note(
             TurnTaken(
@@ -333,7 +335,7 @@ class _Conversation:
 
 
 class _LoopGuard:
-    """Detection of a loop: the same call three times in a row, or three turns with unknown tools only."""
+    """Detection of a loop: the same call three times, or three turns with unknown tools only."""
 
     def __init__(self, attempt: Attempt) -> None:
         self._granted = frozenset(attempt.tools)
@@ -365,7 +367,7 @@ class _LoopGuard:
         return (call.name, call.arguments) == self._last and self._times >= REPEATS - 1
 
     def stop_if_stuck(self, call: ToolCall) -> None:
-        """Raise `AnswerError` if the model repeats a call after the note, or calls only unknown tools."""
+        """Raise `AnswerError` if a model repeats a call after the note, or calls unknown tools only."""
         if self._unknown >= UNKNOWN_TURNS:
             message = f"{self._unknown} turns in a row called only tools that are not granted, such as {call.name}"
             raise AnswerError(message, kind="unknown_tool", may_help=False)

@@ -1,12 +1,13 @@
-"""What a model is told at the start of an attempt.
+"""The prompt: the first messages of an attempt.
 
-Messages are laid out for prefix caches. First comes the system message: the rules all agents share, then the role's
-instructions, the same bytes for every step of a role. Then one user message whose parts go from what most siblings
-share to what is this step's own: goal, brief, inputs, outputs of other steps, what is missing, the form of the answer,
-and last, as a `Text` of its own, the step's prompt. What somebody else wrote is `Data`, whose marks are made of its
-content; so the same attempt gives the same bytes at every run.
+The layout is made for prefix caches. The system message has the rules that all agents share, then
+the instructions of the role: the same bytes for every step of a role. The user message has parts,
+from those that most siblings share to those of this step alone: goal, brief, inputs, outputs of
+other steps, missing outputs, the output format, and last, as a `Text` of its own, the prompt of
+the step. Text that somebody else wrote is `Data`. Its marks are made of its content, so the same
+attempt has the same bytes in every run.
 
-No phrase is written here: they are `Attempt.wording`, from `agents/wording.md`.
+This module contains no phrases: they are in `Attempt.wording`, from `agents/wording.md`.
 """
 
 import re
@@ -19,22 +20,37 @@ from swarm.attempt.answer_schemas import ANSWER, as_object, plan_form
 from swarm.attempt.types import Attempt, Given
 from swarm.base.values import Json, canonical
 from swarm.planning.brief import Brief
-from swarm.spec.chat import Data, Form, Media, Message, Part, Request, Text, estimate_tokens, request_tokens, says
+from swarm.spec.chat import (
+    BYTES_PER_TOKEN,
+    Data,
+    Form,
+    Media,
+    Message,
+    Part,
+    Request,
+    Text,
+    estimate_tokens,
+    request_tokens,
+    says,
+)
 
 ASSUMED_CONTEXT = 128_000
-"""Tokens of context where nothing is known: what most models served in 2025 and 2026 have at least."""
+"""Context size in tokens if it is unknown: the minimum of most models served in 2025 and 2026."""
 ASSUMED_OUTPUT = 4096
-"""Output cap where the settings name none: the default of a task's models."""
+"""Output cap in tokens if the settings have none: the default of a task's models."""
 SPARE = 8
-"""A part in so many of the context stays free: schemas of tools, words that ask again, errors of the estimate."""
+"""One part in this many of the context stays free: for schemas of tools, corrections and errors
+of the token estimate."""
 SPARE_WITH_TOOLS = 3
-"""Likewise where tools are granted: their results come into the same conversation."""
+"""The same if tools are granted: their results join the same conversation."""
 CUT_TOKENS = 96
-"""What the phrase below a cut text takes, about."""
+"""Approximate tokens of the note below a truncated text."""
 SAID_EACH = 4
-"""Texts up to which each that is cut has that phrase; of more, one tells: else phrases take the room of the texts."""
+"""Up to this many truncated texts get a note each. Above it, one note covers all."""
 BRIEF_PART = 2
-"""A brief may take a part in so many of the room; the goal and what other steps gave need the rest."""
+"""A brief may take one part in this many of the room: goal and outputs need the rest."""
+FRAME_TOKENS = 16
+"""Approximate tokens of the frames of the first two messages."""
 
 _PLACE = re.compile(r"\{([a-z_]{1,40})\}")
 
@@ -47,27 +63,28 @@ class Prompt:
 
     messages: tuple[Message, ...]
     left_out: tuple[str, ...] = ()
-    """What did not fit the model's context, in words for people."""
+    """Parts that the model's context has no room for, in words for people."""
 
 
 @dataclass(frozen=True)
 class AnswerForm:
-    """What kind of answer an attempt is for."""
+    """The kind of answer that an attempt is for."""
 
     kind: Kind
     schema: dict[str, Json] | None = None
-    """For `json`: what the value must fit."""
+    """For `json`: the schema of the value."""
     form: Form | None = None
-    """For `json` and `plan`: what an endpoint is asked for."""
+    """For `json` and `plan`: the form that the endpoint is asked for."""
     wrapped: bool = False
-    """Whether the form is an object around the value, under the key `answer`: endpoints that enforce a form want an
-    object at its root."""
+    """Whether the form is an object with the value under the key `answer`: endpoints that enforce
+    a form require an object at its root."""
 
 
 def messages(attempt: Attempt) -> Prompt:
-    """Write the first messages of an attempt: what it is told before its first turn."""
+    """Return the messages before the first turn of an attempt."""
     wording = attempt.wording
-    system = says("system", "\n\n".join(t for t in (phrase(wording, "rules"), attempt.agent.instructions) if t))
+    rules = (phrase(wording, "rules"), attempt.agent.instructions)
+    system = says("system", "\n\n".join(text for text in rules if text))
     shared, left_out = _brief_parts(attempt)
     parts = [*_goal_parts(attempt), *shared, *_data_parts(attempt), *_step_parts(attempt)]
     fitted, cut = _fit(parts, _room(attempt, system), wording)
@@ -76,7 +93,7 @@ def messages(attempt: Attempt) -> Prompt:
 
 
 def phrase(wording: Mapping[str, str], name: str, /, **values: object) -> str:
-    """Fill a phrase of `agents/wording.md`. A phrase that is not there leaves its values, a line each."""
+    """Return a phrase of `agents/wording.md` with its values; the values alone if it has no such phrase."""
     template = wording.get(name)
     if template is None:
         return "\n".join(str(value) for value in values.values())
@@ -84,7 +101,10 @@ def phrase(wording: Mapping[str, str], name: str, /, **values: object) -> str:
 
 
 def wanted(attempt: Attempt) -> AnswerForm:
-    """Say what kind of answer an attempt is for. A step's own `output` wins over its role's, but for a planner."""
+    """Return the kind of answer that an attempt is for.
+
+    It is the step's `output`, else its role's. A planner always plans.
+    """
     output = attempt.agent.output
     if output == "plan":
         room = _room_to_answer(attempt.context or ASSUMED_CONTEXT, attempt.settings)
@@ -97,7 +117,7 @@ def wanted(attempt: Attempt) -> AnswerForm:
     return AnswerForm("json", schema=output, form=Form(name=ANSWER, json_schema=form), wrapped=wrapped)
 
 
-# Parts, from the most shared to the least
+# Parts, the most shared first
 
 
 def _goal_parts(attempt: Attempt) -> list[Part]:
@@ -117,7 +137,10 @@ def _brief_parts(attempt: Attempt) -> tuple[list[Part], tuple[str, ...]]:
 
 
 def _brief_text(brief: Brief, most: int) -> tuple[str, int]:
-    """Write a brief in at most so many tokens: whole; without first lines; with the first inputs only."""
+    """Return a brief of at most `most` tokens, and the number of inputs in it.
+
+    If it does not fit as it is, it has no first lines of inputs; then only the first inputs.
+    """
     text = canonical(brief).decode()
     if estimate_tokens(text) <= most:
         return text, len(brief.inputs)
@@ -153,17 +176,19 @@ def _data_parts(attempt: Attempt) -> list[Part]:
             phrase(attempt.wording, "missing_line", step=missing.step, because=missing.because)
             for missing in attempt.missing
         )
-        parts += [*_announced(attempt, "missing"), Data(of="missing", name="missing", text="\n".join(lines))]
+        parts += _announced(attempt, "missing")
+        parts.append(Data(of="missing", name="missing", text="\n".join(lines)))
     return parts
 
 
 def _abouts(given: Iterable[Given]) -> str:
-    """Tell what steps were asked, a line for each, but one for neighbours that were asked the same: instances are."""
+    """Return the prompts of steps, a line each. Neighbours with the same prompt share a line."""
     lines: list[str] = []
     for about, group in groupby(given, key=lambda each: each.about):
         names = [each.step for each in group]
         if about:
-            lines.append(f"{names[0]}: {about}" if len(names) == 1 else f"{names[0]} to {names[-1]}: {about}")
+            who = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+            lines.append(f"{who}: {about}")
     return "\n".join(lines)
 
 
@@ -177,11 +202,12 @@ def _step_parts(attempt: Attempt) -> list[Part]:
     prompt = attempt.step.prompt
     parts += _item_parts(attempt, prompt)
     parts += _announced(attempt, "step")
-    return [*parts, Text(text=prompt.strip() or phrase(attempt.wording, f"step_{want.kind}") or want.kind)]
+    words = prompt.strip() or phrase(attempt.wording, f"step_{want.kind}") or want.kind
+    return [*parts, Text(text=words)]
 
 
 def _item_parts(attempt: Attempt, prompt: str) -> list[Part]:
-    """Show an instance its item where neither its prompt nor its inputs do."""
+    """Return the item of an instance, unless its prompt or its inputs contain it."""
     item = attempt.step.item
     if attempt.step.instance_of is None or item is None:
         return []
@@ -197,21 +223,23 @@ def _announced(attempt: Attempt, name: str) -> list[Part]:
 
 
 def written(value: Json) -> str:
-    """Write an output for a prompt: text as it is, all else as canonical JSON."""
+    """Return an output as text for a prompt: a text as it is, any other value as canonical JSON."""
     return value if isinstance(value, str) else canonical(value).decode()
 
 
-# What fits
+# Room in the context
 
 
 def room_to_read(context: int, settings: Mapping[str, Json], *, tools: bool = False) -> int:
-    """Give the tokens a first prompt may take: the context less the answer and what is kept free."""
-    return context - context // (SPARE_WITH_TOOLS if tools else SPARE) - _room_to_answer(context, settings)
+    """Return the maximum tokens of a first prompt: the context without answer and spare part."""
+    spare = context // (SPARE_WITH_TOOLS if tools else SPARE)
+    return context - spare - _room_to_answer(context, settings)
 
 
 def _room_to_answer(context: int, settings: Mapping[str, Json]) -> int:
     cap = settings.get("max_tokens")
-    return min(cap if isinstance(cap, int) else ASSUMED_OUTPUT, context // 2)
+    output = cap if isinstance(cap, int) else ASSUMED_OUTPUT
+    return min(output, context // 2)
 
 
 def _share(attempt: Attempt) -> int:
@@ -219,44 +247,51 @@ def _share(attempt: Attempt) -> int:
 
 
 def _room(attempt: Attempt, system: Message) -> int:
-    return _share(attempt) - estimate_tokens(system.text) - 16
+    return _share(attempt) - estimate_tokens(system.text) - FRAME_TOKENS
 
 
 def _fit(parts: Sequence[Part], room: int, wording: Mapping[str, str]) -> tuple[list[Part], tuple[str, ...]]:
-    """Cut the largest data until all parts fit the room, and say so below each that was cut.
+    """Truncate the largest data until all parts fit the room, with notes below truncated texts.
 
-    All that is cut is cut to one level, the highest that fits, so that small texts stay whole.
+    All truncated texts get the same size, the largest that fits. So small texts stay complete.
     """
     bodies = {n: part for n, part in enumerate(parts) if isinstance(part, Data) and part.of in ("input", "output")}
     sizes = {n: estimate_tokens(data.text) for n, data in bodies.items()}
-    fixed = request_tokens(Request(model="", messages=(Message(role="user", parts=tuple(parts)),)))
-    left = room - (fixed - sum(sizes.values()))
+    needed = request_tokens(Request(model="", messages=(Message(role="user", parts=tuple(parts)),)))
+    left = room - (needed - sum(sizes.values()))
     if sum(sizes.values()) <= left:
         return list(parts), ()
-    many = len(bodies) > SAID_EACH
-    level = _level(sorted(sizes.values()), left - many * CUT_TOKENS, 0 if many else CUT_TOKENS)
+    share_a_note = len(bodies) > SAID_EACH
+    if share_a_note:
+        level = _level(sorted(sizes.values()), left - CUT_TOKENS, 0)
+    else:
+        level = _level(sorted(sizes.values()), left, CUT_TOKENS)
     fitted: list[Part] = []
     left_out: list[str] = []
-    last = 0
+    behind_last = 0
     for n, part in enumerate(parts):
         data = bodies.get(n)
         if data is None or sizes[n] <= level:
             fitted.append(part)
             continue
-        head = _head(data.text, level * 3)
-        shown, total = len(head.encode("utf-8", "replace")), len(data.text.encode("utf-8", "replace"))
+        head = _head(data.text, level * BYTES_PER_TOKEN)
+        shown, total = _bytes(head), _bytes(data.text)
         fitted.append(data.model_copy(update={"text": head}))
-        if not many:
+        if not share_a_note:
             fitted.append(Text(text=phrase(wording, "cut", name=data.name, shown=shown, total=total)))
         left_out.append(f"{data.of} {data.name}: {shown} of {total} bytes were shown")
-        last = len(fitted)
-    if many:
-        fitted.insert(last, Text(text=phrase(wording, "cut_many", shown=level * 3)))
+        behind_last = len(fitted)
+    if share_a_note:
+        fitted.insert(behind_last, Text(text=phrase(wording, "cut_many", shown=level * BYTES_PER_TOKEN)))
     return fitted, tuple(left_out)
 
 
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
+
+
 def _level(sizes: Sequence[int], left: int, note: int) -> int:
-    """Find the highest level so that sizes, none counted above it, add up to what is left; what is cut takes a note."""
+    """Return the highest level at which sizes, truncated to it, fit together with their notes."""
     for n, size in enumerate(sizes):
         above = len(sizes) - n
         if (size + note) * above > left:
@@ -266,7 +301,7 @@ def _level(sizes: Sequence[int], left: int, note: int) -> int:
 
 
 def _head(text: str, most: int) -> str:
-    """Give the first lines that fit so many bytes; of a line longer than half of that, its first words."""
+    """Return the first lines that fit `most` bytes; its first words if a line is too long."""
     head = text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
     for end in (head.rfind("\n"), head.rfind(" ")):
         if end >= len(head) // 2:
@@ -275,7 +310,7 @@ def _head(text: str, most: int) -> str:
 
 
 def known_steps(attempt: Attempt) -> tuple[str, ...]:
-    """Name the steps an attempt may cite: those it was given, each entry of a list it was given, and missing ones."""
+    """Return the steps that an attempt may cite: given ones, entries of given lists, missing ones."""
     names: dict[str, None] = {}
     for given in attempt.given:
         names[given.step] = None

@@ -1,4 +1,4 @@
-"""What an executor gets and gives: types only."""
+"""Types that executors receive and return."""
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -19,89 +19,92 @@ from swarm.spec.task import Input
 
 
 class Given(Frozen):
-    """The output of a step that this one needs."""
+    """The output of a step that this step needs."""
 
     step: Id
     about: str
-    """The prompt of that step, in one line."""
+    """The prompt of that step, in one line, truncated."""
     output: Json
 
 
 class Missing(Frozen):
-    """A step that this one would have read, and that has no output."""
+    """A step without an output, that this step would have read."""
 
     step: Id
     because: str
 
 
 NOT_DETERMINING = {"limits", "steps_left"}
-"""What of a brief determines nothing."""
+"""Fields of a brief that are not part of the cache key."""
 EMPTY: tuple[Json, ...] = (None, "", [], {})
 NOTHING: dict[type, str] = {type(value): digest(value)[:16] for value in EMPTY}
-"""Digests of what most parts of most attempts are: nothing."""
+"""Digests of empty values, computed once: most parts of most attempts are empty."""
 
 
 def part_digest(value: Json) -> str:
-    """Name a part by the first 16 digits of its hash."""
+    """Return the first 16 digits of the hash of a part."""
     return digest(value)[:16] if value or type(value) not in NOTHING else NOTHING[type(value)]
 
 
 def determining(agent: Agent) -> Json:
-    """Give what of a role determines an output."""
+    """Return the fields of a role that determine an output."""
     return agent.model_dump(mode="json", include={"instructions", "output"})
 
 
 class Attempt(Frozen):
-    """One try at a step: all that an executor needs, JSON-serialisable as it stands."""
+    """One try at a step: all that an executor needs. It can be serialised as JSON."""
 
     run: str
     step: Step
-    """With `{item}` and parameters filled in."""
+    """The step, with `{item}` and parameters filled in."""
     attempt: int = 1
     agent: Agent
     model: str = "default"
-    """The alias."""
+    """Alias of the model."""
     settings: dict[str, Json] = Field(default_factory=dict)
-    """The model's settings that determine an answer: name, parameters, output cap. Never a secret."""
+    """Settings of the model that determine an answer: name, parameters, output cap. Never a
+    secret."""
     goal: str = ""
     given: tuple[Given, ...] = ()
     missing: tuple[Missing, ...] = ()
     inputs: tuple[Input, ...] = ()
     tools: tuple[str, ...] = ()
-    """Granted: of the step, of its agent, of the task."""
+    """Names of the granted tools: those of the step that its agent and the task grant too."""
     tools_key: str = ""
     """Hash of the granted tools' schemas."""
     turns: int = 20
-    """Model calls it may take."""
+    """Maximum number of turns."""
     context: int | None = None
-    """Tokens that model can read and write in one call, where known."""
+    """Context size of the model in tokens, input and output together. None if unknown."""
     brief: Brief | None = None
-    """For a planner."""
+    """Brief of a planner; None for other roles."""
     wording: dict[str, str] = Field(default_factory=dict)
-    """Phrases that prompts are put together with, by name; from `agents/wording.md`."""
+    """Phrases of prompts, by name; from `agents/wording.md`."""
     transcript: tuple[Message, ...] = ()
-    """What turns of an interrupted attempt have already paid for."""
+    """Messages of an interrupted attempt, which are already paid for."""
     turns_taken: int = 0
-    """How many turns made that transcript."""
+    """Number of turns in that transcript."""
     labels: tuple[Id, ...] = ()
-    """Of all it reads, sorted: the models that see it must be allowed all of them. Like limits, no part of the key."""
+    """Labels of all that the step reads, sorted. Only models that may see all of them serve it.
+    Like limits, labels are not part of the key."""
     trace: str = ""
     span: str = ""
     shared: dict[str, str] = Field(default_factory=dict)
-    """Digests of parts that siblings share: hashed once a run, not once an attempt."""
+    """Digests of parts that siblings share: computed once per run, not once per attempt."""
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Copy it; what was hashed of this one is not taken for the other's."""
-        made = super().model_copy(update=update, deep=deep)
+        """Return a copy. It computes its own hashes: those of this attempt may be wrong for it."""
+        copied = super().model_copy(update=update, deep=deep)
         for name in ("parts", "key"):
-            vars(made).pop(name, None)
-        return made
+            vars(copied).pop(name, None)
+        return copied
 
     @cached_property
     def parts(self) -> dict[str, str]:
-        """Everything that determines the output, each part by the first 16 digits of its hash.
+        """Digests of everything that determines the output, by part.
 
-        Left out is what does not: ids and order of siblings, limits (raising one runs nothing again), spans.
+        Not included: ids and order of siblings, spans, and limits (a higher limit must not rerun
+        a step).
         """
         shared, step, brief = self.shared, self.step, self.brief
         return {
@@ -123,16 +126,20 @@ class Attempt(Frozen):
     @cached_property
     def key(self) -> str:
         """Hash of everything that determines the output, and of nothing else."""
-        return sha256(to_json(self.parts)).hexdigest()  # canonical as it is: the names stand in order
+        return sha256(to_json(self.parts)).hexdigest()  # already canonical: the keys are sorted
 
 
 Note = Callable[[Stamped], None]
-"""Records a fact about the attempt (a `TurnTaken`) before anything acts on it. Synchronous."""
+"""Function that records a fact about the attempt (a `TurnTaken`) before anything acts on it.
+Synchronous."""
 
 
 class Executor(Protocol):
-    """Where attempts run. One coroutine per attempt, even when the work is elsewhere; cancelling it stops the work."""
+    """A place where attempts run: one coroutine per attempt, even if the work is elsewhere.
+
+    To cancel the coroutine stops the work.
+    """
 
     async def execute(self, attempt: Attempt, note: Note) -> Outcome:
-        """Carry out an attempt, or raise an `AttemptError`."""
+        """Run an attempt. Raise `AttemptError` if it has no outcome."""
         ...

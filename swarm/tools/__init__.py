@@ -1,7 +1,7 @@
 """Tools: what a model may call, and the toolbox that checks the right to call it.
 
-A call names a tool. Whether the tool runs depends on the tools that the attempt was granted, and on the
-labels that the attempt carries. A prompt or the text of a model cannot change either.
+A call names a tool. Whether the tool runs depends on the tools that the attempt was granted, and
+on the labels that the attempt carries. A prompt or the text of a model cannot change either.
 """
 
 import threading
@@ -35,7 +35,8 @@ class ToolContext:
     attempt: int = 1
     """Number of the attempt at that step, from 1."""
     labels: tuple[str, ...] = ()
-    """Labels of all data that the step reads, sorted. The arguments of the call may contain such data."""
+    """Labels of all data that the step reads, sorted. The arguments of the call may contain such
+    data."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope, repr=False, compare=False)
     """Cancel scope of the call, on the event loop. Its deadline is the deadline of the call."""
     ended: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
@@ -52,7 +53,8 @@ class ToolResult:
     total: int
     """Bytes of the whole text; more than `shown` if it was truncated."""
     labels: tuple[str, ...] = ()
-    """Labels of the data. The step that made the call carries them, and so do all steps that read its output."""
+    """Labels of the data. The step that made the call carries them, and so do all steps that read
+    its output."""
 
     @property
     def text(self) -> str:
@@ -71,13 +73,15 @@ class Tool:
 
     spec: ToolSpec
     run: Callable[[str, ToolContext], Awaitable[Json]]
-    """Run the tool on the arguments as the model wrote them. Raise `ToolError`, worded for the model."""
+    """Run the tool on the arguments as the model wrote them. Raise `ToolError`, worded for the
+    model."""
     effect: Effect = "read"
     seconds: float = DEADLINE_SECONDS
     """Deadline of one call."""
     label: str | None = None
-    """Label of its results. A step carries it as soon as the tool is granted, before the first call: else the
-    result could forbid the model in the middle of a conversation, and a resumed run would not know the label."""
+    """Label of its results. A step carries it as soon as the tool is granted, before the first
+    call: else the result could forbid the model in the middle of a conversation, and a resumed
+    run would not know the label."""
 
     @property
     def name(self) -> str:
@@ -106,7 +110,7 @@ class Toolbox:
         return {tool.name: tool.label for tool in self._tools.values() if tool.label is not None}
 
     def specs(self, names: Iterable[str]) -> tuple[ToolSpec, ...]:
-        """Return what a model is shown of these tools, sorted by name because it is part of every prompt.
+        """Return the specs of these tools, sorted by name: they are part of every prompt.
 
         Raise `ToolError` if one does not exist.
         """
@@ -132,7 +136,8 @@ class Toolbox:
             raise ToolError(message, kind="unknown_tool")
         tool = self._get(name)
         if tool.label is not None and tool.label not in context.labels:
-            raise ToolError(f"{name} returns data labelled {tool.label}, which this step may not read", kind="label")
+            message = f"{name} returns data labelled {tool.label}, which this step may not read"
+            raise ToolError(message, kind="label")
         return _result(tool, await _run(tool, arguments, context))
 
     def _get(self, name: str) -> Tool:
@@ -147,14 +152,15 @@ async def _run(tool: Tool, arguments: str, context: ToolContext) -> Json:
     try:
         with context.scope:
             context.scope.deadline = anyio.current_time() + tool.seconds
-            # Cancellation point: an async function is cancelled here; a function in a thread is left behind.
+            # Cancellation point: it cancels an async function, and leaves one in a thread behind.
             return await tool.run(arguments, context)
     except TimeoutError:
         pass  # raised by the tool itself: reported like a deadline
     finally:
         context.ended.set()
-    # The scope was cancelled: by its deadline, or by the tool. A cancelled attempt does not get here.
-    raise ToolError(f"{tool.name} took longer than {tool.seconds:g} seconds and was stopped", kind="timeout")
+    # The deadline or the tool itself cancelled the scope. A cancelled attempt does not get here.
+    message = f"{tool.name} took longer than {tool.seconds:g} seconds and was stopped"
+    raise ToolError(message, kind="timeout")
 
 
 def _result(tool: Tool, value: Json) -> ToolResult:

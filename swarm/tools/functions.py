@@ -1,4 +1,4 @@
-"""Tools made of Python functions: `@tool` reads the name, the parameters with their types, and the docstring."""
+"""Tools made of Python functions: `@tool` reads the name, the parameters and the docstring."""
 
 import functools
 import inspect
@@ -66,11 +66,12 @@ def tool(
 ) -> Any:
     """Make a tool of a function with typed arguments, sync or async. Use it as `@tool` or `@tool(effect="write")`.
 
-    The docstring describes the tool to the model, its `Args:` the arguments. Arguments are checked strictly against
-    their types before the function is called. A parameter annotated with `ToolContext` receives the context of the
-    call; models do not see it. Text that the function returns reaches the model as it is, any other value as JSON.
-    With a `label`, all results carry it. A sync function runs in a thread; if it is still running after `seconds`, it
-    is left behind, not stopped. Raise `TaskError` for a function that cannot be a tool.
+    The docstring describes the tool to the model, its `Args:` the arguments. Arguments are
+    checked strictly against their types before the function is called. A parameter annotated with
+    `ToolContext` receives the context of the call; models do not see it. Text that the function
+    returns reaches the model as it is, any other value as JSON. With a `label`, all results carry
+    it. A sync function runs in a thread; if it is still running after `seconds`, it is left
+    behind, not stopped. Raise `TaskError` for a function that cannot be a tool.
     """
     make = functools.partial(_make, name=name, effect=effect, seconds=seconds, label=label)
     return make if function is None else make(function)
@@ -126,7 +127,7 @@ def _check_parameters(function: Callable[..., Any], name: str) -> None:
 
 
 def _context_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the names of the parameters that receive the context: annotated `ToolContext`, alone or in a union."""
+    """Return the names of the parameters annotated with `ToolContext`, alone or in a union."""
     parameters = inspect.signature(function).parameters.values()
     return tuple(each.name for each in parameters if _is_context(each.annotation, function))
 
@@ -147,9 +148,9 @@ def _named(dotted: str, function: Callable[..., Any]) -> Any:
 
 
 def _collector(function: Callable[..., Any], hidden: Collection[str]) -> Callable[..., dict[str, Any]]:
-    """Return a function with the same parameters, without the hidden ones, that returns its arguments.
+    """Return a function with the same parameters, except hidden ones, that returns its arguments.
 
-    It is what checks arguments: that must not call the tool yet.
+    It serves to check arguments without a call of the tool.
     """
 
     @functools.wraps(function)
@@ -163,7 +164,7 @@ def _collector(function: Callable[..., Any], hidden: Collection[str]) -> Callabl
 
 
 def _read(adapter: TypeAdapter[dict[str, Any]], text: str) -> dict[str, Any]:
-    """Check the arguments as the model wrote them and return their values. An empty text is an empty object."""
+    """Return the arguments as values, after a strict check. An empty text is an empty object."""
     body = text.strip() or "{}"
     if not body.startswith("{"):
         raise ToolError("the arguments must be one JSON object", kind="arguments")
@@ -171,7 +172,8 @@ def _read(adapter: TypeAdapter[dict[str, Any]], text: str) -> dict[str, Any]:
         return adapter.validate_json(body, strict=True)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
-        lines = [f"{'.'.join(str(place) for place in e['loc']) or 'arguments'}: {e['msg']}" for e in found]
+        places = [".".join(map(str, each["loc"])) or "arguments" for each in found]
+        lines = [f"{place}: {each['msg']}" for place, each in zip(places, found, strict=True)]
         more = [f"and {len(lines) - MOST_ERRORS} more"] if len(lines) > MOST_ERRORS else []
         raise ToolError("; ".join([*lines[:MOST_ERRORS], *more]), kind="arguments") from None
 
