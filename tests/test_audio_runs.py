@@ -10,16 +10,16 @@ import pytest
 from swarm.attempt.types import Attempt, Note
 from swarm.base.clock import RunClock
 from swarm.base.errors import JournalError, LimitError
-from swarm.cli.reading import recorded
 from swarm.endpoints.wire.dialect import Dialect
 from swarm.executors.salvaging import Salvaging
 from swarm.lifecycle.prepare import Options
-from swarm.lifecycle.replay import replaying
+from swarm.lifecycle.replay import Replay
 from swarm.lifecycle.run import Run
 from swarm.record import events as e
 from swarm.record.folder import RunFolder
 from swarm.record.journal import Journal
 from swarm.record.outcome import Outcome
+from swarm.record.recorded import recorded
 from swarm.record.recorder import Recorder
 from swarm.record.state import State
 from swarm.results.result import Result
@@ -164,12 +164,12 @@ async def test_a_step_that_was_renamed_has_it_from_the_journal(tmp_path: Path) -
 @pytest.mark.anyio
 async def test_a_replay_has_the_files_of_the_record(tmp_path: Path) -> None:
     result = await run_with(Scripted(spoken("Hello.")), one(tmp_path))
-    record = RunFolder(result.folder)
-    async with Run(one(tmp_path), options=replaying(record, Options(endpoint=Scripted())), replay=record) as run:
+    replay = Replay(RunFolder(result.folder))
+    async with Run(one(tmp_path), options=replay.options(Options(endpoint=Scripted())), replay=replay) as run:
         pass
     assert heard(run.result) == [FILE]
     (result.folder / "artifacts" / MADE.sha256).write_bytes(b"changed")
-    async with Run(one(tmp_path), options=replaying(record, Options(endpoint=Scripted())), replay=record) as run:
+    async with Run(one(tmp_path), options=replay.options(Options(endpoint=Scripted())), replay=replay) as run:
         pass
     with pytest.raises(JournalError, match="was changed after it was written"):
         _ = run.result

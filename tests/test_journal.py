@@ -15,7 +15,7 @@ from swarm.base.clock import RunClock
 from swarm.base.errors import JournalError
 from swarm.base.redaction import Redactor
 from swarm.record import events as e
-from swarm.record.journal import Journal, encode, mend, read
+from swarm.record.journal import Journal, cut_tail, encode, read, scan
 from swarm.record.outcome import Outcome
 from swarm.spec.chat import Usage, says
 from swarm.spec.plan import Step
@@ -93,6 +93,11 @@ def test_cut_at_every_byte_the_whole_lines_are_read_and_the_rest_is_cut(path: Pa
         warning = mend(path)
         assert (warning is None) == BYTES[:size].endswith(b"\n") or size == 0
         assert path.read_bytes() == b"".join(encode(event) for event in EVENTS[:whole])
+
+
+def mend(path: Path) -> str | None:
+    """Read a journal and cut off its torn tail, as resuming does."""
+    return cut_tail(path, max((end for _, end in scan(path)), default=0))
 
 
 @pytest.mark.parametrize("tail", [b"\0" * 5000, b'{"event":"Run\0\0\0\0', b"\0\0\0\n\0\0", b"\0\n"])

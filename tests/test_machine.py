@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from swarm.attempt.types import Attempt
 from swarm.base.errors import AnswerError, AttemptError, EndpointBusy, EndpointRefused
-from swarm.lifecycle.invalidate import reopening
+from swarm.lifecycle.invalidate import invalidation
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State, Status
@@ -143,7 +143,7 @@ class Runs(RuleBasedStateMachine):
     def go_on(self, *, failed: bool) -> None:
         log = self.log = Recorded(list(self.log.events))
         log.t = log.state.t
-        again = reopening(log.state, failed=failed)
+        again = invalidation(log.state, failed=failed)
         log(e.RunResumed(task={}, agents=(), versions={}, reopened=again.reopened, voided=again.voided))
         for name in (*again.reopened, *again.voided):
             self.done.pop(name, None)

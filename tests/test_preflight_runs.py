@@ -162,7 +162,7 @@ def test_an_edited_task_goes_on_from_the_command_line(command: Command, empty: P
         (line,), run = said.errors, only_run(empty)
         assert line.startswith("task.yaml:1:")
         assert f"models.default: {server.url}: " in line
-        assert f"`swarm resume {run.name}` goes on" in line
+        assert f"continue with `swarm resume {run.name}`" in line
         assert command("plan", "task.yaml", "--json").code == 0
         write(empty, {"strong": model(server), "default": model(server, "other")})
         assert command("resume", run.name, "--quiet").code == 0

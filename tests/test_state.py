@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from swarm.base.errors import AnswerError, EndpointRefused, JournalError
-from swarm.lifecycle.invalidate import reopening
+from swarm.lifecycle.invalidate import invalidation
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import OVER, State, Status, StepState
@@ -97,7 +97,7 @@ async def go_on(events: list[e.Stamped], sleeper: Sleeper, rules: Rules) -> Stat
     state = fold(events)
     emit = Emitter(state)
     emit.events.extend(events)
-    again = reopening(state, failed=True)
+    again = invalidation(state, failed=True)
     emit(e.RunResumed(task={}, agents=(), versions={}, reopened=again.reopened, voided=again.voided))
     check(state)
     scheduler = Scheduler(state, emit, rules, lambda s: s.outcome.output)
@@ -120,7 +120,7 @@ def test_cut_off_anywhere_and_resumed_nothing_done_is_done_again(
     clock = MockClock(autojump_threshold=0)
     state = anyio.run(go_on, events[:cut], again, rules, backend="trio", backend_options={"clock": clock})
     ended = fold(events[:cut])
-    again_open = reopening(ended, failed=True)
+    again_open = invalidation(ended, failed=True)
     taken_up = {*again_open.reopened, *again_open.voided}
     assert not {name for name, _ in again.log} & (done - taken_up)
     assert state.finished is not None
@@ -182,7 +182,7 @@ def test_a_step_skipped_for_a_failure_is_skipped_after_two_resumptions() -> None
     for attempt in (1, 2, 3):
         state.apply(e.StepStarted(step="c", attempt=attempt, span="", model=""))
         state.apply(e.StepFailed(step="c", attempt=attempt, error=cancelled))
-        again = reopening(state)
+        again = invalidation(state)
         assert again.reopened == ("c",)
         state.apply(e.RunResumed(task={}, agents=(), versions={}, reopened=again.reopened, voided=again.voided))
         assert (state.steps["b"].status, list(state.fresh)) == (Status.SKIPPED, ["c"])

@@ -2,14 +2,14 @@
 
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from swarm.base.errors import ApprovalNeededError
 from swarm.cli.drive import drive
-from swarm.cli.edit import PLANS, Decision, decide
+from swarm.cli.edit import PLANS, Edited, decide
 from swarm.cli.failures import NO_REPORT
-from swarm.cli.plan import Planned, is_planned, of_prepared, of_state, show_plan
-from swarm.cli.reading import Recorded, recorded
+from swarm.cli.plan import Planned, of_prepared, of_state, show_plan
 from swarm.cli.streams import is_terminal, message, say
 from swarm.cli.words import resume_command, shown_path
 
@@ -17,80 +17,64 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from swarm.cli.outcome import Show
-    from swarm.lifecycle.prepare import Options, Prepared
+    from swarm.lifecycle.options import Options
+    from swarm.lifecycle.prepare import OpenedTask, Prepared
     from swarm.lifecycle.run import Run
     from swarm.record.folder import RunFolder
     from swarm.record.state import State
-    from swarm.spec.task import Task
 
 
 NO_TERMINAL = "Approval required, but stdin is not a terminal"
 
 
-def run_approved(task: "Task", name: str, options: "Options", show: "Show") -> int:
+def run_approved(opened: "OpenedTask", options: "Options", show: "Show") -> int:
     """Run a task after its plan is approved. Raise `ApprovalNeededError` if there is no terminal."""
     import anyio
 
     from swarm.lifecycle.prepare import prepare
     from swarm.lifecycle.run import Run
 
-    if task.plan is None and task.swarm != "never":
-        return _plan_first(Run(name, options=options, plan_only=True), options, show)
-    prepared = anyio.run(prepare, name, options)
+    prepared = anyio.run(prepare, opened, options)
     planned = of_prepared(prepared)
-    assert planned is not None
+    if planned is None:
+        return _plan_first(Run(options=options, plan_only=True, prepared=prepared), options, show)
     show_plan(planned, prepared)
-    if not _somebody_is_there():
+    if not _is_somebody_there():
         raise ApprovalNeededError(f"{NO_TERMINAL}\nhint: approve it: run the same command with --yes")
-    decision = decide(planned, prepared.runs.parent / PLANS, lambda path: _checked(name, path, options))
+    decision = decide(planned, prepared.runs.parent / PLANS, partial(_edited, prepared))
     if not decision.yes:
         say("not approved: nothing has run")
         return NO_REPORT
-    return show.carry(Run(name, options=_with_plan(options, decision)))
+    if decision.edited is not None:
+        return _run_edited(decision.edited, options, show)
+    return show.carry(Run(options=options, prepared=prepared))
 
 
-def resume_approved(folder: "RunFolder", options: "Options", show: "Show") -> int | None:
-    """Resume a run after its plan is approved. Return None if no approval is needed.
+def resume_approved(folder: "RunFolder", options: "Options", show: "Show", *, failed: bool) -> int:
+    """Resume a run, after its plan is approved if the task asks for that and no step of the plan has started.
 
     The plan that is shown is the plan that will run: if the task has changed, it is planned again first.
     """
     import anyio
 
+    from swarm.lifecycle.resume import reopened
     from swarm.lifecycle.run import Run
+    from swarm.record.recorded import recorded
 
-    found = recorded(folder)
-    present = anyio.run(_present, found, folder, options)
-    if present.prepared.task.approve != "ask" or (present.stands and _is_begun(found.state)):
-        return None
-    planned = of_state(found.state) if present.stands else of_prepared(present.prepared)
-    if planned is not None:
-        return _ask(planned, present.prepared, folder, options, show)
-    return _plan_first(Run(options=options, plan_only=True, resume=folder), options, show)
-
-
-@dataclass(frozen=True)
-class _Present:
-    """The task of a run as it is now."""
-
-    prepared: "Prepared"
-    stands: bool
-    """True if the run has a plan that is still the one that will run."""
-
-
-async def _present(found: Recorded, folder: "RunFolder", options: "Options") -> _Present:
-    """Prepare the task of a run and compare it with the run, as resuming does."""
-    from swarm.lifecycle.prepare import prepare
-    from swarm.lifecycle.resume import as_said, differences, present_task, with_agents
-    from swarm.scheduling.assign import Assigner
-    from swarm.spec.plan import PLAN_STEP
-
-    task = present_task(found.state, folder, options)
-    assert found.state.first is not None
-    prepared = await prepare(task, as_said(found.state.first, options))
-    now = with_agents(found.events, prepared.roles)
-    differs = differences(now, prepared, Assigner(now, prepared.resources, folder.load), failed=False)
-    again = {*differs.reopening.reopened, *differs.reopening.voided}
-    return _Present(prepared, is_planned(found.state) and not differs.replanned and PLAN_STEP not in again)
+    # The folder is owned from here on, so that no other process appends to the journal that was read.
+    folder.acquire()
+    try:
+        found = recorded(folder)
+        again = anyio.run(partial(reopened, found, folder, options, failed=failed))
+        prepared = again.prepared
+        if prepared.task.approve != "ask" or (again.has_plan and _is_begun(found.state)):
+            return show.carry(Run(resume=again))
+        planned = of_state(found.state) if again.has_plan else of_prepared(prepared)
+        if planned is None:
+            return _plan_first(Run(plan_only=True, resume=again), again.options, show)
+        return _ask(_Proposal(planned, prepared, folder, again.options), Run(resume=again), show)
+    finally:
+        folder.release()
 
 
 def _is_begun(state: "State") -> bool:
@@ -101,48 +85,63 @@ def _is_begun(state: "State") -> bool:
 
 
 def _plan_first(run: "Run", options: "Options", show: "Show") -> int:
+    """Let a planner make the plan, then ask."""
+    from swarm.lifecycle.run import reopen
+
     result = drive(run, show.display, show.interrupts, grace=show.grace, is_last=False)
-    if show.interrupts.received or not is_planned(run.state):
+    planned = of_state(run.state)
+    if show.interrupts.received or planned is None:
         return show.present(run, result)
-    return _ask(of_state(run.state), run.prepared, run.folder, options, show)
+    approved = reopen(run.folder, options=options, prepared=run.prepared)
+    return _ask(_Proposal(planned, run.prepared, run.folder, options), approved, show)
 
 
-def _ask(planned: Planned, prepared: "Prepared", folder: "RunFolder", options: "Options", show: "Show") -> int:
-    from swarm.lifecycle.run import Run, reopen
+@dataclass(frozen=True)
+class _Proposal:
+    """A plan of a run, to be approved."""
 
+    planned: Planned
+    prepared: "Prepared"
+    folder: "RunFolder"
+    options: "Options"
+
+
+def _ask(proposal: _Proposal, run: "Run", show: "Show") -> int:
+    """Show a plan and ask whether to run it. If it is approved unchanged, `run` runs it."""
+    planned, prepared, folder = proposal.planned, proposal.prepared, proposal.folder
     folder.write("plan.yaml", planned.yaml)
     show_plan(planned, prepared)
     saved = f"Plan saved to {shown_path(folder.path / 'plan.yaml')}"
     approve = f"hint: approve it with `{resume_command(folder.path, '--yes')}`"
-    if not _somebody_is_there():
+    if not _is_somebody_there():
         raise ApprovalNeededError(f"{NO_TERMINAL}. {saved}\n{approve}")
-    task = prepared.source or prepared.task
-    decision = decide(planned, prepared.runs.parent / PLANS, lambda path: _checked(task, path, options))
+    decision = decide(planned, prepared.runs.parent / PLANS, partial(_edited, prepared))
     if not decision.yes:
         say(message("not approved", f"nothing has run. {saved}\n{approve}"))
         return NO_REPORT
-    if decision.plan is None:
-        return show.carry(reopen(folder, options=options), seen=folder)
-    return show.carry(Run(task, options=_with_plan(options, decision)))
+    if decision.edited is None:
+        return show.carry(run)
+    folder.release()
+    return _run_edited(decision.edited, proposal.options, show)
 
 
-def _checked(task: "str | Path | Task", plan: "Path", options: "Options") -> Planned:
+def _run_edited(edited: Edited, options: "Options", show: "Show") -> int:
+    """Run an edited plan: it is a new run, and resuming finds the plan in its file."""
+    from swarm.lifecycle.run import Run
+
+    return show.carry(Run(options=replace(options, plan=edited.plan), prepared=edited.prepared))
+
+
+def _edited(prepared: "Prepared", plan: "Path") -> "Prepared":
     """Read, lint and show an edited plan. Raise `InputError` if it is invalid."""
-    import anyio
+    from swarm.lifecycle.prepare import with_plan
 
-    from swarm.lifecycle.prepare import prepare
-
-    prepared = anyio.run(prepare, task, replace(options, plan=plan))
-    planned = of_prepared(prepared)
+    edited = with_plan(prepared, plan)
+    planned = of_prepared(edited)
     assert planned is not None
-    show_plan(planned, prepared)
-    return planned
+    show_plan(planned, edited)
+    return edited
 
 
-def _with_plan(options: "Options", decision: Decision) -> "Options":
-    """Return the options with an edited plan: it is a new run, and resuming finds the plan in its folder."""
-    return options if decision.plan is None else replace(options, plan=decision.plan)
-
-
-def _somebody_is_there() -> bool:
+def _is_somebody_there() -> bool:
     return is_terminal(sys.stdin) and is_terminal(sys.stderr)

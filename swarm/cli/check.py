@@ -14,7 +14,8 @@ from swarm.cli.words import limits_line
 
 if TYPE_CHECKING:
     from swarm.base.values import Json
-    from swarm.lifecycle.prepare import Options, Prepared
+    from swarm.lifecycle.options import Options
+    from swarm.lifecycle.prepare import OpenedTask, Prepared
     from swarm.spec.task import Model, Task
 
 
@@ -39,11 +40,11 @@ def _check(asked: o.Asked, display: o.Display) -> int:
     source = asked.source
     options = replace(asked.options(source), needs_keys=False)
     lenient = read_leniently(source.name, options)
-    prepared = anyio.run(_examined, source.name, lenient, replace(options, environ=lenient.environ))
+    prepared = anyio.run(_examined, lenient, replace(options, environ=lenient.environ))
     warnings = (*prepared.warnings, *(f"{name} is not set\nhint: set it before `swarm run`" for name in lenient.unset))
     for warning in warnings:
         say(message("warning", warning))
-    if not display.quiet and not lenient.task.models and asked.endpoint is None:
+    if not display.quiet and not lenient.opened.task.models and asked.endpoint is None:
         say("note: local servers are not checked here; without an endpoint, `swarm run` looks for one")
     if display.json:
         answer_json({**_found(prepared, lenient.unset), "warnings": warnings})
@@ -61,7 +62,7 @@ def _check(asked: o.Asked, display: o.Display) -> int:
 class Lenient:
     """A task that was read although API keys are missing."""
 
-    task: "Task"
+    opened: "OpenedTask"
     unset: tuple[str, ...]
     """Names of the key variables that are not set."""
     environ: Mapping[str, str]
@@ -73,13 +74,13 @@ def read_leniently(name: str, options: "Options") -> Lenient:
 
     Raise `TaskError` or `PlanError` with all errors, those variables included.
     """
-    from swarm.lifecycle.prepare import read_task
+    from swarm.lifecycle.prepare import open_task
 
     environ = dict(os.environ)
     unset: list[str] = []
     while True:
         try:
-            return Lenient(read_task(name, replace(options, environ=environ)), tuple(unset), environ)
+            return Lenient(open_task(name, replace(options, environ=environ)), tuple(unset), environ)
         except TaskError as error:
             missing: list[str] = []
             for problem in error.problems:
@@ -99,15 +100,15 @@ def _key_variables(problem: Problem) -> tuple[str, ...]:
     return (words[3],)
 
 
-async def _examined(name: str, lenient: Lenient, options: "Options") -> "Prepared":
+async def _examined(lenient: Lenient, options: "Options") -> "Prepared":
     """Prepare a run. If that fails, read all its parts, to raise all errors together."""
     from swarm.lifecycle.prepare import prepare
 
     try:
-        return await prepare(name, options)
+        return await prepare(lenient.opened, options)
     except InputError as error:
         problems = list(error.problems)
-        problems += [problem for problem in _all_problems(lenient.task) if problem not in problems]
+        problems += [problem for problem in _all_problems(lenient.opened.task) if problem not in problems]
         raise TaskError(*problems) from None
 
 

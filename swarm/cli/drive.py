@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from swarm.lifecycle.run import Run
-    from swarm.record.folder import RunFolder
     from swarm.results.result import Result
 
 TICK_SECONDS = 0.25
@@ -32,10 +31,9 @@ def drive(
     interrupts: Interrupts,
     *,
     grace: float,
-    seen: "RunFolder | None" = None,
     is_last: bool = True,
 ) -> "Result":
-    """Run to the end, with progress on stderr. `seen` is the folder of a resumed run.
+    """Run to the end, with progress on stderr. Earlier events of a resumed run are not shown again.
 
     `is_last` is False if the command continues after the run: then its end is not announced.
     Raise the `SwarmError` that ended the run. An internal error is a `BugError`, and its traceback is in the folder
@@ -43,7 +41,7 @@ def drive(
     """
     import anyio
 
-    driver = Driver(run, display, interrupts, grace, _whole(seen), is_last=is_last)
+    driver = Driver(run, display, interrupts, grace, is_last=is_last)
     try:
         # From here on the first signal ends the run well; before there is a folder it just exits.
         with interrupts.awaited(lambda: hasattr(run, "folder")):
@@ -81,13 +79,11 @@ class Driver:
         display: Display,
         interrupts: Interrupts,
         grace: float,
-        seen: int,
         *,
         is_last: bool,
     ) -> None:
         self._is_last = is_last
         self._run = run
-        self._seen = seen
         self._display = display
         self._interrupts = interrupts
         self._grace = grace
@@ -156,7 +152,7 @@ class Driver:
             self._say(f"{finding.severity}: {finding}")
 
     def _follow(self, take: "Callable[[list[bytes]], None]") -> None:
-        self._followers.append(Events(self._run.folder.journal, self._seen, take))
+        self._followers.append(Events(self._run.folder.journal, self._run.offset, take))
 
     def _logged(self) -> "Callable[[list[bytes]], None]":
         """Return a function that writes events as log lines."""
@@ -197,17 +193,6 @@ class Driver:
 
     def _say(self, text: str) -> None:
         self._lines.write(safe_text(text) + "\n")
-
-
-def _whole(folder: "RunFolder | None") -> int:
-    """Return the bytes of the complete lines in a journal: resuming cuts off what follows them."""
-    if folder is None:
-        return 0
-    size = 0
-    with folder.journal.open("rb") as file:
-        for line in file:
-            size += len(line) if line.endswith(b"\n") else 0
-    return size
 
 
 def printed(lines: list[bytes]) -> None:

@@ -9,11 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from swarm.base.errors import InputError
 from swarm.cli.failures import messages_of, say_error
 from swarm.cli.plan import Planned
 from swarm.cli.streams import say
+
+if TYPE_CHECKING:
+    from swarm.lifecycle.prepare import Prepared
 
 PLANS = "plans"
 """Folder of edited plans, next to that of the runs: a resumed run reads its plan again."""
@@ -22,25 +26,35 @@ EDITOR = "vi"
 
 
 @dataclass(frozen=True)
+class Edited:
+    """An edited plan that is valid."""
+
+    plan: Path
+    """Its file."""
+    prepared: "Prepared"
+    """The run with this plan."""
+
+
+@dataclass(frozen=True)
 class Decision:
     """The answer to the question whether to run a plan."""
 
     yes: bool
-    plan: Path | None = None
-    """File of the edited plan; None if the plan was not edited."""
+    edited: Edited | None = None
+    """The edited plan; None if the plan was not edited."""
 
 
-def decide(planned: Planned, plans: Path, check: Callable[[Path], Planned]) -> Decision:
+def decide(planned: Planned, plans: Path, check: "Callable[[Path], Prepared]") -> Decision:
     """Ask on the terminal until the answer is yes or no. Every answer but yes and `e` (edit) is no.
 
     `check` reads, lints and shows an edited plan, and raises its errors. An invalid plan is not run; it can be edited
     again.
     """
-    text, path, is_sound = planned.yaml, None, True
+    text, accepted, is_sound = planned.yaml, None, True
     while True:
         said = _asked("Run this plan? [y/N] (e: edit it first) " if is_sound else "Edit it again? [e/N] ")
         if said in ("y", "yes") and is_sound:
-            return Decision(True, path)
+            return Decision(True, accepted)
         if said not in ("e", "edit"):
             return Decision(False)
         edited = _edited(text)
@@ -49,7 +63,7 @@ def decide(planned: Planned, plans: Path, check: Callable[[Path], Planned]) -> D
             continue
         text, path = edited, _kept(edited, plans)
         try:
-            check(path)
+            accepted = Edited(path, check(path))
             is_sound = True
         except InputError as error:
             is_sound = False

@@ -7,11 +7,12 @@ import typer
 
 from swarm.base.errors import Problem, RunNotFoundError
 from swarm.cli import options as o
-from swarm.cli.reading import Recorded, recorded, row_of, run_object
+from swarm.cli.reading import row_of, run_object
 from swarm.cli.streams import answer, answer_json, message, say
 
 if TYPE_CHECKING:
     from swarm.record.folder import RunFolder
+    from swarm.record.recorded import Recorded
 
 NEWEST = 30
 """Default number of runs to list: a screenful."""
@@ -79,6 +80,7 @@ def show(run: Shown = "last", step: StepName = None, folder: o.Runs = None, as_j
     can be shown, too.
     """
     from swarm.record.folder import find
+    from swarm.record.recorded import recorded
 
     where = find(run, o.runs_folder(folder))
     found = recorded(where)
@@ -87,7 +89,7 @@ def show(run: Shown = "last", step: StepName = None, folder: o.Runs = None, as_j
     return _show_run(found, where, as_json=as_json)
 
 
-def _show_run(found: Recorded, where: "RunFolder", *, as_json: bool) -> int:
+def _show_run(found: "Recorded", where: "RunFolder", *, as_json: bool) -> int:
     if as_json:
         answer_json(run_object(where, found.state))
         return 0
@@ -98,7 +100,7 @@ def _show_run(found: Recorded, where: "RunFolder", *, as_json: bool) -> int:
     return 0
 
 
-def _show_step(found: Recorded, step: str, *, as_json: bool) -> int:
+def _show_step(found: "Recorded", step: str, *, as_json: bool) -> int:
     from swarm.spec.yaml.explain import meant
 
     if step not in found.state.steps:

@@ -108,7 +108,7 @@ async def _chosen(
         from swarm.cli.source import source_of
 
         source = source_of([task])
-        read = read_leniently(source.name, o.Asked().options(source)).task
+        read = read_leniently(source.name, o.Asked().options(source)).opened.task
         folder, named = read.folder, dict(read.models)
     choice = await choose(named, endpoint=endpoint, model=model, environ=os.environ, folder=folder)
     return choice, await servers(), folder

@@ -27,14 +27,11 @@ class Show:
         self.interrupts = interrupts
         self.grace = grace
 
-    def carry(self, run: "Run", *, seen: "RunFolder | None" = None) -> int:
-        """Run to the end, print the answer and the status, and return the exit code.
-
-        `seen` is the folder of a resumed run: its earlier events are not shown again.
-        """
+    def carry(self, run: "Run") -> int:
+        """Run to the end, print the answer and the status, and return the exit code."""
         display = self.display
         try:
-            result = drive(run, display, self.interrupts, grace=self.grace, seen=seen)
+            result = drive(run, display, self.interrupts, grace=self.grace)
         except SwarmError as error:
             has_begun = run.state.seq and (not isinstance(error, InputError) or error.exit_code == NO_REPORT)
             if display.json and has_begun:

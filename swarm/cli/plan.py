@@ -19,7 +19,8 @@ from swarm.cli.words import resume_command
 if TYPE_CHECKING:
     from swarm.base.values import Json
     from swarm.forecast.plan import Forecast
-    from swarm.lifecycle.prepare import Options, Prepared
+    from swarm.lifecycle.options import Options
+    from swarm.lifecycle.prepare import Prepared
     from swarm.planning.lint import Finding
     from swarm.record.state import State
     from swarm.spec.agent import Agent
@@ -85,20 +86,16 @@ def of_prepared(prepared: "Prepared") -> Planned | None:
     return None if linted is None else Planned(prepared.steps, linted.findings, linted.agents)
 
 
-def of_state(state: "State") -> Planned:
-    """Return the plan of a run."""
+def of_state(state: "State") -> Planned | None:
+    """Return the plan of a run, or None if there is none yet."""
+    from swarm.results.result import plan_of
     from swarm.spec.plan import PLAN_STEP
 
-    steps = [s for s in state.steps.values() if s.id != PLAN_STEP and s.step.instance_of is None]
-    known: set[str] = set() if state.started is None else {agent.name for agent in state.started.agents}
-    made = tuple(agent for name, agent in state.agents.items() if name not in known)
+    plan = plan_of(state)
+    if plan is None:
+        return None
     notes = state.steps[PLAN_STEP].outcome.notes if PLAN_STEP in state.steps else ()
-    return Planned(tuple(s.step for s in steps), agents=made, notes=notes)
-
-
-def is_planned(state: "State") -> bool:
-    """Return whether a run has a plan."""
-    return any(s.by != "run" for s in state.steps.values())
+    return Planned(plan.steps, agents=plan.agents, notes=notes)
 
 
 def show_plan(planned: Planned, prepared: "Prepared | None" = None) -> None:
@@ -137,18 +134,16 @@ def _forecast(prepared: "Prepared", steps: "tuple[Step, ...]") -> "Forecast":
 def _plan(asked: o.Asked, out: str | None, display: o.Display, interrupts: Interrupts, grace: float) -> int:
     import anyio
 
-    from swarm.lifecycle.prepare import prepare, read_task
+    from swarm.lifecycle.prepare import prepare
 
     if out is not None and Path(out).is_dir():
         raise TaskError(f"cannot write {out}: it is a folder")
     source = asked.source
     options = replace(asked.options(source), preflight=False)
-    task = read_task(source.name, options)
-    if task.plan is None and task.swarm != "never":
-        return _made(source.name, options, out, Show(display, interrupts, grace))
     prepared = anyio.run(prepare, source.name, options)
     planned = of_prepared(prepared)
-    assert planned is not None
+    if planned is None:
+        return _made(prepared, options, out, Show(display, interrupts, grace))
     _present(planned, prepared, PlanOutput(out, display, {"run": None, "folder": None}))
     if not display.quiet and source.text is None:
         with_plan = "" if options.plan is None else f" --plan {shlex.quote(str(out or options.plan))}"
@@ -156,15 +151,15 @@ def _plan(asked: o.Asked, out: str | None, display: o.Display, interrupts: Inter
     return 0
 
 
-def _made(name: str, options: "Options", out: str | None, show: Show) -> int:
+def _made(prepared: "Prepared", options: "Options", out: str | None, show: Show) -> int:
     """Let a planner make the plan."""
     from swarm.lifecycle.run import Run
 
-    run = Run(name, options=options, plan_only=True)
+    run = Run(options=options, plan_only=True, prepared=prepared)
     result = drive(run, show.display, show.interrupts, grace=show.grace, is_last=False)
-    if show.interrupts.received or not is_planned(run.state):
-        return show.present(run, result)
     planned = of_state(run.state)
+    if show.interrupts.received or planned is None:
+        return show.present(run, result)
     about: dict[str, Json] = {"run": run.folder.run, "folder": str(run.folder.path)}
     _present(planned, run.prepared, PlanOutput(out, show.display, about))
     if not show.display.quiet:

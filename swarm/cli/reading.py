@@ -3,14 +3,13 @@
 import os
 import platform
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from swarm.base.errors import JournalError, SwarmError
+from swarm.base.errors import SwarmError
 
 if TYPE_CHECKING:
     from swarm.base.values import Json
-    from swarm.record.events import Event
     from swarm.record.folder import RunFolder
     from swarm.record.state import State
     from swarm.results.result import Result
@@ -39,30 +38,10 @@ class ListedRun:
     """The error in its journal."""
 
 
-@dataclass
-class Recorded:
-    """A run as recorded in its journal."""
-
-    state: "State"
-    events: "list[Event]" = field(default_factory=list["Event"])
-
-
-def recorded(folder: "RunFolder") -> Recorded:
-    """Read the journal of a run. Raise `JournalError` if it is damaged or empty."""
-    from swarm.record.journal import read
-    from swarm.record.state import State
-
-    found = Recorded(State())
-    for event in read(folder.journal):
-        found.state.apply(event)
-        found.events.append(event)
-    if not found.events:
-        raise JournalError(f"{folder.journal}: the journal is empty: the run never started")
-    return found
-
-
 def state_of(folder: "RunFolder") -> "State":
     """Return the state of a run, folded from its journal."""
+    from swarm.record.recorded import recorded
+
     return recorded(folder).state
 
 
@@ -120,6 +99,8 @@ def is_owned(folder: "RunFolder") -> bool:
 
 def row_of(folder: "RunFolder") -> ListedRun:
     """Return the row of a run in the list of runs."""
+    from swarm.record.recorded import recorded
+
     where = str(folder.path)
     try:
         found = recorded(folder)

@@ -64,31 +64,30 @@ def resume(
 
 
 def _run(asked: o.Asked, show: Show, *, yes: bool) -> int:
-    from swarm.lifecycle.prepare import read_task
+    from swarm.lifecycle.prepare import open_task
     from swarm.lifecycle.run import Run
 
     source = asked.source
     options = asked.options(source)
-    if not yes:
-        task = read_task(source.name, options)
-        if task.approve == "ask":
-            from swarm.cli.approve import run_approved
+    opened = open_task(source.name, options)
+    if not yes and opened.task.approve == "ask":
+        from swarm.cli.approve import run_approved
 
-            return run_approved(task, source.name, options, show)
-    return show.carry(Run(source.name, options=options))
+        return run_approved(opened, options, show)
+    return show.carry(Run(opened, options=options))
 
 
 def _replay(name: str, asked: o.Asked, show: Show) -> int:
     from swarm.base.errors import TaskError
-    from swarm.lifecycle.replay import replaying
+    from swarm.lifecycle.replay import Replay
     from swarm.lifecycle.run import Run
     from swarm.record.folder import find
 
     if asked.endpoint is not None or asked.model is not None:
         raise TaskError("--replay makes no calls\nhint: remove --endpoint and --model")
     source = asked.source
-    recorded = find(name, o.runs_folder(asked.runs))
-    return show.carry(Run(source.name, options=replaying(recorded, asked.options(source)), replay=recorded))
+    replay = Replay(find(name, o.runs_folder(asked.runs)))
+    return show.carry(Run(source.name, options=replay.options(asked.options(source)), replay=replay))
 
 
 def _resume(name: str, asked: o.Asked, show: Show, *, yes: bool, failed: bool) -> int:
@@ -97,10 +96,8 @@ def _resume(name: str, asked: o.Asked, show: Show, *, yes: bool, failed: bool) -
 
     folder = find(name, o.runs_folder(asked.runs))
     options = asked.options()
-    if not yes:
-        from swarm.cli.approve import resume_approved
+    if yes:
+        return show.carry(reopen(folder, options=options, failed=failed))
+    from swarm.cli.approve import resume_approved
 
-        code = resume_approved(folder, options, show)
-        if code is not None:
-            return code
-    return show.carry(reopen(folder, options=options, failed=failed), seen=folder)
+    return resume_approved(folder, options, show, failed=failed)

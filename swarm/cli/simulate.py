@@ -174,8 +174,8 @@ def _prepared(source: "TaskSource") -> "Prepared":
 
     options = Options(text=source.text, needs_keys=False)
     lenient = read_leniently(source.name, options)
-    if lenient.task.plan is None:
+    if lenient.opened.task.plan is None:
         name = "TASK" if source.text is not None else source.name
         message = f"the task has no plan\nhint: make one with `swarm plan {name} -o plan.yaml`, then simulate it"
         raise TaskError(Problem(message, where=source.name))
-    return anyio.run(prepare, source.name, replace(options, environ=lenient.environ))
+    return anyio.run(prepare, lenient.opened, replace(options, environ=lenient.environ))

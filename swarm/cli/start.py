@@ -84,7 +84,7 @@ def _read(name: str) -> "Task":
     from swarm.cli.source import source_of
 
     source = source_of([name])
-    return read_leniently(source.name, o.Asked().options(source)).task
+    return read_leniently(source.name, o.Asked().options(source)).opened.task
 
 
 def _line(agent: "Agent") -> str:

@@ -1,4 +1,4 @@
-"""What a resumed run takes up again, and what of it no longer stands."""
+"""The steps that a resumed run reruns, and the steps that it removes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,86 +8,94 @@ from swarm.record.state import State, Status, StepState
 
 @dataclass(frozen=True)
 class Invalidation:
-    """What becomes of the steps of a run that is resumed."""
+    """The steps of a run that are not kept when it is resumed."""
 
     reopened: tuple[str, ...]
-    """Steps that are over no more, in plan order."""
+    """Steps that run again, in plan order."""
     voided: tuple[str, ...]
-    """Steps that are gone, because the list or the plan they were made from is made anew."""
+    """Steps that are removed, because the list or the plan that they were made from is made again."""
 
 
-def reopening(state: State, *, failed: bool = False, changed: Iterable[str] = ()) -> Invalidation:
-    """Say what a resumed run takes up again.
+def invalidation(state: State, *, failed: bool = False, changed: Iterable[str] = ()) -> Invalidation:
+    """Return the steps that a resumed run does not keep.
 
-    That is what was cut off by an interrupt, a limit or a refusal of the endpoint; with `failed`, what failed too; what
-    is `changed`; and all that waited for one of these, directly or not. What a step that is taken up had spawned is
-    void, and so is what another planner built on that. Everything else that is done stays done.
+    These run again: steps that an interrupt, a limit or a refusal of the endpoint ended; with `failed` also failed
+    steps; `changed` steps; and every step that waited for one of these, directly or not. Steps that a rerun step had
+    spawned are removed, and so is every wave that was planned on them. All other finished steps are kept.
     """
     work = _Spread(state)
     for s in state.steps.values():
-        if not s.expanded and _is_cut_off(s, failed=failed):
-            work.take_up(s)
+        if not s.expanded and _was_ended(s, failed=failed):
+            work.reopen(s)
     for name in changed:
-        work.take_up(state.steps[name])
+        work.reopen(state.steps[name])
     work.spread()
     names = list(state.steps)
     return Invalidation(
-        reopened=tuple(name for name in names if name in work.again and name not in work.void),
-        voided=tuple(name for name in names if name in work.void),
+        reopened=tuple(name for name in names if name in work.reopened and name not in work.voided),
+        voided=tuple(name for name in names if name in work.voided),
     )
 
 
-def _is_cut_off(s: StepState, *, failed: bool) -> bool:
+def _was_ended(s: StepState, *, failed: bool) -> bool:
+    """Return whether something other than its own outcome ended a step; with `failed`, also whether it failed."""
     if s.status in (Status.CANCELLED, Status.LIMITED):
         return True
     if s.status is Status.SKIPPED:
-        return not s.doomed  # it was given up for a limit or a stop, not for a step it needs
+        return not s.doomed  # It was skipped for a limit or a stop, not for a step that it needs.
     return s.status is Status.FAILED and (failed or (s.error is not None and s.error.stops))
 
 
 class _Spread:
+    """The spread of an invalidation along the edges of the graph."""
+
     def __init__(self, state: State) -> None:
-        self.again: set[str] = set()
-        self.void: set[str] = set()
+        self.reopened: set[str] = set()
+        self.voided: set[str] = set()
         self._steps = state.steps
         self._stack: list[str] = []
 
-    def take_up(self, s: StepState) -> None:
-        """Take a step up; what it had spawned is void."""
-        if s.id in self.again:
+    def reopen(self, s: StepState) -> None:
+        """Reopen a step and void the steps that it had spawned."""
+        if s.id in self.reopened:
             return
-        self.again.add(s.id)
+        self.reopened.add(s.id)
         self._stack.append(s.id)
         for child in s.children:
-            self._make_void(child)
+            self._void(child)
 
     def spread(self) -> None:
-        """Take up all that waits for what is taken up."""
+        """Reopen every step that waited for a step that is reopened or voided."""
         while self._stack:
             name = self._stack.pop()
             s: StepState | None = self._steps[name]
-            while s is not None:  # what waits for a step waits for what spawned it too
+            # A step that waits for another waits for the step that spawned it, too.
+            while s is not None:
                 for waiter in s.waiters:
                     self._reach(self._steps[waiter], name)
                 s = self._steps.get(s.by)
 
     def _reach(self, waiter: StepState, name: str) -> None:
+        """Reopen a step that waited for the step `name`."""
         if waiter.expanded and waiter.step.each != name:
-            self._stack += [waiter.id] if waiter.id not in self.again and waiter.settled else []
-            return  # its instances wait for that step themselves, and are reached by that
+            # Its instances wait for that step themselves, and are reached through it.
+            if waiter.settled and waiter.id not in self.reopened:
+                self._stack.append(waiter.id)
+            return
         if waiter.over or waiter.expanded:
-            self.take_up(waiter)
+            self.reopen(waiter)
 
-    def _make_void(self, first: str) -> None:
+    def _void(self, first: str) -> None:
+        """Void a step, everything it spawned, and every wave that was planned on one of these."""
         stack = [first]
         while stack:
             s = self._steps[stack.pop()]
-            if s.id in self.void:
+            if s.id in self.voided:
                 continue
-            self.void.add(s.id)
+            self.voided.add(s.id)
             self._stack.append(s.id)
             stack += s.children
             for waiter in s.waiters:
                 by = self._steps.get(self._steps[waiter].by)
-                if waiter not in self.void and by is not None and by.id != s.by:
-                    self.take_up(by)
+                if waiter not in self.voided and by is not None and by.id != s.by:
+                    self.reopen(by)

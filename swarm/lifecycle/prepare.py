@@ -1,8 +1,13 @@
-"""All that a run needs, found and checked before anything is spent."""
+"""Everything that a run needs, found and checked before anything is paid for or written.
 
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+Each stage returns a value that the next one needs; `prepare` runs them all:
+
+    open_task ──> choose_models ──> load_files ──> resolve ─────> price ──> pack
+    OpenedTask    ChosenModels      LoadedFiles    ResolvedTask   Routes    Prepared
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +18,7 @@ from swarm.endpoints import Endpoint
 from swarm.endpoints.choose import Choice, choose
 from swarm.endpoints.route import Routes, check_models, outside_pools, routes_of, single
 from swarm.endpoints.wire.learnt import FILE as LEARNT
+from swarm.lifecycle.options import Options
 from swarm.planning.lint import Linted, lint
 from swarm.record.cache import Cache
 from swarm.record.events import RunStarted
@@ -22,120 +28,186 @@ from swarm.spec.agent import Agent
 from swarm.spec.files import load_agents, load_task, load_wording, locate, read_inputs, read_plan, secrets_of
 from swarm.spec.labels import DEFAULT, LARGE, Access, medium_of, reach
 from swarm.spec.plan import ANSWER_STEP, PLAN_STEP, PLANNER, Plan, Step
-from swarm.spec.task import Limits, Model, Task
+from swarm.spec.task import Input, Limits, Model, Task
 from swarm.spec.yaml.strict import Document
 from swarm.tools import Tool, Toolbox
 from swarm.tools.functions import tool as as_tool
 
-PLACEHOLDER = "unset"
-TEST_DOUBLE = "an endpoint object of the caller's"
+CUSTOM_ENDPOINT = "custom endpoint: an object of the calling program"
+"""Line for people about the model of a run whose endpoint is an object."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a caller may say beside the task."""
+@dataclass(frozen=True)
+class OpenedTask:
+    """A task that has been read, with the caller's options applied."""
 
-    endpoint: Endpoint | str | None = None
-    """A base URL, a provider's name, `offline`, or an object with the verb `complete`."""
-    model: str | None = None
-    """The model's name at that endpoint."""
-    workers: int | None = None
-    limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Limits by name, over those of the task."""
-    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Parameters by name, over those of the task."""
-    plan: str | Path | Plan | None = None
-    """A plan, or the name of a plan file: the planner is skipped."""
-    tools: Sequence[Callable[..., Any] | Tool] = ()
-    """Python functions the run grants."""
-    runs: str | Path | None = None
-    """Where run folders are made; `.swarm/runs` beside the task by default."""
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    """What `${NAME}` in `models:` reads, and where a provider's key may be."""
-    text: str | None = None
-    """The task file's text, where it is not in a file."""
-    cache: bool = True
-    """Whether finished steps of earlier runs of the project are taken from its cache, and kept there."""
-    models: Mapping[str, Model] = field(default_factory=dict[str, Model])
-    """Models where neither the task nor `endpoint` names any: those that a recorded run chose."""
-    preflight: bool = True
-    """Whether, before anything is paid for, models that will be needed later are looked at."""
-    needs_keys: bool = True
-    """Whether a variable that is unset is an error; not where no call will be made."""
+    task: Task
+    source: str = ""
+    """Its file. Empty if it is not from a file."""
+
+
+@dataclass(frozen=True)
+class ChosenModels:
+    """The models of a run."""
+
+    choice: Choice
+    routes: Routes
+    """The models as they are served, without prices."""
+    endpoint: Endpoint | None
+    """The caller's endpoint object, which serves every model; None if there is none."""
+
+
+@dataclass(frozen=True)
+class LoadedFiles:
+    """Everything that a task names, read."""
+
+    agents: Mapping[str, Agent]
+    """Agents from files, by name. A plan may bring more."""
+    wording: Mapping[str, str]
+    inputs: tuple[Input, ...]
+    toolbox: Toolbox
+
+
+@dataclass(frozen=True)
+class ResolvedTask:
+    """The resources of a run and its first steps."""
+
+    resources: RunResources
+    steps: tuple[Step, ...]
+    """The step of the planner, or the steps of the given plan."""
+    linted: Linted | None
+    """The findings of the given plan. None if a planner will make it."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A task with all it names, read and checked."""
+    """A run that can start."""
 
-    task: Task
-    choice: Choice
-    agents: Mapping[str, Agent]
-    toolbox: Toolbox
-    resources: RunResources
-    redactor: Redactor
-    steps: tuple[Step, ...]
-    """The first steps: the planner's, or those of the plan."""
-    linted: Linted | None
-    """What was found in a plan that was given; None where a planner will make one."""
-    endpoint: Endpoint | None
-    """The caller's own, used for every model."""
-    warnings: tuple[str, ...]
+    opened: OpenedTask
+    chosen: ChosenModels
+    files: LoadedFiles
+    resolved: ResolvedTask
     routes: Routes
     """The models as they are served, with their prices."""
-    source: str = ""
-    """The task's file, where it came from one."""
+    redactor: Redactor
 
     @property
-    def roles(self) -> tuple[Agent, ...]:
-        """Every role the run begins with, those of a given plan included."""
-        return (*self.agents.values(), *(() if self.linted is None else self.linted.agents))
+    def task(self) -> Task:
+        """The task, with the chosen models."""
+        return self.resolved.resources.task
+
+    @property
+    def source(self) -> str:
+        """File of the task. Empty if it is not from a file."""
+        return self.opened.source
+
+    @property
+    def choice(self) -> Choice:
+        """The models, and why they were chosen."""
+        return self.chosen.choice
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """The caller's endpoint object, which serves every model; None if there is none."""
+        return self.chosen.endpoint
+
+    @property
+    def agents(self) -> Mapping[str, Agent]:
+        """All agents of the run by name, those of a given plan included."""
+        brought = () if self.linted is None else self.linted.agents
+        return {**self.files.agents, **{agent.name: agent for agent in brought}}
+
+    @property
+    def toolbox(self) -> Toolbox:
+        """The tools of the run."""
+        return self.files.toolbox
+
+    @property
+    def resources(self) -> RunResources:
+        """Everything that attempts are made of."""
+        return self.resolved.resources
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The step of the planner, or the steps of the given plan."""
+        return self.resolved.steps
+
+    @property
+    def linted(self) -> Linted | None:
+        """The findings of the given plan. None if a planner will make it."""
+        return self.resolved.linted
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Warnings about the task file."""
+        return self.opened.task.warnings
 
     @property
     def cache(self) -> Cache:
-        """The project's cache."""
+        """Cache of the project."""
         return Cache(self.task.folder / ".swarm" / "cache")
 
     @property
     def learnt(self) -> Path:
-        """Where it is remembered what endpoints would not have."""
+        """File of the request parameters that endpoints reject."""
         return self.cache.folder / LEARNT
 
     @property
     def runs(self) -> Path:
-        """Where run folders are made by default."""
+        """Default folder of the runs."""
         return self.task.folder / ".swarm" / "runs"
 
 
-def read_task(source: str | Path | Task, options: Options) -> Task:
-    """Read a task and put the caller's overrides in place. Raises `TaskError` or `PlanError`."""
+async def prepare(source: str | Path | Task | OpenedTask, options: Options) -> Prepared:
+    """Find and check everything that a run needs. Spend and write nothing. Raise `InputError`."""
+    opened = source if isinstance(source, OpenedTask) else open_task(source, options)
+    if not opened.task.models and options.models:
+        opened = replace(opened, task=opened.task.model_copy(update={"models": dict(options.models)}))
+    chosen = await choose_models(opened.task, options)
+    files = load_files(opened.task, options)
+    resolved = resolve(opened.task, chosen, files)
+    return pack(opened, chosen, files, resolved, price(opened.task.limits, chosen))
+
+
+# The task
+
+
+def open_task(source: str | Path | Task, options: Options) -> OpenedTask:
+    """Read a task and apply the caller's options. Raise `TaskError` or `PlanError`."""
     limits = dict(options.limits)
     if options.workers is not None:
         limits["workers"] = options.workers
-    if not isinstance(source, Task):
+    if isinstance(source, Task):
+        task, file = _overridden(source, limits, options.parameters), ""
+    else:
         task = load_task(
             source,
             environ=options.environ,
             text=options.text,
-            parameters=_written(options.parameters),
-            limits=_written(limits),
+            parameters=_scalars(options.parameters),
+            limits=_scalars(limits),
         )
-    else:
-        task = _overridden(source, limits, options.parameters)
-    plan = options.plan if options.plan is not None else task.plan
+        file = "" if options.text is not None else str(Path(source).resolve())
+    task = _with_given_plan(task, options.plan)
+    if task.goal is None and task.plan is None:
+        raise TaskError(Problem("a task needs a `goal` or a `plan`", key="goal"))
+    return OpenedTask(task, file)
+
+
+def _with_given_plan(task: Task, given: str | Path | Plan | None) -> Task:
+    """Return the task with its plan read: the given one, else its own. A given file is relative to this folder."""
+    plan = task.plan if given is None else given
     if isinstance(plan, str | Path):
-        base = Path() if options.plan is not None else task.folder
+        base = task.folder if given is None else Path()
         file = read_plan(base / plan, steps=task.limits.steps)
-        task, plan = task.model_copy(update={"plan_origin": file.document}), file.plan
-    elif isinstance(plan, tuple):
+        return task.model_copy(update={"plan": file.plan, "plan_origin": file.document})
+    if isinstance(plan, tuple):
         plan = Plan(steps=plan)
-    if task.goal is None and plan is None:
-        raise TaskError(Problem("a task needs a `goal`, or a `plan`", key="goal"))
     return task.model_copy(update={"plan": plan})
 
 
 def _overridden(task: Task, limits: Mapping[str, Any], parameters: Mapping[str, Any]) -> Task:
-    read = load_task("", environ={}, text="goal: x", limits=_written(limits)).limits
+    read = load_task("", environ={}, text="goal: x", limits=_scalars(limits)).limits
     given = {name: getattr(read, name) for name in limits}
     return task.model_copy(
         update={
@@ -145,105 +217,47 @@ def _overridden(task: Task, limits: Mapping[str, Any], parameters: Mapping[str, 
     )
 
 
-def _written(values: Mapping[str, Any]) -> dict[str, str]:
-    """Write values as the scalars of a task file."""
+def _scalars(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return values as the scalars of a task file."""
     return {name: "null" if value is None else str(value) for name, value in values.items()}
 
 
-class AnyVariable(dict[str, str]):
-    """Environment for runs that make no call: an unset variable has its default, else a placeholder."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        super().__init__(environ)
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-    def __getitem__(self, name: str) -> str:
-        return super().get(name) or PLACEHOLDER
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return a variable; if it is unset or empty, the default, or the placeholder if there is none."""
-        return super().get(name) or (PLACEHOLDER if default is None else default)
+# Models
 
 
-async def nothing_there(base_url: str) -> None:
-    """Answer a probe for a local server without looking."""
+async def choose_models(task: Task, options: Options) -> ChosenModels:
+    """Choose the models of a run and check them. Raise `TaskError`."""
+    if options.endpoint is not None and not isinstance(options.endpoint, str):
+        models = task.models or {"default": Model(endpoint="offline", takes=("image", "audio", "video"))}
+        check_models(models, custom_endpoint=True)
+        return ChosenModels(Choice(models, CUSTOM_ENDPOINT), routes_of(models), options.endpoint)
+    choice = await choose(
+        task.models,
+        endpoint=options.endpoint,
+        model=options.model,
+        environ=options.environ,
+        probe=None if options.needs_keys else no_server,
+        folder=task.folder,
+    )
+    check_models(choice.models, custom_endpoint=False)
+    return ChosenModels(choice, routes_of(choice.models), None)
+
+
+async def no_server(base_url: str) -> None:
+    """Answer the question for local servers without looking for one."""
     del base_url
 
 
-async def prepare(source: str | Path | Task, options: Options) -> Prepared:
-    """Find and check all that a run needs; nothing is spent, nothing is written. Raises `InputError`s."""
-    task = read_task(source, options)
-    if not task.models and options.models:
-        task = task.model_copy(update={"models": dict(options.models)})
-    own = options.endpoint if not isinstance(options.endpoint, str | None) else None
-    if own is not None:
-        models = task.models or {"default": Model(endpoint="offline", takes=("image", "audio", "video"))}
-        choice = Choice(models, TEST_DOUBLE)
-    else:
-        endpoint = options.endpoint if isinstance(options.endpoint, str) else None
-        probe = None if options.needs_keys else nothing_there
-        choice = await choose(
-            task.models,
-            endpoint=endpoint,
-            model=options.model,
-            environ=options.environ,
-            probe=probe,
-            folder=task.folder,
-        )
-    check_models(choice.models, custom_endpoint=own is not None)
-    routes = priced(routes_of(choice.models), custom_endpoint=own is not None)
-    agents, wording, inputs = load_agents(task), load_wording(task), read_inputs(task)
-    box = toolbox(options.tools, task)
-    served = task.model_copy(update={"models": dict(choice.models)})
-    resources = RunResources(
-        task=served,
-        inputs=inputs,
-        wording=wording,
-        settings={alias: dict(route.answer_settings) for alias, route in routes.items()},
-        contexts={alias: model.context for alias, model in choice.models.items() if model.context},
-        access=access_of(routes, task.labels),
-        outside_pools=outside_pools(routes),
-        tools=tuple(each.name for each in box.tools),
-        tool_labels=box.labels,
-        tools_key=box.key,
-    )
-    steps, linted = _first_steps(task, agents, resources)
-    check_prices(task.limits, routes)
-    return Prepared(
-        task=served,
-        choice=choice,
-        agents=agents,
-        toolbox=box,
-        resources=resources,
-        redactor=Redactor(secrets_of(served)),
-        steps=steps,
-        linted=linted,
-        endpoint=own,
-        warnings=task.warnings,
-        routes=routes,
-        source=_file_of(source, options),
-    )
+# Files
 
 
-def access_of(routes: Routes, labels: Mapping[str, Iterable[str]]) -> Access:
-    """Return what each model may see and accepts. A pool in `labels` stands for the models behind it."""
-    members = {alias: route.members for alias, route in routes.items()}
-    takes = {
-        alias: (*route.takes, *(f"{LARGE} {medium}" for medium in route.stores))
-        for alias, route in single(routes).items()
-        if route.takes
-    }
-    return Access(labels=reach(labels, members), members=members, takes=takes)
-
-
-def _file_of(source: str | Path | Task, options: Options) -> str:
-    return "" if isinstance(source, Task) or options.text is not None else str(Path(source).resolve())
+def load_files(task: Task, options: Options) -> LoadedFiles:
+    """Read the agents, the wording and the inputs of a task, and collect its tools. Raise `InputError`."""
+    return LoadedFiles(load_agents(task), load_wording(task), read_inputs(task), toolbox(options.tools, task))
 
 
 def toolbox(functions: Iterable[Callable[..., Any] | Tool], task: Task) -> Toolbox:
-    """Put the run's tools in a box. Raises `TaskError` where the task names one there is not."""
+    """Return the tools of a run. Raise `TaskError` if the task names a tool that does not exist."""
     tools = tuple(each if isinstance(each, Tool) else as_tool(each) for each in functions)
     names = [each.name for each in tools]
     unknown = [name for name in task.tools if name not in names]
@@ -262,25 +276,56 @@ def toolbox(functions: Iterable[Callable[..., Any] | Tool], task: Task) -> Toolb
     return box
 
 
-def _first_steps(
-    task: Task, agents: Mapping[str, Agent], resources: RunResources
-) -> tuple[tuple[Step, ...], Linted | None]:
-    """Give what the run begins with. Raises `PlanError` where a given plan is wrong."""
+# Resources and first steps
+
+
+def resolve(task: Task, chosen: ChosenModels, files: LoadedFiles) -> ResolvedTask:
+    """Return what attempts are made of, and the first steps. Raise `PlanError` if a given plan is invalid."""
+    models, routes = chosen.choice.models, chosen.routes
+    resources = RunResources(
+        task=task.model_copy(update={"models": dict(models)}),
+        inputs=files.inputs,
+        wording=files.wording,
+        settings={alias: dict(route.answer_settings) for alias, route in routes.items()},
+        contexts={alias: model.context for alias, model in models.items() if model.context},
+        access=access_of(routes, task.labels),
+        outside_pools=outside_pools(routes),
+        tools=tuple(each.name for each in files.toolbox.tools),
+        tool_labels=files.toolbox.labels,
+        tools_key=files.toolbox.key,
+    )
+    return _first_steps(resources, files.agents)
+
+
+def access_of(routes: Routes, labels: Mapping[str, Iterable[str]]) -> Access:
+    """Return what each model may see and accepts. A pool in `labels` stands for the models behind it."""
+    members = {alias: route.members for alias, route in routes.items()}
+    takes = {
+        alias: (*route.takes, *(f"{LARGE} {medium}" for medium in route.stores))
+        for alias, route in single(routes).items()
+        if route.takes
+    }
+    return Access(labels=reach(labels, members), members=members, takes=takes)
+
+
+def _first_steps(resources: RunResources, agents: Mapping[str, Agent]) -> ResolvedTask:
+    task = resources.task
     plan = cast("Plan | None", task.plan)
     if plan is None and task.swarm == "never":
         plan = Plan(steps=(Step(id=ANSWER_STEP, prompt=task.goal or ""),))
     if plan is None:
-        _check_inputs(task, resources)
-        return (Step(id=PLAN_STEP, agent=PLANNER),), None
+        _check_inputs(resources)
+        return ResolvedTask(resources, (Step(id=PLAN_STEP, agent=PLANNER),), None)
     linted = lint_given(plan, agents, resources)
     if not linted.ok:
         raise PlanError(*locate(task, linted.problems))
-    return linted.steps, linted
+    return ResolvedTask(resources, linted.steps, linted)
 
 
-def _check_inputs(task: Task, resources: RunResources) -> None:
-    """Raise a `TaskError` for inputs that no step of any plan could read, before a planner is asked."""
-    where = task.origin.place(("inputs",)) if isinstance(task.origin, Document) else ""
+def _check_inputs(resources: RunResources) -> None:
+    """Raise `TaskError` for inputs that no step of any plan could read, before a planner is paid for."""
+    origin = resources.task.origin
+    where = origin.place(("inputs",)) if isinstance(origin, Document) else ""
     problems: list[Problem] = []
     for each in resources.inputs:
         labels = [each.label] if each.label else []
@@ -293,7 +338,7 @@ def _check_inputs(task: Task, resources: RunResources) -> None:
 
 
 def lint_given(plan: Plan, agents: Mapping[str, Agent], resources: RunResources) -> Linted:
-    """Lint a plan that a person wrote, as the first of a run."""
+    """Lint a plan that a person wrote, as the first plan of a run."""
     state = State()
     state.apply(RunStarted(run="", trace="", versions={}, task={}, agents=tuple(agents.values())))
     first = StepState(Step(id=PLAN_STEP, agent=PLANNER), "run", 0)
@@ -301,8 +346,39 @@ def lint_given(plan: Plan, agents: Mapping[str, Agent], resources: RunResources)
     return lint(plan, brief)
 
 
+# Prices
+
+
+def price(limits: Limits, chosen: ChosenModels) -> Routes:
+    """Return the models with their prices. Raise `TaskError` if `limits.usd` is set and a price is unknown."""
+    routes = priced(chosen.routes, custom_endpoint=chosen.endpoint is not None)
+    check_prices(limits, routes)
+    return routes
+
+
+# The whole
+
+
+def pack(
+    opened: OpenedTask,
+    chosen: ChosenModels,
+    files: LoadedFiles,
+    resolved: ResolvedTask,
+    routes: Routes,
+) -> Prepared:
+    """Put the results of all stages together."""
+    return Prepared(opened, chosen, files, resolved, routes, Redactor(secrets_of(resolved.resources.task)))
+
+
+def with_plan(prepared: Prepared, plan: Path) -> Prepared:
+    """Return the same run with the plan of a file. Raise `PlanError` if the plan is invalid."""
+    task = _with_given_plan(prepared.task, plan)
+    resources = replace(prepared.resources, task=task)
+    return replace(prepared, resolved=_first_steps(resources, prepared.files.agents))
+
+
 def unusable(task: Task, problems: Iterable[Problem], run: str) -> TaskError:
-    """Say what is wrong with models of a run that has spent nothing yet, each problem with its place in the file."""
-    more = f"Nothing was spent; once it is mended, `swarm resume {run}` goes on"
-    told = [replace(problem, message=f"{problem.message}. {more}") for problem in problems]
-    return TaskError(*(task.origin.located(told) if isinstance(task.origin, Document) else told))
+    """Return the error about models of a run that has spent nothing yet, each problem with its place in the file."""
+    more = f"Nothing was spent\nhint: fix it, then continue with `swarm resume {run}`"
+    hinted = [replace(problem, message=f"{problem.message}. {more}") for problem in problems]
+    return TaskError(*(task.origin.located(hinted) if isinstance(task.origin, Document) else hinted))

@@ -1,21 +1,21 @@
-"""A run again from its journal: the same events, the same report, no call, nothing spent.
+"""Replay of a recorded run: the same events, the same report, no call, no cost.
 
-Every attempt is made anew from the present task and compared with what the journal's attempt was determined by. Where
-they differ the journal cannot know the answer, and nothing is invented: the error names the step, the parts that
-differ, and the recorded attempt that is nearest. It is how a task is tested where there is no key.
+Every attempt is made again from the present task and compared with what determined the recorded attempt. If they
+differ, the journal cannot have the answer, and nothing is invented: the error names the step, the parts that differ,
+and the most similar recorded attempt. Use it to test a task without a key.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from swarm.base.errors import InputError, JournalError, Problem
+from swarm.base.errors import InputError, Problem
 from swarm.base.text import listing
-from swarm.lifecycle.prepare import AnyVariable, Options
+from swarm.lifecycle.options import AnyVariable, Options
 from swarm.record import events as e
 from swarm.record.cache import differing
 from swarm.record.folder import RunFolder
-from swarm.record.journal import read
+from swarm.record.recorded import Recorded, recorded
 from swarm.record.state import State
 from swarm.results.report import is_report
 from swarm.scheduling.assign import Assigner
@@ -23,69 +23,87 @@ from swarm.spec.files import recall_task
 from swarm.spec.plan import Step
 
 
-def replay(
-    recorded: RunFolder,
-    started: e.RunStarted,
-    steps: tuple[Step, ...],
-    state: State,
-    assigner: Assigner,
-    emit: Callable[[e.Stamped], None],
-    folder: RunFolder,
-) -> None:
-    """Emit the events of a recorded run, with their own stamps, as far as the present task leads to the same.
+class Replay:
+    """Replay of one recorded run into a new one."""
 
-    Large outputs, and what was made beside words, are copied into the folder of the new run.
-    Raises `InputError` where it leads elsewhere, and `JournalError` for a journal that cannot be read.
-    """
-    events = list(read(recorded.journal))
-    if not isinstance(events[-1] if events else None, e.RunFinished):
-        raise InputError(Problem("this run did not end, so it cannot be replayed", where=str(recorded.path)))
-    starts = [event for event in events if isinstance(event, e.StepStarted)]
-    for event in events:
-        if isinstance(event, e.RunStarted):
-            stamp = {"seq": event.seq, "at": event.at, "t": event.t, "trace": event.trace}
-            emit(started.model_copy(update=stamp))
-            continue
-        if isinstance(event, e.StepsAdded) and event.by in ("run", "task") and event.steps != steps:
-            raise InputError(Problem("the task gives other steps now than it did", where=str(recorded.path)))
-        if isinstance(event, e.StepStarted):
-            parts = assigner.attempt_of(state.steps[event.step]).parts
-            if is_report(state, event.step) and differing(parts, event.parts) == ("context",):
-                parts = event.parts  # the budget left it less to read in: that is a fact, too
-            _check(event, parts, starts, recorded)
-        for artifact in _artifacts(event):
-            folder.keep(recorded.content(artifact))
-        emit(event)
+    def __init__(self, folder: RunFolder) -> None:
+        """Read the journal of the recorded run. Raise `JournalError`."""
+        self._folder = folder
+        self._recorded: Recorded = recorded(folder)
 
+    def options(self, options: Options) -> Options:
+        """Return options for the replay: no key is needed, and models that the task does not name are recorded ones."""
+        first = self._recorded.first
+        environ = AnyVariable(options.environ)
+        source, folder = str(self._folder.journal), Path(first.folder)
+        task = recall_task(first.task, source=source, environ=environ, folder=folder)
+        return replace(options, environ=environ, needs_keys=False, models=task.models)
 
-def _artifacts(event: e.Stamped) -> Iterator[str]:
-    """Name the files that an event stands on."""
-    if isinstance(event, e.TurnTaken):
-        yield from (made.sha256 for message in event.messages for made in message.made)
-    elif isinstance(event, e.StepFinished):
-        yield from (made.sha256 for made in event.outcome.media)
-        yield from () if event.outcome.artifact is None else (event.outcome.artifact,)
+    def run(
+        self,
+        started: e.RunStarted,
+        steps: tuple[Step, ...],
+        state: State,
+        assigner: Assigner,
+        emit: Callable[[e.Stamped], None],
+        folder: RunFolder,
+    ) -> None:
+        """Emit the recorded events with their own stamps, as far as the present task leads to them.
 
+        Large outputs and media are copied into the folder of the new run. Raise `InputError` if the task leads to other
+        events.
+        """
+        events = self._recorded.events
+        if not isinstance(events[-1], e.RunFinished):
+            raise self._error("this run did not end, so it cannot be replayed")
+        starts = [event for event in events if isinstance(event, e.StepStarted)]
+        for event in events:
+            if isinstance(event, e.RunStarted):
+                stamp = {"seq": event.seq, "at": event.at, "t": event.t, "trace": event.trace}
+                emit(started.model_copy(update=stamp))
+                continue
+            if isinstance(event, e.StepsAdded) and event.by in ("run", "task") and event.steps != steps:
+                raise self._error("the task now has other steps than the recorded run")
+            if isinstance(event, e.StepStarted):
+                self._check(event, _parts_now(event, state, assigner), starts)
+            for artifact in _artifacts(event):
+                folder.keep(self._folder.content(artifact))
+            emit(event)
 
-def _check(event: e.StepStarted, parts: dict[str, str], starts: list[e.StepStarted], recorded: RunFolder) -> None:
-    if parts == event.parts:
-        return
-    nearest = min(starts, key=lambda each: (len(differing(parts, each.parts)), each.step != event.step, each.seq))
-    differs = listing(differing(parts, nearest.parts))
-    raise InputError(
-        Problem(
+    def _check(self, event: e.StepStarted, parts: dict[str, str], starts: list[e.StepStarted]) -> None:
+        """Raise `InputError` if the recorded attempt was determined by other parts."""
+        if parts == event.parts:
+            return
+
+        def distance(other: e.StepStarted) -> tuple[int, bool, int]:
+            return len(differing(parts, other.parts)), other.step != event.step, other.seq
+
+        nearest = min(starts, key=distance)
+        raise self._error(
             f"step {event.step}: the recorded run made no such call; the nearest is that of step {nearest.step}, which "
-            f"differs in: {differs}. Run the task again without --replay to record it anew.",
-            where=str(recorded.path),
+            f"differs in: {listing(differing(parts, nearest.parts))}\n"
+            "hint: run the task without --replay to record it again"
         )
-    )
+
+    def _error(self, message: str) -> InputError:
+        return InputError(Problem(message, where=str(self._folder.path)))
 
 
-def replaying(recorded: RunFolder, options: Options) -> Options:
-    """Write options for a replay: no key is needed, and models that the task does not name are those of the record."""
-    first = next(iter(read(recorded.journal)), None)
-    if not isinstance(first, e.RunStarted):
-        raise JournalError(f"{recorded.journal}: the journal is empty: there is nothing to replay")
-    environ = AnyVariable(options.environ)
-    task = recall_task(first.task, source=str(recorded.journal), environ=environ, folder=Path(first.folder))
-    return replace(options, environ=environ, needs_keys=False, models=task.models)
+def _parts_now(event: e.StepStarted, state: State, assigner: Assigner) -> dict[str, str]:
+    """Return what determines an attempt now."""
+    parts = assigner.attempt_of(state.steps[event.step]).parts
+    if is_report(state, event.step) and differing(parts, event.parts) == ("context",):
+        return event.parts  # The budget left the report a smaller context: that is a recorded fact, too.
+    return parts
+
+
+def _artifacts(event: e.Stamped) -> Sequence[str]:
+    """Return the names of the files that an event refers to."""
+    if isinstance(event, e.TurnTaken):
+        media = [made for message in event.messages for made in message.made]
+        return [made.sha256 for made in media]
+    if isinstance(event, e.StepFinished):
+        outcome = event.outcome
+        outputs = [] if outcome.artifact is None else [outcome.artifact]
+        return [*(made.sha256 for made in outcome.media), *outputs]
+    return ()

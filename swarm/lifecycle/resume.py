@@ -1,28 +1,150 @@
-"""The task of a run that exists, as it is now: its file as edited since, what its caller said, and what differs."""
+"""A recorded run with its task as it is now: the edited file, the earlier options, and what differs."""
 
-from collections.abc import Iterable
+import platform
+import secrets
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 from swarm.base.errors import AttemptError
 from swarm.base.values import Json
-from swarm.lifecycle.invalidate import Invalidation, reopening
-from swarm.lifecycle.prepare import Options, Prepared, read_task
+from swarm.base.version import __version__
+from swarm.budget.prices import described
+from swarm.endpoints.preflight import already_served
+from swarm.executors.cached import known_outcomes
+from swarm.lifecycle.invalidate import Invalidation, invalidation
+from swarm.lifecycle.options import Options
+from swarm.lifecycle.prepare import OpenedTask, Prepared, open_task, prepare
 from swarm.record import events as e
 from swarm.record.cache import differing
 from swarm.record.changes import agent_changes, input_changes, task_changes, wording_changes
 from swarm.record.folder import RunFolder
+from swarm.record.outcome import Outcome
+from swarm.record.recorded import Recorded
 from swarm.record.state import State, Status
+from swarm.results.result import plan_of
 from swarm.scheduling.assign import Assigner
 from swarm.spec.agent import Agent
 from swarm.spec.files import public, recall_task
 from swarm.spec.plan import PLAN_STEP
-from swarm.spec.task import Task
 
 
-def said(options: Options) -> dict[str, Json]:
-    """Write down what a caller said beside the task, so that resuming needs none of it again. Never a secret."""
+@dataclass(frozen=True)
+class Differences:
+    """The differences between the task of a run as recorded and as it is now, and their effect on its steps."""
+
+    words: tuple[str, ...]
+    """Each difference, for people."""
+    invalidation: Invalidation
+    """The steps that are not kept, because of a difference or because something ended them."""
+    replanned: bool
+    """Whether the first steps have changed: then all steps are replaced."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is nothing to rerun and nothing to note."""
+        found = self.invalidation
+        return not (self.words or self.replanned or found.reopened or found.voided)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reopened:
+    """A recorded run that can be resumed. Its folder is owned from the read of its journal on."""
+
+    folder: RunFolder
+    recorded: Recorded
+    options: Options
+    """Options of the first start, overridden by those of now."""
+    prepared: Prepared
+    differences: Differences
+    known: Mapping[str, Outcome]
+    """Outcomes of its finished steps, by key."""
+    served: frozenset[str]
+    """Aliases of models that have answered and are unchanged."""
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether the run has a plan that will run as it is."""
+        found = self.differences.invalidation
+        is_made_again = self.differences.replanned or PLAN_STEP in {*found.reopened, *found.voided}
+        return plan_of(self.recorded.state) is not None and not is_made_again
+
+
+async def reopened(
+    recorded: Recorded,
+    folder: RunFolder,
+    options: Options,
+    *,
+    failed: bool = False,
+    prepared: Prepared | None = None,
+) -> Reopened:
+    """Prepare the task of a recorded run as it is now, and compare it with the run. Raise `InputError`.
+
+    The caller owns the folder. With `failed`, failed steps run again. With `prepared`, the task is not read again.
+    """
+    options = with_earlier(recorded.first, options)
+    if prepared is None:
+        prepared = await prepare(_open_again(recorded, folder, options), options)
+    state = with_agents(recorded.events, prepared.agents)
+    assigner = Assigner(state, prepared.resources, folder.load)
+    models = cast("dict[str, Json]", public(prepared.task).get("models", {}))
+    return Reopened(
+        folder=folder,
+        recorded=recorded,
+        options=options,
+        prepared=prepared,
+        differences=differences(state, prepared, assigner, failed=failed),
+        known=known_outcomes(recorded.events, folder.load),
+        served=frozenset(already_served(recorded.events, models)),
+    )
+
+
+# The first event of a stretch
+
+
+def run_started(run: str, prepared: Prepared, options: Options) -> e.RunStarted:
+    """Return the first event of a run."""
+    return e.RunStarted(
+        run=run,
+        trace=secrets.token_hex(16),
+        versions=versions(),
+        prices=described(prepared.routes),
+        task=public(prepared.task),
+        agents=tuple(prepared.agents.values()),
+        wording=dict(prepared.resources.wording),
+        inputs=facts_of(prepared),
+        folder=str(prepared.task.folder),
+        source=prepared.source,
+        said=kept_options(options),
+    )
+
+
+def run_resumed(prepared: Prepared, differs: Differences) -> e.RunResumed:
+    """Return the event with which a run resumes."""
+    return e.RunResumed(
+        task=public(prepared.task),
+        agents=tuple(prepared.agents.values()),
+        wording=dict(prepared.resources.wording),
+        inputs=facts_of(prepared),
+        versions=versions(),
+        prices=described(prepared.routes),
+        changed=differs.words,
+        reopened=differs.invalidation.reopened,
+        voided=differs.invalidation.voided,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of this package and of Python."""
+    return {"swarm": __version__, "python": platform.python_version()}
+
+
+# Options
+
+
+def kept_options(options: Options) -> dict[str, Json]:
+    """Return the options that a resumed run needs again, for its first event. Never a secret."""
     found: dict[str, Json] = {
         "limits": dict(options.limits),
         "parameters": dict(options.parameters),
@@ -33,93 +155,84 @@ def said(options: Options) -> dict[str, Json]:
     return {name: value for name, value in found.items() if value}
 
 
-def as_said(first: e.RunStarted, options: Options) -> Options:
-    """Put what the run's first caller said under what the present one says."""
-    before = first.said
+def with_earlier(first: e.RunStarted, options: Options) -> Options:
+    """Return options completed by those that the run was started with."""
+    earlier = first.said
     return replace(
         options,
-        limits={**cast("dict[str, Any]", before.get("limits", {})), **options.limits},
-        parameters={**cast("dict[str, Any]", before.get("parameters", {})), **options.parameters},
-        workers=options.workers or cast("int | None", before.get("workers")),
-        plan=options.plan if options.plan is not None else cast("str | None", before.get("plan")),
+        limits={**cast("dict[str, Any]", earlier.get("limits", {})), **options.limits},
+        parameters={**cast("dict[str, Any]", earlier.get("parameters", {})), **options.parameters},
+        workers=options.workers or cast("int | None", earlier.get("workers")),
+        plan=options.plan if options.plan is not None else cast("str | None", earlier.get("plan")),
     )
 
 
-def present_task(state: State, folder: RunFolder, options: Options) -> Task:
-    """Read the task of a run: from its file where that is still there, else as the journal holds it.
+# The task
 
-    Models that the task does not name are those the run chose; their keys come from the present environment.
+
+def _open_again(recorded: Recorded, folder: RunFolder, options: Options) -> OpenedTask:
+    """Read the task of a run from its file if that still exists, else from the journal.
+
+    Models that the task does not name are those that the run chose; their keys come from the present environment.
     """
-    assert state.first is not None
-    source = Path(state.first.source)
-    recorded = recall_task(
-        state.task, source=str(folder.path / "task.yaml"), environ=options.environ, folder=Path(state.first.folder)
+    first = recorded.first
+    source = Path(first.source)
+    task = recall_task(
+        recorded.state.task,
+        source=str(folder.path / "task.yaml"),
+        environ=options.environ,
+        folder=Path(first.folder),
     )
-    if not state.first.source or not source.is_file():
-        return read_task(recorded, options)
-    task = read_task(source, options)
-    if task.models:
-        return task
-    return task.model_copy(update={"models": recorded.models, "references": recorded.references})
+    if not first.source or not source.is_file():
+        return open_task(task, options)
+    opened = open_task(source, options)
+    if opened.task.models:
+        return opened
+    update = {"models": task.models, "references": task.references}
+    return replace(opened, task=opened.task.model_copy(update=update))
 
 
-@dataclass(frozen=True)
-class Differences:
-    """How a run's task differs from what its journal tells, and what that means for its steps."""
-
-    words: tuple[str, ...]
-    """Each difference, for people."""
-    reopening: Invalidation
-    """The steps that are taken up again, for this or because they were cut off."""
-    replanned: bool
-    """Whether the steps that the task itself gives, or whether it gives any, have changed: they join anew."""
-
-    @property
-    def nothing(self) -> bool:
-        """Whether there is nothing to take up and nothing to note."""
-        again = self.reopening
-        return not (self.words or self.replanned or again.reopened or again.voided)
+# Differences
 
 
 def differences(state: State, prepared: Prepared, assigner: Assigner, *, failed: bool) -> Differences:
-    """Compare a run with its present task. `state` must know the present agents already."""
+    """Compare a run with its task as it is now. `state` has the present agents already."""
     assert state.started is not None
     started = state.started
-    recorded = {a.name: a for a in started.agents}
+    recorded = {agent.name: agent for agent in started.agents}
     words = (
         *task_changes(started.task, public(prepared.task)),
-        *agent_changes(recorded, {a.name: a for a in prepared.roles}),
+        *agent_changes(recorded, prepared.agents),
         *wording_changes(started.wording, prepared.resources.wording),
         *input_changes(started.inputs, facts_of(prepared)),
     )
-    given = tuple(s.step for s in state.steps.values() if s.by in ("task", "run"))
-    if given != prepared.steps:
+    first_steps = tuple(s.step for s in state.steps.values() if s.by in ("task", "run"))
+    if first_steps != prepared.steps:
         return Differences(words, Invalidation((), tuple(state.steps)), replanned=True)
-    return Differences(words, reopening(state, failed=failed, changed=_changed(state, assigner)), replanned=False)
+    changed = _changed_steps(state, assigner)
+    return Differences(words, invalidation(state, failed=failed, changed=changed), replanned=False)
 
 
 def facts_of(prepared: Prepared) -> tuple[e.InputFact, ...]:
-    """Note the inputs of a task as they are: never their content."""
+    """Return the inputs of a task as facts: their hashes, never their content."""
     return tuple(
         e.InputFact(name=i.name, medium=i.medium, sha256=i.sha256, size=i.size, label=i.label)
         for i in prepared.resources.inputs
     )
 
 
-def with_agents(events: Iterable[e.Stamped], agents: Iterable[Agent]) -> State:
-    """Fold events, and let the present agents stand in place of those of the journal."""
-    state, present = State(), {agent.name: agent for agent in agents}
+def with_agents(events: Iterable[e.Stamped], agents: Mapping[str, Agent]) -> State:
+    """Fold events, with the present agents instead of those that each stretch began with."""
+    state = State()
     for event in events:
+        state.apply(event)
         if isinstance(event, e.RunStarted | e.RunResumed):
-            state.apply(event)
-            state.agents.update(present)
-        else:
-            state.apply(event)
+            state.agents.update(agents)
     return state
 
 
-def _changed(state: State, assigner: Assigner) -> list[str]:
-    """Name the steps that are done and whose output is determined by something else than it was."""
+def _changed_steps(state: State, assigner: Assigner) -> list[str]:
+    """Return the finished steps whose output depends on something that has changed."""
     changed: list[str] = []
     for s in state.steps.values():
         if s.status is not Status.DONE or s.expanded or not s.key:
@@ -130,8 +243,9 @@ def _changed(state: State, assigner: Assigner) -> list[str]:
         try:
             parts = assigner.attempt_of(s).parts
         except AttemptError:
-            continue  # a limit that is used up says nothing about what is done
-        # A later planner was told the steps of its day, which are more by now: that alone changes nothing.
-        if set(differing(parts, s.parts)) - (set() if s.id == PLAN_STEP else {"brief"}):
+            continue  # A limit that is used up says nothing about a finished step.
+        # A later planner received the steps of its time, which are more by now: that alone is no change.
+        ignored = set[str]() if s.id == PLAN_STEP else {"brief"}
+        if set(differing(parts, s.parts)) - ignored:
             changed.append(s.id)
     return changed

@@ -1,4 +1,4 @@
-"""The composition root: a task becomes a run, a folder, a report.
+"""A run from start to end: a task becomes a folder, events and a report.
 
 result = await swarm.run("task.yaml")
 
@@ -8,10 +8,8 @@ async with swarm.Run("task.yaml") as run:
 print(run.result.report.text)
 """
 
-import platform
-import secrets
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
@@ -22,25 +20,24 @@ import anyio
 
 from swarm.attempt.types import Attempt
 from swarm.base.clock import GRACE_SECONDS, RunClock
-from swarm.base.errors import JournalError, PlanError, SwarmError
-from swarm.base.version import __version__
-from swarm.budget.prices import described
+from swarm.base.errors import PlanError, SwarmError
 from swarm.budget.setup import open_meters
 from swarm.endpoints.offline import Offline
-from swarm.endpoints.preflight import Preflight, already_served
+from swarm.endpoints.preflight import Preflight
 from swarm.endpoints.router import connect
 from swarm.endpoints.wire.learnt import Memory
 from swarm.endpoints.wiring import Wiring
 from swarm.executors.budgeted import Budgeted
-from swarm.executors.cached import known_outcomes
-from swarm.lifecycle.prepare import Options, Prepared, prepare, unusable
-from swarm.lifecycle.replay import replay
-from swarm.lifecycle.resume import Differences, as_said, differences, facts_of, present_task, said, with_agents
+from swarm.lifecycle.options import Options
+from swarm.lifecycle.prepare import OpenedTask, Prepared, prepare, unusable
+from swarm.lifecycle.replay import Replay
+from swarm.lifecycle.resume import Reopened, reopened, run_resumed, run_started
 from swarm.lifecycle.wiring import ExecutorWiring, assemble
 from swarm.record import events as e
 from swarm.record.folder import RunFolder, create, find
-from swarm.record.journal import Journal, mend, read
+from swarm.record.journal import Journal, cut_tail
 from swarm.record.outcome import Outcome
+from swarm.record.recorded import recorded
 from swarm.record.recorder import Recorder
 from swarm.record.state import State, StepState
 from swarm.results.result import Result, plan_of, write_outputs
@@ -52,42 +49,45 @@ from swarm.spec.plan import PLAN_STEP, Plan
 from swarm.spec.task import Task
 
 
-def versions() -> dict[str, str]:
-    """Name what runs: this package and Python."""
-    return {"swarm": __version__, "python": platform.python_version()}
-
-
 class Run:
-    """One run of a task, from its first event to its last. An async context manager: leaving it waits for the end."""
+    """One run of a task, from its first event to its last: an async context manager. On exit, wait for the end."""
 
     def __init__(
         self,
-        task: str | Path | Task = "",
+        task: str | Path | Task | OpenedTask = "",
         *,
         options: Options | None = None,
         plan_only: bool = False,
-        resume: RunFolder | None = None,
+        resume: RunFolder | Reopened | None = None,
         failed: bool = False,
-        replay: RunFolder | None = None,
+        replay: Replay | None = None,
+        prepared: Prepared | None = None,
         **more: Any,
     ) -> None:
-        """Take a task and what is said beside it: the keywords of `run`, or all of it as `options`."""
+        """Take a task and the keywords of `run`, or all of them as `options`.
+
+        With `plan_only`, stop when the plan is made. With `resume`, continue a recorded run; `failed` also retries its
+        failed steps. With `replay`, repeat a recorded run without a call. With `prepared`, read no task.
+        """
         self.state = State()
         self.prepared: Prepared
         self.folder: RunFolder
         self.warnings: list[str] = []
-        """What people should know before it starts: about the task, about a journal that was mended."""
+        """Warnings for people, about the task, its models and its journal. More may follow while the run works."""
+        self.offset = 0
+        """Bytes of the journal before this stretch of the run."""
         self._task = task
         self._options = options or Options(**more)
         self._plan_only = plan_only
         self._resume = resume
         self._failed = failed
         self._replay = replay
+        self._given = prepared
         self._idle = False
-        """Whether a run that is resumed has nothing left to do: its journal stays as it is."""
-        self._known: dict[str, Outcome] = {}
-        self._served: set[str] = set()
-        """Aliases that gave an answer before this stretch."""
+        """True if a resumed run has nothing left to do: then its journal is not changed."""
+        self._known: Mapping[str, Outcome] = {}
+        self._served: frozenset[str] = frozenset()
+        """Aliases of models that have answered before this stretch."""
         self._preflight: Preflight | None = None
         self._stack = AsyncExitStack()
         self._over = anyio.Event()
@@ -96,7 +96,8 @@ class Run:
         self._result: Result | None = None
 
     async def __aenter__(self) -> Self:
-        """Check everything, make or open the run's folder, and start."""
+        """Check everything, create or open the folder of the run, and start."""
+        # Errors and cancellation before the start close what was opened: the journal, then the lock of the folder.
         try:
             journal = await (self._begin() if self._resume is None else self._begin_again(self._resume))
             tasks = await self._stack.enter_async_context(anyio.create_task_group())
@@ -109,11 +110,11 @@ class Run:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for the end; stop at once where the body failed."""
+        """Wait for the end. If the body raised, cancel the run immediately."""
         await self._stack.__aexit__(kind, error, trace)
 
     async def progress(self, every: float = 0.25) -> AsyncIterator[State]:
-        """Give the state now, then whenever it has changed, at most once in `every` seconds, until the run is over."""
+        """Yield the state now, then every `every` seconds, and once more when the run has ended."""
         while not self._over.is_set():
             yield self.state
             with anyio.move_on_after(every):
@@ -121,13 +122,13 @@ class Run:
         yield self.state
 
     def interrupt(self, because: str = "interrupted", grace: float = GRACE_SECONDS) -> None:
-        """Start nothing new, give attempts in flight `grace` seconds, then end; `resume` goes on from there."""
+        """Start nothing new, give running attempts `grace` seconds, then end. `resume` continues from there."""
         if self._dispatcher is not None:
             self._dispatcher.interrupt(because, grace)
 
     @property
     def in_flight(self) -> int:
-        """Attempts that are running."""
+        """Number of running attempts."""
         return 0 if self._dispatcher is None else self._dispatcher.in_flight
 
     @property
@@ -137,18 +138,18 @@ class Run:
 
     @property
     def result(self) -> Result:
-        """What the run gave. Raises what ended it, where that was no ordinary end (`PlanError`, `JournalError`)."""
+        """The result of the run. Raise the error that ended it, such as `PlanError` or `JournalError`."""
         if self._error is not None:
             raise self._error
         if self._result is None:
-            raise SwarmError("the run is not over yet: leave its `async with` block first")
+            raise SwarmError("the run has not ended: leave its `async with` block first")
         return self._result
 
-    # How it begins
+    # Start
 
     async def _begin(self) -> Journal:
-        """Make the folder of a new run and write what it begins with."""
-        prepared = self.prepared = await prepare(self._task, self._options)
+        """Create the folder of a new run and record its first events."""
+        prepared = self.prepared = self._given or await prepare(self._task, self._options)
         self.warnings += prepared.warnings
         runs = self._options.runs
         self._own(create(Path(runs) if runs is not None else prepared.runs))
@@ -158,31 +159,33 @@ class Run:
             self._emit(e.StepsAdded(by=self._first_by, steps=prepared.steps))
         return journal
 
-    async def _begin_again(self, folder: RunFolder) -> Journal:
-        """Open the folder of a run that is there, and write what it goes on with."""
-        self._own(folder)
-        for event in read(folder.journal):
-            self.state.apply(event)
-        if self.state.first is None:
-            raise JournalError(f"{folder.journal}: the journal is empty: nothing was done or spent; run the task again")
-        options = self._options = as_said(self.state.first, self._options)
-        prepared = self.prepared = await prepare(present_task(self.state, folder, options), options)
+    async def _begin_again(self, run: RunFolder | Reopened) -> Journal:
+        """Open the folder of a recorded run and record what it resumes with."""
+        again = run if isinstance(run, Reopened) else await self._reopened(run)
+        self._resume = None  # The events that were read are not needed any more.
+        self._own(again.folder)
+        prepared, differs = again.prepared, again.differences
+        self.state, self.prepared, self._options = again.recorded.state, prepared, again.options
+        self._known, self._served, self.offset = again.known, again.served, again.recorded.length
         self.warnings += prepared.warnings
-        self._known = known_outcomes(read(folder.journal), folder.load)
-        self._served = already_served(read(folder.journal), public(prepared.task).get("models", {}))
-        now = with_agents(read(folder.journal), prepared.roles)
-        differs = differences(now, prepared, Assigner(now, prepared.resources, folder.load), failed=self._failed)
         self.warnings += [f"changed since: {words}" for words in differs.words]
-        torn = mend(folder.journal)
+        torn = cut_tail(again.folder.journal, self.offset)
         self.warnings += [torn] if torn is not None else []
         journal = self._record()
         self._idle = self.state.finished is not None and self.state.over and differs.nothing
         if self._idle:
             return journal
-        self._emit(self._resumed(differs))
+        self._emit(run_resumed(prepared, differs))
         if differs.replanned:
             self._emit(e.StepsAdded(by=self._first_by, steps=prepared.steps))
         return journal
+
+    async def _reopened(self, folder: RunFolder) -> Reopened:
+        """Read the journal of a recorded run and prepare its task."""
+        self._own(folder)
+        found = recorded(folder)
+        self.state = found.state
+        return await reopened(found, folder, self._options, failed=self._failed, prepared=self._given)
 
     def _own(self, folder: RunFolder) -> None:
         folder.acquire()
@@ -190,7 +193,7 @@ class Run:
         self.folder = folder
 
     def _record(self) -> Journal:
-        """Open the journal, the one road of events, and what makes attempts."""
+        """Open the journal, and make the recorder of events and the assigner of attempts."""
         prepared, folder = self.prepared, self.folder
         journal = Journal(folder.journal, prepared.redactor.clean)
         self._stack.callback(journal.close)
@@ -204,43 +207,17 @@ class Run:
         return "run" if self.prepared.linted is None else "task"
 
     def _started(self) -> e.RunStarted:
-        prepared = self.prepared
-        return e.RunStarted(
-            run=self.folder.run,
-            trace=secrets.token_hex(16),
-            versions=versions(),
-            prices=described(prepared.routes),
-            task=public(prepared.task),
-            agents=prepared.roles,
-            wording=dict(prepared.resources.wording),
-            inputs=facts_of(prepared),
-            folder=str(prepared.task.folder),
-            source=prepared.source,
-            said=said(self._options),
-        )
+        return run_started(self.folder.run, self.prepared, self._options)
 
-    def _resumed(self, differs: Differences) -> e.RunResumed:
-        prepared = self.prepared
-        return e.RunResumed(
-            task=public(prepared.task),
-            agents=prepared.roles,
-            wording=dict(prepared.resources.wording),
-            inputs=facts_of(prepared),
-            versions=versions(),
-            prices=described(prepared.routes),
-            changed=differs.words,
-            reopened=differs.reopening.reopened,
-            voided=differs.reopening.voided,
-        )
-
-    # How it goes
+    # Work
 
     async def _go(self, journal: Journal) -> None:
         """Run to the end, then make the report."""
+        # Whatever ends the run, cancellation included, readers of its progress must learn that it is over.
         try:
             if self._replay is not None:
                 started, steps = self._started(), self.prepared.steps
-                replay(self._replay, started, steps, self.state, self._assigner, self._emit.again, self.folder)
+                self._replay.run(started, steps, self.state, self._assigner, self._emit.again, self.folder)
             elif not self._idle:
                 await self._schedule(journal)
             self._finish()
@@ -296,7 +273,7 @@ class Run:
         return Dispatcher(scheduler, assemble(wiring), attempt_of, self._emit, self._bug)
 
     def _ahead(self) -> list[str]:
-        """Name the aliases that are looked at before anything is paid for."""
+        """Return the aliases of the models that are checked before the first paid call."""
         if not self._options.preflight:
             return []
         return [alias for alias in self._assigner.aliases_ahead() if alias not in self._served]
@@ -312,7 +289,7 @@ class Run:
         )
 
     def _finish(self) -> None:
-        """Make the result; write the report and what the task's `output:` asks for."""
+        """Make the result, and write the report and the files of `output:`."""
         state = self.state
         planner = state.steps.get(PLAN_STEP)
         if planner is not None and planner.error is not None and planner.error.kind == "plan":
@@ -326,10 +303,10 @@ class Run:
         write_outputs(self._result, self.prepared.task)
 
     def _bug(self, error: Exception) -> str:
-        """Keep the trace of a bug of ours in the run's folder, and say where."""
+        """Save the traceback of an internal error in the folder of the run, and return the message that names it."""
         trace = "".join(traceback.format_exception(error))
         path = self.folder.write(f"bug-{self.state.seq}.txt", self.prepared.redactor.clean(trace))
-        return f"a bug of local-agent-swarm ({type(error).__name__}); its trace is in {path}"
+        return f"internal error ({type(error).__name__}); the traceback is in {path}\nhint: report it with that file"
 
 
 async def run(
@@ -346,10 +323,10 @@ async def run(
 ) -> Result:
     """Run a task to its end: plan, dispatch, reduce.
 
-    `endpoint` is a base URL, a provider's name, `offline`, or an object with the verb `complete`; `model` its model's
-    name. `limits` and `parameters` override the task's; `plan` skips the planner; `tools` are Python functions.
-    Raises `InputError`s before anything is spent, and `PlanError` where a planner could not make a plan. Everything
-    else that goes wrong is in the result: its `status`, its `errors`.
+    `endpoint` is a base URL, a provider name, `offline`, or an object with the verb `complete`; `model` is the name of
+    the model there. `limits` and `parameters` override those of the task; `plan` replaces the planner; `tools` are
+    Python functions. Raise `InputError` before anything is spent, and `PlanError` if the planner made no valid plan.
+    All other errors are in the result: its `status` and its `errors`.
     """
     options = Options(
         endpoint=endpoint,
@@ -377,10 +354,10 @@ async def resume(
     tools: tuple[Callable[..., Any], ...] | list[Callable[..., Any]] = (),
     failed: bool = False,
 ) -> Result:
-    """Go on with a run where it stopped. What is done stays done; with `failed`, failed steps are tried again.
+    """Resume a run where it stopped. Finished steps are kept; with `failed`, failed steps are retried.
 
-    `run` is an id, a unique prefix, a folder or `last`; `limits` may be raised. Raises `RunNotFoundError`,
-    `RunInUseError`, `JournalError`.
+    `run` is an id, a unique prefix, a folder or `last`; `limits` may be raised. Raise `RunNotFoundError`,
+    `RunInUseError` or `JournalError`.
     """
     folder = find(str(run), Path(runs) if runs is not None else Path(".swarm/runs"))
     options = Options(
@@ -391,6 +368,8 @@ async def resume(
     return this.result
 
 
-def reopen(folder: RunFolder, *, options: Options | None = None, failed: bool = False) -> Run:
-    """Make the run that goes on in a folder."""
-    return Run(options=options, resume=folder, failed=failed)
+def reopen(
+    folder: RunFolder, *, options: Options | None = None, failed: bool = False, prepared: Prepared | None = None
+) -> Run:
+    """Return the run that continues in a folder. With `prepared`, its task is not read again."""
+    return Run(options=options, resume=folder, failed=failed, prepared=prepared)

@@ -48,7 +48,12 @@ class RunFolder:
         return self.path / JOURNAL
 
     def acquire(self) -> None:
-        """Own the run until `release` or the end of the process; `RunInUseError` names whoever owns it already."""
+        """Own the run until `release` or the end of the process. Do nothing if this object owns it already.
+
+        Raise `RunInUseError`, which names the owner, if another process owns it.
+        """
+        if self._lock is not None:
+            return
         fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

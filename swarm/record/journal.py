@@ -114,29 +114,27 @@ def read(path: Path) -> Iterator[Event]:
 
     Raises `JournalError` for a newer format, and for damage anywhere but in the tail, naming the line.
     """
-    for event, _ in _scan(path):
+    for event, _ in scan(path):
         yield event
 
 
-def mend(path: Path) -> str | None:
-    """Cut a torn or NUL tail off a journal that is about to be appended to; say what was cut, if anything.
+def cut_tail(path: Path, length: int) -> str | None:
+    """Cut off what follows the complete lines of a journal before more lines are appended.
 
-    The whole file is read first, so a damaged or newer journal is refused untouched.
+    `length` is the number of bytes of the complete lines, from a read by the process that owns the run. Return a
+    warning if a tail was cut off, else None.
     """
-    good = 0
-    for _, end in _scan(path):
-        good = end
     size = path.stat().st_size
-    if size == good:
+    if size == length:
         return None
     with path.open("r+b") as file:
-        file.truncate(good)
+        file.truncate(length)
         os.fsync(file.fileno())
-    return f"{path}: the last {size - good} bytes were torn by a crash and have been cut"
+    return f"{path}: the last {size - length} bytes were torn by a crash and have been cut"
 
 
-def _scan(path: Path) -> Iterator[tuple[Event, int]]:
-    """Give each event with the offset of the byte after it."""
+def scan(path: Path) -> Iterator[tuple[Event, int]]:
+    """Yield each event of a journal with the offset of the byte after its line. Raise what `read` raises."""
     end, number = 0, 0
     try:
         file = path.open("rb")

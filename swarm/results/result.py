@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 from pydantic_core import to_json
 
@@ -14,6 +14,7 @@ from swarm.record.state import State, Status
 from swarm.results.measure import Costs, Parallelism, cost, measure
 from swarm.results.report import Report, make_report
 from swarm.scheduling.assign import Assigner
+from swarm.spec.agent import Agent
 from swarm.spec.chat import Usage
 from swarm.spec.plan import PLAN_STEP, Plan
 from swarm.spec.task import Task
@@ -123,11 +124,22 @@ USAGE_FIELDS = {"calls", "input_tokens", "output_tokens", "cached_tokens", "esti
 
 
 def plan_of(state: State) -> Plan | None:
-    """Give the run's first plan, with the roles that were made for it; None while there is none."""
+    """Return the first plan of a run with the agents that it brought, or None if there is none yet.
+
+    Steps of later waves are not part of it: the step that planned them is, and plans them again.
+    """
     steps = tuple(s.step for s in state.steps.values() if s.by in ("task", PLAN_STEP))
-    known = {agent.name for agent in state.started.agents} if state.started is not None else set[str]()
-    made = tuple(agent for name, agent in state.agents.items() if name not in known)
-    return Plan(agents=made, steps=steps) if steps else None
+    if not steps:
+        return None
+    planner = state.steps.get(PLAN_STEP)
+    return Plan(agents=_given_agents(state) if planner is None else planner.new_agents, steps=steps)
+
+
+def _given_agents(state: State) -> tuple[Agent, ...]:
+    """Return the agents that the task's own plan brings."""
+    plan = cast("dict[str, Any]", state.task.get("plan") or {})
+    names = [str(agent["name"]) for agent in plan.get("agents", ())]
+    return tuple(state.agents[name] for name in names if name in state.agents)
 
 
 def counts(state: State) -> dict[str, int]:

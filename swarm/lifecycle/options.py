@@ -1,0 +1,66 @@
+"""Options of a run: everything that a caller can set in addition to the task."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from swarm.endpoints import Endpoint
+from swarm.spec.plan import Plan
+from swarm.spec.task import Model
+from swarm.tools import Tool
+
+PLACEHOLDER = "unset"
+"""Value of an unset variable in a run that makes no call."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Everything that a caller can set in addition to the task."""
+
+    endpoint: Endpoint | str | None = None
+    """Base URL, provider name, `offline`, or an object with the verb `complete`."""
+    model: str | None = None
+    """Name of the model at that endpoint."""
+    workers: int | None = None
+    """Maximum number of steps running in parallel."""
+    limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Limits by name. They override those of the task."""
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Parameters by name. They override those of the task."""
+    plan: str | Path | Plan | None = None
+    """Plan or plan file, to be run without a planner."""
+    tools: Sequence[Callable[..., Any] | Tool] = ()
+    """Python functions that the run grants."""
+    runs: str | Path | None = None
+    """Folder of the runs. None for `.swarm/runs` next to the task."""
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    """Environment of `${NAME}` in `models:` and of the providers' keys."""
+    text: str | None = None
+    """Text of the task file if it is not in a file."""
+    cache: bool = True
+    """Whether the cache of the project is read and written."""
+    models: Mapping[str, Model] = field(default_factory=dict[str, Model])
+    """Models for a task that names none, if `endpoint` is not set either: those of a recorded run."""
+    preflight: bool = True
+    """Whether models that are needed later are checked before the first paid call."""
+    needs_keys: bool = True
+    """Whether an unset variable is an error. False if no call will be made."""
+
+
+class AnyVariable(dict[str, str]):
+    """Environment for runs that make no call: an unset variable has its default, else a placeholder."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(environ)
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __getitem__(self, name: str) -> str:
+        return super().get(name) or PLACEHOLDER
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a variable; if it is unset or empty, the default, or the placeholder if there is none."""
+        return super().get(name) or (PLACEHOLDER if default is None else default)

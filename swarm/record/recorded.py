@@ -1,0 +1,41 @@
+"""A run as its journal has it, read once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from swarm.base.errors import JournalError
+from swarm.record.events import Event, RunStarted
+from swarm.record.folder import RunFolder
+from swarm.record.journal import scan
+from swarm.record.state import State
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The journal of a run, from one read."""
+
+    events: Sequence[Event]
+    state: State
+    """The fold of the events."""
+    length: int
+    """Bytes of the complete lines. More bytes in the file are a torn tail."""
+
+    @property
+    def first(self) -> RunStarted:
+        """The event that started the run."""
+        assert self.state.first is not None  # the journal reader refuses anything else on the first line
+        return self.state.first
+
+
+def recorded(folder: RunFolder) -> Recorded:
+    """Read the journal of a run. Raise `JournalError` if it is damaged or empty."""
+    events: list[Event] = []
+    state, length = State(), 0
+    for event, end in scan(folder.journal):
+        state.apply(event)
+        events.append(event)
+        length = end
+    if not events:
+        message = f"{folder.journal}: the journal is empty: nothing was done or spent\nhint: run the task again"
+        raise JournalError(message)
+    return Recorded(events, state, length)
