@@ -132,7 +132,7 @@ def plan_of(state: State) -> Plan | None:
     if not steps:
         return None
     planner = state.steps.get(PLAN_STEP)
-    return Plan(agents=_given_agents(state) if planner is None else planner.new_agents, steps=steps)
+    return Plan(agents=_given_agents(state) if planner is None else planner.outcome.agents, steps=steps)
 
 
 def _given_agents(state: State) -> tuple[Agent, ...]:
