@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ from jsonschema import Draft202012Validator
 from swarm.base.errors import InputError
 from swarm.spec.files import load_task, public, read_inputs, starter, task_schema, typed
 from swarm.spec.yaml.strict import read
+from tests.test_reference import shown
 from tests.test_task_file import FULL
 
 GOOD = (
@@ -80,7 +82,16 @@ def test_every_key_is_described_and_nothing_of_the_loader_shows(schema: dict[str
     assert not {"item", "instance_of"} & set(schema["$defs"]["Step"]["properties"])
     for place in (schema, *schema["$defs"].values()):
         for name, about in place.get("properties", {}).items():
-            assert about.get("description"), name
+            assert re.fullmatch(r"[A-Z`].*[.\]`\"]", about.get("description", "")), name
+
+
+def test_descriptions_name_the_defaults(schema: dict[str, Any]) -> None:
+    """Editors show the description of a key, and not all of them show its default."""
+    for place in (schema, *schema["$defs"].values()):
+        for name, about in place.get("properties", {}).items():
+            if (default := about.get("default")) and not isinstance(default, dict):
+                written = shown(default).strip("`")
+                assert f"[default: {written}" in about["description"], name
 
 
 def test_the_starter_is_loaded_and_finds_its_input(tmp_path: Path, schema: dict[str, Any]) -> None:

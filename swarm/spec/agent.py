@@ -15,17 +15,21 @@ class Agent(Frozen):
     name: Id
     """Name in plans. Example: `auditor`."""
     description: str = ""
-    """Purpose of the role, one line for the planner. Example: `Checks figures against their source.`"""
+    """Purpose of the role, one line for the planner. Example: `Checks figures against their
+    source.`"""
     instructions: str = Field(min_length=1)
     """System prompt. In an agent file, the text below the front matter."""
     output: OutputKind | dict[str, Json] = "text"
-    """Type of the answers: `text`, `plan`, `report`, or a JSON Schema that every answer must fit."""
+    """Type of the answers: `text`, `plan`, `report`, or a JSON Schema that every answer must fit.
+    [default: text]"""
     model: Id | None = None
     """Alias in `models:` of the task. [default: `default`]"""
     tools: tuple[str, ...] = ()
-    """Tools that the role may use, a subset of the tools that the task grants. `*`: all of them."""
+    """Tools that the role may use, a subset of the tools that the task grants. `*`: all of them.
+    [default: none]"""
     turns: int | None = Field(default=None, ge=1, le=1000)
-    """Maximum model calls per attempt. The lower of this and `limits.turns` applies. [default: `limits.turns`]"""
+    """Maximum model calls per attempt. The lower of this and `limits.turns` applies. [default:
+    `limits.turns`]"""
 
 
 def asked_for(agent: Agent, granted: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Requests to models and their replies, independent of a provider's dialect.
 
-A `Request` is a list of messages made of parts. Text of the task and of agent files is `Text`. Text of a file, a tool
-or another model is `Data`. It is sent between fences whose marker is the hash of the content: nothing inside can close
-the fence, and the bytes are the same in every run.
+A `Request` is a list of messages made of parts. Text of the task and of agent files is `Text`. Text
+of a file, a tool or another model is `Data`. It is sent between fences whose marker is the hash of
+the content: nothing inside can close the fence, and the bytes are the same in every run.
 """
 
 from collections.abc import Iterable
@@ -24,11 +24,15 @@ class Text(Frozen):
 
 
 class Data(Frozen):
-    """Text from elsewhere: an input file, a step's output, a tool's result. Never an instruction."""
+    """Text from elsewhere: an input file, a step's output, a tool's result.
+
+    Never an instruction.
+    """
 
     kind: Literal["data"] = "data"
     of: Literal["input", "output", "missing", "brief", "tool"]
-    """Source: a file of the task, the output of a step, a list of missing outputs, a planner's brief, or a tool."""
+    """Source: a file of the task, the output of a step, a list of missing outputs, a planner's
+    brief, or a tool."""
     name: str
     """Name of the file, or id of the step."""
     text: str
@@ -88,7 +92,8 @@ class Message(Frozen):
     tool_call_id: str | None = None
     """For role `tool`: id of the call that it answers."""
     raw: dict[str, Json] | None = None
-    """For role `assistant`: fields of the wire message that must be sent back unchanged (reasoning, signatures)."""
+    """For role `assistant`: fields of the wire message that must be sent back unchanged (reasoning,
+    signatures)."""
 
     @property
     def text(self) -> str:
@@ -195,13 +200,16 @@ class Request(Frozen):
     traceparent: str = ""
     """W3C trace context of the attempt, sent as a header."""
     labels: tuple[str, ...] = ()
-    """Labels of the data in the request. An endpoint that may not see one of them refuses. Never sent."""
+    """Labels of the data in the request. An endpoint that may not see one of them refuses. Never
+    sent."""
     account: SkipJsonSchema[Any] = Field(default=None, exclude=True, repr=False)
-    """The `swarm.endpoints.account.Account` that pays for its tries. Never sent, and not part of the content."""
+    """The `swarm.endpoints.account.Account` that pays for its tries. Never sent, and not part of
+    the content."""
 
 
 Finish = Literal["stop", "length", "tool_calls", "refused", "repeats"]
-"""Reason for the end of an answer. `repeats`: it repeated itself and was truncated, so that each text is there once."""
+"""Reason for the end of an answer. `repeats`: it repeated itself and was truncated, so that each
+text is there once."""
 
 
 class Reply(Frozen):
@@ -228,8 +236,8 @@ class Reply(Frozen):
 
 
 BYTES_PER_TOKEN = 3
-"""Bytes of UTF-8 per token, for upper estimates. Byte-pair encodings average 3.5 to 4.5 bytes per token
-for English prose, and about 3 for code and CJK text."""
+"""Bytes of UTF-8 per token, for upper estimates. Byte-pair encodings average 3.5 to 4.5 bytes per
+token for English prose, and about 3 for code and CJK text."""
 
 
 def estimate_tokens(text: str) -> int:
@@ -238,7 +246,8 @@ def estimate_tokens(text: str) -> int:
 
 
 MOST_TOKENS = 65_536
-"""Maximum estimated tokens of one image, audio or video. Endpoints sample long videos, so that text fits as well."""
+"""Maximum estimated tokens of one image, audio or video. Endpoints sample long videos, so that text
+fits as well."""
 
 
 def request_tokens(request: Request) -> int:

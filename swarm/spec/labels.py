@@ -1,8 +1,8 @@
 """Access of models to labelled data and media, and the flow of labels along the edges of a graph.
 
-A label limits the models that its data may reach. A medium limits the models that can read it. Both limit the models
-for a step. The output of a step has all labels of its inputs, whatever the model did with them. This module works on
-sets and names only, without a run.
+A label limits the models that its data may reach. A medium limits the models that can read it. Both
+limit the models for a step. The output of a step has all labels of its inputs, whatever the model
+did with them. This module works on sets and names only, without a run.
 """
 
 from collections import defaultdict
@@ -18,7 +18,8 @@ from swarm.base.values import Frozen, Id
 DEFAULT = "default"
 """Alias of steps and agents that name no model."""
 INLINE_BYTES = 20_000_000
-"""Maximum bytes of an image, audio or video file inside a request, as base64. It is the limit of common providers."""
+"""Maximum bytes of an image, audio or video file inside a request, as base64. It is the limit of
+common providers."""
 
 LARGE = "large"
 """Prefix of the medium of a file that is too large for a request."""
@@ -44,9 +45,11 @@ class Access(Frozen):
     labels: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """For each label, the models that its data may reach. A label without an entry reaches none."""
     members: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """For each alias, the models behind it: itself, or the members of a pool. In the order of the task."""
+    """For each alias, the models behind it: itself, or the members of a pool. In the order of the
+    task."""
     takes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """For each model, the media that it accepts in addition to text, `large …` included. No entry: only text."""
+    """For each model, the media that it accepts in addition to text, `large …` included. No entry:
+    only text."""
     roles: dict[str, str] = Field(default_factory=dict)
     """For each role, its alias, if that is not `default`. A step may name another one."""
     carried: dict[str, tuple[Id, ...]] = Field(default_factory=dict)
@@ -71,8 +74,8 @@ class Access(Frozen):
     ) -> Place | None:
         """Return the place for a step: its own alias, else the first alias of the task that has access; None if none.
 
-        A pool is reduced to its members with access. An alias that the step itself names (`named`) is replaced if it
-        cannot read a medium, but not because of a label: then the plan is wrong.
+        A pool is reduced to its members with access. An alias that the step itself names (`named`)
+        is replaced if it cannot read a medium, but not because of a label: then the plan is wrong.
         """
         labels, media = tuple(labels), tuple(media)
         if named and not self._seeing(alias, labels):
@@ -106,12 +109,18 @@ class Access(Frozen):
 
 
 def pooled(pools: Mapping[str, tuple[str, ...] | None]) -> dict[str, tuple[str, ...]]:
-    """Return the models behind each alias. `pools` has the members of each pool, and None for each model."""
+    """Return the models behind each alias.
+
+    `pools` has the members of each pool, and None for each model.
+    """
     return {alias: _models_behind(alias, pools) for alias in pools}
 
 
 def _models_behind(alias: str, pools: Mapping[str, tuple[str, ...] | None]) -> tuple[str, ...]:
-    """Return the models behind one alias in order, each once. Pools may contain pools; cycles are ignored."""
+    """Return the models behind one alias in order, each once.
+
+    Pools may contain pools; cycles are ignored.
+    """
     models: dict[str, None] = {}
     seen: set[str] = set()
     todo = [alias]
@@ -129,7 +138,10 @@ def _models_behind(alias: str, pools: Mapping[str, tuple[str, ...] | None]) -> t
 
 
 def reach(labels: Mapping[str, Iterable[str]], members: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Return the models that the data of each label may reach. A pool means the models behind it."""
+    """Return the models that the data of each label may reach.
+
+    A pool means the models behind it.
+    """
     reached: dict[str, tuple[str, ...]] = {}
     for label, aliases in labels.items():
         models = chain.from_iterable(members.get(alias, (alias,)) for alias in aliases)

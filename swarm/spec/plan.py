@@ -27,18 +27,21 @@ class Step(Frozen):
     id: Id
     """Unique id; other steps and the report use it. Example: `find-sources`."""
     agent: Id = "worker"
-    """Agent that runs the step."""
+    """Agent that runs the step. [default: worker]"""
     prompt: str = ""
-    """Instruction. `{item}` and the task's parameters are inserted. Example: `Summarise {item} in one sentence.`"""
+    """Instruction. `{item}` and the task's parameters are inserted. Example: `Summarise {item} in
+    one sentence.`"""
     needs: tuple[Id, ...] = ()
-    """Ids of steps that must be done first; their outputs are passed in."""
+    """Ids of steps that must be done first; their outputs are passed in. [default: none]"""
     after: tuple[Id, ...] = ()
-    """Ids of steps that must have ended first, done or not; outputs that exist are passed in."""
+    """Ids of steps that must have ended first, done or not; outputs that exist are passed in.
+    [default: none]"""
     inputs: tuple[str, ...] | None = None
-    """Names or globs of the task inputs that the step reads. [default: all if the step depends on no other step and has
-    no list in `each`, otherwise none]"""
+    """Names or globs of the task inputs that the step reads. [default: all if the step depends on
+    no other step and has no list in `each`, otherwise none]"""
     each: str | tuple[Json, ...] | None = None
-    """One instance per item of a list, of the task's inputs (`inputs`), or of the output of a step (its id)."""
+    """One instance per item of a list, of the task's inputs (`inputs`), or of the output of a step
+    (its id)."""
     output: dict[str, Json] | None = None
     """JSON Schema of the answer. [default: the output of the agent]"""
     model: Id | None = None
@@ -52,7 +55,7 @@ class Step(Frozen):
     retries: int | None = Field(default=None, ge=0, le=100)
     """Maximum attempts after the first. [default: 1]"""
     optional: bool = False
-    """If the step fails, steps that need it still run."""
+    """If the step fails, steps that need it still run. [default: false]"""
     item: SkipJsonSchema[Json] = None
     """Item of an instance of an `each` step. Set by the run."""
     instance_of: SkipJsonSchema[Id | None] = None

@@ -15,8 +15,8 @@ Rung = Literal["json_schema", "tool", "json_object", "prompt"]
 CapField = Literal["max_tokens", "max_completion_tokens"]
 
 LADDER: tuple[Rung, ...] = ("json_schema", "tool", "json_object", "prompt")
-"""Ways to request an output format, best first. The prompt describes the format on every rung. `tool` forces a tool
-call whose arguments are the answer."""
+"""Ways to request an output format, best first. The prompt describes the format on every rung.
+`tool` forces a tool call whose arguments are the answer."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Store:
     """File storage of a provider. Requests refer to stored files instead of containing them."""
 
     path: str
-    """Path below the base URL. A form with `purpose` and `file` is posted to it; `path/ID` deletes a file."""
+    """Path below the base URL. A form with `purpose` and `file` is posted to it; `path/ID` deletes
+    a file."""
     address: str
     """Reference to a file in a request, with `{id}`."""
     takes: tuple[Medium, ...]
@@ -46,7 +47,8 @@ class Quirks:
     audio_uri: bool = False
     """True if audio is sent as a data URI instead of plain base64."""
     one_medium: str = ""
-    """Models that accept text and one other medium per message: a regular expression for the start of their names."""
+    """Models that accept text and one other medium per message: a regular expression for the start
+    of their names."""
     store: Store | None = None
 
 
@@ -64,8 +66,8 @@ class Provider:
     hosts: tuple[str, ...] = ()
     """Other hosts of the same service. `.example.com` means every host below it."""
     takes: tuple[tuple[str, tuple[Medium, ...]], ...] = ()
-    """Media that models accept in addition to text. Each pair has a regular expression for the start of the model's
-    name and media; the first match applies."""
+    """Media that models accept in addition to text. Each pair has a regular expression for the
+    start of the model's name and media; the first match applies."""
     streams: str = ""
     """Models that only stream: a regular expression for the start of their names."""
 
@@ -168,7 +170,8 @@ def quirks_of(base_url: str) -> Quirks:
 def takes_of(model: Model) -> tuple[Medium, ...]:
     """Return the media that a model accepts in addition to text: from the task, else from its provider, else none.
 
-    For local servers and unknown hosts only the task knows: the same server serves models with and without vision.
+    For local servers and unknown hosts only the task knows: the same server serves models with and
+    without vision.
     """
     if model.takes is not None:
         return model.takes

@@ -26,10 +26,11 @@ class Tariff:
     """Prices of one model's tokens, by size of the input."""
 
     tiers: tuple[tuple[int, Price], ...]
-    """Pairs of input tokens and a price. A call with more input tokens pays this price for all its tokens. The first
-    pair has 0 tokens."""
+    """Pairs of input tokens and a price. A call with more input tokens pays this price for all its
+    tokens. The first pair has 0 tokens."""
     source: Literal["task", "list price", "free"] = "task"
-    """Origin of the price: the task, the provider's list, or a server on this machine, which is free."""
+    """Origin of the price: the task, the provider's list, or a server on this machine, which is
+    free."""
 
     def picos(self, usage: Usage) -> int:
         """Return the cost of a call in picodollars."""
@@ -42,7 +43,8 @@ class Tariff:
     def worst(self, input_tokens: int, output_tokens: int) -> int:
         """Return the maximum cost in picodollars of a call with at most these tokens.
 
-        It uses the highest price of the tiers that the call can reach, and of cached input if that price is higher.
+        It uses the highest price of the tiers that the call can reach, and of cached input if that
+        price is higher.
         """
         reached = [price for start, price in self.tiers if input_tokens > start or start == 0]
         input_price = max(_each(max(price.input, price.cached or 0.0)) for price in reached)

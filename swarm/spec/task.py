@@ -21,23 +21,25 @@ class Price(Frozen):
     """Price of a model in US dollars per million tokens."""
 
     input: float = Field(default=0.0, ge=0)
-    """Price of input that is not cached, in USD per million tokens. Example: 0.6."""
+    """Price of input that is not cached, in USD per million tokens. Example: 0.6. [default: 0]"""
     output: float = Field(default=0.0, ge=0)
-    """Price of output, reasoning included, in USD per million tokens. Example: 2.5."""
+    """Price of output, reasoning included, in USD per million tokens. Example: 2.5. [default: 0]"""
     cached: float | None = Field(default=None, ge=0)
-    """Price of input from the endpoint's cache, in USD per million tokens. [default: the price of `input`]"""
+    """Price of input from the endpoint's cache, in USD per million tokens. [default: the price of
+    `input`]"""
 
 
 class Model(Frozen):
     """A model under an alias: endpoint, name and settings; or a pool of other aliases, with `use` only."""
 
     endpoint: str | None = None
-    """Base URL, provider name, `local:PATH` for a GGUF file, or `offline`. Example: `http://127.0.0.1:8000/v1`."""
+    """Base URL, provider name, `local:PATH` for a GGUF file, or `offline`. Example:
+    `http://127.0.0.1:8000/v1`."""
     name: str | None = None
     """Name of the model at its endpoint. Example: `qwen3-32b`."""
     key: SecretStr | tuple[SecretStr, ...] | None = None
-    """API key, or a list of keys, as references to the environment. Example: `"${MOONSHOT_API_KEY}"`. [default: the
-    provider's own variable]"""
+    """API key, or a list of keys, as references to the environment. Example:
+    `"${MOONSHOT_API_KEY}"`. [default: the provider's own variable]"""
     calls: int | None = Field(default=None, ge=1, le=10_000)
     """Maximum parallel calls. Example: 8. [default: measured during the run]"""
     rpm: int | None = Field(default=None, ge=1)
@@ -45,28 +47,35 @@ class Model(Frozen):
     tpm: int | None = Field(default=None, ge=1)
     """Maximum tokens per minute, input and output. [default: no limit]"""
     max_tokens: int = Field(default=4096, ge=1)
-    """Maximum output tokens per call; always sent. [default: 4096; for `local:` models a quarter of the context]"""
+    """Maximum output tokens per call; always sent. [default: 4096; for `local:` models a quarter of
+    the context]"""
     context: int | None = Field(default=None, ge=256)
-    """Context size: tokens of prompt and answer per call. [default: the known, probed or learnt size]"""
+    """Context size: tokens of prompt and answer per call. [default: the known, probed or learnt
+    size]"""
     price: Price | None = None
     """Your price. [default: the list price, if it is known]"""
     takes: tuple[Medium, ...] | None = None
-    """Media that the model accepts in addition to text. Example: `[image]`. [default: what is known of the model]"""
+    """Media that the model accepts in addition to text. Example: `[image]`. [default: what is known
+    of the model]"""
     deadline: float = Field(default=300.0, gt=0, le=86_400)
     """Maximum seconds per call, streaming included. [default: 300; for `local:` models 1200]"""
     stream: bool = False
-    """Stream the answers. Some endpoints reason only in streamed answers. [default: false; for `local:` models true]"""
+    """Stream the answers. Some endpoints reason only in streamed answers. [default: false; for
+    `local:` models true]"""
     params: dict[str, Json] = Field(default_factory=dict)
     """Sampling parameters, sent unchanged. Example: `{temperature: 0}`. [default: none are sent]"""
     extra: dict[str, Json] = Field(default_factory=dict)
-    """More fields of the request body, sent unchanged. Example: `{service_tier: flex}`."""
+    """More fields of the request body, sent unchanged. Example: `{service_tier: flex}`. [default:
+    none]"""
     hedge: bool = False
-    """Make a slow call twice and use the first answer."""
+    """Make a slow call twice and use the first answer. [default: false]"""
     warm: bool = False
-    """Let calls that share a prefix wait for the first token of the first one, so that they hit the endpoint's prefix
-    cache. Useful only if cached input is cheaper and answers are streamed."""
+    """Let calls that share a prefix wait for the first token of the first one, so that they hit the
+    endpoint's prefix cache. Useful only if cached input is cheaper and answers are streamed.
+    [default: false]"""
     use: tuple[Id, ...] | None = Field(default=None, min_length=1)
-    """Aliases of a pool, in order. The next one is used if one refuses or is down. Example: `[local, strong]`."""
+    """Aliases of a pool, in order. The next one is used if one refuses or is down. Example:
+    `[local, strong]`."""
 
     @field_serializer("key")
     def _hide(self, key: SecretStr | tuple[SecretStr, ...] | None) -> str | None:
@@ -98,21 +107,22 @@ class Limits(Frozen):
     """Limits of a run. Every default is finite, except `usd`, which requires known prices."""
 
     workers: int = Field(default=16, ge=1, le=10_000)
-    """Maximum attempts in parallel."""
+    """Maximum attempts in parallel. [default: 16]"""
     steps: int = Field(default=256, ge=1, le=1_000_000)
-    """Maximum steps of the run, instances of `each` and later plans included."""
+    """Maximum steps of the run, instances of `each` and later plans included. [default: 256]"""
     depth: int = Field(default=32, ge=1, le=10_000)
-    """Maximum steps in the longest chain of one plan."""
+    """Maximum steps in the longest chain of one plan. [default: 32]"""
     rounds: int = Field(default=3, ge=1, le=1000)
-    """Maximum plans of the run: the first, and those that planner steps add."""
+    """Maximum plans of the run: the first, and those that planner steps add. [default: 3]"""
     turns: int = Field(default=20, ge=1, le=1000)
-    """Maximum model calls per attempt."""
+    """Maximum model calls per attempt. [default: 20]"""
     tokens: int | None = Field(default=5_000_000, ge=1)
-    """Maximum tokens of the run, input and output. `null`: no limit."""
+    """Maximum tokens of the run, input and output. `null`: no limit. [default: 5_000_000]"""
     usd: float | None = Field(default=None, gt=0)
-    """Maximum cost of the run in US dollars; requires a known price for every model. Example: 0.5. [default: none]"""
+    """Maximum cost of the run in US dollars; requires a known price for every model. Example: 0.5.
+    [default: none]"""
     seconds: float | None = Field(default=86_400.0, gt=0)
-    """Maximum seconds of the run, report included. `null`: no limit."""
+    """Maximum seconds of the run, report included. `null`: no limit. [default: 86_400]"""
 
 
 class Reference(Frozen):
@@ -123,50 +133,56 @@ class Reference(Frozen):
     text: str
     """Text in the file, such as `${MOONSHOT_API_KEY}`."""
     value: SecretStr = Field(exclude=True)
-    """The value from the environment. A value that changed since is not written as its reference again."""
+    """The value from the environment. A value that changed since is not written as its reference
+    again."""
 
 
 class Task(Frozen):
     """A task: goal, inputs, models and limits."""
 
     version: Literal[1] = FORMAT
-    """Version of this format."""
+    """Version of this format. [default: 1]"""
     goal: str | None = None
-    """Question to answer or work to do; `{name}` inserts a parameter. Required unless `plan` is set. Example: `How much
-    memory does each service need?`"""
+    """Question to answer or work to do; `{name}` inserts a parameter. Required unless `plan` is
+    set. Example: `How much memory does each service need?`"""
     inputs: tuple[str | InputSpec, ...] = ()
-    """Files that agents may read: paths, globs or mappings, relative to the task file. Example: `[notes/*.md]`."""
+    """Files that agents may read: paths, globs or mappings, relative to the task file. Example:
+    `[notes/*.md]`."""
     parameters: dict[Id, str | int | float | bool] = Field(default_factory=dict)
     """Values for `{name}` in the goal and in prompts; `--set name=value` overrides one. Example:
     `{audience: engineers}`."""
     models: dict[Id, Model] = Field(default_factory=dict)
-    """Models by alias; `default` is used unless a step or an agent names another one. [default: the model that swarm
-    finds] Example: `{default: kimi/kimi-k2.5}`."""
+    """Models by alias; `default` is used unless a step or an agent names another one. [default: the
+    model that swarm finds] Example: `{default: kimi/kimi-k2.5}`."""
     agents: Path | None = None
     """Folder of agent files that add to the built-in agents or replace them. Example: `./agents`."""
     tools: tuple[str, ...] = ()
-    """Names of the tools that the run grants. Each agent uses a subset."""
+    """Names of the tools that the run grants. Each agent uses a subset. [default: none]"""
     limits: Limits = Limits()
     """Limits of the run. Example: `{workers: 8, tokens: 400_000}`."""
     labels: dict[Id, tuple[Id, ...]] = Field(default_factory=dict)
     """For each label, the models that its data may reach. Example: `{private: [local]}`."""
     approve: Literal["auto", "ask"] = "auto"
-    """`ask`: show the plan and its estimate, and run it after approval. `auto`: run it without approval."""
+    """`ask`: show the plan and its estimate, and run it after approval. `auto`: run it without
+    approval. [default: auto]"""
     on_failure: Literal["continue", "stop"] = "continue"
-    """`stop`: a failed step ends the run, unless the step is optional. `continue`: independent steps still run."""
+    """`stop`: a failed step ends the run, unless the step is optional. `continue`: independent
+    steps still run. [default: continue]"""
     swarm: Literal["auto", "always", "never"] = "auto"
-    """`auto`: one agent does the work if the plan gains nothing from a swarm. `never`: no planner, one agent. `always`:
-    run the plan as it is."""
+    """`auto`: one agent does the work if the plan gains nothing from a swarm. `never`: no planner,
+    one agent. `always`: run the plan as it is. [default: auto]"""
     output: tuple[str, ...] | str = ()
     """Files to write the report to: `.md`, or `.json` for the result object. Example: `report.md`."""
     plan: Plan | tuple[Step, ...] | str | None = None
-    """Plan to run instead of calling the planner: a plan, a list of steps, or the path of a plan file."""
+    """Plan to run instead of calling the planner: a plan, a list of steps, or the path of a plan
+    file."""
     folder: SkipJsonSchema[Path] = Field(default=Path(), exclude=True)
     """Folder of relative paths. Set by the loader; not a key of the file."""
     warnings: SkipJsonSchema[tuple[str, ...]] = Field(default=(), exclude=True)
     """Warnings about the file, each with its place. Set by the loader."""
     references: SkipJsonSchema[tuple[Reference, ...]] = Field(default=(), exclude=True, repr=False)
-    """Values from the environment, so that a secret is written as its reference again. Set by the loader."""
+    """Values from the environment, so that a secret is written as its reference again. Set by the
+    loader."""
     origin: SkipJsonSchema[Any] = Field(default=None, exclude=True, repr=False)
     """The `strict.Document` of the file, which has the place of every key. Set by the loader."""
     plan_origin: SkipJsonSchema[Any] = Field(default=None, exclude=True, repr=False)

@@ -26,7 +26,10 @@ def builtin_folder() -> Path:
 
 
 def parse_agent(text: str, source: str) -> Agent:
-    """Return the agent of a file: front matter, then instructions. Raise AgentError with all problems."""
+    """Return the agent of a file: front matter, then instructions.
+
+    Raise AgentError with all problems.
+    """
     text = text.removeprefix("\ufeff")
     front = _FRONT.match(text)
     if front is None:
@@ -62,7 +65,10 @@ def load_agents(task: Task) -> dict[str, Agent]:
 
 
 def task_folder(task: Task) -> Path | None:
-    """Return the folder that a task names in `agents:`, or None. Raise AgentError if it does not exist."""
+    """Return the folder that a task names in `agents:`, or None.
+
+    Raise AgentError if it does not exist.
+    """
     if task.agents is None:
         return None
     folder = task.folder / task.agents
@@ -124,7 +130,10 @@ def load_wording(task: Task) -> dict[str, str]:
 
 
 def _sections(path: Path) -> dict[str, tuple[str, str]]:
-    """Return the text and the place of each `## name` section of a file. Lines above the first are for people."""
+    """Return the text and the place of each `## name` section of a file.
+
+    Lines above the first are for people.
+    """
     found: dict[str, tuple[list[str], str]] = {}
     problems: list[Problem] = []
     lines: list[str] = []

@@ -1,6 +1,7 @@
 """Checks between the keys of a task file.
 
-They work on the raw value, before it is validated, so that their errors are reported together with all others.
+They work on the raw value, before it is validated, so that their errors are reported together with
+all others.
 """
 
 import re

@@ -18,8 +18,8 @@ from swarm.spec.yaml.strict import Document
 MOST_TEXT = 5_000_000
 """Maximum bytes of a text: more than a million tokens, which exceeds the context of every model."""
 MOST_MEDIA = 100_000_000
-"""Maximum bytes of an image, audio or video file: the largest file that a provider stores. Most models accept less
-(`swarm.spec.labels.INLINE_BYTES`)."""
+"""Maximum bytes of an image, audio or video file: the largest file that a provider stores. Most
+models accept less (`swarm.spec.labels.INLINE_BYTES`)."""
 MOST_FILES = 10_000
 """Maximum input files of a task. A glob that matches more is probably a mistake."""
 PRIVATE = ".swarm"
@@ -65,8 +65,9 @@ class _Match:
 def read_inputs(task: Task) -> tuple[Input, ...]:
     """Return every input of a task with its content, in the order of its entries; files of a glob sorted by name.
 
-    A glob (`*`, `?`, `[…]`, `**`) skips hidden files and does not follow links to folders. A file that two entries name
-    is read once, with the label, medium and name of either. Raise TaskError with all problems.
+    A glob (`*`, `?`, `[…]`, `**`) skips hidden files and does not follow links to folders. A file
+    that two entries name is read once, with the label, medium and name of either. Raise TaskError
+    with all problems.
     """
     problems: list[tuple[int, str]] = []
     files = _matches(task, problems)
@@ -89,7 +90,10 @@ class _EntryError(Exception):
 
 
 def _matches(task: Task, problems: list[tuple[int, str]]) -> tuple[_Match, ...]:
-    """Return the files that the entries of a task match, each once. Add errors to `problems`, by index of the entry."""
+    """Return the files that the entries of a task match, each once.
+
+    Add errors to `problems`, by index of the entry.
+    """
     matches: dict[Path, _Match] = {}
     for index, entry in enumerate(task.inputs):
         spec = InputSpec(path=entry) if isinstance(entry, str) else entry
@@ -108,7 +112,10 @@ def _problem(task: Task, index: int, message: str) -> Problem:
 
 
 def _found(spec: InputSpec, entry: int, folder: Path) -> Iterator[_Match]:
-    """Yield the files that one entry matches. A path that exists is not a glob, whatever characters it contains."""
+    """Yield the files that one entry matches.
+
+    A path that exists is not a glob, whatever characters it contains.
+    """
     written = spec.path
     shown = clip(written)
     if "\0" in written:
@@ -176,7 +183,10 @@ def _near(written: str, folder: Path) -> str:
 
 
 def _merged(first: _Match, second: _Match) -> _Match:
-    """Return a file that two entries match. A label in one of them is kept, so a glob cannot remove it."""
+    """Return a file that two entries match.
+
+    A label in one of them is kept, so a glob cannot remove it.
+    """
     spec = first.spec
     for key in ("label", "as_", "name"):
         one, other = getattr(spec, key), getattr(second.spec, key)

@@ -49,7 +49,10 @@ def load_plan(source: str | Path, *, text: str | None = None, steps: int = Limit
 
 
 def located(document: Document, problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Return problems of a plan with `where` set. The document is a plan, a list of steps, or a task with either."""
+    """Return problems of a plan with `where` set.
+
+    The document is a plan, a list of steps, or a task with either.
+    """
     value: Any = document.value
     in_task = "plan" in mapping(value)
     plan: Any = value["plan"] if in_task else value

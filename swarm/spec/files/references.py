@@ -16,10 +16,11 @@ from swarm.spec.yaml.notation import Path, at, scalar
 _REFERENCE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}$\n]*))?\}|(\$\{[^}]{0,40}\}?)")
 _PROVIDER_AND_NAME = re.compile(r"(\$\{[^}]*\}|[^/$]+)/(.+)")
 _TEXT_FIELDS = {"endpoint", "name", "key", "use", "takes"}
-"""Text fields of a model. A value from the environment stays text there, also if it looks like a number."""
+"""Text fields of a model. A value from the environment stays text there, also if it looks like a
+number."""
 _FREE_FIELDS = {"params", "extra"}
-"""Fields with values of any type. A value from the environment becomes a number or boolean if its reference is not
-quoted."""
+"""Fields with values of any type. A value from the environment becomes a number or boolean if its
+reference is not quoted."""
 _SECRET_NAME = re.compile(r"(?i)key|token|secret|passw|auth|sig|credential|bearer")
 
 
@@ -34,8 +35,9 @@ class Resolved(NamedTuple):
 def resolve(raw: dict[str, Any], plain: Callable[[Path], bool], environ: Mapping[str, str]) -> Resolved:
     """Replace `${NAME}` and `${NAME:-default}` in `models:`. `$${` is an escaped `${`, everywhere.
 
-    `plain` returns True if the text at a path is not quoted. The default replaces a variable that is unset or empty. A
-    problem is such a variable without a default, or a reference outside `models:`.
+    `plain` returns True if the text at a path is not quoted. The default replaces a variable that
+    is unset or empty. A problem is such a variable without a default, or a reference outside
+    `models:`.
     """
     resolver = _Resolver(plain, environ)
     value: dict[str, Json] = {}
@@ -157,7 +159,10 @@ def _mapped(value: Json, path: Path, change: Callable[[str, Path], Json]) -> Jso
 
 
 def mapping(value: Json) -> dict[str, Any]:
-    """Return a value if it is a mapping, else an empty mapping. For values that are not validated yet."""
+    """Return a value if it is a mapping, else an empty mapping.
+
+    For values that are not validated yet.
+    """
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
@@ -197,8 +202,8 @@ def _warning(field: Path, literal: str) -> str:
 def secrets_of(task: Task) -> tuple[str, ...]:
     """Return every secret of a task in clear, for a `Redactor`.
 
-    Secrets are keys, values from the environment in `params` and `extra`, headers and fields there whose names or
-    values look like secrets, and passwords and keys in endpoint URLs.
+    Secrets are keys, values from the environment in `params` and `extra`, headers and fields there
+    whose names or values look like secrets, and passwords and keys in endpoint URLs.
     """
     referenced = {reference.path for reference in task.references}
     found: dict[str, None] = {}
@@ -217,7 +222,10 @@ def _is_secret(names: Path, text: str) -> bool:
 
 
 def as_referenced(task: Task, reference: Reference) -> bool:
-    """Check whether a value of `models:` is still the one from the environment. A model may have been replaced."""
+    """Check whether a value of `models:` is still the one from the environment.
+
+    A model may have been replaced.
+    """
     _, alias, field, *rest = reference.path
     model = task.models.get(str(alias))
     if model is None:

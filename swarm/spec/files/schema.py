@@ -45,19 +45,26 @@ approve: auto
 
 
 def starter(name: str = "task.yaml") -> str:
-    """Return a commented task file that runs unchanged, without a model. `name` is the name of the file."""
+    """Return a commented task file that runs unchanged, without a model.
+
+    `name` is the name of the file.
+    """
     return _STARTER.format(schema=SCHEMA_FILE, name=name)
 
 
 def task_schema() -> dict[str, Json]:
-    """Return the JSON Schema (2020-12) of a task file, for completion and checks in editors. The loader checks more."""
+    """Return the JSON Schema (2020-12) of a task file, for completion and checks in editors.
+
+    The loader checks more.
+    """
     schema = cast("dict[str, Any]", _tidied(Task.model_json_schema(by_alias=True)))
     model = schema["$defs"]["Model"]["properties"]
     for name in Model.model_fields:
         if name not in {"endpoint", "name", "key", "use", "takes", "params", "extra"}:
             model[name] = _or_reference(model[name])
-    for pattern, one in schema["properties"]["models"]["patternProperties"].items():
-        schema["properties"]["models"]["patternProperties"][pattern] = {"anyOf": [one, dict(_SHORTHAND)]}
+    models = schema["properties"]["models"]["patternProperties"]
+    for pattern, settings in models.items():
+        models[pattern] = {"anyOf": [settings, dict(_SHORTHAND)]}
     for branch in schema["properties"]["plan"]["anyOf"]:
         if branch.get("type") == "array":
             branch["minItems"] = 1
@@ -66,10 +73,14 @@ def task_schema() -> dict[str, Json]:
 
 
 def _or_reference(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema that also accepts a reference to the environment. Description and default stay at the top."""
+    """Return a schema that also accepts a reference to the environment.
+
+    Description and default stay at the top.
+    """
     about = {key: schema[key] for key in ("description", "default") if key in schema}
     rest = {key: value for key, value in schema.items() if key not in about}
-    return {**about, "anyOf": [*(rest["anyOf"] if set(rest) == {"anyOf"} else [rest]), dict(_REFERENCE)]}
+    branches = rest["anyOf"] if set(rest) == {"anyOf"} else [rest]
+    return {**about, "anyOf": [*branches, dict(_REFERENCE)]}
 
 
 def _tidied(value: Any, *, names: bool = False) -> Any:
@@ -77,14 +88,19 @@ def _tidied(value: Any, *, names: bool = False) -> Any:
 
     `names` is True if the keys of `value` are names, not keywords of JSON Schema.
     """
-    if isinstance(value, dict):
-        entries = cast("dict[str, Any]", value).items()
-        made = {
-            key: _tidied(inner, names=not names and key in {"properties", "$defs"})
-            for key, inner in entries
-            if names or key != "title" or not isinstance(inner, str)
-        }
-        return made if names or "patternProperties" not in made else made | {"additionalProperties": False}
     if isinstance(value, list):
         return [_tidied(inner) for inner in cast("list[Any]", value)]
-    return value
+    if not isinstance(value, dict):
+        return value
+    entries = cast("dict[str, Any]", value).items()
+    if names:
+        return {name: _tidied(inner) for name, inner in entries}
+    tidied: dict[str, Any] = {}
+    for key, inner in entries:
+        if key == "description":
+            tidied[key] = " ".join(inner.split())  # docstrings have line breaks
+        elif key != "title":
+            tidied[key] = _tidied(inner, names=key in {"properties", "$defs"})
+    if "patternProperties" in tidied:
+        tidied["additionalProperties"] = False
+    return tidied

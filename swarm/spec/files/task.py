@@ -36,9 +36,10 @@ def load_task(
 ) -> Task:
     """Return the task of a file. Raise TaskError, or PlanError for its plan file, with all problems.
 
-    `environ` has the values of `${NAME}`. With `text`, `source` is only its name in messages. Relative paths are
-    relative to `folder` [default: the file's]. `parameters` and `limits` override the file's; texts are YAML scalars. A
-    plan file is read, and a list of steps becomes a `Plan`. `Task.warnings` has the warnings.
+    `environ` has the values of `${NAME}`. With `text`, `source` is only its name in messages.
+    Relative paths are relative to `folder` [default: the file's]. `parameters` and `limits`
+    override the file's; texts are YAML scalars. A plan file is read, and a list of steps becomes a
+    `Plan`. `Task.warnings` has the warnings.
     """
     if text is None:
         folder = folder or Path(source).resolve().parent
@@ -49,7 +50,10 @@ def load_task(
 
 
 def recall_task(value: Mapping[str, Json], *, source: str, environ: Mapping[str, str], folder: Path) -> Task:
-    """Return the task that `public` wrote, of any size. Secrets come from the current environment."""
+    """Return the task that `public` wrote, of any size.
+
+    Secrets come from the current environment.
+    """
     document = Document(source, to_json(value).decode(), dict(value))
     return _assembled(document, environ, folder, {}, {})
 
@@ -214,8 +218,9 @@ def locate(task: Task, problems: Iterable[Problem]) -> tuple[Problem, ...]:
 def fill(text: str, parameters: Mapping[str, Json], item: Json = ...) -> str:
     """Return a text with `{name}` replaced for each parameter, and `{item}` if an item is given.
 
-    Other braces are unchanged. This is the only templating: one pass, without attributes and indices, so inserted text
-    is never expanded. A value that is not text is written as compact JSON.
+    Other braces are unchanged. This is the only templating: one pass, without attributes and
+    indices, so inserted text is never expanded. A value that is not text is written as compact
+    JSON.
     """
 
     def value(found: re.Match[str]) -> str:
@@ -234,8 +239,9 @@ def _written(value: Json) -> str:
 def public(task: Task) -> dict[str, Json]:
     """Return the resolved task as JSON for a journal or a file, without secrets.
 
-    Keys from the environment, and texts from it in `params` and `extra`, become their references again. Other keys and
-    the passwords in URLs become `***`. If all keys are references, `recall_task` returns the same task.
+    Keys from the environment, and texts from it in `params` and `extra`, become their references
+    again. Other keys and the passwords in URLs become `***`. If all keys are references,
+    `recall_task` returns the same task.
     """
     value = dump(task)
     for alias, model in task.models.items():
@@ -267,7 +273,10 @@ def _becomes_reference(path: ValuePath, written: Json) -> bool:
 
 
 def _cleaned(value: Json, clean: Callable[[str], str], *, escape: bool) -> Json:
-    """Return a value with all texts redacted, keys included. With `escape`, `${` is written as `$${`."""
+    """Return a value with all texts redacted, keys included.
+
+    With `escape`, `${` is written as `$${`.
+    """
     if isinstance(value, str):
         text = clean(value)
         return text.replace("${", "$${") if escape else text

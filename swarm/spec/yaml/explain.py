@@ -1,7 +1,7 @@
 """Validation errors of pydantic in plain words, for the person who wrote the file.
 
-Pydantic reports an error in a union once per branch, and names Python types. Here each place gets one problem: the
-value, what is allowed, and the nearest allowed name.
+Pydantic reports an error in a union once per branch, and names Python types. Here each place gets
+one problem: the value, what is allowed, and the nearest allowed name.
 """
 
 import difflib
@@ -21,7 +21,8 @@ from swarm.base.values import ID_PATTERN, Json
 from swarm.spec.yaml.notation import Path, at
 
 MOST_EXPLAINED = 300
-"""Maximum errors of pydantic that are explained. Each is compared with every other, so the cost is quadratic."""
+"""Maximum errors of pydantic that are explained. Each is compared with every other, so the cost is
+quadratic."""
 
 _KINDS: Mapping[str, str] = {
     "string_type": "text",
@@ -111,8 +112,8 @@ def _located(details: ErrorDetails, value: Json) -> _Violation:
 def _is_noise(violation: _Violation, violations: list[_Violation]) -> bool:
     """Check whether another violation makes this one superfluous.
 
-    A list counts as too short if its items are wrong. A type error of one branch of a union says nothing if another
-    branch has the right type and an error inside.
+    A list counts as too short if its items are wrong. A type error of one branch of a union says
+    nothing if another branch has the right type and an error inside.
     """
     nearby = [other for other in violations if _is_within(other.path, violation.path)]
     has_inner = any(len(other.path) > len(violation.path) for other in nearby)

@@ -1,11 +1,13 @@
 """YAML 1.2 and JSON composed to plain values, each with its position.
 
-A subset of YAML: one document, no anchors, aliases or tags, no duplicate keys, text keys, finite numbers, maximum 1 MB
-and 64 levels. Scalars follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema): `no` is a
-string and `010` is ten. In addition, `400_000` is a number.
+A subset of YAML: one document, no anchors, aliases or tags, no duplicate keys, text keys, finite
+numbers, maximum 1 MB and 64 levels. Scalars follow the core schema of YAML 1.2
+(https://yaml.org/spec/1.2.2/#103-core-schema): `no` is a string and `010` is ten. In addition,
+`400_000` is a number.
 
-JSON is a subset of YAML. The standard library's parser reads it first: 1 MB takes a fraction of a second, against
-several seconds for the YAML parser, which is written in Python. Positions in JSON are computed when they are needed.
+JSON is a subset of YAML. The standard library's parser reads it first: 1 MB takes a fraction of a
+second, against several seconds for the YAML parser, which is written in Python. Positions in JSON
+are computed when they are needed.
 """
 
 import json
@@ -20,7 +22,8 @@ from swarm.base.text import clip
 from swarm.base.values import MOST_DEPTH, Json
 
 MOST_BYTES = 1_000_000
-"""Maximum bytes of a text. Tasks and plans have a few kilobytes; above this, a parser in Python takes many seconds."""
+"""Maximum bytes of a text. Tasks and plans have a few kilobytes; above this, a parser in Python
+takes many seconds."""
 MOST_PROBLEMS = 100
 """Maximum errors reported for one text. A megabyte can hold a hundred thousand."""
 MOST_DIGITS = 18
@@ -188,7 +191,10 @@ def _is_valid_scalar(item: Json) -> bool:
 
 
 def json_tokens(text: str) -> Iterator[Token]:
-    """Split JSON into tokens. The caller knows that it is JSON, or nested too deep for `json`: no syntax is checked."""
+    """Split JSON into tokens.
+
+    The caller knows that it is JSON, or nested too deep for `json`: no syntax is checked.
+    """
     line, start = 1, 0
     offset = 0
     while (found := _JSON_TOKEN.match(text, offset)) is not None:
@@ -210,7 +216,10 @@ def json_tokens(text: str) -> Iterator[Token]:
 
 
 def compose(tokens: Iterator[Token], caps: Mapping[Path, int], reading: Reading) -> Reading:
-    """Compose tokens to a value. Add the value, its positions and its errors to `reading`, also before raising Stop."""
+    """Compose tokens to a value.
+
+    Add the value, its positions and its errors to `reading`, also before raising Stop.
+    """
     first = next(tokens, None)
     if first is not None:
         reading.value = _Composer(tokens, caps, reading).value(first, ())

@@ -1,6 +1,7 @@
 """The strict reader of what people write: it reports all errors together, each with file, line and column.
 
-`parse` and `read` turn a text into a `Document`; `validate` turns a document into a model. An error looks like this:
+`parse` and `read` turn a text into a `Document`; `validate` turns a document into a model. An error
+looks like this:
 
     task.yaml:3:1: modles: unknown key; allowed here: agents, approve, …; did you mean `models`?
 """
@@ -60,17 +61,26 @@ class Document:
         return reading.values.get(path, Position(1, 1))
 
     def reading(self) -> Reading:
-        """Return the positions and which texts are without quotes. For valid JSON, compute them at the first use."""
+        """Return the positions and which texts are without quotes.
+
+        For valid JSON, compute them at the first use.
+        """
         if not self.known:
             self.known.append(compose(json_tokens(self.text), {}, Reading()))
         return self.known[0]
 
     def with_value(self, value: Json) -> "Document":
-        """Return this document with another value. Parts that were in the text keep their positions."""
+        """Return this document with another value.
+
+        Parts that were in the text keep their positions.
+        """
         return replace(self, value=value)
 
     def located(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
-        """Return problems with `where` and `key` set, in the order given. `path` decides, else `key`."""
+        """Return problems with `where` and `key` set, in the order given.
+
+        `path` decides, else `key`.
+        """
         return tuple(self._located(problem) for problem in problems)
 
     def _located(self, problem: Problem) -> Problem:
@@ -128,8 +138,9 @@ def parse(
 ) -> Document:
     """Parse YAML or JSON. The document holds the errors after which the parser could continue.
 
-    `line` is the line of the file in which the text begins. `caps` sets the maximum length of lists at some paths.
-    Raise `error` for bad syntax, more than 1 MB, more than 64 levels, a second document, or a list over its cap.
+    `line` is the line of the file in which the text begins. `caps` sets the maximum length of lists
+    at some paths. Raise `error` for bad syntax, more than 1 MB, more than 64 levels, a second
+    document, or a list over its cap.
     """
     caps = caps or {}
     if len(text) > MOST_BYTES or len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
@@ -158,7 +169,10 @@ def read(text: str, *, source: str, line: int = 1, error: type[InputError] = Tas
 
 
 def read_file(path: FilePath, *, most: int = MOST_BYTES, error: type[InputError] = TaskError) -> str:
-    """Return the text of a UTF-8 file, without a byte order mark. Raise `error` if it cannot be read."""
+    """Return the text of a UTF-8 file, without a byte order mark.
+
+    Raise `error` if it cannot be read.
+    """
     name = safe_text(str(path))
     try:
         if not path.is_file():
@@ -194,8 +208,8 @@ def validate(
 ) -> T:
     """Return the model that a document describes. No value is converted to another type.
 
-    Raise `error` with all problems in the order of the file: the document's, the caller's and those found here. A path
-    with a problem of the document or the caller gets no second one.
+    Raise `error` with all problems in the order of the file: the document's, the caller's and those
+    found here. A path with a problem of the document or the caller gets no second one.
     """
     adapter = cast("TypeAdapter[T]", kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind))
     found = [*document.problems, *problems]

@@ -11,17 +11,20 @@ from swarm.base.values import Json
 from swarm.spec.yaml.notation import Position, Stop, Token, scalar
 
 _BARE = re.compile(r"[A-Za-z_./$][A-Za-z0-9_./$@+-]*(?: [A-Za-z0-9_./$@(][A-Za-z0-9_./$@+()-]*)*")
-"""Text that every YAML parser reads as text without quotes, unless it is a number or a word such as `null`."""
+"""Text that every YAML parser reads as text without quotes, unless it is a number or a word such as
+`null`."""
 _OTHER_WORDS = {"y", "n", "yes", "no", "on", "off"}
 """Booleans of YAML 1.1. They are text in YAML 1.2, and are quoted for older parsers."""
 LONG = 50
-"""Lists with more items are written with one item per line, as JSON: block style costs 1 ms per item."""
+"""Lists with more items are written with one item per line, as JSON: block style costs 1 ms per
+item."""
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
 """Characters that JSON allows unescaped, but YAML forbids or reads as the end of a line."""
 _INK = "!-~¡-\u200a\u2010-\u2027\u2030-\u205e\u2070-\ud7ff\U00010000-\U0010ffff"
 _LINE = f"(?:[ {_INK}]*[{_INK}])?"
 _BLOCK = re.compile(f"[{_INK}]{_LINE}\n(?:{_LINE}\n)*{_LINE}")
-"""Text that a block can hold unchanged: no space at its start or at the end of a line, and nothing to escape."""
+"""Text that a block can hold unchanged: no space at its start or at the end of a line, and nothing
+to escape."""
 
 
 def yaml_tokens(text: str) -> Iterator[Token]:
@@ -106,7 +109,8 @@ def _unreadable(error: Exception, text: str, last: Position) -> tuple[Position, 
 def write_yaml(value: Json) -> str:
     """Return a JSON value as YAML that parses to the same value. Text of several lines becomes a block.
 
-    A list of more than `LONG` items, such as the steps of a large plan, has one item per line, as JSON.
+    A list of more than `LONG` items, such as the steps of a large plan, has one item per line, as
+    JSON.
     """
     if not isinstance(value, dict) or not _has_long(value):
         return _dumped(value)
@@ -146,7 +150,10 @@ def _dumped(value: Json) -> str:
 
 
 def _styled(value: Any) -> Any:
-    """Return a copy with a style for each text. Lists and mappings are copied, so that none becomes an alias."""
+    """Return a copy with a style for each text.
+
+    Lists and mappings are copied, so that none becomes an alias.
+    """
     if isinstance(value, str):
         return _styled_text(value, key=False)
     if isinstance(value, dict):
