@@ -34,6 +34,7 @@ def pauses(failures: int, seed: int) -> list[float]:
     for _ in range(failures):
         s = scheduler.take()
         assert s is not None
+        scheduler.state.apply(e.StepStarted(step="a", attempt=s.failures + 1, span="", model=""))
         pause = scheduler.failed("a", s.failures + 1, MAY_HELP)
         assert pause is not None
         found.append(pause)
@@ -111,6 +112,13 @@ class TestRoom:
         scheduler = scheduler_of(*study, *steps("a b"), rules=Rules(limits=self.LIMITS))
         scheduler.settle()
         assert scheduler.state.steps["study"].status is status
+
+    def test_a_list_that_a_limit_has_skipped_is_not_expanded(self) -> None:
+        graph = (Step(id="long", each=tuple(range(9))), Step(id="short", each=(1,)), *steps("end:+long,short"))
+        scheduler = scheduler_of(*graph, rules=Rules(limits=self.LIMITS))
+        scheduler.settle()
+        statuses = {name: s.status for name, s in scheduler.state.steps.items()}
+        assert statuses == {"long": Status.LIMITED, "short": Status.SKIPPED, "end": Status.READY}
 
 
 class TestStop:

@@ -1,5 +1,7 @@
 """The fold of events: against a slow model of the same rules, at every prefix, and across a resume."""
 
+import re
+
 import anyio
 import pytest
 from hypothesis import given, settings
@@ -9,10 +11,13 @@ from trio.testing import MockClock
 from swarm.base.errors import AnswerError, EndpointRefused, JournalError
 from swarm.lifecycle.invalidate import invalidation
 from swarm.record import events as e
+from swarm.record import steps as step_module
 from swarm.record.outcome import Outcome
 from swarm.record.state import OVER, State, Status, StepState
+from swarm.record.steps import RESUMED_TRANSITIONS, TRANSITIONS
 from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.scheduler import Rules, Scheduler
+from swarm.spec.agent import Agent
 from swarm.spec.chat import Usage, says
 from swarm.spec.plan import Step, before_of
 from tests.swarms import Emitter, Sleeper, layered, run_virtually, simple_attempt, steps, workers
@@ -27,7 +32,7 @@ def fold(events: list[e.Stamped]) -> State:
 
 def settled(state: State, s: StepState) -> bool:
     """Whether a step and all it spawned is over, by definition."""
-    mine = s.status in OVER or s.expanded
+    mine = s.status in OVER or s.kind == "stand_in"
     return mine and all(settled(state, state.steps[child]) for child in s.children)
 
 
@@ -40,7 +45,7 @@ def good(state: State, s: StepState) -> bool:
 def check(state: State) -> None:
     for status in Status:
         assert state.counts[status] == sum(s.status is status for s in state.steps.values())
-    assert state.stand_ins == sum(s.expanded for s in state.steps.values())
+    assert state.stand_ins == sum(s.kind == "stand_in" for s in state.steps.values())
     assert state.over == all(s.over for s in state.steps.values())
     for s in state.steps.values():
         before = [state.steps[name] for name in before_of(s.step)]
@@ -50,7 +55,7 @@ def check(state: State) -> None:
         if s.status is Status.WAITING:
             assert s.doomed == hopeless
             assert s.blockers or hopeless
-        if s.status in (Status.READY, Status.RUNNING, Status.DONE) and not s.expanded:
+        if s.status in (Status.READY, Status.RUNNING, Status.DONE) and s.kind != "stand_in":
             assert not s.blockers
             assert not hopeless
 
@@ -129,7 +134,7 @@ def test_cut_off_anywhere_and_resumed_nothing_done_is_done_again(
 
 
 def test_a_step_that_is_not_there_is_a_damaged_journal() -> None:
-    with pytest.raises(JournalError, match="no step 'x'"):
+    with pytest.raises(JournalError, match="unknown step 'x'"):
         fold([e.StepStarted(step="x", attempt=1, span="", model="")])
     with pytest.raises(JournalError, match="added twice"):
         fold([e.StepsAdded(by="task", steps=steps("a a"))])
@@ -198,3 +203,82 @@ def test_the_clock_of_a_run_does_not_run_backwards() -> None:
     assert (state.t, state.steps["b"].ready_at) == (5.0, 5.0)
     state.apply(e.StepStarted(step="b", attempt=1, span="", model="", t=7.0))
     assert state.t == 7.0
+
+
+def pictured(heading: str) -> dict[Status, set[Status]]:
+    """Read the transitions that the docstring of `swarm.record.steps` lists below a heading."""
+    listed = (step_module.__doc__ or "").split(heading)[1].split("\n\n")[1]
+    found: dict[Status, set[Status]] = {status: set() for status in Status}
+    for line in listed.splitlines():
+        match = re.match(r" +(\w+) → (\w+) {2,}\S", line)
+        assert match is not None, line
+        found[Status(match[1])].add(Status(match[2]))
+    return found
+
+
+def test_the_docstring_lists_the_transitions_of_the_tables() -> None:
+    assert pictured("A step makes these transitions") == TRANSITIONS
+    assert pictured("A resumed run makes these") == RESUMED_TRANSITIONS
+
+
+def journey(status: Status) -> list[e.Stamped]:
+    """Return events that lead the step `a` to a status."""
+    begun: list[e.Stamped] = [e.StepsAdded(by="task", steps=steps("b a:b"))]
+    if status is Status.WAITING:
+        return begun
+    if status is Status.SKIPPED:
+        return [*begun, e.StepSkipped(step="a", because="no")]
+    begun += [START.model_copy(update={"step": "b"}), END.model_copy(update={"step": "b"})]
+    return begun if status is Status.READY else [*begun, START, *({Status.RUNNING: []} | LAST)[status]]
+
+
+def failed(kind: str, retry_in: float | None = None) -> e.StepFailed:
+    return e.StepFailed(step="a", attempt=1, error=e.Failure(kind=kind, message="no"), retry_in=retry_in)
+
+
+START = e.StepStarted(step="a", attempt=1, span="", model="")
+END = e.StepFinished(step="a", attempt=1, outcome=Outcome())
+LAST: dict[Status, list[e.Stamped]] = {
+    Status.DONE: [END],
+    Status.FAILED: [failed("refused")],
+    Status.CANCELLED: [failed("cancelled")],
+    Status.LIMITED: [failed("limit")],
+}
+LEADS: list[tuple[Status, e.Stamped]] = [
+    (Status.RUNNING, START),
+    (Status.DONE, END),
+    (Status.SKIPPED, e.StepSkipped(step="a", because="no")),
+    (Status.READY, failed("busy", 1.0)),
+    *((status, last) for status, (last,) in LAST.items()),
+]
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize(("to", "event"), LEADS, ids=[str(to) for to, _ in LEADS])
+def test_a_transition_that_is_not_in_the_table_is_a_damaged_journal(
+    status: Status, to: Status, event: e.Stamped
+) -> None:
+    state = fold(journey(status))
+    assert state.steps["a"].status is status
+    if to in TRANSITIONS[status]:
+        state.apply(event)
+        assert state.steps["a"].status is to
+    else:
+        with pytest.raises(JournalError, match=f"step a cannot go from {status} to {to}"):
+            state.apply(event)
+
+
+def test_the_kind_of_a_step_follows_its_role_until_its_instances_join() -> None:
+    plans = Agent(name="scout", instructions="Plan.", output="plan")
+    state = fold([e.StepsAdded(by="task", steps=(Step(id="a", agent="scout"), Step(id="l", agent="scout", each=(1,))))])
+    assert {name: s.kind for name, s in state.steps.items()} == {"a": "plain", "l": "plain"}
+    state.replace_agents({"scout": plans})
+    assert {name: s.kind for name, s in state.steps.items()} == {"a": "planner", "l": "planner"}
+    state.apply(e.StepsAdded(by="l", steps=(Step(id="l.1", agent="scout", instance_of="l"),)))
+    assert {name: s.kind for name, s in state.steps.items()} == {"a": "planner", "l": "stand_in", "l.1": "planner"}
+    assert (state.step_count, state.steps_left(3), state.steps_left(1)) == (2, 1, -1)
+    worker = plans.model_copy(update={"output": "text"})
+    again = e.RunResumed(task={}, agents=(worker,), versions={}, reopened=("l",), voided=("l.1",))
+    state.apply(again)
+    assert {name: s.kind for name, s in state.steps.items()} == {"a": "plain", "l": "plain"}
+    assert state.counts[Status.READY] == state.step_count == 2

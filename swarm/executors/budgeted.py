@@ -15,7 +15,6 @@ from swarm.endpoints import Endpoint
 from swarm.endpoints.account import Account
 from swarm.record import events as e
 from swarm.record.state import State
-from swarm.results.report import is_report
 from swarm.spec.chat import Reply, Request
 from swarm.spec.tariff import usd_of
 from swarm.tools import Toolbox
@@ -37,12 +36,12 @@ class Budgeted:
 
     def endpoint_for(self, attempt: Attempt, note: Note) -> Endpoint:
         """Return the endpoint of one attempt, which charges its calls."""
-        report = is_report(self._state, attempt.step.id)
+        report = self._state.is_report(attempt.step.id)
         return ChargedCalls(self._endpoint, self._meters, self._state, attempt, note, report=report)
 
     def fitted(self, attempt: Attempt) -> Attempt:
         """Return an attempt at the report with a context that fits what is left; any other attempt unchanged."""
-        if not is_report(self._state, attempt.step.id):
+        if not self._state.is_report(attempt.step.id):
             return attempt
         request = self._first_request(attempt)
         cap = self._meters.cap(request)

@@ -7,7 +7,6 @@ from swarm.base.text import listing
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
-from swarm.results.report import is_report
 from swarm.spec.chat import Message, Text
 
 
@@ -23,7 +22,7 @@ class Salvaging:
 
     async def execute(self, attempt: Attempt, note: Note) -> Outcome:
         """Run an attempt. If it makes the report and reaches a limit, return its last answer and note the limit."""
-        if not is_report(self._state, attempt.step.id):
+        if not self._state.is_report(attempt.step.id):
             return await self._inner.execute(attempt, note)
         messages: list[Message] = list(attempt.transcript)
 

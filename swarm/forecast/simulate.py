@@ -97,7 +97,7 @@ def course_of(state: State) -> Course:
     took = Timeline(state).seconds
     spawned: dict[str, tuple[Step, ...]] = {}
     for s in state.steps.values():
-        if s.children and not s.expanded:
+        if s.children and s.kind != "stand_in":
             spawned[s.id] = tuple(_as_expanded(state.steps[child], state) for child in s.children)
     first = tuple(_as_expanded(s, state) for s in state.steps.values() if s.by not in state.steps)
     by = "run" if any(s.by == "run" for s in state.steps.values()) else "task"
@@ -119,7 +119,7 @@ def _as_expanded(s: StepState, state: State) -> Step:
     step = s.step
     if step.each is None:
         return step
-    items = tuple(state.steps[child].step.item for child in s.children) if s.expanded else ()
+    items = tuple(state.steps[child].step.item for child in s.children) if s.kind == "stand_in" else ()
     return step.model_copy(update={"each": items, "needs": before_of(step), "after": ()})
 
 

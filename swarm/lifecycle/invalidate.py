@@ -25,7 +25,7 @@ def invalidation(state: State, *, failed: bool = False, changed: Iterable[str] =
     """
     work = _Spread(state)
     for s in state.steps.values():
-        if not s.expanded and _was_ended(s, failed=failed):
+        if s.kind != "stand_in" and _was_ended(s, failed=failed):
             work.reopen(s)
     for name in changed:
         work.reopen(state.steps[name])
@@ -77,12 +77,12 @@ class _Spread:
 
     def _reach(self, waiter: StepState, name: str) -> None:
         """Reopen a step that waited for the step `name`."""
-        if waiter.expanded and waiter.step.each != name:
+        if waiter.kind == "stand_in" and waiter.step.each != name:
             # Its instances wait for that step themselves, and are reached through it.
             if waiter.settled and waiter.id not in self.reopened:
                 self._stack.append(waiter.id)
             return
-        if waiter.over or waiter.expanded:
+        if waiter.over or waiter.kind == "stand_in":
             self.reopen(waiter)
 
     def _void(self, first: str) -> None:

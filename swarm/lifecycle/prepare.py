@@ -341,7 +341,7 @@ def lint_given(plan: Plan, agents: Mapping[str, Agent], resources: RunResources)
     """Lint a plan that a person wrote, as the first plan of a run."""
     state = State()
     state.apply(RunStarted(run="", trace="", versions={}, task={}, agents=tuple(agents.values())))
-    first = StepState(Step(id=PLAN_STEP, agent=PLANNER), "run", 0)
+    first = StepState(Step(id=PLAN_STEP, agent=PLANNER), "run", 0, "planner")
     brief = Assigner(state, resources, lambda _: None).brief_for(first)
     return lint(plan, brief)
 

@@ -17,7 +17,6 @@ from swarm.record.cache import differing
 from swarm.record.folder import RunFolder
 from swarm.record.recorded import Recorded, recorded
 from swarm.record.state import State
-from swarm.results.report import is_report
 from swarm.scheduling.assign import Assigner
 from swarm.spec.files import recall_task
 from swarm.spec.plan import Step
@@ -92,7 +91,7 @@ class Replay:
 def _parts_now(event: e.StepStarted, state: State, assigner: Assigner) -> dict[str, str]:
     """Return what determines an attempt now."""
     parts = assigner.attempt_of(state.steps[event.step]).parts
-    if is_report(state, event.step) and differing(parts, event.parts) == ("context",):
+    if state.is_report(event.step) and differing(parts, event.parts) == ("context",):
         return event.parts  # The budget left the report a smaller context: that is a recorded fact, too.
     return parts
 

@@ -227,7 +227,7 @@ def with_agents(events: Iterable[e.Stamped], agents: Mapping[str, Agent]) -> Sta
     for event in events:
         state.apply(event)
         if isinstance(event, e.RunStarted | e.RunResumed):
-            state.agents.update(agents)
+            state.replace_agents(agents)
     return state
 
 
@@ -235,7 +235,7 @@ def _changed_steps(state: State, assigner: Assigner) -> list[str]:
     """Return the finished steps whose output depends on something that has changed."""
     changed: list[str] = []
     for s in state.steps.values():
-        if s.status is not Status.DONE or s.expanded or not s.key:
+        if s.status is not Status.DONE or s.kind == "stand_in" or not s.key:
             continue
         if s.step.agent not in state.agents:
             changed.append(s.id)

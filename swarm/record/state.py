@@ -1,131 +1,29 @@
-"""The fold of a run's events: what is known of every step, and which step has just become ready or hopeless.
+"""The fold of a run's events: what is known of every step, and which steps have just become ready or can never run.
 
 `State.apply` is the only place where state changes. It does no I/O, knows no clock, and costs O(what changed).
 
-A step moves like this:
-
-    waiting ──> ready ──> running ──> done
-       │          ^          │
-       │          └──────────┼── failed, to be tried again
-       └──> skipped          └──> failed, cancelled, limited
-
-A step is *over* when its own status is final, and *settled* when it and everything it spawned is over: the instances
-of an `each` step, the steps of a later plan. What waits for a step waits until it is settled. An `each` step has no
-attempt of its own: it runs from the moment its instances join to the moment the last of them is settled.
+A step is *over* when its own status is final, and *settled* when it and every step it spawned is over: the instances of
+an `each` step, the steps of a later plan. A step that waits for it waits until it is settled. A stand-in has no attempt
+of its own: it runs from the moment its instances join until the last of them is settled. The transitions of a step are
+in `swarm.record.steps`.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from swarm.base.errors import JournalError
 from swarm.base.values import Json
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
+from swarm.record.steps import INTERRUPTIONS, OVER, RESUMED_TRANSITIONS, TRANSITIONS, Kind, Span, Status, StepState
 from swarm.spec.agent import Agent
-from swarm.spec.chat import Message, Usage
+from swarm.spec.chat import Usage
 from swarm.spec.plan import PLAN_STEP, Step, before_of, sinks
 
 
-class Status(StrEnum):
-    """Where a step stands. Only `done` counts as success."""
-
-    WAITING = "waiting"
-    READY = "ready"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    CANCELLED = "cancelled"
-    LIMITED = "limited"
-
-
-OVER = frozenset({Status.DONE, Status.FAILED, Status.SKIPPED, Status.CANCELLED, Status.LIMITED})
-"""Final, unless the run is resumed."""
-INTERRUPTIONS = {"cancelled": Status.CANCELLED, "limit": Status.LIMITED}
-"""Kinds of failure that say nothing about the step, and the status they end in."""
-
-
-@dataclass(slots=True)
-class Span:
-    """One attempt on the run's clock."""
-
-    attempt: int
-    start: float
-    end: float | None = None
-
-
-@dataclass(slots=True)
-class StepState:
-    """What is known of one step."""
-
-    step: Step
-    by: str
-    """`run`, `task`, or the id of the step that spawned it."""
-    order: int
-    """Its place in plan order."""
-    status: Status = Status.WAITING
-    attempt: int = 0
-    """Attempts started."""
-    failures: int = 0
-    """Attempts that failed; those cut off do not count."""
-    model: str = ""
-    """Alias of the model of its last attempt."""
-    endpoint: str = ""
-    """Endpoint of its last turn."""
-    key: str = ""
-    """Hash of all that determined its output."""
-    parts: dict[str, str] = field(default_factory=dict[str, str])
-    """What that is, part by part."""
-    outcome: Outcome = Outcome()  # noqa: RUF009 - frozen: one for all steps that have none yet
-    error: e.Failure | None = None
-    because: str = ""
-    """Why it was skipped."""
-    usage: Usage = Usage()  # noqa: RUF009 - frozen: one for all steps that have used nothing yet
-    turns: int = 0
-    """Turns of all attempts."""
-    transcript: list[Message] = field(default_factory=list[Message])
-    """Messages of an attempt that is running, or was interrupted."""
-    turns_taken: int = 0
-    """Turns that made that transcript."""
-    spans: list[Span] = field(default_factory=list[Span])
-    ready_at: float = 0.0
-    """When, on the run's clock, all it waits for was settled."""
-    expanded: bool = False
-    """Whether its instances have joined."""
-    children: list[str] = field(default_factory=list[str])
-    settled: bool = False
-    blockers: int = 0
-    """Steps it waits for that are not settled."""
-    doomed: bool = False
-    """Whether a step it needs has failed: it is about to be skipped."""
-    waiters: list[str] = field(default_factory=list[str])
-    """Steps that wait for it."""
-    unsettled: int = 0
-    """Children that are not settled."""
-    hurt: int = 0
-    """Children that failed and were not optional."""
-
-    @property
-    def id(self) -> str:
-        """The step's id."""
-        return self.step.id
-
-    @property
-    def over(self) -> bool:
-        """Whether its own status is final."""
-        return self.status in OVER
-
-    @property
-    def good(self) -> bool:
-        """Whether what needs it may go on."""
-        return self.step.optional or (self.status is Status.DONE and self.hurt == 0)
-
-
 class State:
-    """A run as its events tell it."""
+    """State of a run: the fold of its events."""
 
     def __init__(self) -> None:
         self.run = ""
@@ -139,25 +37,26 @@ class State:
         self.steps: dict[str, StepState] = {}
         """Every step, in plan order."""
         self.agents: dict[str, Agent] = {}
-        """Every role, those made by plans included."""
+        """Every role, including those that plans brought."""
         self.counts: dict[Status, int] = dict.fromkeys(Status, 0)
         self.usage = Usage()
         self.usage_by_model: dict[str, Usage] = {}
         self.slots: dict[str, int] = {}
-        """Calls at once, by endpoint, where that has changed."""
+        """Number of parallel calls by endpoint, for endpoints where it has changed."""
         self.limits_reached: dict[str, float] = {}
         self.report_step: str | None = None
         self.plans = 0
-        """Plans that joined the graph."""
+        """Number of plans that joined the graph."""
         self.resumed = 0
+        """Number of times the run was resumed."""
         self.stand_ins = 0
-        """Steps that only stand for their instances."""
+        """Number of stand-ins."""
         self.joined: deque[str] = deque()
-        """Steps that have just joined the graph; whoever takes decisions drains it."""
+        """Steps that have just joined the graph. The scheduler drains this queue and the next two."""
         self.fresh: deque[str] = deque()
-        """Steps that have just become ready; likewise."""
+        """Steps that have just become ready."""
         self.doomed: deque[tuple[str, str]] = deque()
-        """Steps that can never run, and the step that is to blame; likewise."""
+        """Steps that can never run, each with the step that is the reason."""
         self._apply: dict[type[Any], Callable[[Any], None]] = {
             e.RunStarted: self._run_started,
             e.RunResumed: self._run_resumed,
@@ -172,7 +71,7 @@ class State:
             e.RunFinished: self._run_finished,
         }
 
-    # What is asked of it
+    # Questions
 
     @property
     def over(self) -> bool:
@@ -185,40 +84,65 @@ class State:
         return {} if self.started is None else self.started.task
 
     def real_steps(self) -> Iterable[StepState]:
-        """Every step that is one attempt's work: all but those that only stand for their instances."""
-        return (s for s in self.steps.values() if not s.expanded)
+        """Return every step that is the work of one attempt: all but the stand-ins."""
+        return (s for s in self.steps.values() if s.kind != "stand_in")
+
+    @property
+    def step_count(self) -> int:
+        """Number of steps that count against `limits.steps`: all but the stand-ins."""
+        return len(self.steps) - self.stand_ins
+
+    def steps_left(self, limit: int) -> int:
+        """Return how many more steps may join under `limits.steps`. It is negative if the limit was lowered."""
+        return limit - self.step_count
+
+    def is_report(self, step: str) -> bool:
+        """Return whether a step makes the report or a part of it: a step that it spawned, or a partial reduction."""
+        while step in self.steps:
+            if step == self.report_step:
+                return True
+            step = self.steps[step].by
+        return False
+
+    def _kind_of(self, step: Step) -> Kind:
+        agent = self.agents.get(step.agent)
+        return "planner" if agent is not None and agent.output == "plan" else "plain"
 
     # The fold
 
     def apply(self, event: e.Stamped) -> None:
-        """Take in one fact."""
+        """Apply one event. Raise JournalError if it names an unknown step or an impossible transition."""
         if event.seq:
             self.seq = event.seq
         self.t = max(self.t, event.t)
         self._apply[type(event)](event)
+
+    def replace_agents(self, agents: Mapping[str, Agent]) -> None:
+        """Add roles or replace those of the same name, and decide the kinds of the steps again."""
+        self.agents.update(agents)
+        for s in self.steps.values():
+            if s.kind != "stand_in":
+                s.kind = self._kind_of(s.step)
 
     def _run_started(self, event: e.RunStarted) -> None:
         self.run, self.started, self.first = event.run, event, event
         self.agents = {agent.name: agent for agent in event.agents}
 
     def _run_resumed(self, event: e.RunResumed) -> None:
-        """Open again what was cut off; links are made anew, once, at O(steps)."""
+        """Reopen the steps that were cut off. Links and counts of children are made again, at O(steps)."""
         self.started, self.finished, self.resumed = event, None, self.resumed + 1
-        self.agents.update({agent.name: agent for agent in event.agents})
         self.limits_reached.clear()
         for name in event.voided:
+            self.counts[self._get(name).status] -= 1
             del self.steps[name]
+        self.replace_agents({agent.name: agent for agent in event.agents})
         if self.report_step in event.voided:
             self.report_step = None
-        made = {s.by for s in self.steps.values() if s.step.instance_of is None and s.id != PLAN_STEP}
-        self.plans = len(made)
+        self.plans = len({s.by for s in self.steps.values() if _is_planned(s.step)})
         reopened = set(event.reopened)
         for step in self.steps.values():
             self._reopen(step, step.id in reopened)
-        self.counts = dict.fromkeys(Status, 0)
-        for step in self.steps.values():
-            self.counts[step.status] += 1
-        self.stand_ins = sum(s.expanded for s in self.steps.values())
+        self.stand_ins = sum(s.kind == "stand_in" for s in self.steps.values())
         self.joined = deque(self.steps)
         self.fresh.clear()
         self.doomed.clear()
@@ -236,22 +160,24 @@ class State:
         s.children, s.waiters = [], []
         s.settled, s.blockers, s.unsettled, s.hurt = False, 0, 0, 0
         s.doomed = s.doomed and s.over and not again
-        if s.expanded and not again:
-            s.status = Status.RUNNING
-        elif again or not s.over:
-            s.status = Status.WAITING
-            if s.spans and s.spans[-1].end is None:
-                s.spans[-1].end = self.t
-            if again:
-                s.expanded, s.failures, s.because, s.error = False, 0, "", None
-                # Roles outlast the outcome that brought them: whoever is given one needs to know its maker.
-                s.outcome = Outcome(agents=s.outcome.agents)
+        if s.kind == "stand_in" and not again:
+            self._back_to(s, Status.RUNNING)
+            return
+        if s.over and not again:
+            return
+        self._back_to(s, Status.WAITING)
+        if s.spans and s.spans[-1].end is None:
+            s.spans[-1].end = self.t
+        if again:
+            s.kind, s.failures, s.because, s.error = self._kind_of(s.step), 0, "", None
+            # Roles outlast the outcome that brought them: label flow needs to know who made a role.
+            s.outcome = Outcome(agents=s.outcome.agents)
 
     def _steps_added(self, event: e.StepsAdded) -> None:
         parent = self.steps.get(event.by)
         self._add(event.steps, event.by)
         if parent is not None:
-            parent.expanded = True
+            parent.kind = "stand_in"
             self.stand_ins += 1
             self._to(parent, Status.RUNNING)
             self._settle(parent)
@@ -277,7 +203,8 @@ class State:
         s = self._get(event.step)
         self._end_span(s, event.t)
         s.outcome, s.error = event.outcome, None
-        self.agents.update({agent.name: agent for agent in event.outcome.agents})
+        if event.outcome.agents:
+            self.replace_agents({agent.name: agent for agent in event.outcome.agents})
         if event.outcome.spawned:
             self._add(event.outcome.spawned, s.id)
         self._to(s, Status.DONE)
@@ -310,14 +237,20 @@ class State:
     def _run_finished(self, event: e.RunFinished) -> None:
         self.finished = event
 
-    # How it is kept
+    # Bookkeeping
 
     def _get(self, name: str) -> StepState:
         if name not in self.steps:
-            raise JournalError(f"event {self.seq}: there is no step {name!r} in this run")
+            raise JournalError(f"event {self.seq}: unknown step {name!r}")
         return self.steps[name]
 
-    def _to(self, s: StepState, status: Status) -> None:
+    def _back_to(self, s: StepState, status: Status) -> None:
+        if s.status is not status:
+            self._to(s, status, RESUMED_TRANSITIONS)
+
+    def _to(self, s: StepState, status: Status, allowed: Mapping[Status, frozenset[Status]] = TRANSITIONS) -> None:
+        if status not in allowed[s.status]:
+            raise JournalError(f"event {self.seq}: step {s.id} cannot go from {s.status} to {status}")
         self.counts[s.status] -= 1
         self.counts[status] += 1
         s.status = status
@@ -334,14 +267,14 @@ class State:
         for step in steps:
             if step.id in self.steps:
                 raise JournalError(f"event {self.seq}: step {step.id!r} is added twice")
-            s = self.steps[step.id] = StepState(step, by, len(self.steps))
+            s = self.steps[step.id] = StepState(step, by, len(self.steps), self._kind_of(step))
             self.counts[Status.WAITING] += 1
             self.joined.append(s.id)
             added.append(s)
         if parent is not None:
             parent.children.extend(s.id for s in added)
             parent.unsettled += len(added)
-        if steps and steps[0].instance_of is None and steps[0].id != PLAN_STEP:
+        if steps and _is_planned(steps[0]):
             self.plans += 1
             if by in ("task", PLAN_STEP) and len(ends := sinks(steps)) == 1:
                 self.report_step = ends[0]
@@ -366,14 +299,14 @@ class State:
             self.fresh.append(s.id)
 
     def _settle(self, first: StepState) -> None:
-        """Settle a step if it can be, and whatever that settles in turn."""
+        """Settle a step if it and its children are over, then the steps that spawned it, upwards."""
         stack = [first]
         while stack:
             s = stack.pop()
-            if s.settled or s.unsettled or not (s.over or s.expanded):
+            if s.settled or s.unsettled or not (s.over or s.kind == "stand_in"):
                 continue
             s.settled = True
-            if s.expanded and not s.over:
+            if not s.over:
                 self._to(s, Status.FAILED if s.hurt else Status.DONE)
             for waiter in s.waiters:
                 self._unblock(self.steps[waiter], s)
@@ -393,3 +326,8 @@ class State:
         if hopeless and waiter.status is Status.WAITING and not waiter.doomed:
             waiter.doomed = True
             self.doomed.append((waiter.id, by.id))
+
+
+def _is_planned(step: Step) -> bool:
+    """Whether a step comes from a plan: it is neither an instance nor the planner of the first plan."""
+    return step.instance_of is None and step.id != PLAN_STEP

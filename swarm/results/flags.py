@@ -199,10 +199,9 @@ def _group(state: State, name: str) -> Iterator[StepState]:
     stack = [name]
     while stack:
         s = state.steps[stack.pop()]
-        if not s.expanded:
+        if s.kind != "stand_in":
             yield s
-        agent = state.agents.get(s.step.agent)
-        if s.expanded or (agent is not None and agent.output == "plan"):
+        if s.kind != "plain":
             stack.extend(reversed(s.children))
 
 

@@ -197,7 +197,7 @@ def _joined(timeline: Timeline, s: StepState) -> float:
     parent = timeline.state.steps.get(s.by)
     if parent is None:
         return 0.0
-    if parent.expanded or not parent.spans:
+    if parent.kind == "stand_in" or not parent.spans:
         return parent.ready_at
     return parent.spans[-1].end or 0.0
 

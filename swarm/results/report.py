@@ -45,15 +45,6 @@ def make_report(state: State, output_of: Callable[[StepState], Json], about: Cal
     return Report(text="\n\n".join(block for block in blocks if block) + "\n", sources=sources, value=value)
 
 
-def is_report(state: State, step: str) -> bool:
-    """Return whether a step makes the report or a part of it: a step that it spawned, or a partial reduction."""
-    while step in state.steps:
-        if step == state.report_step:
-            return True
-        step = state.steps[step].by
-    return False
-
-
 def _listed(title: str, lines: list[str]) -> str:
     return f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
 

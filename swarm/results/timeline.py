@@ -121,8 +121,8 @@ class Timeline:
 
     def _is_main(self, s: StepState) -> bool:
         agent = self.state.agents.get(s.step.agent)
-        plans = agent is not None and agent.output in ("plan", "report")
-        return plans or s.step.agent == REDUCER or s.id == self.state.report_step
+        reports = s.step.agent == REDUCER or (agent is not None and agent.output == "report")
+        return s.kind == "planner" or reports or s.id == self.state.report_step
 
     def _when_settled(self) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -163,7 +163,7 @@ class Timeline:
                 settled[name] = latest
                 continue
             start = self._start(s, points, settled)
-            took = 0.0 if s.expanded else seconds.get(name, 0.0)
+            took = 0.0 if s.kind == "stand_in" else seconds.get(name, 0.0)
             points[name] = start, (_Point(start.at + took, name) if took > 0 else start)
         return points
 

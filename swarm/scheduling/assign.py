@@ -76,7 +76,7 @@ class Assigner:
         state, resources, step = self._state, self._resources, s.step
         agent = state.agents[step.agent]
         limits = resources.task.limits
-        plans = agent.output == "plan"
+        plans = s.kind == "planner"
         if plans and state.plans >= limits.rounds:
             message = f"limits.rounds: {limits.rounds} plans were made already"
             raise LimitError(message, limit="rounds", value=limits.rounds)
@@ -165,7 +165,7 @@ class Assigner:
         if agent is not None:
             known = self._resources.tool_labels
             labels.update(known[tool] for tool in self.tools_of(s.step, agent) if tool in known)
-        if agent is None or agent.output != "plan":
+        if s.kind != "planner":
             labels.update(each.label for each in self.inputs_of(s.step) if each.label is not None)
         return labels
 
@@ -207,7 +207,7 @@ class Assigner:
 
     def output_of(self, s: StepState) -> Json:
         """Give a step's output; for one that stands for its instances, the list of theirs."""
-        if s.expanded:
+        if s.kind == "stand_in":
             return [self.output_of(self._state.steps[child]) for child in s.children]
         return s.outcome.loaded(self._load).output
 
@@ -240,10 +240,9 @@ class Assigner:
 
     def _in_place_of(self, s: StepState) -> tuple[str, ...]:
         """Name the steps that are read in place of a step: its instances, or the ends of the plan it made."""
-        if s.expanded:
+        if s.kind == "stand_in":
             return tuple(s.children)
-        agent = self._state.agents.get(s.step.agent)
-        if agent is None or agent.output != "plan":
+        if s.kind == "plain":
             return ()
         return sinks(tuple(self._state.steps[child].step for child in s.children))
 
@@ -269,7 +268,7 @@ class Assigner:
             limits=resources.task.limits,
             known=() if s.id == PLAN_STEP else tuple(state.steps),
             barred=() if s.id == PLAN_STEP else self._barred(s),
-            steps_left=max(0, resources.task.limits.steps - len(state.steps) + state.stand_ins),
+            steps_left=max(0, state.steps_left(resources.task.limits.steps)),
             reads=self._reads(),
             access=None if self._is_plain else self._access_for(s),
             first=s.id == PLAN_STEP,

@@ -71,8 +71,7 @@ class LabelFlow:
         yield s.by, False
         started = state.started
         given = {agent.name for agent in started.agents} if started is not None else set[str]()
-        agent = state.agents.get(s.step.agent)
-        plans = agent is not None and agent.output == "plan" and s.id != PLAN_STEP
+        plans = s.kind == "planner" and s.id != PLAN_STEP
         for name in (set(state.agents) if plans else {s.step.agent}) - given:
             makers = self._made().get(name, ())
             if not makers:

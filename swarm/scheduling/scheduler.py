@@ -91,10 +91,12 @@ class Scheduler:
                     self._emit(e.StepSkipped(step=name, because=self._why(blame)))
             if state.fresh:
                 s = state.steps[state.fresh.popleft()]
-                if s.step.each is not None:
-                    self._expand(s)
-                else:
+                if s.status is not Status.READY:
+                    continue  # a limit that another list has reached skipped it
+                if s.step.each is None:
                     self._push(s)
+                else:
+                    self._expand(s)
 
     def take(self) -> StepState | None:
         """Give the step to start now, if there is one."""
@@ -232,10 +234,9 @@ class Scheduler:
         state, limits = self.state, self.rules.limits
         if not outcome.spawned:
             return None
-        agent = state.agents.get(s.step.agent)
-        if agent is not None and agent.output == "plan" and state.plans >= limits.rounds:
+        if s.kind == "planner" and state.plans >= limits.rounds:
             return "rounds"
-        return "steps" if len(outcome.spawned) > limits.steps - len(state.steps) + state.stand_ins else None
+        return "steps" if len(outcome.spawned) > state.steps_left(limits.steps) else None
 
     def _push(self, s: StepState) -> None:
         heapq.heappush(self._queue, (-self._remaining.get(s.id, 0.0), s.order, s.id))
@@ -247,7 +248,8 @@ class Scheduler:
             self._emit(e.StepFailed(step=s.id, attempt=0, error=e.Failure(kind="no_list", message=message)))
             return
         items = tuple(cast("list[Json]", found))
-        room = self.rules.limits.steps - len(self.state.steps) + self.state.stand_ins + 1
+        # The step itself no longer counts once its instances have joined.
+        room = self.state.steps_left(self.rules.limits.steps) + 1
         if len(items) > room:
             message = f"its {len(items)} instances are more than limits.steps leaves room for ({room})"
             self._emit(e.StepFailed(step=s.id, attempt=0, error=e.Failure(kind="limit", message=message)))

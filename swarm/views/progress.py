@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Literal
 
 from swarm.record.state import State, Status, StepState
+from swarm.record.steps import Kind
 from swarm.results.measure import Parallelism
 from swarm.views.parallel import flags, path, speed, width
 from swarm.views.words import clock, counted, dollars, one_line, seconds, short, some, wrapped
@@ -43,7 +44,7 @@ class _Seen:
     status: Status = Status.WAITING
     attempt: int = 0
     failures: int = 0
-    expanded: bool = False
+    kind: Kind = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,9 @@ class Progress:
         """Write the changes since the last call."""
         self._begin(state)
         lines = [*self._about_run(state), *self._about_steps(state)]
-        if not self._big and len(state.steps) - state.stand_ins > BIG:
+        if not self._big and state.step_count > BIG:
             self._big = True
-            size = counted(len(state.steps) - state.stand_ins, "step")
+            size = counted(state.step_count, "step")
             self._line(state, _Line(f"{size}: from now on a line every {EVERY_SECONDS:.0f} s, and failures"))
         for line in lines:
             if not self._big:
@@ -120,9 +121,9 @@ class Progress:
             self._resumed = state.resumed
             self._joined = len(state.steps)
             self._open = {
-                s.id: _Seen(s.status, s.attempt, s.failures, s.expanded) for s in state.steps.values() if not s.over
+                s.id: _Seen(s.status, s.attempt, s.failures, s.kind) for s in state.steps.values() if not s.over
             }
-            self._stand_ins = [s.id for s in state.steps.values() if s.expanded]
+            self._stand_ins = [s.id for s in state.steps.values() if s.kind == "stand_in"]
             done, total, *_ = self._counts(state)
             yield _Line(f"resumed: {done:,} of {counted(total, 'step')} already done")
         for name, slots in state.slots.items():
@@ -152,9 +153,9 @@ class Progress:
                 seen.status = s.status
 
     def _about_step(self, s: StepState, seen: _Seen) -> Iterator[_Line]:
-        if s.expanded:
-            if not seen.expanded:
-                seen.expanded = True
+        if s.kind == "stand_in":
+            if seen.kind != "stand_in":
+                seen.kind = "stand_in"
                 self._stand_ins.append(s.id)
                 yield _Line(f"{s.id}: {counted(len(s.children), 'instance')}")
             return
@@ -206,7 +207,7 @@ class Progress:
 
 def outcome(s: StepState) -> str:
     """Return how a step ended, in one line: `done in 4.1 s, 1,204 tokens`."""
-    if s.expanded:
+    if s.kind == "stand_in":
         return f"{s.status}: {counted(len(s.children), 'instance')}"
     if s.status is Status.DONE:
         more = f", {counted(len(s.children), 'step')} planned" if s.children else ""
@@ -267,6 +268,6 @@ def _media(real: Sequence[StepState]) -> Iterator[str]:
 
 
 def _at_work(state: State) -> str:
-    running = [s.id for s in state.steps.values() if s.status is Status.RUNNING and not s.expanded]
+    running = [s.id for s in state.steps.values() if s.status is Status.RUNNING and s.kind != "stand_in"]
     waiting = state.counts[Status.WAITING] + state.counts[Status.READY]
     return f"running: {some(running, NAMED) or 'nothing'}; {waiting:,} waiting"

@@ -129,7 +129,7 @@ def _notes(s: StepState) -> list[str]:
 
 def _steps(state: State) -> str:
     priced = bool(state.usage.cost)  # a column of zeros says less than the table of usage
-    rows = [_row(s, priced=priced) for s in _in_order(state) if not s.expanded]
+    rows = [_row(s, priced=priced) for s in _in_order(state) if s.kind != "stand_in"]
     head = ["STEP", "STATUS", "AGENT", "MODEL", "ATTEMPTS", "TURNS", "TOKENS"]
     head += ["USD", "TIME"] if priced else ["TIME"]
     return table(head, rows, right=(4, 5, 6, 7, 8))

@@ -1,0 +1,152 @@
+"""One step of a run: its status, its kind and what is known of it.
+
+A step makes these transitions and no others (`TRANSITIONS`; `State` refuses the rest):
+
+    waiting → ready         all it waits for is settled
+    waiting → skipped       a step it needs failed, or the run stops
+    ready → running         an attempt started, or its instances joined the graph
+    ready → skipped         the run stops
+    ready → failed          no attempt can be made, or its list is not a list
+    ready → limited         a limit leaves no space for an attempt or for its instances
+    running → done          the attempt succeeded, or every instance did
+    running → ready         the attempt failed and is retried
+    running → failed        the attempt failed, or an instance did
+    running → cancelled     the run was interrupted
+    running → limited       a limit was reached
+
+A resumed run makes these:
+
+    ready → waiting         the run had stopped before the step started
+    running → waiting       the attempt was cut off by a crash, or the instances are made again
+    done → waiting          something that determined its output has changed
+    failed → waiting        failed steps are retried
+    skipped → waiting       what it was skipped for is gone
+    cancelled → waiting     the interrupt is over
+    limited → waiting       the limit may have been raised
+    done → running          an instance of it runs again
+    failed → running        an instance of it runs again
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from swarm.record import events as e
+from swarm.record.outcome import Outcome
+from swarm.spec.chat import Message, Usage
+from swarm.spec.plan import Step
+
+
+class Status(StrEnum):
+    """Status of a step. Only `done` counts as success."""
+
+    WAITING = "waiting"
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+    LIMITED = "limited"
+
+
+OVER = frozenset({Status.DONE, Status.FAILED, Status.SKIPPED, Status.CANCELLED, Status.LIMITED})
+"""Final statuses: nothing but a resume changes them."""
+INTERRUPTIONS = {"cancelled": Status.CANCELLED, "limit": Status.LIMITED}
+"""Kinds of failure that are not the step's own, and the status they lead to."""
+TRANSITIONS: dict[Status, frozenset[Status]] = {
+    Status.WAITING: frozenset({Status.READY, Status.SKIPPED}),
+    Status.READY: frozenset({Status.RUNNING, Status.SKIPPED, Status.FAILED, Status.LIMITED}),
+    Status.RUNNING: frozenset({Status.DONE, Status.READY, Status.FAILED, Status.CANCELLED, Status.LIMITED}),
+    **dict.fromkeys(OVER, frozenset[Status]()),
+}
+"""The transitions of a step during a stretch of a run, by the status it leaves."""
+RESUMED_TRANSITIONS: dict[Status, frozenset[Status]] = {
+    Status.WAITING: frozenset[Status](),
+    **dict.fromkeys((Status.READY, Status.RUNNING), frozenset({Status.WAITING})),
+    **dict.fromkeys((Status.DONE, Status.FAILED), frozenset({Status.WAITING, Status.RUNNING})),
+    **dict.fromkeys((Status.SKIPPED, Status.CANCELLED, Status.LIMITED), frozenset({Status.WAITING})),
+}
+"""The transitions that a resume makes, by the status a step leaves."""
+
+Kind = Literal["plain", "planner", "stand_in"]
+"""A plain step is the work of one attempt. So is a planner, whose role answers with a plan; its readers read the steps
+that end the plan. A stand-in is an `each` step whose instances have joined: it has no attempt of its own, and its
+readers read the instances."""
+
+
+@dataclass(slots=True)
+class Span:
+    """Duration of one attempt, on the run's clock."""
+
+    attempt: int
+    start: float
+    end: float | None = None
+
+
+@dataclass(slots=True)
+class StepState:
+    """State of one step."""
+
+    step: Step
+    by: str
+    """`run`, `task`, or the id of the step that spawned it."""
+    order: int
+    """Position in plan order."""
+    kind: Kind = "plain"
+    """Decided by the output type of the step's agent, until its instances join."""
+    status: Status = Status.WAITING
+    attempt: int = 0
+    """Number of started attempts."""
+    failures: int = 0
+    """Number of failed attempts, without those that were cut off."""
+    model: str = ""
+    """Model alias of the last attempt."""
+    endpoint: str = ""
+    """Endpoint of the last turn."""
+    key: str = ""
+    """Hash of everything that determined the output."""
+    parts: dict[str, str] = field(default_factory=dict[str, str])
+    """The parts of that hash, by name."""
+    outcome: Outcome = Outcome()  # noqa: RUF009 - frozen: one for all steps that have none yet
+    error: e.Failure | None = None
+    because: str = ""
+    """Reason why it was skipped."""
+    usage: Usage = Usage()  # noqa: RUF009 - frozen: one for all steps that have used nothing yet
+    turns: int = 0
+    """Number of turns in all attempts."""
+    transcript: list[Message] = field(default_factory=list[Message])
+    """Messages of an attempt that is running, or was interrupted."""
+    turns_taken: int = 0
+    """Number of turns in that transcript."""
+    spans: list[Span] = field(default_factory=list[Span])
+    ready_at: float = 0.0
+    """Time, on the run's clock, when everything it waits for was settled."""
+    children: list[str] = field(default_factory=list[str])
+    """Steps it spawned: its instances, or the steps of its plan."""
+    settled: bool = False
+    blockers: int = 0
+    """Number of steps it waits for that are not settled."""
+    doomed: bool = False
+    """Whether a step it needs has failed: it is about to be skipped."""
+    waiters: list[str] = field(default_factory=list[str])
+    """Steps that wait for it."""
+    unsettled: int = 0
+    """Number of children that are not settled."""
+    hurt: int = 0
+    """Number of children that failed and were not optional."""
+
+    @property
+    def id(self) -> str:
+        """The step's id."""
+        return self.step.id
+
+    @property
+    def over(self) -> bool:
+        """Whether its own status is final."""
+        return self.status in OVER
+
+    @property
+    def good(self) -> bool:
+        """Whether the steps that need it may run."""
+        return self.step.optional or (self.status is Status.DONE and self.hurt == 0)
