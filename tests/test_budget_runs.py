@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import swarm
-from swarm.base.errors import EndpointBusy
+from swarm.base.errors import EndpointBusy, PlanError
 from swarm.base.values import Json
 from swarm.budget.ledger import worst_input
 from swarm.lifecycle.prepare import Options
@@ -209,7 +209,7 @@ def test_whatever_a_model_does_the_limit_holds_and_the_run_ends(
 
     try:
         result = anyio.run(go)
-    except swarm.PlanError:
+    except PlanError:
         return  # it gave no plan: what it cost is bounded by the turns of one attempt
     assert result.usage.tokens <= tokens
     state = State()

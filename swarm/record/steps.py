@@ -13,6 +13,7 @@ A step makes these transitions and no others (`TRANSITIONS`; `State` refuses the
     running → failed        the attempt failed, or an instance did
     running → cancelled     the run was interrupted
     running → limited       a limit was reached
+    skipped → limited       its attempt exceeded a limit, and reaching the limit had skipped it
 
 A resumed run makes these:
 
@@ -58,7 +59,8 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.WAITING: frozenset({Status.READY, Status.SKIPPED}),
     Status.READY: frozenset({Status.RUNNING, Status.SKIPPED, Status.FAILED, Status.LIMITED}),
     Status.RUNNING: frozenset({Status.DONE, Status.READY, Status.FAILED, Status.CANCELLED, Status.LIMITED}),
-    **dict.fromkeys(OVER, frozenset[Status]()),
+    Status.SKIPPED: frozenset({Status.LIMITED}),
+    **dict.fromkeys(OVER - {Status.SKIPPED}, frozenset[Status]()),
 }
 """The transitions of a step during a stretch of a run, by the status it leaves."""
 RESUMED_TRANSITIONS: dict[Status, frozenset[Status]] = {
