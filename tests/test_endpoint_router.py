@@ -18,7 +18,7 @@ from swarm.endpoints.wiring import Wiring
 from swarm.spec.chat import Request, says
 from swarm.spec.providers import PROVIDERS
 from swarm.spec.task import Model
-from swarm.testing import FakeServer, Function, Scripted
+from swarm.testing import Answer, FakeServer, Function, Received, Scripted
 
 ASK = Request(model="default", messages=(says("user", "hi"),))
 
@@ -139,7 +139,6 @@ async def test_connect_opens_every_alias_and_pools_in_pools() -> None:
 
 @pytest.mark.anyio
 async def test_a_second_key_takes_over_when_the_first_is_spent() -> None:
-    from swarm.testing import Answer, Received
     from swarm.testing.fake import error
 
     def respond(received: Received) -> str | Answer:
@@ -152,6 +151,24 @@ async def test_a_second_key_takes_over_when_the_first_is_spent() -> None:
             for _ in range(3):
                 assert (await router.complete(ASK)).text == "ok"
         assert len(server.requests) == 4
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [200, 500])
+async def test_an_answer_that_says_nothing_is_left_holds_back_the_next_call(status: int) -> None:
+    none_left = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "400ms"}
+    times: list[float] = []
+
+    def respond(_: Received) -> Answer:
+        times.append(anyio.current_time())
+        return Answer(headers=none_left, status=status if len(times) == 1 else 200)
+
+    async with FakeServer(respond=respond) as server:
+        models = {"default": Model(endpoint=server.url, name="m"), "same": Model(endpoint=server.url, name="n")}
+        async with connect(routes_of(models), Wiring(offline=offline(), rng=Random(1))) as router:
+            await router.complete(ASK)
+            await router.complete(ASK.model_copy(update={"model": "same"}))
+    assert times[1] - times[0] >= 0.3, "the other alias of the endpoint waits, too"
 
 
 @pytest.mark.anyio

@@ -237,6 +237,7 @@ class OpenAIEndpoint:
         except BadAnswer as error:
             return error.fault
         except APIStatusError as error:
+            self._on_headers(error.response.headers)
             return _refusal(error.response)
         except TimeoutError:
             return Fault(kind="timeout", text=f"no complete answer within {seconds:g} s")
@@ -267,6 +268,7 @@ class OpenAIEndpoint:
             stream=self._model.stream,
         )
         assert isinstance(response, httpx2.Response)
+        self._on_headers(response.headers)
         try:
             yield response
         finally:
