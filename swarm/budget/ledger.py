@@ -3,15 +3,18 @@
     limit  =  spent  +  held  +  kept  +  room
               settled   in flight  the report's   what else may start
 
-Before a call its worst case is reserved, each call with a handle of its own; after it the handle is settled with what
-the call used. For any behaviour of any model spent + held + kept ≤ limit at every moment, as long as no call uses more
-than its worst case; and an endpoint that honours the output cap, which is always sent, cannot, for no tokenizer makes
-more tokens than `weigh` counts. A claim beyond both the worst case and what can be seen of the answer is absurd, and is
-charged the worst case. An answer that really is longer than its cap is charged what it is, because that will be billed:
-only then may `spent` pass the limit, by the excess of the calls in flight, and nothing more can be reserved. What is
-kept for the report shrinks then, and only then.
+The worst case of a call is reserved before the call, each with a reservation of its own; afterwards
+the reservation is settled with the usage of the call. Whatever a model does, spent + held + kept ≤
+limit at every moment, as long as no call uses more than its worst case. A call to an endpoint that
+honours the output cap, which is always sent, cannot: no tokenizer makes more tokens than `weigh`
+counts.
 
-Money is counted in whole millionths of a millionth of a dollar, so that sums are exact in any order.
+A report of more than the worst case and more than the visible answer is implausible: the worst case
+is charged. An answer that really is longer than its cap is charged in full, because it will be
+billed. Only then may `spent` pass the limit, by the excess of the calls in flight; nothing more can
+be reserved after that. Only then does the part kept for the report shrink.
+
+Money is counted in picodollars (10⁻¹² USD), so that sums are exact in any order.
 """
 
 import json
@@ -31,27 +34,31 @@ LimitName = Literal["tokens", "usd"]
 LIMITS: tuple[LimitName, ...] = ("tokens", "usd")
 
 REPORT_PART = Fraction(3, 20)
-"""Of a limit, what is kept for the report at least: 15 %, as of `limits.seconds`."""
+"""Smallest part of a limit that is kept for the report: 15 %, as for `limits.seconds`."""
 REPORT_INPUT = 16_384
-"""Tokens of input that the report's call is kept room for, where that is no more than half of the limit: its
-instructions and some pages of what the steps gave, counted from above."""
+"""Input tokens reserved for the call of the report, as an upper bound: its instructions and some
+pages of outputs. Less is reserved if this is more than half of the limit."""
 
 MESSAGE_FRAME = 16
-"""Tokens around a message: roles and marks take 3 to 10 in the chat templates that are published."""
+"""Tokens around a message: roles and marks take 3 to 10 in published chat templates."""
 REQUEST_FRAME = 192
-"""Tokens that templates add of their own: a default system prompt, today's date; at most some 100 are known of."""
+"""Tokens that a template adds, such as a default system prompt or the date; known ones add up to
+100."""
 TOOLS_FRAME = 640
-"""Tokens of the hidden prompt that explains tools: Anthropic documents 264 to 530 for its models (2025)."""
+"""Tokens of the hidden prompt for tools: Anthropic documents 264 to 530 for its models (2025)."""
 PICTURE_TOKENS = 16_384
-"""Of one picture: the most that a published vision model takes by default (Qwen2.5-VL); most take under 5,000."""
+"""Tokens of one image: the default maximum of the vision model with the highest published one
+(Qwen2.5-VL). Most models take under 5,000."""
 MEDIA_FRAME = 1_024
+"""Tokens added for each sound or video, an allowance for what its format adds."""
 MEDIA_CHARACTERS = 16
-"""Characters of base64 a token of sound or film: 32 tokens a second of speech at 6 kbit/s are one in 31."""
+"""Characters of base64 per token of sound or video. Speech at 6 kbit/s with 32 tokens per second
+has 31, so this is half of the densest known case."""
 MEDIA_MOST = 1_048_576
-"""Tokens of one sound or film: more than any model reads at once."""
+"""Maximum tokens of one sound or video: no model reads more at once."""
 LONGEST_TOKEN = 256
-"""Bytes of the longest entry of a vocabulary: runs of 128 spaces are known. A count below one token for so many bytes
-is no count."""
+"""Bytes of the longest token of a vocabulary: runs of 128 spaces are known. A reported count below
+one token per 256 bytes is not plausible."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +67,10 @@ class Amount:
 
     tokens: int = 0
     picos: int = 0
-    """Millionths of a millionth of a dollar."""
+    """Money in picodollars."""
 
     def of(self, limit: LimitName) -> int:
-        """Give the part that a limit is about."""
+        """Return the part that a limit is about."""
         return self.tokens if limit == "tokens" else self.picos
 
 
@@ -72,34 +79,37 @@ class Amount:
 
 @dataclass(frozen=True)
 class Weight:
-    """The input of a request, in tokens, from above."""
+    """An upper bound of the input of a request, in tokens."""
 
     tokens: int
     visible: int
-    """Bytes of its words, media left out."""
+    """Bytes of its text, without media."""
     marks: tuple[tuple[bytes, int], ...]
-    """After each message: a hash of the request as far as there, and how many of the tokens are that far."""
+    """After each message: a hash of the request as far as there, and how many of the tokens are
+    that far."""
 
     def bounded(self, known: Mapping[bytes, int]) -> int:
-        """Count from above with what is known of requests that began alike.
+        """Return an upper bound of the tokens, given the counts of requests with the same prefix.
 
-        Those had so many tokens in all, so what they have in common has no more; what comes after it is counted.
+        The shared prefix has at most as many tokens as that whole request had; the rest is bounded
+        by its bytes.
         """
-        found = (known[mark] + self.tokens - upto for mark, upto in self.marks if mark in known)
-        return min(self.tokens, *found, self.tokens)
+        bounds = [known[mark] + self.tokens - upto for mark, upto in self.marks if mark in known]
+        return min([self.tokens, *bounds])
 
 
 def worst_input(request: Request) -> int:
-    """Count the input of a request from above, in tokens; see `weigh`."""
+    """Return an upper bound of the input of a request, in tokens; see `weigh`."""
     return weigh(request).tokens
 
 
 def weigh(request: Request) -> Weight:
-    """Count the input of a request from above, in tokens: one for each byte of UTF-8, and frames.
+    """Return an upper bound of the input of a request: one token per byte of UTF-8, and frames.
 
-    A byte-level tokenizer never makes more tokens than bytes, and one with byte fallback neither; English prose has
-    about four bytes a token, figures, rare scripts and emoji come near one. Tools, forms and calls may be laid out anew
-    by a template: they count as indented JSON in ASCII. What comes back verbatim (reasoning) counts as it is.
+    A byte-level tokenizer never makes more tokens than bytes, and one with byte fallback neither;
+    English prose has about four bytes a token, figures, rare scripts and emoji come near one.
+    Tools, forms and calls may be laid out anew by a template: they count as indented JSON in ASCII.
+    What comes back verbatim (reasoning) counts as it is.
     """
     tools = [tool.model_dump(mode="json") for tool in request.tools]
     form = None if request.form is None else request.form.model_dump(mode="json")
@@ -121,7 +131,7 @@ def weigh(request: Request) -> Weight:
 
 
 def _beside_text(message: Message, so_far: Any) -> int:
-    """Count what a message has beside its words, and take it into the hash."""
+    """Return the tokens of a message that are not text, and add them to the hash."""
     total = 0
     for part in message.parts:
         if isinstance(part, Media):
@@ -139,7 +149,7 @@ def _beside_text(message: Message, so_far: Any) -> int:
 
 
 def visible_output(message: Message) -> int:
-    """Count the bytes of all that can be seen of an answer, reasoning included: it has no more tokens than that."""
+    """Return the bytes of the visible answer, reasoning included: it cannot have more tokens."""
     calls = sum(len(call.name) + len(call.arguments.encode("utf-8", "replace")) for call in message.tool_calls)
     made = sum(each.size for each in message.made)
     raw = len(canonical(message.raw)) if message.raw else 0
@@ -159,9 +169,10 @@ def _laid_out(value: Json) -> int:
 
 
 def output_cap(model: Model, asked: int | None = None) -> int:
-    """Give the most output tokens that one call may give: the cap that is sent, for each answer that is asked for.
+    """Return the maximum output tokens of one call: the cap that is sent, for each answer.
 
-    A cap among the model's own fields (`params`, `extra`) is sent in place of `max_tokens`, and so counts in its place.
+    A cap among the model's own fields (`params`, `extra`) is sent in place of `max_tokens`, and so
+    counts in its place.
     """
     body: Mapping[str, Json] = {**model.params, **model.extra}
     own = [body[name] for name in ("max_tokens", "max_completion_tokens") if name in body]
@@ -171,7 +182,7 @@ def output_cap(model: Model, asked: int | None = None) -> int:
 
 
 def report_share(limit: int, call: int) -> int:
-    """Size what is kept for the report: the worst case of its call, at least 15 % of the limit, at most half of it."""
+    """Return the part kept for the report: the worst case of its call, 15 to 50 % of the limit."""
     return min(limit // 2, max(ceil(limit * REPORT_PART), call))
 
 
@@ -180,35 +191,38 @@ def report_share(limit: int, call: int) -> int:
 
 @dataclass
 class Pot:
-    """One limit, and what became of it."""
+    """One limit, and how much of it is spent, held and kept."""
 
     limit: int
     spent: int = 0
     kept: int = 0
-    """For the report, not yet in one of its reservations."""
+    """Kept for the report, and not yet in one of its reservations."""
     held: int = 0
-    """In reservations that are open."""
+    """In open reservations."""
 
     def __post_init__(self) -> None:
         self._shrink()
 
     def room(self, *, report: bool) -> int:
-        """Say how much could be reserved now."""
+        """Return how much can be reserved now."""
         return self.limit - self.spent - self.held - (0 if report else self.kept)
 
     def most(self, *, report: bool) -> int:
-        """Say how much could be reserved once every open reservation was given back unused."""
+        """Return how much could be reserved if every open reservation was released unused."""
         return self.room(report=report) + self.held
 
     def hold(self, amount: int, *, report: bool) -> int:
-        """Reserve; give how much of it came out of what is kept for the report."""
+        """Reserve an amount; return how much of it was kept for the report."""
         kept = min(self.kept, amount) if report else 0
         self.kept -= kept
         self.held += amount
         return kept
 
     def settle(self, amount: int, used: int, kept: int) -> None:
-        """Close a reservation of `amount`, of which `kept` was the report's: charge what was used, free the rest."""
+        """Close a reservation of `amount`: charge what was used, release the rest.
+
+        Of the amount, `kept` came from the report's part and goes back to it if unused.
+        """
         self.held -= amount
         self.spent += used
         self.kept += max(0, min(kept, amount - used))
@@ -220,40 +234,40 @@ class Pot:
 
 @dataclass
 class Reservation:
-    """What one call may use at most, until it is settled."""
+    """The worst case of one call, until the call is settled."""
 
     worst: Amount
     ledger: "Ledger" = field(repr=False)
     kept: dict[LimitName, int] = field(default_factory=dict[LimitName, int])
-    """Of it, what was taken out of the report's share."""
+    """How much of it came from the part kept for the report, by limit."""
     open: bool = True
 
     def settle(self, used: Amount) -> None:
-        """Charge what the call used. Once only."""
+        """Charge what the call used. Raise `BugError` if it was settled before."""
         if not self.open:
             raise BugError("a reservation was settled twice")
         self.open = False
         self.ledger.close(self, used)
 
     def release(self) -> None:
-        """Give it back: the call was not made."""
+        """Release it: the call was not made."""
         self.settle(Amount())
 
 
 class Ledger:
-    """Every limit of a run on what it spends."""
+    """The limits of a run on what it spends."""
 
     def __init__(
         self, limits: Mapping[LimitName, int], *, spent: Amount | None = None, keep: Amount | None = None
     ) -> None:
-        """Begin with what was spent before, by a run that goes on, and with what is kept for the report."""
+        """Take the limits, what a resumed run spent before, and what is kept for the report."""
         spent, keep = spent or Amount(), keep or Amount()
         self.pots: dict[LimitName, Pot] = {
             name: Pot(limits[name], spent=spent.of(name), kept=keep.of(name)) for name in LIMITS if name in limits
         }
 
     def reserve(self, worst: Amount, *, report: bool = False) -> Reservation | None:
-        """Reserve the worst case of a call; None where that does not fit now."""
+        """Reserve the worst case of a call; return None if it does not fit now."""
         if any(worst.of(name) > pot.room(report=report) for name, pot in self.pots.items()):
             return None
         reservation = Reservation(worst, self)
@@ -262,15 +276,15 @@ class Ledger:
         return reservation
 
     def exceeded(self, worst: Amount, *, report: bool = False) -> LimitName | None:
-        """Name a limit that such a call will not fit, whatever becomes of the calls in flight; None if it may."""
+        """Return a limit that such a call exceeds even with no call in flight, or None."""
         return next((name for name, pot in self.pots.items() if worst.of(name) > pot.most(report=report)), None)
 
     def close(self, reservation: Reservation, used: Amount) -> None:
-        """Charge a reservation that is settled; see `Reservation.settle`."""
+        """Charge a settled reservation; see `Reservation.settle`."""
         for name, pot in self.pots.items():
             pot.settle(reservation.worst.of(name), used.of(name), reservation.kept[name])
 
     @property
     def overdrawn(self) -> LimitName | None:
-        """Name a limit that was passed, because an endpoint used more than it was asked to; None if none was."""
+        """Return a limit that was passed because an endpoint ignored its output cap, or None."""
         return next((name for name, pot in self.pots.items() if pot.spent > pot.limit), None)

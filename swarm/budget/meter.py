@@ -1,16 +1,16 @@
-"""The budget at the endpoints: what a try may cost is reserved before it is made, and settled after it.
+"""The budget at the endpoints: the cost of a try is reserved before the try and settled after it.
 
-Reservation goes around each *try*, not around a request: a try that failed may have been billed, and nobody says how
-often a request will be tried. It is made outside of the try's slot and deadline, so that waiting for money is neither
-waiting for a server nor held against it.
+A reservation is for one *try*, not for one request: a try that failed may have been billed, and the
+number of tries is not known in advance. It is made outside of the try's slot and deadline, so that
+a call that waits for the budget blocks no slot and loses no time of its deadline.
 
-    reserve ──> slot, call ──> settled: what the endpoint says was used
-       │             └───────> charged in full: it may have been billed, and nobody said how much
-       └── waits while calls in flight hold what it needs; `LimitError` once it could not fit without them
+    reserve ──> slot, call ──> settled: the usage that the endpoint reports
+       │             └───────> charged in full: it may have been billed, and its usage is unknown
+       └── waits while calls in flight hold what it needs; `LimitError` if it never fits
 
-Nobody waits for ever: those who hold a reservation are on the wire or in the queue for a slot, those who hold a slot
-hold a reservation already, and a call ends by its deadline. Whoever waits is served in order, so that a large call is
-not overtaken by small ones for ever.
+No call waits for ever. A call that holds a reservation is being sent or waits for a slot; a call
+that holds a slot has its reservation already, and ends by its deadline. Waiting calls are served in
+order, so that small calls cannot overtake a large one for ever.
 """
 
 from collections import OrderedDict, deque
@@ -42,10 +42,11 @@ from swarm.spec.tariff import Tariff, usd_of
 from swarm.spec.task import Model
 
 UNBILLED = frozenset(kind for kind, fault in FAULTS.items() if not fault.may_be_billed)
-"""Kinds of fault by which an endpoint says that it did no work."""
+"""Kinds of fault with which an endpoint reports that it did no work."""
 
 KNOWN = 4_096
-"""Beginnings of requests whose counts are kept: two a conversation, so those of all attempts in flight and more."""
+"""Maximum number of prefixes whose input tokens are remembered. A conversation has two, so this
+covers all attempts in flight."""
 
 
 @dataclass(eq=False)
@@ -57,14 +58,14 @@ class _Waiter:
 
 
 class BudgetQueue:
-    """A ledger, and those who wait for room in it."""
+    """A ledger, and the calls that wait for space in it."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self._waiters: deque[_Waiter] = deque()
 
     async def reserve(self, worst: Amount, *, report: bool = False) -> Reservation:
-        """Reserve, waiting for calls in flight to be settled where that may help. Raises `LimitError`."""
+        """Return a reservation. Wait for calls in flight if that may help, else raise `LimitError`."""
         if not self._waiters:
             reservation = self.ledger.reserve(worst, report=report)
             if reservation is not None:
@@ -75,6 +76,7 @@ class BudgetQueue:
         try:
             await waiter.served.wait()
         except BaseException:
+            # Cancelled while it waited, or right after it was served: release what it holds.
             self._leave(waiter)
             raise
         if waiter.reservation is None:
@@ -82,12 +84,12 @@ class BudgetQueue:
         return waiter.reservation
 
     def settle(self, reservation: Reservation, used: Amount) -> None:
-        """Charge what a call used, and let in who waits for the rest."""
+        """Charge the usage of a call, and serve calls that wait for the rest of its reservation."""
         reservation.settle(used)
         self._serve()
 
     def _serve(self) -> None:
-        """Let in who waits, in order; turn away who could not fit even if nothing was in flight."""
+        """Serve waiting calls in order; refuse those that cannot fit even with no call in flight."""
         while self._waiters:
             first = self._waiters[0]
             if self.ledger.exceeded(first.worst, report=first.report) is None:
@@ -107,49 +109,69 @@ class BudgetQueue:
     def _refusal(self, worst: Amount, *, report: bool) -> LimitError:
         limit = self.ledger.exceeded(worst, report=report) or next(iter(self.ledger.pots))
         pot = self.ledger.pots[limit]
-        kept = "" if report or not pot.kept else f" and {_written(limit, pot.kept)} kept for the report"
+        needed, available = worst.of(limit), max(0, pot.most(report=report))
+        kept = ""
+        if pot.kept and not report:
+            kept = f", {_shown(limit, pot.kept)} reserved for the report"
         message = (
-            f"limits.{limit}: of {_written(limit, pot.limit)}, {_written(limit, pot.spent)} are spent{kept}; the next "
-            f"call may take up to {_written(limit, worst.of(limit))}. `swarm resume` goes on with a higher limit"
+            f"limits.{limit} is too small: the next call may use up to {_shown(limit, needed)}; "
+            f"available: {_shown(limit, available)} (limit {_shown(limit, pot.limit)}, "
+            f"spent {_shown(limit, pot.spent)}{kept})\n"
+            f"hint: continue with a higher limit, `swarm resume … --limit {limit}=…`"
         )
-        return LimitError(message, limit=limit, value=usd_of(pot.limit) if limit == "usd" else pot.limit)
+        value = usd_of(pot.limit) if limit == "usd" else pot.limit
+        return LimitError(message, limit=limit, value=value)
 
 
-def _written(limit: LimitName, count: int) -> str:
-    return f"{usd_of(count):,.4f} USD" if limit == "usd" else f"{count:,}"
+def _shown(limit: LimitName, count: int) -> str:
+    return f"${usd_of(count):,.4f}" if limit == "usd" else f"{count:,} tokens"
 
 
 class Meter:
     """Reserves and settles the tries of one model."""
 
-    def __init__(self, queue: BudgetQueue, model: Model, tariff: Tariff | None, *, exact: bool = False) -> None:
-        """Meter a model. `tariff` is None where its price is not known. `exact`: its counts are beyond doubt."""
+    def __init__(
+        self,
+        queue: BudgetQueue,
+        model: Model,
+        tariff: Tariff | None,
+        *,
+        exact: bool = False,
+    ) -> None:
+        """Take a model and its tariff, None if it is unknown. With `exact`, trust its reports."""
         self.model = model
         self._queue = queue
         self._tariff = tariff
         self._exact = exact
         self._overrun = 1.0
+        """Factor by which the endpoint has exceeded its output caps; future worst cases grow by
+        it."""
         self._known: OrderedDict[bytes, int] = OrderedDict()
+        """Input tokens that the endpoint reported, by prefix of the request."""
         self._consistent = True
+        """Whether its reports agree with each other, so that they bound other requests."""
 
     def worst(self, request: Request, weight: Weight | None = None) -> Usage:
-        """Say what one try may use at most.
+        """Return the most that one try of a request may use.
 
-        What the endpoint counted before bounds what begins alike: agents share their first message, turns all but the
-        last. An endpoint that once went beyond its cap is taken at its word: its answers may be as long again.
+        What the endpoint reported before bounds the input of requests with the same prefix: agents
+        share their first message, and a turn has all messages of the turn before it. If the
+        endpoint has exceeded its output cap, its next answers may do so again.
         """
         taken = (weight or weigh(request)).bounded(self._known)
-        return self._priced(self._grown(taken, output_cap(self.model, request.max_tokens)), worst=True)
+        grown = self._grown(taken, output_cap(self.model, request.max_tokens))
+        return self._priced(grown, worst=True)
 
     def most(self, taken: int, given: int) -> Amount:
-        """Give the amount of a call that uses at most so many tokens of input and output."""
+        """Return the amount of a call with at most so many input and output tokens."""
         return self.amount(self._grown(taken, given), worst=True)
 
     def _grown(self, taken: int, given: int) -> Usage:
-        return Usage(calls=1, input_tokens=taken, output_tokens=round(given * self._overrun), estimated=True)
+        output_tokens = round(given * self._overrun)
+        return Usage(calls=1, input_tokens=taken, output_tokens=output_tokens, estimated=True)
 
     def amount(self, usage: Usage, *, worst: bool = False) -> Amount:
-        """Write a usage as an amount of the ledger."""
+        """Return a usage as an amount of the ledger; with `worst`, at its highest possible price."""
         if self._tariff is None:
             return Amount(usage.tokens)
         if worst:
@@ -157,7 +179,7 @@ class Meter:
         return Amount(usage.tokens, self._tariff.picos(usage))
 
     async def around(self, request: Request, attempt: Try) -> Reply | EndpointBusy | None:
-        """Make one try of a request within the budget: an `Around`. Raises `LimitError` before the call."""
+        """Make one try of a request within the budget. Raise `LimitError` before the call."""
         account = request.account if isinstance(request.account, Account) else Account()
         weight = weigh(request)
         worst = self.worst(request, weight)
@@ -177,8 +199,10 @@ class Meter:
             used = None if _may_be_billed(error) else Usage()
             raise
         finally:
+            # Reached by a cancelled try, too. A try that was sent and whose usage is unknown (cancelled,
+            # interrupted, timed out) may have been billed: it is charged in full.
             account.tries += bool(sent)
-            if used is None and sent:  # nobody said what it used: cancelled, cut off, timed out
+            if used is None and sent:
                 account.lost += worst.model_copy(update={"calls": 0})
                 self._queue.settle(reservation, most)
             else:
@@ -186,36 +210,61 @@ class Meter:
         return result
 
     def _settled(self, reply: Reply, weight: Weight, worst: Usage) -> Usage:
-        """Read what a call used. Where a part of it is missing, or less than is possible, all of it is the worst case,
-        and what can be seen of the answer where that is more; a part that is more than is possible is the worst case.
+        """Return the usage to charge for an answer.
+
+        | | the report of the endpoint | charged |
+        | --- | --- | --- |
+        | 1 | is exact: the built-in endpoint | the report |
+        | 2 | is missing, or less than is possible | the worst case, or more output if visible |
+        | 3 | has more input than the worst case | the input of the worst case |
+        | 4 | has more output than the worst case | its output, but not more than is visible |
+        | 5 | is plausible | the report |
+
+        Cases 3 and 4 can come together. In cases 2 and 4 later worst cases grow by the excess; in
+        case 3 the reports of this endpoint bound no other request any more.
         """
-        told = reply.usage
-        taken, given = told.input_tokens, told.output_tokens
-        if self._exact:
-            return self._priced(told)
-        if told.estimated or _too_little(told, reply, weight):
-            seen = min(given, visible_output(reply.message))  # beyond its cap an answer is billed all the same
-            given = max(worst.output_tokens, seen)
-            self._overrun *= given / max(1, worst.output_tokens)
-            update = {"calls": max(1, told.calls), "output_tokens": given}
-            return self._priced(worst.model_copy(update=update), worst=True)
+        reported = reply.usage
+        if self._exact:  # 1
+            return self._priced(reported)
+        if reported.estimated or _too_little(reported, reply, weight):  # 2
+            return self._without_report(reply, worst)
+        self._compare_input(reported.input_tokens, weight, worst)
+        taken = min(reported.input_tokens, worst.input_tokens)  # 3
+        given = self._plausible_output(reply, worst)  # 4
+        update = {
+            "calls": max(1, reported.calls),
+            "input_tokens": taken,
+            "output_tokens": given,
+            "cached_tokens": min(reported.cached_tokens, taken),
+            "estimated": (taken, given) != (reported.input_tokens, reported.output_tokens),
+        }
+        return self._priced(reported.model_copy(update=update))
+
+    def _without_report(self, reply: Reply, worst: Usage) -> Usage:
+        """Return the worst case, or more output if more is visible: it is billed beyond the cap."""
+        visible = min(reply.usage.output_tokens, visible_output(reply.message))
+        given = max(worst.output_tokens, visible)
+        self._overrun *= given / max(1, worst.output_tokens)
+        update = {"calls": max(1, reply.usage.calls), "output_tokens": given}
+        return self._priced(worst.model_copy(update=update), worst=True)
+
+    def _plausible_output(self, reply: Reply, worst: Usage) -> int:
+        given = reply.usage.output_tokens
+        if given <= worst.output_tokens:
+            return given
+        self._overrun *= given / max(1, worst.output_tokens)
+        return min(given, max(worst.output_tokens, visible_output(reply.message)))
+
+    def _compare_input(self, taken: int, weight: Weight, worst: Usage) -> None:
+        """Remember reported input, unless reports contradict each other: then forget all of it."""
         if taken > worst.input_tokens:
-            self._consistent = False  # it counts the same text now so and now otherwise
+            self._consistent = False
             self._known.clear()
         elif self._consistent:
             self._learn(weight, taken)
-        taken = min(taken, worst.input_tokens)
-        if given > worst.output_tokens:
-            self._overrun *= given / max(1, worst.output_tokens)
-            given = min(given, max(worst.output_tokens, visible_output(reply.message)))
-        update = {"calls": max(1, told.calls), "cached_tokens": min(told.cached_tokens, taken)}
-        sound = (taken, given) == (told.input_tokens, told.output_tokens)
-        return self._priced(
-            told.model_copy(update={**update, "input_tokens": taken, "output_tokens": given, "estimated": not sound})
-        )
 
     def _learn(self, weight: Weight, taken: int) -> None:
-        """Keep what was counted of a request, for those that begin with its first message, or with all of it."""
+        """Remember the input of a request by two prefixes: its first message, and all of it."""
         for mark, _ in (*weight.marks[:1], *weight.marks[-1:]):
             self._known[mark] = min(taken, self._known.get(mark, taken))
             self._known.move_to_end(mark)
@@ -228,16 +277,22 @@ class Meter:
         return usage.model_copy(update={"usd": usd_of(self.amount(usage, worst=worst).picos)})
 
 
-def _too_little(told: Usage, reply: Reply, weight: Weight) -> bool:
-    said = bool(reply.message.parts or reply.message.tool_calls)
-    none = told.input_tokens <= 0 or told.output_tokens < 0 or (said and told.output_tokens == 0)
-    words = reply.message.model_copy(update={"raw": None})  # signatures are long, and no tokens of the answer
-    few = told.output_tokens * LONGEST_TOKEN < visible_output(words)
-    return none or few or told.input_tokens * LONGEST_TOKEN < weight.visible
+def _too_little(reported: Usage, reply: Reply, weight: Weight) -> bool:
+    """Whether a report has fewer tokens than any tokenizer makes of the text."""
+    answered = bool(reply.message.parts or reply.message.tool_calls)
+    if reported.input_tokens <= 0 or reported.output_tokens < 0:
+        return True
+    if answered and reported.output_tokens == 0:
+        return True
+    # Signatures in `raw` are long, and not tokens of the answer.
+    visible = visible_output(reply.message.model_copy(update={"raw": None}))
+    too_few_output = reported.output_tokens * LONGEST_TOKEN < visible
+    too_few_input = reported.input_tokens * LONGEST_TOKEN < weight.visible
+    return too_few_output or too_few_input
 
 
 def _may_be_billed(error: EndpointError) -> bool:
-    """Whether a try that failed may have been billed all the same: all but what was refused before any work."""
+    """Whether a failed try may have been billed: every fault except a refusal before any work."""
     if error.kind in UNBILLED:
         return False
     if error.status is None:
@@ -249,11 +304,16 @@ class Meters:
     """The meters of all models of a run, over one budget queue."""
 
     def __init__(self, queue: BudgetQueue, routes: Routes, *, custom_endpoint: bool) -> None:
-        """Take the routes, with their prices. With `custom_endpoint`, the caller's own object serves all of them."""
+        """Take the routes with their prices. A custom endpoint serves all of them by itself."""
         self.queue = queue
         self._routes = routes
         self._meters = {
-            alias: Meter(queue, route.settings, route.tariff, exact=route.is_offline and not custom_endpoint)
+            alias: Meter(
+                queue,
+                route.settings,
+                route.tariff,
+                exact=route.is_offline and not custom_endpoint,
+            )
             for alias, route in single(routes).items()
         }
 
@@ -262,15 +322,15 @@ class Meters:
         return self._meters[alias].around
 
     def alone(self, endpoint: Endpoint) -> Endpoint:
-        """Wrap an endpoint that serves every model: each request is charged to the first model of its alias."""
+        """Wrap an endpoint that serves every model; charge the first model of each request's alias."""
         return ChargedByAlias(endpoint, lambda alias: self._of(alias)[0])
 
     def cap(self, request: Request) -> int:
-        """Return the maximum number of output tokens of an answer, whichever model behind the alias writes it."""
+        """Return the maximum output tokens of an answer, from any model behind the alias."""
         return max(output_cap(meter.model, request.max_tokens) for meter in self._of(request.model))
 
     def exceeded(self, alias: str, taken: int, given: int, *, report: bool) -> LimitName | None:
-        """Return a limit that a call with so much input and output exceeds even with no call in flight, or None."""
+        """Return a limit that such a call exceeds even with no call in flight, or None."""
         ledger = self.queue.ledger
         for meter in self._of(alias):
             limit = ledger.exceeded(meter.most(taken, given), report=report)
@@ -279,19 +339,21 @@ class Meters:
         return None
 
     def _of(self, alias: str) -> list[Meter]:
-        """Return the meters of the models behind an alias; those of `default` if no model has the alias."""
+        """Return the meters of the models behind an alias, or behind `default` if it is unknown."""
         route = self._routes.get(alias) or self._routes.get(DEFAULT)
-        found = [] if route is None else [self._meters[name] for name in route.members if name in self._meters]
+        members = () if route is None else route.members
+        found = [self._meters[name] for name in members if name in self._meters]
         return found or list(self._meters.values())
 
 
 class ChargedByAlias:
-    """Another endpoint, around one that serves every model: each request is charged by the alias that it names."""
+    """A wrapper around an endpoint that serves every model: charges each request by its alias."""
 
     def __init__(self, endpoint: Endpoint, meter: Callable[[str], Meter]) -> None:
         self._endpoint = endpoint
         self._meter = meter
 
     async def complete(self, request: Request) -> Reply:
-        """Return the answer, charged to the model of the request's alias. Raise `LimitError` if it does not fit."""
-        return await ChargedEndpoint(self._endpoint, self._meter(request.model).around).complete(request)
+        """Return the answer. Raise `LimitError` if its worst case cannot be reserved."""
+        around = self._meter(request.model).around
+        return await ChargedEndpoint(self._endpoint, around).complete(request)

@@ -11,7 +11,12 @@ from swarm.spec.task import Limits
 
 
 def open_meters(
-    limits: Limits, routes: Routes, state: State, *, custom_endpoint: bool = False, keep: bool = True
+    limits: Limits,
+    routes: Routes,
+    state: State,
+    *,
+    custom_endpoint: bool = False,
+    keep: bool = True,
 ) -> Meters:
     """Return the meters of a run over one ledger: its limits, less what it spent before.
 

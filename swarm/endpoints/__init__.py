@@ -1,7 +1,7 @@
 """Something that completes one chat request: a protocol of one verb.
 
-A pool, a limit, a cache and a fake are other classes with the same verb, wrapped around one another. `router` puts them
-together for a run:
+A pool, a limit, a cache and a fake are other classes with the same verb, wrapped around one
+another. `router` puts them together for a run:
 
     wire                            one try of one call: what goes out, what comes in, what goes wrong
     care                            when it is called, and called again: slots, quotas, waits, stragglers

@@ -17,7 +17,8 @@ from swarm.spec.providers import PROVIDERS, Provider, key_in, provider_named
 from swarm.spec.task import Model
 
 PROBE_SECONDS = 0.5
-"""How long a local server may take to list its models; one that is there answers within milliseconds."""
+"""How long a local server may take to list its models; one that is there answers within
+milliseconds."""
 PROBE_BYTES = 1_000_000
 """Most bytes of such a list."""
 
@@ -56,11 +57,12 @@ async def choose(
 ) -> Choice:
     """Choose the models of a run.
 
-    `endpoint` and `model` come from flags and win over all; then the task's own `models`; then `SWARM_ENDPOINT` and
-    `SWARM_MODEL`; then a provider whose key is in `environ`; then a local server on its usual port; then `offline`.
-    Keys that the task leaves out are taken from the providers' own variables. The files of `local:` models are relative
-    to `folder` in the task, and to the current one in flags. Without a `probe` of the caller's, a llama.cpp server on
-    this machine is asked for its width and context, where `calls` and `context` are not set.
+    `endpoint` and `model` come from flags and win over all; then the task's own `models`; then
+    `SWARM_ENDPOINT` and `SWARM_MODEL`; then a provider whose key is in `environ`; then a local
+    server on its usual port; then `offline`. Keys that the task leaves out are taken from the
+    providers' own variables. The files of `local:` models are relative to `folder` in the task, and
+    to the current one in flags. Without a `probe` of the caller's, a llama.cpp server on this
+    machine is asked for its width and context, where `calls` and `context` are not set.
     """
     choice = await _choice(
         models, endpoint=endpoint, model=model, environ=environ, probe=probe or probe_local, folder=folder
@@ -244,7 +246,8 @@ async def probe_local(base_url: str, *, deadline: float = PROBE_SECONDS) -> tupl
 async def _asked(address: str, deadline: float) -> Any:
     """Get a JSON value from a plain-HTTP server; None if it gives none.
 
-    Spoken by hand, HTTP/1.0 and one request: a look at five ports must not cost the import of an HTTP client.
+    Spoken by hand, HTTP/1.0 and one request: a look at five ports must not cost the import of an
+    HTTP client.
     """
     url = urlsplit(address)
     data = b""

@@ -1,7 +1,8 @@
 """The last check before a model is called: a request with data it may not see, or media it does not accept, is refused.
 
-Steps are placed by their labels and media before any call (`swarm.spec.labels`). This wrapper is around each single
-model, so that no pool, hedge or retry sends a request to a model that must not have it.
+Steps are placed by their labels and media before any call (`swarm.spec.labels`). This wrapper is
+around each single model, so that no pool, hedge or retry sends a request to a model that must not
+have it.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -14,7 +15,8 @@ from swarm.endpoints.wire.uploads import stored
 from swarm.spec.chat import Media, Reply, Request
 
 MOST_MEDIA = 28_000_000
-"""Maximum characters of base64 in one request: one file of the largest size that is sent inline (20 MB)."""
+"""Maximum characters of base64 in one request: one file of the largest size that is sent inline (20
+MB)."""
 
 
 class LabelGuard:

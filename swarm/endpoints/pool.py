@@ -1,6 +1,7 @@
 """Several endpoints as one: the next where one cannot, the least busy among equals, a rest for the sick.
 
-Aliases of a pool are in order, because people put what they like best first; keys of one model are equals.
+Aliases of a pool are in order, because people put what they like best first; keys of one model are
+equals.
 
 | a member | is |
 | --- | --- |
@@ -10,7 +11,8 @@ Aliases of a pool are in order, because people put what they like best first; ke
 | failed its probe | rests twice as long, 5 min at most |
 | answered | well |
 
-This is a circuit breaker (Nygard 2007, "Release It!") that does not latch: a pool whose members are all sick asks them.
+This is a circuit breaker (Nygard 2007, "Release It!") that does not latch: a pool whose members are
+all sick asks them.
 """
 
 from collections.abc import Sequence

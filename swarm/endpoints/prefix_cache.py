@@ -1,8 +1,9 @@
 """Calls that share a prefix: the first one goes ahead, the others follow once the endpoint has read the prefix.
 
-An endpoint with a prefix cache reads a long prefix once, if it has read it before the next call arrives. The steps of a
-swarm start together, so none finds it cached: a hundred siblings pay for the same prefix a hundred times. With
-`PrefixFirst` the first call leads, and the others wait until its first token shows that its prompt has been read.
+An endpoint with a prefix cache reads a long prefix once, if it has read it before the next call
+arrives. The steps of a swarm start together, so none finds it cached: a hundred siblings pay for
+the same prefix a hundred times. With `PrefixFirst` the first call leads, and the others wait until
+its first token shows that its prompt has been read.
 
 | | |
 | --- | --- |
@@ -12,9 +13,9 @@ swarm start together, so none finds it cached: a hundred siblings pay for the sa
 | the leader fails | all waiting calls are sent, and the next call to arrive leads |
 | after the first token | no call waits for `KEPT_SECONDS`, the time caches keep an unused prefix |
 
-It is off unless a model has `warm: true`. Waiting always costs time, and pays only if cached input is cheaper or faster
-by more than that. It does not pay with llama.cpp, whose slots share nothing (64 of 5,400 tokens were cached with it, 32
-without). `bench/prefix.py` measures it.
+It is off unless a model has `warm: true`. Waiting always costs time, and pays only if cached input
+is cheaper or faster by more than that. It does not pay with llama.cpp, whose slots share nothing
+(64 of 5,400 tokens were cached with it, 32 without). `bench/prefix.py` measures it.
 """
 
 from collections import OrderedDict
@@ -28,15 +29,16 @@ from swarm.endpoints import Endpoint
 from swarm.spec.chat import Media, Reply, Request
 
 LEAST_TOKENS = 1_024
-"""Tokens of the shortest prefix that providers cache (OpenAI, Anthropic and Gemini document 1,024 for most of their
-models, 2025)."""
+"""Tokens of the shortest prefix that providers cache (OpenAI, Anthropic and Gemini document 1,024
+for most of their models, 2025)."""
 TOKEN_BYTES = 4
-"""Average bytes per token of prose. If a prefix has fewer tokens than this suggests, the wait gains nothing."""
+"""Average bytes per token of prose. If a prefix has fewer tokens than this suggests, the wait gains
+nothing."""
 MEDIA_BYTES = 1_024 * TOKEN_BYTES
 """Bytes that an image counts as: most models read it as about 1,024 tokens."""
 WAIT_SECONDS = 5.0
-"""Maximum wait for a leader, in seconds. Its first token takes about one second per ten thousand tokens of prompt; a
-leader that takes longer is queued."""
+"""Maximum wait for a leader, in seconds. Its first token takes about one second per ten thousand
+tokens of prompt; a leader that takes longer is queued."""
 KEPT_SECONDS = 300.0
 """Seconds that caches keep an unused prefix: five to ten minutes (the same documents)."""
 KEPT = 1_024
@@ -141,7 +143,8 @@ class PrefixFirst:
 def prefix_of(request: Request) -> bytes | None:
     """Return a hash of the prefix of a request, or None if the request is too short to be cached.
 
-    The prefix has the tools, the output format, and as many parts of messages as make it `LEAST_TOKENS` long.
+    The prefix has the tools, the output format, and as many parts of messages as make it
+    `LEAST_TOKENS` long.
     """
     before = canonical([request.tools, request.form])
     hashed, size = sha256(before), len(before)

@@ -1,8 +1,8 @@
 """A check before anything is paid for: whether the models that a run will need later can serve at all.
 
-The first call of a run shows whether its own model works. A plan that is paid for and cannot run, because the name of
-the workers' model is misspelt, is money lost. So right before that first call every other model is checked, all of them
-in parallel:
+The first call of a run shows whether its own model works. A plan that is paid for and cannot run,
+because the name of the workers' model is misspelt, is money lost. So right before that first call
+every other model is checked, all of them in parallel:
 
 | its endpoint | result |
 | --- | --- |
@@ -11,13 +11,14 @@ in parallel:
 | has no such model or path, refuses the key, or reports an exhausted quota | it cannot serve |
 | is busy, slow or unreachable, or answers anything else | unknown: it may work when it is needed |
 
-At most one call is made for each endpoint, key and name. A model that cannot serve stops the run. A member of a pool,
-or one key of several, is a warning while another one may serve. A run that takes everything from its cache makes no
-call, so nothing is checked. A check sends no data of the task.
+At most one call is made for each endpoint, key and name. A model that cannot serve stops the run. A
+member of a pool, or one key of several, is a warning while another one may serve. A run that takes
+everything from its cache makes no call, so nothing is checked. A check sends no data of the task.
 
-A run that is stopped by the check is an error in what the user wrote (exit code 2) if nothing was spent, and a failed
-run (exit code 1) if a check was paid for. Its folder is kept: it shows what was found, and `swarm resume` continues in
-it with the task as it is then. Checks do not use the slots and quotas of the run's calls, which have not started yet.
+A run that is stopped by the check is an error in what the user wrote (exit code 2) if nothing was
+spent, and a failed run (exit code 1) if a check was paid for. Its folder is kept: it shows what was
+found, and `swarm resume` continues in it with the task as it is then. Checks do not use the slots
+and quotas of the run's calls, which have not started yet.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -115,8 +116,8 @@ class Preflight:
     ) -> None:
         """Take all routes of the run, and the aliases `ahead` that it will, or may, need.
 
-        The cost of a check is an event of the step that made the first call. `warn` receives findings that do not stop
-        the run. `open_` replaces the wire.
+        The cost of a check is an event of the step that made the first call. `warn` receives
+        findings that do not stop the run. `open_` replaces the wire.
         """
         self.problems: tuple[Problem, ...] = ()
         """The findings that stopped the run, one for each alias."""

@@ -21,9 +21,11 @@ LIST_SECONDS = 10.0
 PROBE_TOKENS = 64
 """Maximum output tokens of a test call."""
 PROBE_CALLS = 2
-"""Test calls per model. A call whose field is refused is made again without it; refused calls are free."""
+"""Test calls per model. A call whose field is refused is made again without it; refused calls are
+free."""
 _CONTEXT_FIELDS = ("context_length", "max_model_len", "context_window", "max_context_length")
-"""Fields for the context size in lists of models: of OpenRouter and Kimi, vLLM and SGLang, Groq, LM Studio."""
+"""Fields for the context size in lists of models: of OpenRouter and Kimi, vLLM and SGLang, Groq, LM
+Studio."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """The models of a run as they are served: each alias resolved once, before anything is called.
 
-A task names a provider, a URL, a file or a pool. A `Route` holds what that leads to: the address, the model's own name,
-its keys, the dialect of its endpoint, the media it accepts, its price, and the models behind it. Everything that calls,
-checks or prices a model reads its route, so nothing is resolved twice.
+A task names a provider, a URL, a file or a pool. A `Route` holds what that leads to: the address,
+the model's own name, its keys, the dialect of its endpoint, the media it accepts, its price, and
+the models behind it. Everything that calls, checks or prices a model reads its route, so nothing is
+resolved twice.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,9 +30,11 @@ class Route:
 
     alias: str
     settings: Model = field(repr=False)
-    """The settings of the task, with address, name and streaming resolved. Not shown: it has the keys."""
+    """The settings of the task, with address, name and streaming resolved. Not shown: it has the
+    keys."""
     members: tuple[str, ...]
-    """The models behind the alias, in order: itself, or those of a pool and of the pools in it, each once."""
+    """The models behind the alias, in order: itself, or those of a pool and of the pools in it,
+    each once."""
     quirks: Quirks = field(default=Quirks(), repr=False)
     """How the dialect of its endpoint differs from the common one."""
     takes: tuple[Medium, ...] = ()
@@ -39,7 +42,8 @@ class Route:
     stores: tuple[Medium, ...] = ()
     """Media that its provider accepts as stored files, if they are too large for a request."""
     answer_settings: Mapping[str, Json] = field(default_factory=dict[str, Json], repr=False)
-    """The settings that determine its answers, a part of `Attempt.key`: no address, no price, no key."""
+    """The settings that determine its answers, a part of `Attempt.key`: no address, no price, no
+    key."""
     tariff: Tariff | None = field(default=None, repr=False)
     """Its price; None if the price is unknown, and for a pool."""
 

@@ -16,7 +16,8 @@ from swarm.record import events as e
 from swarm.spec.chat import Reply, Request
 
 ENDPOINT_ORDER: tuple[type[Endpoint], ...] = (LabelGuard, PrefixFirst, Pool, Retrying, ChargedEndpoint)
-"""The wrappers around one model, outermost first. The router applies them from the last to the first.
+"""The wrappers around one model, outermost first. The router applies them from the last to the
+first.
 
 | wrapper | used if |
 | --- | --- |
@@ -57,7 +58,8 @@ class Wiring:
     memory: Memory = field(default_factory=Memory)
     """What earlier runs learnt about endpoints. It is saved when the router closes."""
     emit: Callable[[e.SlotsChanged | e.TurnTaken], object] = ignored
-    """Receives each change of an endpoint's slots, and the cost of each call before the run's own."""
+    """Receives each change of an endpoint's slots, and the cost of each call before the run's
+    own."""
     around: Callable[[str], Around] = uncharged
     """Returns, for an alias, what goes around each try of its model: the budget."""
     labels: Mapping[str, Container[str]] = field(default_factory=dict[str, Container[str]])
