@@ -14,6 +14,7 @@ from swarm.base.errors import EndpointBusy, PlanError
 from swarm.base.values import Json
 from swarm.budget.ledger import worst_input
 from swarm.lifecycle.prepare import Options
+from swarm.lifecycle.replay import Replay
 from swarm.lifecycle.run import Run
 from swarm.record import events as e
 from swarm.record.folder import RunFolder
@@ -102,7 +103,7 @@ class TestReport:
         assert any("bytes were shown" in words for words in finished[-1].outcome.left_out)
         assert result.usage.tokens <= 40_000
         options = Options(endpoint=Function(answer), needs_keys=False)
-        async with Run(self.task(tmp_path, 40_000), options=options, replay=RunFolder(result.folder)) as again:
+        async with Run(self.task(tmp_path, 40_000), options=options, replay=Replay(RunFolder(result.folder))) as again:
             pass
         assert again.result.report == result.report, "a replay reads what the budget left it"
 
