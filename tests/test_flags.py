@@ -56,7 +56,7 @@ def test_a_straggler() -> None:
     slow = {f"study.{n}": 4.0 for n in range(1, 9)} | {"study.3": 14.0}
     ran = run_virtually(graph, Sleeper(slow))
     assert "straggler" in kinds(ran)
-    assert "study.3 took 14.0 s, the 7 steps like it 4.0 s" in evidence(ran, "straggler")
+    assert "study.3 took 14.0 s, the median of 7 similar steps is 4.0 s" in evidence(ran, "straggler")
     assert "the run waited 10.0 s" in evidence(ran, "straggler")
     slow["study.3"] = 6.0
     assert kinds(run_virtually(graph, Sleeper(slow))) == ()
@@ -72,7 +72,9 @@ def test_width_wasted() -> None:
     graph = steps("s1 s2 s3 s4 s5 long next:long last:next end:last,s1,s2,s3,s4,s5")
     ran = run_virtually(graph, Sleeper({"long": 9, "next": 9, "last": 9}))
     assert "width_wasted" in kinds(ran)
-    assert "up to 6 steps ran at once, but 1.2 on average" in evidence(ran, "width_wasted")
+    assert "up to 6 steps ran in parallel, but 1.2 on average: 80% of these 6 worker slots were idle" in evidence(
+        ran, "width_wasted"
+    )
 
 
 GAVE = "The harbour of Ostend was deepened to 8.5 metres in the winter of 1932 by two dredgers."

@@ -1,1 +1,1 @@
-"""The results of a finished run: report, provenance, parallelism."""
+"""Results of a finished run: report, provenance, parallelism, comparison."""

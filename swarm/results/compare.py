@@ -1,7 +1,8 @@
-"""Two runs side by side: which steps were added, are gone, or were determined by something else; what each took.
+"""A comparison of two runs: steps that were added, removed or changed, and the duration and usage of each.
 
-A step is the same in both where all that determines its output is (`StepStarted.parts`): then a cache would have given
-the one for the other. What did not run has no parts; such a step differs where its status does.
+A step is the same in both runs if everything that determines its output is the same
+(`StepStarted.parts`): a cache would have returned the one for the other. A step that did not run
+has no parts. Such a step is changed if its status is different.
 """
 
 from typing import Literal
@@ -23,16 +24,17 @@ class Side(Frozen):
     seconds: float
     tokens: int
     usd: float | None = None
-    """US dollars. None where the price is not known."""
+    """US dollars. None if the price is unknown."""
 
 
 class StepPair(Frozen):
-    """A step in the two runs."""
+    """A step in both runs."""
 
     step: Id
     change: Change
     differs: tuple[str, ...] = ()
-    """Parts of what determines its output that differ: `prompt`, `given`, `model` …; `status` where that is all."""
+    """Parts that determine its output and are different: `prompt`, `given`, `model` …; `status` if
+    only that is."""
     before: Side | None
     after: Side | None
 
@@ -45,14 +47,14 @@ class RunPair(Frozen):
     before: Side
     after: Side
     work_seconds: tuple[float, float]
-    """All attempts added up, of each."""
+    """Seconds of all attempts, of each run."""
     critical_path_seconds: tuple[float, float]
     steps: tuple[StepPair, ...]
-    """Those of the first in plan order, then those that only the second has."""
+    """Steps of the first run in plan order, then steps that only the second run has."""
 
     @property
     def counts(self) -> dict[Change, int]:
-        """How many steps were added, are gone, changed, or are the same."""
+        """Number of steps by change."""
         found: dict[Change, int] = {"added": 0, "gone": 0, "changed": 0, "same": 0}
         for pair in self.steps:
             found[pair.change] += 1
@@ -60,7 +62,7 @@ class RunPair(Frozen):
 
 
 def compare(before: State, after: State) -> RunPair:
-    """Put two runs side by side. Either may still be going on."""
+    """Compare two runs. Either may still be running."""
     one, other = _Run(before), _Run(after)
     names = dict.fromkeys((*one.steps, *other.steps))
     return RunPair(
@@ -78,12 +80,9 @@ class _Run:
         self.timeline = Timeline(state)
         self.steps: dict[str, StepState] = {s.id: s for s in self.timeline.steps}
         self._costs = cost(state)
-        finished = state.finished
         run = self._costs.run
-        tokens = run.input_tokens + run.output_tokens
-        self.side = Side(
-            status="not over" if finished is None else finished.status, seconds=state.t, tokens=tokens, usd=run.usd
-        )
+        status = "not over" if state.finished is None else state.finished.status
+        self.side = Side(status=status, seconds=state.t, tokens=run.tokens, usd=run.usd)
 
     @property
     def path_seconds(self) -> float:
@@ -102,10 +101,19 @@ def _pair(name: str, one: _Run, other: _Run) -> StepPair:
     before, after = one.steps.get(name), other.steps.get(name)
     change: Change = "same"
     differs: tuple[str, ...] = ()
-    if before is None or after is None:
-        change = "added" if before is None else "gone"
+    if before is None:
+        change = "added"
+    elif after is None:
+        change = "gone"
     else:
-        differs = differing(before.parts, after.parts) if before.parts and after.parts else ()
-        differs = differs or (("status",) if before.status is not after.status else ())
+        differs = _differing(before, after)
         change = "changed" if differs else "same"
-    return StepPair(step=name, change=change, differs=differs, before=one.side_of(name), after=other.side_of(name))
+    sides = one.side_of(name), other.side_of(name)
+    return StepPair(step=name, change=change, differs=differs, before=sides[0], after=sides[1])
+
+
+def _differing(before: StepState, after: StepState) -> tuple[str, ...]:
+    parts = differing(before.parts, after.parts) if before.parts and after.parts else ()
+    if not parts and before.status is not after.status:
+        return ("status",)
+    return parts

@@ -1,13 +1,15 @@
-"""What a run's timeline says against its plan, each with its evidence.
+"""Flags: weak points of a plan that the timeline of its run shows, each with its evidence.
 
-serial_collapse        the steps of sub-agents waited for one another: it was one agent's work, done by several
-spurious_parallelism   steps ran side by side to no effect: one had nearly all the work, or the report uses few of them
-straggler              one step took far longer than its like, and the run waited for it
-false_dependency       a step that held up another gave nothing that the other quotes or cites
-width_wasted           for most of the time most of the width that was reached stood empty
+serial_collapse        most steps of sub-agents waited for one another: several did the work of one
+spurious_parallelism   parallel steps had no effect: one chain had nearly all the work, or the report
+                       cites few of the steps
+straggler              one step took much longer than similar steps, and the run waited for it
+false_dependency       a step waited for another one and quotes and cites nothing of its output
+width_wasted           most worker slots that the run used were idle most of the time
 
-The first two are the failures of agent swarms that the Kimi K2.5 report (Moonshot AI, 2026) names. A flag is a reason
-to look, not a verdict: the thresholds below are chosen so that what is flagged would have been worth another plan.
+The first two are the failures of agent swarms in the Kimi K2.5 report (Moonshot AI, 2026). A flag
+is a reason to look at the plan, not an error. The thresholds are such that another plan would have
+been worth it.
 """
 
 import json
@@ -28,57 +30,61 @@ from swarm.spec.plan import before_of
 FlagKind = Literal["serial_collapse", "spurious_parallelism", "straggler", "false_dependency", "width_wasted"]
 
 FEWEST = 3
-"""Steps of sub-agents from which a run can be judged: two are a step and what is made of it."""
+"""Minimum number of steps of sub-agents for a flag: two are just a step and its reader."""
 NOTICEABLE_SECONDS = 1.0
-"""Less than this nobody waits for; below it, what a clock says of a run is noise."""
+"""Minimum seconds for a flag: nobody notices less, and the clock is noisy below."""
 MOST = 0.8
-"""Share of the steps, or of the work, in one chain from which the rest hardly counts: at most 1.25 times faster."""
+"""Share of the steps, or of the work, in one chain from which the rest hardly matters: without it,
+the run would be at most 1.25 times faster."""
 SLOW = 2.0
-"""How many times the median of its like a straggler takes at least."""
+"""Minimum duration of a straggler, as a multiple of the median of similar steps."""
 FELT = 0.1
-"""Share of the run from which a straggler's excess is felt."""
+"""Minimum excess of a straggler, as a share of the run."""
 WIDE = 4
-"""Attempts at once from which a run counts as wide."""
+"""Minimum number of parallel attempts for a run to count as wide."""
 EMPTY = 2 / 3
-"""Share of the width that stood empty from which it was wasted."""
+"""Minimum share of idle worker slots for a flag."""
 RUN_OF_WORDS = 3
+"""Words in a row that make a quotation."""
 RUN_LETTERS = 12
-"""A quotation is three words in a row with at least so many letters: `one of the` is none."""
+"""Minimum letters of a quotation: `one of the` is not one."""
 FEWEST_WORDS = 8
-"""Words that both outputs must have for the lack of a quotation to mean anything."""
+"""Minimum words of both outputs: in shorter ones a missing quotation means nothing."""
 MOST_CHARACTERS = 64 * 1024
-"""Of an output, what is read for quotations: what a journal holds of one."""
+"""Maximum characters of an output that are searched for quotations: the size that a journal
+holds."""
 MOST_NAMED = 3
-"""Stragglers, or false dependencies, that are named: the worst, or the first."""
+"""Maximum number of stragglers (the worst) and of false dependencies (the first) that get a
+flag."""
 
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+(?:[.,]\d+)*")
 """A word, a figure, or one character of a script that puts no spaces between words."""
 
 
 class Flag(Frozen):
-    """Something about a run that another plan might do better."""
+    """A weak point of a run that another plan may avoid."""
 
     kind: FlagKind
     message: str
     """The evidence, in words and figures."""
     steps: tuple[Id, ...] = ()
-    """The steps it is about."""
+    """The steps that it is about."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What flags are found in."""
+    """The facts of a run that flags are derived from."""
 
     timeline: Timeline
     path: CriticalPath
     seconds: float
-    """How long the run took."""
+    """Duration of the run."""
     workers: int
-    """Attempts it was allowed at once."""
+    """Maximum number of attempts that were allowed to run in parallel."""
 
 
 def find_flags(facts: Facts) -> tuple[Flag, ...]:
-    """Find what there is to say against how a run went, in the order of the module's list."""
+    """Return the flags of a run, in the order of the module's list."""
     collapsed = tuple(_serial_collapse(facts))
     return (
         *collapsed,
@@ -98,7 +104,9 @@ def _serial_collapse(facts: Facts) -> Iterator[Flag]:
     inside = sum(facts.timeline.seconds[name] for name in chain)
     if len(chain) >= MOST * len(sub) and inside >= MOST * work:
         share = f", and had {inside / work:.0%} of their work" if work >= NOTICEABLE_SECONDS else ""
-        message = f"{len(chain)} of {len(sub)} steps waited for one another{share}; {facts.workers} could run at once"
+        message = (
+            f"{len(chain)} of {len(sub)} steps waited for one another{share}; {facts.workers} could run in parallel"
+        )
         yield Flag(kind="serial_collapse", message=message, steps=chain)
 
 
@@ -113,30 +121,41 @@ def _spurious_parallelism(facts: Facts) -> Iterator[Flag]:
     if chain.seconds >= max(NOTICEABLE_SECONDS, MOST * work):
         others = len(sub) - len(chain.steps)
         message = (
-            f"up to {peak} steps ran at once, but {_some(chain.steps)} had {chain.seconds / work:.0%} of the work; "
+            f"up to {peak} steps ran in parallel, but {_some(chain.steps)} had "
+            f"{chain.seconds / work:.0%} of the work; "
             f"the other {others} made the run at most {work / chain.seconds:.2f} times faster"
         )
         yield Flag(kind="spurious_parallelism", message=message, steps=chain.steps)
         return
     read, unused = _uncited(timeline)
     if len(read) >= FEWEST and len(unused) * 2 > len(read):
-        message = f"the report cites {len(read) - len(unused)} of the {len(read)} steps it was made of"
+        message = f"the report cites {len(read) - len(unused)} of the {len(read)} steps that it is based on"
         yield Flag(kind="spurious_parallelism", message=message, steps=tuple(s.id for s in unused))
 
 
 def _uncited(timeline: Timeline) -> tuple[list[StepState], list[StepState]]:
-    """Give the steps the report was made of, and those it does not cite; none where it cites nothing at all."""
+    """Return the steps that the report is based on, and those of them that it does not cite.
+
+    Both are empty if the report cites nothing at all.
+    """
     state = timeline.state
     report = state.steps.get(state.report_step or "")
     if report is None or not isinstance(report.outcome.output, str):
         return [], []
-    sub = {s.id for s in timeline.sub}
-    given = (g for before in before_of(report.step) for g in _group(state, before))
-    read = [s for s in given if s.id in sub and s.status is Status.DONE]
     cited = frozenset(check_report(report.outcome.output, state.steps.keys()).cited)
     if not cited:
         return [], []
+    read = _read_by(timeline, report)
     return read, [s for s in read if s.id not in cited and s.step.instance_of not in cited]
+
+
+def _read_by(timeline: Timeline, reader: StepState) -> list[StepState]:
+    """Return the steps of sub-agents whose outputs a step reads."""
+    sub = {s.id for s in timeline.sub}
+    found: list[StepState] = []
+    for before in before_of(reader.step):
+        found += [s for s in _group(timeline.state, before) if s.id in sub and s.status is Status.DONE]
+    return found
 
 
 def _stragglers(facts: Facts) -> Iterator[Flag]:
@@ -155,8 +174,8 @@ def _stragglers(facts: Facts) -> Iterator[Flag]:
         excess = took - max(others)
         if took >= SLOW * usual and excess >= max(NOTICEABLE_SECONDS, FELT * facts.seconds):
             message = (
-                f"{name} took {took:.1f} s, the {len(others)} steps like it {usual:.1f} s at the median; "
-                f"the run waited {excess:.1f} s for it alone"
+                f"{name} took {took:.1f} s, the median of {len(others)} similar steps is {usual:.1f} s; "
+                f"the run waited {excess:.1f} s for this step alone"
             )
             found.append((excess, Flag(kind="straggler", message=message, steps=(name,))))
     found.sort(key=lambda each: -each[0])
@@ -164,8 +183,10 @@ def _stragglers(facts: Facts) -> Iterator[Flag]:
 
 
 def _like(s: StepState) -> tuple[object, ...]:
-    """Name the steps that ought to take alike: instances of one step, else those of one role that wait for the same."""
-    return (s.step.instance_of,) if s.step.instance_of else (s.by, s.step.agent, before_of(s.step))
+    """Return the key of similar steps: instances of one step, else steps of one role with the same needs."""
+    if s.step.instance_of:
+        return (s.step.instance_of,)
+    return (s.by, s.step.agent, before_of(s.step))
 
 
 def _false_dependencies(facts: Facts) -> Iterator[Flag]:
@@ -180,7 +201,7 @@ def _false_dependencies(facts: Facts) -> Iterator[Flag]:
         if given and not _used(s, given, need):
             found += 1
             held = facts.timeline.seconds[before]
-            message = f"{after} waited {held:.1f} s for {before}, which it needs, and quotes and cites nothing of it"
+            message = f"{after} waited {held:.1f} s for {before}, but quotes and cites nothing of its output"
             yield Flag(kind="false_dependency", message=message, steps=(before, after))
 
 
@@ -195,7 +216,7 @@ def _holds(state: State, need: str, s: StepState) -> bool:
 
 
 def _group(state: State, name: str) -> Iterator[StepState]:
-    """Give the real steps that a need on `name` reads: that step, its instances, or a planner with what it spawned."""
+    """Yield the real steps that a need on `name` reads: the step, its instances, or a planner and its steps."""
     stack = [name]
     while stack:
         s = state.steps[stack.pop()]
@@ -206,7 +227,7 @@ def _group(state: State, name: str) -> Iterator[StepState]:
 
 
 def _used(s: StepState, given: list[StepState], need: str) -> bool:
-    """Whether a step's output cites or quotes any of what it was given; true where that cannot be told."""
+    """Whether a step's output cites or quotes any output that it was given; true if that is unknown."""
     said = _text(s.outcome.output)
     if check_report(said, {need, *(g.id for g in given)}).cited:
         return True
@@ -234,7 +255,7 @@ def _words(text: str) -> list[str]:
 
 
 def _figures(words: list[str]) -> set[str]:
-    """Pick the figures and names with figures: `42`, `3.14`, `b7`. A digit alone counts for nothing."""
+    """Return figures, and names with figures: `42`, `3.14`, `b7`. Single digits do not count."""
     return {word for word in words if len(word) > 1 and any(c.isdigit() for c in word)}
 
 
@@ -246,19 +267,19 @@ def _runs(words: list[str]) -> set[str]:
 def _width_wasted(facts: Facts) -> Iterator[Flag]:
     timeline = facts.timeline
     names = {s.id for s in timeline.sub}
-    spans = [span for s in timeline.sub for span in timeline.spans(s)]
     width = timeline.width(names)
     if width.peak < WIDE:
         return
+    spans = timeline.all_spans(names)
     window = max(end for _, end in spans) - min(start for start, _ in spans)
     whole = width.peak * window
     if window < NOTICEABLE_SECONDS or whole - width.attempt_seconds <= EMPTY * whole:
         return
     last = max(timeline.sub, key=lambda s: timeline.seconds[s.id])
     message = (
-        f"up to {width.peak} steps ran at once, but {width.attempt_seconds / window:.1f} on average: "
-        f"{1 - width.attempt_seconds / whole:.0%} of that width stood empty; "
-        f"the longest was {last.id} with {timeline.seconds[last.id]:.1f} s"
+        f"up to {width.peak} steps ran in parallel, but {width.attempt_seconds / window:.1f} on average: "
+        f"{1 - width.attempt_seconds / whole:.0%} of these {width.peak} worker slots were idle; "
+        f"the longest step was {last.id} with {timeline.seconds[last.id]:.1f} s"
     )
     yield Flag(kind="width_wasted", message=message, steps=(last.id,))
 

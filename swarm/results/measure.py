@@ -34,14 +34,16 @@ class Waiting(Frozen):
     """Seconds that started steps had waited, by cause, summed over all steps."""
 
     needs: float = 0.0
-    """From joining the graph until everything the step waits for was settled. The plan is the cause."""
+    """From joining the graph until everything the step waits for was settled. The plan is the
+    cause."""
     slots: float = 0.0
     """While the step was ready and all `workers` were busy."""
     retry: float = 0.0
     """Between a failed attempt and the next one."""
     rate_limit: float | None = None
-    """Between two attempts, if the endpoint was rate limited or overloaded. None without events: these
-    seconds are then part of `retry`. Retries of calls by the endpoint are part of an attempt."""
+    """Between two attempts, if the endpoint was rate limited or overloaded. None without events:
+    these seconds are then part of `retry`. Retries of calls by the endpoint are part of an
+    attempt."""
 
 
 class Parallelism(Frozen):
@@ -50,14 +52,14 @@ class Parallelism(Frozen):
     A step whose output came from the cache took no time.
 
     `critical_steps` and `total_steps` count turns, as defined in the Kimi K2.5 report (Moonshot AI,
-    2026). The total is every turn of every agent. The critical number is a sum over stages: the turns
-    of the orchestrator plus the turns of the sub-agent that has most. A stage is a depth of the graph.
-    The turns of the orchestrator are those of steps that plan, reduce or make the report. Example: with
-    sub-agents of 6, 9, 4 and 7 turns in parallel, and 3 turns for plan and report, 29 turns are total
-    and 12 are critical.
+    2026). The total is every turn of every agent. The critical number is a sum over stages: the
+    turns of the orchestrator plus the turns of the sub-agent that has most. A stage is a depth of
+    the graph. The turns of the orchestrator are those of steps that plan, reduce or make the
+    report. Example: with sub-agents of 6, 9, 4 and 7 turns in parallel, and 3 turns for plan and
+    report, 29 turns are total and 12 are critical.
 
-    If steps of a stage do not wait for all steps of the stage before, a chain of turns can be shorter
-    than that sum. Use the figure to compare runs; the path in seconds is what happened.
+    If steps of a stage do not wait for all steps of the stage before, a chain of turns can be
+    shorter than that sum. Use the figure to compare runs; the path in seconds is what happened.
     """
 
     seconds: float
@@ -65,13 +67,14 @@ class Parallelism(Frozen):
     work_seconds: float
     """Seconds of all attempts: the duration with one worker."""
     critical_path_seconds: float
-    """The longest chain of steps that wait for each other: the minimum duration, whatever the number of
-    workers."""
+    """The longest chain of steps that wait for each other: the minimum duration, whatever the
+    number of workers."""
     bound_seconds: float
-    """Graham's bound: critical path · (1 - 1/workers) + work / workers. A run without pauses that takes
-    longer waited for something that is not in its plan."""
+    """Graham's bound: critical path · (1 - 1/workers) + work / workers. A run without pauses that
+    takes longer waited for something that is not in its plan."""
     bound_share: float
-    """Duration divided by that bound: maximum 1, except for pauses, rate limits and the cost of dispatch."""
+    """Duration divided by that bound: maximum 1, except for pauses, rate limits and the cost of
+    dispatch."""
     workers: int
     """Maximum number of attempts that were allowed to run in parallel."""
     peak: int
@@ -81,7 +84,8 @@ class Parallelism(Frozen):
     speedup: float
     """Work divided by duration: how much faster than one worker. 1.0 if nothing took time."""
     ideal_speedup: float
-    """Work divided by critical path: the speed-up with a worker for every step. 1.0 if nothing took time."""
+    """Work divided by critical path: the speed-up with a worker for every step. 1.0 if nothing took
+    time."""
     critical_steps: int
     """Turns on the critical way, stage by stage; see above."""
     total_steps: int

@@ -1,4 +1,4 @@
-"""What a run gave, for programs: its status, its report, its figures; and the files a task asks for."""
+"""The result of a run for programs: status, report and figures; and the output files of a task."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from swarm.spec.task import Task
 
 RunStatus = Literal["done", "partial", "failed", "limit", "cancelled"]
 EXIT_CODES: dict[RunStatus, int] = {"done": 0, "failed": 1, "partial": 3, "limit": 4, "cancelled": 130}
-"""What the command exits with; see `swarm --help`."""
+"""Exit codes of the command, by status; see `swarm --help`."""
 
 
 @dataclass(frozen=True)
@@ -35,75 +35,67 @@ class StepError:
 
 @dataclass(frozen=True)
 class StepMedia:
-    """What a step's answer has beside words: a sound, as a file."""
+    """A file of media in a step's answer, for example audio."""
 
     step: str
     medium: str
     mime: str
     sha256: str
     size: int
-    """Bytes."""
+    """Size in bytes."""
     path: Path
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gave."""
+    """The result of a run."""
 
     run: str
     status: RunStatus
     report: Report | None
-    """None where there is no report: see `errors`."""
+    """None without a report: see `errors`."""
     errors: tuple[StepError, ...]
     usage: Usage
     costs: Costs
-    """The same by step, agent and model, with what it cost."""
+    """Usage by step, agent and model."""
     parallelism: Parallelism
     steps: dict[str, int]
-    """How many in all, and by how they ended."""
+    """Number of steps, total and by outcome."""
     because: str
-    """Why the run stopped early, if it did."""
+    """Reason why the run stopped early; empty if it did not."""
     folder: Path
     """The run's folder."""
     media: tuple[StepMedia, ...] = ()
-    """What answers have beside words, in plan order; the files are in the run's folder."""
+    """Media in answers, in plan order; the files are in the run's folder."""
 
     @classmethod
     def of(cls, state: State, folder: RunFolder, assigner: Assigner) -> "Result":
-        """Read the result off a state."""
+        """Return the result of the run with this state."""
         finished = state.finished
         report = make_report(state, assigner.output_of, assigner.about)
         return cls(
             run=state.run,
             status="cancelled" if finished is None else finished.status,
             report=report,
-            errors=tuple(
-                StepError(s.id, s.error.kind, s.error.message)
-                for s in state.steps.values()
-                if s.error is not None and s.over and s.status is not Status.DONE
-            ),
+            errors=_errors(state),
             usage=state.usage,
             costs=cost(state),
             parallelism=measure(state),
             steps=counts(state),
             because="" if finished is None else finished.because,
             folder=folder.path,
-            media=tuple(
-                StepMedia(s.id, each.medium, each.mime, each.sha256, each.size, folder.path / "artifacts" / each.sha256)
-                for s in state.real_steps()
-                for each in s.outcome.media
-            ),
+            media=_media(state, folder),
         )
 
     @property
     def exit_code(self) -> int:
-        """What the command exits with."""
+        """Exit code of the command."""
         if any(error.kind == "bug" for error in self.errors) and self.report is None:
             return 70
         return EXIT_CODES[self.status]
 
     def to_dict(self) -> dict[str, Json]:
-        """Give it as the one JSON object of `swarm run --json`."""
+        """Return the JSON object that `swarm run --json` prints."""
         report = None if self.report is None else {"text": self.report.text, "sources": self.report.sources}
         return {
             "run": self.run,
@@ -120,7 +112,23 @@ class Result:
         }
 
 
+def _errors(state: State) -> tuple[StepError, ...]:
+    """Return the errors of the steps that ended without an output."""
+    ended = (s for s in state.steps.values() if s.over and s.status is not Status.DONE)
+    return tuple(StepError(s.id, s.error.kind, s.error.message) for s in ended if s.error is not None)
+
+
+def _media(state: State, folder: RunFolder) -> tuple[StepMedia, ...]:
+    found: list[StepMedia] = []
+    for s in state.real_steps():
+        for each in s.outcome.media:
+            path = folder.path / "artifacts" / each.sha256
+            found.append(StepMedia(s.id, each.medium, each.mime, each.sha256, each.size, path))
+    return tuple(found)
+
+
 USAGE_FIELDS = {"calls", "input_tokens", "output_tokens", "cached_tokens", "estimated"}
+"""Fields of a usage in that JSON object, apart from `usd`."""
 
 
 def plan_of(state: State) -> Plan | None:
@@ -143,7 +151,7 @@ def _given_agents(state: State) -> tuple[Agent, ...]:
 
 
 def counts(state: State) -> dict[str, int]:
-    """Count the steps that are one attempt's work, by how they ended."""
+    """Return the number of real steps, total and by outcome."""
     real = list(state.real_steps())
     ended = {status: sum(s.status is status for s in real) for status in Status}
     return {
@@ -156,17 +164,19 @@ def counts(state: State) -> dict[str, int]:
 
 
 def write_outputs(result: Result, task: Task) -> None:
-    """Write the report into the run's folder, and to the files of the task's `output:`."""
+    """Write the report to the run's folder, and to the files of the task's `output:`."""
     report = result.report
     if report is None:
         return
     text = report.text.encode("utf-8", "replace")
     write_file(result.folder / "report.md", text)
-    for name in (task.output,) if isinstance(task.output, str) else task.output:
+    names = (task.output,) if isinstance(task.output, str) else task.output
+    for name in names:
         content = to_json(result.to_dict(), indent=2) + b"\n" if name.endswith(".json") else text
         path = task.folder / name
         try:
             write_file(path, content, mode=0o644)
         except OSError as error:
-            message = f"output: cannot write {path}: {error.strerror}; the report is in {result.folder / 'report.md'}"
+            kept = result.folder / "report.md"
+            message = f"output: cannot write {path}: {error.strerror}; the report is in {kept}"
             raise TaskError(message) from error

@@ -1,21 +1,24 @@
-"""What a run did on its clock: how long each step took, what waited for what, how many ran at once.
+"""The timeline of a run: the duration of each step, what waited for what, and how many ran in parallel.
 
-All of it is read from a `State`, of a run that is over or still going on. Only real steps count: one that stands for
-its instances took no time of its own. A step's seconds are those of its attempts; pauses between them are waiting.
+All figures come from a `State`, of a finished run or of one that is still running. Only real steps
+count: a step that was replaced by its instances took no time of its own. The seconds of a step are
+those of its attempts; pauses between them are waiting.
 
-What waits for a step waits until the step is settled, with all it spawned. So every step has two points in time,
+A step waits until the steps before it are settled, with all they spawned. So every step has two
+points in time,
 
     start(x)    ≥ settled(b) for each b that x waits for, and ≥ the end of the step that spawned x
     settled(x)  ≥ start(x) + seconds(x), and ≥ settled(c) for each c that x spawned
 
-and the longest way through them is the critical path. That is linear in steps and in what they wait for, where edges
-between real steps would be a product of groups. Two things bend these rules. A skipped step waits only for the first
-failure it needed. And where the clock says that a step was ready before another was settled, it did not wait for it:
-the other had been given up.
+and the longest way through them is the critical path. Computing it is linear in the number of steps
+and needs; edges between real steps would be a product of groups. There are two exceptions. A
+skipped step waits only for the first failure among its needs. And if a step was ready before
+another one was settled, it did not wait for it: the other one had been given up.
 """
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 from swarm.planning.graph import CriticalPath, topological_order
@@ -25,18 +28,18 @@ from swarm.spec.plan import REDUCER, before_of
 
 @dataclass(frozen=True)
 class Concurrency:
-    """How many attempts ran at once."""
+    """The number of attempts that ran in parallel."""
 
     peak: int = 0
-    """At most."""
+    """Maximum number."""
     busy_seconds: float = 0.0
-    """How long at least one ran."""
+    """Seconds during which at least one attempt was running."""
     attempt_seconds: float = 0.0
-    """How long all ran, added up."""
+    """Seconds of all attempts, summed."""
 
     @property
     def mean(self) -> float:
-        """On average, while at least one ran."""
+        """Average number while at least one attempt was running."""
         return self.attempt_seconds / self.busy_seconds if self.busy_seconds > 0 else float(self.peak)
 
 
@@ -45,23 +48,24 @@ class _Point(NamedTuple):
 
     at: float = 0.0
     last: str = ""
-    """The step that ended there, the last one on that way that took any time."""
+    """The last step on that way that took any time."""
 
 
 _ZERO = _Point()
 
 
 class Timeline:
-    """A run's steps on its clock, as they stand now."""
+    """The steps of a run on its clock, in their present state."""
 
     def __init__(self, state: State) -> None:
         self.state = state
         self.steps: tuple[StepState, ...] = tuple(state.real_steps())
         """Real steps, in plan order."""
         self.seconds: dict[str, float] = {s.id: self._seconds(s) for s in self.steps}
-        """How long the attempts of each took."""
+        """Seconds of all attempts of each step."""
         self.main: frozenset[str] = frozenset(s.id for s in self.steps if self._is_main(s))
-        """Steps of the orchestrator: those that plan, those that reduce, and the one that gives the report."""
+        """Steps of the orchestrator: those that plan, those that reduce, and the one that makes the
+        report."""
         self._before = {name: before_of(s.step) for name, s in state.steps.items()}
         self._order = _ordered(state, self._before)
         self._settled_at = self._when_settled()
@@ -69,25 +73,25 @@ class Timeline:
 
     @property
     def sub(self) -> tuple[StepState, ...]:
-        """Steps of sub-agents that were started and that no cache answered, in plan order."""
+        """Steps of sub-agents that were started and did not come from the cache, in plan order."""
         return tuple(s for s in self.steps if s.spans and not s.outcome.cached and s.id not in self.main)
 
     @property
     def work(self) -> float:
-        """Seconds of all attempts: what one worker would have taken."""
+        """Seconds of all attempts: the duration with one worker."""
         return sum(self.seconds.values(), 0.0)
 
     def spans(self, s: StepState) -> tuple[tuple[float, float], ...]:
-        """Give the times at which attempts at a step ran; the look into the cache that answered is none."""
+        """Return start and end of each attempt at a step. A cache hit is not an attempt."""
         paid = s.spans[:-1] if s.outcome.cached else s.spans
         return tuple((span.start, max(span.start, self._end(span))) for span in paid)
 
     def ends(self, seconds: Mapping[str, float]) -> dict[str, float]:
-        """When each step would be over with a worker for everyone, had it taken so many seconds."""
+        """Return the time at which each step would end with a worker for every step."""
         return {name: point.at for name, (_, point) in self._walk(seconds).items()}
 
     def longest(self, seconds: Mapping[str, float]) -> CriticalPath:
-        """Find the chain of steps that takes longest; those that take no time are not named."""
+        """Return the chain of steps that takes longest, without steps that take no time."""
         walked = self._walk(seconds)
         end = max((point for _, point in walked.values()), key=lambda point: point.at, default=_ZERO)
         path: list[str] = []
@@ -98,17 +102,24 @@ class Timeline:
         return CriticalPath(tuple(reversed(path)), end.at)
 
     def stages(self) -> dict[str, int]:
-        """Give the stage of each real step: how many real steps the longest chain has that ends with it."""
+        """Return the stage of each real step: the length of the longest chain that ends with it."""
         ends = self.ends(dict.fromkeys(self.seconds, 1.0))
         return {s.id: round(ends.get(s.id, 1.0)) for s in self.steps}
 
+    def all_spans(self, names: Collection[str] | None = None) -> list[tuple[float, float]]:
+        """Return start and end of each attempt at some steps, or at all."""
+        steps = (s for s in self.steps if names is None or s.id in names)
+        return list(chain.from_iterable(map(self.spans, steps)))
+
     def width(self, names: Collection[str] | None = None) -> Concurrency:
-        """Count the attempts at once, of some steps or of all, by a sweep over their times: O(n log n)."""
-        spans = [span for s in self.steps if names is None or s.id in names for span in self.spans(s)]
-        turns = sorted([(start, 1) for start, end in spans if end > start] + [(end, -1) for s, end in spans if end > s])
-        peak, running, busy, before = (1 if spans else 0), 0, 0.0, 0.0
-        for at, change in turns:  # of one moment, ends come first: who ends then makes room for who starts then
-            busy += at - before if running else 0.0
+        """Return how many attempts ran in parallel, at some steps or at all, in O(n log n)."""
+        spans = self.all_spans(names)
+        running = 0
+        peak = 1 if spans else 0
+        busy, before = 0.0, 0.0
+        for at, change in _turns(spans):
+            if running:
+                busy += at - before
             running += change
             peak, before = max(peak, running), at
         return Concurrency(peak, busy, sum((end - start for start, end in spans), 0.0))
@@ -138,19 +149,19 @@ class Timeline:
         return found
 
     def _bad(self, s: StepState) -> Iterator[str]:
-        """Name the steps that may be why a step was skipped."""
+        """Yield the steps that may be the reason why a step was skipped."""
         for name in self._before[s.id]:
             if name not in s.step.after and not self.state.steps[name].good:
                 yield name
 
     def _waited_for(self, s: StepState) -> tuple[str, ...]:
-        """Name the steps that a step waited for until they were settled."""
+        """Return the steps that a step waited for until they were settled."""
         if s.status is Status.SKIPPED:
             return tuple(self._bad(s))
         return tuple(name for name in self._before[s.id] if self._settled_at[name] <= s.ready_at)
 
     def _walk(self, seconds: Mapping[str, float]) -> dict[str, tuple[_Point, _Point]]:
-        """Give the start and the end of each step on the longest way to it."""
+        """Return the start and the end of each step on the longest way to it."""
         points: dict[str, tuple[_Point, _Point]] = {}
         settled: dict[str, _Point] = {}
         steps = self.state.steps
@@ -179,10 +190,21 @@ class Timeline:
         return start
 
 
-def _ordered(state: State, before: Mapping[str, tuple[str, ...]]) -> list[tuple[str, bool]]:
-    """Name the starts (False) and settlings (True) of all steps, each after those before it.
+def _turns(spans: list[tuple[float, float]]) -> list[tuple[float, int]]:
+    """Return the times at which an attempt starts (1) or ends (-1), sorted.
 
-    Steps that wait for one another are left out: they never ran.
+    At equal times ends come first: an attempt that ends makes room for one that starts.
+    """
+    timed = [(start, end) for start, end in spans if end > start]
+    starts = [(start, 1) for start, _ in timed]
+    ends = [(end, -1) for _, end in timed]
+    return sorted(starts + ends)
+
+
+def _ordered(state: State, before: Mapping[str, tuple[str, ...]]) -> list[tuple[str, bool]]:
+    """Return the starts (False) and settlings (True) of all steps in topological order.
+
+    Steps in a cycle are left out: they never ran.
     """
     steps = state.steps
     waits: dict[tuple[str, bool], int] = {}
