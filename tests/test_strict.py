@@ -307,6 +307,22 @@ def test_problems_that_name_a_key_get_its_place() -> None:
     document: Document = read("steps:\n  - {id: a.b, needs: [x, y]}", source="p")
     (found,) = document.located([Problem("no such step", key="steps.0.needs.1")])
     assert str(found) == "p:2:26: steps.0.needs.1: no such step"
-    (elsewhere,) = document.located([Problem("gone", key="steps.0.agent")])
-    assert elsewhere.where == "p:2:5"
+    (in_parent,) = document.located([Problem("gone", key="steps.0.agent")])
+    assert in_parent.where == "p:2:5"
     assert validate(Plan, document).steps[0].needs == ("x", "y")
+
+
+def test_problems_that_name_a_path_get_its_place_and_key_in_the_order_of_the_file() -> None:
+    document = read("a.b: {c: 1}\nd: 2", source="p")
+    problems = (
+        Problem("in its place", path=("d",)),
+        Problem("on its key", path=("a.b", "c"), on_key=True),
+        Problem("at a position", path=("d",), position=(1, 1)),
+        Problem("in its place", path=("d",)),
+    )
+    assert [str(problem) for problem in document.in_order(problems)] == [
+        "p:1:1: d: at a position",
+        "p:1:7: a.b.c: on its key",
+        "p:2:4: d: in its place",
+    ]
+    assert [problem.where for problem in document.located(problems)] == ["p:2:4", "p:1:7", "p:1:1", "p:2:4"]

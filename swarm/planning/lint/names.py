@@ -73,8 +73,8 @@ def check_agents(sheet: Sheet) -> None:
             sheet, asked_for(agent, sheet.brief.tools), tools, (*key, "tools"), "tool", "The run may grant"
         )
         kept[agent.name] = kept[agent.name].model_copy(update={"tools": granted})
-        if isinstance(agent.output, dict) and (flaw := schemas.flaw(agent.output)) is not None:
-            sheet.found.error("bad_schema", (*key, "output", *flaw.path), flaw.message)
+        if isinstance(agent.output, dict) and (problem := schemas.problem(agent.output)) is not None:
+            sheet.found.error("bad_schema", (*key, "output", *problem.path), problem.message)
         if agent.name not in used:
             sheet.found.hint("unused_agent", key, f"no step is given to the agent {quoted(agent.name)}")
     sheet.agents[:] = kept.values()

@@ -251,8 +251,9 @@ class _Reader:
         except ValidationError as refusal:
             error = refusal
         step = str(row.get("id", "")) if key[0] == "steps" else ""
-        for flaw in explain(error, row, model.model_json_schema):
-            self.found.error("key" if flaw.on_key else "bad_value", (*key, *flaw.path), flaw.message, step=step)
+        for problem in explain(error, row, model.model_json_schema):
+            kind = "key" if problem.on_key else "bad_value"
+            self.found.error(kind, (*key, *problem.path), problem.message, step=step)
         refused = {detail["loc"][0] for detail in error.errors(include_url=False, include_input=False)}
         rest = {field: value for field, value in row.items() if field not in refused}
         return model.model_validate({**{field: value for field, value in fallback.items() if field in refused}, **rest})

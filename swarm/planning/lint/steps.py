@@ -41,10 +41,10 @@ def check_steps(sheet: Sheet) -> None:
         if row.step.each == "inputs" and not sheet.instances(row.step):
             message = "`each: inputs`, and the step sees no input" if sheet.brief.inputs else "the task has no inputs"
             sheet.found.error("no_items", row.key("each"), message, advice="Drop `each`.", step=row.step.id)
-        if row.step.output is not None and (flaw := schemas.flaw(row.step.output)) is not None:
+        if row.step.output is not None and (problem := schemas.problem(row.step.output)) is not None:
             advice = 'Write a schema such as {"type": "array", "items": {"type": "string"}}, or leave it out for text.'
-            key = row.key("output", *flaw.path)
-            sheet.found.error("bad_schema", key, flaw.message, advice=advice, step=row.step.id)
+            key = row.key("output", *problem.path)
+            sheet.found.error("bad_schema", key, problem.message, advice=advice, step=row.step.id)
 
 
 def check_reading(sheet: Sheet) -> None:

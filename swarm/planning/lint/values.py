@@ -68,17 +68,17 @@ class Schemas:
     def __init__(self) -> None:
         self._seen: dict[bytes, Problem | None] = {}
 
-    def flaw(self, schema: dict[str, Json]) -> Problem | None:
-        """Say what keeps a mapping from being a JSON Schema that answers can be held against, and where in it."""
-        if problem := unusable(schema):
-            return Problem(f"is not a JSON Schema: {problem}")
+    def problem(self, schema: dict[str, Json]) -> Problem | None:
+        """Return the error that makes a mapping unusable as a JSON Schema, with its path in it, or None."""
+        if reason := unusable(schema):
+            return Problem(f"is not a JSON Schema: {reason}")
         key = canonical(schema)
         if key not in self._seen:
-            self._seen[key] = _first_flaw(schema)
+            self._seen[key] = _first_problem(schema)
         return self._seen[key]
 
 
-def _first_flaw(schema: dict[str, Json]) -> Problem | None:
+def _first_problem(schema: dict[str, Json]) -> Problem | None:
     try:
         return next(iter(schema_problems(schema)), None)
     except (RecursionError, OverflowError, ValueError) as error:  # out of `re`, for a pattern that is too much for it
