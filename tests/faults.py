@@ -19,7 +19,8 @@ from swarm.attempt.loop import carry_out
 from swarm.attempt.types import Attempt
 from swarm.base.errors import AttemptError, EndpointBusy, EndpointError
 from swarm.endpoints import Endpoint
-from swarm.endpoints.traffic.retry import BACKOFFS, USUAL, Retrying
+from swarm.endpoints.traffic.backoff import BACKOFFS, USUAL
+from swarm.endpoints.traffic.retry import Retrying
 from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.record.outcome import Outcome
 from swarm.spec.chat import Reply, Request, says

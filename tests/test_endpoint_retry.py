@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.base.errors import EndpointBusy, EndpointRefused
+from swarm.endpoints.traffic.backoff import Backoff
 from swarm.endpoints.traffic.cooldown import Cooldown
-from swarm.endpoints.traffic.retry import Backoff, Retrying
+from swarm.endpoints.traffic.retry import Retrying
 from swarm.spec.chat import Reply, Request, says
 from swarm.testing import Function, Scripted, reply
 from tests.limits import Paced

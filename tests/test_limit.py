@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from swarm.base.errors import EndpointBusy, EndpointError
-from swarm.endpoints.traffic.limit import COOL_SECONDS, HOLD_SECONDS, Limit
+from swarm.endpoints.traffic.limit import HOLD_SECONDS, Limit
+from swarm.endpoints.traffic.refusals import COOL_SECONDS
 from swarm.endpoints.traffic.retry import Retrying
 from swarm.record.events import SlotsChanged
 from swarm.spec.chat import Reply, Request, says
@@ -92,7 +93,7 @@ class TestRules:
         limit = Watched(8, most=64)
         await limit.busy(until=lambda: limit.size == 64)
         assert limit.sizes == [16, 32, 64]
-        assert {change.why for change in limit.changes} == {"a clean round"}
+        assert {change.why for change in limit.changes} == {"no rate limit"}
         await limit.busy_for(4)
         async with limit.holding(64) as began:
             limit.rate_limited(began)
@@ -124,7 +125,7 @@ class TestRules:
         await limit.busy(until=lambda: limit.size == 80)
         async with limit.holding(42) as began:
             limit.rate_limited(began)
-        assert (limit.size, limit.changes[-1].why) == (41, "a growth was refused: 41 at once were let in")
+        assert (limit.size, limit.changes[-1].why) == (41, "rate limit after growth: 41 in flight were accepted")
 
     async def test_one_episode_is_one_cut_and_its_answers_do_not_count(self) -> None:
         limit = Watched(100)
@@ -152,7 +153,7 @@ class TestRules:
         limit.begin()
         async with limit.holding(80) as began:
             limit.rate_limited(began)
-        assert limit.changes[-1].why == "rate limit again: 79 at once were let in"
+        assert limit.changes[-1].why == "rate limit again: 79 in flight were accepted"
         assert limit.sizes == [80, 79]
 
     async def test_the_endpoint_s_own_wait_is_kept_where_it_is_longer(self) -> None:
@@ -319,16 +320,16 @@ def test_a_quota_is_kept_to_by_a_pace_that_is_told(latency: float) -> None:
     """The slots that a quota cost are given back, and the calls of a minute are learnt to within the trials."""
     limit = Watched(CALLERS, most=CALLERS)
     drive(Limited(rpm=60, latency=latency), limit=limit)
-    learnt = [change for change in limit.changes if "a minute" in change.why]
+    learnt = [change for change in limit.changes if "per minute" in change.why]
     assert limit.size == CALLERS
-    assert learnt[0].why.startswith("not how many at once but how many a minute was too much: ")
-    assert 54 <= int(learnt[-1].why.split(" calls a minute")[0].split()[-1]) <= 66
+    assert learnt[0].why.startswith("calls per minute are limited, not calls in flight: ")
+    assert 54 <= int(learnt[-1].why.split(" calls per minute are accepted")[0].split()[-1]) <= 66
 
 
 def test_a_width_is_not_taken_for_a_pace() -> None:
     limit = Watched(CALLERS, most=CALLERS)
     drive(Limited(lambda _: 20, 20.0), limit=limit)
-    assert not [change.why for change in limit.changes if "a minute" in change.why]
+    assert not [change.why for change in limit.changes if "per minute" in change.why]
     assert limit.size in {19, 20, 21}
 
 

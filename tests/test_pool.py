@@ -305,7 +305,7 @@ async def test_a_run_journals_every_change_and_who_served(empty: Path) -> None:
     label = server.url.split("/")[2]
     assert run.result.status == "done"
     assert [(event.endpoint, event.before, event.after, event.why) for event in changed[:1]] == [
-        (label, 16, 8, "rate limit: 4 at once were let in")
+        (label, 16, 8, "rate limit: 4 in flight were accepted")
     ]
     assert run.state.slots == {label: changed[-1].after}
     assert {event.endpoint for event in events if isinstance(event, e.TurnTaken)} == {label}

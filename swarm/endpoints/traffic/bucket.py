@@ -1,10 +1,11 @@
-"""Quotas by the minute: `rpm` calls and `tpm` tokens, kept to before the endpoint has to say so.
+"""Quotas per minute: `rpm` calls and `tpm` tokens, kept before the endpoint has to refuse.
 
-A token bucket that is refilled as it drains lets twice its size through in its first minute, which an endpoint that
-counts by the minute refuses. So what is taken here comes back a minute after it was used: in no minute, wherever it
-begins, is more used than the quota, and all of a quota can be used. Whoever waits is served in order.
+A token bucket that is refilled continuously admits twice its size in its first minute, which an
+endpoint that counts per minute refuses. So here a part comes back one minute after it was used: no
+minute, whenever it begins, uses more than the quota, and all of a quota can be used. Callers are
+served in order.
 
-    take (estimate) ──> begin (the minute starts) ──> settle (what it was) | close (it never began)
+    take (estimate) ──> begin (its minute starts) ──> settle (actual use) | close (never began)
 """
 
 from collections import deque
@@ -16,35 +17,39 @@ import anyio
 from swarm.spec.chat import Reply, Request, request_tokens
 
 MINUTE = 60.0
+"""Seconds after which a used part comes back."""
 UNCOUNTED = frozenset({"rate_limited", "overloaded", "unreachable"})
-"""Kinds of fault by which an endpoint says that it read nothing: they take no tokens, but they were calls."""
+"""Kinds of fault after which no tokens are charged: the endpoint read nothing. The call counts."""
 
 
 @dataclass(eq=False)
 class Taken:
-    """Part of a bucket's quota."""
+    """A part of a bucket's quota."""
 
     amount: int
     began: float = inf
+    """When its minute started; infinite until then."""
     over: bool = False
-    """Whether its minute has passed, or it was given back."""
+    """True once its minute has passed or it was given back."""
 
 
 class Bucket:
-    """So many of something in any minute."""
+    """A quota of calls or tokens in any minute."""
 
     def __init__(self, size: int) -> None:
-        """Make a quota of `size` a minute, from 1."""
+        """Set the quota per minute, minimum 1."""
         self.size = size
         self._used = 0
+        """Parts that are taken and have not come back."""
         self._held = 0
+        """Parts of those whose minute has not started."""
         self._begun: deque[Taken] = deque()
         self._changed = anyio.Event()
         self._queue = anyio.Lock()
 
     @property
     def left(self) -> int:
-        """What can be taken now."""
+        """What is available now."""
         self._expire()
         return self.size - self._used
 
@@ -54,9 +59,9 @@ class Bucket:
         return self._used - self._held
 
     async def take(self, amount: int) -> Taken:
-        """Wait until that much is left, and take it. What is more than the whole quota counts as the whole."""
+        """Wait until that much is available, and take it; at most the whole quota."""
         amount = min(amount, self.size)
-        async with self._queue:
+        async with self._queue:  # in order; a cancelled caller leaves the queue with nothing taken
             while self.left < amount:
                 self._changed = anyio.Event()
                 with anyio.CancelScope(deadline=self._changes_at()):
@@ -64,7 +69,7 @@ class Bucket:
             return self._taken(amount)
 
     def take_now(self, amount: int) -> Taken | None:
-        """Take that much if it is left and nobody waits."""
+        """Take that much if it is available and no caller waits; otherwise return None."""
         amount = min(amount, self.size)
         return None if self._queue.locked() or self.left < amount else self._taken(amount)
 
@@ -74,21 +79,21 @@ class Bucket:
         return Taken(amount)
 
     def begin(self, taken: Taken) -> None:
-        """Start its minute: it is used from now on."""
+        """Start the minute of a part: it is used from now on."""
         taken.began = anyio.current_time()
         self._held -= taken.amount
         self._begun.append(taken)
         self._changed.set()
 
     def settle(self, taken: Taken, amount: int) -> None:
-        """Put what it really was in place of the estimate."""
+        """Replace the estimate of a part by its actual use."""
         if not taken.over:
             self._used += amount - taken.amount
             taken.amount = amount
             self._changed.set()
 
     def close(self, taken: Taken) -> None:
-        """Give back what never began."""
+        """Give back a part whose minute never started."""
         if taken.began == inf and not taken.over:
             self._used -= taken.amount
             self._held -= taken.amount
@@ -96,7 +101,7 @@ class Bucket:
             self._changed.set()
 
     def _changes_at(self) -> float:
-        """Say when more will be left, if nothing is given back."""
+        """Return when more will be available, if nothing is given back before."""
         return self._begun[0].began + MINUTE if self._begun else inf
 
     def _expire(self) -> None:
@@ -109,27 +114,28 @@ class Bucket:
 
 @dataclass(eq=False)
 class Permit:
-    """What one call takes of the quotas of its model."""
+    """The parts that one call takes of all quotas."""
 
     parts: list[tuple[Bucket, Taken]] = field(default_factory=list[tuple[Bucket, Taken]])
     tokens: tuple[Bucket, Taken] | None = None
+    """Its part of the tokens per minute."""
     pace: tuple[Bucket, Taken] | None = None
-    """Its part of what the endpoint was found to let in."""
+    """Its part of the pace that was learned."""
     asked: int = 0
     """Estimated input tokens."""
 
     def begin(self) -> None:
-        """Say that the call is being sent."""
+        """Start the minute of all parts: the call is being sent."""
         for bucket, taken in self.parts:
             bucket.begin(taken)
 
     def settle(self, reply: Reply) -> None:
-        """Take in what the call used; a reply that says nothing leaves the estimate."""
+        """Charge what the call used. A reply without usage leaves the estimate."""
         if self.tokens is not None and reply.usage.tokens:
             self.tokens[0].settle(self.tokens[1], reply.usage.tokens)
 
     def failed(self, kind: str) -> None:
-        """Take in how it failed: what was read counts, what was never written does not."""
+        """Charge a failed call: what was read counts, what was never written does not."""
         if self.pace is not None and kind in UNCOUNTED:
             self.pace[0].settle(self.pace[1], 0)
         if self.tokens is not None:
@@ -137,7 +143,7 @@ class Permit:
             bucket.settle(taken, 0 if kind in UNCOUNTED else min(self.asked, bucket.size))
 
     def close(self) -> None:
-        """Give back what never began."""
+        """Give back the parts that never began."""
         for bucket, taken in self.parts:
             bucket.close(taken)
 
@@ -146,13 +152,13 @@ class Quota:
     """The quotas of one model with one key."""
 
     def __init__(self, *, rpm: int | None, tpm: int | None, max_tokens: int) -> None:
-        """Take calls a minute, tokens a minute (None where there is no such quota), and the model's output cap."""
+        """Set calls and tokens per minute (None: no such quota), and the model's output cap."""
         self._calls = None if rpm is None else Bucket(rpm)
         self._tokens = None if tpm is None else Bucket(tpm)
         self._max_tokens = max_tokens
 
     async def take(self, request: Request) -> Permit:
-        """Wait until both quotas have room for a call at its largest, and take it."""
+        """Wait until both quotas have space for the worst case of a call, and take it."""
         permit, worst = self._estimated(request)
         try:
             if self._tokens is not None:
@@ -160,13 +166,13 @@ class Quota:
                 permit.parts.append(permit.tokens)
             if self._calls is not None:
                 permit.parts.append((self._calls, await self._calls.take(1)))
-        except BaseException:
+        except BaseException:  # cancelled in the second queue: give the first part back
             permit.close()
             raise
         return permit
 
     def take_now(self, request: Request) -> Permit | None:
-        """Take a call's part if there is room for it and nobody waits."""
+        """Take a call's part if there is space and no caller waits; otherwise return None."""
         permit, worst = self._estimated(request)
         for bucket, amount in ((self._tokens, worst), (self._calls, 1)):
             if bucket is None:
@@ -181,5 +187,6 @@ class Quota:
         return permit
 
     def _estimated(self, request: Request) -> tuple[Permit, int]:
+        """Return a permit without parts, and the worst case of a call in tokens."""
         asked = 0 if self._tokens is None else request_tokens(request)
         return Permit(asked=asked), asked + (request.max_tokens or self._max_tokens)

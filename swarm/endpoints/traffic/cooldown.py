@@ -1,16 +1,17 @@
-"""When an endpoint that wants to be left alone is called again: not by everybody at once.
+"""Cool-down of an endpoint after a rate limit, and its gradual reopening.
 
-| seen | done |
+| event | effect |
 | --- | --- |
-| a rate limit or an overload | nobody calls for as long as the endpoint says, or by backoff where it does not |
-| … of a call that was sent before the last one came | the same burst: nothing, but where it says a longer time |
-| that time is over | one call goes, then two in a second, then four … (`ramp.py`) |
-| one of them is refused | the same again, for twice as long: what was told may have been too short |
-| one of them is answered | the next refusal is a first one again |
-| an answer's headers say that nothing is left | nobody calls until there is, then everybody: it was told, not guessed |
+| a rate limit or an overload | no calls for as long as the endpoint asks, otherwise by backoff |
+| one of a call sent before the last one arrived | the same burst: only a longer time counts |
+| that time is over | one call, then two within a second, then four … (`ramp.py`) |
+| one of them is refused | the same for twice as long: the time may have been too short |
+| one of them is answered | the next refusal counts as the first again |
+| an answer's headers say that nothing is left | no calls until then, then all: no guess is needed |
 
-Half-open like a circuit breaker (Nygard 2007, "Release It!"): a minute without room costs a handful of 429s, not one
-from each caller each time, and the few that are sent find out for all how much room there is.
+This is the half-open state of a circuit breaker (Nygard 2007, "Release It!"). A minute without
+space costs a handful of 429s instead of one from each caller each time, and the few calls that are
+sent show for all callers how much space there is.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from swarm.endpoints.traffic.ramp import Ramp
 
 
 class Cooldown:
-    """A gate that all callers of one endpoint pass: open, shut for a while, or half-open."""
+    """Gate for all callers of one endpoint: open, shut for a while, or half-open."""
 
     def __init__(self) -> None:
         self._until = -inf
@@ -35,28 +36,30 @@ class Cooldown:
 
     @property
     def seconds(self) -> float:
-        """How long it stays shut; 0 if it is open or half-open."""
+        """Seconds until it is no longer shut; 0 if it is open or half-open."""
         return max(0.0, self._until - anyio.current_time())
 
     @property
     def open(self) -> bool:
-        """Whether whoever comes may pass."""
+        """Whether any caller may pass."""
         return self.seconds == 0 and self._ramp.over
 
     def shut(self, seconds: float) -> None:
-        """Keep callers out for that long; never shorter than was said before."""
+        """Shut it for that long; never for less than was set before."""
         self._until = max(self._until, anyio.current_time() + seconds)
         self._changed.set()
 
     def heed(self, headers: Mapping[str, str]) -> None:
-        """Keep callers out where an answer's headers say that nothing is left."""
-        if (pause := pause_in(headers)) > 0:
+        """Shut it if the headers of an answer say that nothing is left."""
+        pause = pause_in(headers)
+        if pause > 0:
             self.shut(pause)
 
     def refused(self, began: float) -> int:
-        """Take in a rate limit or an overload of a call sent at that time: it will be half-open after it was shut.
+        """Note a rate limit or an overload of a call sent at that time: half-open comes after shut.
 
-        Gives which one in a row it is, from 1; or 0 for a call that was sent before the last one came.
+        Return its number in a row, from 1. Return 0 if the call was sent before the last one
+        arrived.
         """
         if began <= self._refused_at:
             return 0
@@ -66,22 +69,22 @@ class Cooldown:
         return self._strikes
 
     def answered(self, began: float) -> None:
-        """Take in an answer to a call sent at that time."""
+        """Note an answer to a call sent at that time."""
         if began > self._refused_at:
             self._strikes = 0
             self._ramp.answered()
             self._changed.set()
 
     async def passed(self) -> None:
-        """Wait until it is not shut; whoever waits while it is shut for longer, waits for longer."""
-        while self.seconds > 0:  # noqa: ASYNC110 - a deadline that may move while it is waited for
+        """Wait until it is not shut, also if it is shut for longer during the wait."""
+        while self.seconds > 0:  # noqa: ASYNC110 - the deadline may move during the wait
             await anyio.sleep_until(self._until)
 
     async def turn(self) -> bool:
-        """Wait for one's turn while it is half-open, in order; False if it was shut meanwhile."""
+        """Wait for a turn while it is half-open, in order. Return False if it is shut meanwhile."""
         if self.open:
             return True
-        async with self._queue:
+        async with self._queue:  # a cancelled caller leaves the queue; its turn is not used up
             while self.seconds == 0 and self._ramp.at > anyio.current_time():
                 self._changed = anyio.Event()
                 with anyio.CancelScope(deadline=self._ramp.at):

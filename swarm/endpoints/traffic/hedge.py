@@ -1,9 +1,10 @@
-"""A second call for a straggler: the first answer wins, both are paid for.
+"""Hedging: a second call for a straggler. The first answer wins, and both are paid for.
 
-A few calls take far longer than the rest for reasons that a second one does not share (Dean and Barroso 2013, "The
-Tail at Scale"). What is waited for before the second is the 95th percentile of what like calls took, so that about one
-in twenty is made twice; never more than one in ten is. The second takes a slot, and a part of the quota, that is free:
-it never makes anybody wait. What the loser took until then counts among the times, or the percentile would sink.
+A few calls take far longer than the rest, for reasons that a second call does not share (Dean and
+Barroso 2013, "The Tail at Scale"). The second starts at the 95th percentile of the times of similar
+calls, so about one call in twenty is made twice; at most one in ten is. It takes a slot and a part
+of the quota that are free: it never makes another caller wait. The time that a losing call took
+until then counts, too, or the percentile would fall.
 """
 
 from collections import deque
@@ -13,86 +14,91 @@ from math import ceil
 import anyio
 
 from swarm.base.errors import AttemptError, EndpointBusy
-from swarm.spec.chat import Reply
+from swarm.spec.chat import Reply, Usage
 
 SEEN = 100
-"""Calls that are remembered."""
+"""Calls whose times are kept."""
 LEAST = 20
-"""Calls that must have been seen: the 95th percentile of fewer is their largest."""
+"""Minimum calls before one is hedged: the 95th percentile of fewer is their maximum."""
 PERCENTILE = 0.95
+"""Percentile of the times at which a call becomes a straggler."""
 MOST = 0.1
-"""Share of calls that may be made twice."""
+"""Maximum share of calls that are made twice."""
 
 Result = Reply | EndpointBusy | None
+"""A reply, a fault that a retry may help, or None if the call was not made."""
 Once = Callable[[Callable[[], None]], Awaitable[Result]]
-"""Makes one call; calls what it is given right before it is sent. None if it was not made after all."""
+"""One call. Calls its argument right before it is sent."""
 
 
 class Hedge:
-    """Watches how long the calls of one model take, and makes the slowest ones twice."""
+    """Hedging of the calls of one model, by how long they take."""
 
     def __init__(self) -> None:
         self.calls = 0
         """Calls that could have been made twice."""
         self.doubled = 0
-        """Those that were."""
+        """Calls that were made twice."""
         self._seconds: deque[float] = deque(maxlen=SEEN)
 
     @property
     def after(self) -> float | None:
-        """Seconds after which a call is a straggler; None while too little is known, or too many were made twice."""
+        """Seconds after which a call is a straggler.
+
+        None while too few times are known, or if too many calls were made twice.
+        """
         if len(self._seconds) < LEAST or self.doubled >= MOST * self.calls:
             return None
         return sorted(self._seconds)[ceil(PERCENTILE * len(self._seconds)) - 1]
 
     async def race(self, first: Once, second: Once) -> Result:
-        """Make the first call, and the second if it straggles. Raises what the first raises, if the second fails too.
+        """Make the first call, and the second if it straggles. Return the first reply.
 
-        An answer that won over a call in flight counts that call; its tokens are for whoever reserved them.
+        If both fail, return or raise what the first does. A reply that won over a call in flight
+        counts that call; its tokens are settled by whoever reserved them.
         """
         self.calls += 1
-        runners = [_Runner(first)]
+        one, two = _Runner(first), _Runner(second)
         async with anyio.create_task_group() as group:
 
             async def run() -> None:
-                await runners[0].run()
-                if runners[0].won or len(runners) == 1:
+                await one.run()
+                # A loser is cancelled in flight: the winner's caller must not wait for it. If the
+                # first call failed while the second runs, the second may still win.
+                if one.won or not two.started:
                     group.cancel_scope.cancel()
 
             group.start_soon(run)
-            await self._straggles(runners[0])
-            runners.append(_Runner(second))
-            await runners[1].run()
-            if runners[1].won:
+            await self._straggles(one)
+            await two.run()
+            if two.won:
                 group.cancel_scope.cancel()
-        return self._result(runners)
+        return self._result(one, two)
 
     async def _straggles(self, runner: "_Runner") -> None:
-        """Wait until a call is a straggler; for ever if it is not to be helped."""
+        """Wait until a call is a straggler; forever if it may not be hedged.
+
+        `race` cancels this wait when the call ends.
+        """
         await runner.sent.wait()
         after = self.after
-        await anyio.sleep_until(runner.began + after) if after is not None else await anyio.sleep_forever()
+        if after is None:
+            await anyio.sleep_forever()
+        else:
+            await anyio.sleep_until(runner.began + after)
 
-    def _result(self, runners: list["_Runner"]) -> Result:
-        first = runners[0]
-        winner = next((each for each in runners if each.won), first)
-        if winner.won and first.sent.is_set():
-            self._seconds.append(anyio.current_time() - first.began)
-        others = [each for each in runners if each is not winner and each.sent.is_set()]
-        self.doubled += len(runners) > 1 and runners[1].sent.is_set()
+    def _result(self, one: "_Runner", two: "_Runner") -> Result:
+        winner, loser = (two, one) if two.won and not one.won else (one, two)
+        if winner.won and one.sent.is_set():
+            self._seconds.append(anyio.current_time() - one.began)
+        self.doubled += two.sent.is_set()
         if winner.error is not None:
             raise winner.error
         result = winner.result
-        if not isinstance(result, Reply):
+        if not isinstance(result, Reply) or not loser.sent.is_set():
             return result
-        usage = result.usage
-        for other in others:
-            told = other.result.usage if isinstance(other.result, Reply) else usage.model_copy(update=_ONE_CALL)
-            usage += told
+        usage = result.usage + _usage_of(loser, of_winner=result.usage)
         return result.model_copy(update={"usage": usage})
-
-
-_ONE_CALL = {"calls": 1, "input_tokens": 0, "output_tokens": 0, "cached_tokens": 0}
 
 
 class _Runner:
@@ -100,6 +106,7 @@ class _Runner:
 
     def __init__(self, once: Once) -> None:
         self._once = once
+        self.started = False
         self.sent = anyio.Event()
         self.began = 0.0
         self.result: Result = None
@@ -114,7 +121,19 @@ class _Runner:
         self.sent.set()
 
     async def run(self) -> None:
+        """Make the call; keep its result or its error. A cancellation passes through."""
+        self.started = True
         try:
             self.result = await self._once(self._begin)
         except AttemptError as error:
             self.error = error
+
+
+_ONE_CALL = {"calls": 1, "input_tokens": 0, "output_tokens": 0, "cached_tokens": 0}
+
+
+def _usage_of(loser: _Runner, *, of_winner: Usage) -> Usage:
+    """Return the usage of the call that lost: its own if it was answered, otherwise one call."""
+    if isinstance(loser.result, Reply):
+        return loser.result.usage
+    return of_winner.model_copy(update=_ONE_CALL)

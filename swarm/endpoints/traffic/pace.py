@@ -1,15 +1,16 @@
-"""How many calls a minute an endpoint lets in, where it turned out that this is what it counts.
+"""Pace: how many calls per minute an endpoint admits, once it is known to count them.
 
-A quota is a rate, not a width: no number of slots keeps to one, for calls take longer or shorter. So calls are let go
-as by a bucket (`bucket.py`) of a size that is learnt: what the endpoint let in during the minute before it refused.
+A quota is a rate, not a width: no number of slots keeps to one, because calls take longer or
+shorter. So calls are sent as from a bucket (`bucket.py`) whose size is learned: what the endpoint
+admitted during the minute before it refused.
 
-| seen | done |
+| event | effect |
 | --- | --- |
-| nothing yet | calls are counted; none waits |
-| calls wait, and the last refusal is a minute ago | one more than the pace, then two in a second, four … (`ramp.py`) |
-| none of those is refused | the pace is that much more |
+| nothing learned yet | calls are counted; none waits |
+| calls wait, and the last refusal is a minute ago | one more, then two in a second … (`ramp.py`) |
+| none of those is refused | the pace is that much higher |
 
-An endpoint that counts tokens is paced by calls as large as those of the last minute.
+If an endpoint counts tokens, the pace is right for calls as large as those of the last minute.
 """
 
 import anyio
@@ -18,26 +19,27 @@ from swarm.endpoints.traffic.bucket import MINUTE, Bucket
 from swarm.endpoints.traffic.ramp import Ramp
 
 _UNLIMITED = 1_000_000_000
+"""Calls per minute until a pace is learned: more than any process makes."""
 
 
 class Pace(Bucket):
-    """Calls in any minute: any number until one is learnt."""
+    """Calls in any minute: unlimited until a pace is learned."""
 
     def __init__(self) -> None:
         super().__init__(_UNLIMITED)
         self.learnt: int | None = None
-        """Calls a minute that were let in; None until that limits anything."""
+        """Calls per minute that were admitted; None until that is a limit."""
         self._ramp = Ramp()
         self._more_at = 0.0
 
     @property
     def full(self) -> bool:
-        """Whether a call would be too many now, even one that has waited already when the pace was learnt."""
+        """Whether another call would exceed the pace, even one that took its part before."""
         self._expire()
         return self.begun >= self.size
 
     def learn(self, calls: int, took: float) -> None:
-        """Limit the calls of any minute from now on."""
+        """Limit the calls of any minute from now on. `took` is the seconds of the refusal."""
         self.size = self.learnt = max(1, calls)
         self._ramp = Ramp(took)
         self._more_at = anyio.current_time() + MINUTE
@@ -45,8 +47,10 @@ class Pace(Bucket):
     def _expire(self) -> None:
         super()._expire()
         now = anyio.current_time()
-        if self.learnt is None or self._used < self.size or self._held or now < self._opens_at:
+        in_use = self._used >= self.size and not self._held
+        if self.learnt is None or not in_use or now < self._opens_at:
             return
+        # All of the pace is used, and the last trial was not refused: it is right; try one more.
         self.learnt = self.size
         self.size += 1
         self._ramp.go(now)

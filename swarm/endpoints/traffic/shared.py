@@ -1,4 +1,4 @@
-"""What aliases share: one limit and one cooldown for each endpoint and key, one quota for each model with a key."""
+"""Shared limits: a limit and a cool-down per endpoint and key, a quota per model and key."""
 
 from collections.abc import Mapping
 
@@ -9,10 +9,10 @@ from swarm.spec.task import Model
 
 
 class SharedLimits:
-    """Makes what calls of one endpoint wait at, once each, however many aliases name it."""
+    """The limits of a run, one of each, however many aliases use them."""
 
     def __init__(self, models: Mapping[str, Model], *, workers: int | None, emit: Emit) -> None:
-        """Take the models, resolved; the most calls at once that make sense; and what takes in changes of slots."""
+        """Set the resolved models, the maximum of parallel calls, and the receiver of changes."""
         self._models = models
         self._workers = workers
         self._emit = emit
@@ -20,26 +20,31 @@ class SharedLimits:
         self._quotas: dict[tuple[str, str, str, int | None, int | None], Quota] = {}
 
     def lane(self, endpoint: str, key: str, name: str) -> tuple[Cooldown, Limit]:
-        """Give what every call to an endpoint with a key goes through; `name` is for people."""
+        """Return what all calls to an endpoint with a key pass; `name` is for people."""
         found = self._limits_of.get((endpoint, key))
         if found is None:
             found = self._limits_of[endpoint, key] = Cooldown(), self._limit(endpoint, key, name)
         return found
 
     def _limit(self, endpoint: str, key: str, name: str) -> Limit:
-        """Start at what the aliases of the endpoint may use together, where each of them says."""
-        calls = [m.calls for m in self._models.values() if m.endpoint == endpoint and key in (m.keys or ("",))]
-        said = [each for each in calls if each is not None]
-        if len(said) < len(calls) or not said:
-            wide = None if self._workers is None else max(START, self._workers, *said)
-            return Limit(name, start=wide or START, most=wide, emit=self._emit)
-        return Limit(name, start=sum(said), most=sum(said), emit=self._emit)
+        """Return a limit that starts at the sum of the aliases' `calls`, if all state it."""
+        models = [model for model in self._models.values() if _uses(model, endpoint, key)]
+        stated = [model.calls for model in models if model.calls is not None]
+        if stated and len(stated) == len(models):
+            return Limit(name, start=sum(stated), most=sum(stated), emit=self._emit)
+        wide = None if self._workers is None else max(START, self._workers, *stated)
+        return Limit(name, start=wide or START, most=wide, emit=self._emit)
 
     def quota(self, model: Model, key: str) -> Quota | None:
-        """Give the quota of a model with a key; None where it states none."""
+        """Return the quota of a model with a key, or None if it states none."""
         if model.rpm is None and model.tpm is None:
             return None
         at = (model.endpoint or "", key, model.name or "", model.rpm, model.tpm)
         if at not in self._quotas:
             self._quotas[at] = Quota(rpm=model.rpm, tpm=model.tpm, max_tokens=model.max_tokens)
         return self._quotas[at]
+
+
+def _uses(model: Model, endpoint: str, key: str) -> bool:
+    """Return whether a model is at that endpoint with that key."""
+    return model.endpoint == endpoint and key in (model.keys or ("",))

@@ -1,1 +1,1 @@
-"""Chat completions on the wire: what goes out, what comes in, what goes wrong; one model, one key, one try a call."""
+"""Chat completions on the wire: requests, answers and faults; one model, one key, one try per call."""
