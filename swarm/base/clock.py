@@ -11,27 +11,27 @@ class Clock(Protocol):
     """The two clocks of a run."""
 
     def wall(self) -> float:
-        """Seconds since 1970, for people."""
+        """Return the seconds since 1970, for people."""
         ...
 
     def t(self) -> float:
-        """Seconds of the run, monotonic, for every computation."""
+        """Return the seconds of the run: monotonic, for every computation."""
         ...
 
 
 class RunClock:
-    """The wall clock, and the event loop's monotonic clock counted on from `start` seconds."""
+    """The wall clock, and the event loop's monotonic clock, continued from `start` seconds."""
 
     def __init__(self, start: float = 0.0) -> None:
-        from anyio import current_time  # not with the module: the command's help needs GRACE_SECONDS only
+        from anyio import current_time  # late: `--help` needs only GRACE_SECONDS
 
         self._now = current_time
         self._zero = current_time() - start
 
     def wall(self) -> float:
-        """Seconds since 1970."""
+        """Return the seconds since 1970."""
         return datetime.now(UTC).timestamp()  # noqa: TID251 - this is the clock
 
     def t(self) -> float:
-        """Seconds of the run so far."""
+        """Return the seconds of the run so far."""
         return self._now() - self._zero

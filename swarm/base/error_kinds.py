@@ -1,8 +1,9 @@
 """Kinds of errors: for each, the meaning, what a retry or another call can expect, and a hint.
 
-The kind is one word for machines. It is in `errors` of `--json` and in `StepFailed` of the journal. An exception may
-know better than the table in two cases: an endpoint that says with `x-should-retry` whether a retry may help, and a
-server that was never reached, which stops an endpoint.
+The kind is one word for machines. It is in `errors` of `--json` and in `StepFailed` of the journal.
+An exception may know better than the table in two cases: an endpoint that says with
+`x-should-retry` whether a retry may help, and a server that was never reached, which stops an
+endpoint.
 """
 
 from collections.abc import Mapping
@@ -16,13 +17,15 @@ class ErrorKind:
     meaning: str
     """What happened."""
     hint: str = ""
-    """What to do next, in the imperative; empty if nothing can be done, or if the message says it."""
+    """What to do next, in the imperative; empty if nothing can be done, or if the message says
+    it."""
     may_help: bool = False
     """True if a retry may help."""
     stops: bool = False
     """True if no other step with that model can succeed either: nothing new starts."""
     may_be_billed: bool = False
-    """True if the provider may charge for the failed try. Its status decides; without one, the worst is assumed."""
+    """True if the provider may charge for the failed try. Its status decides; without one, the
+    worst is assumed."""
 
     @property
     def text(self) -> str:
@@ -154,7 +157,10 @@ ERROR_KINDS: Mapping[str, ErrorKind] = {
         "simplify `output`, or use a stronger model",
         may_help=True,
     ),
-    "plan": ErrorKind("the planner's plan is invalid, after one correction", "use a stronger model, or a smaller goal"),
+    "plan": ErrorKind(
+        "the planner's plan is invalid, after one correction",
+        "use a stronger model, or a smaller goal",
+    ),
     "citations": ErrorKind("the report does not cite its steps", may_help=True),
     # Tools
     "tool": ErrorKind("a tool failed"),
@@ -163,7 +169,10 @@ ERROR_KINDS: Mapping[str, ErrorKind] = {
     # The run
     "limit": ErrorKind("a limit of the task was reached", "raise it with `swarm resume --limit`"),
     "cancelled": ErrorKind("the run was interrupted", "run `swarm resume`"),
-    "no_list": ErrorKind("the output that `each` runs over is not a list", "set the `output` of that step to an array"),
+    "no_list": ErrorKind(
+        "the output that `each` runs over is not a list",
+        "set the `output` of that step to an array",
+    ),
     "bug": ErrorKind("internal error", "report it with the traceback file"),
     "simulated": ErrorKind("an attempt failed in a simulation", may_help=True),
     # Exceptions of callers' endpoints and tools that set no kind

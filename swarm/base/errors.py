@@ -1,43 +1,45 @@
-"""Everything that can go wrong, as one tree.
+"""The tree of errors, and the problems that errors of input carry.
 
     SwarmError
-    ├── InputError               what the user wrote is wrong; nothing was spent
+    ├── InputError               what the user wrote is invalid; nothing was spent
     │   ├── TaskError            a task file, an argument, an input
     │   ├── AgentError           an agent file
-    │   └── PlanError            a plan: written by hand, or by a planner that could not mend it
+    │   └── PlanError            a plan: by hand, or by a planner that could not correct it
     ├── AttemptError             why one attempt at a step did not succeed
     │   ├── EndpointError        the endpoint
-    │   │   ├── EndpointBusy     trying again may help
-    │   │   └── EndpointRefused  trying again cannot help
+    │   │   ├── EndpointBusy     a retry may help
+    │   │   └── EndpointRefused  a retry cannot help
     │   ├── AnswerError          the model answered, and the answer cannot be used
     │   ├── ToolError            a tool
     │   └── LimitError           a limit of the task
     ├── JournalError             a journal that cannot be read or written
     ├── RunNotFoundError         no such run
     ├── RunInUseError            another process owns the run
-    ├── ApprovalNeededError      a plan waits for a person, and there is none
-    └── BugError                 ours
+    ├── ApprovalNeededError      a plan needs approval, and there is no terminal
+    └── BugError                 an internal error
 
-A message says what is wrong, where, and what to do next. Foreign exceptions become ours at one boundary each: the
-wire in `swarm.endpoints`, files in `swarm.spec.yaml.strict` and `swarm.spec.task`, tools in `swarm.tools`.
+A message names the error, its place and what to do next. Exceptions of other libraries become
+errors of this tree at one boundary each: the wire in `swarm.endpoints`, files in
+`swarm.spec.yaml.strict` and `swarm.spec.files`, tools in `swarm.tools`.
 """
 
 from dataclasses import dataclass
 
 
 class SwarmError(Exception):
-    """Base of every error this package raises on purpose."""
+    """The base of every error that this package raises on purpose."""
 
     exit_code = 1
-    """What the command exits with when this error ends it (see `swarm --help`)."""
+    """The exit code of the command if this error ends it (see `swarm --help`)."""
 
 
 @dataclass(frozen=True)
 class Problem:
     """One error in what a user or a model wrote.
 
-    A check that looks at a value gives the `path` of the error. The document that the value was read from turns it into
-    `where` and `key`, which are shown (`swarm.spec.yaml.strict.Document.located`).
+    A check that looks at a value gives the `path` of the error. The document that the value was
+    read from turns it into `where` and `key`, which are shown
+    (`swarm.spec.yaml.strict.Document.located`).
     """
 
     message: str
@@ -58,7 +60,7 @@ class Problem:
 
 
 class InputError(SwarmError):
-    """What the user wrote is wrong. All problems found are in `problems`, in the order of the file."""
+    """An error in what the user wrote. `problems` holds all of them, in the order of the file."""
 
     exit_code = 2
 
@@ -68,15 +70,15 @@ class InputError(SwarmError):
 
 
 class TaskError(InputError):
-    """A task file, an argument or an input is wrong."""
+    """An error in a task file, an argument or an input."""
 
 
 class AgentError(InputError):
-    """An agent file is wrong."""
+    """An error in an agent file."""
 
 
 class PlanError(InputError):
-    """A plan is wrong. `spent` is true when a planner was paid for it; the exit code is then 1."""
+    """An error in a plan. `spent` is true if a planner was paid for it; the exit code is then 1."""
 
     def __init__(self, *problems: Problem | str, spent: bool = False) -> None:
         super().__init__(*problems)
@@ -85,16 +87,19 @@ class PlanError(InputError):
 
 
 class AttemptError(SwarmError):
-    """Why one attempt at a step did not succeed. The scheduler turns it into a `StepFailed` event."""
+    """The failure of one attempt at a step. The scheduler turns it into a `StepFailed` event."""
 
     kind = "failed"
-    """One word for machines, such as `rate_limited`, `context_length`, `truncated`; listed in `swarm.record.events`."""
+    """One word for machines, such as `rate_limited` or `truncated`: a key of
+    `swarm.base.error_kinds`."""
     may_help = False
-    """Whether another attempt at the step may help."""
+    """True if another attempt at the step may help."""
     stops = False
-    """Whether no other step can succeed either (a spent quota, a bad key): nothing new starts."""
+    """True if no other step can succeed either (an exhausted quota, a bad key): nothing new
+    starts."""
     goes_on = False
-    """Whether the next attempt may go on with the turns that this one has paid for: they are not to blame."""
+    """True if the next attempt may continue with the turns of this one: they did not cause the
+    failure."""
 
     def __init__(self, message: str, *, kind: str | None = None) -> None:
         super().__init__(message)
@@ -107,16 +112,23 @@ class EndpointError(AttemptError):
 
     kind = "endpoint"
     calls = 0
-    """Calls that were made in vain, where more is known than that there was one."""
+    """Failed calls, if more than one is known."""
 
-    def __init__(self, message: str, *, kind: str | None = None, endpoint: str = "", status: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str | None = None,
+        endpoint: str = "",
+        status: int | None = None,
+    ) -> None:
         super().__init__(message, kind=kind)
         self.endpoint = endpoint
         self.status = status
 
 
 class EndpointBusy(EndpointError):  # noqa: N818 - the words of the contract
-    """Trying again may help: a rate limit, an overload, a lost connection, a malformed body."""
+    """A fault that a retry may fix: a rate limit, an overload, a lost connection."""
 
     kind = "busy"
     may_help = True
@@ -137,7 +149,7 @@ class EndpointBusy(EndpointError):  # noqa: N818 - the words of the contract
 
 
 class EndpointRefused(EndpointError):  # noqa: N818 - the words of the contract
-    """Trying again cannot help: a bad request, a bad key, a spent quota, an unknown model."""
+    """A fault that no retry fixes: a bad request, a bad key, an exhausted quota."""
 
     kind = "refused"
 
@@ -155,7 +167,7 @@ class EndpointRefused(EndpointError):  # noqa: N818 - the words of the contract
 
 
 class AnswerError(AttemptError):
-    """The model answered, and the answer cannot be used: empty, truncated, refused, of the wrong form."""
+    """An answer that cannot be used: empty, truncated, refused, or not in the output format."""
 
     kind = "answer"
     may_help = True
@@ -166,13 +178,13 @@ class AnswerError(AttemptError):
 
 
 class ToolError(AttemptError):
-    """A tool could not do what it was asked. Inside an attempt its message goes back to the model."""
+    """A failed tool call. Inside an attempt, its message is sent back to the model."""
 
     kind = "tool"
 
 
 class LimitError(AttemptError):
-    """A limit of the run was reached; the step is `limited`, not failed."""
+    """A limit of the run that was reached. The step is then `limited`, not failed."""
 
     kind = "limit"
     goes_on = True
@@ -180,31 +192,31 @@ class LimitError(AttemptError):
     def __init__(self, message: str, *, limit: str, value: float) -> None:
         super().__init__(message)
         self.limit = limit
-        """Which one, by its name in `limits:`."""
+        """The name of the limit in `limits:`."""
         self.value = value
 
 
 class JournalError(SwarmError):
-    """A journal cannot be read, or cannot be written."""
+    """A journal that cannot be read or written."""
 
 
 class RunNotFoundError(InputError):
-    """No run has that id, prefix or folder."""
+    """An id, prefix or folder that belongs to no run."""
 
 
 class RunInUseError(SwarmError):
-    """Another process owns the run."""
+    """A run that another process owns."""
 
     exit_code = 75
 
 
 class ApprovalNeededError(SwarmError):
-    """A plan needs a person's approval, and there is nobody to ask."""
+    """A plan that needs approval, without a terminal to ask for it."""
 
     exit_code = 5
 
 
 class BugError(SwarmError):
-    """A broken promise of this package, never of its user."""
+    """An internal error: a bug of this package, never of its user."""
 
     exit_code = 70

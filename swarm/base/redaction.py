@@ -1,4 +1,4 @@
-"""Text made safe to show: no terminal escapes, and no secret that is known."""
+"""Texts that are safe to show: without terminal escapes and without known secrets."""
 
 import base64
 import html
@@ -10,13 +10,14 @@ from types import MappingProxyType
 from urllib.parse import quote, quote_plus
 
 SHORTEST_SECRET = 6
-"""Characters. Shorter values are words and numbers; hiding those would make a report unreadable and hide nothing."""
+"""Minimum characters of a value that is hidden. Shorter values are words and numbers: hiding them
+would make a report unreadable and protect nothing."""
 
 MASK = "***"
-"""What stands where a secret was."""
+"""The text that replaces a secret."""
 
 _BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-"""What turns the direction of writing."""
+"""Codes that change the direction of writing."""
 _MARKS: Mapping[int, str] = MappingProxyType(
     {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"}  # C0
     | {0x7F: "\u2421"}
@@ -33,10 +34,11 @@ _DENSE = re.compile(r"[A-Za-z0-9+/_=.-]{24,}")
 
 
 def safe_text(text: str) -> str:
-    r"""Replace what could steer a terminal or hide text by a visible mark; `\n` and `\t` stay, `\r\n` becomes `\n`.
+    r"""Replace characters that control a terminal or hide text by visible ones.
 
-    C0 controls become their picture (`␛`), C1 controls `␛` too, for each is an escape in one byte; DEL becomes `␡`;
-    bidirectional controls and lone surrogates become `�`.
+    `\n` and `\t` stay, and `\r\n` becomes `\n`. C0 controls become their picture (`␛`), and C1 controls
+    become `␛`, because each is an escape in one byte. DEL becomes `␡`. Bidirectional controls and lone
+    surrogates become `�`.
     """
     if _UNSAFE.search(text) is None:
         return text
@@ -44,10 +46,11 @@ def safe_text(text: str) -> str:
 
 
 def looks_like_key(text: str) -> bool:
-    """Tell whether a text looks like an API key: a provider's prefix, or a long run of dense characters.
+    """Return True if a text looks like an API key: a provider's prefix, or a dense run.
 
-    Dense: at least 24 characters of the base64 alphabet with letters and digits and 3.5 bits of entropy each;
-    English words joined by `-`, `/` or `.` stay below, random hexadecimal and base64 are above.
+    A dense run has at least 24 characters of the base64 alphabet, letters and digits among them,
+    with 3.5 bits of entropy each. English words joined by `-`, `/` or `.` are below; random
+    hexadecimal and base64 are above.
     """
     if _KEY_PREFIX.search(text):
         return True
@@ -55,27 +58,34 @@ def looks_like_key(text: str) -> bool:
 
 
 def _is_dense(run: str) -> bool:
-    if not any(c.isdigit() for c in run) or not any(c.isalpha() for c in run):
+    has_digit = any(c.isdigit() for c in run)
+    has_letter = any(c.isalpha() for c in run)
+    if not has_digit or not has_letter:
         return False
-    longest = max((len(word) for word in re.split(r"[-/._+=]", run)), default=0)
+    longest = max(len(word) for word in re.split(r"[-/._+=]", run))
     if longest < 16:  # words and versions joined: `Qwen3-235B-A22B-Instruct-2507`
         return False
-    counts = [run.count(c) for c in set(run)]
-    return -sum(n / len(run) * log2(n / len(run)) for n in counts) >= 3.5
+    shares = [run.count(c) / len(run) for c in set(run)]
+    entropy = -sum(share * log2(share) for share in shares)
+    return entropy >= 3.5
 
 
 class Redactor:
-    """Removes secrets that are known, by value and in the forms they take on the way: base64, URL, JSON, HTML, repr.
+    """A filter for known secrets, also in base64, URLs, JSON, HTML and repr.
 
-    Values shorter than `SHORTEST_SECRET` characters are left alone. Cleaning is linear in the text for each form.
+    Values shorter than `SHORTEST_SECRET` characters are not hidden. Cleaning is linear in the text
+    for each form.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets for value in {secret, secret.strip()} for form in _forms(value)}
-        self._forms = sorted(forms, key=len, reverse=True)  # a secret that holds another goes first
+        forms: set[str] = set()
+        for secret in secrets:
+            forms.update(_forms(secret))
+            forms.update(_forms(secret.strip()))
+        self._forms = sorted(forms, key=len, reverse=True)  # longest first
 
     def clean(self, text: str) -> str:
-        """Give the text with each secret replaced by `***`."""
+        """Return the text with each secret replaced by `***`."""
         for form in self._forms:
             if form in text:
                 text = text.replace(form, MASK)
@@ -92,14 +102,15 @@ def _forms(secret: str) -> Iterator[str]:
         yield escaped.replace("/", "\\/")
     yield repr(secret)[1:-1]
     yield html.escape(secret)
-    for quoted in (quote(secret, safe="", errors="replace"), quote(secret, errors="replace"), quote_plus(secret)):
+    strict, usual = quote(secret, safe="", errors="replace"), quote(secret, errors="replace")
+    for quoted in (strict, usual, quote_plus(secret)):
         yield quoted
         yield re.sub("%[0-9A-F]{2}", lambda found: found.group().lower(), quoted)
     yield from _base64_forms(secret.encode("utf-8", "replace"))
 
 
 def _base64_forms(secret: bytes) -> Iterator[str]:
-    """Give the digits a secret always has inside a longer base64 text: one form for each of three alignments."""
+    """Return the base64 digits of a secret inside a longer text, for each of three alignments."""
     for shift in range(3):
         digits = base64.b64encode(b"\0" * shift + secret)
         first, last = -(-shift * 8 // 6), (shift + len(secret)) * 8 // 6

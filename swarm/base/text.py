@@ -9,7 +9,7 @@ CLIP_CHARACTERS = 60
 
 
 def listing(names: Iterable[str], most: int | None = None) -> str:
-    """Return names for a message: `a, b and c`, or `none`. Names after the first `most` are only counted."""
+    """Return names for a message: `a, b and c`, or `none`. After `most` names, the rest is counted."""
     items = list(names)
     if not items:
         return "none"
@@ -28,7 +28,7 @@ def cut(text: str, most: int) -> str:
 
 
 def clip(text: str, most: int = CLIP_CHARACTERS) -> str:
-    """Return a text of others in one line of at most `most` characters, without terminal control characters."""
+    """Return a text in one line of at most `most` characters, without control characters."""
     head = text[: 4 * most]  # cleaning a text of megabytes would take seconds
     line = " ".join(safe_text(head).split())
     if len(line) <= most and len(text) > len(head):
