@@ -132,7 +132,7 @@ def test_makespan_is_the_critical_path_with_a_worker_each_and_within_grahams_bou
 def test_makespan_bound_of_one_worker_is_the_work_and_none_is_refused() -> None:
     assert graph.makespan_bound(work=12.0, critical_path=5.0, workers=1) == 12.0
     assert graph.makespan_bound(work=12.0, critical_path=4.0, workers=4) == 6.0
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="minimum is 1"):
         graph.makespan_bound(1.0, 1.0, 0)
 
 

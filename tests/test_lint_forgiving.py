@@ -19,11 +19,11 @@ def test_a_step_that_would_read_more_than_any_model_goes_back() -> None:
     )
     result = lint(draft, MUCH)
     assert found(result, "error") == [("too_much", "steps.0.inputs")]
-    assert "its 3 inputs are about 240 tokens, and a step reads about 100" in feedback(result.findings)
+    assert "the 3 inputs have about 240 tokens; the maximum of a step is about 100" in feedback(result.findings)
     mended = lint(draft, MUCH, forgiving=True)
     assert mended.ok
     assert by_id(mended)["a"].each == "inputs"
-    assert "it is done for each by itself" in str(mended.repaired[0])
+    assert "now it runs once per input" in str(mended.repaired[0])
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_what_a_plan_can_do_without_is_left_out_where_that_is_asked_for() -> Non
     assert [kind for kind, _ in found(strict, "error")] == ["unknown_step", "unknown_tool"]
     assert forgiving.ok
     assert (by_id(forgiving)["a"].needs, by_id(forgiving)["a"].tools) == (("b",), ("files",))
-    assert sum("; that was left out" in one.message for one in forgiving.repaired) == 2
+    assert sum("; it was dropped" in one.message for one in forgiving.repaired) == 2

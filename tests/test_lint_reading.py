@@ -74,7 +74,7 @@ def test_fault_82_a_million_steps_are_refused_unread(strict: bool) -> None:
     draft = read_plan({"steps": steps}, BRIEF, strict=strict)
     assert draft.plan is None
     assert kinds(draft) == [("error", "too_many_steps", "steps")]
-    assert "1,000,000 steps; the run may have 8 more" in feedback(draft.findings)
+    assert "1,000,000 steps; 8 are left" in feedback(draft.findings)
 
 
 def test_fault_82_a_million_items_are_refused_before_a_model_is_built() -> None:

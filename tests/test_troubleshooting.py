@@ -24,7 +24,7 @@ CASES: dict[str, str] = {
     "no model may see": f"{PRIVATE}{REMOTE}",
     "no model accepts": f"goal: x\ninputs: [shelf.png]\nplan: [{{id: a, prompt: x}}]\n{REMOTE}",
     "no model file": f"{TASK}models: {{default: 'local:none.gguf'}}\n",
-    "wait for each other": "plan: [{id: a, prompt: x, needs: [b]}, {id: b, prompt: x, needs: [a]}]\n",
+    "cyclic dependency": "plan: [{id: a, prompt: x, needs: [b]}, {id: b, prompt: x, needs: [a]}]\n",
     "there is no step": "plan: [{id: a, prompt: x, needs: [other]}]\n",
 }
 """For each message: a task file that leads to it; no file if that is empty."""

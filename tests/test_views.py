@@ -276,7 +276,7 @@ class TestTables:
 
     def test_a_plan_that_goes_round(self) -> None:
         text = plan_table(steps("a:b b:a"))
-        assert "wait for each other: a → b → a" in text
+        assert "cyclic dependency: a → b → a" in text
         assert "no steps" in plan_table(())
 
     def test_a_list_counts_its_items(self) -> None:

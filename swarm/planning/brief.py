@@ -1,4 +1,4 @@
-"""What a planner must know, and what its plan is checked against."""
+"""The brief of a planner: what it needs to know, and what its plan is checked against."""
 
 from swarm.base.values import Frozen, Id
 from swarm.spec.labels import Access
@@ -6,7 +6,7 @@ from swarm.spec.task import Limits
 
 
 class RoleBrief(Frozen):
-    """A role as a planner sees it."""
+    """A role, as described to a planner."""
 
     name: str
     description: str
@@ -14,7 +14,7 @@ class RoleBrief(Frozen):
 
 
 class InputBrief(Frozen):
-    """An input as a planner sees it: never the whole of it."""
+    """An input, as described to a planner: its first line, not its content."""
 
     name: str
     medium: str
@@ -24,7 +24,7 @@ class InputBrief(Frozen):
 
 
 class Brief(Frozen):
-    """What a planner must know, and what its plan is checked against."""
+    """The roles, inputs, limits and steps of a run, for a planner and for the checks of its plan."""
 
     roles: tuple[RoleBrief, ...]
     inputs: tuple[InputBrief, ...] = ()
@@ -32,15 +32,16 @@ class Brief(Frozen):
     tools: tuple[str, ...] = ()
     limits: Limits = Limits()
     known: tuple[Id, ...] = ()
-    """Steps the run has already; new ones may need them, and may not reuse their ids."""
+    """Ids of the run's steps. New steps may need them, and may not reuse their ids."""
     barred: tuple[Id, ...] = ()
-    """Of those, the planner's own step, what spawned it, and what waits for one of them: they are over only when the
-    new steps are, so a new step that waited for one would wait for ever."""
+    """The steps of `known` that end only after the new steps: the planner's own step, the steps
+    that spawned it, and the steps that wait for one of them. A new step that waited for one would
+    never start."""
     steps_left: int = 256
-    """How many more steps the run may have."""
+    """Maximum number of new steps."""
     reads: int | None = None
-    """Tokens of inputs that a step can read, about; None where no model says how much it reads."""
+    """Approximate maximum tokens of inputs of a step; None if no model states its context."""
     access: Access | None = None
-    """Which models may see and can take what, where the inputs have labels or are more than text."""
+    """The models for each label and medium, if inputs have labels or are not text."""
     first: bool = True
-    """Whether this is the run's first plan, which must end in the report."""
+    """True if this is the run's first plan, which must end in the report."""

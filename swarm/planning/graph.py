@@ -1,9 +1,10 @@
-"""Questions about the graph of a plan, put to networkx: nothing else imports it, and the first question loads it.
+"""The graph of a plan: cycles, stages, the critical path, orders.
 
-Every function takes steps and looks at nothing of them but `swarm.spec.plan.before_of`; an id that no step has is
-ignored, so a wave can be asked about without the run around it. Ids are taken to be unique (`swarm.planning.lint` sees
-to it). Durations are a mapping of seconds, at least 0, by step id; a step that is not in it takes no time. What needs
-an order raises `PlanError` for steps that wait for one another. All is iterative and linear in steps and edges.
+Functions use only `swarm.spec.plan.before_of` of the steps. They ignore ids that no step has, so a
+wave can be measured without the rest of the run. Ids must be unique (`swarm.planning.lint` checks
+that). Durations are seconds by step id, at least 0; a step without one takes no time. All functions
+are iterative and linear in steps and edges. Only this module imports networkx, when a function
+first needs it.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -21,16 +22,16 @@ Node = TypeVar("Node", bound=Hashable)
 
 @dataclass(frozen=True)
 class CriticalPath:
-    """The longest chain: no number of workers makes a run shorter."""
+    """The longest chain of steps: the minimum duration of a run, with any number of workers."""
 
     steps: tuple[str, ...]
-    """Ids, first to last."""
+    """Ids of the chain, first to last."""
     seconds: float
     """The sum of their durations."""
 
 
 def _graph(steps: Sequence[Step]) -> "DiGraph[str]":
-    """One edge from a step to each that waits for it; steps in the order given."""
+    """Return the graph with an edge from each step to those that wait for it, in the given order."""
     import networkx as nx
 
     graph: DiGraph[str] = nx.DiGraph()
@@ -40,27 +41,28 @@ def _graph(steps: Sequence[Step]) -> "DiGraph[str]":
 
 
 def tangles(steps: Sequence[Step]) -> tuple[tuple[str, ...], ...]:
-    """Name each set of steps that wait for one another, or for themselves: the non-trivial strong components.
+    """Return each set of steps that wait for one another, or for themselves: the strong components with a cycle.
 
-    Sets, and ids within one, are in the order of the steps. None of them: the steps are a DAG. (Tarjan 1972, in
-    Nuutila's iterative form, as networkx has it.)
+    Sets, and ids in a set, are in the order of the steps. Without a set, the steps are a DAG. The
+    algorithm is Tarjan's (1972) in Nuutila's iterative form, from networkx.
     """
     import networkx as nx
 
     graph = _graph(steps)
     place = {step.id: index for index, step in enumerate(steps)}
-    found = (
-        sorted(component, key=place.__getitem__)
-        for component in nx.strongly_connected_components(graph)
-        if len(component) > 1 or any(graph.has_edge(one, one) for one in component)
-    )
-    return tuple(tuple(names) for names in sorted(found, key=lambda names: place[names[0]]))
+    found: list[list[str]] = []
+    for component in nx.strongly_connected_components(graph):
+        waits_for_itself = any(graph.has_edge(name, name) for name in component)
+        if len(component) > 1 or waits_for_itself:
+            found.append(sorted(component, key=place.__getitem__))
+    found.sort(key=lambda names: place[names[0]])
+    return tuple(tuple(names) for names in found)
 
 
 def cycles(steps: Sequence[Step]) -> tuple[tuple[str, ...], ...]:
-    """Name one shortest cycle of each tangle, as `("a", "b", "a")`: a before b, and b before a.
+    """Return one shortest cycle of each tangle, as `("a", "b", "a")`: a before b, and b before a.
 
-    It runs through the tangle's first step and starts there. Breaking the cycles named need not break them all.
+    It starts at the tangle's first step. A tangle may have other cycles, too.
     """
     import networkx as nx
 
@@ -80,9 +82,10 @@ def cycles(steps: Sequence[Step]) -> tuple[tuple[str, ...], ...]:
 
 
 def stages(steps: Sequence[Step]) -> tuple[tuple[str, ...], ...]:
-    """Group steps by depth: a step's stage is the number of steps in the longest chain before it.
+    """Return steps by depth: a step's stage is the number of steps in the longest chain before it.
 
-    No two steps of a stage wait for each other. A picture, not a schedule: nothing waits for a stage to end.
+    No two steps of a stage wait for each other. Stages are for display and measures: the scheduler
+    does not wait for them. Raise `PlanError` if there is a cycle.
     """
     import networkx as nx
 
@@ -90,12 +93,12 @@ def stages(steps: Sequence[Step]) -> tuple[tuple[str, ...], ...]:
     try:
         levels = list(nx.topological_generations(_graph(steps)))
     except nx.NetworkXUnfeasible:
-        raise PlanError(*(f"steps wait for each other: {' → '.join(one)}" for one in cycles(steps))) from None
+        raise PlanError(*(f"cyclic dependency: {' → '.join(one)}" for one in cycles(steps))) from None
     return tuple(tuple(sorted(level, key=place.__getitem__)) for level in levels)
 
 
 def finishes(steps: Sequence[Step], seconds: Mapping[str, float]) -> dict[str, float]:
-    """When each step would be over with a worker for everyone, in seconds from the start; in topological order."""
+    """Return when each step ends if every step has a worker, in seconds from the start, in topological order."""
     befores = {step.id: before_of(step) for step in steps}
     over: dict[str, float] = {}
     for stage in stages(steps):
@@ -106,7 +109,7 @@ def finishes(steps: Sequence[Step], seconds: Mapping[str, float]) -> dict[str, f
 
 
 def critical_path(steps: Sequence[Step], seconds: Mapping[str, float]) -> CriticalPath:
-    """Find the longest chain by duration; of several, the one whose steps come first (Kelley and Walker 1959)."""
+    """Return the longest chain by duration; of several, the one with the first steps (Kelley and Walker 1959)."""
     over = finishes(steps, seconds)
     if not over:
         return CriticalPath((), 0.0)
@@ -119,21 +122,23 @@ def critical_path(steps: Sequence[Step], seconds: Mapping[str, float]) -> Critic
 
 
 def makespan_bound(work: float, critical_path: float, workers: int) -> float:
-    """Bound what any schedule that never idles needlessly takes, in seconds: CP·(1 − 1/N) + W/N.
+    """Return the maximum seconds of a schedule without needless idling: CP·(1 − 1/N) + W/N.
 
-    Graham, "Bounds for certain multiprocessing anomalies" (1966), and "Bounds on multiprocessing timing anomalies"
-    (1969), in the form that names the critical path (Brent 1974). `workers` is at least 1.
+    Graham, "Bounds for certain multiprocessing anomalies" (1966), and "Bounds on multiprocessing
+    timing anomalies" (1969), in the form with the critical path (Brent 1974). The minimum of
+    `workers` is 1.
     """
     if workers < 1:
-        raise ValueError(f"workers is {workers}; at least 1 is needed")
+        raise ValueError(f"workers is {workers}; the minimum is 1")
     return critical_path * (1 - 1 / workers) + work / workers
 
 
 def topological_order(waits: Mapping[Node, int], followers: Callable[[Node], Iterable[Node]]) -> list[Node]:
     """Return nodes in an order in which each comes after the nodes it waits for (Kahn 1962).
 
-    `waits` counts these nodes, and `followers` returns the nodes that wait for one; a follower without a count is
-    ignored. Nodes of a cycle, and nodes after one, are omitted. It does not load networkx.
+    `waits` counts these nodes, and `followers` returns the nodes that wait for one; a follower
+    without a count is ignored. Nodes of a cycle, and nodes after one, are omitted. It does not load
+    networkx.
     """
     left = dict(waits)
     found = [node for node, count in left.items() if count == 0]

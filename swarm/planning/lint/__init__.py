@@ -1,17 +1,18 @@
-"""What is wrong with a plan, found before anything is spent; what can be mended without guessing, mended.
+"""Checks of a plan before anything is spent. Errors with only one possible fix are fixed.
 
-    reading    a planner's JSON, or a file's, made a plan: read_plan(value, brief) -> Draft
-    names      whether everything it names is there, and may be granted
-    steps      whether each step can be carried out
-    prompts    what prompts tell: races, needs without use, steps told the same
-    places     whether every step has a model that may see and take what it reads
-    shape      cycles, size, depth, what leads nowhere
-    findings   what is said of it: Finding, feedback(findings)
-    values     JSON and JSON Schema out of somebody's hand
-    sheet      the plan while it is checked
+    reading    a plan from the JSON of a planner or a file: read_plan(value, brief) -> Draft
+    names      ids, steps, agents, tools, models and inputs that must exist
+    steps      single steps: prompt, items, inputs, output
+    prompts    prompts: outputs used without a need, unused needs, equal steps
+    placement  a model for every step, for its labels and media
+    shape      cycles, size, depth, unused steps
+    findings   the results: Finding, feedback(findings)
+    values     JSON values and JSON Schemas
+    context    the plan while it is checked
 
-All findings come at once, in the order of the plan. Nothing here recurses or raises, whatever the plan; the cost is
-about linear in what was written. An `error` must go back to who wrote it.
+`lint` returns all findings together, in the order of the plan. The checks neither recurse nor raise
+for any plan, and their cost is about linear in its size. An `error` goes back to the author of the
+plan.
 """
 
 from dataclasses import dataclass
@@ -34,49 +35,58 @@ __all__ = ["Draft", "Finding", "Linted", "Severity", "Stats", "feedback", "lint"
 
 @dataclass(frozen=True)
 class Linted:
-    """A plan that was checked: what may be run if it is `ok`, and everything there is to say of it."""
+    """A checked plan: its steps, which may run if it is `ok`, and all findings."""
 
     steps: tuple[Step, ...]
-    """Mended and, if it is the run's first plan, ending in one step. Only to be run if `ok`."""
+    """The steps after repairs. A run's first plan ends in one step. They may run only if `ok`."""
     agents: tuple[Agent, ...]
-    """The specialists it brings."""
+    """The agents of the plan."""
     findings: tuple[Finding, ...]
-    """All of them, in the order of the plan."""
+    """All findings, in the order of the plan."""
     stats: Stats
 
     @property
     def ok(self) -> bool:
-        """Whether the plan can be run: there is no error."""
+        """True if the plan can run: it has no error."""
         return not self.errors
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """What must go back."""
+        """The errors."""
         return tuple(finding for finding in self.findings if finding.severity == "error")
 
     @property
     def repaired(self) -> tuple[Finding, ...]:
-        """What was mended."""
+        """The repairs."""
         return tuple(finding for finding in self.findings if finding.severity == "repaired")
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """The errors as what `PlanError` carries."""
+        """The errors, as the problems of a `PlanError`."""
         return tuple(finding.problem for finding in self.errors)
 
 
 FORGIVEN = frozenset(
-    {"unknown_step", "unknown_agent", "unknown_model", "unknown_tool", "not_granted", "unknown_input", "too_much"}
+    {
+        "unknown_step",
+        "unknown_agent",
+        "unknown_model",
+        "unknown_tool",
+        "not_granted",
+        "unknown_input",
+        "too_much",
+    }
 )
-"""Errors that a plan can do without: a name that means nothing, a right that nobody has, more than a model reads."""
+"""Kinds of errors that can be dropped from a plan: unknown names, tools that are not allowed, too
+many inputs."""
 
 
 def lint(plan: Plan | Draft, brief: Brief, *, forgiving: bool = False) -> Linted:
-    """Check a plan against what the run has and allows.
+    """Return a plan, checked against what the run has and allows.
 
-    A `Draft` of a planner may lose what it says twice; a plan by hand keeps every step. A plan with more steps than
-    `brief.steps_left` is refused before anything else is looked at. `forgiving` is for a planner that was told what is
-    wrong and wrote it again: names that mean nothing are left out, and said to be.
+    Equal steps of a planner's `Draft` are merged; a plan by hand keeps every step. A plan with more
+    steps than `brief.steps_left` gets no other check. `forgiving` is for the second plan of a
+    planner that has seen its errors: unknown names are dropped with a repair.
     """
     draft = plan if isinstance(plan, Draft) else Draft(plan, by_planner=False)
     found = Findings(draft.findings, forgiven=FORGIVEN if forgiving else ())

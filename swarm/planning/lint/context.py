@@ -1,4 +1,4 @@
-"""A plan while it is checked: its steps with the places they were written at, and what is known around them."""
+"""A plan while it is checked: its steps with their places, and what the run has and allows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,32 +12,32 @@ from swarm.spec.agent import Agent
 from swarm.spec.plan import PLAN_STEP, Plan, Step, chosen
 
 GLOB_MARKS = "*?["
-"""What makes a name a glob."""
+"""Characters that make a name a glob."""
 
 
 @dataclass(slots=True)
 class Row:
-    """A step, and the place it was written at."""
+    """A step and its index in the plan as it was written."""
 
     index: int
     step: Step
 
     def key(self, *rest: str | int) -> Key:
-        """Name a place in the step."""
+        """Return a place in the step."""
         return ("steps", self.index, *rest)
 
     def change(self, **fields: Any) -> None:
-        """Put other values into fields of the step."""
+        """Replace values of the step."""
         self.step = self.step.model_copy(update=fields)
 
 
 @dataclass
 class Sheet:
-    """What every check reads; what a repair changes is `rows` and `agents`."""
+    """The plan and its surroundings, which every check reads. Repairs change `rows` and `agents` only."""
 
     brief: Brief
     by_planner: bool
-    """Whether a model wrote the plan: then a repair may also take something away."""
+    """True if a model wrote the plan: repairs may then also drop something."""
     rows: list[Row]
     agents: list[Agent]
     found: Findings
@@ -45,7 +45,7 @@ class Sheet:
 
     @classmethod
     def of(cls, plan: Plan, brief: Brief, found: Findings, *, by_planner: bool) -> "Sheet":
-        """Lay out a plan."""
+        """Return the sheet of a plan."""
         rows = [Row(index, step) for index, step in enumerate(plan.steps)]
         return cls(brief, by_planner, rows, list(plan.agents), found)
 
@@ -61,36 +61,36 @@ class Sheet:
 
     @cached_property
     def known(self) -> frozenset[str]:
-        """Steps of the run. The planner's own step is one, whether the brief names it or not."""
+        """Ids of the run's steps. The planner's own step is one, also if the brief does not name it."""
         own = (PLAN_STEP,) if self.by_planner and self.brief.first else ()
         return frozenset((*self.brief.known, *own))
 
     @cached_property
     def barred(self) -> frozenset[str]:
-        """Steps of the run that are over only when this plan's are: waiting for one of them would never end."""
+        """Ids of the run's steps that end only after this plan. Waiting for one of them would be a deadlock."""
         own = (PLAN_STEP,) if self.by_planner and self.brief.first else ()
         return frozenset((*self.brief.barred, *own))
 
     @cached_property
     def inputs(self) -> Names:
-        """The task's inputs."""
+        """Names of the task's inputs."""
         return Names(one.name for one in self.brief.inputs)
 
     @cached_property
     def files(self) -> dict[str, list[str]]:
-        """The task's inputs by the last part of their paths."""
+        """Names of the task's inputs, by the last part of their paths."""
         files: dict[str, list[str]] = {}
         for name in self.inputs:
             files.setdefault(name.rpartition("/")[2], []).append(name)
         return files
 
     def tools_of(self) -> dict[str, tuple[str, ...]]:
-        """Map every role that a step may name to the tools it may use."""
+        """Return the tools of every role that a step may name."""
         roles = {role.name: role.tools for role in self.brief.roles}
         return {**{agent.name: agent.tools for agent in self.agents}, **roles}
 
     def inputs_of(self, patterns: Iterable[str]) -> frozenset[str]:
-        """Name the inputs that names or globs mean."""
+        """Return the inputs that names or globs match."""
         found: set[str] = set()
         for pattern in patterns:
             if pattern not in self._matches:
@@ -100,15 +100,17 @@ class Sheet:
         return frozenset(found)
 
     def instances(self, step: Step) -> int | None:
-        """Count what a step runs as: 1, or one per item; None where that is known only later."""
+        """Return the instances of a step: 1, or one per item; None if the number is not known yet."""
         if step.each is None:
             return 1
         if isinstance(step.each, tuple):
             return len(step.each)
         if step.each == "inputs":
-            return len(self.inputs_of(step.inputs)) if step.inputs is not None else len(self.brief.inputs)
+            if step.inputs is None:
+                return len(self.brief.inputs)
+            return len(self.inputs_of(step.inputs))
         return None
 
     def outputs_of(self) -> dict[str, Json]:
-        """Map every agent that the plan brings to the form of its answers: a schema, `text`, `plan` or `report`."""
+        """Return the output of every agent of the plan: a schema, `text`, `plan` or `report`."""
         return {agent.name: agent.output for agent in self.agents}

@@ -1,4 +1,4 @@
-"""What a linter says: findings, and the names that something wrong may have meant."""
+"""Findings of the linter, and suggestions for unknown names."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -10,18 +10,20 @@ from swarm.base.errors import Problem
 from swarm.base.text import clip, listing
 
 Severity = Literal["error", "repaired", "hint"]
-"""`error`: the plan must go back; `repaired`: mended without guessing; `hint`: it can run, and could be better."""
+"""`error`: the plan cannot run; `repaired`: fixed, because only one fix was possible; `hint`: the
+plan can run, and could be better."""
 Key = tuple[str | int, ...]
-"""Where in a plan: `("steps", 2, "needs")`."""
+"""A place in a plan, such as `("steps", 2, "needs")`."""
 
 MOST_NAMES = 12
-"""Names a message lists: enough to choose from, few enough to read."""
+"""Maximum names in a message: enough to choose from, few enough to read."""
 MOST_TEXT = 60
-"""Characters of somebody's text that a message quotes."""
+"""Maximum characters of a quoted text in a message."""
 MOST_COMPARISONS = 20_000
-"""Names compared for likeness in one linting, at some 10 µs each; beyond it nothing is suggested."""
+"""Maximum names that are compared for similarity, at about 10 µs each. After that, nothing is
+suggested."""
 LIKE = 0.6
-"""How alike two names must be for the one to be suggested for the other: difflib's own default."""
+"""Minimum similarity of a suggested name, from 0 to 1: the default of difflib."""
 
 _JOINTS = re.compile(r"[\s_-]+")
 _FIXED_ORDER: Mapping[str, int] = {"": 0, "agents": 1, "steps": 2}
@@ -29,35 +31,35 @@ _FIXED_ORDER: Mapping[str, int] = {"": 0, "agents": 1, "steps": 2}
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found in a plan."""
+    """One error, repair or hint."""
 
     severity: Severity
     kind: str
     """One word for machines, such as `cycle` or `unknown_step`."""
     message: str
-    """What is wrong, or was, or might be better; for people and planners."""
+    """The error, the repair or the weakness; for people and planners."""
     advice: str = ""
-    """What to do about it: one sentence in the imperative, or what is known."""
+    """What to do: one imperative sentence, or a list of allowed names."""
     step: str = ""
-    """The step it is about."""
+    """Id of the step."""
     key: str = ""
-    """Where: the dotted path in the plan as it was written, such as `steps.2.needs`."""
+    """Dotted path of the place in the plan as it was written, such as `steps.2.needs`."""
 
     def __str__(self) -> str:
         return self.problem.message if not self.key else f"{self.key}: {self.problem.message}"
 
     @property
     def problem(self) -> Problem:
-        """The finding as one of the problems an `InputError` carries."""
+        """The finding as a problem of an `InputError`: the message, then the advice."""
         end = "" if self.message.endswith("?") else "."
         return Problem(f"{self.message}{end} {self.advice}" if self.advice else self.message, key=self.key)
 
 
 class Findings:
-    """Findings as they are made; in the order of the plan once all are."""
+    """The findings of one plan, collected while it is checked."""
 
     def __init__(self, before: Iterable[Finding] = (), *, forgiven: Collection[str] = ()) -> None:
-        """Begin with what was found before; errors of a `forgiven` kind count as mended: what is wrong is left out."""
+        """Start with earlier findings. Errors of a `forgiven` kind become repairs: the wrong part is dropped."""
         self._made = list(before)
         self._forgiven = forgiven
         self._wrong = {finding.key for finding in self._made if finding.severity == "error"}
@@ -70,9 +72,9 @@ class Findings:
         *,
         advice: str = "",
         step: str = "",
-        instead: str = "that was left out",
+        instead: str = "it was dropped",
     ) -> None:
-        """Note what must go back; `instead` says what is done where it is forgiven."""
+        """Add an error. If its kind is forgiven, add a repair; `instead` describes that."""
         if self.forgives(kind):
             self.repaired(kind, key, f"{message}; {instead}", step=step)
             return
@@ -80,33 +82,33 @@ class Findings:
         self._made.append(Finding("error", kind, message, advice, step, _dotted(key)))
 
     def repaired(self, kind: str, key: Key, message: str, *, step: str = "") -> None:
-        """Note what was mended, and how."""
+        """Add a repair."""
         self._made.append(Finding("repaired", kind, message, "", step, _dotted(key)))
 
     def hint(self, kind: str, key: Key, message: str, *, advice: str = "", step: str = "") -> None:
-        """Note what could be better."""
+        """Add a hint."""
         self._made.append(Finding("hint", kind, message, advice, step, _dotted(key)))
 
     def forgives(self, kind: str) -> bool:
-        """Whether errors of a kind are mended, because asking for another plan did not help."""
+        """Return True if errors of a kind become repairs, because a retry of the planner did not help."""
         return kind in self._forgiven
 
     @property
     def any_error(self) -> bool:
-        """Whether something must go back."""
+        """True if there is an error."""
         return bool(self._wrong)
 
     def is_wrong(self, key: Key) -> bool:
-        """Whether there is an error at just this place: what follows from it need not be said too."""
+        """Return True if there is an error at this place. Its consequences need no findings."""
         return _dotted(key) in self._wrong
 
     def in_order(self) -> tuple[Finding, ...]:
-        """Give what is about the whole plan, then its agents, then its steps, each as they were checked."""
+        """Return the findings on the whole plan, then on agents, then on steps, each in order of checks."""
         return tuple(sorted(self._made, key=_rank))
 
 
 class Names:
-    """Names that may be referred to, and what a name that is none of them may have meant."""
+    """Known names, and suggestions for unknown ones."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = tuple(dict.fromkeys(names))
@@ -124,14 +126,14 @@ class Names:
         return iter(self._names)
 
     def meant(self, name: str) -> str | None:
-        """Give the name itself, or the only one that differs from it by case, spaces, `_` and `-`; else None."""
+        """Return the name, or the only one that differs from it in case, spaces, `_` and `-`; else None."""
         if name in self._exact:
             return name
         same = self._folded.get(folded(name), ())
         return same[0] if len(same) == 1 else None
 
     def suggestion(self, name: str) -> str:
-        """Write `; did you mean 'this'?` where a name is like enough, else nothing."""
+        """Return `; did you mean 'this'?` if a name is similar enough, else an empty text."""
         if len(name) > 2 * MOST_TEXT or len(self._names) > self._comparisons:
             return ""
         self._comparisons -= len(self._names)
@@ -139,29 +141,29 @@ class Names:
         return f"; did you mean {quoted(near[0])}?" if near else ""
 
     def listed(self, what: str = "Known") -> str:
-        """Write `Known: a, b and c`, cut where there are many."""
+        """Return `Known: a, b and c`, with a count of the rest if there are many."""
         return f"{what}: {self._shown}"
 
 
 def folded(name: str) -> str:
-    """Strip from a name what people and models vary without meaning to."""
+    """Return a name without case, spaces, `_` and `-`, which people and models vary."""
     return _JOINTS.sub("", name).casefold()
 
 
 def quoted(text: str) -> str:
-    """Quote somebody's text in a message: one line, cut, and nothing that cannot be written."""
+    """Return a text in quotes for a message: one truncated line of printable characters."""
     return f"'{clip(text, MOST_TEXT)}'"
 
 
 def shortened(names: Iterable[str], most: int = MOST_NAMES) -> str:
-    """List names, the first few of many."""
+    """Return a list of names for a message, the first few of many."""
     return listing((clip(name, MOST_TEXT) for name in names), most)
 
 
 def feedback(findings: Iterable[Finding], most: int = 40) -> str:
-    """Write the errors among findings for the planner to mend: one line each, the first `most` of them.
+    """Return the errors as a list for the planner: one line each, the first `most` of them.
 
-    Just the list; the words around it are policy and stand in `agents/wording.md`.
+    The words around the list are policy and are in `agents/wording.md`.
     """
     errors = [finding for finding in findings if finding.severity == "error"]
     lines = [f"- {_line(finding)}" for finding in errors[:most]]

@@ -1,4 +1,4 @@
-"""Whether everything a plan names is there: ids, steps, agents, tools, models, inputs; and what may be granted."""
+"""Names in a plan: ids, steps, agents, tools, models and inputs must exist, and tools must be allowed."""
 
 from collections.abc import Iterable
 
@@ -9,11 +9,12 @@ from swarm.spec.agent import Agent, asked_for
 from swarm.spec.plan import PLAN_STEP, Step
 
 MOST_INSTANCE_ID = 57
-"""Characters of the id of an `each` step: `.` and six digits of a number must fit the 64 of an id beside it."""
+"""Maximum characters of the id of an `each` step: its instances add `.` and six digits, up to
+64."""
 
 
 def check_ids(sheet: Sheet) -> None:
-    """Find ids that are used twice, in the plan or in the run, or that an instance of an `each` step will have."""
+    """Find ids that are used twice: in the plan, in the run, or by an instance of an `each` step."""
     seen: dict[str, Row] = {}
     kept: list[Row] = []
     for row in sheet.rows:
@@ -21,7 +22,10 @@ def check_ids(sheet: Sheet) -> None:
         first = seen.setdefault(name, row)
         if first is not row and first.step == step:
             sheet.found.repaired(
-                "duplicate_id", row.key(), f"{quoted(name)} is written twice; once is enough", step=name
+                "duplicate_id",
+                row.key(),
+                f"{quoted(name)} was listed twice; one was dropped",
+                step=name,
             )
             continue
         kept.append(row)
@@ -29,12 +33,12 @@ def check_ids(sheet: Sheet) -> None:
             sheet.found.error(
                 "duplicate_id",
                 row.key("id"),
-                f"the id {quoted(name)} is that of steps[{first.index}] too",
-                advice="Give every step an id of its own.",
+                f"the id {quoted(name)} is already the id of steps[{first.index}]",
+                advice="Give every step its own id.",
                 step=name,
             )
         elif name in sheet.known:
-            message, advice = f"the run has a step {quoted(name)} already", "Take another id."
+            message, advice = f"the run already has a step {quoted(name)}", "Use another id."
             sheet.found.error("reused_id", row.key("id"), message, advice=advice, step=name)
     sheet.rows[:] = kept
     _check_instance_ids(sheet)
@@ -46,15 +50,15 @@ def _check_instance_ids(sheet: Sheet) -> None:
         name = row.step.id
         base, dot, number = name.rpartition(".")
         if dot and number.isdecimal() and base in many:
-            message = f"the id {quoted(name)} is that of an instance of {quoted(base)}"
-            sheet.found.error("instance_id", row.key("id"), message, advice="Take another id.", step=name)
+            message = f"the id {quoted(name)} is the id of an instance of {quoted(base)}"
+            sheet.found.error("instance_id", row.key("id"), message, advice="Use another id.", step=name)
         if row.step.each is not None and len(name) > MOST_INSTANCE_ID:
-            message = f"the id of a step with `each` may have {MOST_INSTANCE_ID} characters; this has {len(name)}"
+            message = f"the id of a step with `each` has {len(name)} characters; the maximum is {MOST_INSTANCE_ID}"
             sheet.found.error("long_id", row.key("id"), message, advice="Shorten it.", step=name)
 
 
 def check_agents(sheet: Sheet) -> None:
-    """Check the specialists a plan brings: new names, tools the run grants, forms that are schemas."""
+    """Check the agents of a plan: their names are new, their tools allowed, their outputs JSON Schemas."""
     roles = Names(role.name for role in sheet.brief.roles)
     tools = Names(sheet.brief.tools)
     used = {row.step.agent for row in sheet.rows}
@@ -63,25 +67,36 @@ def check_agents(sheet: Sheet) -> None:
     for index, agent in enumerate(sheet.agents):
         key: Key = ("agents", index)
         if agent.name in roles:
-            message, advice = f"{quoted(agent.name)} is a role of the run", "Use that role, or take another name."
+            message, advice = (
+                f"{quoted(agent.name)} is a role of the run",
+                "Use that role, or use another name.",
+            )
             sheet.found.error("redefined_agent", (*key, "name"), message, advice=advice)
         elif agent.name in kept and kept[agent.name] != agent:
-            message, advice = f"two agents are called {quoted(agent.name)}", "Give every agent a name of its own."
+            message, advice = (
+                f"two agents have the name {quoted(agent.name)}",
+                "Give every agent its own name.",
+            )
             sheet.found.error("duplicate_agent", (*key, "name"), message, advice=advice)
         kept.setdefault(agent.name, agent)
         granted = _resolved(
-            sheet, asked_for(agent, sheet.brief.tools), tools, (*key, "tools"), "tool", "The run may grant"
+            sheet,
+            asked_for(agent, sheet.brief.tools),
+            tools,
+            (*key, "tools"),
+            "tool",
+            "The run may grant",
         )
         kept[agent.name] = kept[agent.name].model_copy(update={"tools": granted})
         if isinstance(agent.output, dict) and (problem := schemas.problem(agent.output)) is not None:
             sheet.found.error("bad_schema", (*key, "output", *problem.path), problem.message)
         if agent.name not in used:
-            sheet.found.hint("unused_agent", key, f"no step is given to the agent {quoted(agent.name)}")
+            sheet.found.hint("unused_agent", key, f"no step uses the agent {quoted(agent.name)}")
     sheet.agents[:] = kept.values()
 
 
 def check_references(sheet: Sheet) -> None:
-    """Resolve what steps name; mend what can only mean one thing, and drop (with an error) what means nothing."""
+    """Resolve the names in steps. Fix a name that can mean only one thing; drop unknown ones with an error."""
     steps = Names((*(row.step.id for row in sheet.rows), *sorted(sheet.known - sheet.barred)))
     granted = sheet.tools_of()
     roles, models, tools = Names(granted), Names(sheet.brief.models), Names(sheet.brief.tools)
@@ -104,10 +119,15 @@ def _befores(sheet: Sheet, row: Row, name: str, steps: Names) -> tuple[str, ...]
     written: tuple[str, ...] = getattr(row.step, name)
     once = tuple(dict.fromkeys(written))
     if once != written:
-        sheet.found.repaired("repeated_need", row.key(name), "a step was named twice; once is enough", step=row.step.id)
+        sheet.found.repaired(
+            "repeated_need",
+            row.key(name),
+            "a step was listed twice; one was dropped",
+            step=row.step.id,
+        )
     if row.step.id in once:
         message = f"the step waits for itself: {row.step.id} → {row.step.id}"
-        advice = f"Take {quoted(row.step.id)} out of its own `{name}`, or name the step you meant."
+        advice = f"Remove {quoted(row.step.id)} from its own `{name}`, or name the step you meant."
         sheet.found.error("self_need", row.key(name), message, advice=advice, step=row.step.id)
     others = (other for other in once if other != row.step.id and not _is_barred(sheet, row, name, other))
     return _resolved(sheet, others, steps, row.key(name), "step", "Known", row.step)
@@ -117,33 +137,44 @@ def _is_barred(sheet: Sheet, row: Row, name: str, other: str) -> bool:
     if other not in sheet.barred or other in sheet.ids:
         return False
     if other == PLAN_STEP and sheet.brief.first:
-        message = f"{quoted(other)} is the planning itself, which is over; it was dropped"
+        message = f"{quoted(other)} is the planning step, which has ended; it was dropped"
         sheet.found.repaired("own_plan", row.key(name), message, step=row.step.id)
     else:
-        message = f"{quoted(other)} is over only when this plan is; waiting for it would never end"
-        sheet.found.error("deadlock", row.key(name), message, advice="Do not wait for it.", step=row.step.id)
+        message = f"{quoted(other)} ends only after this plan, so a step cannot wait for it"
+        sheet.found.error("deadlock", row.key(name), message, advice="Remove it.", step=row.step.id)
     return True
 
 
 def _each_step(sheet: Sheet, row: Row, steps: Names) -> None:
-    """Resolve the step that `each` runs over, and see to it that it is needed."""
+    """Resolve the step that `each` runs over, and add it to `needs`."""
     step, over = row.step, row.step.each
     if not isinstance(over, str) or over == "inputs":
         return
     if over == step.id:
-        message, advice = "`each` runs over the step itself", "Name the step whose list it runs over."
+        message, advice = (
+            "`each` runs over the step itself",
+            "Name the step whose output is the list.",
+        )
         sheet.found.error("self_need", row.key("each"), message, advice=advice, step=step.id)
         row.change(each=None)
     elif _is_barred(sheet, row, "each", over):
-        message = f"{quoted(over)} gives no list to run over"
+        message = f"the output of {quoted(over)} is not a list"
         sheet.found.error("no_list", row.key("each"), message, advice=steps.listed("Steps"), step=step.id)
         row.change(each=None)
     else:
-        found = _resolved(sheet, (over,), steps, row.key("each"), "step", "`each` is a list, `inputs`, or one of", step)
+        found = _resolved(
+            sheet,
+            (over,),
+            steps,
+            row.key("each"),
+            "step",
+            "`each` is a list, `inputs`, or one of",
+            step,
+        )
         row.change(each=found[0] if found else None)
         if found and found[0] not in step.needs:
             row.change(needs=(*row.step.needs, found[0]))
-            message = f"`each` runs over {quoted(found[0])}, which was added to `needs`"
+            message = f"added {quoted(found[0])} to `needs`, because `each` runs over it"
             sheet.found.repaired("each_need", row.key("needs"), message, step=step.id)
 
 
@@ -158,7 +189,7 @@ def _resolve_one(sheet: Sheet, row: Row, name: str, known: Names) -> None:
 
 
 def _grant(sheet: Sheet, row: Row, tools: Names, granted: dict[str, tuple[str, ...]]) -> None:
-    """Hold a step's tools against those of its agent, which are a subset of the run's."""
+    """Check a step's tools against those of its agent."""
     step = row.step
     found = _resolved(sheet, step.tools or (), tools, row.key("tools"), "tool", "The run may grant", step)
     own = None if sheet.found.is_wrong(row.key("agent")) else granted.get(step.agent)
@@ -171,20 +202,20 @@ def _grant(sheet: Sheet, row: Row, tools: Names, granted: dict[str, tuple[str, .
 
 
 def _inputs(sheet: Sheet, row: Row) -> None:
-    """Resolve the inputs of a step: names, globs, and what can only mean one of them."""
+    """Resolve the inputs of a step: names, globs, and names that can mean only one input."""
     step = row.step
     found: list[str] = []
     for written in dict.fromkeys(step.inputs or ()):
         meant = written if sheet.inputs_of((written,)) else _input_meant(sheet, written)
         if meant is None:
-            message = f"no input is called {quoted(written)}{sheet.inputs.suggestion(written)}"
+            message = f"there is no input {quoted(written)}{sheet.inputs.suggestion(written)}"
             if any(mark in written for mark in GLOB_MARKS):
                 message = f"no input matches {quoted(written)}"
             known = sheet.inputs.listed("Inputs")
             sheet.found.error("unknown_input", row.key("inputs"), message, advice=known, step=step.id)
             continue
         if meant != written:
-            message = f"{quoted(written)} can only mean {quoted(meant)}, which was put in its place"
+            message = f"replaced {quoted(written)} by {quoted(meant)}, the only possible input"
             sheet.found.repaired("unknown_input", row.key("inputs"), message, step=step.id)
         found.append(meant)
     if tuple(found) != step.inputs:
@@ -192,7 +223,7 @@ def _inputs(sheet: Sheet, row: Row) -> None:
 
 
 def _input_meant(sheet: Sheet, written: str) -> str | None:
-    """Give the only input whose name differs by case and the like, or whose path ends so."""
+    """Return the only input whose name differs in case and the like, or whose path ends with the name."""
     plain = written.strip().replace("\\", "/").removeprefix("./")
     meant = sheet.inputs.meant(plain)
     if meant is None:
@@ -211,7 +242,7 @@ def _resolved(
     listed: str,
     step: Step | None = None,
 ) -> tuple[str, ...]:
-    """Give the names that are meant; each that is none of the known ones is noted, once."""
+    """Return the names that are meant. Add an error for each unknown one."""
     found: list[str] = []
     name_of_step = step.id if step is not None else ""
     for name in dict.fromkeys(written):
@@ -221,7 +252,7 @@ def _resolved(
             sheet.found.error(f"unknown_{what}", key, message, advice=known.listed(listed), step=name_of_step)
             continue
         if meant != name:
-            message = f"{quoted(name)} can only mean {quoted(meant)}, which was put in its place"
+            message = f"replaced {quoted(name)} by {quoted(meant)}, the only possible {what}"
             sheet.found.repaired(f"unknown_{what}", key, message, step=name_of_step)
         found.append(meant)
     return tuple(dict.fromkeys(found))

@@ -1,4 +1,4 @@
-"""Whether every step of a plan has a model that may see what it reads, and takes it."""
+"""Placement: every step needs a model that may read its labels and accepts its media."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,13 +8,14 @@ from swarm.spec.labels import DEFAULT, Access, medium_of, spread
 from swarm.spec.plan import PLANNER, Step, before_of
 
 _Reading = tuple[frozenset[str], tuple[str, ...]]
-"""What one attempt reads: labels, media."""
+"""Labels and media that one attempt reads."""
 
 
 def check_places(sheet: Sheet, steps: tuple[Step, ...]) -> None:
-    """Find steps that no model may serve, for their labels or media; `steps` are those of the sheet, and the closing.
+    """Find steps without a possible model. `steps` are those of the sheet and the added last one.
 
-    What is known only later (which labels a later planner's steps carry) is checked when an attempt is made.
+    Labels that are known only later, of the steps of a later planner, are checked when an attempt
+    starts.
     """
     access = sheet.brief.access
     if access is None:
@@ -28,24 +29,24 @@ def check_places(sheet: Sheet, steps: tuple[Step, ...]) -> None:
         for carried, media in _readings(sheet, step, labels):
             if access.place(alias, carried, media, named=named) is None:
                 kind, words = access.refusal(alias, sorted(carried), media, named=named)
-                _say(sheet, step, places.get(step.id, ("steps",)), kind, words)
+                _add_error(sheet, step, places.get(step.id, ("steps",)), kind, words)
                 break
 
 
-def _say(sheet: Sheet, step: Step, key: Key, kind: str, words: str) -> None:
-    advice = "Let it read less, or keep data with different labels in different steps."
+def _add_error(sheet: Sheet, step: Step, key: Key, kind: str, words: str) -> None:
+    advice = "Read less in this step, or read data with different labels in different steps."
     if kind == "media":
-        advice = "Leave that input out of the step, or name a model in the task that takes it."
+        advice = "Remove that input from the step, or add `takes` to a model of the task that accepts it."
     elif step.model is not None:
-        advice = "Leave `model` out, or name one that may see it."
+        advice = "Remove `model`, or set one that may read the data."
     sheet.found.error(kind, key, f"{quoted(step.id)} has no model: {words}", advice=advice, step=step.id)
 
 
 def _aliases(sheet: Sheet, access: Access) -> dict[str, str]:
-    """Name the alias that each role uses where its steps name none."""
+    """Return the alias of each role, for steps without one."""
     known = frozenset(sheet.brief.models)
-    brought = {agent.name: agent.model for agent in sheet.agents if agent.model is not None and agent.model in known}
-    return {**brought, **access.roles}
+    of_agents = {agent.name: agent.model for agent in sheet.agents if agent.model in known}
+    return {**of_agents, **access.roles}
 
 
 def _plans(sheet: Sheet, step: Step) -> bool:
@@ -53,7 +54,7 @@ def _plans(sheet: Sheet, step: Step) -> bool:
 
 
 def _inputs_of(sheet: Sheet, step: Step) -> Iterator[tuple[str | None, str]]:
-    """Give label and medium of every input that a step, or an instance of it, sees."""
+    """Return label and medium of every input that a step, or an instance of it, reads."""
     if _plans(sheet, step):
         return
     if step.inputs is not None:
@@ -68,15 +69,18 @@ def _inputs_of(sheet: Sheet, step: Step) -> Iterator[tuple[str | None, str]]:
 
 
 def _flow(sheet: Sheet, steps: tuple[Step, ...], access: Access) -> dict[str, frozenset[str]]:
-    """Give the labels that each step's output carries."""
+    """Return the labels of each step's output."""
     own: dict[str, Iterable[str]] = dict(access.carried)
     for step in steps:
-        own[step.id] = {*access.inherited, *(label for label, _ in _inputs_of(sheet, step) if label is not None)}
+        own[step.id] = {
+            *access.inherited,
+            *(label for label, _ in _inputs_of(sheet, step) if label is not None),
+        }
     return spread(own, {step.id: before_of(step) for step in steps})
 
 
 def _readings(sheet: Sheet, step: Step, labels: dict[str, frozenset[str]]) -> Iterator[_Reading]:
-    """Give what each attempt at a step reads: one, or one for each input."""
+    """Return what each attempt at a step reads: one attempt, or one for each input."""
     seen = tuple(_inputs_of(sheet, step))
     if step.each != "inputs":
         yield labels[step.id], tuple(sorted({medium for _, medium in seen} - {"text"}))
@@ -85,4 +89,6 @@ def _readings(sheet: Sheet, step: Step, labels: dict[str, frozenset[str]]) -> It
     base = frozenset(access.inherited if access is not None else ())
     base = base.union(*(labels.get(before, ()) for before in before_of(step)))
     for label, medium in dict.fromkeys(seen):
-        yield base | ({label} if label is not None else set[str]()), () if medium == "text" else (medium,)
+        labelled = base if label is None else base | {label}
+        media = () if medium == "text" else (medium,)
+        yield labelled, media

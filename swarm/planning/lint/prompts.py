@@ -1,12 +1,13 @@
-"""What prompts tell of a plan: outputs they speak of without needing them, and needs they make no use of.
+"""Checks of prompts: outputs that they use without a need, unused needs, and equal steps.
 
-Ids are often ordinary words (`list`, `check`, `next`), and a prompt is not code. So a need is only added for what
-cannot be read otherwise, such as `{list}`, "the output of step list" or "the results of `list`"; what is merely
-likely is a hint. All patterns are bounded: linear in the prompt, whatever it holds.
+Ids are often ordinary words (`list`, `check`, `next`), and a prompt is not code. So a need is added
+only for unambiguous words, such as `{list}`, "the output of step list" or "the results of `list`".
+Words that are only likely to mean a step get a hint. All patterns are bounded: they take linear
+time in any prompt.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from swarm.planning import graph
 from swarm.planning.lint.context import Row, Sheet
@@ -18,7 +19,8 @@ _MARK = r"[`'\"“‘\[]?"
 _OUTPUT = r"(?:output|result|answer|finding|report|response)s?"
 _BRACES = re.compile(rf"\{{\{{?\s{{0,3}}({_ID})\s{{0,3}}\}}", re.IGNORECASE)
 _OUTPUT_OF = re.compile(
-    rf"\b{_OUTPUT}\s{{1,3}}(?:of|from)\s{{1,3}}((?:the\s{{1,3}})?steps?\s{{1,3}})?({_MARK})({_ID})", re.IGNORECASE
+    rf"\b{_OUTPUT}\s{{1,3}}(?:of|from)\s{{1,3}}((?:the\s{{1,3}})?steps?\s{{1,3}})?({_MARK})({_ID})",
+    re.IGNORECASE,
 )
 _FROM_STEP = re.compile(
     rf"\b(?:from|based on|using|use|given|combine|merge)\s{{1,3}}((?:the\s{{1,3}})?steps?\s{{1,3}})({_MARK})({_ID})",
@@ -40,13 +42,13 @@ _POINTS_BACK = re.compile(
     r"synthesize|table|that|their|them|then|these|they|this|those|together|verify|what|which"
     r")\b"
 )
-"""Words that may well speak of what was handed on."""
+"""Words that may refer to the outputs of other steps."""
 _STEM = 5
-"""Letters that two words must share to count as the same: `assess` and `assessment`."""
+"""Letters at the start that two words must share to be equal: `assess` and `assessment`."""
 
 
 def check_mentions(sheet: Sheet) -> None:
-    """Add the needs that prompts state; hint at those they may state."""
+    """Add the needs that prompts state, and a hint for each that they may state."""
     ids = frozenset(row.step.id for row in sheet.rows) | (sheet.known - sheet.barred)
     sure: dict[int, list[str]] = {}
     likely: dict[int, list[str]] = {}
@@ -54,46 +56,58 @@ def check_mentions(sheet: Sheet) -> None:
         if not row.step.prompt:
             continue
         has = {row.step.id, *before_of(row.step)}
-        named = dict.fromkeys(_stated(row.step.prompt, ids))
-        sure[at] = [name for name in named if name not in has]
+        stated = dict.fromkeys(_stated(row.step.prompt, ids))
+        sure[at] = [name for name in stated if name not in has]
         maybe = dict.fromkeys(_likely(row.step.prompt, ids))
-        likely[at] = [name for name in maybe if name not in has and name not in named]
-    tangle = _tangles(sheet, sure)
-    for at, names in sure.items():
+        likely[at] = [name for name in maybe if name not in has and name not in stated]
+    _add_needs(sheet, sure)
+    _hint_at_needs(sheet, likely)
+
+
+def _add_needs(sheet: Sheet, mentions: Mapping[int, list[str]]) -> None:
+    """Add the mentioned steps to `needs`, except those that would make a cycle."""
+    tangle = _tangles(sheet, mentions)
+    for at, names in mentions.items():
         row = sheet.rows[at]
-        added = [name for name in names if not _tangled(tangle, row.step.id, name)]
+        added: list[str] = []
         for name in names:
-            _note_race(sheet, row, name, added=name in added)
+            message = f"the prompt uses the output of {quoted(name)}"
+            if _tangled(tangle, row.step.id, name):
+                message += ", which waits for this step"
+                advice = "Remove that from the prompt, or reverse the need."
+                sheet.found.hint("race", row.key("prompt"), message, advice=advice, step=row.step.id)
+            else:
+                added.append(name)
+                message += "; it was added to `needs`"
+                sheet.found.repaired("race", row.key("needs"), message, step=row.step.id)
         if added:
             row.change(needs=(*row.step.needs, *added))
-    tangle = _tangles(sheet, likely)
-    for at, names in likely.items():
+
+
+def _hint_at_needs(sheet: Sheet, mentions: Mapping[int, list[str]]) -> None:
+    tangle = _tangles(sheet, mentions)
+    for at, names in mentions.items():
         row = sheet.rows[at]
         for name in names:
-            if not _tangled(tangle, row.step.id, name):
-                message = f"the prompt seems to speak of {quoted(name)}, which the step does not need"
-                advice = "Add it to `needs` if its output is to be read; else leave it."
-                sheet.found.hint("race", row.key("prompt"), message, advice=advice, step=row.step.id)
+            if _tangled(tangle, row.step.id, name):
+                continue
+            message = f"the prompt seems to mention {quoted(name)}, but the step does not need it"
+            advice = "Add it to `needs` if the step must read its output."
+            sheet.found.hint("race", row.key("prompt"), message, advice=advice, step=row.step.id)
 
 
-def _note_race(sheet: Sheet, row: Row, name: str, *, added: bool) -> None:
-    if added:
-        message = f"the prompt speaks of the output of {quoted(name)}, which was added to `needs`"
-        sheet.found.repaired("race", row.key("needs"), message, step=row.step.id)
-    else:
-        message = f"the prompt speaks of the output of {quoted(name)}, which waits for this step"
-        advice = "Leave it out, or turn the need round."
-        sheet.found.hint("race", row.key("prompt"), message, advice=advice, step=row.step.id)
-
-
-def _tangles(sheet: Sheet, more: dict[int, list[str]]) -> dict[str, int]:
-    """Say which steps would wait for one another if they needed these too: the number of their tangle, by id."""
+def _tangles(sheet: Sheet, more: Mapping[int, list[str]]) -> dict[str, int]:
+    """Return the number of the tangle of each step that is in one, if steps had these needs in addition."""
     if not any(more.values()):
         return {}
-    steps = [
-        row.step.model_copy(update={"needs": (*row.step.needs, *more.get(at, ()))}) for at, row in enumerate(sheet.rows)
-    ]
-    return {name: number for number, names in enumerate(graph.tangles(steps)) for name in names}
+    steps: list[Step] = []
+    for at, row in enumerate(sheet.rows):
+        needs = (*row.step.needs, *more.get(at, ()))
+        steps.append(row.step.model_copy(update={"needs": needs}))
+    found: dict[str, int] = {}
+    for number, names in enumerate(graph.tangles(steps)):
+        found.update(dict.fromkeys(names, number))
+    return found
 
 
 def _tangled(tangle: dict[str, int], one: str, other: str) -> bool:
@@ -101,7 +115,7 @@ def _tangled(tangle: dict[str, int], one: str, other: str) -> bool:
 
 
 def _stated(prompt: str, ids: frozenset[str]) -> Iterator[str]:
-    """Name the steps whose output a prompt states it reads."""
+    """Return the steps whose output a prompt uses beyond doubt."""
     for match in _BRACES.finditer(prompt):
         name = _meant(match[1], ids)
         if name is not None and match[1].lower() != "item":
@@ -117,7 +131,7 @@ def _stated(prompt: str, ids: frozenset[str]) -> Iterator[str]:
 
 
 def _series(prompt: str, match: re.Match[str], ids: frozenset[str]) -> Iterator[str]:
-    """Follow `… of step a, b and c` as far as it names steps beyond doubt."""
+    """Return the steps of `… of step a, b and c`, as far as they are beyond doubt."""
     said_step = match[1] is not None
     mark, token = match[2], match[3]
     end = match.end()
@@ -144,7 +158,7 @@ def _likely(prompt: str, ids: frozenset[str]) -> Iterator[str]:
 
 
 def _meant(token: str, ids: frozenset[str]) -> str | None:
-    """Give the step a word of a prompt is the id of, without the full stop after it or a field of its output."""
+    """Return the step that a word names, without a full stop after it or a field of its output."""
     word = token.lower()
     if word in ids:
         return word
@@ -155,9 +169,9 @@ def _meant(token: str, ids: frozenset[str]) -> str | None:
 
 
 def check_use(sheet: Sheet) -> None:
-    """Hint at needs that a prompt makes no visible use of: they cost time, and what they hand on costs tokens."""
+    """Add a hint for each need that a prompt does not seem to use: it costs time, and its output costs tokens."""
     steps = {row.step.id: row.step for row in sheet.rows}
-    told = {name: _stems(f"{name} {step.prompt}") for name, step in steps.items()}
+    known_stems = {name: _stems(f"{name} {step.prompt}") for name, step in steps.items()}
     for row in sheet.rows:
         step = row.step
         if not step.needs or step.agent in (PLANNER, REDUCER) or not step.prompt.isascii():
@@ -165,12 +179,13 @@ def check_use(sheet: Sheet) -> None:
         stems = _stems(step.prompt)
         if len(stems) < 3 or _POINTS_BACK.search(step.prompt.lower()):
             continue
-        used = {step.each if isinstance(step.each, str) else "", *_stated(step.prompt, frozenset(step.needs))}
-        for name in step.needs:
-            if name in used or name not in steps or not steps[name].prompt.isascii() or stems & told[name]:
+        stated = frozenset(_stated(step.prompt, frozenset(step.needs)))
+        judged = [name for name in step.needs if name in steps and steps[name].prompt.isascii()]
+        for name in judged:
+            if name in stated or name == step.each or stems & known_stems[name]:
                 continue
-            message = f"the prompt makes no use of {quoted(name)}, which the step needs"
-            advice = "Drop the need, and both can run side by side; or say what to do with it."
+            message = f"the prompt does not use {quoted(name)}, which the step needs"
+            advice = "Remove the need, so that both can run in parallel, or write what to do with its output."
             sheet.found.hint("unused_need", row.key("needs"), message, advice=advice, step=step.id)
 
 
@@ -179,23 +194,23 @@ def _stems(text: str) -> frozenset[str]:
 
 
 def check_duplicates(sheet: Sheet) -> None:
-    """Find steps that are told the same about the same; a planner's are made one, in the order of the plan."""
+    """Find steps with the same prompt and inputs. Those of a planner are merged, in the order of the plan."""
     first: dict[tuple[object, ...], Row] = {}
     merged: dict[str, str] = {}
     kept: list[Row] = []
     for row in sheet.rows:
         if merged:
             _rename(row, merged)
-        same = first.setdefault(_told(row.step), row)
+        same = first.setdefault(_work_of(row.step), row)
         if same is row or not row.step.prompt.strip():
             kept.append(row)
             continue
-        message = f"{quoted(row.step.id)} is told the same as {quoted(same.step.id)}, about the same"
+        message = f"{quoted(row.step.id)} has the same prompt and inputs as {quoted(same.step.id)}"
         if sheet.by_planner:
             merged[row.step.id] = same.step.id
-            sheet.found.repaired("duplicate_step", row.key(), f"{message}; they were made one", step=row.step.id)
+            sheet.found.repaired("duplicate_step", row.key(), f"{message}; they were merged", step=row.step.id)
         else:
-            advice = "It is paid for twice; drop one, unless two answers are wanted."
+            advice = "Remove one, unless you want two answers."
             sheet.found.hint("duplicate_step", row.key(), message, advice=advice, step=row.step.id)
             kept.append(row)
     sheet.rows[:] = kept
@@ -204,14 +219,14 @@ def check_duplicates(sheet: Sheet) -> None:
             _rename(row, merged)
 
 
-def _told(step: Step) -> tuple[object, ...]:
+def _work_of(step: Step) -> tuple[object, ...]:
     rest = step.model_dump(mode="json", exclude={"id", "prompt", "needs", "after", "seconds", "tokens"})
     prompt = " ".join(step.prompt.split())
     return prompt, frozenset(step.needs), frozenset(step.after), repr(sorted(rest.items()))
 
 
 def _rename(row: Row, merged: dict[str, str]) -> None:
-    """Let a step wait for the steps that others were merged into."""
+    """Replace merged steps in the needs of a step."""
     step = row.step
     if merged.keys().isdisjoint(before_of(step)):
         return

@@ -1,8 +1,9 @@
 """A plan read out of JSON: a planner's, put right where it can only mean one thing, or a file's, taken at its word.
 
-Weak models write `depends_on` for `needs`, `"Study A"` for an id, `null` for nothing and keys of their own. What can
-only mean one thing is put right and noted; the rest is an error with the place it stands at. Everything that can be
-read is, so that all that is wrong with a plan can be said at once.
+Weak models write `depends_on` for `needs`, `"Study A"` for an id, `null` for nothing and keys of
+their own. What can only mean one thing is put right and noted; the rest is an error with the place
+it stands at. Everything that can be read is, so that all that is wrong with a plan can be said at
+once.
 """
 
 import re
@@ -67,8 +68,9 @@ class Draft:
 def read_plan(value: Json, brief: Brief, *, strict: bool = False) -> Draft:
     """Read a plan out of JSON: `{agents, steps}` or a bare list of steps.
 
-    `strict` is for plans by hand: unknown keys and odd ids are errors there, and nothing is put right. More steps than
-    `brief.steps_left` are refused unread. Never raises; errors are findings of the draft.
+    `strict` is for plans by hand: unknown keys and odd ids are errors there, and nothing is put
+    right. More steps than `brief.steps_left` are refused unread. Never raises; errors are findings
+    of the draft.
     """
     found = Findings()
     reader = _Reader(brief, found, strict=strict)
@@ -105,7 +107,12 @@ class _Reader:
         agents = _sequence(top.get("agents") or ())
         if agents is None or len(agents) > len(steps):
             message = "this is no list of agents" if agents is None else "there are more agents than steps"
-            self.found.error("bad_agent", ("agents",), message, advice="Bring an agent only for a step that it does.")
+            self.found.error(
+                "bad_agent",
+                ("agents",),
+                message,
+                advice="Bring an agent only for a step that it does.",
+            )
             agents = []
         for name in self._drop(top, _PLAN_KEYS, (), "a plan"):
             if name not in _PLAN_KEYS:
@@ -145,7 +152,12 @@ class _Reader:
         """Take a mapping for what it is, without nulls, and with keys that are known."""
         written = _mapping(one)
         if written is None:
-            self.found.error("not_a_mapping", key, f"this is not {what}", advice="It is a mapping of keys and values.")
+            self.found.error(
+                "not_a_mapping",
+                key,
+                f"this is not {what}",
+                advice="It is a mapping of keys and values.",
+            )
             return {"prompt" if model is Step else "instructions": _PLACEHOLDER}
         row = {name: value for name, value in written.items() if value is not None}
         known = tuple(model.model_fields)

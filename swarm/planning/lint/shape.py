@@ -1,4 +1,4 @@
-"""The shape of a plan: cycles, size and depth against the limits, what leads nowhere, how much runs side by side."""
+"""The shape of a plan: cycles, size and depth, limits, unused steps, parallelism."""
 
 from dataclasses import dataclass
 
@@ -8,28 +8,28 @@ from swarm.planning.lint.findings import quoted, shortened
 from swarm.spec.plan import REDUCER, Step, before_of, closed, sinks
 
 SHORTEST_CHAIN = 3
-"""Steps from which a plan that is one chain is worth a hint: two are a step and what is made of it."""
+"""Minimum steps of a chain that gets a hint. Two steps are a result and its use."""
 SHOWN_CYCLE = 20
-"""Steps of a cycle that a message names."""
+"""Maximum steps of a cycle in a message."""
 
 
 @dataclass(frozen=True)
 class Stats:
-    """How big a plan is, before a reducer is added."""
+    """The size of a plan, before a reducer is added."""
 
     steps: int = 0
     instances: int = 0
-    """Attempts it takes at least: one per item where the items are known, else one."""
+    """Minimum attempts: one per item if the items are known, else one per step."""
     depth: int = 0
-    """Steps in the longest chain; 0 where steps wait for each other."""
+    """Steps in the longest chain; 0 if there is a cycle."""
     width: int = 0
-    """Most attempts that may run at once by stage, instances counted."""
+    """Maximum attempts of one stage, instances included: those that may run in parallel."""
     chain: bool = False
-    """Whether nothing in it can run side by side."""
+    """True if no two steps can run in parallel."""
 
 
 def too_many(sheet: Sheet) -> bool:
-    """Refuse more steps, or instances, than the run may still have; nothing else is worth looking at then."""
+    """Return True, and add an error, if there are more steps or instances than the run may have."""
     left = sheet.brief.steps_left
     count = len(sheet.rows)
     if count > left:
@@ -41,7 +41,7 @@ def too_many(sheet: Sheet) -> bool:
 def _too_many_instances(sheet: Sheet, count: int) -> bool:
     left = sheet.brief.steps_left
     if count > left:
-        message = f"with one instance per item the plan has {count:,} steps; the run may have {left:,} more"
+        message = f"with one instance per item, the plan has {count:,} steps; {left:,} are left (limits.steps)"
         sheet.found.error("too_many_steps", ("steps",), message, advice=fewer(left))
     return count > left
 
@@ -52,30 +52,30 @@ def _at_least(sheet: Sheet, step: Step) -> int:
 
 
 def too_many_steps(count: int, left: int) -> str:
-    """Say that a plan has too many steps."""
-    return f"the plan has {count:,} steps; the run may have {left:,} more (limits.steps)"
+    """Return the message about too many steps."""
+    return f"the plan has {count:,} steps; {left:,} are left (limits.steps)"
 
 
 def fewer(left: int) -> str:
-    """Say what to do about too many steps."""
+    """Return the advice about too many steps."""
     return f"Plan at most {left:,} steps, instances counted: merge small ones, or group the items."
 
 
 def check_cycles(sheet: Sheet) -> bool:
-    """Name a cycle for each set of steps that wait for one another; whether there is none."""
+    """Add an error with one cycle of each tangle of steps. Return True if there is none."""
     places = {row.step.id: row for row in sheet.rows}
     found = graph.cycles(sheet.steps)
     for cycle in found:
         shown = cycle if len(cycle) <= SHOWN_CYCLE else (*cycle[: SHOWN_CYCLE - 1], "…", cycle[-1])
         row = places[cycle[0]]
-        message = f"steps wait for each other: {' → '.join(shown)}"
-        advice = "Take out one of these needs, so that each step can start after the ones before it."
+        message = f"cyclic dependency: {' → '.join(shown)}"
+        advice = "Remove one of these needs."
         sheet.found.error("cycle", row.key("needs"), message, advice=advice, step=row.step.id)
     return not found
 
 
 def measured(sheet: Sheet) -> Stats:
-    """Measure an acyclic plan, and hold its depth against the limit."""
+    """Measure a plan without cycles, and check its depth and its instances."""
     steps = sheet.steps
     many = {step.id: _at_least(sheet, step) for step in steps}
     stages = graph.stages(steps)
@@ -92,41 +92,40 @@ def measured(sheet: Sheet) -> Stats:
     most = sheet.brief.limits.depth
     if stats.depth > most:
         message = f"the longest chain has {stats.depth:,} steps; limits.depth is {most:,}"
-        advice = "Merge steps of the chain, or let more of them run side by side."
+        advice = "Merge steps of the chain, or run more of them in parallel."
         sheet.found.error("too_deep", ("steps",), message, advice=advice)
     if stats.chain and stats.steps >= SHORTEST_CHAIN:
-        message = f"the plan is one chain of {stats.steps} steps: nothing runs side by side"
-        advice = "Split by part, source or question instead, or give it to one agent."
+        message = f"the plan is one chain of {stats.steps} steps: nothing runs in parallel"
+        advice = "Split the work by part, source or question, or give it to one agent."
         sheet.found.hint("chain", ("steps",), message, advice=advice)
     return stats
 
 
 def close(sheet: Sheet) -> tuple[Step, ...]:
-    """Make a run's first plan end in one step, and say what that changed."""
+    """Return the steps of a run's first plan, with one last step. Add a repair if that changed the plan."""
     steps = sheet.steps
     _check_orphans(sheet, steps)
     whole = closed(steps)
     ends = sinks(steps)
     if len(whole) > len(steps):
         last = whole[-1]
-        verb = "ends" if len(ends) == 1 else "end"
-        message = f"{shortened(ends)} {verb} the plan; {quoted(last.id)} was added to make the report of it"
+        message = f"added step {quoted(last.id)} to write the report from {shortened(ends)}"
         sheet.found.repaired("several_ends", ("steps",), message)
     return whole
 
 
 def _check_orphans(sheet: Sheet, steps: tuple[Step, ...]) -> None:
-    """Find steps that nothing uses: beside the reducer that was meant to end the plan, or beside a connected plan."""
+    """Find steps that no step uses, if a reducer ends the plan or if the other steps are connected."""
     ends = frozenset(sinks(steps))
     reducers = [step for step in steps if step.id in ends and step.agent == REDUCER and step.each is None]
     linked = sum(1 for step in steps if before_of(step))
-    for row in sheet.rows:
-        step = row.step
-        if step.id not in ends or step in reducers:
-            continue
+    unused = [row for row in sheet.rows if row.step.id in ends and row.step not in reducers]
+    for row in unused:
+        name = row.step.id
         if len(reducers) == 1:
-            message = f"nothing used {quoted(step.id)}; {quoted(reducers[0].id)} waits for it now"
-            sheet.found.repaired("orphan", row.key(), message, step=step.id)
-        elif linked > 1 and not before_of(step):
-            message = f"nothing uses {quoted(step.id)}, and it uses nothing: only the report sees it"
-            sheet.found.hint("orphan", row.key(), message, advice="Let a step need it, or drop it.", step=step.id)
+            message = f"no step used {quoted(name)}; now {quoted(reducers[0].id)} waits for it"
+            sheet.found.repaired("orphan", row.key(), message, step=name)
+        elif linked > 1 and not before_of(row.step):
+            message = f"no step uses {quoted(name)}, and it uses no step: only the report reads it"
+            advice = "Add it to the `needs` of a step, or remove it."
+            sheet.found.hint("orphan", row.key(), message, advice=advice, step=name)

@@ -1,6 +1,7 @@
-"""Whether each step, by itself, can be carried out: its prompt, its items, the form of its answer."""
+"""Checks of single steps: prompt, items, inputs and output."""
 
 import re
+from collections.abc import Collection, Mapping
 from typing import cast
 
 from swarm.base.values import Json
@@ -15,19 +16,19 @@ _DEFAULT_AGENT = Step.model_fields["agent"].default
 
 
 def check_values(sheet: Sheet) -> None:
-    """Refuse what is no JSON, and what only the run may write; afterwards every value can be hashed and kept."""
+    """Find values that are not JSON, and fields that only the run sets. Other checks may hash the values then."""
     for row in sheet.rows:
         step = row.step
         if step.item is not None or step.instance_of is not None:
-            message = "`item` and `instance_of` are written by the run, for the instances of an `each` step"
-            advice = "Leave them out; use `each` for one instance per item."
+            message = "`item` and `instance_of` are set by the run, for the instances of an `each` step"
+            advice = "Remove them; use `each` for one instance per item."
             sheet.found.error("not_for_plans", row.key(), message, advice=advice, step=step.id)
             row.change(item=None, instance_of=None)
         for name in ("each", "output"):
             value = getattr(step, name)
             wrong = unusable(value) if value is not None else ""
             if wrong:
-                sheet.found.error("bad_value", row.key(name), f"`{name}` cannot be kept: {wrong}", step=step.id)
+                sheet.found.error("bad_value", row.key(name), f"`{name}` cannot be stored: {wrong}", step=step.id)
                 row.change(**{name: None})
 
 
@@ -39,74 +40,91 @@ def check_steps(sheet: Sheet) -> None:
         if isinstance(row.step.each, tuple):
             _check_items(sheet, row, row.step.each)
         if row.step.each == "inputs" and not sheet.instances(row.step):
-            message = "`each: inputs`, and the step sees no input" if sheet.brief.inputs else "the task has no inputs"
-            sheet.found.error("no_items", row.key("each"), message, advice="Drop `each`.", step=row.step.id)
+            owner = "step reads" if sheet.brief.inputs else "task has"
+            message = f"`each` is `inputs`, but the {owner} no inputs"
+            sheet.found.error("no_items", row.key("each"), message, advice="Remove `each`.", step=row.step.id)
         if row.step.output is not None and (problem := schemas.problem(row.step.output)) is not None:
-            advice = 'Write a schema such as {"type": "array", "items": {"type": "string"}}, or leave it out for text.'
+            advice = 'Write a schema such as {"type": "array", "items": {"type": "string"}}, or remove it for text.'
             key = row.key("output", *problem.path)
             sheet.found.error("bad_schema", key, problem.message, advice=advice, step=row.step.id)
 
 
 def check_reading(sheet: Sheet) -> None:
-    """Find steps that would read more than any model does: of each input they would see the beginning only."""
+    """Find steps that read more than fits a model: each input would be truncated."""
     reads = sheet.brief.reads
     if reads is None:
         return
     sizes = {each.name: each.size // BYTES_PER_TOKEN for each in sheet.brief.inputs if each.medium == "text"}
     for row in sheet.rows:
-        step = row.step
-        if step.each == "inputs" or step.agent == PLANNER:
+        if row.step.each == "inputs" or row.step.agent == PLANNER:
             continue
-        alone = step.inputs is None and not before_of(step)
-        names = sheet.inputs_of(step.inputs) if step.inputs is not None else sizes if alone else ()
+        names = _inputs_read(sheet, row.step, sizes)
         tokens = sum(sizes.get(name, 0) for name in names)
-        if len(names) < 2 or tokens <= reads:
-            continue
-        message = f"its {len(names)} inputs are about {tokens:,} tokens, and a step reads about {reads:,}"
-        advice = 'Write `"each": "inputs"` for one instance per input, or name fewer inputs.'
-        if not sheet.by_planner or step.each is not None:
-            sheet.found.hint("too_much", row.key("inputs"), message, advice=advice, step=step.id)
-            continue
-        instead = "it is done for each by itself"
-        sheet.found.error("too_much", row.key("inputs"), message, advice=advice, step=step.id, instead=instead)
-        if sheet.found.forgives("too_much"):
-            row.change(each="inputs")
+        if len(names) > 1 and tokens > reads:
+            message = f"the {len(names)} inputs have about {tokens:,} tokens; the maximum of a step is about {reads:,}"
+            _add_too_much(sheet, row, message)
+
+
+def _inputs_read(sheet: Sheet, step: Step, texts: Collection[str]) -> Collection[str]:
+    """Return the inputs that a step without `each` reads: named ones, else all texts if it waits for nothing."""
+    if step.inputs is not None:
+        return sheet.inputs_of(step.inputs)
+    return () if before_of(step) else texts
+
+
+def _add_too_much(sheet: Sheet, row: Row, message: str) -> None:
+    """Add an error for a planner, which can plan better, and a hint for people. A forgiven error is fixed here."""
+    step, key = row.step, row.key("inputs")
+    advice = 'Write `"each": "inputs"` for one instance per input, or name fewer inputs.'
+    if not sheet.by_planner or step.each is not None:
+        sheet.found.hint("too_much", key, message, advice=advice, step=step.id)
+        return
+    instead = "now it runs once per input"
+    sheet.found.error("too_much", key, message, advice=advice, step=step.id, instead=instead)
+    if sheet.found.forgives("too_much"):
+        row.change(each="inputs")
 
 
 def _check_prompt(sheet: Sheet, row: Row) -> None:
     step = row.step
     if not step.prompt.strip() and step.agent not in (PLANNER, REDUCER):
-        advice = "Say what the step is to do."
+        advice = "Write what the step must do."
         sheet.found.error("no_prompt", row.key("prompt"), "the prompt is empty", advice=advice, step=step.id)
         return
     has_item = _ITEM.search(step.prompt) is not None
     if has_item and step.each is None and not sheet.found.is_wrong(row.key("each")):
-        message = "the prompt has {item}, and the step has no `each` to fill it from"
-        advice = "Add `each`, or name the thing itself."
+        message = "the prompt has {item}, but the step has no `each`"
+        advice = "Add `each`, or replace {item} by the item."
         sheet.found.error("no_each", row.key("prompt"), message, advice=advice, step=step.id)
     if step.each is not None and step.each != "inputs" and not has_item:
-        message = "the prompt has no {item}: every instance is told the same"
-        sheet.found.hint("no_item", row.key("prompt"), message, advice="Write {item} where it belongs.", step=step.id)
+        message = "the prompt has no {item}: every instance has the same prompt"
+        sheet.found.hint(
+            "no_item",
+            row.key("prompt"),
+            message,
+            advice="Write {item} where it belongs.",
+            step=step.id,
+        )
 
 
 def _check_items(sheet: Sheet, row: Row, items: tuple[Json, ...]) -> None:
     step = row.step
     if not items:
-        advice = "List the items, or name the step that gives them."
+        advice = "List the items, or name the step whose output is the list."
         sheet.found.error("no_items", row.key("each"), "`each` is an empty list", advice=advice, step=step.id)
         return
     empty = [at for at, item in enumerate(items) if item is None or item in ("", [], {})]
     if empty:
         message = f"item {empty[0] + 1} of `each` is empty"
-        advice = "Every item is a text, a number, or a list or mapping that holds something."
+        advice = "Write a text, a number, or a list or mapping that is not empty."
         sheet.found.error("bad_item", row.key("each", empty[0]), message, advice=advice, step=step.id)
     kinds = dict.fromkeys(_kind(item) for item in items)
     if len(kinds) > 1:
-        message = f"the items of `each` are of several kinds: {', '.join(kinds)}"
+        message = f"the items of `each` have several types: {', '.join(kinds)}"
         sheet.found.hint("bad_item", row.key("each"), message, step=step.id)
     texts = [item for item in items if isinstance(item, str)]
     if len(set(texts)) < len(texts):
-        message = "an item of `each` is listed twice, and paid for twice"
+        message = "an item of `each` is listed twice: two instances do the same work"
         sheet.found.hint("bad_item", row.key("each"), message, step=step.id)
 
 
@@ -117,39 +135,47 @@ def _kind(item: Json) -> str:
         return "number"
     if isinstance(item, str):
         return "text"
-    return "mapping" if isinstance(item, dict) else "list" if isinstance(item, list | tuple) else "nothing"
+    if isinstance(item, dict):
+        return "mapping"
+    return "list" if isinstance(item, list | tuple) else "null"
 
 
 def check_lists(sheet: Sheet) -> None:
-    """See to it that a step which `each` runs over gives a list: the one form its answer can have."""
+    """Check that the output of a step that `each` runs over is a list; set it if the plan does not."""
     rows = {row.step.id: row for row in sheet.rows}
     forms = sheet.outputs_of()
     for row in sheet.rows:
-        step = row.step
-        giver = rows.get(step.each) if isinstance(step.each, str) and step.each != "inputs" else None
-        if giver is None or giver.step.each is not None:
-            continue
-        form = giver.step.output if giver.step.output is not None else forms.get(giver.step.agent)
-        if isinstance(form, dict):
-            _check_list_form(sheet, row, giver.step, cast("dict[str, Json]", form))
-        elif giver.step.agent in (PLANNER, REDUCER) or form in ("plan", "report"):
-            message = (
-                f"`each` runs over {quoted(giver.step.id)}, and its agent {quoted(giver.step.agent)} gives no list"
-            )
-            advice = "Name a step whose output is a list."
-            sheet.found.error("no_list", row.key("each"), message, advice=advice, step=step.id)
-        elif form == "text" or giver.step.agent == _DEFAULT_AGENT:
-            giver.change(output=LIST_OF_TEXTS)
-            message = f"{quoted(step.id)} runs over the output of this step, which is a list of texts now"
-            sheet.found.repaired("no_list", giver.key("output"), message, step=giver.step.id)
-        else:
-            message = f"`each` runs over {quoted(giver.step.id)}, which does not say that its output is a list"
-            advice = f'Give {quoted(giver.step.id)} an `output` such as {{"type": "array", …}}.'
-            sheet.found.hint("no_list", row.key("each"), message, advice=advice, step=step.id)
+        each = row.step.each
+        source = rows.get(each) if isinstance(each, str) and each != "inputs" else None
+        if source is not None and source.step.each is None:
+            _check_list(sheet, row, source, forms)
 
 
-def _check_list_form(sheet: Sheet, row: Row, giver: Step, form: dict[str, Json]) -> None:
+def _check_list(sheet: Sheet, row: Row, source: Row, forms: Mapping[str, Json]) -> None:
+    """Check the output of `source`, which `each` of `row` runs over."""
+    step, agent = row.step, source.step.agent
+    form = source.step.output if source.step.output is not None else forms.get(agent)
+    if isinstance(form, dict):
+        _check_list_form(sheet, row, source.step, cast("dict[str, Json]", form))
+    elif agent in (PLANNER, REDUCER) or form in ("plan", "report"):
+        message = (
+            f"`each` runs over {quoted(source.step.id)}, but the output of its agent {quoted(agent)} is not a list"
+        )
+        advice = "Name a step whose output is a list."
+        sheet.found.error("no_list", row.key("each"), message, advice=advice, step=step.id)
+    elif form == "text" or agent == _DEFAULT_AGENT:
+        source.change(output=LIST_OF_TEXTS)
+        message = f"set `output` to a list of texts, because {quoted(step.id)} runs over it"
+        sheet.found.repaired("no_list", source.key("output"), message, step=source.step.id)
+    else:
+        message = f"`each` runs over {quoted(source.step.id)}, which has no `output`: it may not be a list"
+        advice = f'Give {quoted(source.step.id)} an `output` such as {{"type": "array", …}}.'
+        sheet.found.hint("no_list", row.key("each"), message, advice=advice, step=step.id)
+
+
+def _check_list_form(sheet: Sheet, row: Row, source: Step, form: dict[str, Json]) -> None:
     if gives_list(form) is False:
-        message = f"`each` runs over {quoted(giver.id)}, whose output is {quoted(str(form.get('type')))}, no list"
-        advice = f'Give {quoted(giver.id)} the output {{"type": "array", …}}, or name another step.'
+        kind = quoted(str(form.get("type")))
+        message = f"`each` runs over {quoted(source.id)}, but the type of its output is {kind}, not a list"
+        advice = f'Give {quoted(source.id)} the output {{"type": "array", …}}, or name another step.'
         sheet.found.error("no_list", row.key("each"), message, advice=advice, step=row.step.id)

@@ -1,4 +1,4 @@
-"""What is wrong with a JSON value or a JSON Schema that somebody, or a model, put into a plan."""
+"""Checks of JSON values and JSON Schemas in a plan."""
 
 from collections.abc import Iterator
 from math import isfinite
@@ -11,11 +11,11 @@ from swarm.spec.yaml.notation import Problem
 from swarm.spec.yaml.schemas import schema_problems
 
 LIST_OF_TEXTS: dict[str, Json] = {"type": "array", "items": {"type": "string"}}
-"""The form of an answer that `each` runs over where the plan does not say: `{item}` is filled with text."""
+"""The default output of a step that `each` runs over: `{item}` is filled with text."""
 
 
 def unusable(value: Json) -> str:
-    """Say why a value is no JSON that can be kept: too deep, not finite, not UTF-8, not JSON at all. Else nothing."""
+    """Return why a value cannot be stored as JSON: too deep, not finite, not UTF-8; else an empty text."""
     rows: list[tuple[object, int]] = [(value, 1)]
     while rows:
         one, depth = rows.pop()
@@ -31,7 +31,7 @@ def unusable(value: Json) -> str:
             inner = _inside(cast("dict[Any, Any] | list[Any] | tuple[Any, ...]", one))
             rows.extend((item, depth + 1) for item in inner)
         elif one is not None and not isinstance(one, bool | int):
-            return f"a {type(one).__name__} is no JSON"
+            return f"a {type(one).__name__} is not JSON"
     return ""
 
 
@@ -53,7 +53,7 @@ def _encodable(text: str) -> bool:
 
 
 def gives_list(schema: dict[str, Json]) -> bool | None:
-    """Say whether what fits a schema is always a list, never one, or cannot be told from its top level (None)."""
+    """Return True if all values of a schema are lists, False if none is, None if its top level is not enough."""
     kinds = schema.get("type")
     if isinstance(kinds, str):
         return kinds == "array"
@@ -63,7 +63,7 @@ def gives_list(schema: dict[str, Json]) -> bool | None:
 
 
 class Schemas:
-    """Checks JSON Schemas; one that was seen before is not checked again."""
+    """A checker of JSON Schemas. It checks equal schemas once."""
 
     def __init__(self) -> None:
         self._seen: dict[bytes, Problem | None] = {}
@@ -81,5 +81,5 @@ class Schemas:
 def _first_problem(schema: dict[str, Json]) -> Problem | None:
     try:
         return next(iter(schema_problems(schema)), None)
-    except (RecursionError, OverflowError, ValueError) as error:  # out of `re`, for a pattern that is too much for it
+    except (RecursionError, OverflowError, ValueError) as error:  # by `re`, for extreme patterns
         return Problem(f"cannot be used as a JSON Schema: {clip(str(error))}")
