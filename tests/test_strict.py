@@ -253,7 +253,7 @@ approve: akk
 agents: *x
 """
     names = (
-        "names have lower case letters, digits, `_`, `.` and `-`, begin with a letter or digit, and have maximum 64 "
+        "names have lower case letters, digits, `_`, `.` and `-`, begin with a letter or digit, and have at most 64 "
         "characters"
     )
     assert wrong_task(text) == [

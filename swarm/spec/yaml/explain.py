@@ -202,7 +202,7 @@ def _bad_id(name: str) -> str:
     hint = f"; did you mean `{better}`?" if better else ""
     return (
         f"invalid name `{clip(name)}`; names have lower case letters, digits, `_`, `.` and `-`, begin with a letter or "
-        f"digit, and have maximum 64 characters{hint}"
+        f"digit, and have at most 64 characters{hint}"
     )
 
 
