@@ -72,7 +72,7 @@ def test_entries_keep_their_order_and_a_file_comes_once(folder: Path) -> None:
     assert names(folder, "notes/b.md", "notes/*.md", "link.md", "./notes/a.md") == ["notes/b.md", "notes/a.md"]
 
 
-def test_a_label_holds_however_a_file_is_named(folder: Path) -> None:
+def test_a_label_is_kept_whichever_entry_names_the_file(folder: Path) -> None:
     labelled = spec(path="notes/a.md", label="private", name="a")
     for entries in (("notes/*.md", labelled), (labelled, "notes/*.md")):
         found = {entry.name: entry.label for entry in read(folder, *entries)}
@@ -103,7 +103,7 @@ def test_text_is_read_whole_and_hashed_as_it_is(folder: Path) -> None:
     assert [entry.mime for entry in read(folder, "data.csv", "notes/deep/d.txt")] == ["text/csv", "text/plain"]
 
 
-def test_media_are_told_by_their_ending_or_their_bytes(folder: Path) -> None:
+def test_media_are_recognised_by_their_ending_or_their_bytes(folder: Path) -> None:
     (folder / "photo").write_bytes(PNG)
     (folder / "sound").write_bytes(b"RIFF\x00\x00\x00\x00WAVE")
     found = read(
@@ -122,7 +122,7 @@ def test_as_text_overrides_the_ending(folder: Path) -> None:
     assert (found.medium, found.mime, found.text) == ("text", "text/plain", "not a picture")
 
 
-def test_every_wrong_entry_is_named_at_once(folder: Path) -> None:
+def test_problems_of_all_entries_are_reported_together(folder: Path) -> None:
     (folder / "latin.txt").write_bytes(b"a\n\xe9")
     (folder / "zeros.bin").write_bytes(b"a\0b")
     os.mkfifo(folder / "pipe")

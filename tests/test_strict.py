@@ -123,7 +123,7 @@ def test_a_flood_of_problems_is_cut() -> None:
     assert 100 <= len(caught.value.problems) <= 300
 
 
-def test_what_was_wrong_before_the_text_breaks_off_is_said_too() -> None:
+def test_problems_before_a_syntax_error_are_reported_too() -> None:
     assert wrong("a: 1\na: 2\nb: [") == [
         "t.yaml:2:1: a: duplicate key `a`; it is already in line 1",
         "t.yaml:3:5: not YAML: expected a value, but found '<stream end>' (while parsing a value)",
@@ -234,7 +234,7 @@ def test_files_that_cannot_be_read(tmp_path: Any) -> None:
         assert message in str(caught.value)
 
 
-def test_a_byte_order_mark_is_left_out(tmp_path: Any) -> None:
+def test_a_byte_order_mark_is_removed(tmp_path: Any) -> None:
     path = tmp_path / "bom.yaml"
     path.write_bytes(b"\xef\xbb\xbfa: 1")
     assert read(read_file(path), source="t").value == {"a": 1}
@@ -293,7 +293,7 @@ def test_a_union_is_one_problem_where_the_branch_that_was_meant_is_wrong() -> No
 
 
 @pytest.mark.parametrize("text", ["", "# nothing", "null", "[]", "text"])
-def test_a_file_that_is_no_mapping(text: str) -> None:
+def test_a_file_that_is_not_a_mapping(text: str) -> None:
     (message,) = wrong_task(text)
     assert "allowed: a mapping with the keys agents, approve, goal" in message
 

@@ -82,7 +82,7 @@ def test_an_unset_variable_is_named_with_its_place() -> None:
     ]
 
 
-def test_everything_wrong_is_said_at_once_from_file_plan_and_command_line(tmp_path: Path) -> None:
+def test_problems_of_file_plan_and_command_line_are_reported_together(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text("steps:\n  - {id: a, promt: x}\n  - {id: B}\n")
     text = "goal: ${HOME}\ngaol: 1\nplan: plan.yaml\nparameters: {audience: x}\n"
     text += "models: {a: {use: [b], calls: 1}, b: {use: [a]}}\n"
@@ -111,7 +111,7 @@ def test_everything_wrong_is_said_at_once_from_file_plan_and_command_line(tmp_pa
     assert [message[: len(start)] for message, start in zip(found, starts, strict=True)] == starts
 
 
-def test_a_version_of_the_future_is_said_alone() -> None:
+def test_a_later_version_is_reported_alone() -> None:
     assert len(wrong("version: 7\nnew: 1\nmodels: {a: {key: '${NOPE}'}}\nlimits: 3")) == 1
 
 
@@ -151,7 +151,7 @@ def test_threat_s39_a_megabyte_of_references_is_read_in_one_go() -> None:
     assert message.endswith("is not a reference; write ${NAME} or ${NAME:-default}")
 
 
-def test_bytes_in_the_environment_that_are_no_text_are_refused() -> None:
+def test_a_variable_that_is_not_utf_8_is_refused() -> None:
     (message,) = wrong("goal: x\nmodels: {default: {key: '${A}'}}", {"A": "\udcff"})
     assert message.endswith("the environment variable A is not valid UTF-8")
 
