@@ -69,7 +69,7 @@ async def test_nothing_at_all_is_offline_and_says_why() -> None:
     machine = Machine()
     choice = await pick(machine)
     assert summary(choice) == ("offline", None, ())
-    assert "no language model" in choice.why
+    assert "not an LLM" in choice.why
     assert {url.split(":")[2] for url in machine.asked} == {"8000/v1", "8080/v1", "11434/v1", "1234/v1", "30000/v1"}
 
 

@@ -1,15 +1,16 @@
 """Something that completes one chat request: a protocol of one verb.
 
-A pool, a limit, a cache and a fake are other classes with the same verb, wrapped around one
-another. `router` puts them together for a run:
+A pool, a limit, a cache and a test double are other classes with the same verb, wrapped around each
+other. For a run, `router` assembles them:
 
-    wire                            one try of one call: what goes out, what comes in, what goes wrong
-    care                            when it is called, and called again: slots, quotas, waits, stragglers
-    lanes, pool, warm               what models share; several as one; siblings after the first one's first token
-    guard, budget                   what a model may see; what a call may cost
-    preflight, probe, choose        which models there are, and what they can do, before anything is paid
-    providers                       what is known of each provider, as data
-    offline, local                  the one that is always there; models in files on this machine
+    route                        a model as it is served: address, name, keys, dialect, price
+    wire                         one try of one call: the request, the answer, the fault
+    traffic                      when a call is made and repeated: slots, quotas, waits, hedges
+    account, guard               who pays for a call; what a model may see and accepts
+    pool, prefix_cache           several endpoints as one; siblings after the first one's first token
+    wiring, router               what the wrappers need and their order; from an alias to its endpoint
+    preflight, probe, choose     checks before a run is paid for; which model a run uses
+    offline                      the built-in endpoint
 """
 
 from typing import Protocol
@@ -18,8 +19,11 @@ from swarm.spec.chat import Reply, Request
 
 
 class Endpoint(Protocol):
-    """Completes one chat request. Raises EndpointBusy if trying again may help, EndpointRefused if it cannot."""
+    """Completes one chat request.
+
+    Raises `EndpointBusy` if another try may help, `EndpointRefused` if it cannot.
+    """
 
     async def complete(self, request: Request) -> Reply:
-        """Give the model's answer to a request."""
+        """Return the model's answer to a request."""
         ...

@@ -1,4 +1,4 @@
-"""Who pays for a request, and an endpoint whose every request is one paid try."""
+"""Who pays for a request, and a wrapper that charges each request as one try."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from swarm.spec.chat import Reply, Request, Usage
 
 @dataclass
 class Account:
-    """Whose tries they are: one request of one attempt."""
+    """The step and attempt that pay for a request, and the cost of its failed tries."""
 
     step: str = ""
     attempt: int = 0
     report: bool = False
-    """Whether it may draw on what is kept for the report."""
+    """Whether it may use what is reserved for the report."""
     tries: int = 0
     """Calls that were made."""
     lost: Usage = Usage()  # noqa: RUF009 - frozen
-    """What tries without an answer were charged, and no reply has told yet; its `calls` are 0."""
+    """The cost of tries without an answer that no reply contains yet; its `calls` are 0."""
 
 
 class ChargedEndpoint:
-    """Another endpoint, around one that makes one try a request: each is charged to a budget."""
+    """A wrapper around an endpoint that makes one try per request: each is charged to a budget."""
 
     def __init__(self, endpoint: Endpoint, around: Around) -> None:
         self._endpoint = endpoint
         self._around = around
 
     async def complete(self, request: Request) -> Reply:
-        """Give the endpoint's answer. Raises `LimitError` where what it may cost cannot be reserved."""
+        """Return the endpoint's answer. Raise `LimitError` if its worst case cannot be reserved."""
 
         async def once(begin: Callable[[], None]) -> Reply:
             begin()

@@ -1,4 +1,4 @@
-"""Which model a run uses, and why: flags, the task, the environment, a server on this machine, else none at all."""
+"""Which model a run uses, and why: from options, the task, the environment or a local server."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -17,10 +17,14 @@ from swarm.spec.providers import PROVIDERS, Provider, key_in, provider_named
 from swarm.spec.task import Model
 
 PROBE_SECONDS = 0.5
-"""How long a local server may take to list its models; one that is there answers within
-milliseconds."""
+"""Maximum seconds for a local server to list its models; it takes milliseconds if it is running."""
 PROBE_BYTES = 1_000_000
-"""Most bytes of such a list."""
+"""Maximum bytes of such a list, so that no stray server on the port can fill the memory."""
+
+OFFLINE_WHY = (
+    "offline (extracts sentences; not an LLM): no endpoint, API key or local server was found; set one with --endpoint"
+)
+"""The reason shown for the built-in endpoint, with what to do for a real model."""
 
 
 @dataclass(frozen=True)
@@ -29,21 +33,21 @@ class Choice:
 
     models: Mapping[str, Model]
     why: str
-    """One line for people: what is used, and where it comes from."""
+    """One line for people: the model, and where it was set."""
 
 
 Probe = Callable[[str], Awaitable["tuple[str, ...] | None"]]
-"""Names the models behind a base URL; None if nothing there answers."""
+"""Returns the names of the models at a base URL, or None if nothing answers there."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """What a llama.cpp server was started with."""
+    """The settings of a running llama.cpp server."""
 
     slots: int
-    """Answers it writes at once."""
+    """Parallel answers."""
     context: int
-    """Tokens each of them reads and writes."""
+    """Tokens of input and output per slot."""
 
 
 async def choose(
@@ -55,14 +59,14 @@ async def choose(
     probe: Probe | None = None,
     folder: Path = Path(),
 ) -> Choice:
-    """Choose the models of a run.
+    """Return the models of a run.
 
-    `endpoint` and `model` come from flags and win over all; then the task's own `models`; then
-    `SWARM_ENDPOINT` and `SWARM_MODEL`; then a provider whose key is in `environ`; then a local
-    server on its usual port; then `offline`. Keys that the task leaves out are taken from the
-    providers' own variables. The files of `local:` models are relative to `folder` in the task, and
-    to the current one in flags. Without a `probe` of the caller's, a llama.cpp server on this
-    machine is asked for its width and context, where `calls` and `context` are not set.
+    swarm uses the first of these that is set: `endpoint` and `model`, which come from options; the
+    `models` of the task; `SWARM_ENDPOINT` and `SWARM_MODEL`; a provider whose key is in `environ`;
+    a local server on its usual port; `offline`. Missing keys are read from the providers' own
+    variables. The files of `local:` models are relative to `folder` in a task, and to the current
+    folder in options. Without a `probe`, a llama.cpp server on this machine is asked for its slots
+    and context, if `calls` or `context` is not set.
     """
     choice = await _choice(
         models, endpoint=endpoint, model=model, environ=environ, probe=probe or probe_local, folder=folder
@@ -82,27 +86,25 @@ async def _choice(
     probe: Probe,
     folder: Path,
 ) -> Choice:
-    models = {alias: located(model, environ=environ, folder=folder) for alias, model in models.items()}
-    if endpoint is not None or (model is not None and "default" not in models):
+    found = {alias: _keyed(located(each, environ=environ, folder=folder), environ) for alias, each in models.items()}
+    if endpoint is not None or (model is not None and "default" not in found):
         chosen = await _named(endpoint, model, environ, probe)
-        return Choice({**_filled(models, environ), "default": chosen}, f"{_about(chosen)}: given on the command line")
-    if models:
-        default = models.get("default")
-        if default is not None and model is not None:
-            models = {**models, "default": default.model_copy(update={"name": model})}
-        found = _filled(models, environ)
-        if "default" not in found:
-            found["default"] = next(iter(found.values()))
-        found = {alias: await _with_name(found[alias], probe) for alias in found}
-        return Choice(found, f"{_about(found['default'])}: named in the task")
-    return await _unasked(environ, probe)
+        return Choice({**found, "default": chosen}, f"{_about(chosen)}: given on the command line")
+    if not found:
+        return await _from_surroundings(environ, probe)
+    if model is not None:
+        found["default"] = found["default"].model_copy(update={"name": model})
+    if "default" not in found:
+        found["default"] = next(iter(found.values()))
+    found = {alias: await _with_name(each, probe) for alias, each in found.items()}
+    return Choice(found, f"{_about(found['default'])}: named in the task")
 
 
-async def _unasked(environ: Mapping[str, str], probe: Probe) -> Choice:
-    """Choose where neither flags nor the task say anything."""
-    wanted, name = environ.get("SWARM_ENDPOINT") or None, environ.get("SWARM_MODEL") or None
-    if wanted is not None:
-        chosen = await _named(wanted, name, environ, probe)
+async def _from_surroundings(environ: Mapping[str, str], probe: Probe) -> Choice:
+    """Return the model of the environment or of this machine, if options and task name none."""
+    endpoint, name = environ.get("SWARM_ENDPOINT") or None, environ.get("SWARM_MODEL") or None
+    if endpoint is not None:
+        chosen = await _named(endpoint, name, environ, probe)
         return Choice({"default": chosen}, f"{_about(chosen)}: SWARM_ENDPOINT is set")
     for provider in PROVIDERS:
         variable = key_in(environ, provider)
@@ -114,14 +116,13 @@ async def _unasked(environ: Mapping[str, str], probe: Probe) -> Choice:
         provider, names = found
         chosen = Model(endpoint=provider.base_url, name=name or names[0])
         return Choice({"default": chosen}, f"{_about(chosen)}: a server answers on this machine")
-    why = "offline, which is no language model: no endpoint is named, no key is set, and no local server answers"
-    return Choice({"default": Model(endpoint="offline")}, why)
+    return Choice({"default": Model(endpoint="offline")}, OFFLINE_WHY)
 
 
 async def _named(endpoint: str | None, name: str | None, environ: Mapping[str, str], probe: Probe) -> Model:
-    """Make a model of an endpoint and a name that the user gave, either of which may be missing."""
+    """Return the model of an endpoint and a name from the user, either of which may be missing."""
     if endpoint is None:
-        return (await _unasked({**environ, "SWARM_MODEL": name or ""}, probe)).models["default"]
+        return (await _from_surroundings({**environ, "SWARM_MODEL": name or ""}, probe)).models["default"]
     provider = provider_named(endpoint)
     if provider is not None:
         return await _with_name(_at(provider, name, environ), probe)
@@ -130,18 +131,14 @@ async def _named(endpoint: str | None, name: str | None, environ: Mapping[str, s
 
 
 def _at(provider: Provider, name: str | None, environ: Mapping[str, str]) -> Model:
-    """Make a model of a provider; its key comes from its variable."""
+    """Return a model of a provider, with the key from its variable."""
     return _keyed(Model(endpoint=provider.name, name=name or provider.model), environ)
 
 
-def _filled(models: Mapping[str, Model], environ: Mapping[str, str]) -> dict[str, Model]:
-    return {alias: _keyed(model, environ) for alias, model in models.items()}
-
-
 def _keyed(model: Model, environ: Mapping[str, str]) -> Model:
-    """Add the provider's key, where the model has none: for a provider by name, or by the host of its own base URL.
+    """Add the key of the provider, found by its name or by the host of its base URL.
 
-    A key goes to the provider it belongs to and to nobody else: a stranger's address gets none.
+    A key is sent only to the provider it belongs to: an unknown address gets none.
     """
     if model.key is not None or model.endpoint is None:
         return model
@@ -156,15 +153,14 @@ def _by_host(endpoint: str) -> Provider | None:
     url = urlsplit(endpoint)
     if url.scheme != "https":
         return None
-    return next((p for p in PROVIDERS if p.keys and urlsplit(p.base_url).hostname == url.hostname), None)
+    remote = (provider for provider in PROVIDERS if provider.keys)
+    return next((each for each in remote if urlsplit(each.base_url).hostname == url.hostname), None)
 
 
 async def _with_name(model: Model, probe: Probe) -> Model:
-    """Ask a local server which model it has, where nobody said."""
-    base_url = model.endpoint or ""
-    provider = provider_named(base_url)
-    base_url = provider.base_url if provider is not None else base_url
-    if model.name or not base_url.startswith("http://") or not is_loopback(base_url):
+    """Set the name of a model to the first that its local server lists, if it has none."""
+    base_url = _base_url(model)
+    if model.name or not _is_local_http(base_url):
         return model
     names = await probe(base_url)
     return model.model_copy(update={"name": names[0]}) if names else model
@@ -179,13 +175,13 @@ def _about(model: Model) -> str:
 
 
 async def _local(probe: Probe) -> tuple[Provider, tuple[str, ...]] | None:
-    """Give the first provider of the table that answers on its usual port, with a model."""
+    """Return the first provider that answers on its usual port, with its models."""
     found = await servers(probe)
     return next(((provider, found[provider.base_url]) for provider in PROVIDERS if provider.base_url in found), None)
 
 
 async def servers(probe: Probe | None = None) -> dict[str, tuple[str, ...]]:
-    """Ask all the usual ports of this machine at once; give the models behind each base URL that has some."""
+    """Ask the usual ports of this machine in parallel; return the models at each base URL."""
     local = [provider.base_url for provider in PROVIDERS if not provider.keys]
     answers: dict[str, tuple[str, ...]] = {}
 
@@ -201,53 +197,64 @@ async def servers(probe: Probe | None = None) -> dict[str, tuple[str, ...]]:
 
 
 async def _sized(model: Model, sizes: dict[str, Size | None]) -> Model:
-    """Take the width and the context from a llama.cpp server on this machine, where the task leaves them open.
+    """Set the calls and the context of a model that a llama.cpp server on this machine serves.
 
-    `sizes` keeps what a server said, so that each is asked once.
+    Settings of the task are kept. `sizes` holds what each server answered, so that it is asked
+    once.
     """
-    provider = provider_named(model.endpoint or "")
-    base_url = provider.base_url if provider is not None else model.endpoint or ""
-    open_to_it = model.calls is None or model.context is None
-    if not open_to_it or not base_url.startswith("http://") or not is_loopback(base_url):
+    base_url = _base_url(model)
+    if (model.calls is not None and model.context is not None) or not _is_local_http(base_url):
         return model
     if base_url not in sizes:
         sizes[base_url] = await size_of(base_url)
     size = sizes[base_url]
     if size is None:
         return model
-    return model.model_copy(update={"calls": model.calls or size.slots, "context": model.context or size.context})
+    update = {"calls": model.calls or size.slots, "context": model.context or size.context}
+    return model.model_copy(update=update)
+
+
+def _base_url(model: Model) -> str:
+    provider = provider_named(model.endpoint or "")
+    return (model.endpoint or "") if provider is None else provider.base_url
+
+
+def _is_local_http(base_url: str) -> bool:
+    return base_url.startswith("http://") and is_loopback(base_url)
 
 
 async def size_of(base_url: str, *, deadline: float = PROBE_SECONDS) -> Size | None:
-    """Ask a plain-HTTP server how wide it is; None if it is not llama.cpp, or does not say within `deadline` seconds.
+    """Return the size of a llama.cpp server, or None if it does not answer within `deadline` seconds.
 
     Its `/props` have the slots and the context of each (llama.cpp, tools/server/README.md).
     """
     try:
-        owners = {entry.get("owned_by") for entry in (await _asked(f"{base_url}/models", deadline))["data"]}
-        if "llamacpp" not in owners:
+        listed = await _asked(f"{base_url}/models", deadline)
+        if "llamacpp" not in {entry.get("owned_by") for entry in listed["data"]}:
             return None
         props = await _asked(f"{base_url.rstrip('/').removesuffix('/v1')}/props", deadline)
         slots, context = props["total_slots"], props["default_generation_settings"]["n_ctx"]
     except (KeyError, TypeError, AttributeError):
         return None
-    valid = isinstance(slots, int) and isinstance(context, int) and 1 <= slots <= 10_000 and context >= 256
-    return Size(slots, context) if valid else None
+    if not isinstance(slots, int) or not isinstance(context, int):
+        return None
+    return Size(slots, context) if 1 <= slots <= 10_000 and context >= 256 else None
 
 
 async def probe_local(base_url: str, *, deadline: float = PROBE_SECONDS) -> tuple[str, ...] | None:
-    """Ask a plain-HTTP server for its models; None if it does not list them within `deadline` seconds."""
+    """Return the models of a plain-HTTP server, or None if it lists none within `deadline` seconds."""
     try:
-        return tuple(str(entry["id"]) for entry in (await _asked(f"{base_url}/models", deadline))["data"])
+        listed = await _asked(f"{base_url}/models", deadline)
+        return tuple(str(entry["id"]) for entry in listed["data"])
     except (KeyError, TypeError):
         return None
 
 
 async def _asked(address: str, deadline: float) -> Any:
-    """Get a JSON value from a plain-HTTP server; None if it gives none.
+    """Return a JSON value from a plain-HTTP server, or None.
 
-    Spoken by hand, HTTP/1.0 and one request: a look at five ports must not cost the import of an
-    HTTP client.
+    This is HTTP/1.0 without a library: five ports are tried at each start, and the import of an HTTP
+    client would take longer than that.
     """
     url = urlsplit(address)
     data = b""
@@ -262,7 +269,7 @@ async def _asked(address: str, deadline: float) -> Any:
 
 
 async def _all(stream: anyio.abc.ByteStream) -> bytes:
-    """Read what its length says, or all there is: not every server closes the connection."""
+    """Read as many bytes as the header says, or to the end: some servers keep the connection open."""
     data = b""
     while len(data) < PROBE_BYTES:
         head, blank, body = data.partition(b"\r\n\r\n")

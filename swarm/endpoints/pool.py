@@ -1,18 +1,17 @@
-"""Several endpoints as one: the next where one cannot, the least busy among equals, a rest for the sick.
+"""Several endpoints as one: the next if one fails, the least busy among equals, a pause for sick ones.
 
-Aliases of a pool are in order, because people put what they like best first; keys of one model are
-equals.
+The models of a pool are in order of preference; the keys of one model are equals.
 
-| a member | is |
+| event | the member |
 | --- | --- |
-| refused for good (a spent quota, a bad key) | left out from then on |
-| failed three requests in a row, each after its own retries | sick: it rests for 30 s, asked only if nobody else is |
-| rested | probed: the next request goes to it, and no other until that is answered |
-| failed its probe | rests twice as long, 5 min at most |
-| answered | well |
+| it refuses for good (an exhausted quota, an invalid key) | is left out from then on |
+| three requests in a row fail, each after its own retries | is sick: rests for 30 s, unless all are sick |
+| its rest ends | is probed: it gets the next request, and no other until that is answered |
+| the probe fails | rests twice as long, maximum 5 min |
+| it answers | is healthy |
 
-This is a circuit breaker (Nygard 2007, "Release It!") that does not latch: a pool whose members are
-all sick asks them.
+This is a circuit breaker (Nygard 2007, "Release It!") that never refuses by itself: if all members
+of a pool are sick, they are called.
 """
 
 from collections.abc import Sequence
@@ -26,23 +25,24 @@ from swarm.endpoints.traffic.retry import Retrying
 from swarm.spec.chat import Reply, Request
 
 SICK = 3
-"""Failures in a row that open the circuit."""
+"""Failed requests in a row that make a member sick: one or two may be bad luck."""
 REST_SECONDS = 30.0
-"""The first rest; each failed probe doubles it."""
+"""Seconds of the first rest, time for a server to restart; each failed probe doubles it."""
 MOST_REST_SECONDS = 300.0
+"""Maximum seconds of a rest, so that a member that recovered is used again within five minutes."""
 
 
 class Member:
-    """One endpoint of a pool, and how it fares."""
+    """One endpoint of a pool, and its health."""
 
     def __init__(self, endpoint: Endpoint, place: int) -> None:
         self.endpoint = endpoint
         self.place = place
-        """Its place in the pool, from 0."""
+        """Its index in the pool, from 0."""
         self.in_flight = 0
-        """Requests that the pool has given to it."""
+        """Requests of the pool that it has not answered yet."""
         self.stopped: EndpointRefused | None = None
-        """Why it is left out."""
+        """The refusal for which it is left out."""
         self._failures = 0
         self._rest = REST_SECONDS
         self._until = -inf
@@ -50,16 +50,16 @@ class Member:
 
     @property
     def resting(self) -> bool:
-        """Whether it is sick: its rest is not over, or somebody else probes it."""
+        """Whether it is sick, and its rest has not ended or another request probes it."""
         return self._failures >= SICK and (self._probing or anyio.current_time() < self._until)
 
     @property
     def cooling(self) -> bool:
-        """Whether a rate limit keeps its callers waiting."""
+        """Whether its callers wait because of a rate limit."""
         return isinstance(self.endpoint, Retrying) and self.endpoint.cooling > 0
 
     async def ask(self, request: Request) -> Reply | EndpointBusy | EndpointRefused:
-        """Give its answer, or its error, and remember how it went."""
+        """Return its answer or its error, and record its health."""
         probe = self._failures >= SICK and not self.resting
         self._probing = self._probing or probe
         self.in_flight += 1
@@ -73,6 +73,7 @@ class Member:
                 self.stopped = error
             return error
         finally:
+            # A cancelled request proves nothing: it ends the probe, and the next request is a new one.
             self.in_flight -= 1
             if probe:
                 self._probing = False
@@ -89,15 +90,15 @@ class Member:
 
 
 class Pool:
-    """Completes a request with the first of several endpoints that does."""
+    """Completes a request with the first of several endpoints that can."""
 
     def __init__(self, endpoints: Sequence[Endpoint], *, equal: bool = False) -> None:
-        """Take endpoints in order; with `equal`, the one with the fewest requests in flight comes first."""
+        """Take endpoints in order of preference; with `equal`, the least busy one comes first."""
         self._members = [Member(endpoint, place) for place, endpoint in enumerate(endpoints)]
         self._equal = equal
 
     async def complete(self, request: Request) -> Reply:
-        """Give the first answer; the first error that leaves hope, else the first of all, where there is none."""
+        """Return the first answer. If every member fails, raise the error that leaves most hope."""
         errors: dict[int, EndpointError] = {each.place: each.stopped for each in self._members if each.stopped}
         calls = 0
         while left := [each for each in self._members if each.place not in errors]:
@@ -115,21 +116,32 @@ class Pool:
         return member.resting, member.cooling, member.in_flight, member.place
 
     def _signed(self, reply: Reply, member: Member, calls: int) -> Reply:
-        """Count the calls that others made in vain, and say which of several keys served."""
+        """Add the failed calls of other members, and the number of the key if there are several."""
         usage = reply.usage.model_copy(update={"calls": calls + reply.usage.calls})
         endpoint = f"{reply.endpoint} (key {member.place + 1})" if self._equal else reply.endpoint
         return reply.model_copy(update={"usage": usage, "endpoint": endpoint})
 
 
 def _worth_raising(errors: Sequence[EndpointError], calls: int) -> EndpointError:
-    """Choose what the caller hears: while any of them may still answer, nothing that stops the run."""
+    """Return the error to raise: one that stops the run only if no member may still answer."""
     chosen = min(errors, key=lambda error: (not error.may_help, error.stops))
     words = "; then ".join(dict.fromkeys(str(error) for error in errors))
+    made: EndpointBusy | EndpointRefused
     if isinstance(chosen, EndpointBusy):
-        wait = chosen.retry_after
-        made = EndpointBusy(words, kind=chosen.kind, endpoint=chosen.endpoint, status=chosen.status, retry_after=wait)
+        made = EndpointBusy(
+            words,
+            kind=chosen.kind,
+            endpoint=chosen.endpoint,
+            status=chosen.status,
+            retry_after=chosen.retry_after,
+        )
     else:
-        made = EndpointRefused(words, kind=chosen.kind, endpoint=chosen.endpoint, status=chosen.status)
+        made = EndpointRefused(
+            words,
+            kind=chosen.kind,
+            endpoint=chosen.endpoint,
+            status=chosen.status,
+        )
         made.stops, made.goes_on = chosen.stops, chosen.goes_on
     made.calls = calls
     return made

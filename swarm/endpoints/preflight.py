@@ -80,7 +80,7 @@ Open = Callable[[Model, str], AbstractAsyncContextManager[Wire]]
 """Opens one model with one key."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Check:
     """The check of one spot."""
 
@@ -239,23 +239,29 @@ class Preflight:
     def _judge(self, checks: Mapping[Spot, _Check]) -> None:
         """Stop the run for aliases that no model behind them can serve; warn if another one can."""
         wrong = {spot: check for spot, check in checks.items() if check.wrong is not None}
-        places: dict[str, list[Spot]] = {}
+        stopping = self._without_a_model(wrong)
+        self.problems = tuple(
+            Problem("; ".join(check.finding for check in found), key=f"models.{alias}")
+            for alias, found in stopping.items()
+        )
+        fatal: list[_Check] = []
+        for found in stopping.values():
+            fatal += found
+        self._kind = next((check.wrong.kind for check in fatal if check.wrong is not None), "")
+        for check in wrong.values():
+            if check not in fatal:
+                alias = check.route.alias
+                self._warn(f"models.{alias}: {check.finding}; the run continues without it")
+
+    def _without_a_model(self, wrong: Mapping[Spot, _Check]) -> dict[str, list[_Check]]:
+        """Return the aliases ahead whose every spot is wrong, with the checks of these spots."""
+        found: dict[str, list[_Check]] = {}
         for alias in self._ahead:
             spots = self._spots(alias)
-            found = [spot for spot in spots if spot is not None and spot in wrong]
-            if found and len(found) == len(spots):
-                places[alias] = found
-        self.problems = tuple(
-            Problem("; ".join(wrong[spot].finding for spot in spots), key=f"models.{alias}")
-            for alias, spots in places.items()
-        )
-        stopping: dict[Spot, None] = {}
-        for spots in places.values():
-            stopping.update(dict.fromkeys(spots))
-        self._kind = next((_kind_of(wrong[spot]) for spot in stopping), "")
-        for spot, check in wrong.items():
-            if spot not in stopping:
-                self._warn(f"models.{check.route.alias}: {check.finding}; the run continues without it")
+            checks = [wrong[spot] for spot in spots if spot is not None and spot in wrong]
+            if checks and len(checks) == len(spots):
+                found[alias] = checks
+        return found
 
 
 def _spots_of(route: Route) -> list[Spot | None]:
@@ -263,10 +269,6 @@ def _spots_of(route: Route) -> list[Spot | None]:
     if not route.address or route.is_offline or route.is_local_file:
         return [None]
     return [Spot(route.address, key, route.model_name) for key in route.keys]
-
-
-def _kind_of(check: _Check) -> str:
-    return "" if check.wrong is None else check.wrong.kind
 
 
 async def _in_parallel(act: Callable[[_Check], Coroutine[Any, Any, None]], checks: Iterable[_Check]) -> None:

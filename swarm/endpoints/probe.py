@@ -112,14 +112,25 @@ async def _listed(found: Ability, wire: OpenAIEndpoint, route: Route) -> Ability
     name = route.model_name
     names = tuple(str(entry.get("id", "")) for entry in entries)
     own = next((entry for entry in entries if name and entry.get("id") == name), None)
-    found = replace(found, reachable=True, models=names, context=found.context or _context(own or {}))
+    context = found.context or _context(own or {})
+    found = replace(found, reachable=True, models=names, context=context)
     if name and names and own is None:
         found = replace(found, problem=f"it lists no model {name}")
-    if is_loopback(route.address) and route.address.startswith("http://"):
-        size = await size_of(route.address)
-        if size is not None:
-            found = replace(found, slots=found.slots or size.slots, context=found.context or size.context)
-    return found
+    return await _sized(found, route.address)
+
+
+async def _sized(found: Ability, base_url: str) -> Ability:
+    """Add the slots and the context of a llama.cpp server on this machine."""
+    if not base_url.startswith("http://") or not is_loopback(base_url):
+        return found
+    size = await size_of(base_url)
+    if size is None:
+        return found
+    return replace(
+        found,
+        slots=found.slots or size.slots,
+        context=found.context or size.context,
+    )
 
 
 def _context(entry: dict[str, Json]) -> int | None:

@@ -16,7 +16,16 @@ from swarm.base.version import __version__
 from swarm.local_models.serve import is_local, path_of, what_is_missing
 from swarm.spec.chat import Medium
 from swarm.spec.labels import pooled
-from swarm.spec.providers import Quirks, must_stream, provider_named, provider_names, quirks_of, stored_by, takes_of
+from swarm.spec.providers import (
+    Provider,
+    Quirks,
+    must_stream,
+    provider_named,
+    provider_names,
+    quirks_of,
+    stored_by,
+    takes_of,
+)
 from swarm.spec.tariff import Tariff
 from swarm.spec.task import Model
 
@@ -131,7 +140,7 @@ def outside_pools(routes: Routes) -> tuple[str, ...]:
 
 
 def _resolved(model: Model) -> Model:
-    """Replace the name of a provider by its base URL and usual model; stream if the model only answers that way."""
+    """Replace a provider's name by its base URL and usual model; stream if the model requires it."""
     if model.endpoint is not None and is_local(model.endpoint):
         return model.model_copy(update={"name": model.name or path_of(model.endpoint).stem})
     if not model.stream and must_stream(model):
@@ -139,13 +148,19 @@ def _resolved(model: Model) -> Model:
     provider = provider_named(model.endpoint or "")
     if provider is None:
         return model
-    return model.model_copy(update={"endpoint": provider.base_url, "name": model.name or provider.model})
+    update = {"endpoint": provider.base_url, "name": model.name or provider.model}
+    return model.model_copy(update=update)
 
 
 def _answer_settings(settings: Model) -> dict[str, Json]:
     # The answers of the built-in endpoint are those of this version of the package.
     name = f"{OFFLINE}-{__version__}" if settings.endpoint == OFFLINE else settings.name
-    return {"name": name, "max_tokens": settings.max_tokens, "params": settings.params, "extra": settings.extra}
+    return {
+        "name": name,
+        "max_tokens": settings.max_tokens,
+        "params": settings.params,
+        "extra": settings.extra,
+    }
 
 
 # Errors in models
@@ -170,10 +185,11 @@ def _pool_problems(alias: str, use: Sequence[str], models: Mapping[str, Model]) 
     key = f"models.{alias}.use"
     unknown = [name for name in use if name not in models]
     if unknown:
-        known = listing(models)
-        return [Problem(f"no model has the alias `{name}`; known aliases: {known}", key=key) for name in unknown]
+        known = f"known aliases: {listing(models)}"
+        return [Problem(f"no model has the alias `{name}`; {known}", key=key) for name in unknown]
     if alias in _used(use, models):
-        return [Problem(f"a pool cannot use itself, and `{alias}` does, through {listing(use)}", key=key)]
+        cyclic = f"a pool cannot use itself, and `{alias}` does, through {listing(use)}"
+        return [Problem(cyclic, key=key)]
     return []
 
 
@@ -194,22 +210,32 @@ def _model_problems(alias: str, model: Model) -> list[Problem]:
     if endpoint == OFFLINE:
         return []
     if endpoint is None:
-        return [Problem("needs an `endpoint` (a base URL, a provider, `local:FILE` or `offline`), or `use`", key=key)]
+        needed = "needs an `endpoint` (a base URL, a provider, `local:FILE` or `offline`), or `use`"
+        return [Problem(needed, key=key)]
     if is_local(endpoint):
         missing = what_is_missing(endpoint)
         return [] if missing is None else [Problem(missing, key=f"{key}.endpoint")]
     provider = provider_named(endpoint)
     if provider is None and not endpoint.startswith(("http://", "https://")):
-        expected = f"a base URL (http://… or https://…), `local:FILE`, `offline` or a provider: {provider_names()}"
-        return [Problem(f"invalid endpoint `{endpoint}`: expected {expected}", key=f"{key}.endpoint")]
+        expected = "a base URL (http://… or https://…), `local:FILE`, `offline` or a provider"
+        wrong = f"invalid endpoint `{endpoint}`: expected {expected}: {provider_names()}"
+        return [Problem(wrong, key=f"{key}.endpoint")]
+    return _remote_problems(key, model, provider)
+
+
+def _remote_problems(key: str, model: Model, provider: Provider | None) -> list[Problem]:
+    """Return the errors of a model that is called over a network."""
     problems: list[Problem] = []
     if not model.name and (provider is None or provider.model is None):
-        problems.append(Problem("needs a `name`: the name that its endpoint knows the model by", key=key))
+        needed = "needs a `name`: the name that its endpoint knows the model by"
+        problems.append(Problem(needed, key=key))
     if provider is not None and provider.keys and not any(model.keys):
         variable = provider.keys[0]
-        problems.append(Problem(f"{endpoint} needs a key: set {variable}, or write `key: ${{{variable}}}`", key=key))
+        needed = f"{provider.name} needs a key: set {variable}, or write `key: ${{{variable}}}`"
+        problems.append(Problem(needed, key=key))
     if not all(map(_can_be_key, model.keys)):
-        problems.append(Problem("has characters that no key has; check for a line break at its end", key=f"{key}.key"))
+        invalid = "has characters that no key has; check for a line break at its end"
+        problems.append(Problem(invalid, key=f"{key}.key"))
     return problems
 
 
