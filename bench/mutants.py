@@ -228,7 +228,15 @@ def run_tests(sample: list[Mutant], workers: int) -> None:
             with suppress(json.JSONDecodeError):  # it is being written
                 print(f"  {len(statuses(sample))} of {len(sample)} tested", flush=True)
     if process.returncode:
-        raise SystemExit(f"{log_file.read_text(encoding='utf-8')[-5000:]}\nmutmut failed; all it said is in {log_file}")
+        show_failing_tests()
+        raise SystemExit(f"mutmut failed, most likely because a test fails without a mutant; its log is {log_file}")
+
+
+def show_failing_tests() -> None:
+    """Run the selected tests without a mutant: mutmut does not say which of them fails."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutmut"]
+    tests = (*settings["pytest_add_cli_args"], *settings["pytest_add_cli_args_test_selection"])
+    subprocess.run([sys.executable, "-m", "pytest", "-x", "-q", *tests], cwd=ROOT)
 
 
 def statuses(sample: list[Mutant]) -> dict[str, str]:
