@@ -236,7 +236,7 @@ def show_failing_tests() -> None:
     """Run the selected tests without a mutant: mutmut does not say which of them fails."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutmut"]
     tests = (*settings["pytest_add_cli_args"], *settings["pytest_add_cli_args_test_selection"])
-    subprocess.run([sys.executable, "-m", "pytest", "-x", "-q", *tests], cwd=ROOT)
+    subprocess.run([sys.executable, "-m", "pytest", "-x", "-q", *tests], cwd=ROOT, check=False)
 
 
 def statuses(sample: list[Mutant]) -> dict[str, str]:
