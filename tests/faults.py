@@ -1,7 +1,7 @@
-"""The fault matrix: what an endpoint does, and what is seen of it from above, in one line of words.
+"""The fault matrix: what an endpoint does, and what a caller sees of it, in one line.
 
-A `Case` is a line of a row of `docs/faults.md`; its number is its test's id. Its `seen` is asserted by its test and
-printed in the document (`tests/faults_table.py`), so that the document cannot say what is not so.
+A `Case` is one line of a row of `docs/faults.md`; the number of the row is the test's id. The test asserts `seen`, and
+the document prints it (`tests/faults_table.py`), so the document cannot be wrong.
 """
 
 import json
@@ -30,35 +30,35 @@ from swarm.testing.fake import STREAM_HEAD, Answer, FakeServer, Scripted, piece,
 KEY = "sk-canary-0123456789abcdef"
 ASK = Request(model="default", messages=(says("user", "hi"),))
 QUICK = {kind: replace(backoff, base=0.001, most=0.002) for kind, backoff in BACKOFFS.items()}
-"""As many tries as there really are, without the waits between them."""
+"""The real numbers of tries, without the waits between them."""
 QUICK_USUAL = replace(USUAL, base=0.001, most=0.002)
 
 
 @dataclass(frozen=True)
 class Case:
-    """One way a fault shows, and what is seen of it."""
+    """One form of a fault, and what a caller sees of it."""
 
     row: int
     """The row of `docs/faults.md`."""
     what: str
-    """This way of it, in a few words."""
+    """This form, in a few words."""
     seen: str
     give: Any = None
-    """What its test needs."""
+    """Data for its test."""
 
     def __str__(self) -> str:
         return f"fault-{self.row}"
 
 
 def of(*cases: Case) -> pytest.MarkDecorator:
-    """Give a test its cases; a row with several has the way behind its number."""
+    """Parametrize a test with its cases. If a row has several, the id also names the form."""
     rows = [case.row for case in cases]
     names = [f"{case}-{case.what}" if rows.count(case.row) > 1 else str(case) for case in cases]
     return pytest.mark.parametrize("case", cases, ids=[name.replace(" ", "-") for name in names])
 
 
 def cases_in(module: ModuleType) -> Iterator[Case]:
-    """Find the cases of a module's tests."""
+    """Yield the cases of a module's tests."""
     for test in vars(module).values():
         for mark in cast("list[pytest.Mark]", getattr(test, "pytestmark", [])):
             if mark.name == "parametrize" and mark.args[0] == "case":
@@ -66,7 +66,7 @@ def cases_in(module: ModuleType) -> Iterator[Case]:
 
 
 class Counted:
-    """Counts the calls of an endpoint."""
+    """An endpoint whose calls are counted."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.calls = 0
@@ -87,7 +87,7 @@ def calls(number: int) -> str:
 
 
 def told(result: Reply | EndpointError, number: int) -> str:
-    """Say in a line what became of one request."""
+    """Return one line about the result of a request."""
     if isinstance(result, Reply):
         return f"answered {result.text!r}, {calls(number)}"
     busy = "retried" if isinstance(result, EndpointBusy) else "refused"
@@ -95,7 +95,7 @@ def told(result: Reply | EndpointError, number: int) -> str:
 
 
 async def ask_once(at: FakeServer | str, **settings: Any) -> tuple[Reply | EndpointError, int]:
-    """Have one request completed, with retries that do not wait."""
+    """Complete one request, with retries that do not wait. Return the result and the number of calls."""
     this = model(at, **settings)
     async with OpenAIEndpoint(this) as wire:
         counted = Counted(wire)
@@ -111,7 +111,7 @@ async def ask_once(at: FakeServer | str, **settings: Any) -> tuple[Reply | Endpo
 
 
 def check_error(error: EndpointError) -> None:
-    """Hold what is true of every error of an endpoint."""
+    """Assert what is true of every error of an endpoint."""
     message = str(error)
     assert KEY not in message
     assert len(message.encode()) <= 2200
@@ -119,7 +119,7 @@ def check_error(error: EndpointError) -> None:
 
 
 async def seen_on_the_wire(*answers: Answer, **settings: Any) -> str:
-    """Say what becomes of a request that always meets the answers; what may pass, must pass when it comes once."""
+    """Return one line about a request that always gets the answers; a transient fault must pass if it occurs once."""
     async with FakeServer(*answers) as server:
         result, number = await ask_once(server, **settings)
     line = told(result, number)
@@ -133,17 +133,17 @@ async def seen_on_the_wire(*answers: Answer, **settings: Any) -> str:
 
 @dataclass(frozen=True)
 class Seen:
-    """What became of an attempt."""
+    """The result of an attempt."""
 
     line: str
     tried: Tried
     outcome: Outcome | AttemptError
     bodies: list[Any]
-    """Of the requests."""
+    """The bodies of the requests."""
 
 
 async def seen_by_an_attempt(attempt: Attempt, *answers: Scripted, stream: bool = False) -> Seen:
-    """Say what becomes of an attempt at a step whose model gives the answers, on the wire."""
+    """Return the result of an attempt at a step whose model gives the answers, on the wire."""
     tried = Tried(attempt)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(FakeServer(*answers))
@@ -159,13 +159,13 @@ async def seen_by_an_attempt(attempt: Attempt, *answers: Scripted, stream: bool 
         output = outcome.output if isinstance(outcome.output, str) else json.dumps(outcome.output)
         line = f"done: {output}, {calls(number)}"
     else:
-        again = "may be tried again" if outcome.may_help else "final"
+        again = "may be retried" if outcome.may_help else "final"
         line = f"step failed: {outcome.kind} ({again}), {calls(number)}"
     return Seen(line, tried, outcome, [received.body for received in server.requests])
 
 
 def streamed(*chunks: Any, done: bool = True, then: Literal["keep", "close", "reset"] = "keep") -> Answer:
-    """Write a stream: its chunks, and how it ends."""
+    """Return a stream of chunks, with its end."""
     pieces = [piece(sse([chunk], done=False)) for chunk in chunks]
     end = (piece(sse([], done=True)),) if done else ()
     last = (piece(b""),) if then == "keep" else ()

@@ -27,7 +27,7 @@ about waiting. The tests assert the last column, and a test compares it with thi
 | once | the fault occurred once, and the retry was answered |
 | refused | the step fails; there is no retry |
 | endpoint stopped | no other call goes to that model; if its pool has no other, the run stops with exit code 1 |
-| looked at | checked before the first paid call of a run; a model that cannot serve stops the run |
+| checked | called before the first paid call of a run; a model that fails stops the run |
 
 | # | Fault | What must happen | What the tests see |
 | --: | --- | --- | --- |

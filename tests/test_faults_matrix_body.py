@@ -50,12 +50,12 @@ def choice(**changed: Any) -> Answer:
     Case(37, "server_error", f"retried: server_error, 4 calls; {PASSES}",
          Answer(body=error("upstream exploded", code="server_error"))),
     Case(37, "code 429", f"retried: rate_limited, 16 calls; {PASSES}", Answer(body=error("slow down", code=429))),
-    Case(37, "spent quota", "endpoint stopped: quota, 1 call",
+    Case(37, "exhausted quota", "endpoint stopped: quota, 1 call",
          Answer(body={"choices": None, "error": {"message": "no credits", "code": 402}})),
     Case(38, "text/html", MALFORMED, Answer(body=b"<html>Sign in</html>", headers={"content-type": "text/html"})),
     Case(39, "HTML as JSON", MALFORMED, Answer(body=b"<html>Sign in</html>")),
     Case(39, "empty", MALFORMED, Answer(body=b"")),
-    Case(39, "cut", MALFORMED, Answer(body=json.dumps(WHOLE).encode()[:80])),
+    Case(39, "truncated", MALFORMED, Answer(body=json.dumps(WHOLE).encode()[:80])),
     Case(40, "null", MALFORMED, Answer(body=b"null")),
     Case(40, "list", MALFORMED, Answer(body=b"[]")),
     Case(41, "choices empty", MALFORMED, body(choices=[])),
@@ -93,18 +93,18 @@ async def test_usage_is_never_less_than_nothing(case: Case, stream: bool) -> Non
     assert line == case.seen
 
 
-LIMITED = "in a run: each call charged in full, and limits.tokens ends it after 2 of 5"
+LIMITED = "in a run: every call charged at its worst case; limits.tokens ends it after 2 of 5"
 
 
 @of(
-    Case(45, "sound", "in a run: 5 of 5 calls within limits.tokens", (700, 90)),
+    Case(45, "plausible", "in a run: 5 of 5 calls within limits.tokens", (700, 90)),
     Case(45, "input missing", LIMITED, (None, 90)),
-    Case(45, "input a text", LIMITED, ("700", 90)),
-    Case(45, "input negative, output beyond all that was said", LIMITED, (-1, 5_000)),
+    Case(45, "input as text", LIMITED, ("700", 90)),
+    Case(45, "input negative, output far above the answer", LIMITED, (-1, 5_000)),
     Case(45, "output negative", LIMITED, (900, -1)),
-    Case(45, "output NaN, input beyond all that was sent", LIMITED, (90_000, float("nan"))),
-    Case(45, "output a text", LIMITED, (700, "90")),
-    Case(45, "output less than was said", LIMITED, (700, 1)),
+    Case(45, "output NaN, input far above the request", LIMITED, (90_000, float("nan"))),
+    Case(45, "output as text", LIMITED, (700, "90")),
+    Case(45, "output below the answer", LIMITED, (700, 1)),
 )
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_budget_is_charged_the_larger_of_what_is_told_and_what_is_seen(
@@ -122,7 +122,7 @@ async def test_a_budget_is_charged_the_larger_of_what_is_told_and_what_is_seen(
         sent = [sum(map(len, texts(received.body["messages"]))) for received in server.requests]
     turns = [event.usage for event in events_of(result.folder) if isinstance(event, TurnTaken)]
     assert result.usage.tokens == sum(turn.tokens for turn in turns) <= 14_000
-    if case.what == "sound":
+    if case.what == "plausible":
         assert {(turn.input_tokens, turn.output_tokens, turn.estimated) for turn in turns} == {(took, gave, False)}
         assert case.seen == f"in a run: {len(turns)} of 5 calls within limits.tokens"
         return
@@ -131,12 +131,12 @@ async def test_a_budget_is_charged_the_larger_of_what_is_told_and_what_is_seen(
         assert size <= turn.input_tokens <= size + 500, "a token a byte, and the frames"
         told = gave if isinstance(gave, int) and gave <= len(words) else 0
         assert max(told, 200, len(words) // 4) <= turn.output_tokens <= len(words)
-    assert case.seen == f"in a run: each call charged in full, and limits.tokens ends it after {len(turns)} of 5"
+    assert case.seen == f"in a run: every call charged at its worst case; limits.tokens ends it after {len(turns)} of 5"
 
 
 @of(
     Case(47, "200 MB in 200 kB of gzip", "retried: malformed, 2 calls; never unpacked", "gzip"),
-    Case(47, "9 MB as they are", "refused: too_large_response, 1 call; dropped at 8 MB", "plain"),
+    Case(47, "9 MB, not compressed", "refused: too_large_response, 1 call; dropped at 8 MB", "plain"),
 )
 async def test_a_bomb_fills_no_memory(case: Case) -> None:
     if case.give == "gzip":
@@ -184,11 +184,11 @@ EMPTY = f"retried: empty, 2 calls; {PASSES}"
     Case(54, "bad JSON", MALFORMED, streamed(chunk(content="hel"), b'data: {"choices": [\n\n')),
     Case(55, "overloaded", f"retried: overloaded, 8 calls; {PASSES}",
          streamed(chunk(content="hel"), error("busy", code="overloaded"))),
-    Case(55, "spent quota", "endpoint stopped: quota, 1 call",
+    Case(55, "exhausted quota", "endpoint stopped: quota, 1 call",
          streamed(chunk(content="hel"), error("no", code="insufficient_quota"))),
     Case(56, "event: error", f"retried: overloaded, 8 calls; {PASSES}",
          streamed(b'event: error\ndata: {"type": "error", "message": "overloaded"}\n\n')),
-    Case(56, "no JSON in it", f"retried: server_error, 4 calls; {PASSES}", streamed(b"event: error\ndata: boom\n\n")),
+    Case(56, "not JSON", f"retried: server_error, 4 calls; {PASSES}", streamed(b"event: error\ndata: boom\n\n")),
     Case(60, "nothing", EMPTY, streamed(done=False)),
     Case(60, "usage only", EMPTY, streamed({"choices": [], "usage": {"prompt_tokens": 1}})),
     Case(61, "9 MB without a line end", "refused: too_large_response, 1 call",
@@ -217,8 +217,8 @@ WORD = sse([chunk(content="hel")], done=False)
 
 @of(
     Case(57, "after a chunk", "timeout after 60 s of silence", (WORD, 1000.0)),
-    Case(58, "pings for ever", "timeout after 60 s of silence", (WORD, b": ping\n\n", 0.5)),
-    Case(62, "a word in 10 s", "timeout at the deadline of 300 s", (WORD, 10.0)),
+    Case(58, "endless pings", "timeout after 60 s of silence", (WORD, b": ping\n\n", 0.5)),
+    Case(62, "a word every 10 s", "timeout at the deadline of 300 s", (WORD, 10.0)),
 )
 @pytest.mark.virtual
 async def test_a_stream_that_never_ends(case: Case) -> None:

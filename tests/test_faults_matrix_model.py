@@ -49,10 +49,10 @@ async def seen(case: Case, made: Attempt, *answers: Scripted) -> Tried:
 
 @of(
     Case(64, "once", "done: Here., 2 calls", (EMPTY, "Here.")),
-    Case(64, "always", "step failed: empty (may be tried again), 2 calls", (EMPTY,)),
+    Case(64, "always", "step failed: empty (may be retried), 2 calls", (EMPTY,)),
     Case(66, "content_filter", "step failed: refused (final), 1 call", (Answer("I", finish="content_filter"),)),
     Case(66, "refusal", "step failed: refused (final), 1 call", (Answer("", message={"refusal": "I must not."}),)),
-    Case(85, "always", "step failed: empty (may be tried again), 2 calls", (Answer(" \n"),)),
+    Case(85, "always", "step failed: empty (may be retried), 2 calls", (Answer(" \n"),)),
 )
 async def test_words_that_are_none(case: Case) -> None:
     await seen(case, attempt(), *case.give)
@@ -60,11 +60,11 @@ async def test_words_that_are_none(case: Case) -> None:
 
 @of(
     Case(65, "once", 'done: {"mb": 5}, 2 calls', (CUT, FIVE)),
-    Case(65, "always, and it looks whole", "step failed: truncated (final), 2 calls", (CUT,)),
+    Case(65, "always, and it looks complete", "step failed: truncated (final), 2 calls", (CUT,)),
     Case(67, "once", 'done: {"mb": 5}, 2 calls', ("about five, I'd say", FIVE)),
-    Case(67, "always", "step failed: form (may be tried again), 3 calls", ("about five, I'd say",)),
+    Case(67, "always", "step failed: form (may be retried), 3 calls", ("about five, I'd say",)),
     Case(68, "once", 'done: {"mb": 5}, 2 calls', ('{"mb": "five"}', FIVE)),
-    Case(68, "always", "step failed: form (may be tried again), 3 calls", ('{"mb": "five"}',)),
+    Case(68, "always", "step failed: form (may be retried), 3 calls", ('{"mb": "five"}',)),
     Case(69, "fences", 'done: {"mb": 5}, 1 call', ('```json\n{"mb": 5}\n```',)),
     Case(69, "prose around", 'done: {"mb": 5}, 1 call', ('Sure! Here it is:\n{"mb": 5}\nAnything else?',)),
 )
@@ -85,13 +85,13 @@ WIPE = Answer("", calls=(("wipe", {}),))
 
 @of(
     Case(70, "once", "done: Well., 2 calls", ((Answer("", calls=(("nothing", {}),)), "Well."), [])),
-    Case(70, "for ever", "step failed: unknown_tool (final), 3 calls", ((Answer("", calls=(("nothing", {}),)),), [])),
+    Case(70, "always", "step failed: unknown_tool (final), 3 calls", ((Answer("", calls=(("nothing", {}),)),), [])),
     Case(71, "not JSON", "done: Well., 2 calls", ((raw_calls(call('{"wrod": "te', id="x")), "Well."), [])),
     Case(72, "an object", "done: Well., 2 calls", ((raw_calls(call({"word": "tea"}, id="x")), "Well."), ["tea"])),
     Case(73, "no id", "done: Well., 2 calls", ((raw_calls(call('{"word": "tea"}')), "Well."), ["tea"])),
-    Case(75, "the same id in each turn", "done: Well., 3 calls",
+    Case(75, "the same id in every turn", "done: Well., 3 calls",
          ((raw_calls(call('{"word": "a"}', id="x")), raw_calls(call('{"word": "b"}', id="x")), "Well."), ["a", "b"])),
-    Case(76, "for ever", "step failed: loop (final), 4 calls", ((asks("tea"),), ["tea", "tea"])),
+    Case(76, "always", "step failed: loop (final), 4 calls", ((asks("tea"),), ["tea", "tea"])),
     Case(78, "500 calls", "done: Well., 2 calls",
          ((asks(*(str(n) for n in range(500))), "Well."), [str(n) for n in range(CALLS_A_TURN)])),
     Case(79, "wipe", "done: Well., 2 calls", ((WIPE, "Well."), [])),
@@ -117,9 +117,9 @@ async def test_one_id_for_two_calls(case: Case) -> None:
 
 
 @of(
-    Case(77, "other words for ever", "step failed: truncated (final), 2 calls",
+    Case(77, "endless different words", "step failed: truncated (final), 2 calls",
          (" ".join(str(n) for n in range(4000)), "length")),
-    Case(77, "the same words for ever", "done: It is 5. And again., 1 call",
+    Case(77, "endless repeated words", "done: It is 5. And again., 1 call",
          ("It is 5. " + "And again. " * 2000, "repeats")),
 )  # fmt: skip
 async def test_words_for_ever_meet_the_cap(case: Case) -> None:
@@ -144,11 +144,11 @@ DEEP = plan(*({"id": f"s{n}", "prompt": "x", "needs": [f"s{n - 1}"] if n else []
 
 
 @of(
-    Case(80, "a cycle, mended", f"{DONE}2 calls", (plan({"id": "a", "prompt": "x", "needs": ["b"]},
+    Case(80, "a cycle, fixed", f"{DONE}2 calls", (plan({"id": "a", "prompt": "x", "needs": ["b"]},
          {"id": "b", "prompt": "y", "needs": ["a"]}), GOOD)),
     Case(80, "a cycle, kept", "step failed: plan (final), 2 calls", (plan({"id": "a", "prompt": "x", "needs": ["b"]},
          {"id": "b", "prompt": "y", "needs": ["a"]}),)),
-    Case(80, "itself", "step failed: plan (final), 2 calls", (plan({"id": "a", "needs": ["a"], "prompt": "x"},
+    Case(80, "needs itself", "step failed: plan (final), 2 calls", (plan({"id": "a", "needs": ["a"], "prompt": "x"},
          {"id": "b", "prompt": "y", "needs": ["b", "a"]}),)),
     Case(81, "unknown need", f"{DONE}2 calls", (plan({"id": "a", "prompt": "x", "needs": ["zebra"]}), GOOD)),
     Case(81, "duplicate id", f"{DONE}2 calls",
@@ -186,11 +186,11 @@ async def test_a_planner_that_plans_for_ever(case: Case, tmp_path: Path) -> None
     assert f"{plans} plans, then the report: {result.status}" == case.seen
 
 
-@of(Case(84, "nine outputs of 40 kB", "done: read [a], 1 call; what was left out is listed"))
+@of(Case(84, "nine outputs of 40 kB", "done: read [a], 1 call; what was omitted is listed"))
 async def test_more_than_a_reducer_reads(case: Case) -> None:
     given = tuple(Given(step=name, about="", output=f"{name} " * 20_000) for name in "abcdefghi")
     seen = await seen_by_an_attempt(attempt("reducer", given=given, context=8000), "read [a]")
     assert isinstance(seen.outcome, Outcome)
     names = " ".join(seen.outcome.left_out)
     assert [name for name in "abcdefghi" if f" {name}" not in names.replace("`", " ")] == []
-    assert f"{seen.line}; what was left out is listed" == case.seen
+    assert f"{seen.line}; what was omitted is listed" == case.seen

@@ -98,7 +98,7 @@ def gaps(times: list[float]) -> list[float]:
     return [round(b - a, 6) for a, b in pairwise(times)]
 
 
-@of(Case(2, "five callers", "one is told; all five wait 1 s", limited(retry_after="1")))
+@of(Case(2, "five callers", "one gets the 429; all five wait 1 s", limited(retry_after="1")))
 @pytest.mark.virtual
 async def test_all_callers_wait(case: Case) -> None:
     wire = Wire(case.give)
@@ -107,10 +107,10 @@ async def test_all_callers_wait(case: Case) -> None:
         for _ in range(5):
             group.start_soon(endpoint.complete, ASK)
     assert wire.times == [0.0] + [1.0] * 5
-    assert case.seen == "one is told; all five wait 1 s"
+    assert case.seen == "one gets the 429; all five wait 1 s"
 
 
-@of(Case(1, "to five of ten calls at once", "slots 10 to 8, once: rate limit", limited()))
+@of(Case(1, "to five of ten parallel calls", "slots 10 to 8, once: rate limit", limited()))
 @pytest.mark.virtual
 async def test_an_episode_cuts_the_limit_once(case: Case) -> None:
     changes: list[SlotsChanged] = []
@@ -135,15 +135,15 @@ BACKS_OFF = "waits up to 0.5 s, by backoff"
 
 
 @of(
-    Case(3, "150 ms beside 9 s", "waits 0.15 s", limited(retry_after_ms="150", retry_after="9")),
+    Case(3, "150 ms and 9 s", "waits 0.15 s", limited(retry_after_ms="150", retry_after="9")),
     Case(4, "a date in 30 s", "waits 30 s", limited(retry_after="Sun, 22 Nov 2026 10:00:30 GMT", date=NOW)),
-    Case(4, "a date that is past", BACKS_OFF, limited(retry_after="Sun, 22 Nov 2026 09:00:00 GMT", date=NOW)),
-    Case(4, "no such date", BACKS_OFF, limited(retry_after="Sun, 99 Nov 2026 10:00:30 GMT", date=NOW)),
+    Case(4, "a past date", BACKS_OFF, limited(retry_after="Sun, 22 Nov 2026 09:00:00 GMT", date=NOW)),
+    Case(4, "an invalid date", BACKS_OFF, limited(retry_after="Sun, 99 Nov 2026 10:00:30 GMT", date=NOW)),
     Case(4, "1.5", "waits 1.5 s", limited(retry_after="1.5")),
     *(Case(4, name, BACKS_OFF, limited(retry_after=value))
       for name, value in {"0": "0", "-5": "-5", "inf": "inf", "nan": "nan", "empty": "", "garbage": "soon"}.items()),
-    Case(4, "35 digits", "raised at once: rate_limited", limited(retry_after="9" * 35)),
-    Case(5, "86400", "raised at once: rate_limited", limited(retry_after="86400")),
+    Case(4, "35 digits", "raised immediately: rate_limited", limited(retry_after="9" * 35)),
+    Case(5, "86400", "raised immediately: rate_limited", limited(retry_after="86400")),
 )  # fmt: skip
 @pytest.mark.virtual
 async def test_what_the_endpoint_says_about_waiting(case: Case) -> None:
@@ -154,7 +154,7 @@ async def test_what_the_endpoint_says_about_waiting(case: Case) -> None:
     except EndpointError as error:
         raised.append(error)
     if raised:
-        seen = f"raised at once: {raised[0].kind}"
+        seen = f"raised immediately: {raised[0].kind}"
         wanted = float(case.give.headers["retry-after"])
         assert wire.times == [0.0]
         assert f"wait {wanted:,.0f} s" in str(raised[0]), "people are told how long it would take"
@@ -165,7 +165,7 @@ async def test_what_the_endpoint_says_about_waiting(case: Case) -> None:
     assert seen == case.seen
 
 
-@of(Case(23, "a coin for each call", "1,000 calls: all answered or server_error, under 2 tries a call"))
+@of(Case(23, "every other call, at random", "1,000 calls: all answered or server_error, fewer than 2 tries per call"))
 @pytest.mark.virtual
 async def test_an_endpoint_that_flips(case: Case) -> None:
     coin = Random(23)
@@ -190,7 +190,7 @@ async def test_an_endpoint_that_flips(case: Case) -> None:
     assert kinds.count("server_error") < 100, "one call in sixteen meets four heads in a row"
     tries = len(wire.requests) / 1000
     assert (await endpoint.complete(ASK)).text == "ok", "no breaker latches"
-    assert case.seen == f"1,000 calls: all answered or server_error, under {tries + 0.5:.0f} tries a call"
+    assert case.seen == f"1,000 calls: all answered or server_error, fewer than {tries + 0.5:.0f} tries per call"
 
 
 class Strict:
@@ -217,8 +217,8 @@ class Strict:
 @of(
     Case(
         8,
-        "one call in 10 s gets through",
-        "20 workers: an answer each minute, at most 4 429s a minute and worker after the first",
+        "one call per 10 s is accepted",
+        "20 workers: an answer every minute; after the first, at most 4 429s per minute and worker",
     )
 )
 @pytest.mark.virtual
@@ -239,7 +239,7 @@ async def test_ten_minutes_of_429(case: Case) -> None:
     refused = [sum(60 * n <= t < 60 * n + 60 for t in strict.refused) for n in range(10)]
     assert min(served) >= 1
     assert max(refused[1:]) <= 4 * 20
-    assert case.seen == "20 workers: an answer each minute, at most 4 429s a minute and worker after the first"
+    assert case.seen == "20 workers: an answer every minute; after the first, at most 4 429s per minute and worker"
 
 
 # What is said
@@ -279,8 +279,8 @@ async def test_a_larger_model_takes_what_is_too_long(case: Case) -> None:
 
 
 @of(
-    Case(12, "a long body", "kept, cut to 2 kB", Answer(status=422, body=error("no " * 5000))),
-    Case(16, "/v1/v1", "endpoint stopped: wrong_path, 1 call; the URL is named",
+    Case(12, "a long body", "stored, truncated to 2 kB", Answer(status=422, body=error("no " * 5000))),
+    Case(16, "/v1/v1", "endpoint stopped: wrong_path, 1 call; the URL is shown",
          Answer(status=404, body={"detail": "Not Found"})),
     Case(20, "a page", "retried: server_error, 4 calls; no tags, no control characters",
          Answer(status=502, headers={"content-type": "text/html"},
@@ -293,7 +293,7 @@ async def test_what_it_said_is_told_briefly(case: Case) -> None:
         message = str(result)
         if case.row == 16:
             assert f"{server.url}/v1/chat/completions" in message
-            assert case.seen == f"{told(result, number)}; the URL is named"
+            assert case.seen == f"{told(result, number)}; the URL is shown"
         elif case.row == 20:
             assert "502" in message
             assert "Bad" in message
@@ -302,7 +302,7 @@ async def test_what_it_said_is_told_briefly(case: Case) -> None:
         else:
             assert "no no no" in message
             assert len(message.encode()) == pytest.approx(2048, abs=3)
-            assert case.seen == "kept, cut to 2 kB"
+            assert case.seen == "stored, truncated to 2 kB"
 
 
 @of(
@@ -323,16 +323,16 @@ async def test_a_redirect_is_not_followed(case: Case) -> None:
 
 
 NOT_THERE = Answer(status=404, body=error("The model `m` does not exist", code="model_not_found"))
-LOOKED = "looked at before the plan: {}, 1 call of one token; nothing was spent, exit 2"
+LOOKED = "checked before the plan: {}, 1 call of one token; nothing was spent, exit code 2"
 
 
 @of(
     Case(15, "of the workers", LOOKED.format("model_not_found"), NOT_THERE),
     Case(15, "of the workers, wrong path", LOOKED.format("wrong_path"), Answer(status=404, body={"detail": "no"})),
     Case(15, "of the workers, bad key", LOOKED.format("auth"), Answer(status=401)),
-    Case(15, "of the workers, spent quota", LOOKED.format("quota"), Answer(status=402)),
-    Case(15, "of the workers, only busy", "looked at before the plan: no verdict, the run goes on", Answer(status=429)),
-    Case(15, "of one of a pool", "looked at before the plan: a warning, the others serve", NOT_THERE),
+    Case(15, "of the workers, exhausted quota", LOOKED.format("quota"), Answer(status=402)),
+    Case(15, "of the workers, only busy", "checked before the plan: no verdict, the run continues", Answer(status=429)),
+    Case(15, "of one of a pool", "checked before the plan: a warning, the others are used", NOT_THERE),
 )  # fmt: skip
 async def test_what_will_be_needed_is_looked_at_before_the_plan_is_paid_for(case: Case, tmp_path: Path) -> None:
     plan = '{"steps": [{"id": "a", "prompt": "A."}, {"id": "b", "prompt": "B."}]}'
@@ -354,8 +354,8 @@ async def test_what_will_be_needed_is_looked_at_before_the_plan_is_paid_for(case
     try:
         assert run.result.status == "done"
         assert [words[:9] for words in run.warnings] == (["models.x:"] if "pool" in case.what else [])
-        seen = "a warning, the others serve" if run.warnings else "no verdict, the run goes on"
-        assert case.seen == f"looked at before the plan: {seen}"
+        seen = "a warning, the others are used" if run.warnings else "no verdict, the run continues"
+        assert case.seen == f"checked before the plan: {seen}"
     except TaskError as wrong:
         refused.append(wrong)
     for words in refused:

@@ -35,7 +35,7 @@ PASSES = "once: answered 'passed', 2 calls"
 @of(
     Case(26, "reset", f"retried: disconnected, 4 calls; {PASSES}", Answer(pieces=(), then="reset")),
     Case(27, "closed", f"retried: disconnected, 4 calls; {PASSES}", Answer(pieces=(), then="close")),
-    Case(27, "no HTTP", f"retried: disconnected, 4 calls; {PASSES}",
+    Case(27, "not HTTP", f"retried: disconnected, 4 calls; {PASSES}",
          Answer(pieces=(b"\x00\x01garbage not http\r\n\r\n",), then="close")),
     Case(31, "50 bytes short", f"retried: disconnected, 4 calls; {PASSES}",
          Answer(pieces=(OK.replace(b"content-length: ", b"content-length: 9"),), then="close")),
@@ -45,7 +45,7 @@ async def test_a_connection_that_is_lost(case: Case) -> None:
 
 
 @of(
-    Case(24, "nobody listens", "endpoint stopped: unreachable, 4 calls", "http://127.0.0.1:9/v1"),
+    Case(24, "no server", "endpoint stopped: unreachable, 4 calls", "http://127.0.0.1:9/v1"),
     Case(25, "no such name", "endpoint stopped: unreachable, 4 calls", "http://nowhere.invalid/v1"),
 )
 async def test_an_endpoint_that_was_never_reached(case: Case) -> None:
@@ -54,21 +54,21 @@ async def test_an_endpoint_that_was_never_reached(case: Case) -> None:
 
 
 @of(
-    Case(28, "never answers", "timeout at the deadline, 1 call; the step may try again",
+    Case(28, "never answers", "timeout at the deadline, 1 call; the step may be retried",
          Answer(pieces=(), then="hang")),
-    Case(29, "head only", "timeout at the deadline, 1 call; the step may try again",
+    Case(29, "headers only", "timeout at the deadline, 1 call; the step may be retried",
          Answer(pieces=(b"HTTP/1.1 200 X\r\ncontent-length: 500\r\n\r\n{",), then="hang")),
-    Case(30, "a byte now and then", "timeout at the deadline, 1 call; the step may try again",
+    Case(30, "single bytes", "timeout at the deadline, 1 call; the step may be retried",
          Answer(pieces=tuple(bytes([byte]) for byte in OK), pause=0.02)),
 )  # fmt: skip
 async def test_silence_ends_at_the_deadline(case: Case) -> None:
     async with FakeServer(case.give) as server:
         result, number = await ask_once(server, deadline=0.3)
     assert isinstance(result, EndpointBusy)
-    assert case.seen == f"{result.kind} at the deadline, {calls(number)}; the step may try again"
+    assert case.seen == f"{result.kind} at the deadline, {calls(number)}; the step may be retried"
 
 
-@of(Case(28, "a run meets it once", "the step's second attempt is answered"))
+@of(Case(28, "once in a run", "the step's second attempt is answered"))
 @pytest.mark.virtual
 async def test_a_step_outlives_a_call_that_hangs(case: Case, tmp_path: Path) -> None:
     task = Task(goal="x", plan=Plan(steps=(Step(id="a", prompt="Go."),)), folder=tmp_path)
@@ -93,13 +93,13 @@ async def ask_together(endpoint: OpenAIEndpoint, number: int) -> None:
             group.start_soon(endpoint.complete, ASK)
 
 
-@of(Case(32, "300 calls at once", "300 connections; there is no pool to run out of"))
+@of(Case(32, "300 parallel calls", "300 connections; no pool can be exhausted"))
 async def test_connections_do_not_run_out(case: Case) -> None:
     together = Together(300)
     async with FakeServer(respond=together.respond) as server, OpenAIEndpoint(model(server)) as endpoint:
         await ask_together(endpoint, 300)
         assert server.peak == 300
-        assert case.seen == f"{server.connections} connections; there is no pool to run out of"
+        assert case.seen == f"{server.connections} connections; no pool can be exhausted"
 
 
 @of(Case(33, "after every answer", "20 of 20 answered, no retry"))
@@ -157,8 +157,8 @@ async def secure_server() -> AsyncGenerator[str]:
 
 
 @of(
-    Case(35, "signed by nobody", "endpoint stopped: tls, 1 call", "stranger"),
-    Case(35, "no TLS there", "endpoint stopped: tls, 1 call", "plain"),
+    Case(35, "untrusted certificate", "endpoint stopped: tls, 1 call", "stranger"),
+    Case(35, "no TLS", "endpoint stopped: tls, 1 call", "plain"),
 )
 async def test_a_secure_connection_that_fails(case: Case) -> None:
     if case.give == "plain":
@@ -172,7 +172,7 @@ async def test_a_secure_connection_that_fails(case: Case) -> None:
 
 @of(
     Case(36, "another host", "through the proxy", "http://elsewhere.invalid/v1"),
-    Case(36, "loopback", "straight", None),
+    Case(36, "loopback", "direct", None),
 )
 async def test_proxies_of_the_environment(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     async with FakeServer() as proxy, FakeServer() as server:
@@ -182,4 +182,4 @@ async def test_proxies_of_the_environment(case: Case, monkeypatch: pytest.Monkey
         assert (number, len(proxy.requests) + len(server.requests)) == (1, 1)
         if proxy.requests:
             assert proxy.requests[0].path == "http://elsewhere.invalid/v1/chat/completions"
-        assert case.seen == ("through the proxy" if proxy.requests else "straight")
+        assert case.seen == ("through the proxy" if proxy.requests else "direct")

@@ -61,12 +61,15 @@ class OpenAIEndpoint:
         on_headers: Callable[[Mapping[str, str]], None] = lambda _: None,
         on_first_token: Callable[[Request], None] = lambda _: None,
     ) -> None:
-        """Take a model whose `endpoint` is a base URL and whose `name` is set; `key` overrides its own.
+        """Set the model, whose `endpoint` is a base URL and whose `name` is set.
 
-        `clean` takes secrets out of texts; the key itself is always taken out. `quirks` are those of the provider at
-        the base URL, where they are not given: behind a gateway of one's own there may be another. `shelf` is shared by
-        all endpoints at that URL with that key; `learnt` by all with that name there. `on_headers` receives the headers
-        of every answer, names in lower case; `on_first_token` each request at the first token of its streamed answer.
+        - `key` overrides the model's own.
+        - `clean` removes secrets from texts. The key itself is always removed.
+        - `quirks` override those of the provider at the base URL: a gateway may be in between.
+        - `shelf` is shared by all endpoints at that URL with that key.
+        - `learnt` is shared by all endpoints at that URL with that model name.
+        - `on_headers` receives the headers of every answer, names in lower case.
+        - `on_first_token` receives each request at the first token of its streamed answer.
         """
         assert model.endpoint is not None
         assert model.name is not None
@@ -297,7 +300,8 @@ class OpenAIEndpoint:
 def label_of(url: str) -> str:
     """Return the host and port of a URL, for people: no credentials."""
     address = urlsplit(url)
-    return f"{address.hostname}:{address.port}" if address.port else address.hostname or url
+    host = address.hostname or url
+    return f"{host}:{address.port}" if address.port else host
 
 
 def _refusal(response: "httpx2.Response") -> Fault:
