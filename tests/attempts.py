@@ -1,4 +1,4 @@
-"""Attempts to try a loop on: a scripted endpoint, tools that remember, and all that comes of it."""
+"""Attempts for tests: a scripted endpoint, tools that record calls, and everything that was noted."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ CUT = Reply(message=Message(role="assistant", parts=(Text(text="A nee"),)), fini
 
 
 class Library:
-    """Tools that remember what they were asked."""
+    """Tools that record their calls."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -51,7 +51,7 @@ class Library:
 
 
 class Tried:
-    """An attempt carried out on scripted answers, and all that came of it."""
+    """An attempt with scripted answers, and everything that it noted."""
 
     def __init__(self, attempt: Attempt, *answers: str | Reply | Exception) -> None:
         self.attempt = attempt
@@ -82,12 +82,12 @@ class Tried:
 
     @property
     def words(self) -> list[str]:
-        """What the model was told when it was asked again."""
+        """Words of the corrections."""
         return [message.text for message in self.said if message.role == "user"]
 
     @property
     def results(self) -> list[str]:
-        """What tools gave, without marks."""
+        """Results of tools, without marks."""
         found = [part for message in self.said if message.role == "tool" for part in message.parts]
         return [part.text for part in found if isinstance(part, Text | Data)]
 

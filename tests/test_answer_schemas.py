@@ -1,4 +1,4 @@
-"""The forms that answers are asked for in."""
+"""Forms of answers: JSON Schemas that endpoints enforce."""
 
 from typing import Any, cast
 

@@ -43,7 +43,7 @@ JSON = st.recursive(
         'An unclosed fence:\n```json\n{"name": "lunr", "mb": 40}',
     ],
 )
-def test_json_is_found_whatever_stands_around_it(text: str) -> None:
+def test_json_is_found_with_any_text_around_it(text: str) -> None:
     found = fit(text, FIGURE)
     assert (found.value, found.errors, found.repaired) == (GOOD, (), False)
 
@@ -95,7 +95,7 @@ def test_errors_are_lines_with_paths() -> None:
     )
 
 
-def test_of_alternatives_the_nearest_is_told() -> None:
+def test_of_alternatives_the_nearest_error_is_reported() -> None:
     schema: dict[str, Any] = {"anyOf": [{"type": "null"}, FIGURE]}
     assert fit('{"name": "lunr", "mb": "x"}', schema).errors == ("$.mb: 'x' is not of type 'number'",)
 

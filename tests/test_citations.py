@@ -57,7 +57,7 @@ def test_other_brackets_are_no_citations(text: str) -> None:
         ("Twice [memory.3] and [memory.3]", ("memory.3",)),
     ],
 )
-def test_citations_of_no_step_are_told(text: str, unknown: tuple[str, ...]) -> None:
+def test_citations_of_unknown_steps_are_returned(text: str, unknown: tuple[str, ...]) -> None:
     assert check_report(text, KNOWN).unknown == unknown
 
 

@@ -1,4 +1,4 @@
-"""Two runs side by side."""
+"""The comparison of two runs."""
 
 from swarm.record import events as e
 from swarm.record.outcome import Outcome

@@ -1,4 +1,4 @@
-"""What is said against a run: each flag where it is due, and not where it is not."""
+"""Flags of a run: each one is raised for its reason, and not without it."""
 
 import pytest
 
@@ -26,12 +26,12 @@ def test_serial_collapse() -> None:
     assert "serial_collapse" not in kinds(ran, 1), "with one worker nothing else could be done"
 
 
-def test_no_collapse_where_half_runs_side_by_side() -> None:
+def test_no_collapse_if_half_of_the_steps_run_in_parallel() -> None:
     ran = run_virtually(steps("a b:a c d:c end:b,d"), Sleeper())
     assert kinds(ran) == ()
 
 
-def test_two_steps_are_no_collapse() -> None:
+def test_two_steps_are_not_a_collapse() -> None:
     assert kinds(run_virtually(steps("a b:a end:b"), Sleeper())) == ()
 
 
@@ -62,7 +62,7 @@ def test_a_straggler() -> None:
     assert kinds(run_virtually(graph, Sleeper(slow))) == ()
 
 
-def test_a_slow_step_nobody_waited_for_is_no_straggler() -> None:
+def test_a_slow_step_that_the_run_did_not_wait_for_is_not_a_straggler() -> None:
     graph = (Step(id="study", each=tuple(range(8))), Step(id="long"), Step(id="end", after=("study", "long")))
     slow = {f"study.{n}": 4.0 for n in range(1, 9)} | {"study.3": 14.0, "long": 15.0}
     assert "straggler" not in kinds(run_virtually(graph, Sleeper(slow)))

@@ -1,4 +1,4 @@
-"""What becomes of an answer: taken, or asked for again."""
+"""The verdict on an answer: an outcome or a correction."""
 
 import pytest
 from attempts import CUT, FIGURE, GIVEN, NAMES, WORDING, Tried, attempt, planning
@@ -9,11 +9,11 @@ from swarm.testing import reply
 
 pytestmark = pytest.mark.anyio
 
-# Answers that will not do
+# Answers that cannot be used
 
 
 @pytest.mark.parametrize("empty", ["", " \n"])
-async def test_fault_64_an_empty_answer_is_asked_for_once_more(empty: str) -> None:
+async def test_fault_64_an_empty_answer_is_corrected_once(empty: str) -> None:
     tried = Tried(attempt(), empty, "Here.")
     outcome = await tried.outcome()
     assert outcome.output == "Here."
@@ -53,7 +53,7 @@ async def test_fault_66_a_refusal_ends_the_attempt() -> None:
     assert [turn.finish for turn in tried.turns] == ["refused"]
 
 
-async def test_fault_67_and_68_a_wrong_form_is_asked_for_twice_more_with_its_errors() -> None:
+async def test_fault_67_and_68_a_wrong_form_is_corrected_twice_with_its_errors() -> None:
     tried = Tried(attempt(output=FIGURE), "{'mb' 5", '{"mb": "five"}', '{"mb": 5}')
     assert (await tried.outcome()).output == {"mb": 5}
     assert "$: not JSON" in tried.words[0]
@@ -97,7 +97,7 @@ async def test_a_form_that_cannot_be_used_is_not_the_models_fault() -> None:
 # Reports
 
 
-async def test_a_report_that_cites_no_step_is_asked_for_once_more_then_taken() -> None:
+async def test_a_report_that_cites_no_step_is_corrected_once_then_accepted() -> None:
     tried = Tried(attempt("reducer", given=GIVEN), "A is 5.", "A is 5 [read.1].")
     assert (await tried.outcome()).notes == ()
     assert "read.1 and read.2" not in tried.words[0]  # `read`, whose instances they are, may be cited too
@@ -106,7 +106,7 @@ async def test_a_report_that_cites_no_step_is_asked_for_once_more_then_taken() -
     assert (again.output, again.notes) == ("A is five.", ("the report cites no step",))
 
 
-async def test_a_citation_of_no_step_is_asked_about_once_then_noted() -> None:
+async def test_a_citation_of_an_unknown_step_is_corrected_once_then_noted() -> None:
     tried = Tried(attempt("reducer", given=GIVEN), "A [read.1]. C [read.7].", "A [read.1]. C [read.8].")
     outcome = await tried.outcome()
     assert outcome.notes == ("the report cites unknown steps: read.8",)
@@ -148,7 +148,7 @@ async def test_fault_80_a_bad_plan_goes_back_once_in_words_to_act_on() -> None:
     assert "a → b → a" in str(error)
 
 
-async def test_names_that_mean_nothing_are_left_out_of_a_plan_once_the_planner_was_told() -> None:
+async def test_unknown_names_are_left_out_of_a_plan_after_a_correction() -> None:
     plan = """{"steps": [
         {"id": "a", "prompt": "Look.", "needs": ["zebra"], "agent": "boss", "model": "best", "tools": ["saw"]},
         {"id": "b", "prompt": "Weigh.", "needs": ["a", "yak"], "inputs": ["no.md"]}]}"""

@@ -60,7 +60,7 @@ async def test_what_an_endpoint_raises_goes_through() -> None:
     assert tried.turns == []
 
 
-async def test_what_did_not_fit_is_told() -> None:
+async def test_what_did_not_fit_is_listed() -> None:
     tried = Tried(attempt("reducer", given=(Given(step="x", about="", output="word\n" * 9000),), context=8000), "A [x]")
     assert (await tried.outcome()).left_out == tuple(messages(tried.attempt).left_out)
     assert messages(tried.attempt).left_out != ()
@@ -69,7 +69,7 @@ async def test_what_did_not_fit_is_told() -> None:
 # Turns
 
 
-async def test_a_turn_before_the_last_is_told() -> None:
+async def test_the_model_gets_a_note_before_its_last_turn() -> None:
     tried = Tried(attempt(tools=("look_up",), turns=3), looks("a"), looks("b", "c"), "Well.")
     assert (await tried.outcome()).output == "Well."
     assert tried.words == [WORDING["last_turn"]]

@@ -116,7 +116,7 @@ async def test_fault_70_three_turns_of_unknown_tools_end_the_attempt() -> None:
     assert (await recovers.outcome()).output == "Well."
 
 
-async def test_fault_70_without_any_tool_a_call_is_told_so() -> None:
+async def test_fault_70_without_any_tool_a_call_gets_a_note() -> None:
     tried = Tried(attempt(), looks("a"), "Well.")
     assert (await tried.outcome()).output == "Well."
     assert "none" in tried.results[0]
@@ -140,7 +140,7 @@ async def test_fault_73_to_75_call_ids_are_unique_and_each_call_runs(given: str)
     assert [message.tool_call_id for message in tried.said if message.role == "tool"] == asked
 
 
-async def test_fault_76_the_same_call_for_ever_is_told_then_ends() -> None:
+async def test_fault_76_the_same_call_for_ever_gets_a_note_then_ends_the_attempt() -> None:
     tried = Tried(attempt(tools=("look_up",)), *[looks("tea")] * 4)
     error = await tried.error()
     assert (error.kind, error.may_help) == ("loop", False)

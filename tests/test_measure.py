@@ -81,7 +81,7 @@ class TestFigures:
         assert (p.peak, p.mean, p.speedup, p.ideal_speedup) == (1, 1, 1, 3)
         assert p.waiting.model_dump() == {"needs": 0, "slots": 3 + 6, "retry": 0, "rate_limit": None}
 
-    def test_waiting_for_needs_is_told_from_waiting_for_slots(self) -> None:
+    def test_waiting_for_needs_and_for_slots_are_separate(self) -> None:
         ran = run_virtually(steps("a b:a c:a"), Sleeper({"a": 2, "b": 3, "c": 4}), workers(1))
         waiting = measured(ran, 1).waiting
         assert (waiting.needs, waiting.slots) == (2 + 2, 3)
@@ -194,7 +194,7 @@ class TestCriticalSteps:
     REDUCER = Agent(name="reducer", instructions="Reduce.", output="report")
 
     def counted(self, turns: Mapping[str, int]) -> Parallelism:
-        """Run a planner, sub-agents side by side, a second stage of two, and a reducer, with so many turns each."""
+        """Run a planner, parallel sub-agents, a second stage of two and a reducer, with these turns each."""
         first = [name for name in turns if name.startswith(("s", "next"))]
         second = [name for name in turns if name.startswith("t")]
         spawned = (
@@ -224,7 +224,7 @@ class TestCriticalSteps:
         p = self.counted({"plan": 1, "s1": 6, "s2": 9, "t1": 3, "t2": 2, "reduce": 1})
         assert (p.total_steps, p.critical_steps) == (22, 1 + 9 + 3 + 1)
 
-    def test_a_planner_beside_sub_agents_adds_to_their_stage(self) -> None:
+    def test_a_planner_next_to_sub_agents_adds_to_their_stage(self) -> None:
         p = self.counted({"plan": 1, "s1": 6, "next": 2, "s2": 3, "reduce": 1})
         assert (p.total_steps, p.critical_steps) == (13, 1 + (6 + 2) + 1)
 

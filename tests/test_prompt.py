@@ -1,4 +1,4 @@
-"""What a model is told at the start of an attempt."""
+"""The prompt: the first messages of an attempt."""
 
 import json
 from collections.abc import Iterable
@@ -119,7 +119,7 @@ def test_a_planner_is_given_its_brief_and_no_input() -> None:
     assert parts[-1] == Text(text=WORDING["step_plan"])
 
 
-def test_a_step_without_a_prompt_is_told_what_its_role_does() -> None:
+def test_a_step_without_a_prompt_gets_that_of_its_role() -> None:
     for agent, section in (("worker", "step_text"), ("reducer", "step_report")):
         assert user(attempt(agent, Step(id="s", agent=agent)))[-1] == Text(text=WORDING[section])
 
@@ -160,7 +160,7 @@ def test_what_is_wanted() -> None:
 
 
 @pytest.mark.parametrize("kind", ["worker", "planner"])
-def test_the_form_is_told_in_words_before_the_step(kind: str) -> None:
+def test_the_form_is_in_words_before_the_step(kind: str) -> None:
     step = Step(id="s", prompt="Go.", output={"type": "object", "properties": {"mb": {"type": "number"}}})
     made = attempt(kind, step, brief=Brief(roles=()))
     form = wanted(made).form
@@ -267,7 +267,7 @@ def test_of_many_texts_one_phrase_says_that_they_are_cut() -> None:
     assert len(messages(made).left_out) == 29
 
 
-def test_what_neighbours_were_asked_is_told_once() -> None:
+def test_neighbours_with_the_same_prompt_share_a_line() -> None:
     given = (
         *(Given(step=f"read.{n}", about="Find the figure.", output="5") for n in (1, 2, 3)),
         Given(step="weigh", about="Weigh them.", output="x"),

@@ -87,7 +87,7 @@ def test_a_tool_is_still_a_function() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_call_gives_text_or_json() -> None:
+async def test_a_call_returns_text_or_json() -> None:
     assert await call(find, '{"query": "tea", "shelf": {"title": "b", "row": 2}, "sort": "down"}') == "tea b 2 down 3"
     assert await call(add, '{"numbers": [1, 2.5]}') == '{"mean":1.75,"sum":3.5}'
     assert await call(tool(lambda_free), "") == '{"x":1,"y":2}'
@@ -114,7 +114,7 @@ def lambda_free() -> Point:
         ('{"query": ' + "[" * 100_000, "Invalid JSON"),
     ],
 )
-async def test_fault_71_bad_arguments_are_told_and_nothing_runs(arguments: str, words: str) -> None:
+async def test_fault_71_bad_arguments_are_an_error_and_nothing_runs(arguments: str, words: str) -> None:
     ran: list[str] = []
 
     @tool(name="find")
