@@ -37,6 +37,9 @@ async def test_a_raised_cap_stays_within_half_the_context() -> None:
     tried = Tried(attempt(settings={"max_tokens": 3000}, context=8000), CUT, "Short.")
     await tried.outcome()
     assert tried.requests[1].max_tokens == 4000
+    larger = Tried(attempt(settings={"max_tokens": 3000}, context=4000), CUT, "Short.")
+    await larger.outcome()
+    assert larger.requests[1].max_tokens == 3000, "a cap above half of the context is not lowered"
 
 
 async def test_fault_65_thinking_that_used_up_the_answer_is_a_cut_answer() -> None:

@@ -181,6 +181,13 @@ async def test_what_was_not_good_enough_is_taken_where_no_better_answer_fits() -
     assert (outcome.output, outcome.left_out) == ("A nee", (CUT_REPORT,))
 
 
+async def test_answers_stay_in_a_conversation_with_tool_calls_that_is_too_long() -> None:
+    """The results of tools cannot be left out, so the last answer is accepted without another call."""
+    tried = Tried(attempt("reducer", given=GIVEN, tools=("look_up",)), looks("a"), "A needs 5.", TOO_LONG)
+    assert (await tried.outcome()).notes == ("the report cites no step",)
+    assert len(tried.requests) == 3
+
+
 @pytest.mark.parametrize(
     ("made", "script"),
     [

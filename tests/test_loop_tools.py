@@ -35,6 +35,7 @@ async def test_a_tool_gets_the_context_of_the_call() -> None:
     tried = Tried(attempt(tools=("look_up",), attempt=3, labels=("blue", "red")), looks("tea", "milk"), "Tea.")
     tried.library.box = Toolbox([look_up])
     assert (await tried.outcome()).output == "Tea."
+    assert {request.labels for request in tried.requests} == {("blue", "red")}
     assert [(each.step, each.attempt, each.labels) for each in seen] == [("s", 3, ("blue", "red"))] * 2
     assert all(each.ended.is_set() for each in seen)
 
@@ -153,6 +154,13 @@ async def test_fault_76_a_call_between_breaks_the_row() -> None:
     tried = Tried(attempt(tools=("look_up",)), *answers, "Well.")
     await tried.outcome()
     assert tried.library.asked == ["a", "a", "b", "a", "a", "b", "a"]
+
+
+async def test_fault_76_a_second_row_gets_a_note_of_its_own() -> None:
+    answers = [looks(word) for word in ("a", "a", "a", "b", "a", "a", "a")]
+    tried = Tried(attempt(tools=("look_up",)), *answers, "Well.")
+    assert (await tried.outcome()).output == "Well."
+    assert tried.results.count(phrase(WORDING, "tool_repeated", times=3)) == 2
 
 
 async def test_fault_76_one_turn_of_many_equal_calls_is_not_yet_a_loop() -> None:

@@ -357,10 +357,7 @@ class _LoopGuard:
         key = (call.name, call.arguments)
         self._times = self._times + 1 if key == self._last else 1
         self._last = key
-        if self._times >= REPEATS:
-            self._warned_in = self._warned_in or self._turn
-        else:
-            self._warned_in = 0
+        self._warned_in = self._turn if self._times >= REPEATS else 0
 
     def repeats(self, call: ToolCall) -> bool:
         """Whether a call repeats the calls before it so often that it does not run."""
