@@ -12,12 +12,12 @@ from swarm.cli.failures import NO_REPORT
 from swarm.cli.plan import Planned, of_prepared, of_state, show_plan
 from swarm.cli.streams import is_terminal, message, say
 from swarm.cli.words import resume_command, shown_path
+from swarm.lifecycle.options import Options
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from swarm.cli.outcome import Show
-    from swarm.lifecycle.options import Options
     from swarm.lifecycle.prepare import OpenedTask, Prepared
     from swarm.lifecycle.run import Run
     from swarm.record.folder import RunFolder
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NO_TERMINAL = "Approval required, but stdin is not a terminal"
 
 
-def run_approved(opened: "OpenedTask", options: "Options", show: "Show") -> int:
+def run_approved(opened: "OpenedTask", options: Options, show: "Show") -> int:
     """Run a task after its plan is approved. Raise `ApprovalNeededError` if there is no terminal."""
     import anyio
 
@@ -50,7 +50,7 @@ def run_approved(opened: "OpenedTask", options: "Options", show: "Show") -> int:
     return show.carry(Run(options=options, prepared=prepared))
 
 
-def resume_approved(folder: "RunFolder", options: "Options", show: "Show", *, failed: bool) -> int:
+def resume_approved(folder: "RunFolder", options: Options, show: "Show", *, failed: bool) -> int:
     """Resume a run, after its plan is approved if the task asks for that and no step of the plan has started.
 
     The plan that is shown is the plan that will run: if the task has changed, it is planned again first.
@@ -84,7 +84,7 @@ def _is_begun(state: "State") -> bool:
     return any(s.spans for s in state.steps.values() if s.id != PLAN_STEP)
 
 
-def _plan_first(run: "Run", options: "Options", show: "Show") -> int:
+def _plan_first(run: "Run", options: Options, show: "Show") -> int:
     """Let a planner make the plan, then ask."""
     from swarm.lifecycle.run import reopen
 
@@ -103,7 +103,7 @@ class _Proposal:
     planned: Planned
     prepared: "Prepared"
     folder: "RunFolder"
-    options: "Options"
+    options: Options
 
 
 def _ask(proposal: _Proposal, run: "Run", show: "Show") -> int:
@@ -125,7 +125,7 @@ def _ask(proposal: _Proposal, run: "Run", show: "Show") -> int:
     return _run_edited(decision.edited, proposal.options, show)
 
 
-def _run_edited(edited: Edited, options: "Options", show: "Show") -> int:
+def _run_edited(edited: Edited, options: Options, show: "Show") -> int:
     """Run an edited plan: it is a new run, and resuming finds the plan in its file."""
     from swarm.lifecycle.run import Run
 

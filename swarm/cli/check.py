@@ -11,16 +11,17 @@ from swarm.cli import options as o
 from swarm.cli.plan import Planned, of_prepared, show_plan
 from swarm.cli.streams import answer, answer_json, message, say
 from swarm.cli.words import limits_line
+from swarm.lifecycle.options import Options
 
 if TYPE_CHECKING:
     from swarm.base.values import Json
-    from swarm.lifecycle.options import Options
     from swarm.lifecycle.prepare import OpenedTask, Prepared
     from swarm.spec.task import Model, Task
 
 
 def check(
-    asked: o.Asked,
+    named: o.Named,
+    options: o.RunOptions,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
 ) -> int:
@@ -31,20 +32,19 @@ def check(
     and line; an API key that is not set is only a warning.
     """
     display = o.Display(json=as_json, quiet=quiet)
-    return _check(asked.with_task(quiet=quiet), display)
+    source = named.source(options, quiet=quiet)
+    return _check(source.name, replace(options, text=source.text, needs_keys=False), display)
 
 
-def _check(asked: o.Asked, display: o.Display) -> int:
+def _check(name: str, options: Options, display: o.Display) -> int:
     import anyio
 
-    source = asked.source
-    options = replace(asked.options(source), needs_keys=False)
-    lenient = read_leniently(source.name, options)
+    lenient = read_leniently(name, options)
     prepared = anyio.run(_examined, lenient, replace(options, environ=lenient.environ))
     warnings = (*prepared.warnings, *(f"{name} is not set\nhint: set it before `swarm run`" for name in lenient.unset))
     for warning in warnings:
         say(message("warning", warning))
-    if not display.quiet and not lenient.opened.task.models and asked.endpoint is None:
+    if not display.quiet and not lenient.opened.task.models and options.endpoint is None:
         say("note: local servers are not checked here; without an endpoint, `swarm run` looks for one")
     if display.json:
         answer_json({**_found(prepared, lenient.unset), "warnings": warnings})
@@ -53,8 +53,8 @@ def _check(asked: o.Asked, display: o.Display) -> int:
     planned = of_prepared(prepared)
     if planned is not None and not display.quiet:
         show_plan(planned)
-    if not display.quiet and source.text is None:
-        say(f"next: swarm run {shlex.quote(source.name)}")
+    if not display.quiet and options.text is None:
+        say(f"next: swarm run {shlex.quote(name)}")
     return 0
 
 
@@ -69,7 +69,7 @@ class Lenient:
     """The environment, with a placeholder for each of those."""
 
 
-def read_leniently(name: str, options: "Options") -> Lenient:
+def read_leniently(name: str, options: Options) -> Lenient:
     """Read a task; if only key variables are missing, read it as if they were set.
 
     Raise `TaskError` or `PlanError` with all errors, those variables included.
@@ -100,7 +100,7 @@ def _key_variables(problem: Problem) -> tuple[str, ...]:
     return (words[3],)
 
 
-async def _examined(lenient: Lenient, options: "Options") -> "Prepared":
+async def _examined(lenient: Lenient, options: Options) -> "Prepared":
     """Prepare a run. If that fails, read all its parts, to raise all errors together."""
     from swarm.lifecycle.prepare import prepare
 

@@ -106,9 +106,10 @@ async def _chosen(
     if task is not None:
         from swarm.cli.check import read_leniently
         from swarm.cli.source import source_of
+        from swarm.lifecycle.options import Options
 
         source = source_of([task])
-        read = read_leniently(source.name, o.Asked().options(source)).opened.task
+        read = read_leniently(source.name, Options(text=source.text)).opened.task
         folder, named = read.folder, dict(read.models)
     choice = await choose(named, endpoint=endpoint, model=model, environ=os.environ, folder=folder)
     return choice, await servers(), folder

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +10,11 @@ import typer
 
 from swarm.base.clock import GRACE_SECONDS
 from swarm.base.errors import Problem, TaskError
+from swarm.cli.bundles import Option, OptionsOf
+from swarm.lifecycle.options import Options
 
 if TYPE_CHECKING:
     from swarm.cli.source import TaskSource
-    from swarm.lifecycle.prepare import Options
 
 RUNS = ".swarm/runs"
 """Folder of the runs if neither `--runs` nor a task names one."""
@@ -122,57 +124,35 @@ class Display:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """A run as the command line describes it. The first eight fields are options of run, plan and check."""
+class Named:
+    """The task that a command line names."""
 
     tasks: Tasks = None
     goal: Goal = None
-    endpoint: Endpoint = None
-    model: Model = None
-    workers: Workers = None
-    limits: Limit = None
-    parameters: Set = None
-    plan: PlanFile = None
-    runs: str | None = None
-    cache: bool = True
 
-    def with_task(self, *, quiet: bool) -> "Asked":
-        """Return the same with `./task.yaml` as the task, and a note on stderr, if none is named and it exists."""
-        from swarm.cli.source import TASK_FILE
+    def source(self, options: Options, *, quiet: bool) -> "TaskSource":
+        """Return the source of the task; stdin is read. Raise `TaskError` if there is none.
+
+        If no task is named and `./task.yaml` exists, it is the task, with a note on stderr.
+        """
+        from swarm.cli.source import TASK_FILE, source_of
         from swarm.cli.streams import say
 
-        is_named = self.tasks or self.goal is not None or self.plan is not None
-        if is_named or not Path(TASK_FILE).is_file():
-            return self
-        if not quiet:
-            say(f"note: no TASK given; using ./{TASK_FILE}")
-        return replace(self, tasks=[TASK_FILE])
+        tasks = self.tasks or []
+        is_named = tasks or self.goal is not None or options.plan is not None
+        if not is_named and Path(TASK_FILE).is_file():
+            tasks = [TASK_FILE]
+            if not quiet:
+                say(f"note: no TASK given; using ./{TASK_FILE}")
+        plan = None if options.plan is None else str(options.plan)
+        return source_of(tasks, goal=self.goal, names=options.parameters, plan=plan)
 
-    @property
-    def source(self) -> "TaskSource":
-        """The task that is meant; stdin is read."""
-        from swarm.cli.source import source_of
 
-        names = pairs("--set", self.parameters)
-        return source_of(self.tasks or (), goal=self.goal, names=names, plan=self.plan)
-
-    def options(self, source: "TaskSource | None" = None) -> "Options":
-        """Return the same for `swarm.lifecycle.prepare`. Raise `TaskError` if a value is not a pair."""
-        from swarm.lifecycle.prepare import Options
-
-        if self.runs is not None and Path(self.runs).exists() and not Path(self.runs).is_dir():
-            raise TaskError(Problem("is not a folder", where=self.runs, key="--runs"))
-        return Options(
-            endpoint=self.endpoint,
-            model=self.model,
-            workers=self.workers,
-            limits=pairs("--limit", self.limits),
-            parameters=pairs("--set", self.parameters),
-            plan=self.plan,
-            runs=self.runs,
-            cache=self.cache,
-            text=None if source is None else source.text,
-        )
+def in_folder(options: Options, runs: str | None) -> Options:
+    """Return the options with the folder of the runs. Raise `TaskError` if it is not a folder."""
+    if runs is not None and Path(runs).exists() and not Path(runs).is_dir():
+        raise TaskError(Problem("is not a folder", where=runs, key="--runs"))
+    return replace(options, runs=runs)
 
 
 def pairs(option: str, given: list[str] | None) -> dict[str, str]:
@@ -197,6 +177,23 @@ EXAMPLES = {"--limit": "tokens=100_000", "--set": "audience=managers"}
 """A valid pair for each option that takes them."""
 
 
-def runs_folder(runs: str | None) -> Path:
+def runs_folder(runs: str | Path | None) -> Path:
     """Return the folder of the runs if no task names one."""
     return Path(RUNS if runs is None else runs)
+
+
+_RESUME = {
+    "endpoint": Option(Endpoint),
+    "model": Option(Model),
+    "workers": Option(Workers),
+    "limits": Option(Limit, partial(pairs, "--limit")),
+}
+_RUN = {
+    **_RESUME,
+    "parameters": Option(Set, partial(pairs, "--set")),
+    "plan": Option(PlanFile),
+}
+RunOptions = Annotated[Options, OptionsOf(_RUN)]
+"""The fields of `Options` that are options of run, plan and check."""
+ResumeOptions = Annotated[Options, OptionsOf(_RESUME)]
+"""The fields of `Options` that are options of resume."""

@@ -11,15 +11,14 @@ from swarm.base.clock import GRACE_SECONDS
 from swarm.base.errors import TaskError
 from swarm.cli import options as o
 from swarm.cli.drive import drive
-from swarm.cli.interrupts import Interrupts
 from swarm.cli.outcome import Show
 from swarm.cli.streams import answer_escaped, answer_json, message, say
 from swarm.cli.words import resume_command
+from swarm.lifecycle.options import Options
 
 if TYPE_CHECKING:
     from swarm.base.values import Json
     from swarm.forecast.plan import Forecast
-    from swarm.lifecycle.options import Options
     from swarm.lifecycle.prepare import Prepared
     from swarm.planning.lint import Finding
     from swarm.record.state import State
@@ -36,7 +35,8 @@ def plan(
     ctx: typer.Context,
     *,
     out: Out = None,
-    asked: o.Asked,
+    named: o.Named,
+    options: o.RunOptions,
     runs: o.Runs = None,
     grace: o.Grace = GRACE_SECONDS,
     as_json: o.AsJson = False,
@@ -50,8 +50,11 @@ def plan(
     TASK --plan FILE`, or resume the run that made it.
     """
     display = o.Display(json=as_json, quiet=quiet, verbose=verbose)
-    asked = replace(asked.with_task(quiet=quiet), runs=runs)
-    return _plan(asked, out, display, ctx.obj, grace)
+    if out is not None and Path(out).is_dir():
+        raise TaskError(f"cannot write {out}: it is a folder")
+    source = named.source(options, quiet=quiet)
+    options = replace(o.in_folder(options, runs), text=source.text, preflight=False)
+    return _plan(source.name, options, out, Show(display, ctx.obj, grace))
 
 
 @dataclass(frozen=True)
@@ -131,23 +134,19 @@ def _forecast(prepared: "Prepared", steps: "tuple[Step, ...]") -> "Forecast":
     )
 
 
-def _plan(asked: o.Asked, out: str | None, display: o.Display, interrupts: Interrupts, grace: float) -> int:
+def _plan(name: str, options: Options, out: str | None, show: Show) -> int:
     import anyio
 
     from swarm.lifecycle.prepare import prepare
 
-    if out is not None and Path(out).is_dir():
-        raise TaskError(f"cannot write {out}: it is a folder")
-    source = asked.source
-    options = replace(asked.options(source), preflight=False)
-    prepared = anyio.run(prepare, source.name, options)
+    prepared = anyio.run(prepare, name, options)
     planned = of_prepared(prepared)
     if planned is None:
-        return _made(prepared, options, out, Show(display, interrupts, grace))
-    _present(planned, prepared, PlanOutput(out, display, {"run": None, "folder": None}))
-    if not display.quiet and source.text is None:
+        return _made(prepared, options, out, show)
+    _present(planned, prepared, PlanOutput(out, show.display, {"run": None, "folder": None}))
+    if not show.display.quiet and options.text is None:
         with_plan = "" if options.plan is None else f" --plan {shlex.quote(str(out or options.plan))}"
-        say(f"next: swarm run {shlex.quote(source.name)}{with_plan}")
+        say(f"next: swarm run {shlex.quote(name)}{with_plan}")
     return 0
 
 

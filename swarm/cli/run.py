@@ -7,11 +7,13 @@ import typer
 from swarm.base.clock import GRACE_SECONDS
 from swarm.cli import options as o
 from swarm.cli.outcome import Show
+from swarm.lifecycle.options import Options
 
 
 def run(
     ctx: typer.Context,
-    asked: o.Asked,
+    named: o.Named,
+    options: o.RunOptions,
     yes: o.Yes = False,
     no_cache: o.NoCache = False,
     replay: o.Replay = None,
@@ -27,8 +29,11 @@ def run(
     stderr. If the run is interrupted, finished steps are kept: continue with `swarm resume`.
     """
     show = Show(display, ctx.obj, grace)
-    asked = replace(asked.with_task(quiet=display.quiet), runs=runs, cache=not no_cache)
-    return _run(asked, show, yes=yes) if replay is None else _replay(replay, asked, show)
+    source = named.source(options, quiet=display.quiet)
+    options = replace(o.in_folder(options, runs), cache=not no_cache, text=source.text)
+    if replay is not None:
+        return _replay(replay, source.name, options, show)
+    return _run(source.name, options, show, yes=yes)
 
 
 def resume(
@@ -36,14 +41,11 @@ def resume(
     run: o.Run,
     failed: o.Failed = False,
     yes: o.Yes = False,
-    endpoint: o.Endpoint = None,
-    model: o.Model = None,
-    workers: o.Workers = None,
-    limit: o.Limit = None,
+    *,
+    options: o.ResumeOptions,
     no_cache: o.NoCache = False,
     runs: o.Runs = None,
     grace: o.Grace = GRACE_SECONDS,
-    *,
     display: o.Display,
 ) -> int:
     """Resume an interrupted, failed or plan-only run.
@@ -52,24 +54,15 @@ def resume(
     reruns only the affected steps. To resume after a limit, raise it with --limit.
     """
     show = Show(display, ctx.obj, grace)
-    asked = o.Asked(
-        workers=workers,
-        limits=limit,
-        endpoint=endpoint,
-        model=model,
-        runs=runs,
-        cache=not no_cache,
-    )
-    return _resume(run, asked, show, yes=yes, failed=failed)
+    options = replace(o.in_folder(options, runs), cache=not no_cache)
+    return _resume(run, options, show, yes=yes, failed=failed)
 
 
-def _run(asked: o.Asked, show: Show, *, yes: bool) -> int:
+def _run(name: str, options: Options, show: Show, *, yes: bool) -> int:
     from swarm.lifecycle.prepare import open_task
     from swarm.lifecycle.run import Run
 
-    source = asked.source
-    options = asked.options(source)
-    opened = open_task(source.name, options)
+    opened = open_task(name, options)
     if not yes and opened.task.approve == "ask":
         from swarm.cli.approve import run_approved
 
@@ -77,25 +70,23 @@ def _run(asked: o.Asked, show: Show, *, yes: bool) -> int:
     return show.carry(Run(opened, options=options))
 
 
-def _replay(name: str, asked: o.Asked, show: Show) -> int:
+def _replay(run: str, name: str, options: Options, show: Show) -> int:
     from swarm.base.errors import TaskError
     from swarm.lifecycle.replay import Replay
     from swarm.lifecycle.run import Run
     from swarm.record.folder import find
 
-    if asked.endpoint is not None or asked.model is not None:
+    if options.endpoint is not None or options.model is not None:
         raise TaskError("--replay makes no calls\nhint: remove --endpoint and --model")
-    source = asked.source
-    replay = Replay(find(name, o.runs_folder(asked.runs)))
-    return show.carry(Run(source.name, options=replay.options(asked.options(source)), replay=replay))
+    replay = Replay(find(run, o.runs_folder(options.runs)))
+    return show.carry(Run(name, options=replay.options(options), replay=replay))
 
 
-def _resume(name: str, asked: o.Asked, show: Show, *, yes: bool, failed: bool) -> int:
+def _resume(name: str, options: Options, show: Show, *, yes: bool, failed: bool) -> int:
     from swarm.lifecycle.run import reopen
     from swarm.record.folder import find
 
-    folder = find(name, o.runs_folder(asked.runs))
-    options = asked.options()
+    folder = find(name, o.runs_folder(options.runs))
     if yes:
         return show.carry(reopen(folder, options=options, failed=failed))
     from swarm.cli.approve import resume_approved

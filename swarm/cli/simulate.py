@@ -170,7 +170,8 @@ def _prepared(source: "TaskSource") -> "Prepared":
     import anyio
 
     from swarm.cli.check import read_leniently
-    from swarm.lifecycle.prepare import Options, prepare
+    from swarm.lifecycle.options import Options
+    from swarm.lifecycle.prepare import prepare
 
     options = Options(text=source.text, needs_keys=False)
     lenient = read_leniently(source.name, options)

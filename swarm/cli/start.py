@@ -82,9 +82,10 @@ def agents(task: OneTask = None, as_json: o.AsJson = False) -> int:
 def _read(name: str) -> "Task":
     from swarm.cli.check import read_leniently
     from swarm.cli.source import source_of
+    from swarm.lifecycle.options import Options
 
     source = source_of([name])
-    return read_leniently(source.name, o.Asked().options(source)).opened.task
+    return read_leniently(source.name, Options(text=source.text)).opened.task
 
 
 def _line(agent: "Agent") -> str:

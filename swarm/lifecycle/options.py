@@ -4,12 +4,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from swarm.endpoints import Endpoint
-from swarm.spec.plan import Plan
-from swarm.spec.task import Model
-from swarm.tools import Tool
+if TYPE_CHECKING:  # The command reads this class for `--help`, which must not import what a run needs.
+    from swarm.endpoints import Endpoint
+    from swarm.spec.plan import Plan
+    from swarm.spec.task import Model
+    from swarm.tools import Tool
 
 PLACEHOLDER = "unset"
 """Value of an unset variable in a run that makes no call."""
@@ -19,7 +20,7 @@ PLACEHOLDER = "unset"
 class Options:
     """Everything that a caller can set in addition to the task."""
 
-    endpoint: Endpoint | str | None = None
+    endpoint: "Endpoint | str | None" = None
     """Base URL, provider name, `offline`, or an object with the verb `complete`."""
     model: str | None = None
     """Name of the model at that endpoint."""
@@ -29,9 +30,9 @@ class Options:
     """Limits by name. They override those of the task."""
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Parameters by name. They override those of the task."""
-    plan: str | Path | Plan | None = None
+    plan: "str | Path | Plan | None" = None
     """Plan or plan file, to be run without a planner."""
-    tools: Sequence[Callable[..., Any] | Tool] = ()
+    tools: "Sequence[Callable[..., Any] | Tool]" = ()
     """Python functions that the run grants."""
     runs: str | Path | None = None
     """Folder of the runs. None for `.swarm/runs` next to the task."""
@@ -41,7 +42,7 @@ class Options:
     """Text of the task file if it is not in a file."""
     cache: bool = True
     """Whether the cache of the project is read and written."""
-    models: Mapping[str, Model] = field(default_factory=dict[str, Model])
+    models: "Mapping[str, Model]" = field(default_factory=dict[str, "Model"])
     """Models for a task that names none, if `endpoint` is not set either: those of a recorded run."""
     preflight: bool = True
     """Whether models that are needed later are checked before the first paid call."""
