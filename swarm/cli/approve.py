@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from swarm.cli.outcome import Show
-    from swarm.lifecycle.prepare import OpenedTask, Prepared
+    from swarm.lifecycle.opened import OpenedTask
+    from swarm.lifecycle.prepare import Prepared
     from swarm.lifecycle.run import Run
     from swarm.record.folder import RunFolder
     from swarm.record.state import State

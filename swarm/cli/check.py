@@ -15,7 +15,8 @@ from swarm.lifecycle.options import Options
 
 if TYPE_CHECKING:
     from swarm.base.values import Json
-    from swarm.lifecycle.prepare import OpenedTask, Prepared
+    from swarm.lifecycle.opened import OpenedTask
+    from swarm.lifecycle.prepare import Prepared
     from swarm.spec.task import Model, Task
 
 
@@ -74,7 +75,7 @@ def read_leniently(name: str, options: Options) -> Lenient:
 
     Raise `TaskError` or `PlanError` with all errors, those variables included.
     """
-    from swarm.lifecycle.prepare import open_task
+    from swarm.lifecycle.opened import open_task
 
     environ = dict(os.environ)
     unset: list[str] = []

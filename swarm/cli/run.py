@@ -59,7 +59,7 @@ def resume(
 
 
 def _run(name: str, options: Options, show: Show, *, yes: bool) -> int:
-    from swarm.lifecycle.prepare import open_task
+    from swarm.lifecycle.opened import open_task
     from swarm.lifecycle.run import Run
 
     opened = open_task(name, options)

@@ -1,7 +1,7 @@
 """Attempts within a budget: every call is charged, and the report is made within what is reserved for it.
 
-The report is the one step that must not end with nothing. If its share is too small, its prompt is cut, with a note as
-for any prompt that does not fit, and its output cap is lowered.
+The report is the one step that must not end with nothing. If its share is too small, its prompt is
+cut, with a note as for any prompt that does not fit, and its output cap is lowered.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from swarm.tools import Toolbox
 LEAST_ANSWER = 64
 """Minimum output cap of the report in tokens: a shorter answer is not worth its call."""
 LEAST_CONTEXT = 256
-"""Minimum context in tokens to which the prompt of the report is cut: a smaller one has no space for any input."""
+"""Minimum context in tokens to which the report's prompt is cut: a smaller one holds no input."""
 
 
 class Budgeted:
@@ -40,14 +40,14 @@ class Budgeted:
         return ChargedCalls(self._endpoint, self._meters, self._state, attempt, note, report=report)
 
     def fitted(self, attempt: Attempt) -> Attempt:
-        """Return an attempt at the report with a context that fits what is left; any other attempt unchanged."""
+        """Return an attempt at the report with a context that fits its share; others unchanged."""
         if not self._state.is_report(attempt.step.id):
             return attempt
         request = self._first_request(attempt)
         cap = self._meters.cap(request)
         if self._fits(request, cap):
             return attempt
-        # First a shorter answer, until the prompt may be as long as the answer; then a shorter prompt.
+        # First shorten the answer, until a prompt of its length fits; then the prompt.
         while cap // 2 >= LEAST_ANSWER and self._meters.exceeded(attempt.model, 2 * cap, cap, report=True):
             cap //= 2
 
@@ -71,7 +71,7 @@ class Budgeted:
 
 
 def _largest(low: int, high: int, fits: Callable[[int], bool]) -> int:
-    """Return the largest number that fits, from `low` (returned even if it does not fit) to `high`, by bisection."""
+    """Return the largest number from `low` to `high` that fits, by bisection; else `low`."""
     while low < high:
         middle = (low + high + 1) // 2
         if fits(middle):
@@ -111,7 +111,7 @@ class ChargedCalls:
         self._report = report
 
     async def complete(self, request: Request) -> Reply:
-        """Return the endpoint's answer. Raise what the endpoint raises, and `LimitError` if the call does not fit."""
+        """Return the endpoint's answer. Raise what it raises, and `LimitError` if it does not fit."""
         account = Account(self._attempt.step.id, self._attempt.attempt, report=self._report)
         lowered = self._lowered(request) if self._report else None
         update: dict[str, object] = {"account": account}
@@ -119,7 +119,8 @@ class ChargedCalls:
             update["max_tokens"] = lowered.cap
         try:
             reply = await self._endpoint.complete(request.model_copy(update=update))
-            account.tries = max(0, account.tries - reply.usage.calls)  # the usage of the reply contains these
+            # The usage of the reply contains its own tries; the rest were lost.
+            account.tries = max(0, account.tries - reply.usage.calls)
         finally:
             # Also after a cancelled call: what it may have cost is noted, without another await.
             if account.lost.tokens:
@@ -161,7 +162,7 @@ class ChargedCalls:
         )
 
     def _note_limit(self, limit: LimitName | None) -> None:
-        """Note a limit that truncated an answer, or that an endpoint exceeded by using more than its cap."""
+        """Note a limit that truncated an answer, or that an endpoint exceeded."""
         if limit is None or limit in self._state.limits_reached:
             return
         value = self._meters.queue.ledger.pots[limit].limit

@@ -1,4 +1,4 @@
-"""Outcomes that were paid for already: from the journal of this run first, then from the cache of the project."""
+"""Outcomes that were paid for already, from the run's own journal or the project's cache."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -27,8 +27,8 @@ class Cached:
     ) -> None:
         """Take the outcomes that this run has already, by key, and the cache; None does not use it.
 
-        Attempts that are not repeatable are neither taken from the cache nor stored in it. `clean` removes secrets from
-        a text; `content` returns an artifact of this run by its hash.
+        Attempts that are not repeatable are neither taken from the cache nor stored in it. `clean`
+        removes secrets from a text; `content` returns an artifact of this run by its hash.
         """
         self._inner = inner
         self._known = known
@@ -68,7 +68,8 @@ class Cached:
         """Return a medium with its bytes, which an interrupted attempt has only in a file."""
         if made.content:
             return made
-        with suppress(JournalError):  # The file was removed: the answer is valid, but the cache does not store it.
+        # If the file was removed, the answer is valid, but the cache does not store it.
+        with suppress(JournalError):
             return made.model_copy(update={"content": self._content(made.sha256)})
         return made
 

@@ -19,4 +19,5 @@ class Local:
 
     async def execute(self, attempt: Attempt, note: Note) -> Outcome:
         """Run an attempt turn by turn. Raise what its endpoint raises, and `AttemptError`."""
-        return await carry_out(attempt, endpoint=self._endpoint_for(attempt, note), tools=self._tools, note=note)
+        endpoint = self._endpoint_for(attempt, note)
+        return await carry_out(attempt, endpoint=endpoint, tools=self._tools, note=note)

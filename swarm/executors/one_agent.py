@@ -1,4 +1,4 @@
-"""A plan that a swarm would not speed up becomes the work of one agent, before it joins the graph."""
+"""A first plan that a swarm would not speed up becomes the work of one agent."""
 
 from swarm.attempt.types import Attempt, Executor, Note
 from swarm.forecast.advice import as_one_agent
@@ -8,8 +8,8 @@ from swarm.record.outcome import Outcome
 class OneAgent:
     """Executor around another: follows the advice on the first plan of a run (`swarm: auto`).
 
-    It is outside of the cache, so that the cache stores the planner's own plan. It decides before the outcome becomes
-    an event, so that a resumed or replayed run has the same decision.
+    It is outside of the cache, so that the cache stores the planner's own plan. It decides before
+    the outcome becomes an event, so that a resumed or replayed run has the same decision.
     """
 
     def __init__(self, inner: Executor, *, goal: str) -> None:

@@ -31,7 +31,8 @@ def page(attempt: Attempt, outcome: Outcome) -> str:
     answer = outcome.output if isinstance(outcome.output, str) else _yaml(outcome.output)
     about = f"agent {attempt.agent.name}, model {attempt.model}, attempt {attempt.attempt}"
     asked = "\n\n".join(prompt)
-    files = "".join(f"\n\n[{each.mime}, {each.size:,} bytes](../artifacts/{each.sha256})" for each in outcome.media)
+    media = [f"\n\n[{m.mime}, {m.size:,} bytes](../artifacts/{m.sha256})" for m in outcome.media]
+    files = "".join(media)
     return f"# {attempt.step.id}\n\n{about}\n\n## Answer\n\n{answer}{files}\n\n## Asked\n\n{asked}\n"
 
 

@@ -21,7 +21,7 @@ class Salvaging:
         self._state = state
 
     async def execute(self, attempt: Attempt, note: Note) -> Outcome:
-        """Run an attempt. If it makes the report and reaches a limit, return its last answer and note the limit."""
+        """Run an attempt. If it makes the report and reaches a limit, return its last answer."""
         if not self._state.is_report(attempt.step.id):
             return await self._inner.execute(attempt, note)
         messages: list[Message] = list(attempt.transcript)

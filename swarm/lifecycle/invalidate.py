@@ -13,15 +13,16 @@ class Invalidation:
     reopened: tuple[str, ...]
     """Steps that run again, in plan order."""
     voided: tuple[str, ...]
-    """Steps that are removed, because the list or the plan that they were made from is made again."""
+    """Steps that are removed, because their list or their plan is made again."""
 
 
 def invalidation(state: State, *, failed: bool = False, changed: Iterable[str] = ()) -> Invalidation:
     """Return the steps that a resumed run does not keep.
 
-    These run again: steps that an interrupt, a limit or a refusal of the endpoint ended; with `failed` also failed
-    steps; `changed` steps; and every step that waited for one of these, directly or not. Steps that a rerun step had
-    spawned are removed, and so is every wave that was planned on them. All other finished steps are kept.
+    These run again: steps that an interrupt, a limit or a refusal of the endpoint ended; with
+    `failed` also failed steps; `changed` steps; and every step that waited for one of these,
+    directly or not. Steps that a rerun step had spawned are removed, and so is every wave that was
+    planned on them. All other finished steps are kept.
     """
     work = _Spread(state)
     for s in state.steps.values():

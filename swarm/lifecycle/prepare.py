@@ -18,6 +18,7 @@ from swarm.endpoints import Endpoint
 from swarm.endpoints.choose import Choice, choose
 from swarm.endpoints.route import Routes, check_models, outside_pools, routes_of, single
 from swarm.endpoints.wire.learnt import FILE as LEARNT
+from swarm.lifecycle.opened import OpenedTask, open_task, with_given_plan
 from swarm.lifecycle.options import Options
 from swarm.planning.lint import Linted, lint
 from swarm.record.cache import Cache
@@ -25,7 +26,7 @@ from swarm.record.events import RunStarted
 from swarm.record.state import State, StepState
 from swarm.scheduling.assign import Assigner, RunResources
 from swarm.spec.agent import Agent
-from swarm.spec.files import load_agents, load_task, load_wording, locate, read_inputs, read_plan, secrets_of
+from swarm.spec.files import load_agents, load_wording, locate, read_inputs, secrets_of
 from swarm.spec.labels import DEFAULT, LARGE, Access, medium_of, reach
 from swarm.spec.plan import ANSWER_STEP, PLAN_STEP, PLANNER, Plan, Step
 from swarm.spec.task import Input, Limits, Model, Task
@@ -35,15 +36,6 @@ from swarm.tools.functions import tool as as_tool
 
 CUSTOM_ENDPOINT = "custom endpoint: an object of the calling program"
 """Line for people about the model of a run whose endpoint is an object."""
-
-
-@dataclass(frozen=True)
-class OpenedTask:
-    """A task that has been read, with the caller's options applied."""
-
-    task: Task
-    source: str = ""
-    """Its file. Empty if it is not from a file."""
 
 
 @dataclass(frozen=True)
@@ -169,59 +161,6 @@ async def prepare(source: str | Path | Task | OpenedTask, options: Options) -> P
     return pack(opened, chosen, files, resolved, price(opened.task.limits, chosen))
 
 
-# The task
-
-
-def open_task(source: str | Path | Task, options: Options) -> OpenedTask:
-    """Read a task and apply the caller's options. Raise `TaskError` or `PlanError`."""
-    limits = dict(options.limits)
-    if options.workers is not None:
-        limits["workers"] = options.workers
-    if isinstance(source, Task):
-        task, file = _overridden(source, limits, options.parameters), ""
-    else:
-        task = load_task(
-            source,
-            environ=options.environ,
-            text=options.text,
-            parameters=_scalars(options.parameters),
-            limits=_scalars(limits),
-        )
-        file = "" if options.text is not None else str(Path(source).resolve())
-    task = _with_given_plan(task, options.plan)
-    if task.goal is None and task.plan is None:
-        raise TaskError(Problem("a task needs a `goal` or a `plan`", key="goal"))
-    return OpenedTask(task, file)
-
-
-def _with_given_plan(task: Task, given: str | Path | Plan | None) -> Task:
-    """Return the task with its plan read: the given one, else its own. A given file is relative to this folder."""
-    plan = task.plan if given is None else given
-    if isinstance(plan, str | Path):
-        base = task.folder if given is None else Path()
-        file = read_plan(base / plan, steps=task.limits.steps)
-        return task.model_copy(update={"plan": file.plan, "plan_origin": file.document})
-    if isinstance(plan, tuple):
-        plan = Plan(steps=plan)
-    return task.model_copy(update={"plan": plan})
-
-
-def _overridden(task: Task, limits: Mapping[str, Any], parameters: Mapping[str, Any]) -> Task:
-    read = load_task("", environ={}, text="goal: x", limits=_scalars(limits)).limits
-    given = {name: getattr(read, name) for name in limits}
-    return task.model_copy(
-        update={
-            "limits": Limits.model_validate({**task.limits.model_dump(), **given}),
-            "parameters": {**task.parameters, **parameters},
-        }
-    )
-
-
-def _scalars(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return values as the scalars of a task file."""
-    return {name: "null" if value is None else str(value) for name, value in values.items()}
-
-
 # Models
 
 
@@ -257,23 +196,35 @@ def load_files(task: Task, options: Options) -> LoadedFiles:
 
 
 def toolbox(functions: Iterable[Callable[..., Any] | Tool], task: Task) -> Toolbox:
-    """Return the tools of a run. Raise `TaskError` if the task names a tool that does not exist."""
-    tools = tuple(each if isinstance(each, Tool) else as_tool(each) for each in functions)
-    names = [each.name for each in tools]
-    unknown = [name for name in task.tools if name not in names]
-    if unknown:
-        there_are = ", ".join(names) if names else "none; Python functions are given by `swarm.run(task, tools=[…])`"
-        raise TaskError(
-            *(Problem(f"there is no tool {name!r}; there are {there_are}", key="tools") for name in unknown)
-        )
-    box = Toolbox(tools)
-    unlisted = {name: label for name, label in box.labels.items() if label not in task.labels}
-    if unlisted:
-        words = "label {!r} is not in the task's `labels`\nhint: list the models that may see its results there"
-        raise TaskError(
-            *(Problem(f"tool {name}: {words.format(label)}", key="labels") for name, label in unlisted.items())
-        )
+    """Return the tools of a run. Raise `TaskError` if the task does not fit them."""
+    box = Toolbox(tuple(each if isinstance(each, Tool) else as_tool(each) for each in functions))
+    for problems in (_unknown_tools(box, task), _unlisted_labels(box, task)):
+        if problems:
+            raise TaskError(*problems)
     return box
+
+
+def _unknown_tools(box: Toolbox, task: Task) -> list[Problem]:
+    """Return a problem for each tool that the task names and the run does not have."""
+    names = [tool.name for tool in box.tools]
+    available = ", ".join(names)
+    if not names:
+        available = "none; Python functions are given by `swarm.run(task, tools=[…])`"
+    return [
+        Problem(f"there is no tool {name!r}; there are {available}", key="tools")
+        for name in task.tools
+        if name not in names
+    ]
+
+
+def _unlisted_labels(box: Toolbox, task: Task) -> list[Problem]:
+    """Return a problem for each tool whose results have a label that the task does not list."""
+    hint = "hint: list the models that may see its results there"
+    return [
+        Problem(f"tool {name}: label {label!r} is not in the task's `labels`\n{hint}", key="labels")
+        for name, label in box.labels.items()
+        if label not in task.labels
+    ]
 
 
 # Resources and first steps
@@ -372,7 +323,7 @@ def pack(
 
 def with_plan(prepared: Prepared, plan: Path) -> Prepared:
     """Return the same run with the plan of a file. Raise `PlanError` if the plan is invalid."""
-    task = _with_given_plan(prepared.task, plan)
+    task = with_given_plan(prepared.task, plan)
     resources = replace(prepared.resources, task=task)
     return replace(prepared, resolved=_first_steps(resources, prepared.files.agents))
 

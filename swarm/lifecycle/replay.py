@@ -1,12 +1,14 @@
 """Replay of a recorded run: the same events, the same report, no call, no cost.
 
-Every attempt is made again from the present task and compared with what determined the recorded attempt. If they
-differ, the journal cannot have the answer, and nothing is invented: the error names the step, the parts that differ,
-and the most similar recorded attempt. Use it to test a task without a key.
+Every attempt is made again from the present task and compared with what determined the recorded
+attempt. If they differ, the journal cannot have the answer, and nothing is invented: the error
+names the step, the parts that differ, and the most similar recorded attempt. Use it to test a task
+without a key.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from swarm.base.errors import InputError, Problem
@@ -49,8 +51,8 @@ class Replay:
     ) -> None:
         """Emit the recorded events with their own stamps, as far as the present task leads to them.
 
-        Large outputs and media are copied into the folder of the new run. Raise `InputError` if the task leads to other
-        events.
+        Large outputs and media are copied into the folder of the new run. Raise `InputError` if the
+        task leads to other events.
         """
         events = self._recorded.events
         if not isinstance(events[-1], e.RunFinished):
@@ -99,7 +101,7 @@ def _parts_now(event: e.StepStarted, state: State, assigner: Assigner) -> dict[s
 def _artifacts(event: e.Stamped) -> Sequence[str]:
     """Return the names of the files that an event refers to."""
     if isinstance(event, e.TurnTaken):
-        media = [made for message in event.messages for made in message.made]
+        media = chain.from_iterable(message.made for message in event.messages)
         return [made.sha256 for made in media]
     if isinstance(event, e.StepFinished):
         outcome = event.outcome

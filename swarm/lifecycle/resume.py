@@ -14,8 +14,9 @@ from swarm.budget.prices import described
 from swarm.endpoints.preflight import already_served
 from swarm.executors.cached import known_outcomes
 from swarm.lifecycle.invalidate import Invalidation, invalidation
+from swarm.lifecycle.opened import OpenedTask, open_task
 from swarm.lifecycle.options import Options
-from swarm.lifecycle.prepare import OpenedTask, Prepared, open_task, prepare
+from swarm.lifecycle.prepare import Prepared, prepare
 from swarm.record import events as e
 from swarm.record.cache import differing
 from swarm.record.changes import agent_changes, input_changes, task_changes, wording_changes
@@ -32,7 +33,7 @@ from swarm.spec.plan import PLAN_STEP
 
 @dataclass(frozen=True)
 class Differences:
-    """The differences between the task of a run as recorded and as it is now, and their effect on its steps."""
+    """Differences between a recorded task and the present one, and their effect on the steps."""
 
     words: tuple[str, ...]
     """Each difference, for people."""
@@ -81,7 +82,8 @@ async def reopened(
 ) -> Reopened:
     """Prepare the task of a recorded run as it is now, and compare it with the run. Raise `InputError`.
 
-    The caller owns the folder. With `failed`, failed steps run again. With `prepared`, the task is not read again.
+    The caller owns the folder. With `failed`, failed steps run again. With `prepared`, the task is
+    not read again.
     """
     options = with_earlier(recorded.first, options)
     if prepared is None:
@@ -173,7 +175,8 @@ def with_earlier(first: e.RunStarted, options: Options) -> Options:
 def _open_again(recorded: Recorded, folder: RunFolder, options: Options) -> OpenedTask:
     """Read the task of a run from its file if that still exists, else from the journal.
 
-    Models that the task does not name are those that the run chose; their keys come from the present environment.
+    Models that the task does not name are those that the run chose; their keys come from the
+    present environment.
     """
     first = recorded.first
     source = Path(first.source)

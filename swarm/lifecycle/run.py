@@ -28,8 +28,9 @@ from swarm.endpoints.router import connect
 from swarm.endpoints.wire.learnt import Memory
 from swarm.endpoints.wiring import Wiring
 from swarm.executors.budgeted import Budgeted
+from swarm.lifecycle.opened import OpenedTask
 from swarm.lifecycle.options import Options
-from swarm.lifecycle.prepare import OpenedTask, Prepared, prepare, unusable
+from swarm.lifecycle.prepare import Prepared, prepare, unusable
 from swarm.lifecycle.replay import Replay
 from swarm.lifecycle.resume import Reopened, reopened, run_resumed, run_started
 from swarm.lifecycle.wiring import ExecutorWiring, assemble
@@ -50,7 +51,7 @@ from swarm.spec.task import Task
 
 
 class Run:
-    """One run of a task, from its first event to its last: an async context manager. On exit, wait for the end."""
+    """One run of a task: an async context manager that starts it, and on exit waits for its end."""
 
     def __init__(
         self,
@@ -66,14 +67,15 @@ class Run:
     ) -> None:
         """Take a task and the keywords of `run`, or all of them as `options`.
 
-        With `plan_only`, stop when the plan is made. With `resume`, continue a recorded run; `failed` also retries its
-        failed steps. With `replay`, repeat a recorded run without a call. With `prepared`, read no task.
+        With `plan_only`, stop when the plan is made. With `resume`, continue a recorded run;
+        `failed` also retries its failed steps. With `replay`, repeat a recorded run without a call.
+        With `prepared`, read no task.
         """
         self.state = State()
         self.prepared: Prepared
         self.folder: RunFolder
         self.warnings: list[str] = []
-        """Warnings for people, about the task, its models and its journal. More may follow while the run works."""
+        """Warnings about the task, its models and its journal. More may follow during the run."""
         self.offset = 0
         """Bytes of the journal before this stretch of the run."""
         self._task = task
@@ -97,9 +99,12 @@ class Run:
 
     async def __aenter__(self) -> Self:
         """Check everything, create or open the folder of the run, and start."""
-        # Errors and cancellation before the start close what was opened: the journal, then the lock of the folder.
+        # An error or a cancellation here closes what was opened: the journal, then the lock.
         try:
-            journal = await (self._begin() if self._resume is None else self._begin_again(self._resume))
+            if self._resume is None:
+                journal = await self._begin()
+            else:
+                journal = await self._begin_again(self._resume)
             tasks = await self._stack.enter_async_context(anyio.create_task_group())
             tasks.start_soon(self._go, journal)
         except BaseException:
@@ -213,7 +218,7 @@ class Run:
 
     async def _go(self, journal: Journal) -> None:
         """Run to the end, then make the report."""
-        # Whatever ends the run, cancellation included, readers of its progress must learn that it is over.
+        # Whatever ends the run, cancellation included, `progress` must end, too.
         try:
             if self._replay is not None:
                 started, steps = self._started(), self.prepared.steps
@@ -303,7 +308,7 @@ class Run:
         write_outputs(self._result, self.prepared.task)
 
     def _bug(self, error: Exception) -> str:
-        """Save the traceback of an internal error in the folder of the run, and return the message that names it."""
+        """Save the traceback of an internal error and return the message that names its file."""
         trace = "".join(traceback.format_exception(error))
         path = self.folder.write(f"bug-{self.state.seq}.txt", self.prepared.redactor.clean(trace))
         return f"internal error ({type(error).__name__}); the traceback is in {path}\nhint: report it with that file"
@@ -323,10 +328,11 @@ async def run(
 ) -> Result:
     """Run a task to its end: plan, dispatch, reduce.
 
-    `endpoint` is a base URL, a provider name, `offline`, or an object with the verb `complete`; `model` is the name of
-    the model there. `limits` and `parameters` override those of the task; `plan` replaces the planner; `tools` are
-    Python functions. Raise `InputError` before anything is spent, and `PlanError` if the planner made no valid plan.
-    All other errors are in the result: its `status` and its `errors`.
+    `endpoint` is a base URL, a provider name, `offline`, or an object with the verb `complete`;
+    `model` is the name of the model there. `limits` and `parameters` override those of the task;
+    `plan` replaces the planner; `tools` are Python functions. Raise `InputError` before anything is
+    spent, and `PlanError` if the planner made no valid plan. All other errors are in the result:
+    its `status` and its `errors`.
     """
     options = Options(
         endpoint=endpoint,
@@ -356,8 +362,8 @@ async def resume(
 ) -> Result:
     """Resume a run where it stopped. Finished steps are kept; with `failed`, failed steps are retried.
 
-    `run` is an id, a unique prefix, a folder or `last`; `limits` may be raised. Raise `RunNotFoundError`,
-    `RunInUseError` or `JournalError`.
+    `run` is an id, a unique prefix, a folder or `last`; `limits` may be raised. Raise
+    `RunNotFoundError`, `RunInUseError` or `JournalError`.
     """
     folder = find(str(run), Path(runs) if runs is not None else Path(".swarm/runs"))
     options = Options(
