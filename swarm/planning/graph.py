@@ -36,7 +36,8 @@ def _graph(steps: Sequence[Step]) -> "DiGraph[str]":
 
     graph: DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(step.id for step in steps)
-    graph.add_edges_from((before, step.id) for step in steps for before in before_of(step) if before in graph)
+    for step in steps:
+        graph.add_edges_from((before, step.id) for before in before_of(step) if before in graph)
     return graph
 
 

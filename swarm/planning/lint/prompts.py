@@ -7,7 +7,7 @@ time in any prompt.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from swarm.planning import graph
 from swarm.planning.lint.context import Row, Sheet
@@ -170,23 +170,30 @@ def _meant(token: str, ids: frozenset[str]) -> str | None:
 
 def check_use(sheet: Sheet) -> None:
     """Add a hint for each need that a prompt does not seem to use: it costs time, and its output costs tokens."""
-    steps = {row.step.id: row.step for row in sheet.rows}
-    known_stems = {name: _stems(f"{name} {step.prompt}") for name, step in steps.items()}
+    known_stems = {
+        row.step.id: _stems(f"{row.step.id} {row.step.prompt}") for row in sheet.rows if row.step.prompt.isascii()
+    }
     for row in sheet.rows:
         step = row.step
-        if not step.needs or step.agent in (PLANNER, REDUCER) or not step.prompt.isascii():
-            continue
         stems = _stems(step.prompt)
-        if len(stems) < 3 or _POINTS_BACK.search(step.prompt.lower()):
+        if not step.needs or not _can_be_judged(step, stems):
             continue
         stated = frozenset(_stated(step.prompt, frozenset(step.needs)))
-        judged = [name for name in step.needs if name in steps and steps[name].prompt.isascii()]
-        for name in judged:
-            if name in stated or name == step.each or stems & known_stems[name]:
+        for name in step.needs:
+            if name in stated or name == step.each:
+                continue
+            if name not in known_stems or stems & known_stems[name]:
                 continue
             message = f"the prompt does not use {quoted(name)}, which the step needs"
             advice = "Remove the need, so that both can run in parallel, or write what to do with its output."
             sheet.found.hint("unused_need", row.key("needs"), message, advice=advice, step=step.id)
+
+
+def _can_be_judged(step: Step, stems: Collection[str]) -> bool:
+    """Return True if a prompt is English, has enough words, and none that may refer to any output."""
+    if step.agent in (PLANNER, REDUCER) or not step.prompt.isascii():
+        return False
+    return len(stems) >= 3 and _POINTS_BACK.search(step.prompt.lower()) is None
 
 
 def _stems(text: str) -> frozenset[str]:

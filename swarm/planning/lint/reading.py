@@ -1,9 +1,9 @@
-"""A plan read out of JSON: a planner's, put right where it can only mean one thing, or a file's, taken at its word.
+"""Plans from JSON: those of a planner, with repairs, or those of a file, without.
 
 Weak models write `depends_on` for `needs`, `"Study A"` for an id, `null` for nothing and keys of
-their own. What can only mean one thing is put right and noted; the rest is an error with the place
-it stands at. Everything that can be read is, so that all that is wrong with a plan can be said at
-once.
+their own. If only one fix is possible, the reader applies it and adds a repair; otherwise it adds
+an error with its place. It reads as much as it can, so that all errors of a plan are reported
+together.
 """
 
 import re
@@ -27,10 +27,10 @@ Fields = dict[str, Json]
 T = TypeVar("T", bound=Frozen)
 
 MOST_ID = 64
-"""Characters of an id."""
+"""Maximum characters of an id."""
 
 MOST_SLIPS = 20
-"""Unknown keys of a step that are held against the known ones."""
+"""Maximum unknown keys of a step that are compared with the known ones."""
 
 _PLAN_KEYS = tuple(Plan.model_fields)
 _NOT_FOR_PLANS = ("item", "instance_of")
@@ -41,7 +41,7 @@ _NAME_LISTS = ("needs", "after", "tools")
 _ESTIMATES = ("seconds", "tokens")
 _TEXT = ("text", "string", "str")
 _LIKE = 0.8
-"""How alike a key must be to one that is missing to be a slip of the pen for it."""
+"""Minimum similarity of a misspelt key and the missing one, from 0 to 1."""
 _OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
     "id": ("name", "step_id", "key"),
     "prompt": ("task", "instruction", "instructions", "description", "goal"),
@@ -50,27 +50,27 @@ _OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
     "each": ("for_each", "foreach"),
     "output": ("output_schema", "schema"),
 }
-"""What models call a key, most telling first; taken where the key itself is missing."""
+"""Words of models for a key, the clearest first. They replace the key if it is missing."""
 _PLACEHOLDER = "(missing)"
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A plan as far as it could be read, and what was found on the way; for `lint`."""
+    """A plan as far as it could be read, with the findings so far; for `lint`."""
 
     plan: Plan | None
-    """None if there is no list of steps, or too long a one."""
+    """The plan; None if the list of steps is missing or too long."""
     findings: tuple[Finding, ...] = ()
     by_planner: bool = True
-    """Whether a model wrote it."""
+    """True if a model wrote it."""
 
 
 def read_plan(value: Json, brief: Brief, *, strict: bool = False) -> Draft:
-    """Read a plan out of JSON: `{agents, steps}` or a bare list of steps.
+    """Return the plan of a JSON value: `{agents, steps}` or a list of steps.
 
-    `strict` is for plans by hand: unknown keys and odd ids are errors there, and nothing is put
-    right. More steps than `brief.steps_left` are refused unread. Never raises; errors are findings
-    of the draft.
+    `strict` is for plans by hand: unknown keys and invalid ids are errors, and nothing is repaired.
+    If there are more steps than `brief.steps_left`, none is read. Errors are findings of the draft;
+    no exception is raised.
     """
     found = Findings()
     reader = _Reader(brief, found, strict=strict)
@@ -80,7 +80,7 @@ def read_plan(value: Json, brief: Brief, *, strict: bool = False) -> Draft:
 
 
 class _Reader:
-    """One plan being read."""
+    """The reader of one plan."""
 
     def __init__(self, brief: Brief, found: Findings, *, strict: bool) -> None:
         self.brief = brief
@@ -89,7 +89,7 @@ class _Reader:
         self.renamed: dict[str, str] = {}
 
     def parts(self, value: Json) -> tuple[list[Json], list[Json]] | None:
-        """Find the agents and the steps, and refuse what is too much before it is looked at."""
+        """Return the agents and the steps, or None. Too many of them are an error before they are read."""
         top = _mapping(self._unwrapped(value))
         steps = None if top is None else _sequence(top.get("steps"))
         if top is None or steps is None:
@@ -99,28 +99,39 @@ class _Reader:
         if not steps:
             self.found.error("no_plan", ("steps",), "the plan has no steps", advice="Plan at least one.")
             return None
-        left = self.brief.steps_left
-        count = len(steps) if len(steps) > left else max(len(steps), _listed(steps))
-        if count > left:
-            self.found.error("too_many_steps", ("steps",), too_many_steps(count, left), advice=fewer(left))
+        if self._has_too_many(steps):
             return None
-        agents = _sequence(top.get("agents") or ())
-        if agents is None or len(agents) > len(steps):
-            message = "this is no list of agents" if agents is None else "there are more agents than steps"
-            self.found.error(
-                "bad_agent",
-                ("agents",),
-                message,
-                advice="Bring an agent only for a step that it does.",
-            )
-            agents = []
+        agents = self._agents(top, steps)
         for name in self._drop(top, _PLAN_KEYS, (), "a plan"):
             if name not in _PLAN_KEYS:
                 self.found.error("key", (name,), unknown_key(name, _PLAN_KEYS))
         return agents, steps
 
+    def _has_too_many(self, steps: list[Json]) -> bool:
+        """Return True, and add an error, if there are more steps or listed items than the run may have."""
+        left = self.brief.steps_left
+        count = len(steps)
+        if count <= left:  # only then is it cheap to look into them
+            count = max(count, _listed(steps))
+        if count > left:
+            self.found.error("too_many_steps", ("steps",), too_many_steps(count, left), advice=fewer(left))
+        return count > left
+
+    def _agents(self, top: Fields, steps: list[Json]) -> list[Json]:
+        agents = _sequence(top.get("agents") or ())
+        if agents is None or len(agents) > len(steps):
+            message = "this is not a list of agents" if agents is None else "there are more agents than steps"
+            self.found.error(
+                "bad_agent",
+                ("agents",),
+                message,
+                advice="Add an agent only for a step that uses it.",
+            )
+            return []
+        return agents
+
     def _unwrapped(self, value: Json) -> Json:
-        """Take a bare list for the steps, and a plan out of the one key it is wrapped in: `{"plan": {"steps": …}}`."""
+        """Return the mapping with the steps, out of a list of steps or a key around it: `{"plan": {…}}`."""
         if _sequence(value) is not None:
             return {"steps": value}
         top = _mapping(value)
@@ -130,12 +141,12 @@ class _Reader:
         if key in ("plan", "tasks") and _sequence(inner) is not None:
             inner = {"steps": inner}
         if "steps" in (_mapping(inner) or {}):
-            self.found.repaired("wrapped", (), f"the plan was taken out of the key {quoted(key)}")
+            self.found.repaired("wrapped", (), f"removed the key {quoted(key)} around the plan")
             return inner
         return value
 
     def plan(self, agents: list[Json], steps: list[Json]) -> Plan:
-        """Read the agents and the steps; what cannot be read is left out of them, with an error."""
+        """Return the agents and the steps. Invalid values are dropped with an error."""
         rows = [self._row(one, ("steps", at), Step, "a step") for at, one in enumerate(steps)]
         if not self.strict:
             self._name_steps(rows)
@@ -143,13 +154,13 @@ class _Reader:
         for at, row in enumerate(rows):
             key: Key = ("steps", at)
             if not self.strict:
-                self._mend_step(row, key)
+                self._repair_step(row, key)
             read.append(self._built(Step, row, key, {"id": f"step-{at + 1}", "prompt": _PLACEHOLDER}))
         made = [self._agent(one, ("agents", at)) for at, one in enumerate(agents)]
         return Plan.model_construct(agents=tuple(made), steps=tuple(read))
 
     def _row(self, one: Json, key: Key, model: type[Frozen], what: str) -> Fields:
-        """Take a mapping for what it is, without nulls, and with keys that are known."""
+        """Return a mapping without nulls and, for a planner, without unknown keys."""
         written = _mapping(one)
         if written is None:
             self.found.error(
@@ -166,70 +177,80 @@ class _Reader:
         return self._drop(row, known, key, what)
 
     def _other_words(self, row: Fields, known: tuple[str, ...], key: Key) -> None:
-        """Put right what a key is called, where the key that is meant is missing."""
+        """Rename keys that models use instead of a missing one, and misspelt keys."""
         for right, others in _OTHER_WORDS.items():
             other = next((name for name in others if name in row), None)
             if right not in row and other is not None:
                 row[right] = row.pop(other)
-                self.found.repaired("key", (*key, right), f"`{other}` is called `{right}`")
-        slips = [name for name in row if name not in known]
-        for name in slips[:MOST_SLIPS]:
-            missing = [one for one in known if one not in row and one not in _NOT_FOR_PLANS]
+                self.found.repaired("key", (*key, right), f"renamed `{other}` to `{right}`")
+        self._misspelt(row, known, key)
+
+    def _misspelt(self, row: Fields, known: tuple[str, ...], key: Key) -> None:
+        allowed = [name for name in known if name not in _NOT_FOR_PLANS]
+        unknown = [name for name in row if name not in known]
+        for name in unknown[:MOST_SLIPS]:
+            missing = [one for one in allowed if one not in row]
             near = get_close_matches(name[:MOST_ID], missing, n=1, cutoff=_LIKE)
             if near:
                 row[near[0]] = row.pop(name)
-                self.found.repaired("key", (*key, near[0]), f"{quoted(name)} is called `{near[0]}`")
+                self.found.repaired("key", (*key, near[0]), f"renamed {quoted(name)} to `{near[0]}`")
 
     def _drop(self, row: Fields, known: tuple[str, ...], key: Key, what: str) -> Fields:
-        """Leave out of what a planner wrote the keys that are none; in a plan by hand they are errors elsewhere."""
+        """Return a planner's mapping without unknown keys. In a plan by hand they become errors later."""
         unknown = [name for name in row if name not in known]
         if not unknown or self.strict:
             return row
-        self.found.repaired("key", key, f"{shortened(unknown)}: no key of {what}, dropped")
+        self.found.repaired("key", key, f"dropped {shortened(unknown)}: not a key of {what}")
         return {name: value for name, value in row.items() if name in known}
 
     def _name_steps(self, rows: list[Fields]) -> None:
-        """Give every step an id that is one, and remember what it was called."""
-        taken = {row["id"] for row in rows if isinstance(row.get("id"), str) and _LEGAL.fullmatch(row["id"])}
+        """Set a valid id on every step, and remember the one that was written."""
+        written_ids = [row["id"] for row in rows if isinstance(row.get("id"), str)]
+        taken = {name for name in written_ids if _LEGAL.fullmatch(name)}
         for at, row in enumerate(rows):
             written = row.get("id", "")
             raw = str(written)[: 4 * MOST_ID] if isinstance(written, str | int) else ""
             name = self.renamed.get(raw) if raw else None
             if name is None:
-                name = raw if raw in taken else slug(raw)
-                if self.brief.first and name == PLAN_STEP:
-                    name = _free(f"{PLAN_STEP}-step", taken)
-                name = name or _free(f"step-{at + 1}", taken)
+                name = self._new_id(raw, at, taken)
                 taken.add(name)
             if raw:
                 self.renamed[raw] = name
             if name != written:
-                message = (
-                    f"{quoted(raw)} is written {quoted(name)}" if raw else f"it had no id and is called {quoted(name)}"
-                )
+                message = f"replaced the id {quoted(raw)} by {quoted(name)}" if raw else f"added the id {quoted(name)}"
                 self.found.repaired("id", ("steps", at, "id"), message, step=name)
             row["id"] = name
 
-    def _mend_step(self, row: Fields, key: Key) -> None:
-        """Put right the values of a step that can only mean one thing."""
-        self._mend_lists(row, key)
+    def _new_id(self, raw: str, at: int, taken: set[str]) -> str:
+        """Return the id of the step at an index, as near to the written one as possible."""
+        name = raw if raw in taken else slug(raw)
+        if self.brief.first and name == PLAN_STEP:  # the planner's own step has this id
+            return _free(f"{PLAN_STEP}-step", taken)
+        return name or _free(f"step-{at + 1}", taken)
+
+    def _repair_step(self, row: Fields, key: Key) -> None:
+        """Fix values of a step that can mean only one thing."""
+        self._repair_lists(row, key)
+        self._repair_references(row)
+        _repair_names(row, ("agent", "model"))
+        if isinstance(row.get("output"), str) and row["output"].lower() in _TEXT:
+            del row["output"]
+        for name in _ESTIMATES:
+            if name in row and not _estimate(row[name]):
+                value = quoted(str(row.pop(name))[:100])
+                message = f"dropped {value}: not a number of {name}"
+                self.found.repaired("estimate", (*key, name), message, step=row["id"])
+
+    def _repair_references(self, row: Fields) -> None:
+        """Replace written ids by the ids that their steps have now."""
         for name in ("needs", "after"):
             if isinstance(row.get(name), list | tuple):
                 row[name] = [self._reference(one) for one in row[name]]
         each = row.get("each")
         if isinstance(each, str) and each != "inputs":
             row["each"] = self._reference(each)
-        for name in ("agent", "model"):
-            if isinstance(row.get(name), str):
-                row[name] = slug(row[name]) or row[name]
-        if isinstance(row.get("output"), str) and row["output"].lower() in _TEXT:
-            del row["output"]
-        for name in _ESTIMATES:
-            if name in row and not _estimate(row[name]):
-                message = f"{quoted(str(row.pop(name))[:100])} is no number of {name}; the estimate was dropped"
-                self.found.repaired("estimate", (*key, name), message, step=row["id"])
 
-    def _mend_lists(self, row: Fields, key: Key) -> None:
+    def _repair_lists(self, row: Fields, key: Key) -> None:
         """Make one name a list of one, and `a, b` a list of two."""
         for name in _LISTS:
             value = row.get(name)
@@ -237,10 +258,10 @@ class _Reader:
                 continue
             parts = str(value).split(",") if name in _NAME_LISTS else [str(value)]
             row[name] = [part.strip() for part in parts if part.strip()]
-            self.found.repaired("list", (*key, name), f"`{name}` is a list", step=row.get("id", ""))
+            self.found.repaired("list", (*key, name), f"made `{name}` a list", step=row.get("id", ""))
 
     def _reference(self, written: Json) -> Json:
-        """Give the id of the step that is meant by a name in `needs`, `after` or `each`."""
+        """Return the id of the step that a name in `needs`, `after` or `each` means."""
         if not isinstance(written, str | int) or isinstance(written, bool):
             return written
         name = str(written)
@@ -249,15 +270,12 @@ class _Reader:
     def _agent(self, one: Json, key: Key) -> Agent:
         row = self._row(one, key, Agent, "an agent")
         if not self.strict:
-            self._mend_lists(row, key)
-            if isinstance(row.get("name"), str):
-                row["name"] = slug(row["name"]) or row["name"]
-            if isinstance(row.get("model"), str):
-                row["model"] = slug(row["model"]) or row["model"]
+            self._repair_lists(row, key)
+            _repair_names(row, ("name", "model"))
         return self._built(Agent, row, key, {"name": f"agent-{key[-1]}", "instructions": _PLACEHOLDER})
 
     def _built(self, model: type[T], row: Fields, key: Key, fallback: Fields) -> T:
-        """Make a model of a row; a value it refuses is an error, and left out."""
+        """Return the model of a mapping. Invalid values are errors, and are dropped."""
         try:
             return model.model_validate(row)
         except ValidationError as refusal:
@@ -271,25 +289,32 @@ class _Reader:
         return model.model_validate({**{field: value for field, value in fallback.items() if field in refused}, **rest})
 
 
+def _repair_names(row: Fields, fields: tuple[str, ...]) -> None:
+    """Write names as ids."""
+    for field in fields:
+        if isinstance(row.get(field), str):
+            row[field] = slug(row[field]) or row[field]
+
+
 def _mapping(value: Json) -> Fields | None:
-    """Give a mapping with its keys as text; None for anything else."""
+    """Return a mapping with its keys as text; None for another value."""
     if not isinstance(value, dict):
         return None
     return {str(name): inner for name, inner in cast("dict[Any, Json]", value).items()}
 
 
 def _sequence(value: Json) -> list[Json] | None:
-    """Give a list or tuple as a list; None for anything else."""
+    """Return a list or tuple as a list; None for another value."""
     return list(cast("list[Json]", value)) if isinstance(value, list | tuple) else None
 
 
 def _listed(steps: list[Json]) -> int:
-    """Count the items that steps list themselves."""
+    """Return the number of items in the lists of `each`."""
     return sum(len(_sequence((_mapping(step) or {}).get("each")) or ()) for step in steps)
 
 
 def slug(name: str) -> str:
-    """Write a name as an id: `Study A` as `study-a`. Empty where nothing of it can stand in an id."""
+    """Return a name as an id: `study-a` for `Study A`. It is empty if no character is allowed in an id."""
     if _LEGAL.fullmatch(name):
         return name
     plain = "".join(c for c in unicodedata.normalize("NFKD", name[: 4 * MOST_ID]) if not unicodedata.combining(c))
@@ -303,7 +328,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _estimate(value: Json) -> bool:
-    """Whether a value can be an estimate of seconds or tokens."""
+    """Return True if a value can be an estimate of seconds or tokens."""
     if isinstance(value, bool):
         return False
     try:

@@ -114,18 +114,22 @@ def close(sheet: Sheet) -> tuple[Step, ...]:
     return whole
 
 
+def _can_be_last(step: Step, ends: frozenset[str]) -> bool:
+    return step.id in ends and step.agent == REDUCER and step.each is None
+
+
 def _check_orphans(sheet: Sheet, steps: tuple[Step, ...]) -> None:
     """Find steps that no step uses, if a reducer ends the plan or if the other steps are connected."""
     ends = frozenset(sinks(steps))
-    reducers = [step for step in steps if step.id in ends and step.agent == REDUCER and step.each is None]
-    linked = sum(1 for step in steps if before_of(step))
+    reducers = [step for step in steps if _can_be_last(step, ends)]
+    is_connected = sum(1 for step in steps if before_of(step)) > 1
     unused = [row for row in sheet.rows if row.step.id in ends and row.step not in reducers]
     for row in unused:
         name = row.step.id
         if len(reducers) == 1:
             message = f"no step used {quoted(name)}; now {quoted(reducers[0].id)} waits for it"
             sheet.found.repaired("orphan", row.key(), message, step=name)
-        elif linked > 1 and not before_of(row.step):
+        elif is_connected and not before_of(row.step):
             message = f"no step uses {quoted(name)}, and it uses no step: only the report reads it"
             advice = "Add it to the `needs` of a step, or remove it."
             sheet.found.hint("orphan", row.key(), message, advice=advice, step=name)
