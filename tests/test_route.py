@@ -9,10 +9,12 @@ from pydantic import SecretStr
 from pydantic_core import to_json
 
 import swarm
-from swarm.base.errors import EndpointRefused
+from swarm.base.errors import EndpointRefused, TaskError
 from swarm.endpoints.guard import LabelGuard
 from swarm.endpoints.preflight import Spot
 from swarm.endpoints.route import outside_pools, route_of, routes_of, single
+from swarm.lifecycle.options import Options
+from swarm.lifecycle.prepare import prepare
 from swarm.spec.chat import Media, Message, Request
 from swarm.spec.plan import Plan, Step
 from swarm.spec.tariff import FREE
@@ -95,3 +97,30 @@ async def test_a_provider_by_name_accepts_files_that_it_stores() -> None:
     stranger = route_of("default", Model(endpoint="https://models.example/v1", name="m", takes=("video",)))
     with pytest.raises(EndpointRefused, match="characters of media in one request"):
         await LabelGuard(Scripted("seen"), stranger).complete(request)
+
+
+FILE = """\
+goal: Do.
+models:
+  default:
+    endpoint: opnai
+    name: m
+  third: kimi
+"""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("endpoint", "places"),
+    [
+        (None, ["t.yaml:4:15: models.default.endpoint", "t.yaml:6:10: models.third"]),
+        ("opnai", ["models.default.endpoint: invalid", "t.yaml:6:10: models.third"]),
+    ],
+)
+async def test_an_error_in_a_model_names_its_line_unless_it_is_from_an_option(
+    endpoint: str | None, places: list[str]
+) -> None:
+    with pytest.raises(TaskError) as caught:
+        await prepare("t.yaml", Options(text=FILE, endpoint=endpoint, model="m", environ={}))
+    assert [str(problem)[: len(place)] for problem, place in zip(caught.value.problems, places, strict=True)] == places
+    assert "`openai`" in str(caught.value.problems[0])

@@ -114,12 +114,11 @@ async def _examined(lenient: Lenient, options: Options) -> "Prepared":
 
 
 def _all_problems(task: "Task") -> list[Problem]:
-    from swarm.endpoints.route import check_models
     from swarm.lifecycle.prepare import toolbox
     from swarm.spec.files import load_agents, load_wording, read_inputs
 
     looks: tuple[Callable[[], Any], ...] = (
-        lambda: check_models(task.models),
+        lambda: _check_models(task),
         lambda: load_agents(task),
         lambda: load_wording(task),
         lambda: read_inputs(task),
@@ -132,6 +131,16 @@ def _all_problems(task: "Task") -> list[Problem]:
         except InputError as error:
             problems += error.problems
     return problems
+
+
+def _check_models(task: "Task") -> None:
+    from swarm.endpoints.route import check_models
+    from swarm.lifecycle.prepare import placed
+
+    try:
+        check_models(task.models)
+    except TaskError as error:
+        raise TaskError(*placed(task, task.models, error.problems)) from None
 
 
 def _found(prepared: "Prepared", unset: tuple[str, ...]) -> "dict[str, Json]":

@@ -17,17 +17,18 @@ from swarm.local_models.serve import is_local, path_of, what_is_missing
 from swarm.spec.chat import Medium
 from swarm.spec.labels import pooled
 from swarm.spec.providers import (
+    PROVIDERS,
     Provider,
     Quirks,
     must_stream,
     provider_named,
-    provider_names,
     quirks_of,
     stored_by,
     takes_of,
 )
 from swarm.spec.tariff import Tariff
 from swarm.spec.task import Model
+from swarm.spec.yaml.explain import meant
 
 OFFLINE = "offline"
 """The address of the built-in endpoint."""
@@ -218,7 +219,9 @@ def _model_problems(alias: str, model: Model) -> list[Problem]:
     provider = provider_named(endpoint)
     if provider is None and not endpoint.startswith(("http://", "https://")):
         expected = "a base URL (http://… or https://…), `local:FILE`, `offline` or a provider"
-        wrong = f"invalid endpoint `{endpoint}`: expected {expected}: {provider_names()}"
+        names = [each.name for each in PROVIDERS]
+        wrong = f"invalid endpoint `{endpoint}`: expected {expected}: {listing(names)}"
+        wrong += meant(endpoint, names)
         return [Problem(wrong, key=f"{key}.endpoint")]
     return _remote_problems(key, model, provider)
 

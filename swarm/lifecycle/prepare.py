@@ -6,7 +6,7 @@ Each stage returns a value that the next one needs; `prepare` runs them all:
     OpenedTask    ChosenModels      LoadedFiles    ResolvedTask   Routes    Prepared
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -178,8 +178,25 @@ async def choose_models(task: Task, options: Options) -> ChosenModels:
         probe=None if options.needs_keys else no_server,
         folder=task.folder,
     )
-    check_models(choice.models, custom_endpoint=False)
+    try:
+        check_models(choice.models)
+    except TaskError as error:
+        # The model of `--endpoint` replaces `default`, whose place in the file would mislead.
+        written = [alias for alias in task.models if alias != DEFAULT or options.endpoint is None]
+        raise TaskError(*placed(task, written, error.problems)) from None
     return ChosenModels(choice, routes_of(choice.models), None)
+
+
+def placed(task: Task, aliases: Collection[str], problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return problems of models; those of these aliases with their line and column in the task's file."""
+    document = task.origin
+    if not isinstance(document, Document):
+        return tuple(problems)
+    found: list[Problem] = []
+    for problem in problems:
+        alias = problem.key.split(".")[1]
+        found += document.located([problem]) if alias in aliases else [problem]
+    return tuple(found)
 
 
 async def no_server(base_url: str) -> None:

@@ -7,7 +7,6 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from swarm.base.network import is_loopback
-from swarm.base.text import listing
 from swarm.spec.chat import Medium
 from swarm.spec.task import Model
 
@@ -200,8 +199,3 @@ def must_stream(model: Model) -> bool:
 def key_in(environ: Mapping[str, str], provider: Provider) -> str | None:
     """Return the name of the environment variable that has the provider's key, or None."""
     return next((name for name in provider.keys if environ.get(name, "").strip()), None)
-
-
-def provider_names() -> str:
-    """Return the names of the providers for a message."""
-    return listing(provider.name for provider in PROVIDERS)
