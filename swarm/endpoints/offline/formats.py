@@ -1,4 +1,4 @@
-"""Reads what is not prose as claims: Python source, package metadata, JSON, CSV; and chooses how a text is read."""
+"""The choice of a reader for a text; readers of Python source, metadata, JSON and CSV."""
 
 import ast
 import csv
@@ -17,16 +17,19 @@ IMPORTS = "Imports"
 NO_LICENCE = "License: none stated"
 NO_NEEDS = "none"
 MOST_CLAIMS = 20_000
-"""Most claims of one source that are looked at; reading and ranking that many takes about a second."""
-_LARGEST_SOURCE = 300_000  # characters; above, source is read as text: the parser's memory is 100 times the text
-_DEEPEST = 12  # levels of JSON that are followed
+"""Maximum claims of one source. Reading and ranking that many takes about one second."""
+_LARGEST_SOURCE = 300_000  # characters; longer source is read as text, because parsing takes 100 times its memory
+_DEEPEST = 12  # maximum level of JSON that is read
 
 _KEPT = ("summary", "requires-python")
 _LICENCE = ("license-expression", "license")
 
 
 def read(data: Data) -> Source:
-    """Read a text as its kind asks for: by the name of a file, by the look of what a model or a tool wrote."""
+    """Return the claims of a text.
+
+    The reader depends on the file name, or on the form of an output.
+    """
     source = _read(data)
     if data.of != "input":
         source = replace(source, title="", named=False)
@@ -49,12 +52,12 @@ def _read(data: Data) -> Source:
 
 
 def read_python(name: str, text: str) -> Source | None:
-    """Read Python source: what it is for, what it imports, what it defines; None if it does not parse."""
+    """Return the docstring, imports and definitions of Python source, or None if it does not parse."""
     if len(text) > _LARGEST_SOURCE:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the source: invalid escapes and the like
+            warnings.simplefilter("ignore")  # about the source: invalid escapes, for example
             module = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
@@ -79,21 +82,27 @@ def _imports(module: ast.Module) -> list[str]:
 
 
 def _definitions(body: Sequence[ast.stmt], where: tuple[str, ...]) -> Iterator[Claim]:
-    """Read classes, functions and methods, but for private ones."""
+    """Yield the public classes, functions and methods."""
     for node in body:
         if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("_"):
             continue
-        if isinstance(node, ast.ClassDef):
-            bases = ", ".join(_dotted(base) for base in node.bases)
-            head = f"class {node.name}({bases})" if bases else f"class {node.name}"
-        else:
-            every = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
-            arguments = ", ".join(a.arg for a in every if a.arg not in ("self", "cls"))
-            head = f"{'def' if isinstance(node, ast.FunctionDef) else 'async def'} {node.name}({arguments})"
+        head = _class_head(node) if isinstance(node, ast.ClassDef) else _function_head(node)
         doc = sentences(flat(ast.get_docstring(node) or ""))
         yield Claim(cut(f"{head}: {doc[0]}" if doc else head)[0], where, 0.2 if doc else 0.0)
         if isinstance(node, ast.ClassDef) and len(where) < 2:
             yield from _definitions(node.body, (*where, node.name))
+
+
+def _class_head(node: ast.ClassDef) -> str:
+    bases = ", ".join(_dotted(base) for base in node.bases)
+    return f"class {node.name}({bases})" if bases else f"class {node.name}"
+
+
+def _function_head(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    every = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+    arguments = ", ".join(a.arg for a in every if a.arg not in ("self", "cls"))
+    keyword = "def" if isinstance(node, ast.FunctionDef) else "async def"
+    return f"{keyword} {node.name}({arguments})"
 
 
 def _dotted(node: ast.expr) -> str:
@@ -102,36 +111,50 @@ def _dotted(node: ast.expr) -> str:
         if isinstance(node, ast.Attribute):
             parts.append(node.attr)
         node = node.value
-    return ".".join([*([node.id] if isinstance(node, ast.Name) else []), *reversed(parts)]) or "…"
+    if isinstance(node, ast.Name):
+        parts.append(node.id)
+    return ".".join(reversed(parts)) or "…"
 
 
 def read_metadata(name: str, text: str) -> Source:
-    """Read the metadata of a package: the headers that people audit, each behind the package's name and version."""
+    """Return the headers of a package's metadata that audits need, each with its name and version."""
+    fields = _headers(text)
+    first = {key: values[0] for key, values in fields.items() if values[0]}
+    title = " ".join(first[key] for key in ("name", "version") if key in first) or flat(name)
+    lines = [(f"{key.title()}: {first[key]}", 0.5, False) for key in _KEPT if key in first]
+    lines += [(licence, 1.0, True) for licence in _licences(fields)]
+    lines.append((f"Requires-Dist: {_needs(fields)}", 0.8, True))
+    claims = [Claim(cut(f"{title}: {line}")[0], (), prior, always=always) for line, prior, always in lines]
+    return Source(name, "", tuple(claims), named=False)
+
+
+def _needs(fields: dict[str, list[str]]) -> str:
+    """Return the required packages, without those of extras."""
+    needs = [need for need in fields.get("requires-dist", []) if "extra ==" not in need]
+    return ", ".join(needs) or NO_NEEDS
+
+
+def _headers(text: str) -> dict[str, list[str]]:
+    """Return the values of the headers above the first empty line, by name in lower case."""
     head = text.replace("\r\n", "\n").partition("\n\n")[0]
     fields: dict[str, list[str]] = {}
     for line in head.split("\n"):
         key, colon, value = line.partition(":")
         if colon and not line[:1].isspace():
             fields.setdefault(key.casefold(), []).append(flat(value))
-    first = {key: values[0] for key, values in fields.items() if values[0]}
-    title = " ".join(first[key] for key in ("name", "version") if key in first) or flat(name)
-    told = [(f"{key.title()}: {first[key]}", 0.5, False) for key in _KEPT if key in first]
-    told += [(licence, 1.0, True) for licence in _licences(fields)]
-    needs = [need for need in fields.get("requires-dist", []) if "extra ==" not in need]
-    told.append((f"Requires-Dist: {', '.join(needs) or NO_NEEDS}", 0.8, True))
-    every = tuple(Claim(cut(f"{title}: {line}")[0], (), prior, always=always) for line, prior, always in told)
-    return Source(name, "", every, named=False)
+    return fields
 
 
 def _licences(fields: dict[str, list[str]]) -> list[str]:
     stated = [f"{key.title()}: {fields[key][0]}" for key in _LICENCE if fields.get(key, [""])[0]]
     if not stated:
-        stated = [f"Classifier: {value}" for value in fields.get("classifier", []) if value.startswith("License ::")]
+        classifiers = fields.get("classifier", [])
+        stated = [f"Classifier: {each}" for each in classifiers if each.startswith("License ::")]
     return [text[: LONGEST // 2] for text in stated[:1]] or [NO_LICENCE]
 
 
 def read_json(name: str, text: str) -> Source | None:
-    """Read JSON: a claim for each flat object and each leaf, its path in front; None if it is not JSON."""
+    """Return a claim for each flat object and each leaf of JSON, or None if it is not JSON."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -140,22 +163,27 @@ def read_json(name: str, text: str) -> Source | None:
 
 
 def _leaves(value: Json, where: tuple[str, ...], depth: int) -> Iterator[Claim]:
+    """Yield the claims of a JSON value. `where` is its path."""
     if depth > _DEEPEST:
         return
     if isinstance(value, dict):
-        fields = cast("dict[str, Json]", value)
-        leaves = {key: inner for key, inner in fields.items() if not isinstance(inner, dict | list)}
-        if leaves:
-            text = row([_leaf(key) for key in leaves], [_leaf(inner) for inner in leaves.values()])
-            yield from (Claim(piece, where) for piece in cut(text))
-        for key, inner in fields.items():
-            if key not in leaves:
-                yield from _leaves(inner, (*where, _leaf(key)), depth + 1)
+        yield from _fields(cast("dict[str, Json]", value), where, depth)
     elif isinstance(value, list):
         for inner in cast("list[Json]", value):
             yield from _leaves(inner, where, depth + 1)
     else:
         yield from (Claim(sentence, where) for sentence in sentences(_leaf(value)))
+
+
+def _fields(value: dict[str, Json], where: tuple[str, ...], depth: int) -> Iterator[Claim]:
+    """Yield one claim for all leaves of an object, then the claims of its other fields."""
+    leaves = {key: each for key, each in value.items() if not isinstance(each, dict | list)}
+    if leaves:
+        text = row([_leaf(key) for key in leaves], [_leaf(each) for each in leaves.values()])
+        yield from (Claim(piece, where) for piece in cut(text))
+    for key, each in value.items():
+        if key not in leaves:
+            yield from _leaves(each, (*where, _leaf(key)), depth + 1)
 
 
 def _leaf(value: Json) -> str:
@@ -164,7 +192,7 @@ def _leaf(value: Json) -> str:
 
 
 def read_table(name: str, text: str) -> Source | None:
-    """Read comma- or tab-separated values whose first line names the columns; None if there are fewer than two."""
+    """Return a claim per row of a table with a head, or None if it is too small."""
     lines = [*text.splitlines()[:1], *sampled(text.splitlines()[1:], MOST_CLAIMS)]
     try:
         rows = list(csv.reader(lines, delimiter="\t" if name.endswith(".tsv") else ","))
@@ -173,7 +201,8 @@ def read_table(name: str, text: str) -> Source | None:
     if len(rows) < 2 or len(rows[0]) < 2:
         return None
     columns = [flat(cell) for cell in rows[0]]
-    claims = [
-        Claim(piece, listed=True) for values in rows[1:] for piece in cut(entry(columns, [flat(v) for v in values]))
-    ]
+    claims: list[Claim] = []
+    for values in rows[1:]:
+        text = entry(columns, [flat(value) for value in values])
+        claims += [Claim(piece, listed=True) for piece in cut(text)]
     return Source(name, "", tuple(claims))

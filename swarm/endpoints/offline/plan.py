@@ -1,4 +1,4 @@
-"""Plans from the shape of the inputs: read each, or groups of them, side by side; then one report."""
+"""Plans from the shape of the inputs: steps that read in parallel, then one report."""
 
 import json
 import re
@@ -11,21 +11,21 @@ from swarm.spec.plan import ANSWER_STEP, REDUCE_STEP, REDUCER
 READ = "From {item}:"
 READ_SEVERAL = "From these inputs:"
 REPORT = "From what the steps found:"
-"""What the steps of its plans are asked, before the words of the goal."""
+"""Beginning of a step's prompt, before the words of the goal."""
 
 WIDEST = 100
-"""Most steps that read at once; more inputs than that are read in groups (the widest swarm of Kimi K2.5)."""
+"""Maximum steps that read in parallel, as in Kimi K2.5. More inputs are read in groups."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a brief says about the inputs."""
+    """The content of a brief that a plan depends on."""
 
     texts: tuple[Mapping[str, Any], ...]
     others: tuple[Mapping[str, Any], ...]
-    """Pictures, sounds and films: not readable here."""
+    """Images, audio and videos, which this endpoint cannot read."""
     total: int
-    """Inputs of the run, of which a long brief lists only the first."""
+    """Number of inputs of the run. A long brief lists only the first of them."""
     steps_left: int
     depth: int
     known: tuple[str, ...]
@@ -33,37 +33,46 @@ class Shape:
 
 
 def asked(prompt: str, goal: str) -> str:
-    """Give a prompt without the words this module puts in front of a goal."""
+    """Return a prompt without the words that this module puts before the goal."""
     before = prompt.removesuffix(goal).rstrip()
-    mine = before in (READ_SEVERAL, REPORT) or (before.startswith("From ") and before.endswith(":"))
-    return goal if goal and prompt.endswith(goal) and mine else prompt
+    is_ours = before in (READ_SEVERAL, REPORT) or (before.startswith("From ") and before.endswith(":"))
+    return goal if is_ours and goal and prompt.endswith(goal) else prompt
 
 
 def shape(brief: str, said: Iterable[str] = ()) -> Shape:
-    """Read a brief, a JSON object in the form of `swarm.planning.brief.Brief`; what is absent
-    or odd counts as not there.
+    """Return the shape of a brief, a JSON object in the form of `swarm.planning.brief.Brief`.
 
-    `said` are the words around it: a note such as "lists only 90 of 400 inputs" tells how many there are.
+    Missing and invalid fields count as empty. `said` are the texts around the brief: a note such as
+    "lists only 90 of 400 inputs" contains the number of inputs.
     """
     try:
         value = json.loads(brief)
     except (ValueError, RecursionError):
         value = None
-    found = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-    raw = cast("list[Any]", found.get("inputs")) if isinstance(found.get("inputs"), list) else []
-    every = [cast("dict[str, Any]", each) for each in raw if isinstance(each, dict)]
+    found = _object(value)
+    every = [_object(each) for each in _list(found.get("inputs"))]
     inputs = [each for each in every if each.get("name")]
-    limits = cast("dict[str, Any]", found["limits"]) if isinstance(found.get("limits"), dict) else {}
-    known = cast("list[Any]", found["known"]) if isinstance(found.get("known"), list) else []
     return Shape(
-        texts=tuple(each for each in inputs if each.get("medium", "text") == "text"),
-        others=tuple(each for each in inputs if each.get("medium", "text") != "text"),
+        texts=tuple(each for each in inputs if _is_text(each)),
+        others=tuple(each for each in inputs if not _is_text(each)),
         total=max([len(inputs), *_totals(len(inputs), said)]),
         steps_left=_number(found.get("steps_left"), 256),
-        depth=_number(limits.get("depth"), 32),
-        known=tuple(str(each) for each in known),
+        depth=_number(_object(found.get("limits")).get("depth"), 32),
+        known=tuple(str(each) for each in _list(found.get("known"))),
         first=found.get("first") is not False,
     )
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def _is_text(each: Mapping[str, Any]) -> bool:
+    return each.get("medium", "text") == "text"
 
 
 def _number(value: Any, default: int) -> int:
@@ -71,6 +80,7 @@ def _number(value: Any, default: int) -> int:
 
 
 def _totals(listed: int, said: Iterable[str]) -> list[int]:
+    """Return the larger numbers in texts that also contain the number of listed inputs."""
     found: list[int] = []
     for text in said:
         numbers = [int(digits) for digits in re.findall(r"\b\d{1,9}\b", text[:600])]
@@ -80,7 +90,7 @@ def _totals(listed: int, said: Iterable[str]) -> list[int]:
 
 
 def plan(goal: str, seen: Shape, given: Sequence[str] = ()) -> str:
-    """Write a plan, as JSON, for a goal; `given` are the steps whose outputs a later plan goes on from."""
+    """Return a plan for a goal as JSON. `given` are the steps on whose outputs a later plan builds."""
     words = goal.replace("{item}", "(item)")
     if not seen.first:
         steps = [_again(words, seen, given)]
@@ -88,7 +98,8 @@ def plan(goal: str, seen: Shape, given: Sequence[str] = ()) -> str:
         steps = _reading(words, seen)
         sources = len(steps) > 1 or "each" in steps[0]
         if sources and seen.depth > 1:
-            steps.append(_step(REDUCE_STEP, f"{REPORT} {words}", agent=REDUCER, after=[step["id"] for step in steps]))
+            after = [step["id"] for step in steps]
+            steps.append(_step(REDUCE_STEP, f"{REPORT} {words}", agent=REDUCER, after=after))
     return json.dumps({"steps": steps}, indent=1)
 
 
@@ -100,28 +111,43 @@ def _again(words: str, seen: Shape, given: Sequence[str]) -> dict[str, Any]:
 
 
 def _reading(words: str, seen: Shape) -> list[dict[str, Any]]:
-    """Plan the steps that read: each input by itself, or groups of them; what cannot be read has a step to say so."""
+    """Return the steps that read the inputs, or one step that answers.
+
+    Each input has a step, or each group if there are too many. Inputs that cannot be read share a
+    step that says so.
+    """
     texts = [str(each["name"]) for each in seen.texts]
-    apart = seen.depth > 1 and seen.total > 1
-    if not texts or not apart or seen.steps_left < 4:
+    others = [str(each["name"]) for each in seen.others]
+    may_split = seen.depth > 1 and seen.total > 1 and seen.steps_left >= 4
+    is_complete = len(texts) + len(others) >= seen.total
+    steps = _readers(words, seen, texts, is_complete=is_complete) if texts and may_split else []
+    if not steps:
         return [_step(ANSWER_STEP, words)]
-    steps: list[dict[str, Any]]
-    room = seen.steps_left - 2 - bool(seen.others)  # the list itself and the report are steps too
-    complete = len(texts) + len(seen.others) >= seen.total
-    if len(texts) == 1:
-        steps = [_step("read", f"{READ.replace('{item}', texts[0])} {words}", inputs=texts)]
-    elif (seen.total <= WIDEST or not complete) and seen.total <= room:
-        only = {"inputs": texts} if seen.others and complete else {}
-        steps = [_step("read", f"{READ} {words}", each="inputs", **only)]
-    elif not complete:
-        return [_step(ANSWER_STEP, words)]
-    else:
-        groups = _groups(seen.texts, min(WIDEST, room))
-        prompt = f"{READ_SEVERAL} {words}"
-        steps = [_step(f"read-{n}", prompt, inputs=names) for n, names in enumerate(groups, 1)]
-    if seen.others and complete:
-        steps.append(_step("media", f"{READ_SEVERAL} {words}", inputs=[str(each["name"]) for each in seen.others]))
+    if others and is_complete:
+        steps.append(_step("media", f"{READ_SEVERAL} {words}", inputs=others))
     return steps
+
+
+def _readers(
+    words: str,
+    seen: Shape,
+    texts: list[str],
+    *,
+    is_complete: bool,
+) -> list[dict[str, Any]]:
+    """Return the steps that read texts; none if the brief does not list all inputs of too many."""
+    if len(texts) == 1:
+        return [_step("read", f"{READ.replace('{item}', texts[0])} {words}", inputs=texts)]
+    room = seen.steps_left - 2 - bool(seen.others)  # the list itself and the report are steps too
+    is_narrow = seen.total <= WIDEST or not is_complete
+    if is_narrow and seen.total <= room:
+        only = {"inputs": texts} if seen.others and is_complete else {}
+        return [_step("read", f"{READ} {words}", each="inputs", **only)]
+    if not is_complete:
+        return []
+    groups = _groups(seen.texts, min(WIDEST, room))
+    prompt = f"{READ_SEVERAL} {words}"
+    return [_step(f"read-{n}", prompt, inputs=names) for n, names in enumerate(groups, 1)]
 
 
 def _step(name: str, prompt: str, **fields: Any) -> dict[str, Any]:
@@ -129,25 +155,35 @@ def _step(name: str, prompt: str, **fields: Any) -> dict[str, Any]:
 
 
 def _groups(inputs: Sequence[Mapping[str, Any]], count: int) -> list[list[str]]:
-    """Share inputs out so that groups are about equally large: the largest first, each to the smallest group.
+    """Return groups of inputs with about the same size, in the order of the inputs.
 
-    This is list scheduling by longest processing time (Graham 1969), at most 4/3 of the best. Inputs of different
-    labels are kept apart while there are groups enough, so that a label binds no more than it must.
+    Inputs of different labels are in different groups if there are enough groups, so that a label
+    restricts no more steps than necessary.
     """
-    labels = list(dict.fromkeys(str(each.get("label") or "") for each in inputs))
-    if len(labels) > count:
-        labels = []
+    by_label: dict[str, list[int]] = {}
+    for i, each in enumerate(inputs):
+        by_label.setdefault(str(each.get("label") or ""), []).append(i)
+    if len(by_label) > count:
+        by_label = {"": list(range(len(inputs)))}
+    spare = count - len(by_label)
     shares: list[list[int]] = []
-    places = range(len(inputs))
-    for wanted in labels or [None]:
-        members = [i for i in places if wanted is None or str(inputs[i].get("label") or "") == wanted]
-        spare = count - max(len(labels), 1)
-        bins = 1 + spare * len(members) // max(len(inputs), 1)
-        own: list[list[int]] = [[] for _ in range(min(bins, len(members)))]
-        sizes = [0] * len(own)
-        for i in sorted(members, key=lambda i: (-_number(inputs[i].get("size"), 0), i)):
-            least = sizes.index(min(sizes))
-            own[least].append(i)
-            sizes[least] += _number(inputs[i].get("size"), 0) + 1
-        shares += own
+    for members in by_label.values():
+        bins = 1 + spare * len(members) // len(inputs)
+        sizes = {i: _number(inputs[i].get("size"), 0) for i in members}
+        shares += _balanced(sizes, min(bins, len(members)))
     return [[str(inputs[i]["name"]) for i in sorted(share)] for share in sorted(shares, key=min)]
+
+
+def _balanced(sizes: Mapping[int, int], count: int) -> list[list[int]]:
+    """Return `count` groups of about the same size.
+
+    The largest input comes first, and each goes to the smallest group. This is list scheduling by
+    longest processing time (Graham 1969), at most 4/3 of the optimum.
+    """
+    groups: list[list[int]] = [[] for _ in range(count)]
+    totals = [0] * count
+    for i in sorted(sizes, key=lambda i: (-sizes[i], i)):
+        smallest = totals.index(min(totals))
+        groups[smallest].append(i)
+        totals[smallest] += sizes[i] + 1
+    return groups

@@ -1,9 +1,10 @@
-"""Which passages of a text answer a question: words, relevance, centrality, redundancy. Arithmetic only, no model.
+"""The ranking of passages by a question, without a model.
 
-Relevance is Okapi BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009). Centrality is a random
-walk over the similarity of sentences that restarts at the relevant ones (TextRank, Mihalcea and Tarau 2004; biased
-LexRank, Otterbacher, Erkan and Radev 2005). Redundancy is held down by maximal marginal relevance (Carbonell and
-Goldstein 1998). Everything is deterministic: ties go to the earlier passage, and no sum runs over an unordered set.
+Relevance is Okapi BM25 (Robertson and Zaragoza, "The Probabilistic Relevance Framework", 2009).
+Centrality is a random walk over the similarity of sentences that restarts at relevant ones
+(TextRank, Mihalcea and Tarau 2004; biased LexRank, Otterbacher, Erkan and Radev 2005). Maximal
+marginal relevance limits redundancy (Carbonell and Goldstein 1998). All of it is deterministic: of
+equal passages the earlier one wins, and no sum runs over an unordered set.
 """
 
 import re
@@ -14,14 +15,14 @@ from dataclasses import dataclass
 from math import log, sqrt
 
 PAIRWISE = 120
-"""Most passages compared with one another: the square of this is the only cost that is not linear in the text."""
+"""Maximum passages that are compared in pairs: the only cost that is not linear in the text."""
 DUPLICATE = 0.8
-"""Cosine from which two passages say the same thing, if their figures are the same."""
+"""Minimum cosine at which two passages with the same figures are duplicates."""
 
-_K1, _B = 1.2, 0.75  # the usual BM25 settings
-_RELEVANCE, _CENTRALITY, _PRIOR = 0.6, 0.2, 0.2  # how a score is put together; boosts come on top
-_MEASURED, _COUNTED, _BARE = 0.9, 0.5, 0.1  # boosts of a figure that was asked for: with a unit, a noun, nothing
-_NAMED = 0.05  # boost of a proper name where one was asked for
+_K1, _B = 1.2, 0.75  # the usual settings of BM25
+_RELEVANCE, _CENTRALITY, _PRIOR = 0.6, 0.2, 0.2  # parts of a score; boosts are added
+_MEASURED, _COUNTED, _BARE = 0.9, 0.5, 0.1  # boosts of a requested figure: with a unit, a noun, or neither
+_NAMED = 0.05  # boost of a requested proper name
 _NOVELTY = 0.35  # weight of redundancy in maximal marginal relevance
 
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W_]+(?:['’][^\W_]+)?")
@@ -30,31 +31,33 @@ _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
     "\U00020000-\U0003ffff]+"
 )
-"""Scripts that put no space between words (Thai, Lao, Burmese, Khmer, Japanese, Chinese; Korean inflects its words)."""
+"""Scripts without spaces between words (Thai, Lao, Burmese, Khmer, Japanese, Chinese), and Korean,
+which inflects."""
 _FIGURE = re.compile(r"(?<![\w.,])([-−])?([$€£¥]\s?)?(\d[\d.,]{0,30})\s?(%|[^\W\d_]{1,20}(?:/[^\W\d_]{1,10})?)?")
 _CURRENCY = frozenset("$€£¥")
 _NAME = re.compile(r"(?<![\w-])[^\W\d_a-z][\w.+#-]{0,60}(?<=[\w+#])")
 
 
-def _set(text: str) -> frozenset[str]:
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a text as a set."""
     return frozenset(text.split())
 
 
-_STOP = _set(
+_STOP = word_set(
     "a about above add after all also am an and any are as at be been but by can could did do does each every find for"
     " from get give given had has have he her his how i if in into is it its let many may me more most much must my no"
     " not of on one or our out over per please say says shall she should so some such tell than that the their them"
     " then there these they this those to too up us use was we were what when where which who whom whose why will with"
     " would you your"
 )
-"""The commonest function words of English, and the verbs of requests."""
+"""The most common function words of English, and verbs of requests."""
 _ASKS_FIGURE = re.compile(
     r"\bhow (?:much|many|big|large|small|long|fast|slow|heavy|far|old|often|expensive|cheap|high|deep|wide)\b"
     r"|\b(?:costs?|prices?|sizes?|figures?|numbers?|percent|percentages?|rates?|totals?|amounts?|quantity|budget)\b",
     re.IGNORECASE,
 )
-_ASKS_NAME = _set("which who whom what list name names named where")
-_UNITS = _set(
+_ASKS_NAME = word_set("which who whom what list name names named where")
+_UNITS = word_set(
     "% b kb mb gb tb kib mib gib byte bytes kilobyte kilobytes megabyte megabytes gigabyte gigabytes ns us µs ms s sec"
     " second seconds min minute minutes h hour hours day days week weeks month months year years hz khz mhz ghz w kw"
     " kwh mm cm m km g kg t l ml usd eur gbp dollar dollars euro euros percent token tokens core cores"
@@ -63,50 +66,51 @@ _UNITS = _set(
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number as it stands in a text."""
+    """A number in a text."""
 
     value: float
     unit: str
-    """The word, sign or currency beside it, case-folded; empty if there is none."""
+    """The word, sign or currency next to it, case-folded; empty if there is none."""
     start: int
-    """Where it begins in the text, in characters."""
+    """Its position in the text in characters."""
 
     @property
     def measured(self) -> bool:
-        """Whether it has a unit of measure."""
+        """True if it has a unit of measure."""
         return self.unit in _UNITS or self.unit in _CURRENCY
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is looked for."""
+    """A question as weighted words."""
 
     weights: Mapping[str, float]
-    """Weight of each word, as `words` gives it."""
+    """Weight by word, as `words` returns it."""
     figure: bool = False
-    """Whether a figure is asked for."""
+    """True if it asks for a figure."""
     name: bool = False
-    """Whether a name is asked for."""
+    """True if it asks for a name."""
     common: frozenset[str] = frozenset()
-    """Words it writes in lower case: they name a matter, not a thing."""
+    """Words in lower case, which are not proper names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A candidate."""
+    """A candidate for an answer."""
 
     text: str
     terms: tuple[str, ...]
-    """Its words, and the words of where it stands."""
+    """Its words, and those of its headings and source."""
     prior: float = 0.0
-    """How likely it matters by where it stands, from 0 to 1."""
+    """Importance of its position in the text, from 0 to 1."""
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Split a text into the words it is compared by.
+    """Return the words by which a text is compared.
 
-    Case-folded and lightly stemmed, without the commonest function words of English. A compound identifier counts
-    whole and in parts; scripts without spaces count as pairs of characters.
+    They are case-folded and lightly stemmed, without the most common function words of English. A
+    compound identifier counts as a whole and in parts. Scripts without spaces count as pairs of
+    characters.
     """
     found: list[str] = []
     if not text.isascii():
@@ -120,43 +124,60 @@ def words(text: str) -> tuple[str, ...]:
             continue
         found.append("license" if folded == "licence" else stem(folded))
         if not (token[1:].islower() or token.islower() or token.isupper()):
-            humps = _HUMP.findall(token.replace("’", "'").removesuffix("'s"))
-            found += [stem(hump.casefold()) for hump in humps if len(humps) > 1 and len(hump) > 1]
+            found += _parts(token)
     return tuple(found)
 
 
+def _parts(token: str) -> list[str]:
+    """Return the parts of a compound identifier such as `FakeServer`; nothing for a single word."""
+    humps = _HUMP.findall(token.replace("’", "'").removesuffix("'s"))
+    if len(humps) < 2:
+        return []
+    return [stem(hump.casefold()) for hump in humps if len(hump) > 1]
+
+
 def _pairs(token: str) -> list[str]:
+    """Return the pairs of characters of a script without spaces."""
     found: list[str] = []
     for run in _UNSPACED.findall(token):
-        found += [run] if len(run) == 1 else [run[i : i + 2] for i in range(len(run) - 1)]
+        found += [run[i : i + 2] for i in range(max(1, len(run) - 1))]
     return found + [stem(rest.casefold()) for rest in _UNSPACED.split(token) if rest]
 
 
 def stem(word: str) -> str:
-    """Cut an English word's plural (Harman's s-stemmer, 1991), `-ing` and `-ed`; leave every other word alone."""
+    """Return an English word without plural (Harman's s-stemmer, 1991), `-ing` and `-ed`.
+
+    Other words are unchanged.
+    """
     if len(word) < 4 or not word.isascii() or not word.isalpha():
         return word
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
-    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        word = word[:-1]
-    for ending in ("ing", "ed"):
-        if word.endswith(ending) and len(word) - len(ending) >= 4 and not word.endswith("eed"):
-            word = word[: -len(ending)]
-            return word[:-1] if word[-1] == word[-2] and word[-1] not in "lsz" else word
-    return word
+    is_plural = word.endswith("s") and not word.endswith(("ss", "us", "is"))
+    return _base(word[:-1] if is_plural else word)
+
+
+def _base(word: str) -> str:
+    """Return a word without `-ing` or `-ed`, if at least four letters are left."""
+    ending = next((each for each in ("ing", "ed") if word.endswith(each)), "")
+    if not ending or len(word) - len(ending) < 4 or word.endswith("eed"):
+        return word
+    word = word[: -len(ending)]
+    is_doubled = word[-1] == word[-2] and word[-1] not in "lsz"
+    return word[:-1] if is_doubled else word
 
 
 def figures(text: str) -> tuple[Figure, ...]:
-    """Find the numbers of a text with the unit beside each; versions such as `1.2.3` are not numbers."""
+    """Return the numbers of a text with their units. Versions such as `1.2.3` are not numbers."""
     found: list[Figure] = []
     for match in _FIGURE.finditer(text):
         value = _value(match[3].rstrip(".,"))
         if value is None:
             continue
-        # A full stop or comma after the digits ends the phrase: the next word is no unit.
-        unit = "" if match[3][-1] in ".," else (match[4] or "").casefold()
-        unit = (match[2] or "").strip() or ("" if unit in _STOP else unit)
+        # A full stop or comma after the digits ends the phrase, so the next word is not a unit.
+        following = "" if match[3][-1] in ".," else (match[4] or "").casefold()
+        currency = (match[2] or "").strip()
+        unit = currency or ("" if following in _STOP else following)
         found.append(Figure(-value if match[1] else value, unit, match.start(3)))
     return tuple(found)
 
@@ -172,12 +193,13 @@ def _value(digits: str) -> float | None:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Find what looks like a proper name: a capital where it is not the sentence's first word, or inside a word."""
+    """Return proper names: words with a capital that are not the first word, or with one inside."""
     found: dict[str, None] = {}
     for match in _NAME.finditer(text):
         word = match[0].rstrip(".-")
         first = not text[: match.start()].strip(" \t\"'“(*-")
-        if word.casefold() in _STOP or word.casefold() in _UNITS or len(word) < 2:
+        folded = word.casefold()
+        if folded in _STOP or folded in _UNITS or len(word) < 2:
             continue
         if not first or any(c.isupper() or c.isdigit() for c in word[1:]):
             found[word] = None
@@ -185,23 +207,22 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def question(*texts: tuple[str, float]) -> Question:
-    """Make a question of texts, each with its weight; a word in several counts with the highest."""
+    """Return a question from texts with weights. A word in several texts has the highest weight."""
     weights: dict[str, float] = {}
     cues: set[str] = set()
     common: set[str] = set()
     for text, weight in texts:
         for word in words(text):
             weights[word] = max(weight, weights.get(word, 0.0))
-        plain = [token for token in _TOKEN.findall(text) if token.islower()]
-        common.update(word for token in plain for word in words(token))
-        cues.update(token.casefold() for token in _TOKEN.findall(text))
-    return Question(
-        weights, any(_ASKS_FIGURE.search(text) for text, _ in texts), bool(cues & _ASKS_NAME), frozenset(common)
-    )
+        for token in _TOKEN.findall(text):
+            cues.add(token.casefold())
+            common.update(words(token) if token.islower() else ())
+    asks_figure = any(_ASKS_FIGURE.search(text) for text, _ in texts)
+    return Question(weights, asks_figure, bool(cues & _ASKS_NAME), frozenset(common))
 
 
 def relevance(asked: Mapping[str, float], documents: Sequence[Sequence[str]]) -> list[float]:
-    """Score documents, given as words, against weighted words: BM25, scaled so that the best is 1."""
+    """Return the BM25 scores of documents for weighted words, scaled so that the best is 1."""
     counts: list[dict[str, int]] = []
     frequency: Counter[str] = Counter()
     for terms in documents:
@@ -217,21 +238,22 @@ def relevance(asked: Mapping[str, float], documents: Sequence[Sequence[str]]) ->
     scores: list[float] = []
     for terms, found in zip(documents, counts, strict=True):
         norm = _K1 * (1 - _B + _B * len(terms) / mean)
-        scores.append(sum(asked[t] * rarity[t] * n * (_K1 + 1) / (n + norm) for t, n in found.items()))
+        parts = (asked[t] * rarity[t] * n * (_K1 + 1) / (n + norm) for t, n in found.items())
+        scores.append(sum(parts))
     best = max(scores, default=0.0)
     return [score / best for score in scores] if best > 0 else scores
 
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """Words of a passage with their weights."""
+    """The words of a passage with their weights."""
 
     weights: Mapping[str, float]
     length: float
 
 
 def vectors(documents: Sequence[Sequence[str]]) -> list[Vector]:
-    """Weigh the words of each document by how rare they are among all of them."""
+    """Return a vector per document. Words that are rare among the documents have a high weight."""
     frequency: Counter[str] = Counter()
     for terms in documents:
         frequency.update(dict.fromkeys(terms).keys())
@@ -243,15 +265,16 @@ def vectors(documents: Sequence[Sequence[str]]) -> list[Vector]:
 
 
 def similarity(one: Vector, other: Vector) -> float:
-    """Cosine of two vectors, from 0 to 1."""
+    """Return the cosine of two vectors, from 0 to 1."""
     if len(one.weights) > len(other.weights):
         one, other = other, one
-    shared = sum(w * other.weights[term] for term, w in one.weights.items() if term in other.weights)
+    weights = other.weights
+    shared = sum(w * weights[term] for term, w in one.weights.items() if term in weights)
     return min(1.0, shared / (one.length * other.length)) if shared else 0.0
 
 
 def score(asked: Question, passages: Sequence[Passage]) -> list[float]:
-    """Score passages against a question: relevance, centrality among the most relevant, prior and boosts."""
+    """Return the scores of passages: relevance, centrality among the best, position and boosts."""
     near = relevance(asked.weights, [p.terms for p in passages])
     scores = [_RELEVANCE * r + _PRIOR * p.prior + boost(asked, p.text) for r, p in zip(near, passages, strict=True)]
     top = _best(scores, PAIRWISE)
@@ -263,7 +286,7 @@ def score(asked: Question, passages: Sequence[Passage]) -> list[float]:
 
 
 def boost(asked: Question, text: str) -> float:
-    """Credit a passage for a figure or a name, where one was asked for."""
+    """Return the extra score of a passage with a requested figure or name."""
     credit = 0.0
     if asked.figure:
         credit = max((_worth(figure) for figure in figures(text)), default=0.0)
@@ -284,7 +307,7 @@ def _best(scores: Sequence[float], count: int) -> list[int]:
 
 
 def _central(documents: Sequence[Sequence[str]], bias: Sequence[float]) -> list[float]:
-    """Centrality of each document, the highest being 1."""
+    """Return the centrality of each document, scaled so that the best is 1."""
     from swarm.endpoints.offline.centrality import centrality
 
     found = vectors(documents)
@@ -292,7 +315,7 @@ def _central(documents: Sequence[Sequence[str]], bias: Sequence[float]) -> list[
     for i in range(len(found)):
         for j in range(i):
             near = similarity(found[i], found[j])
-            if near > 0.05:  # the long tail of chance matches costs time and says nothing
+            if near > 0.05:  # chance matches cost time and mean nothing
                 pairs[(str(j), str(i))] = near
     ranks = centrality(pairs, {str(i): 0.1 + value for i, value in enumerate(bias)})
     values = [ranks.get(str(i), 0.0) for i in range(len(found))]
@@ -301,12 +324,14 @@ def _central(documents: Sequence[Sequence[str]], bias: Sequence[float]) -> list[
 
 
 def same(one: Passage, other: Passage, near: float) -> bool:
-    """Whether two passages with that similarity say the same: near enough, and with the same figures."""
-    return near >= DUPLICATE and {f.value for f in figures(one.text)} == {f.value for f in figures(other.text)}
+    """Return whether two passages with the similarity `near` are duplicates."""
+    if near < DUPLICATE:
+        return False
+    return {f.value for f in figures(one.text)} == {f.value for f in figures(other.text)}
 
 
 def pick(scores: Sequence[float], passages: Sequence[Passage], count: int) -> list[int]:
-    """Pick the best passages that do not repeat one another; at most `count`, in their own order."""
+    """Return at most `count` of the best passages without duplicates, in their own order."""
     pool = _best(scores, PAIRWISE)
     found = vectors([passages[i].terms for i in pool])
     chosen: list[int] = []

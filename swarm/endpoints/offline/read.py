@@ -1,7 +1,9 @@
-"""Reads a text as claims: sentences, bullets, rows of tables, each with the headings it stands under.
+"""The reader of Markdown and prose.
 
-Markdown and plain prose are read here, by one scanner that takes a line at a time and never looks back; program
-source, package metadata, JSON and CSV in `swarm.endpoints.offline.formats`.
+It splits a text into claims: sentences, bullets, and rows of tables.
+
+Each claim has the headings above it. One scanner reads a line at a time, without going back.
+Program source, package metadata, JSON and CSV are read by `swarm.endpoints.offline.formats`.
 """
 
 import re
@@ -13,11 +15,11 @@ from typing import TypeVar
 from swarm.endpoints.offline.rank import Passage, figures, words
 
 LONGEST = 360
-"""Most characters of one claim; longer text without a full stop is cut at spaces."""
+"""Maximum characters of one claim. Longer text without a full stop is split at spaces."""
 MOST_LINES = 50_000
-"""Most lines of one text that are looked at: 1 MB of the shortest lines anybody writes by hand."""
-_NAME_LONGEST = 60  # a heading longer than this is not put in front of a claim
-_WRAPPED = 50  # a line at least this long goes on in the next one; a shorter one is a line of its own
+"""Maximum lines of one text that are read: 1 MB of short lines."""
+_NAME_LONGEST = 60  # maximum characters of a heading that is put before a claim
+_WRAPPED = 50  # minimum characters of a line that continues in the next one
 
 _FENCE = re.compile(r"^\s{0,3}(```|~~~)")
 _HEADING = re.compile(r"^\s{0,3}(#{1,6})\s+(\S.*)$")
@@ -30,7 +32,7 @@ _STRONG = re.compile(r"\*\*(?=\S)([^*\n]{1,300})(?<=\S)\*\*")
 _END = re.compile(
     r"(?:(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s)|[。！？]++[”’」』）]*+)(?:\s*\[[a-z0-9][a-z0-9_., -]{0,300}\])*+\s*"
 )
-"""The end of a sentence, with the citations behind it."""
+"""The end of a sentence, with the citations after it."""
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:[A-Z]|[a-z](?:\.[a-z])+|approx|ca|cf|Dr|ed|eds|etc|Fig|fig|incl|Inc|Jr|Ltd|max|min|Mr|Mrs|Ms|no|No|"
     r"pp|Prof|resp|St|v|vs|Vol|vol)\.$"
@@ -38,46 +40,47 @@ _ABBREVIATION = re.compile(
 _GENERIC = re.compile(
     r"data|docs?|document|file|index|init|input|main|metadata|notes?|output|page|paper|pkg|info|readme|report|text|untitled"
 )
-"""Stems of file names that name nothing."""
+"""Stems of file names that do not name a subject."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Something a source says."""
+    """A statement of a source."""
 
     text: str
     where: tuple[str, ...] = ()
-    """Headings, lead-in lines and parent bullets it stands under, outermost first."""
+    """Headings, introducing lines and parent bullets above it, outermost first."""
     prior: float = 0.0
-    """How likely it matters by where it stands, from 0 to 1."""
+    """Importance of its position in the text, from 0 to 1."""
     listed: bool = False
-    """Whether it is an entry of a list or a table."""
+    """True if it is an entry of a list or a table."""
     always: bool = False
-    """Whether an answer about its source always gives it."""
+    """True if every answer about its source contains it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A text that was read."""
+    """A text as claims."""
 
     name: str
-    """The file's name, or the id of the step."""
+    """Name of the file, or id of the step."""
     title: str = ""
     claims: tuple[Claim, ...] = ()
     path: bool = False
-    """Whether its full name is what its claims are told apart by: program source."""
+    """True if its full name identifies its claims, as in program source."""
     named: bool = True
-    """Whether its name is the name of a thing; the id of a step is not."""
+    """True if its name names a subject. The id of a step does not."""
 
 
 def flat(text: str) -> str:
-    """Put a text on one line that can be encoded: no control characters, no lone surrogates, single spaces."""
-    kept = "".join(c if c.isprintable() else " " for c in text) if not text.isprintable() else text
-    return " ".join(kept.split())
+    """Return a text on one line with single spaces, without control characters and lone surrogates."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())
 
 
 def plain(text: str) -> str:
-    """Take Markdown's marks off a line: images and links become their words, bold becomes plain."""
+    """Return a line of Markdown without marks for images, links and bold text."""
     if "](" in text:
         text = _LINK.sub(r"\1 (\2)", _IMAGE.sub(r"\1", text))
     if "**" in text:
@@ -86,12 +89,13 @@ def plain(text: str) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """Split prose into sentences of at most `LONGEST` characters."""
+    """Return the sentences of a text, each of at most `LONGEST` characters."""
     found: list[str] = []
     start = 0
     for match in _END.finditer(text):
         following = text[match.end() : match.end() + 1]
-        if following.islower() or _ABBREVIATION.search(text[max(start, match.start() - 12) : match.start() + 1]):
+        before = text[max(start, match.start() - 12) : match.start() + 1]
+        if following.islower() or _ABBREVIATION.search(before):
             continue
         found += cut(text[start : match.end()].strip())
         start = match.end()
@@ -99,7 +103,7 @@ def sentences(text: str) -> list[str]:
 
 
 def cut(text: str) -> list[str]:
-    """Cut a text that is too long for one claim, at spaces where there are any."""
+    """Return pieces of a text that fit one claim each, split at spaces if possible."""
     pieces: list[str] = []
     start = 0
     while len(text) - start > LONGEST:
@@ -113,28 +117,35 @@ def cut(text: str) -> list[str]:
 
 @dataclass
 class _Page:
-    """What the scanner knows in the middle of a text."""
+    """The state of the scanner."""
 
     claims: list[Claim] = field(default_factory=list[Claim])
     headings: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     levels: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
-    """Every heading seen, in order."""
+    """All headings so far, in order."""
     lead: str = ""
     bullets: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
-    """The bullets that the line at hand is nested in: indentation and text."""
+    """Parent bullets of the current line: indentation and text."""
     lines: list[str] = field(default_factory=list[str])
-    """The paragraph or bullet being read."""
+    """Lines of the current paragraph or bullet."""
     item: int = -1
-    """Indentation of the bullet being read, or -1."""
+    """Indentation of the current bullet, or -1."""
     columns: list[str] | None = None
-    """The head of the table being read."""
+    """Head of the current table."""
     fence: str = ""
 
     def read(self, text: str) -> None:
-        seers = (self._code, self._blank, self._heading, self._underline, self._row, self._bullet)
+        kinds = (
+            self._code,
+            self._blank,
+            self._heading,
+            self._underline,
+            self._row,
+            self._bullet,
+        )
         for line in sampled(text.splitlines(), MOST_LINES):
             line = line.lstrip().removeprefix("> ") if line.lstrip().startswith(">") else line
-            if not any(see(line) for see in seers):
+            if not any(is_kind(line) for is_kind in kinds):
                 if self.item >= 0 and not line.startswith(" "):
                     self._flush()
                 self.lines.append(line.strip())
@@ -206,6 +217,7 @@ class _Page:
         return True
 
     def _enter(self, level: int, title: str) -> None:
+        """Start the section of a heading."""
         title = plain(title)
         while self.headings and self.headings[-1][0] >= level:
             self.headings.pop()
@@ -215,6 +227,7 @@ class _Page:
         self.bullets.clear()
 
     def _flush(self) -> None:
+        """Turn the current paragraph or bullet into claims."""
         lines, item = self.lines, self.item
         self.lines, self.item = [], -1
         if not lines:
@@ -246,17 +259,23 @@ T = TypeVar("T")
 
 
 def sampled(items: Sequence[T], most: int) -> Sequence[T]:
-    """Take at most so many items, evenly spaced, so that no part of a long text is passed over."""
-    return items if len(items) <= most else [items[i * len(items) // most] for i in range(most)]
+    """Return at most `most` items, evenly spaced, so that no part of a long text is ignored."""
+    if len(items) <= most:
+        return items
+    return [items[i * len(items) // most] for i in range(most)]
 
 
 def logical(lines: Iterable[str]) -> list[str]:
-    """Join lines that were wrapped: a long one, one that ends amid a sentence, one followed by a small letter."""
+    """Return lines with wrapped ones joined.
+
+    A line is wrapped if it is long, ends inside a sentence, or comes before a lower-case letter.
+    """
     found: list[list[str]] = []
     previous = ""
     for line in lines:
-        amid = previous.endswith(",") or (". " in previous and previous[-1:] not in ".!?:;")
-        wrapped = previous and (len(previous) >= _WRAPPED or line[:1].islower() or amid)
+        is_open = ". " in previous and previous[-1:] not in ".!?:;"
+        is_inside = previous.endswith(",") or is_open
+        wrapped = previous and (len(previous) >= _WRAPPED or line[:1].islower() or is_inside)
         if wrapped:
             found[-1].append(line)
         else:
@@ -266,28 +285,30 @@ def logical(lines: Iterable[str]) -> list[str]:
 
 
 def cells(line: str) -> list[str]:
-    """Split a row of a Markdown table."""
-    return [plain(cell.replace("\\|", "|")) for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
+    """Return the cells of a row of a Markdown table."""
+    raw = re.split(r"(?<!\\)\|", line.strip().strip("|"))
+    return [plain(cell.replace("\\|", "|")) for cell in raw]
 
 
 def row(columns: list[str], values: list[str]) -> str:
-    """Write a row of a table in one line: each value after its column's head."""
+    """Return a row of a table as one line: each value after the head of its column."""
     heads = [*columns, *[""] * max(0, len(values) - len(columns))]
-    pairs = [f"{head}: {value}" if head else value for head, value in zip(heads, values, strict=False) if value]
-    return flat("; ".join(pairs))
+    filled = [(head, value) for head, value in zip(heads, values, strict=False) if value]
+    return flat("; ".join(f"{head}: {value}" if head else value for head, value in filled))
 
 
 def entry(columns: list[str], values: list[str]) -> str:
-    """Write a row that is about its first cell: that cell, then each other value after its column's head."""
+    """Return a row about its first cell as one line: that cell, then each value after its head."""
     if not values or not any(c.isalpha() for c in values[0]) or figures(values[0]):
         return row(columns, values)
     heads = [*columns[1:], *[""] * max(0, len(values) - len(columns))]
-    told = [f"{head} {value}".strip() for head, value in zip(heads, values[1:], strict=False) if value]
-    return flat(f"{values[0]}: {'; '.join(told)}" if told else values[0])
+    filled = [(head, value) for head, value in zip(heads, values[1:], strict=False) if value]
+    rest = "; ".join(f"{head} {value}".strip() for head, value in filled)
+    return flat(f"{values[0]}: {rest}" if filled else values[0])
 
 
 def read_prose(name: str, text: str, titled: bool = True) -> Source:
-    """Read Markdown or plain text; `titled` where its only topmost heading is the title of all of it."""
+    """Return the claims of Markdown or plain text. If `titled`, a single top heading is its title."""
     page = _Page()
     page.read(text)
     title = ""
@@ -295,35 +316,33 @@ def read_prose(name: str, text: str, titled: bool = True) -> Source:
         top = min(level for level, _ in page.levels)
         tops = [heading for level, heading in page.levels if level == top]
         title = tops[0] if len(tops) == 1 else ""
-    claims = [replace(c, where=c.where[1:]) if title and c.where[:1] == (title,) else c for c in page.claims]
-    if claims:  # what comes first says most often what a text is about
+    claims = page.claims
+    if title:
+        claims = [_without(claim, title) for claim in claims]
+    if claims:  # the first claim usually names the subject of a text
         claims[0] = replace(claims[0], prior=max(claims[0].prior, 0.0) + 0.6)
     return Source(name, title, tuple(claims))
 
 
+def _without(claim: Claim, title: str) -> Claim:
+    """Return a claim without the title of its source among its headings."""
+    return replace(claim, where=claim.where[1:]) if claim.where[:1] == (title,) else claim
+
+
 def stem_of(name: str) -> str:
-    """Give a file's name without folder and ending, `tantivy` of `notes/tantivy.md`; empty if it names nothing."""
+    """Return the stem of a file name, such as `tantivy`; empty if it names no subject."""
     stem = PurePosixPath(name).name.split(".")[0].strip("_")
     letters = [part for part in re.split(r"[\W\d_]+", stem) if len(part) > 2]
     return stem if any(not _GENERIC.fullmatch(part.casefold()) for part in letters) else ""
 
 
 def label(source: Source, claim: Claim, common: frozenset[str] = frozenset()) -> str:
-    """Say what a claim is about where it does not say so itself; empty where it does.
+    """Return the subject of a claim that does not name it itself; else an empty text.
 
-    `common` are words that name a matter and no thing, such as the question's own in lower case.
+    `common` are words that are not names, such as the words of the question in lower case.
     """
     said = set(words(claim.text))
-    parts: list[str] = []
-    if source.path:
-        parts += [] if source.name in claim.text else [source.name]
-    elif source.named:
-        stem = stem_of(source.name)
-        known = set(words(source.title))
-        wanted = set(words(stem)) or known
-        if not _names(claim.text, wanted, said, common):
-            related = not stem or known & set(words(stem))
-            parts.append(source.title if related else f"{source.title} ({stem})" if source.title else stem)
+    parts = [_subject_of(source, claim.text, said, common)]
     for heading in claim.where:
         terms = set(words(heading))
         if len(heading) <= _NAME_LONGEST and terms and not terms & said:
@@ -331,23 +350,43 @@ def label(source: Source, claim: Claim, common: frozenset[str] = frozenset()) ->
     return ", ".join(dict.fromkeys(part for part in parts if part))
 
 
-def _names(text: str, wanted: set[str], said: set[str], common: frozenset[str]) -> bool:
-    """Whether a claim names its subject: all of its words, or one that is written as a name."""
+def _subject_of(source: Source, text: str, said: set[str], common: frozenset[str]) -> str:
+    """Return the name of a source for a claim that does not contain it; else an empty text."""
+    if source.path:
+        return "" if source.name in text else source.name
+    if not source.named:
+        return ""
+    stem = stem_of(source.name)
+    known = set(words(source.title))
+    wanted = set(words(stem)) or known
+    if _contains_name(text, wanted, said, common):
+        return ""
+    if not stem or known & set(words(stem)):
+        return source.title
+    return f"{source.title} ({stem})" if source.title else stem
+
+
+def _contains_name(text: str, wanted: set[str], said: set[str], common: frozenset[str]) -> bool:
+    """Return whether a claim names its subject: all of its words, or one that is written as a name."""
     if wanted <= said:
         return True
-    shared = (wanted & said) - common
-    capital = {term for token in text.split() if token[:1] != token[:1].lower() for term in words(token)}
-    return bool(shared & capital)
+    capital: set[str] = set()
+    for token in text.split():
+        if token[:1] != token[:1].lower():
+            capital.update(words(token))
+    return bool(((wanted & said) - common) & capital)
 
 
 def labelled(source: Source, claim: Claim, common: frozenset[str] = frozenset()) -> str:
-    """Write a claim so that it can stand alone."""
+    """Return a claim with its subject."""
     about = label(source, claim, common)
     return f"{about}: {claim.text}" if about else claim.text
 
 
 def passage(source: Source, claim: Claim) -> Passage:
-    """Give a claim the words it is found by: its own, those it stands under, and its source's name."""
-    name = source.name if source.path else stem_of(source.name) if source.named else ""
+    """Return a claim with its words and those of its headings and its source's name."""
+    name = source.name
+    if not source.path:
+        name = stem_of(source.name) if source.named else ""
     above = " ".join((*claim.where, source.title, name))
     return Passage(claim.text, (*words(claim.text), *words(above)), claim.prior)
