@@ -12,8 +12,8 @@ from swarm.attempt.citations import check_report
 from swarm.attempt.prompt import messages, phrase, wanted
 from swarm.attempt.types import Attempt, Given, Missing
 from swarm.endpoints.offline import respond
+from swarm.endpoints.offline.cited import MISSING
 from swarm.endpoints.offline.plan import READ, REPORT
-from swarm.endpoints.offline.report import MISSING
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.planning.lint import lint, read_plan
 from swarm.spec.chat import Request

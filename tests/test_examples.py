@@ -93,7 +93,7 @@ class TestModules:
         modules = {name: line for name, line in said.items() if name.endswith(".py")}
         without = [name for name, line in modules.items() if "Imports: " not in line]
         assert len(without) <= len(modules) // 5, "the room of a report is shared out among what it tells"
-        claims = [line for line in report.partition("*Put together")[0].splitlines() if line.startswith("- ")]
+        claims = [line for line in report.partition("*Built by")[0].splitlines() if line.startswith("- ")]
         assert [line for line in claims if not re.search(r"\[read\.\d+\]$", line)] == []
 
 

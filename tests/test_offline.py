@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from swarm.attempt.prompt import phrase
 from swarm.endpoints.offline import Offline, respond
-from swarm.endpoints.offline.answer import NOT_READ, NOTHING, TEXT_TOKENS
-from swarm.endpoints.offline.report import DISAGREEMENTS, MISSING, REPORT_TOKENS
+from swarm.endpoints.offline.answer import NOT_READ, NOT_SHOWN, NOTHING, SAYS_NOTHING, TEXT_TOKENS
+from swarm.endpoints.offline.cited import DISAGREEMENTS, MISSING
+from swarm.endpoints.offline.report import REPORT_TOKENS
 from swarm.spec.chat import Data, Form, Media, Message, Part, Request, Text, estimate_tokens, says
 from swarm.spec.files.agent import load_wording
 from swarm.spec.task import Task
@@ -163,7 +164,7 @@ def test_a_report_of_partial_reports_keeps_their_citations() -> None:
         [line] = [line for line in claims(report) if figure in line]
         assert name in line
         assert line.endswith(f"[read.{n}]")
-    assert "What is missing" not in report
+    assert MISSING not in report
 
 
 def test_many_sources_get_a_line_each_and_a_report_of_such_reports_keeps_them() -> None:
@@ -238,7 +239,7 @@ def test_room_is_shared_among_the_sources() -> None:
     long = "".join(f"- Thing{n} needs {n} MB, {'and so on and on ' * 10}\n" for n in range(6))
     outputs = [Data(of="output", name=f"s.{n}", text=long.replace("Thing", f"T{n}x")) for n in range(20)]
     report = respond(request("report", *outputs, most=4000))
-    assert "Not shown" not in report
+    assert NOT_SHOWN not in report
     assert all(f"- `s.{n}`: " in report for n in range(20))
 
 
@@ -286,7 +287,7 @@ def test_what_it_cannot_read_it_names() -> None:
 
 def test_an_empty_file_is_said_to_be_empty() -> None:
     report = read_and_merge({"a.md": "", "b.md": "It needs 4 MB."})
-    assert "- read.1: Nothing in it could be read as text." in report.partition(f"## {MISSING}")[2]
+    assert f"- read.1: {SAYS_NOTHING}" in report.partition(f"## {MISSING}")[2]
 
 
 def test_a_question_asked_again_is_answered_again() -> None:
@@ -351,12 +352,14 @@ def test_answers_and_reports_are_bounded(sources: int, most: int | None) -> None
     long = " ".join(f"Thing{n} needs {n} MB and is a library of some kind." for n in range(60))
     files = [Data(of="input", name=f"f{n}.md", text=long.replace("Thing", f"T{n}x")) for n in range(min(sources, 20))]
     text = respond(request("text", *files, most=most))
-    assert estimate_tokens(text.partition("Not shown")[0]) <= (most or TEXT_TOKENS)
+    assert estimate_tokens(text.partition(NOT_SHOWN)[0]) <= (most or TEXT_TOKENS)
     outputs = [
         Data(of="output", name=f"s.{n}", text=f"T{n} needs {n} MB. {'It is good. ' * 3}") for n in range(sources)
     ]
     report = respond(request("report", *outputs, most=most))
-    assert estimate_tokens(re.sub(r"Not shown.*", "", report)) <= max(most or 0, 600 if most else REPORT_TOKENS) + 400
+    assert (
+        estimate_tokens(re.sub(rf"{NOT_SHOWN}.*", "", report)) <= max(most or 0, 600 if most else REPORT_TOKENS) + 400
+    )
 
 
 def test_a_megabyte_keeps_its_needle() -> None:

@@ -14,12 +14,12 @@ from swarm.endpoints.offline.read import Claim, Source, flat, labelled, passage
 from swarm.spec.chat import estimate_tokens
 
 NOTHING = (
-    "The offline endpoint is not a language model: it can only give back what it is handed, and here there is nothing"
-    " to read. Give the task `inputs:`, or name an endpoint with `--endpoint URL` or under `models:` in the task."
+    "The offline endpoint is not a language model. It returns sentences of its inputs, and it has no"
+    " inputs. Add `inputs:` to the task, or set a model with `--endpoint URL` or `models:`."
 )
-NOT_READ = "Not read, because the offline endpoint reads text only:"
-SAYS_NOTHING = "Nothing in it could be read as text."
-NOT_SHOWN = "Not shown, to keep this short:"
+NOT_READ = "Not read, because the offline endpoint reads only text:"
+SAYS_NOTHING = "It contains no readable text."
+NOT_SHOWN = "Omitted because of the length limit:"
 
 TEXT_TOKENS = 3_000
 """Maximum tokens of an answer, as estimated: about four pages."""

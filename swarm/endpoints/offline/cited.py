@@ -18,12 +18,12 @@ from swarm.endpoints.offline.rank import (
 from swarm.endpoints.offline.read import Claim, Source, label, labelled, passage
 
 BY_SOURCE = "By source"
-SAID_ABOVE = "What it says is above."
-DISAGREEMENTS = "Where sources disagree"
-MISSING = "What is missing"
+SAID_ABOVE = "Its content is listed above."
+DISAGREEMENTS = "Disagreements between sources"
+MISSING = "Missing information"
 HOW = (
-    "*Put together by the offline endpoint: sentences from the sources, ranked against the goal. No language model was"
-    " used.*"
+    "*Built by the offline endpoint from sentences of the sources, ranked by relevance to the goal."
+    " No language model was used.*"
 )
 
 CITATIONS = re.compile(r"(?:\s*\[[a-z0-9][a-z0-9_.-]{0,63}(?:, ?[a-z0-9][a-z0-9_.-]{0,63})*\])+[.;]?$")

@@ -58,9 +58,10 @@ def fill(schema: dict[str, Json], given: SourceOutput) -> str:
         if not filler.fits(schema, value):
             raise _CannotFill("its value")  # noqa: TRY301 - refused below
     except (_CannotFill, RecursionError) as error:
+        what = error if isinstance(error, _CannotFill) else "so deep a JSON Schema"
         raise EndpointRefused(
-            f"the offline endpoint, which is not a language model, cannot fill {error or 'the form'} from what it was"
-            " given; make that optional in the step's `output`, or name an endpoint with `--endpoint` or `models:`",
+            f"the offline endpoint (not a language model) cannot fill {what} from its sources\n"
+            "hint: make it optional in the step's `output`, or set a model with `--endpoint` or `models:`",
             kind="form",
             endpoint="offline",
         ) from None
@@ -83,7 +84,7 @@ class _Filler:
         try:
             Draft202012Validator.check_schema(root)
         except (SchemaError, RecursionError):
-            raise _CannotFill("the form, which is not a JSON Schema,") from None
+            raise _CannotFill("an invalid JSON Schema") from None
         # The registry is empty, so a reference to another document is an error and not a request.
         registry = cast("Any", Registry)()
         self._root = root

@@ -10,7 +10,7 @@ from swarm.spec.plan import ANSWER_STEP, REDUCE_STEP, REDUCER
 
 READ = "From {item}:"
 READ_SEVERAL = "From these inputs:"
-REPORT = "From what the steps found:"
+REPORT = "From the results of the steps:"
 """Beginning of a step's prompt, before the words of the goal."""
 
 WIDEST = 100
