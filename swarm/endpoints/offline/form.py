@@ -14,6 +14,7 @@ from swarm.base.values import Json
 from swarm.endpoints.offline.answer import SourceOutput
 from swarm.endpoints.offline.rank import figures, question, relevance, word_set, words
 from swarm.endpoints.offline.read import labelled
+from swarm.endpoints.offline.schemas import Schema, joined, needs_figure, types_of
 from swarm.endpoints.offline.subjects import (
     SHORT,
     ScoredClaim,
@@ -31,16 +32,6 @@ _TRIED = 40  # maximum candidates per value
 _DEEPEST = 6  # maximum level at which optional values are filled
 _NAMING = word_set("name title subject id library package product tool project who")
 _NEGATIVE = word_set("no not without never cannot none lacks neither nor isn't doesn't")
-_KINDS = {
-    "properties": "object",
-    "required": "object",
-    "items": "array",
-    "prefixItems": "array",
-    "minimum": "number",
-}
-"""The type of a schema without `type`, by a key that it has."""
-
-Schema = Mapping[str, Any]
 
 
 class _CannotFill(Exception):  # noqa: N818 - it is caught in this module
@@ -132,7 +123,7 @@ class _Filler:
         if "enum" in found:
             return self._enum(found, name, scope, must)
         failed = _at(name)
-        for kind in _types(found):
+        for kind in types_of(found):
             try:
                 if kind in self._fillers:
                     return self._fillers[kind]({**found, "type": kind}, name, scope, depth)
@@ -154,7 +145,7 @@ class _Filler:
                 found = {**target, **found}
             elif isinstance(found.get("allOf"), list):
                 for part in cast("list[Any]", found.pop("allOf")):
-                    found = _both(found, self._resolved(part, name))
+                    found = joined(found, self._resolved(part, name))
             else:
                 return found
         raise _CannotFill(f"`{name}`")
@@ -183,7 +174,7 @@ class _Filler:
         base = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")}
         for branch in sorted(branches, key=lambda each: each == {"type": "null"}):
             try:
-                value = self.value(_both(base, self._resolved(branch, name)), name, scope, depth + 1)
+                value = self.value(joined(base, self._resolved(branch, name)), name, scope, depth + 1)
             except _CannotFill:
                 continue
             if self.fits(schema, value):
@@ -257,7 +248,7 @@ class _Filler:
         if items.get("type") == "string":
             yield from (text for text in self._listed(name, scope) if self.fits(items, text))
             return
-        for said in records(scope, _needs_figure(items)):
+        for said in records(scope, needs_figure(items)):
             try:
                 yield self.value(items, name, (said,), depth + 1)
             except _CannotFill:
@@ -356,23 +347,6 @@ class _Filler:
         return self._first(schema, [options[i] for i in order], name)
 
 
-def _types(schema: Schema) -> list[str]:
-    """Return the types that a schema allows, `null` last."""
-    implied = (kind for key, kind in _KINDS.items() if key in schema)
-    types = schema.get("type") or next(implied, "string")
-    every = [types] if isinstance(types, str) else cast("list[str]", types)
-    return sorted(every, key=lambda kind: kind == "null")
-
-
-def _needs_figure(items: Schema) -> bool:
-    """Return whether an entry of a list is a number, or an object with a number."""
-    if items.get("type") in ("number", "integer"):
-        return True
-    properties = cast("dict[str, Any]", items.get("properties") or {})
-    inner = [cast("dict[str, Any]", each) for each in properties.values() if isinstance(each, dict)]
-    return any(each.get("type") in ("number", "integer") for each in inner)
-
-
 def _short_words(texts: Iterable[str]) -> Iterator[str]:
     for text in texts:
         yield from (word for word in text.split() if len(word) <= SHORT)
@@ -389,13 +363,3 @@ def _whole_if_exact(value: float) -> int | float:
 
 def _readable(name: str) -> str:
     return name.replace("_", " ").replace("-", " ")
-
-
-def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema that requires both schemas."""
-    joined = {**one, **other}
-    if "properties" in one and "properties" in other:
-        joined["properties"] = {**one["properties"], **other["properties"]}
-    if "required" in one and "required" in other:
-        joined["required"] = [*one["required"], *other["required"]]
-    return joined
