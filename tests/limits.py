@@ -1,4 +1,4 @@
-"""An adaptive limit for tests whose subject is a pace, not how a pace is learnt."""
+"""An adaptive limit for tests of a pace, not of how it is learned."""
 
 from swarm.endpoints.traffic.limit import Limit
 

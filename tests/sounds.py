@@ -1,4 +1,4 @@
-"""Sounds for tests: bare samples, what servers make of them on the wire, and replies that carry one."""
+"""Audio for tests: bare samples, their forms on the wire, and replies with audio."""
 
 from base64 import b64encode
 from typing import Any

@@ -1,4 +1,4 @@
-"""Sound in an answer: from pieces of base64 on the wire to a file in the run's folder, and who is told of it."""
+"""Audio in an answer: from pieces of base64 on the wire to a file in the run's folder."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Quotas by the minute, in virtual time."""
+"""Quotas per minute, in virtual time."""
 
 from itertools import pairwise
 from random import Random
@@ -21,12 +21,12 @@ pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
 
 def most_in_a_minute(used: list[tuple[float, int]]) -> int:
-    """Add up the fullest minute, wherever it begins."""
+    """Return the sum of the fullest minute, whenever it begins."""
     return max(sum(n for at, n in used if began <= at < began + 60) for began, _ in used)
 
 
 async def calls(quota: Quota, count: int, *, tokens: int = 0, seconds: float = 1.0) -> list[tuple[float, int]]:
-    """Make calls as fast as the quota lets them, each of so many tokens; give when each was sent, and its tokens."""
+    """Make calls of so many tokens as fast as the quota allows. Return when each was sent, and its tokens."""
     began = anyio.current_time()
     sent: list[tuple[float, int]] = []
 
@@ -50,7 +50,7 @@ async def test_no_minute_has_more_calls_than_the_quota_and_none_is_wasted() -> N
 
 
 async def test_tokens_are_estimated_before_and_settled_after() -> None:
-    """A call reserves its worst case and gives back what it did not use: 10 a minute go through, not 7 of the worst."""
+    """A call reserves its worst case and returns the rest: 10 per minute are sent, not 7 worst cases."""
     quota = Quota(rpm=None, tpm=1000, max_tokens=4096)
     assert 1000 // WORST < 10
     sent = await calls(quota, 40, tokens=100)

@@ -1,4 +1,4 @@
-"""How an endpoint that was shut is opened again, in virtual time."""
+"""Reopening of an endpoint after a cool-down, in virtual time."""
 
 from random import Random
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
 
 class Closed:
-    """Refuses until a time, then answers after a while."""
+    """An endpoint that refuses until a time, and then answers after a delay."""
 
     def __init__(self, *, until: float, told: float | None = None, seconds: float = 100.0) -> None:
         self.sent: list[float] = []

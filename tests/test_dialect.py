@@ -1,4 +1,4 @@
-"""How a request is written, and what a dialect learns: forms a rung down, parameters left out."""
+"""Dialects: how a request is written, and what they learn from rejections."""
 
 import json
 from typing import Any

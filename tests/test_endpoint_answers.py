@@ -1,4 +1,4 @@
-"""Requests as they are written, answers as they are read, in any pieces."""
+"""Messages as they are written, and answers as they are read, however they are split."""
 
 import json
 from collections.abc import AsyncGenerator, Iterable

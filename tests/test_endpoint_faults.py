@@ -1,4 +1,4 @@
-"""What an endpoint did, what it means, and what it says about waiting: tables."""
+"""Faults: their kinds, their errors, and how long an endpoint asks to wait."""
 
 from itertools import pairwise
 from typing import Any
@@ -175,11 +175,11 @@ def test_no_error_object_is_no_fault(body: Any) -> None:
 
 
 class ConnectError(Exception):
-    """By its name, what an HTTP client raises."""
+    """An exception of an HTTP client, by its name."""
 
 
 class ReadError(Exception):
-    """Likewise."""
+    """Another one."""
 
 
 def test_an_exception_is_read_through_all_its_causes() -> None:

@@ -1,4 +1,4 @@
-"""Trying again and waiting for one another, in virtual time."""
+"""Retries, and waits that callers share, in virtual time."""
 
 from itertools import pairwise
 from random import Random
@@ -25,7 +25,7 @@ def busy(kind: str = "server_error", wait: float | None = None) -> EndpointBusy:
 
 
 def retrying(*answers: str | Exception, **settings: Any) -> tuple[Retrying, list[float]]:
-    """An endpoint that gives the answers, and the times it was called at."""
+    """An endpoint with given answers; it records when it was called."""
     times: list[float] = []
     scripted = Scripted(*(reply(a) if isinstance(a, str) else a for a in answers))
 

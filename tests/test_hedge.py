@@ -1,4 +1,4 @@
-"""A second call for stragglers, in virtual time."""
+"""Hedging of stragglers, in virtual time."""
 
 from collections.abc import Callable
 from random import Random
@@ -25,7 +25,7 @@ def busy() -> EndpointBusy:
 
 
 class Straggling:
-    """Takes a second, but for the calls whose numbers are given: those take an hour."""
+    """An endpoint that takes one second; an hour for the calls with the given numbers."""
 
     def __init__(self, *slow: int) -> None:
         self.slow = slow
@@ -46,7 +46,7 @@ class Straggling:
 @pytest.mark.virtual
 class TestHedge:
     async def warm(self, straggling: Straggling, **settings: Any) -> Retrying:
-        """Make an endpoint that has seen enough calls."""
+        """Return an endpoint that has seen enough calls."""
         endpoint = Retrying(straggling, rng=Random(1), hedge=Hedge(), **settings)
         for _ in range(LEAST):
             await endpoint.complete(ASK)

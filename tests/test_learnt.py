@@ -1,4 +1,4 @@
-"""What endpoints would not have is remembered: by all aliases of a run, and for a week by later runs."""
+"""Memory of rejections: shared by all aliases of a run, and for a week by later runs."""
 
 import json
 import stat
@@ -160,7 +160,7 @@ def test_a_form_that_a_provider_has_not_is_no_rung() -> None:
 
 
 def strict(received: Received) -> str | Answer:
-    """Take neither a schema nor a temperature."""
+    """Reject a schema and a temperature."""
     body = received.body
     if "temperature" in body:
         return Answer(status=400, body=error("invalid temperature: only 1 is allowed for this model"))

@@ -1,4 +1,4 @@
-"""The adaptive limit: its rules one by one, and in virtual time against servers whose capacity nobody knows."""
+"""The adaptive limit: each rule, and in virtual time against servers of unknown capacity."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,7 +21,7 @@ CALLERS = 60
 
 
 class Watched(Limit):
-    """A limit whose changes are kept."""
+    """A limit that records its changes."""
 
     def __init__(self, start: int, most: int | None = None) -> None:
         self.changes: list[SlotsChanged] = []
@@ -32,7 +32,7 @@ class Watched(Limit):
         return [change.after for change in self.changes]
 
     async def busy(self, *, until: Callable[[], bool], callers: int = 200) -> None:
-        """Have so many callers call all the time, a second a call, until something is so."""
+        """Let so many callers call continuously, one second per call, until a condition holds."""
         async with anyio.create_task_group() as group:
 
             async def call() -> None:
@@ -58,21 +58,21 @@ class Watched(Limit):
 
     @asynccontextmanager
     async def holding(self, calls: int) -> AsyncGenerator[float]:
-        """Have so many calls in flight; gives when they began."""
+        """Hold so many calls in flight. Yield when they began."""
         async with AsyncExitStack() as stack:
             for _ in range(calls):
                 await stack.enter_async_context(_Call(self))
             yield anyio.current_time()
 
     def rate_limited(self, *began: float) -> None:
-        """Have calls refused that began then, and the next one begin."""
+        """Refuse calls that began then, and begin the next one."""
         for each in began:
             self.refused(each)
         self.begin()
 
 
 class _Call:
-    """A call in flight, with a slot of its own: a task has no more than one."""
+    """A call in flight, with its own slot: anyio allows one per task."""
 
     def __init__(self, limit: Limit) -> None:
         self._limit = limit
@@ -252,7 +252,7 @@ SECONDS = 1800
 
 
 def drive(server: Limited, *, limit: Limit | None = None, width: int | None = None) -> Limited:
-    """Call a server all the time, in virtual time, within a limit or a constant width."""
+    """Call a server continuously, in virtual time, within a limit or a constant width."""
 
     async def main() -> None:
         server.began = anyio.current_time()
@@ -299,7 +299,7 @@ nothing is let in costs about eight, and finding out what is let in now a few mo
 
 @cache
 def best_constant(weather: str) -> int:
-    """Count the calls of the best constant width, chosen with hindsight."""
+    """Return the number of calls of the best constant width, chosen with hindsight."""
     make, widths = WEATHERS[weather]
     return max(len(drive(make(), width=width).served) for width in widths)
 
@@ -317,7 +317,7 @@ def test_it_comes_within_a_tenth_of_the_best_constant_width_without_a_storm(weat
 
 @pytest.mark.parametrize("latency", [10, 20])
 def test_a_quota_is_kept_to_by_a_pace_that_is_told(latency: float) -> None:
-    """The slots that a quota cost are given back, and the calls of a minute are learnt to within the trials."""
+    """The cuts of slots are undone, and the calls per minute are learned to within the trials."""
     limit = Watched(CALLERS, most=CALLERS)
     drive(Limited(rpm=60, latency=latency), limit=limit)
     learnt = [change for change in limit.changes if "per minute" in change.why]

@@ -1,4 +1,4 @@
-"""The wire: a real server on loopback, on both backends."""
+"""The OpenAI endpoint against a real server on loopback, on both backends."""
 
 import gzip
 import json
@@ -37,7 +37,7 @@ async def ask(server: FakeServer, request: Request = ASK, **settings: Any) -> Re
 
 
 async def fail(*answers: Answer, **settings: Any) -> EndpointError:
-    """Have one call fail; no call may be repeated by the library below."""
+    """Make one call that fails. The client library must not repeat it."""
     async with FakeServer(*answers) as server:
         with pytest.raises(EndpointError) as caught:
             await ask(server, **settings)

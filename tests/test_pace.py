@@ -1,4 +1,4 @@
-"""A pace that is learnt, in virtual time."""
+"""A learned pace, in virtual time."""
 
 import anyio
 import pytest
@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
 
 
 async def begun(pace: Pace, seconds: float) -> list[float]:
-    """Begin calls as fast as the pace lets them; give when."""
+    """Begin calls as fast as the pace allows. Return when each began."""
     began = anyio.current_time()
     times: list[float] = []
     with anyio.move_on_after(seconds):
@@ -49,7 +49,7 @@ async def test_after_a_minute_it_tries_one_more_then_two_in_a_second_then_four()
 
 
 async def test_a_call_that_waits_for_a_slot_does_not_raise_it() -> None:
-    """Where slots are what is short, a pace is not."""
+    """If slots are the limit, the pace is not."""
     pace = Pace()
     pace.learn(2, 0.0)
     held = [await pace.take(1) for _ in range(2)]

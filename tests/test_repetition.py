@@ -1,4 +1,4 @@
-"""Texts that go round in circles, and texts that only look like it."""
+"""Repetitive texts, and texts that only look repetitive."""
 
 import random
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Connections: kept, closed, refused, secure; on both backends, over real sockets."""
+"""Connections: kept, closed, refused, secure; on both backends, with real sockets."""
 
 import json
 from typing import Any
@@ -80,7 +80,7 @@ async def test_a_name_that_does_not_exist_is_unreachable() -> None:
 
 
 class Barrier:
-    """Answers a number of requests once that many are there; then the next as many."""
+    """A server that answers requests in groups of a given size, once a group is complete."""
 
     def __init__(self, together: int) -> None:
         self.together = together

@@ -1,4 +1,4 @@
-"""Large films and pictures in a provider's store: put there once, named by every request, gone when the run is over."""
+"""Large media in a provider's store: uploaded once, referenced by every request, deleted after the run."""
 
 import json
 from base64 import b64encode
@@ -74,11 +74,11 @@ class Kimi:
 
     @property
     def chats(self) -> list[Received]:
-        """The requests that were not about files."""
+        """Requests of chat completions."""
         return [received for received in self.server.requests if "/files" not in received.path]
 
     def open(self, shelf: Shelf | None = None, **settings: Any) -> OpenAIEndpoint:
-        """Open the endpoint as if it were the provider's own."""
+        """Open the endpoint with the quirks of a provider."""
         model = Model.model_validate({"endpoint": self.server.url, "name": "m", **settings})
         return OpenAIEndpoint(model, key=KEY, quirks=Quirks(store=STORE), shelf=shelf)
 

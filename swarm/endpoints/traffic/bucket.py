@@ -93,7 +93,7 @@ class Bucket:
             self._changed.set()
 
     def close(self, taken: Taken) -> None:
-        """Give back a part whose minute never started."""
+        """Return a part whose minute never started to the quota."""
         if taken.began == inf and not taken.over:
             self._used -= taken.amount
             self._held -= taken.amount
@@ -143,7 +143,7 @@ class Permit:
             bucket.settle(taken, 0 if kind in UNCOUNTED else min(self.asked, bucket.size))
 
     def close(self) -> None:
-        """Give back the parts that never began."""
+        """Return the parts that never began to their quotas."""
         for bucket, taken in self.parts:
             bucket.close(taken)
 

@@ -26,7 +26,7 @@ the endpoint accepts fell."""
 AS_MANY = 0.9
 """Share of the calls of a minute before, from which there are as many: clocks and calls differ."""
 ROW = 3
-"""Rate limits in a row that tell a quota from bad luck."""
+"""Rate limits in a row that show a quota and not bad luck."""
 ROW_SECONDS = 3.0
 """Minimum seconds of such a row: bad luck at a fast endpoint may be three within 0.1 s."""
 

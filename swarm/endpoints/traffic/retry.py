@@ -6,7 +6,7 @@ A try goes through these steps, in this order:
 2. wait while it cools down
 3. take a part of the quota, of the pace, and a slot
 4. send the call, unless one of these has changed while it waited
-5. give all of them back
+5. return all of them
 
 | # | result of a try | effect |
 | --- | --- | --- |

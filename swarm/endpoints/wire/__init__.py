@@ -1,1 +1,1 @@
-"""Chat completions on the wire: requests, answers and faults; one model, one key, one try per call."""
+"""Chat completions on the wire: requests, answers and faults of one model with one key."""

@@ -210,7 +210,7 @@ class Assembly:
             self.usage,
             request=request,
             written=words + spoken + called + _reasoning(self.raw),
-            beside=self.sound.tokens,
+            other=self.sound.tokens,
         )
         message = self._message(text, calls)
         return Reply(message=message, finish=finish, usage=usage, model=self.model)

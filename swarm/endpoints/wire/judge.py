@@ -73,7 +73,7 @@ def _message(
     where: str,
     clean: Callable[[str], str],
 ) -> str:
-    """Write `where: what (status; wait). Details: the endpoint's words`, without the empty parts."""
+    """Return `where: what (status; wait). Details: words`, without the empty parts."""
     details: list[str] = []
     if fault.status not in {None, 200}:
         details.append(f"status {fault.status}")

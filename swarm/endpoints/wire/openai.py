@@ -105,7 +105,7 @@ class OpenAIEndpoint:
         agent = f"local-agent-swarm/{__version__}"
         most = BODY_BYTES if self._sound is None else STREAM_BYTES
         transport = open_transport(self._url, key=self._key, agent=agent, most=most)
-        timeout = httpx2.Timeout(None)  # ours is the deadline of the whole call
+        timeout = httpx2.Timeout(None)  # the deadline of the whole call is ours
         http = httpx2.AsyncClient(
             transport=transport,
             timeout=timeout,
@@ -171,7 +171,7 @@ class OpenAIEndpoint:
         return self._redactor.clean(self._clean(text))
 
     async def listed(self, *, seconds: float) -> tuple[dict[str, Json], ...]:
-        """Return the endpoint's list of models, which is free. Raise `EndpointError` if it has none."""
+        """Return the endpoint's list of models (free). Raise `EndpointError` if it has none."""
 
         async def ask() -> tuple[dict[str, Json], ...]:
             import httpx2

@@ -109,7 +109,7 @@ class Watch:
         self._waiting = 0
 
     def repeats(self, piece: str) -> bool:
-        """Add a piece. Return True if the text repeats itself. Searches every `EVERY` characters."""
+        """Add a piece. Return True if the text repeats itself. Search every `EVERY` ones."""
         self._fresh.append(piece)
         self._waiting += len(piece)
         if self._waiting < EVERY:

@@ -10,23 +10,23 @@ ABSURD_TOKENS = 100_000_000
 """Tokens above which a count is invalid: no model reads or writes a tenth of it in one call."""
 
 
-def read_usage(usage: Json, *, request: Request, written: str, beside: int = 0) -> Usage:
+def read_usage(usage: Json, *, request: Request, written: str, other: int = 0) -> Usage:
     """Return the usage of a call. Missing, negative or absurd counts are estimated and marked.
 
-    `beside` are the tokens of what was answered in addition to words, an upper estimate. A count of
-    the endpoint includes them.
+    `other` is an upper estimate of the output tokens that are not words. A count of the endpoint
+    includes them.
     """
     fields = _mapping(usage)
     read = _count(fields.get("prompt_tokens"))
     wrote = _count(fields.get("completion_tokens"))
     # An answer with content cannot have cost no output: some servers report zeros in a stream.
-    wrote_nothing = wrote == 0 and (written != "" or beside > 0)
+    wrote_nothing = wrote == 0 and (written != "" or other > 0)
     estimated = not read or wrote is None or wrote_nothing
     read = read or request_tokens(request)
     return Usage(
         calls=1,
         input_tokens=read,
-        output_tokens=wrote or estimate_tokens(written) + beside,
+        output_tokens=wrote or estimate_tokens(written) + other,
         cached_tokens=min(_cached(fields), read),
         estimated=estimated,
     )
