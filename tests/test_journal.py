@@ -128,7 +128,7 @@ def test_a_changed_byte_is_refused_with_its_line_or_was_in_the_tail(
 def test_a_missing_line_is_refused(path: Path) -> None:
     lines = BYTES.splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:3] + lines[4:]))
-    with pytest.raises(JournalError, match="line 4: event 5 stands where event 4 belongs"):
+    with pytest.raises(JournalError, match="line 4: event 5 is out of order; expected event 4"):
         list(read(path))
 
 

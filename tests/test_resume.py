@@ -210,7 +210,7 @@ class TestResume:
             create(tmp_path, name).journal.touch()
         assert find("20260101-a", tmp_path).run == "20260101-a"
         assert find(str(tmp_path / "20260101-b"), tmp_path).run == "20260101-b"
-        with pytest.raises(RunNotFoundError, match="begins the name of 2 runs"):
+        with pytest.raises(RunNotFoundError, match="is the start of 2 run ids"):
             find("2026", tmp_path)
         with pytest.raises(RunNotFoundError, match="the newest are 20260101-a, 20260101-b"):
             find("1999", tmp_path)

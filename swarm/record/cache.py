@@ -1,9 +1,10 @@
-"""Finished steps by content: what an earlier run of the project paid for, a later one takes.
+"""The cache of finished steps: a later run of the project reuses what an earlier one paid for.
 
-An entry is a file named by the key of the attempt that made it (`executor.Attempt.key`): a line with the hash of the
-rest, then the rest as JSON. A sound that its answer has beside words is a file of its own, named by its hash. All is
-checked whole when it is read; what is damaged, gone, or of another format, is a miss.
-Entries are written beside and renamed, so any number of runs may share a folder.
+An entry is a file named by the key of the attempt that made it (`Attempt.key`): a line with the
+hash of the rest, then the rest as JSON. Each medium of its answer is a file of its own, named by
+its hash. Every file is checked when it is read; one that is damaged, missing or of another format
+is a cache miss. Files are written under another name and renamed, so any number of runs may share a
+folder.
 """
 
 import hashlib
@@ -19,7 +20,9 @@ from swarm.record.outcome import OutcomeRecord
 from swarm.spec.chat import MediaFile
 
 SUFFIX = ".json"
+"""Ending of the files of entries."""
 BYTES = ".bytes"
+"""Ending of the files of media."""
 
 
 class Entry(OutcomeRecord):
@@ -31,9 +34,9 @@ class Entry(OutcomeRecord):
     format: Literal[1] = 1
     key: str
     parts: dict[str, str]
-    """What determined the output, each part by the beginning of its hash."""
+    """The parts that determined the output, each as the start of its hash."""
     step: str
-    """The step that first gave it, for people."""
+    """The step that made it, for people."""
     agent: str
     run: str
 
@@ -43,14 +46,14 @@ class Entry(OutcomeRecord):
 
 
 class CacheSize(NamedTuple):
-    """How much a cache holds."""
+    """Size of a cache."""
 
     entries: int
     bytes: int
 
 
 class Nearest(NamedTuple):
-    """The entry that shares the most with a key that was missed."""
+    """The entry that is nearest to a key without an entry."""
 
     entry: Entry
     differs: tuple[str, ...]
@@ -64,7 +67,7 @@ class Cache:
         self.folder = folder
 
     def get(self, key: str) -> Entry | None:
-        """Give the entry of a key, with the bytes it has beside words; None if there is none that is whole."""
+        """Return the entry of a key with the bytes of its media. Return None if a file is missing or damaged."""
         entry = _read(self._path(key))
         if entry is None or not entry.outcome.media:
             return entry
@@ -80,10 +83,7 @@ class Cache:
         return made.model_copy(update={"content": content}) if whole else made
 
     def put(self, entry: Entry) -> None:
-        """Keep an entry. A disk that takes none is no reason for a run to stop: it is not kept then.
-
-        Neither is one whose bytes beside words are lost.
-        """
+        """Store an entry. Write errors are ignored. An entry whose media are missing is not stored."""
         if not all(each.content for each in entry.outcome.media):
             return
         content = canonical(entry)
@@ -96,19 +96,19 @@ class Cache:
             return
 
     def entries(self) -> Iterator[Entry]:
-        """Give every whole entry, by key."""
+        """Return every valid entry, sorted by key."""
         for path in self._files():
             entry = _read(path)
             if entry is not None:
                 yield entry
 
     def size(self) -> CacheSize:
-        """Count the entries and their bytes, damaged ones too."""
+        """Return the number of entries and their bytes, including damaged ones."""
         entries = self._files()
         return CacheSize(len(entries), sum(path.stat().st_size for path in (*entries, *self._files(BYTES))))
 
     def clear(self) -> int:
-        """Remove every entry; say how many there were."""
+        """Remove every entry, and return their number."""
         count = 0
         for path in self._files():
             path.unlink(missing_ok=True)
@@ -118,9 +118,9 @@ class Cache:
         return count
 
     def nearest(self, parts: Mapping[str, str], agent: str = "", *, but: str = "") -> Nearest | None:
-        """Find the entry that differs in the fewest parts; among equals one of the same agent, then the first.
+        """Return the entry that differs in the fewest parts; of several, one of the same agent, then the first.
 
-        What the run `but` has left itself does not count.
+        Entries of the run `but` are ignored.
         """
         best: Nearest | None = None
         for entry in self.entries():
@@ -139,7 +139,7 @@ class Cache:
 
 
 def differing(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:
-    """Name the parts in which two keys differ."""
+    """Return the names of the parts in which two keys differ."""
     return tuple(sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name)))
 
 

@@ -1,4 +1,4 @@
-"""What differs between a task as a journal tells it and as it is now, in words."""
+"""The differences between a recorded task and the present one, in words."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
@@ -11,31 +11,31 @@ from swarm.record.events import InputFact
 from swarm.spec.agent import Agent
 
 SHOWN = 60
-"""Characters of a value that are shown."""
+"""Maximum characters of a value that are shown."""
 
 
 def task_changes(before: Mapping[str, Json], after: Mapping[str, Json]) -> tuple[str, ...]:
-    """Name every value of a task that differs: `limits.tokens: 1000 → 2000`."""
+    """Return a line for every value of a task that differs: `limits.tokens: 1000 → 2000`."""
     return tuple(_different("", dict(before), dict(after)))
 
 
 def agent_changes(before: Mapping[str, Agent], after: Mapping[str, Agent]) -> tuple[str, ...]:
-    """Name every agent whose file differs. Those that a plan made are not in a file, and not missed."""
+    """Return a line for every agent whose file differs. Agents that a plan brought have no file, and get none."""
     changed = [name for name, agent in after.items() if before.get(name) != agent]
     return tuple(f"agent {name}: {'changed' if name in before else 'new'}" for name in changed)
 
 
 def input_changes(before: Iterable[InputFact], after: Iterable[InputFact]) -> tuple[str, ...]:
-    """Name every input that differs, by content."""
+    """Return a line for every input whose content differs."""
     old = {each.name: each for each in before}
     new = {each.name: each for each in after}
-    words = [f"input {name}: gone" for name in old if name not in new]
+    words = [f"input {name}: removed" for name in old if name not in new]
     words += [f"input {name}: {'changed' if name in old else 'new'}" for name in new if old.get(name) != new[name]]
     return tuple(words)
 
 
 def wording_changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
-    """Name every phrase of the wording that differs."""
+    """Return a line for every phrase of the wording that differs."""
     names = sorted(before.keys() | after.keys())
     return tuple(f"wording {name}: changed" for name in names if before.get(name) != after.get(name))
 

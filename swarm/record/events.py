@@ -1,8 +1,9 @@
-"""The facts of a run, one frozen model a kind. A journal is a file of them; a `State` is their fold.
+"""The events of a run, one frozen model per kind. A journal is a file of events; a `State` is their
+fold.
 
-An event says what happened, never what should: it is true when it is written and stays true. What must be true
-together is one event. Every event is stamped when it is emitted: `seq` counts from 1 without a gap, `at` is the wall
-clock for people, `t` is the run's own clock for every computation.
+An event is a fact: it is true when it is written, and stays true. Facts that must be true together
+are one event. Every event is stamped when it is emitted: `seq` counts from 1 without a gap, `at` is
+the wall clock for people, `t` is the run's own clock for every computation.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -17,37 +18,37 @@ from swarm.spec.chat import Message, Usage
 from swarm.spec.plan import Step
 
 FORMAT = 1
-"""The version of the journal format. A journal with a higher one is refused, untouched."""
+"""Version of the journal format. A journal with a higher version is refused and left unchanged."""
 
 
 class Stamped(Frozen):
-    """What every event carries."""
+    """The fields of every event."""
 
     seq: int = 0
-    """Its number in the journal, from 1; 0 until it is emitted."""
+    """Number in the journal, from 1; 0 until the event is emitted."""
     at: float = 0.0
     """Wall clock, seconds since 1970, for people only."""
     t: float = 0.0
-    """Seconds of the run's own monotonic clock; it goes on where it stopped when a run is resumed."""
+    """Seconds of the run's own monotonic clock. A resumed run continues from the last value."""
 
 
 class Failure(Frozen):
-    """Why an attempt did not succeed."""
+    """The reason why an attempt did not succeed."""
 
     kind: str
     """One word for machines, such as `rate_limited`, `context_length`, `truncated`, `cancelled`, `bug`."""
     message: str
-    """For people: what, where, what to do."""
+    """For people: what happened, where, and what to do."""
     may_help: bool = False
     """Whether another attempt may help."""
     stops: bool = False
     """Whether no other step can succeed either."""
     goes_on: bool = False
-    """Whether the next attempt may go on with the turns that this one has paid for."""
+    """Whether the next attempt may continue from the turns of this one."""
 
     @classmethod
     def of(cls, error: AttemptError) -> "Failure":
-        """Take the facts of an exception."""
+        """Return the failure that an exception describes."""
         return cls(
             kind=error.kind,
             message=str(error),
@@ -68,7 +69,7 @@ class InputFact(Frozen):
 
 
 class RunStarted(Stamped):
-    """A run began: what it was asked, with what."""
+    """A run started. The event has its task, agents and inputs."""
 
     event: Literal["RunStarted"] = "RunStarted"
     format: int = FORMAT
@@ -77,26 +78,26 @@ class RunStarted(Stamped):
     trace: str
     """W3C trace id: 32 hexadecimal digits."""
     versions: dict[str, str]
-    """This package, Python."""
+    """Versions of this package and of Python."""
     task: dict[str, Json]
-    """The task as resolved, never a secret."""
+    """The task as resolved, without secrets."""
     agents: tuple[Agent, ...]
-    """Every role the run knows."""
+    """Every role of the run."""
     wording: dict[str, str] = Field(default_factory=dict)
-    """The phrases that prompts are put together with."""
+    """The phrases that prompts are built from."""
     inputs: tuple[InputFact, ...] = ()
     folder: str = ""
-    """Where the task's relative paths start."""
+    """Folder to which the paths of the task are relative."""
     source: str = ""
-    """The task's file, where it came from one."""
+    """Path of the task file; empty if the task did not come from a file."""
     said: dict[str, Json] = Field(default_factory=dict)
-    """What the caller said beside the task: limits, parameters, a plan file."""
+    """Options of the caller in addition to the task: limits, parameters, a plan file."""
     prices: dict[str, dict[str, Json] | None] = Field(default_factory=dict)
-    """What each model costs, by alias, in dollars a million tokens, and whose price it is; null where unknown."""
+    """Price of each model, by alias, in US dollars per million tokens, with its source; null if unknown."""
 
 
 class RunResumed(Stamped):
-    """A run that had stopped went on. What it reopened is over no more."""
+    """A stopped run was resumed."""
 
     event: Literal["RunResumed"] = "RunResumed"
     task: dict[str, Json]
@@ -107,11 +108,11 @@ class RunResumed(Stamped):
     versions: dict[str, str]
     prices: dict[str, dict[str, Json] | None] = Field(default_factory=dict)
     changed: tuple[str, ...] = ()
-    """What differs from before, in words: `limits.tokens: 1000 → 2000`."""
+    """Differences from the last stretch, in words: `limits.tokens: 1000 → 2000`."""
     reopened: tuple[Id, ...] = ()
-    """Steps that are over no more: cancelled, limited, failed ones when asked, and those whose content changed."""
+    """Steps that run again: cancelled and limited ones, failed ones if requested, and those with changed inputs."""
     voided: tuple[Id, ...] = ()
-    """Steps that are gone, because the plan they came from no longer holds."""
+    """Steps that are removed, because the plan or the list that they came from is made again."""
 
 
 class StepsAdded(Stamped):
@@ -135,34 +136,36 @@ class StepStarted(Stamped):
     model: str
     """The alias."""
     key: str = ""
-    """Hash of everything that determines the output."""
+    """Hash of everything that determines the output; see `Attempt.key`."""
     parts: dict[str, str] = Field(default_factory=dict)
-    """What that is, each part by the beginning of its hash: it tells what a later difference is in."""
+    """The parts of that hash, each as the start of its own hash. A later difference is found by them."""
 
 
 class TurnTaken(Stamped):
-    """A model answered; or, in an event without usage, a tool that it asked for did; or, in one without messages, calls
-    gave no answer and may have been billed all the same, or looked at a model that is needed later (`preflight`).
+    """A model answered.
+
+    Without usage, the event is the result of a tool that the model called. Without messages, it is the cost of calls
+    that gave no answer, or of a check of a model that is needed later (`preflight`).
     """
 
     event: Literal["TurnTaken"] = "TurnTaken"
     step: Id
     attempt: int
     messages: tuple[Message, ...]
-    """New ones only: the answer, and the words that ask again where it will not do; or the result of one tool."""
+    """New messages only: the answer, and the correction if it was rejected; or the result of one tool."""
     usage: Usage
     seconds: float
     model: str
     endpoint: str
     finish: str = "stop"
     form: str = ""
-    """How the form of the answer was asked for: `json_schema`, `tool`, `json_object`, `prompt`."""
+    """How the output format was requested: `json_schema`, `tool`, `json_object`, `prompt`."""
     dropped: tuple[str, ...] = ()
-    """Parameters of the task that the endpoint refused, and that are left out from then on."""
+    """Parameters of the task that the endpoint refused, and that are omitted from then on."""
 
     @property
     def is_answer(self) -> bool:
-        """Whether a model answered. An event of a tool's result alone belongs to the turn before it."""
+        """Whether a model answered. The result of a tool belongs to the turn before it."""
         return any(message.role == "assistant" for message in self.messages)
 
 
@@ -178,7 +181,7 @@ class StepFinished(OutcomeRecord, Stamped):
 
 
 class StepFailed(Stamped):
-    """An attempt failed: → ready again `retry_in` seconds later, or → over."""
+    """An attempt failed: it is retried `retry_in` seconds later, or, if that is null, the step is over."""
 
     event: Literal["StepFailed"] = "StepFailed"
     step: Id
@@ -196,7 +199,7 @@ class StepSkipped(Stamped):
 
 
 class SlotsChanged(Stamped):
-    """An endpoint takes more, or fewer, calls at once."""
+    """An endpoint allows more or fewer parallel calls."""
 
     event: Literal["SlotsChanged"] = "SlotsChanged"
     endpoint: str
@@ -206,7 +209,7 @@ class SlotsChanged(Stamped):
 
 
 class LimitReached(Stamped):
-    """A limit of the task was reached: nothing new starts but the report."""
+    """A limit of the task was reached: only the report may still start."""
 
     event: Literal["LimitReached"] = "LimitReached"
     limit: str
@@ -214,7 +217,7 @@ class LimitReached(Stamped):
 
 
 class RunFinished(Stamped):
-    """The run is over. Nothing follows, unless it is resumed."""
+    """A stretch of the run ended. Only a resume may follow."""
 
     event: Literal["RunFinished"] = "RunFinished"
     status: Literal["done", "partial", "failed", "limit", "cancelled"]
@@ -239,4 +242,4 @@ Event = Annotated[
 ]
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-"""Reads one event from a line of a journal."""
+"""Validator of one event from a line of a journal."""

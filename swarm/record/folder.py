@@ -1,12 +1,12 @@
 """The folder of a run: `.swarm/runs/<run id>/`, mode 0700, with one owner at a time.
 
-journal.jsonl        the truth
-lock                 held by the process that runs it; names its host and pid
-task.yaml            the task as resolved, no secrets
-plan.yaml            the plan, once there is one
+journal.jsonl        the events of the run: everything else can be made from it and the artifacts
+lock                 held by the process that runs it; names its host and process id
+task.yaml            the task as resolved, without secrets
+plan.yaml            the plan, if there is one
 report.md            the report
-steps/003-study.md   what a step was asked and what it answered, for people
-artifacts/<sha256>   outputs over 64 KiB and sounds of answers, written before the event that names them
+steps/003-study.md   prompt and answer of a step, for people
+artifacts/<sha256>   outputs over 64 KiB and media of answers, written before the event that names them
 """
 
 import fcntl
@@ -27,11 +27,11 @@ from swarm.base.values import Json
 
 JOURNAL = "journal.jsonl"
 ARTIFACT_BYTES = 64 * 1024
-"""Outputs larger than this go to a file of their own, so that reading a journal stays cheap."""
+"""Maximum bytes of an output in the journal. Larger ones are files, so that reading a journal stays cheap."""
 
 
 class RunFolder:
-    """A run's folder that is there."""
+    """The existing folder of a run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,7 +44,7 @@ class RunFolder:
 
     @property
     def journal(self) -> Path:
-        """The journal's file."""
+        """Path of the journal."""
         return self.path / JOURNAL
 
     def acquire(self) -> None:
@@ -61,22 +61,22 @@ class RunFolder:
             owner = os.read(fd, 1000).decode("utf-8", "replace").strip()
             os.close(fd)
             raise RunInUseError(
-                f"run {self.run} is in use by {owner or 'another process'}; wait for it, or stop it first"
+                f"run {self.run} is in use by {owner or 'another process'}\nhint: wait for it, or stop it first"
             ) from None
         os.ftruncate(fd, 0)
         os.write(fd, f"process {os.getpid()} on {platform.node()}\n".encode())
         self._lock = fd
 
     def release(self) -> None:
-        """Let the run go."""
+        """Unlock the run."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def store(self, output: Json, clean: Callable[[str], str] = str) -> str | None:
-        """Keep a large output as an artifact, durably, and give its hash; None if it is small.
+        """Write a large output to an artifact, durably, and return its hash. Return None if it is small.
 
-        `clean` takes secrets out of its JSON.
+        `clean` removes secrets from its JSON.
         """
         content = to_json(output)
         if len(content) <= ARTIFACT_BYTES:
@@ -84,7 +84,7 @@ class RunFolder:
         return self.keep(clean(content.decode()).encode("utf-8", "replace"))
 
     def keep(self, content: bytes) -> str:
-        """Keep bytes as an artifact, durably, and give their hash."""
+        """Write bytes to an artifact, durably, and return their hash."""
         name = hashlib.sha256(content).hexdigest()
         path = self.path / "artifacts" / name
         if not (path.is_file() and path.stat().st_size == len(content)):
@@ -92,31 +92,31 @@ class RunFolder:
         return name
 
     def load(self, artifact: str) -> Json:
-        """Read an output back; raises what `content` does."""
+        """Return the output in an artifact. Raise `JournalError` as `content` does."""
         return from_json(self.content(artifact))
 
     def content(self, artifact: str) -> bytes:
-        """Give the bytes of an artifact; a `JournalError` if it is gone or is not what its name says."""
+        """Return the bytes of an artifact. Raise `JournalError` if it is missing, or its hash is not its name."""
         if not re.fullmatch(r"[0-9a-f]{64}", artifact):
             raise JournalError(f"run {self.run}: {artifact[:80]!r} is not the name of an artifact")
         path = self.path / "artifacts" / artifact
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise JournalError(f"{path}: cannot read what is kept there: {error.strerror}") from error
+            raise JournalError(f"{path}: cannot read the artifact: {error.strerror}") from error
         if hashlib.sha256(content).hexdigest() != artifact:
-            raise JournalError(f"{path}: what is kept there was changed after it was written")
+            raise JournalError(f"{path}: the artifact was changed after it was written")
         return content
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file for people into the folder, whole or not at all."""
+        """Write a file for people into the folder, completely or not at all."""
         path = self.path / name
         write_file(path, text.encode("utf-8", "replace"))
         return path
 
 
 def create(runs: Path, run: str | None = None) -> RunFolder:
-    """Make the folder of a new run under `runs`."""
+    """Create the folder of a new run in `runs`."""
     runs.mkdir(mode=0o700, parents=True, exist_ok=True)
     now = datetime.now(UTC)  # noqa: TID251 - a name for people; nothing is computed from it
     path = runs / (run or f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}")
@@ -125,20 +125,21 @@ def create(runs: Path, run: str | None = None) -> RunFolder:
 
 
 def listed(runs: Path) -> list[RunFolder]:
-    """Give every run under `runs`, oldest first."""
+    """Return every run in `runs`, oldest first."""
     if not runs.is_dir():
         return []
     return [RunFolder(path) for path in sorted(runs.iterdir()) if (path / JOURNAL).is_file()]
 
 
 def find(name: str, runs: Path) -> RunFolder:
-    """Find a run by id, unique prefix, folder, or `last`; a `RunNotFoundError` says what there is."""
+    """Return a run by id, unique prefix, folder, or `last`. Raise `RunNotFoundError` with the known runs."""
     if ("/" in name or Path(name).is_dir()) and (Path(name) / JOURNAL).is_file():
         return RunFolder(Path(name))
     known = listed(runs)
     if name == "last" and known:
         return max(known, key=lambda folder: (folder.journal.stat().st_mtime_ns, folder.run))
-    matches = [folder for folder in known if folder.run == name] or [f for f in known if f.run.startswith(name)]
+    exact = [folder for folder in known if folder.run == name]
+    matches = exact or [folder for folder in known if folder.run.startswith(name)]
     if len(matches) == 1:
         return matches[0]
     raise RunNotFoundError(Problem(_not_found(name, matches, known), where=str(runs)))
@@ -147,8 +148,8 @@ def find(name: str, runs: Path) -> RunFolder:
 def _not_found(name: str, matches: Iterable[RunFolder], known: list[RunFolder]) -> str:
     several = [folder.run for folder in matches]
     if several and name != "last":
-        return f"{name!r} begins the name of {len(several)} runs: {', '.join(several[:5])}; write more of it"
+        return f"{name!r} is the start of {len(several)} run ids: {', '.join(several[:5])}\nhint: write more of the id"
     if not known:
-        return f"no run {name!r}: there are no runs here yet; `--runs DIR` looks elsewhere"
+        return f"no run {name!r}: there are no runs here yet\nhint: name another folder with `--runs DIR`"
     newest = ", ".join(folder.run for folder in known[-3:])
-    return f"no run {name!r}; the newest are {newest}; `swarm runs` lists all"
+    return f"no run {name!r}; the newest are {newest}\nhint: list all with `swarm runs`"

@@ -1,12 +1,14 @@
-"""The file of a run's facts: JSON lines, appended, never changed.
+"""The journal: the file of a run's events, as JSON lines that are appended and never changed.
 
-A line is one event, and its last key is the CRC-32 of the rest, so a flipped bit is noticed where it is. A line is
-handed to the operating system in one write before anything acts on it (a killed process loses nothing), and made
-durable by group commit off the event loop (a power cut loses at most `SYNC_SECONDS`).
+A line is one event. Its last key is the CRC-32 of the rest, so a flipped bit is found in its line.
+A line is passed to the operating system in one write before anything acts on it, so a killed
+process loses nothing. It is made durable by group commit off the event loop, so a power cut loses
+at most `SYNC_SECONDS`.
 
-Reading is a linear scan that holds one line at a time. A torn or NUL tail, which a crash leaves, is reported and cut;
-anything else that is not an event is refused with its line. A journal is an untrusted input: a line names no class and
-no function, fields that are not declared are refused, and reading one runs nothing.
+Reading is a linear scan that holds one line at a time. A torn or NUL tail, which a crash leaves, is
+reported and cut; any other line that is not an event is refused with its number. A journal is an
+untrusted input: a line names no class and no function, fields that are not declared are refused,
+and reading one runs nothing.
 """
 
 import json
@@ -25,24 +27,24 @@ from swarm.base.errors import JournalError
 from swarm.record.events import EVENT, FORMAT, Event, Stamped
 
 SYNC_SECONDS = 0.2
-"""The longest an event waits to be durable. A group commit costs about 14 µs an event against 400 for one each."""
+"""Maximum seconds until an event is durable. A group commit costs about 14 µs per event, single commits about 400."""
 LINE_BYTES = 64 * 1024 * 1024
-"""The longest line that is read: far over any event of ours, far under any memory."""
+"""Maximum bytes of a line that is read: far more than any event has, far less than any memory."""
 
 
 def encode(event: Stamped) -> bytes:
-    """Write an event as a line of a journal."""
+    """Return an event as a line of a journal."""
     body = event.model_dump_json(by_alias=True).encode("utf-8", "replace")
     return b'%s,"crc":"%08x"}\n' % (body[:-1], crc32(body))
 
 
 class Journal:
-    """A journal that is being written. One process at a time: see `swarm.record.folder` for the lock."""
+    """A journal open for writing. One process at a time: see `swarm.record.folder` for the lock."""
 
     def __init__(self, path: Path, clean: Callable[[str], str] = str) -> None:
         self.path = path
         self.clean = clean
-        """Takes secrets out of a text."""
+        """Removes secrets from a text."""
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._dirty = anyio.Event()
         self._broken = False
@@ -51,11 +53,10 @@ class Journal:
         """Events of this process that are durable."""
 
     def append(self, event: Stamped) -> Stamped:
-        """Hand one event to the operating system, and give it as it was written: with no secret in it.
+        """Pass one event to the operating system, and return it as it was written: without secrets.
 
-        Raises `JournalError` if it cannot be taken whole.
-
-        After an error the journal takes nothing more, so that no half line is ever followed by another.
+        Raise `JournalError` if it cannot be written completely. After an error the journal accepts no more events, so a
+        torn line is never followed by another.
         """
         if self._broken:
             raise JournalError(f"{self.path}: the journal can no longer be written")
@@ -72,8 +73,8 @@ class Journal:
             with suppress(OSError):
                 os.ftruncate(self._fd, start)
             raise JournalError(
-                f"{self.path}: cannot write the journal: {error.strerror}; what was written is whole, and "
-                "`swarm resume` goes on once that is mended"
+                f"{self.path}: cannot write the journal: {error.strerror}; all lines written so far are valid\n"
+                "hint: fix that, for example free disk space, then run `swarm resume`"
             ) from error
         self._written += 1
         self._dirty.set()
@@ -89,20 +90,21 @@ class Journal:
         return event, encode(event)
 
     async def keep_synced(self) -> None:
-        """Make events durable in groups until cancelled."""
+        """Make events durable in groups, until cancelled."""
         while True:
             await self._dirty.wait()
             self._dirty = anyio.Event()
             written = self._written
+            # Cancellation waits here for a sync that has begun, so `close` never closes a file in use.
             await anyio.to_thread.run_sync(os.fdatasync, self._fd)
             self.synced = written
             await anyio.sleep(SYNC_SECONDS / 2)
 
     def close(self) -> None:
-        """Make everything durable and let go of the file."""
+        """Make everything durable and close the file."""
         if self._fd >= 0:
             try:
-                with suppress(OSError):  # a device, or a disk that is gone: the error was raised when it mattered
+                with suppress(OSError):  # a device, or a removed disk: `append` raised the error when it mattered
                     os.fsync(self._fd)
             finally:
                 os.close(self._fd)
@@ -110,9 +112,9 @@ class Journal:
 
 
 def read(path: Path) -> Iterator[Event]:
-    """Give the events of a journal one by one, leaving a torn tail out.
+    """Yield the events of a journal one by one, without a torn tail.
 
-    Raises `JournalError` for a newer format, and for damage anywhere but in the tail, naming the line.
+    Raise `JournalError` with the line if the format is newer, or if anything but the tail is damaged.
     """
     for event, _ in scan(path):
         yield event
@@ -154,7 +156,7 @@ def scan(path: Path) -> Iterator[tuple[Event, int]]:
                     rest = file.read(LINE_BYTES)
                     if not rest.strip(b"\0\n"):
                         return
-                raise JournalError(f"{path}: line {number}: {error}; the file is left as it is") from error
+                raise JournalError(f"{path}: line {number}: {error}; the file is unchanged") from error
             end += len(line)
             yield event, end
 
@@ -172,7 +174,7 @@ def _decode(line: bytes, number: int) -> Event:
     except (ValidationError, RecursionError) as error:
         raise JournalError("this is not an event of this version") from error
     if event.seq != number:
-        raise JournalError(f"event {event.seq} stands where event {number} belongs")
+        raise JournalError(f"event {event.seq} is out of order; expected event {number}")
     return event
 
 

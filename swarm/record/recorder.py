@@ -1,4 +1,4 @@
-"""How a fact becomes one."""
+"""Recording of events: stamp, append to the journal, apply to the state, without an await between."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from swarm.spec.chat import MediaFile, Message, Part
 
 
 class Recorder:
-    """The one road of an event: stamped, into the journal, into the state, with nothing in between."""
+    """The only way of an event into the journal and the state of a run."""
 
     def __init__(self, journal: Journal, state: State, clock: Clock, folder: RunFolder) -> None:
         self._journal = journal
@@ -21,32 +21,32 @@ class Recorder:
         self._folder = folder
 
     def __call__(self, event: e.Stamped) -> None:
-        """Record a fact."""
+        """Record an event."""
         update: dict[str, Any] = {"seq": self._state.seq + 1, "at": self._clock.wall(), "t": self._clock.t()}
         if isinstance(event, e.StepFinished):
             update["outcome"] = self._stored(event.outcome)
         elif isinstance(event, e.TurnTaken) and any(message.made for message in event.messages):
-            update["messages"] = tuple(self._with_files(message) for message in event.messages)
+            update["messages"] = tuple(self._with_media_stored(message) for message in event.messages)
         self.again(event.model_copy(update=update))
 
     def _stored(self, outcome: Outcome) -> Outcome:
-        """Keep a large output and media in files, before the event that names them."""
-        update: dict[str, Any] = {"media": tuple(self._kept(each) for each in outcome.media)}
+        """Write a large output and media to files, before the event that names them."""
+        update: dict[str, Any] = {"media": tuple(self._media_stored(each) for each in outcome.media)}
         artifact = self._folder.store(outcome.output, self._journal.clean)
         if artifact is not None:
             update |= {"output": None, "artifact": artifact}
         return outcome.model_copy(update=update)
 
-    def _with_files(self, message: Message) -> Message:
-        """Keep what a model made beside its words in files, before the event that names them."""
-        parts: tuple[Part, ...] = tuple(self._kept(p) if isinstance(p, MediaFile) else p for p in message.parts)
+    def _with_media_stored(self, message: Message) -> Message:
+        """Write the media of a message to files, before the event that names them."""
+        parts: tuple[Part, ...] = tuple(self._media_stored(p) if isinstance(p, MediaFile) else p for p in message.parts)
         return message.model_copy(update={"parts": parts})
 
-    def _kept(self, made: MediaFile) -> MediaFile:
-        if not made.content:  # a file of this run already
+    def _media_stored(self, made: MediaFile) -> MediaFile:
+        if not made.content:  # it is a file of this run already
             return made
         return made.model_copy(update={"sha256": self._folder.keep(made.content), "content": b""})
 
     def again(self, event: e.Stamped) -> None:
-        """Record a fact that has its stamp already."""
+        """Record an event that is already stamped."""
         self._state.apply(self._journal.append(event))

@@ -1,11 +1,13 @@
-"""The fold of a run's events: what is known of every step, and which steps have just become ready or can never run.
+"""The fold of a run's events: what is known of every step, and which steps have just become ready
+or can never run.
 
-`State.apply` is the only place where state changes. It does no I/O, knows no clock, and costs O(what changed).
+`State.apply` is the only place where state changes. It does no I/O, knows no clock, and costs
+O(what changed).
 
-A step is *over* when its own status is final, and *settled* when it and every step it spawned is over: the instances of
-an `each` step, the steps of a later plan. A step that waits for it waits until it is settled. A stand-in has no attempt
-of its own: it runs from the moment its instances join until the last of them is settled. The transitions of a step are
-in `swarm.record.steps`.
+A step is *over* when its own status is final, and *settled* when it and every step it spawned is
+over: the instances of an `each` step, the steps of a later plan. A step that waits for it waits
+until it is settled. A stand-in has no attempt of its own: it runs from the moment its instances
+join until the last of them is settled. The transitions of a step are in `swarm.record.steps`.
 """
 
 from collections import deque
@@ -52,7 +54,7 @@ class State:
         self.stand_ins = 0
         """Number of stand-ins."""
         self.joined: deque[str] = deque()
-        """Steps that have just joined the graph. The scheduler drains this queue and the next two."""
+        """Steps that have just joined. The scheduler drains this queue and the next two."""
         self.fresh: deque[str] = deque()
         """Steps that have just become ready."""
         self.doomed: deque[tuple[str, str]] = deque()
@@ -93,11 +95,11 @@ class State:
         return len(self.steps) - self.stand_ins
 
     def steps_left(self, limit: int) -> int:
-        """Return how many more steps may join under `limits.steps`. It is negative if the limit was lowered."""
+        """Return how many steps may join under `limits.steps`; negative if it was lowered."""
         return limit - self.step_count
 
     def is_report(self, step: str) -> bool:
-        """Return whether a step makes the report or a part of it: a step that it spawned, or a partial reduction."""
+        """Return whether a step makes the report, or was spawned by the step that does."""
         while step in self.steps:
             if step == self.report_step:
                 return True
@@ -111,7 +113,7 @@ class State:
     # The fold
 
     def apply(self, event: e.Stamped) -> None:
-        """Apply one event. Raise JournalError if it names an unknown step or an impossible transition."""
+        """Apply one event. Raise JournalError on an unknown step or an impossible transition."""
         if event.seq:
             self.seq = event.seq
         self.t = max(self.t, event.t)
@@ -129,7 +131,7 @@ class State:
         self.agents = {agent.name: agent for agent in event.agents}
 
     def _run_resumed(self, event: e.RunResumed) -> None:
-        """Reopen the steps that were cut off. Links and counts of children are made again, at O(steps)."""
+        """Reopen steps. Links and counts of children are made again, at O(steps)."""
         self.started, self.finished, self.resumed = event, None, self.resumed + 1
         self.limits_reached.clear()
         for name in event.voided:

@@ -1,6 +1,7 @@
-"""A ready step made an attempt: its role, its model, its rights, and what it may read.
+"""Attempts of ready steps: the role, the model, the rights and the inputs of each.
 
-Rights only shrink on the way down: of the tools a step asks for, it gets those its agent has, of those the run grants.
+Rights only shrink on the way down: a step gets the tools that it requests, that its agent has and
+that the run grants.
 """
 
 import hashlib
@@ -23,38 +24,40 @@ from swarm.spec.plan import PLAN_STEP, Step, before_of, chosen, sinks
 from swarm.spec.task import Input, Task
 
 ABOUT_CHARACTERS = 120
-"""How much of a step's prompt is told to those who read its output."""
+"""Maximum characters of a step's prompt that the readers of its output see."""
 FIRST_LINE_CHARACTERS = 200
-"""How much of an input a planner sees."""
+"""Maximum characters of an input's first line that a planner sees."""
+LEAST_READ_TOKENS = 256
+"""Minimum tokens of inputs in a brief: a plan for smaller inputs is not useful."""
 FRAME_TOKENS = 200
-"""What the words around inputs take in a prompt, and the step's own, about."""
+"""Approximate tokens of a prompt that are not inputs."""
 
 
 @dataclass(frozen=True)
 class RunResources:
-    """What a run has: all that attempts are made of, beside the state."""
+    """The resources of a run: everything, except its state, that attempts are made from."""
 
     task: Task
     inputs: tuple[Input, ...] = ()
     wording: Mapping[str, str] = field(default_factory=dict[str, str])
     settings: Mapping[str, dict[str, Json]] = field(default_factory=dict[str, dict[str, Json]])
-    """By model alias: what determines an answer."""
+    """Settings that determine an answer, by model alias."""
     contexts: Mapping[str, int] = field(default_factory=dict[str, int])
-    """By model alias: tokens it can read and write in one call, where known."""
+    """Context size in tokens, input and output together, by model alias; only if known."""
     access: Access = Access()  # noqa: RUF009 - frozen
-    """What each model may see and can take."""
+    """The labels each model may see, and the media it accepts."""
     outside_pools: tuple[str, ...] = ()
     """Aliases that no pool uses."""
     tools: tuple[str, ...] = ()
-    """Granted to the run."""
+    """Names of the tools that the run grants."""
     tool_labels: Mapping[str, str] = field(default_factory=dict[str, str])
     """Labels of the results of tools, by name of the tool."""
     tools_key: Callable[[tuple[str, ...]], str] = ",".join
-    """Hashes the schemas of some tools."""
+    """Returns a hash of the schemas of tools, by their names."""
 
 
 class Assigner:
-    """Makes attempts of ready steps."""
+    """Maker of the attempts of a run."""
 
     def __init__(self, state: State, resources: RunResources, load: Callable[[str], Json]) -> None:
         self._state = state
@@ -68,17 +71,17 @@ class Assigner:
         self._is_plain = not labels and all(each.medium == "text" for each in resources.inputs)
 
     def attempt_of(self, s: StepState) -> Attempt:
-        """Make the next attempt at a step.
+        """Return the next attempt at a step.
 
-        Raises `LimitError` where a plan too many would be made, and `AttemptError` of kind `label` or `media` where no
-        model may see, or takes, what the step would read.
+        Raise `LimitError` if the step would make more plans than `limits.rounds`. Raise
+        `AttemptError` of kind `label` or `media` if no model may see, or accepts, its inputs.
         """
         state, resources, step = self._state, self._resources, s.step
         agent = state.agents[step.agent]
         limits = resources.task.limits
         plans = s.kind == "planner"
         if plans and state.plans >= limits.rounds:
-            message = f"limits.rounds: {limits.rounds} plans were made already"
+            message = f"limits.rounds: the run has made {limits.rounds} plans, the maximum"
             raise LimitError(message, limit="rounds", value=limits.rounds)
         granted = self.tools_of(step, agent)
         inputs = () if plans else self.inputs_of(step)
@@ -115,7 +118,7 @@ class Assigner:
         )
 
     def _shared(self, agent: Agent, settings: dict[str, Json]) -> dict[str, str]:
-        """Hash what siblings share, once."""
+        """Return the hashes of the parts that siblings share. Each is computed once."""
         hashes, resources = self._hashes, self._resources
         if "wording" not in hashes:
             hashes["wording"] = part_digest(dict(resources.wording))
@@ -129,12 +132,14 @@ class Assigner:
         return shared | {name: hashes[name] for name in ("goal", "wording")}
 
     def prompt_of(self, step: Step) -> str:
-        """Fill the step's prompt."""
+        """Return the step's prompt with parameters and item filled in."""
         parameters = self._resources.task.parameters
-        return fill(step.prompt, parameters, step.item) if step.instance_of else fill(step.prompt, parameters)
+        if step.instance_of is None:
+            return fill(step.prompt, parameters)
+        return fill(step.prompt, parameters, step.item)
 
     def place_of(self, step: Step, agent: Agent, labels: tuple[str, ...], inputs: tuple[Input, ...]) -> Place:
-        """Find the model that serves a step, given what it reads. Raises `AttemptError` where there is none."""
+        """Return the model for a step with these labels and inputs. Raise `AttemptError`."""
         alias = self.model_of(step, agent)
         access = self._resources.access
         if self._is_plain:
@@ -156,7 +161,8 @@ class Assigner:
         """Return the labels of the inputs that a step reads, and of the tools that it may call.
 
         A tool's label counts from the start of the step, whether or not the tool is called: it depends on the task
-        and the plan only, so a resumed run finds the same labels. A stand-in for instances reads and calls nothing.
+        and the plan only, so a resumed run finds the same labels. An `each` step reads and calls nothing: its
+        instances do.
         """
         agent = self._state.agents.get(s.step.agent)
         if s.step.each is not None:
@@ -170,53 +176,56 @@ class Assigner:
         return labels
 
     def model_of(self, step: Step, agent: Agent) -> str:
-        """Name the alias that a step asks for: its own, else its agent's where the task has it, else `default`."""
+        """Return the alias of a step, else of its agent if the task has it, else `default`."""
         if step.model is not None:
             return step.model
         known = self._resources.settings
         return agent.model if agent.model is not None and agent.model in known else DEFAULT
 
     def aliases_ahead(self) -> tuple[str, ...]:
-        """Name the aliases that the steps that are not over will, or may, need.
+        """Return the aliases that the unfinished steps will need, or may need.
 
-        Where all of them are known and nothing they read decides, those that they ask for; else every alias, but for
-        members of pools that no role asks for: whether one of them serves is the pool's affair.
+        If no plan is to come and no input restricts the choice, they are those that the steps request. Otherwise they
+        are all aliases except the members of pools that no role requests: a pool checks its own members.
         """
-        steps = [s.step for s in self._state.steps.values() if not s.over]
         agents = self._state.agents
-        asked = [self.model_of(step, agents[step.agent]) for step in steps if step.agent in agents]
-        planned = any(agents[step.agent].output == "plan" for step in steps if step.agent in agents)
-        if self._is_plain and not planned:
-            return tuple(dict.fromkeys(asked))
+        unfinished = [s for s in self._state.steps.values() if not s.over and s.step.agent in agents]
+        requested = [self.model_of(s.step, agents[s.step.agent]) for s in unfinished]
+        plans_to_come = any(s.kind == "planner" for s in unfinished)
+        if self._is_plain and not plans_to_come:
+            return tuple(dict.fromkeys(requested))
         models = self._resources.task.models
-        roles = [agent.model if agent.model in models else DEFAULT for agent in agents.values()]
-        return tuple(dict.fromkeys((*asked, *map(str, roles), *self._resources.outside_pools)))
+        by_roles = [agent.model if agent.model in models else DEFAULT for agent in agents.values()]
+        return tuple(dict.fromkeys((*requested, *map(str, by_roles), *self._resources.outside_pools)))
 
     def tools_of(self, step: Step, agent: Agent) -> tuple[str, ...]:
-        """Name the tools a step may use."""
+        """Return the tools that a step may use."""
         role = asked_for(agent, self._resources.tools)
         wanted = role if step.tools is None else step.tools
         return tuple(tool for tool in wanted if tool in role and tool in self._resources.tools)
 
     def inputs_of(self, step: Step) -> tuple[Input, ...]:
-        """Give the inputs a step sees: those it names; else all, if it waits for no other step."""
+        """Return the inputs that a step names; without names, all if it waits for no other step."""
         if step.inputs is None:
             alone = not before_of(step) and step.instance_of is None
             return self._resources.inputs if alone else ()
         return tuple(self._inputs[name] for name in chosen(step.inputs, self._inputs))
 
     def output_of(self, s: StepState) -> Json:
-        """Give a step's output; for one that stands for its instances, the list of theirs."""
+        """Return the output of a step; for a stand-in, the list of its instances' outputs."""
         if s.kind == "stand_in":
             return [self.output_of(self._state.steps[child]) for child in s.children]
         return s.outcome.loaded(self._load).output
 
     def given_to(self, s: StepState) -> tuple[tuple[Given, ...], tuple[Missing, ...]]:
-        """Collect what a step reads, in plan order, and what it would have read.
+        """Return the outputs that a step reads, in plan order, and the missing ones.
 
-        A step passes its own output, whatever it spawned; only a planner and an `each` step do not, see `_in_place_of`.
-        Where a step has no output, what that step would have read stands in for it: a failure in the middle of the
-        graph loses nothing that was done before it.
+        Each step before it is one of three cases:
+
+        1. A planner or a stand-in: the steps that it spawned are read in its place, see `_in_place_of`.
+        2. Done: it passes its own output, whatever it spawned.
+        3. Without output: it is missing, and the steps that it would have read are read in its place, so a failure in
+           the middle of the graph loses nothing that was done before it.
         """
         steps = self._state.steps
         given: list[Given] = []
@@ -229,17 +238,17 @@ class Assigner:
                 continue
             seen.add(name)
             other = steps[name]
-            if in_place := self._in_place_of(other):
+            if in_place := self._in_place_of(other):  # 1
                 stack.extend(reversed(in_place))
-            elif other.status is Status.DONE:
+            elif other.status is Status.DONE:  # 2
                 given.append(Given(step=name, about=self.about(other.step), output=self.output_of(other)))
-            else:
+            else:  # 3
                 missing.append(Missing(step=name, because=_because(other)))
                 stack.extend(reversed(before_of(other.step)))
         return tuple(given), tuple(missing)
 
     def _in_place_of(self, s: StepState) -> tuple[str, ...]:
-        """Name the steps that are read in place of a step: its instances, or the ends of the plan it made."""
+        """Return the steps read in place of a step: its instances, or the ends of its plan."""
         if s.kind == "stand_in":
             return tuple(s.children)
         if s.kind == "plain":
@@ -247,64 +256,77 @@ class Assigner:
         return sinks(tuple(self._state.steps[child].step for child in s.children))
 
     def brief_for(self, s: StepState) -> Brief:
-        """Tell a planner what there is and what is allowed."""
+        """Return what a planner must know about the run and its limits."""
         state, resources = self._state, self._resources
-        # The first plan was made before any plan brought roles: a resume must find the brief of that time.
-        brought = {agent.name for other in state.steps.values() for agent in other.outcome.agents}
-        hidden = brought if s.id == PLAN_STEP else set[str]()
+        first = s.id == PLAN_STEP
         return Brief(
-            roles=tuple(
-                RoleBrief(
-                    name=a.name,
-                    description=a.description,
-                    tools=tuple(t for t in asked_for(a, resources.tools) if t in resources.tools),
-                )
-                for a in state.agents.values()
-                if a.name not in hidden
-            ),
+            roles=tuple(self._role_brief(agent) for agent in self._roles_for(s)),
             inputs=tuple(_input_brief(each) for each in resources.inputs),
             models=tuple(resources.settings) or ("default",),
             tools=resources.tools,
             limits=resources.task.limits,
-            known=() if s.id == PLAN_STEP else tuple(state.steps),
-            barred=() if s.id == PLAN_STEP else self._barred(s),
+            known=() if first else tuple(state.steps),
+            barred=() if first else self._barred(s),
             steps_left=max(0, state.steps_left(resources.task.limits.steps)),
             reads=self._reads(),
             access=None if self._is_plain else self._access_for(s),
-            first=s.id == PLAN_STEP,
+            first=first,
         )
 
+    def _roles_for(self, s: StepState) -> list[Agent]:
+        """Return the roles that a planner may use.
+
+        The first plan was made before any plan brought roles, so its brief has none of these: on a resume it must have
+        the key that it had.
+        """
+        agents = self._state.agents.values()
+        if s.id != PLAN_STEP:
+            return list(agents)
+        brought: set[str] = set()
+        for other in self._state.steps.values():
+            brought.update(agent.name for agent in other.outcome.agents)
+        return [agent for agent in agents if agent.name not in brought]
+
+    def _role_brief(self, agent: Agent) -> RoleBrief:
+        granted = self._resources.tools
+        tools = tuple(tool for tool in asked_for(agent, granted) if tool in granted)
+        return RoleBrief(name=agent.name, description=agent.description, tools=tools)
+
     def _reads(self) -> int | None:
-        """Tell how many tokens of inputs a step can read, on the model that reads most."""
+        """Return how many tokens of inputs a step can read; None if no context size is known."""
         resources = self._resources
-        contexts = resources.contexts.items()
+        has_tools = bool(resources.tools)
         rooms = [
-            room_to_read(size, resources.settings.get(alias, {}), tools=bool(resources.tools))
-            for alias, size in contexts
+            room_to_read(size, resources.settings.get(alias, {}), tools=has_tools)
+            for alias, size in resources.contexts.items()
         ]
+        if not rooms:
+            return None
         agent = self._state.agents.get(Step.model_fields["agent"].default)
-        told = (
+        always_read = (
             resources.wording.get("rules", ""),
             agent.instructions if agent is not None else "",
             resources.task.goal or "",
         )
-        return max(256, max(rooms) - sum(map(estimate_tokens, told)) - FRAME_TOKENS) if rooms else None
+        taken = sum(map(estimate_tokens, always_read)) + FRAME_TOKENS
+        return max(LEAST_READ_TOKENS, max(rooms) - taken)
 
     def _access_for(self, s: StepState) -> Access:
-        """Tell a planner, and who checks its plan, which models may see what."""
+        """Return which models may see which labels, for a planner and for the lint of its plan."""
         state, known = self._state, self._resources.settings
         steps = () if s.id == PLAN_STEP else tuple(state.steps.values())
         carried = {other.id: self._label_flow.output_of(other) for other in steps}
+        roles = {agent.name: agent.model for agent in self._roles_for(s) if agent.model in known}
         return self._resources.access.model_copy(
             update={
-                "roles": {a.name: a.model for a in state.agents.values() if a.model is not None and a.model in known},
+                "roles": roles,
                 "carried": {name: labels for name, labels in carried.items() if labels},
                 "inherited": self._label_flow.of(s) if s.id in state.steps else (),
             }
         )
 
     def _barred(self, s: StepState) -> tuple[str, ...]:
-        """Name the steps that are over only when what this planner spawns is over."""
+        """Return the steps that are over only when the steps that this planner spawns are over."""
         steps = self._state.steps
         barred: dict[str, None] = {}
         stack = [s.id]
@@ -316,7 +338,7 @@ class Assigner:
         return tuple(barred)
 
     def about(self, step: Step) -> str:
-        """Say in one line what a step was asked."""
+        """Return the prompt of a step in one line."""
         line = " ".join(self.prompt_of(step).split())
         return cut(line, ABOUT_CHARACTERS)
 
@@ -330,7 +352,7 @@ def _because(s: StepState) -> str:
 def _input_brief(each: Input) -> InputBrief:
     first = next((line.strip() for line in each.text.splitlines() if line.strip()), "")
     if each.label is not None:
-        first = ""  # a planner sees the name of labelled data, never its content
+        first = ""  # a planner sees the names of labelled inputs, never their content
     return InputBrief(
         name=each.name, medium=each.medium, size=each.size, label=each.label, first_line=first[:FIRST_LINE_CHARACTERS]
     )

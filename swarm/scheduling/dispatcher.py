@@ -1,4 +1,4 @@
-"""The shell around the decisions: the one task group of a run, its clocks and its interrupts."""
+"""The shell around the decisions: the task group of a run, its deadlines and its interrupts."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -15,11 +15,11 @@ from swarm.record.state import StepState
 from swarm.scheduling.scheduler import Emit, Scheduler
 
 REPORT_SHARE = 0.15
-"""Part of `limits.seconds` that is kept for the report: a reduction is one call of many."""
+"""Part of `limits.seconds` that is reserved for the report: a reduction is one call of many."""
 
 
 class Dispatcher:
-    """Carries out what an `Scheduler` decides: starts attempts, waits for them, for pauses and for deadlines."""
+    """Shell of a `Scheduler`: it starts attempts, and waits for them, for pauses and for deadlines."""
 
     def __init__(
         self,
@@ -42,9 +42,9 @@ class Dispatcher:
         self._error: SwarmError | None = None
 
     async def run(self, *beside: Callable[[], Coroutine[Any, Any, None]]) -> e.RunFinished:
-        """Run until it is over, with `beside` running as long; write and give the terminal event.
+        """Run until the end, with `beside` in parallel. Write and return the terminal event.
 
-        Raises `BugError` when nothing can go on, and `JournalError` when the journal takes nothing more.
+        Raise `BugError` if nothing can run but steps are left, and `JournalError` if the journal cannot be written.
         """
         try:
             async with anyio.create_task_group() as self._tasks:
@@ -53,8 +53,11 @@ class Dispatcher:
                 self._watch_the_clock()
                 self._guarded(self._go)
                 await self._over.wait()
+                # Cancels `beside`, pauses and deadlines; after an error of the journal, also attempts.
                 self._tasks.cancel_scope.cancel()
         finally:
+            # Also if the caller cancels the run: the attempts have ended, and the terminal event is written without an
+            # await. After an error of the journal nothing can be written.
             if self._error is None:
                 if not self._scheduler.over:
                     self._scheduler.ask_to_stop("interrupt", "cancelled by its caller")
@@ -65,7 +68,7 @@ class Dispatcher:
         return self._scheduler.state.finished
 
     def interrupt(self, because: str, grace: float = GRACE_SECONDS) -> None:
-        """Start nothing new; let attempts in flight go on for `grace` seconds, then cut them off."""
+        """Start nothing new. Let running attempts continue for `grace` seconds, then cancel them."""
         self._scheduler.ask_to_stop("interrupt", because)
         self._cut = e.Failure(kind="cancelled", goes_on=True, message=because)
         if self._tasks is not None and not self._over.is_set():
@@ -74,11 +77,11 @@ class Dispatcher:
 
     @property
     def in_flight(self) -> int:
-        """Attempts that are running."""
+        """Number of running attempts."""
         return len(self._scopes)
 
     def _go(self) -> None:
-        """Start what may start now, and see whether that was all."""
+        """Start what may start now, and end the run if it is over."""
         scheduler = self._scheduler
         scheduler.settle()
         assert self._tasks is not None
@@ -92,7 +95,7 @@ class Dispatcher:
             self._over.set()
 
     def _guarded(self, act: Callable[[], None]) -> None:
-        """Act, and end the run where the journal or a promise of ours is broken."""
+        """Call `act`, and end the run on an error of the journal or an internal one."""
         try:
             act()
         except (JournalError, BugError) as error:
@@ -100,10 +103,10 @@ class Dispatcher:
             self._over.set()
 
     async def _work(self) -> None:
-        """Carry out one attempt after another while there are any."""
+        """Run one attempt after another until none may start."""
         try:
             while not self._over.is_set() and (s := self._scheduler.take()) is not None:
-                await self._carry_out(s)
+                await self._run_attempt(s)
                 self._go()
         except (JournalError, BugError) as error:
             self._error = self._error or error
@@ -113,7 +116,7 @@ class Dispatcher:
         if not self._over.is_set():
             self._guarded(self._go)
 
-    async def _carry_out(self, s: StepState) -> None:
+    async def _run_attempt(self, s: StepState) -> None:
         number = s.attempt + 1
         failure: e.Failure | None = None
         outcome: Outcome | None = None
@@ -130,6 +133,8 @@ class Dispatcher:
                     parts=attempt.parts,
                 )
             )
+            # Only this await can be cancelled: by the scope (interrupt, deadline, `on_failure: stop`), which ends this
+            # attempt and is recorded below, or from outside, which ends the run.
             with scope:
                 outcome = await self._executor.execute(attempt, self._emit)
             if scope.cancelled_caught:
@@ -142,12 +147,12 @@ class Dispatcher:
         except (JournalError, BugError):
             raise
         except anyio.get_cancelled_exc_class():
+            # The caller cancelled the run: record the attempt without an await, and pass the cancellation on.
             self._scheduler.ask_to_stop("interrupt", "cancelled by its caller")
-            self._scheduler.failed(
-                s.id, number, e.Failure(kind="cancelled", goes_on=True, message="cancelled by its caller")
-            )
+            cancelled = e.Failure(kind="cancelled", goes_on=True, message="cancelled by its caller")
+            self._scheduler.failed(s.id, number, cancelled)
             raise
-        except Exception as error:  # noqa: BLE001 - one broken attempt must not lose the others' work
+        except Exception as error:  # noqa: BLE001 - one broken attempt must not lose the work of the others
             failure = e.Failure(kind="bug", message=self._bug(error))
         finally:
             del self._scopes[s.id]
@@ -182,7 +187,9 @@ class Dispatcher:
     async def _deadline(self, seconds: float, limit: float) -> None:
         await anyio.sleep(seconds)
         self._cut = e.Failure(
-            kind="limit", goes_on=True, message=f"limits.seconds: {limit:g}, less the report's share, are over"
+            kind="limit",
+            goes_on=True,
+            message=f"limits.seconds: {limit:g} s, less the share of the report, have passed",
         )
         self._guarded(lambda: self._scheduler.reach("seconds", limit))
         self._cut_off(but=self._scheduler.state.report_step)
@@ -190,5 +197,5 @@ class Dispatcher:
 
     async def _last_deadline(self, seconds: float, limit: float) -> None:
         await anyio.sleep(seconds)
-        self._cut = e.Failure(kind="limit", goes_on=True, message=f"limits.seconds: {limit:g} are over")
+        self._cut = e.Failure(kind="limit", goes_on=True, message=f"limits.seconds: {limit:g} s have passed")
         self._cut_off()

@@ -1,9 +1,13 @@
-"""The labels that a step of a run carries: those of all it reads, and of all that wrote what it is told.
+"""The labels of a step: those of everything it reads, and of the steps that wrote its instructions.
 
-A step reads inputs, results of tools and the outputs of other steps; where one of those gave nothing it reads why, and
-what that step would have read. Its prompt, its id and its item were written by the step it was spawned by; its role's
-instructions, where a plan brought them, by that plan's step. A planner is told the names of the steps and roles there
-are, which are words of the planners before it. All of this carries the labels of who wrote it.
+1. A step reads inputs, results of tools and the outputs of other steps. If one of these steps has
+   no output, it reads the reason, and what that step would have read.
+2. Its prompt, its id and its item were written by the step that spawned it.
+3. If a plan brought its role, the planner of that plan wrote the instructions of the role.
+4. A later planner receives the names of the existing steps and roles, which the planners before it
+   wrote.
+
+Everything that a step wrote has the labels of that step.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,14 +16,14 @@ from swarm.record.state import State, Status, StepState
 from swarm.spec.plan import PLAN_STEP, before_of
 
 _Seen = tuple[str, bool]
-"""A step, and whether what it spawned is read too."""
+"""A step, and whether the steps that it spawned are read, too."""
 
 
 class LabelFlow:
-    """Labels of the steps of a run. What a step carried when an attempt at it was made is kept."""
+    """The labels of the steps of a run. Those of an attempt are kept from when it was made."""
 
     def __init__(self, state: State, own: Callable[[StepState], Iterable[str]], every: Iterable[str]) -> None:
-        """`own` returns the labels of the inputs and tools of a step itself; `every` is all labels of the run."""
+        """`own` returns the labels of a step's inputs and tools; `every` is all labels of the run."""
         self._state = state
         self._own = own
         self._every = frozenset(every)
@@ -28,16 +32,16 @@ class LabelFlow:
         self._makers_at = (0, 0)
 
     def of(self, s: StepState) -> tuple[str, ...]:
-        """Name the labels of what an attempt at a step would read now, sorted."""
+        """Return the labels of an attempt at a step that is made now, sorted."""
         found = self._collect((s.id, False), again=True)
         self._kept[s.id] = found
         return tuple(sorted(found))
 
     def output_of(self, s: StepState) -> tuple[str, ...]:
-        """Name the labels of what a step and all it spawned give, sorted.
+        """Return the labels of the outputs of a step and of every step that it spawned, sorted.
 
-        A step that neither plans nor runs over a list passes its own output only; its readers carry the labels of what
-        it spawned as well, which is never too little.
+        A plain step passes its own output only. Its readers have the labels of the steps that it
+        spawned as well: that may be too many labels, but never too few.
         """
         return tuple(sorted(self._collect((s.id, True))))
 
@@ -65,23 +69,30 @@ class LabelFlow:
         return frozenset(found)
 
     def _sources(self, s: StepState, found: set[str]) -> Iterator[_Seen]:
-        """Name what wrote anything that a step is told; labels of writers that are gone are added to `found`."""
-        state = self._state
+        """Yield the writers of what a step reads. A removed writer adds every label to `found`."""
+        # 1 and 2: the steps before it, and the step that spawned it.
         yield from ((before, True) for before in before_of(s.step))
         yield s.by, False
-        started = state.started
-        given = {agent.name for agent in started.agents} if started is not None else set[str]()
-        plans = s.kind == "planner" and s.id != PLAN_STEP
-        for name in (set(state.agents) if plans else {s.step.agent}) - given:
-            makers = self._made().get(name, ())
+        # 3: the planners that brought its role. 4: for a later planner, those that brought any role.
+        is_later_planner = s.kind == "planner" and s.id != PLAN_STEP
+        roles = set(self._state.agents) if is_later_planner else {s.step.agent}
+        for role in roles - self._given_roles():
+            makers = self._makers_by_role().get(role, ())
             if not makers:
                 found |= self._every
             yield from ((maker, False) for maker in makers)
-        if plans:
-            yield from ((other.id, False) for other in state.steps.values() if _was_before(other, s))
+        # 4: the planners before it, which named the existing steps.
+        if is_later_planner:
+            others = self._state.steps.values()
+            yield from ((other.id, False) for other in others if _named_steps_before(other, s))
 
-    def _made(self) -> dict[str, list[str]]:
-        """Name, by role, the steps whose plans brought it: worked out anew when there is another plan."""
+    def _given_roles(self) -> set[str]:
+        """Return the roles that no plan brought."""
+        started = self._state.started
+        return set() if started is None else {agent.name for agent in started.agents}
+
+    def _makers_by_role(self) -> dict[str, list[str]]:
+        """Return the steps whose plans brought each role. Computed again when a plan has joined."""
         now = (self._state.plans, self._state.resumed)
         if now != self._makers_at:
             self._makers_at, self._makers = now, {}
@@ -91,10 +102,14 @@ class LabelFlow:
         return self._makers
 
 
-def _was_before(other: StepState, s: StepState) -> bool:
-    """Whether another planner had named steps when this one was told which there are."""
-    if other.id == s.id or other.step.each is not None or not other.children or other.status is not Status.DONE:
+def _named_steps_before(other: StepState, s: StepState) -> bool:
+    """Whether a planner had named steps before another received the names of the steps."""
+    has_named = other.status is Status.DONE and bool(other.children) and other.step.each is None
+    if not has_named or other.id == s.id:
         return False
-    if s.status is not Status.DONE or not s.spans or not other.spans or other.spans[-1].end is None:
+    # A finished planner received the names as of its start; any other one receives those of now.
+    is_finished = s.status is Status.DONE and bool(s.spans)
+    ended = other.spans[-1].end if other.spans else None
+    if not is_finished or ended is None:
         return True
-    return other.spans[-1].end <= s.spans[-1].start
+    return ended <= s.spans[-1].start
