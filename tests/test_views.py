@@ -90,7 +90,7 @@ class TestProgress:
         assert "http://x: parallel calls 2" in lines
         assert "http://x: parallel calls 2 → 1" in lines
         assert "limit steps reached (8): only the report can still start" in lines
-        assert any(line.startswith("study limited: its 10 instances are more than") for line in lines)
+        assert any(line.startswith("study limited: limits.steps: it has 10 instances, and") for line in lines)
 
     def test_a_resumed_run_tells_what_was_done_before_in_one_line(self) -> None:
         ran = run_virtually(steps("a b c:a"), Sleeper({"b": 5}))
