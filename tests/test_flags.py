@@ -2,6 +2,7 @@
 
 import pytest
 
+from swarm.base.errors import AnswerError
 from swarm.record.outcome import Outcome
 from swarm.spec.agent import Agent
 from swarm.spec.plan import Step
@@ -49,6 +50,21 @@ def test_spurious_parallelism_by_what_the_report_cites() -> None:
     used = run_virtually(graph, Sleeper(gives={"end": "All [s1, s2] is [s3] well."}))
     silent = run_virtually(graph, Sleeper(gives={"end": "All is well."}))
     assert kinds(used) == kinds(silent) == ()
+
+
+def test_a_report_is_not_based_on_steps_that_failed() -> None:
+    graph = (*steps("s1 s2 s3"), Step(id="s4", retries=0), Step(id="s5", retries=0), *steps("end:+s1,s2,s3,s4,s5"))
+    failed = AnswerError("no", kind="refused", may_help=False)
+    ran = run_virtually(graph, Sleeper(gives={"s4": failed, "s5": failed, "end": "All is well [s1, s2]."}))
+    assert ran.statuses["s4"] == ran.statuses["s5"] == "failed"
+    assert kinds(ran) == (), "it cites 2 of 3 outputs"
+
+
+def test_a_report_may_cite_the_step_of_its_instances() -> None:
+    graph = (Step(id="study", each=tuple(range(4))), Step(id="end", after=("study",)))
+    assert kinds(run_virtually(graph, Sleeper(gives={"end": "All is well [study]."}))) == ()
+    named = run_virtually(graph, Sleeper(gives={"end": "All is well [study.1]."}))
+    assert kinds(named) == ("spurious_parallelism",)
 
 
 def test_a_straggler() -> None:

@@ -125,6 +125,20 @@ async def test_a_report_may_cite_what_partial_reports_cite_and_what_is_missing()
         assert (await tried.outcome()).notes == ()
 
 
+async def test_a_correction_of_a_report_lists_the_first_steps_only() -> None:
+    given = tuple(Given(step=f"read.{n}", about="", output=f"Note {n}.") for n in range(1, 100))
+    tried = Tried(attempt("reducer", given=given), "All is well.", "All is well [read.1].")
+    await tried.outcome()
+    assert "read.59" in tried.words[0]
+    assert "read.60" not in tried.words[0], "the list is read.1, read, read.2 …, at most 60 names"
+
+
+async def test_a_truncated_report_without_text_is_not_accepted() -> None:
+    empty = CUT.model_copy(update={"message": Message(role="assistant")})
+    error = await Tried(attempt("reducer", given=GIVEN), empty, empty).error()
+    assert error.kind == "truncated"
+
+
 async def test_a_report_on_nothing_need_cite_nothing() -> None:
     assert (await Tried(attempt("reducer"), "Nothing is known.").outcome()).output == "Nothing is known."
 
@@ -139,6 +153,11 @@ async def test_a_plan_is_linted_and_its_steps_are_spawned() -> None:
     assert outcome.spawned[-1].after == ("a", "b")
     assert outcome.output["steps"][1] == {"id": "b", "prompt": "Look there."}
     assert any("why" in note for note in outcome.notes)
+
+
+async def test_json_that_is_not_a_plan_is_judged_as_a_plan() -> None:
+    tried = Tried(planning(), '{"note": "Look."}', '{"note": "Look."}')
+    assert (await tried.error()).kind == "plan"
 
 
 async def test_fault_80_a_bad_plan_goes_back_once_in_words_to_act_on() -> None:

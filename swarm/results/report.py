@@ -42,7 +42,7 @@ def make_report(state: State, output_of: Callable[[StepState], Json], about: Cal
     if not isinstance(value, str):
         return Report(text=to_json(value, indent=2).decode(), value=value)
     steps = list(state.real_steps())
-    sources = _sources(value, steps)
+    sources = claims(value, {s.id for s in steps})
     cited = set(chain.from_iterable(sources.values()))
     blocks = (
         value.strip(),
@@ -52,12 +52,6 @@ def make_report(state: State, output_of: Callable[[StepState], Json], about: Cal
     )
     text = "\n\n".join(block for block in blocks if block)
     return Report(text=text + "\n", sources=sources, value=value)
-
-
-def _sources(text: str, steps: list[StepState]) -> dict[str, tuple[str, ...]]:
-    """Return the steps that each claim cites; claims without a citation have no entry."""
-    found = claims(text, {s.id for s in steps})
-    return {claim: cited for claim, cited in found.items() if cited}
 
 
 def _listed(title: str, lines: list[str]) -> str:
