@@ -10,10 +10,12 @@ import swarm
 from swarm.base.errors import EndpointRefused, InputError, JournalError, RunInUseError, RunNotFoundError
 from swarm.lifecycle.prepare import Options
 from swarm.lifecycle.replay import Replay
+from swarm.lifecycle.resume import reopened
 from swarm.lifecycle.run import Run
 from swarm.record import events as e
 from swarm.record.cache import Cache
 from swarm.record.folder import RunFolder, create, find
+from swarm.record.recorded import recorded
 from swarm.spec.chat import Request
 from swarm.spec.plan import Plan, Step
 from swarm.spec.task import Limits, Task
@@ -187,6 +189,27 @@ class TestResume:
             await resume_with(Model(), first.folder)
         owner.release()
         assert (await resume_with(Model(), first.folder)).status == "done"
+
+    async def test_a_reopened_run_is_in_use_until_it_has_run(self, folder: Path) -> None:
+        first = await run_with(Model(), four(folder))
+        owner = RunFolder(first.folder)
+        owner.acquire()
+        owner.acquire()
+        again = await reopened(recorded(owner), owner, Options(endpoint=Model()))
+        with pytest.raises(RunInUseError, match="is in use by process"):
+            await resume_with(Model(), first.folder)
+        async with Run(resume=again) as run:
+            pass
+        assert run.result.status == "done"
+        assert not owner.is_owned
+        assert (await resume_with(Model(), first.folder)).status == "done"
+
+    async def test_a_reopened_run_that_was_released_is_refused(self, folder: Path) -> None:
+        first = await run_with(Model(), four(folder))
+        owner = RunFolder(first.folder)
+        again = await reopened(recorded(owner), owner, Options(endpoint=Model()))
+        with pytest.raises(AssertionError):
+            await Run(resume=again).__aenter__()
 
     async def test_a_damaged_journal_is_refused_untouched(self, folder: Path) -> None:
         first = await run_with(Model(), four(folder))

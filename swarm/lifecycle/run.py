@@ -166,6 +166,8 @@ class Run:
 
     async def _begin_again(self, run: RunFolder | Reopened) -> Journal:
         """Open the folder of a recorded run and record what it resumes with."""
+        # Owned since the read: nobody can have appended what is cut off below.
+        assert isinstance(run, RunFolder) or run.folder.is_owned
         again = run if isinstance(run, Reopened) else await self._reopened(run)
         self._resume = None  # The events that were read are not needed any more.
         self._own(again.folder)

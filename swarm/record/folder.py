@@ -47,6 +47,11 @@ class RunFolder:
         """Path of the journal."""
         return self.path / JOURNAL
 
+    @property
+    def is_owned(self) -> bool:
+        """Whether this object owns the run."""
+        return self._lock is not None
+
     def acquire(self) -> None:
         """Own the run until `release` or the end of the process. Do nothing if this object owns it already.
 
