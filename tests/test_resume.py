@@ -9,7 +9,6 @@ import pytest
 import swarm
 from swarm.base.errors import EndpointRefused, InputError, JournalError, RunInUseError, RunNotFoundError
 from swarm.lifecycle.prepare import Options
-from swarm.lifecycle.replay import Replay
 from swarm.lifecycle.resume import reopened
 from swarm.lifecycle.run import Run
 from swarm.record import events as e
@@ -299,7 +298,7 @@ class TestCache:
 class TestReplay:
     async def replayed(self, this: Task, recorded: Path) -> Run:
         options = Options(endpoint=Model({"": AssertionError("a replay makes no call")}), needs_keys=False)
-        async with Run(this, options=options, replay=Replay(RunFolder(recorded))) as run:
+        async with Run(this, options=options, replay=RunFolder(recorded)) as run:
             pass
         return run
 

@@ -61,7 +61,7 @@ class Run:
         plan_only: bool = False,
         resume: RunFolder | Reopened | None = None,
         failed: bool = False,
-        replay: Replay | None = None,
+        replay: RunFolder | Replay | None = None,
         prepared: Prepared | None = None,
         **more: Any,
     ) -> None:
@@ -223,8 +223,7 @@ class Run:
         # Whatever ends the run, cancellation included, `progress` must end, too.
         try:
             if self._replay is not None:
-                started, steps = self._started(), self.prepared.steps
-                self._replay.run(started, steps, self.state, self._assigner, self._emit.again, self.folder)
+                self._repeat(self._replay)
             elif not self._idle:
                 await self._schedule(journal)
             self._finish()
@@ -232,6 +231,12 @@ class Run:
             self._error = error
         finally:
             self._over.set()
+
+    def _repeat(self, run: RunFolder | Replay) -> None:
+        """Emit the events of a recorded run, as far as the present task leads to them."""
+        replay = Replay(run) if isinstance(run, RunFolder) else run
+        started, steps = self._started(), self.prepared.steps
+        replay.run(started, steps, self.state, self._assigner, self._emit.again, self.folder)
 
     async def _schedule(self, journal: Journal) -> None:
         """Run every attempt of this stretch: open the endpoints, assemble the executors, dispatch."""
