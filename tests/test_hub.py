@@ -1,4 +1,4 @@
-"""Models of a hub: how they are named, what is listed, who gets the token, and what each refusal means."""
+"""Models of a hub: their names, lists of files, the token, and the message for each error."""
 
 import json
 from collections.abc import Iterator

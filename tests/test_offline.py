@@ -1,4 +1,4 @@
-"""The offline endpoint from outside: a request in, the same useful bytes out."""
+"""The offline endpoint from outside: equal requests have equal, useful answers."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def request(
     schema: Mapping[str, object] | None = None,
     most: int | None = None,
 ) -> Request:
-    """Lay out a request as an attempt does, in the built-in wording: the goal, the data, and last the step's prompt."""
+    """Return a request like that of an attempt: the goal, the data, then the step's prompt."""
     parts: list[Part] = [Text(text=phrase(WORDING, "goal", goal=goal)), Text(text=WORDING["inputs"]), *data]
     return Request(
         model="default",
@@ -72,7 +72,7 @@ def request(
 
 
 def read_and_merge(files: Mapping[str, str], goal: str = GOAL) -> str:
-    """Do what a run does: one step for each file, and a reducer."""
+    """Answer like a run: one step per file, and a reducer."""
     outputs = [
         respond(request("text", Data(of="input", name=name, text=text), goal=goal, prompt=f"From {name}: {goal}"))
         for name, text in files.items()

@@ -1,4 +1,4 @@
-"""JSON Schemas filled from what was read."""
+"""JSON values for schemas, filled from sources."""
 
 import json
 from typing import Any, cast
@@ -192,7 +192,7 @@ def composed(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def outcome(schema: dict[str, Any], text: str) -> Any:
-    """Fill a schema, or say why not."""
+    """Return the filled schema, or the error."""
     try:
         return filled(schema, text)
     except EndpointRefused as error:

@@ -1,4 +1,4 @@
-"""Plans made from the shape of the inputs."""
+"""Plans from the shape of the inputs."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""How texts are read as claims: the shape of a text decides, never its words."""
+"""Texts as claims: the form of a text decides, never its words."""
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,7 @@ def source(text: str, name: str = "a.md") -> Source:
 
 
 def told(text: str, name: str = "a.md") -> list[str]:
-    """Read a text, and write each claim so that it can stand alone."""
+    """Return the claims of a text, each with its subject."""
     read_ = source(text, name)
     return [labelled(read_, claim) for claim in read_.claims]
 

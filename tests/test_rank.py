@@ -1,4 +1,4 @@
-"""Words, figures, relevance and redundancy: the arithmetic under the offline endpoint."""
+"""Words, figures, relevance and redundancy: the arithmetic of the offline endpoint."""
 
 import pytest
 from hypothesis import given

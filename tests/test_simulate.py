@@ -1,4 +1,4 @@
-"""Simulated runs: the decisions are those of real ones, and the figures keep the laws of scheduling."""
+"""Simulated runs: their decisions are those of real runs, and their figures obey the laws of scheduling."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The doubles, which are public: what users build their own tests on."""
+"""The public test doubles."""
 
 import subprocess
 import sys
@@ -82,7 +82,7 @@ def test_virtual_time_passes_at_once() -> None:
 @pytest.mark.anyio
 @pytest.mark.virtual
 async def test_bad_weather_slows_calls_and_fails_none() -> None:
-    """Rates of issue C: a third of all calls fails, and every request is answered."""
+    """Retry under faults: a third of all calls fails, and every request is answered."""
     rates = {
         "rate_limited": 0.2,
         "server_error": 0.05,

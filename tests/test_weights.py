@@ -1,4 +1,4 @@
-"""Which of a repository's files is meant."""
+"""The choice of a file in a repository."""
 
 import pytest
 
