@@ -33,7 +33,7 @@ def spent(of: BudgetQueue, limit: LimitName = "tokens") -> tuple[int, int]:
     return pot.spent, pot.held
 
 
-class TestPurse:
+class TestBudgetQueue:
     pytestmark = virtual
 
     async def test_who_fits_without_the_calls_in_flight_waits_for_one_and_in_order(self) -> None:
