@@ -141,7 +141,7 @@ async def test_a_plan_that_cannot_be_placed_is_found_before_anything_runs(
     with pytest.raises(PlanError) as caught:
         await prepare(private(tmp_path, plan=Plan(steps=steps)), Options(endpoint=Scripted()))
     assert said in str(caught.value)
-    assert "Leave `model` out" in str(caught.value)
+    assert "Remove `model`" in str(caught.value)
 
 
 @pytest.mark.anyio

@@ -237,7 +237,7 @@ async def test_the_linter_says_why_a_picture_can_be_looked_at_by_nobody(tmp_path
     models = {"default": Model(endpoint="http://127.0.0.1:9/v1", name="m", takes=("audio",))}
     task = shelf(tmp_path, models=models, plan=Plan(steps=(Step(id="look", prompt="Look."),)))
     with pytest.raises(
-        PlanError, match=r"'look' has no model: no model accepts image; add `takes: .image.`.* Leave that"
+        PlanError, match=r"'look' has no model: no model accepts image; add `takes: .image.`.* Remove that"
     ):
         await prepare(task, Options(environ={}))
 
