@@ -10,7 +10,7 @@ from swarm.results.report import make_report
 from swarm.scheduling.assign import Assigner, RunResources
 from swarm.spec.agent import Agent
 from swarm.spec.plan import Step
-from swarm.spec.task import Task
+from swarm.spec.task import Input, Task
 from tests.swarms import WORKER, steps
 
 SCOUT = Agent(name="scout", instructions="Plan.", output="plan")
@@ -126,3 +126,26 @@ def test_a_report_step_that_spawned_others_gives_the_report_itself() -> None:
     report = make_report(wave.state, wave.assigner.output_of, wave.assigner.about)
     assert report is not None
     assert report.value == "output of z"
+
+
+def test_the_brief_of_the_first_plan_has_no_role_that_a_plan_brought() -> None:
+    """Its key must stay the same on a resume; a later planner may use the role."""
+    state = State()
+    state.apply(e.RunStarted(run="r", trace="", versions={}, task={}, agents=(WORKER, SCOUT)))
+    state.apply(e.StepsAdded(by="run", steps=(Step(id="plan", agent="scout"),)))
+    inputs = (Input(name="pay.csv", label="private", text="1", size=1),)
+    resources = RunResources(Task(goal="Why?"), inputs=inputs, settings={"default": {}, "strong": {}})
+    assigner = Assigner(state, resources, str)
+    plan = state.steps["plan"]
+    before = assigner.brief_for(plan)
+    expert = Agent(name="expert", instructions="Judge.", model="strong")
+    wave = (Step(id="a", agent="expert"), Step(id="next", agent="scout"))
+    state.apply(e.StepStarted(step="plan", attempt=1, span="", model=""))
+    state.apply(e.StepFinished(step="plan", attempt=1, outcome=Outcome(spawned=wave, agents=(expert,))))
+    assert "expert" in state.agents
+    after = assigner.brief_for(plan)
+    assert (after.roles, after.access) == (before.roles, before.access)
+    later = assigner.brief_for(state.steps["next"])
+    assert [role.name for role in later.roles] == ["worker", "scout", "expert"]
+    assert later.access is not None
+    assert later.access.roles == {"expert": "strong"}
