@@ -47,7 +47,7 @@ def make_report(state: State, output_of: Callable[[StepState], Json], about: Cal
     blocks = (
         value.strip(),
         _listed("Sources", [_source(s, about(s.step)) for s in steps if s.id in cited]),
-        _listed("Missing", [_gap(s) for s in steps if s.over and s.status is not Status.DONE]),
+        _listed("Missing", [_gap(s) for s in steps if _is_missing(s)]),
         _listed("Left out", list(chain.from_iterable(map(_left_out, steps)))),
     )
     text = "\n\n".join(block for block in blocks if block)
@@ -65,6 +65,10 @@ def _source(s: StepState, asked: str) -> str:
         return f"[{s.id}] {files}"
     known = [part for part in (files, asked) if part]
     return f"[{s.id}] {': '.join(known) or s.step.agent}"
+
+
+def _is_missing(s: StepState) -> bool:
+    return s.over and s.status is not Status.DONE
 
 
 def _gap(s: StepState) -> str:
