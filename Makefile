@@ -22,12 +22,12 @@ help:  ## list these commands
 demo: $(CORE)  ## run the first example: no key, no model, no network
 	$(BIN)/swarm run $(FIRST_EXAMPLE) --endpoint offline
 
-check: $(DEV)  ## lint, format, types, layers, and the sizes of things
+check: $(DEV)  ## lint, format, types, layers, and the limits on size, density and wording
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/test_tail.py
+	$(BIN)/python -m pytest -q tests/test_tail.py tests/test_density.py tests/test_english.py
 
 test: $(DEV)  ## the tests that take at most five minutes; ARGS="-k graph" narrows them
 	$(BIN)/python -m pytest -m "not slow and not real_model" $(ARGS)

@@ -19,7 +19,8 @@ import anyio
 from swarm.attempt.types import Attempt, Note
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.record.state import State, StepState
+from swarm.record.state import State
+from swarm.record.steps import StepState
 from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.agent import Agent

@@ -12,7 +12,8 @@ from swarm.attempt.types import Attempt, Note
 from swarm.base.errors import AttemptError
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.record.state import State, StepState
+from swarm.record.state import State
+from swarm.record.steps import StepState
 from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.agent import Agent

@@ -9,7 +9,8 @@ from swarm.attempt.types import Attempt
 from swarm.base.errors import AnswerError, BugError, EndpointRefused, JournalError, LimitError
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.record.state import State, Status
+from swarm.record.state import State
+from swarm.record.steps import Status
 from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.agent import Agent

@@ -8,7 +8,7 @@ from swarm.attempt.judge import ALLOWED
 from swarm.base.error_kinds import ERROR_KINDS, FAULTS, WAITS
 from swarm.budget.meter import UNBILLED
 from swarm.endpoints.preflight import DECIDING, SILENT
-from swarm.record.state import INTERRUPTIONS
+from swarm.record.steps import INTERRUPTIONS
 
 TABLE = Path("swarm/base/error_kinds.py")
 RUN_FLAGS = "Flag"

@@ -4,7 +4,8 @@ import pytest
 
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.record.state import State, StepState
+from swarm.record.state import State
+from swarm.record.steps import StepState
 from swarm.scheduling.label_flow import LabelFlow
 from swarm.spec.agent import Agent
 from swarm.spec.plan import Step

@@ -12,7 +12,8 @@ from swarm.base.errors import AnswerError, AttemptError, EndpointBusy, EndpointR
 from swarm.lifecycle.invalidate import invalidation
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.record.state import State, Status
+from swarm.record.state import State
+from swarm.record.steps import Status
 from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.plan import Step, before_of
 from swarm.spec.task import Limits

@@ -6,7 +6,7 @@ import pytest
 from swarm.base.errors import LimitError
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.record.state import Status
+from swarm.record.steps import Status
 from swarm.results.result import EXIT_CODES
 from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.scheduler import LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, Rules, Scheduler

@@ -13,8 +13,8 @@ from swarm.lifecycle.invalidate import invalidation
 from swarm.record import events as e
 from swarm.record import steps as step_module
 from swarm.record.outcome import Outcome
-from swarm.record.state import OVER, State, Status, StepState
-from swarm.record.steps import RESUMED_TRANSITIONS, TRANSITIONS
+from swarm.record.state import State
+from swarm.record.steps import OVER, RESUMED_TRANSITIONS, TRANSITIONS, Status, StepState
 from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.agent import Agent
@@ -136,6 +136,8 @@ def test_cut_off_anywhere_and_resumed_nothing_done_is_done_again(
 def test_a_step_that_is_not_there_is_a_damaged_journal() -> None:
     with pytest.raises(JournalError, match="unknown step 'x'"):
         fold([e.StepStarted(step="x", attempt=1, span="", model="")])
+    with pytest.raises(JournalError, match="'y', which is not a step of this run"):
+        fold([e.StepsAdded(by="run", steps=steps("a")), e.StepsAdded(by="y", steps=steps("b"))])
     with pytest.raises(JournalError, match="added twice"):
         fold([e.StepsAdded(by="task", steps=steps("a a"))])
 

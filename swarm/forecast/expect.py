@@ -15,7 +15,8 @@ from swarm.base.values import Frozen
 from swarm.forecast.simulate import DEFAULT_SECONDS
 from swarm.record.folder import RunFolder, listed
 from swarm.record.journal import read
-from swarm.record.state import State, Status, StepState
+from swarm.record.state import State
+from swarm.record.steps import Status, StepState
 from swarm.spec.plan import Step
 
 DEFAULT_TOKENS = 2000

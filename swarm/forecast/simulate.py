@@ -26,7 +26,8 @@ from swarm.base.values import Json
 from swarm.planning.graph import cycles
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.record.state import State, StepState
+from swarm.record.state import State
+from swarm.record.steps import StepState
 from swarm.results.measure import cost
 from swarm.results.timeline import Timeline
 from swarm.scheduling.scheduler import Rules, Scheduler

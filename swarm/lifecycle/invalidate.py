@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from swarm.record.state import State, Status, StepState
+from swarm.record.state import State
+from swarm.record.steps import Status, StepState
 
 
 @dataclass(frozen=True)

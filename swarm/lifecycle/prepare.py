@@ -23,7 +23,8 @@ from swarm.lifecycle.options import Options
 from swarm.planning.lint import Linted, lint
 from swarm.record.cache import Cache
 from swarm.record.events import RunStarted
-from swarm.record.state import State, StepState
+from swarm.record.state import State
+from swarm.record.steps import StepState
 from swarm.scheduling.assign import Assigner, RunResources
 from swarm.spec.agent import Agent
 from swarm.spec.files import load_agents, load_wording, locate, read_inputs, secrets_of

@@ -23,7 +23,8 @@ from swarm.record.changes import agent_changes, input_changes, task_changes, wor
 from swarm.record.folder import RunFolder
 from swarm.record.outcome import Outcome
 from swarm.record.recorded import Recorded
-from swarm.record.state import State, Status
+from swarm.record.state import State
+from swarm.record.steps import Status
 from swarm.results.result import plan_of
 from swarm.scheduling.assign import Assigner
 from swarm.spec.agent import Agent

@@ -40,7 +40,8 @@ from swarm.record.journal import Journal, cut_tail
 from swarm.record.outcome import Outcome
 from swarm.record.recorded import recorded
 from swarm.record.recorder import Recorder
-from swarm.record.state import State, StepState
+from swarm.record.state import State
+from swarm.record.steps import StepState
 from swarm.results.result import Result, plan_of, write_outputs
 from swarm.scheduling.assign import Assigner
 from swarm.scheduling.dispatcher import Dispatcher

@@ -9,7 +9,8 @@ from typing import Literal
 
 from swarm.base.values import Frozen, Id
 from swarm.record.cache import differing
-from swarm.record.state import State, StepState
+from swarm.record.state import State
+from swarm.record.steps import StepState
 from swarm.results.measure import cost
 from swarm.results.timeline import Timeline
 from swarm.spec.chat import Usage

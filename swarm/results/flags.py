@@ -23,7 +23,8 @@ from swarm.attempt.citations import check_report
 from swarm.base.text import listing
 from swarm.base.values import Frozen, Id, Json
 from swarm.planning.graph import CriticalPath
-from swarm.record.state import State, Status, StepState
+from swarm.record.state import State
+from swarm.record.steps import Status, StepState
 from swarm.results.timeline import Timeline
 from swarm.spec.plan import before_of
 

@@ -11,7 +11,8 @@ from swarm.base.error_kinds import WAITS
 from swarm.base.values import Frozen, Id, Json
 from swarm.planning.graph import CriticalPath, makespan_bound
 from swarm.record import events as e
-from swarm.record.state import State, StepState
+from swarm.record.state import State
+from swarm.record.steps import StepState
 from swarm.results.flags import Facts, Flag, FlagKind, find_flags
 from swarm.results.timeline import Timeline
 from swarm.spec.chat import Usage

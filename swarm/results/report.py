@@ -9,7 +9,8 @@ from pydantic_core import to_json
 from swarm.attempt.citations import claims
 from swarm.base.text import listing
 from swarm.base.values import Frozen, Json
-from swarm.record.state import State, Status, StepState
+from swarm.record.state import State
+from swarm.record.steps import Status, StepState
 from swarm.spec.plan import Step
 
 REASON_CHARACTERS = 300

@@ -10,7 +10,8 @@ from swarm.base.errors import TaskError
 from swarm.base.files import write_file
 from swarm.base.values import Json
 from swarm.record.folder import RunFolder
-from swarm.record.state import State, Status
+from swarm.record.state import State
+from swarm.record.steps import Status
 from swarm.results.measure import Costs, Parallelism, cost, measure
 from swarm.results.report import Report, make_report
 from swarm.scheduling.assign import Assigner

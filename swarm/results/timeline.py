@@ -22,7 +22,8 @@ from itertools import chain
 from typing import NamedTuple
 
 from swarm.planning.graph import CriticalPath, topological_order
-from swarm.record.state import Span, State, Status, StepState
+from swarm.record.state import State
+from swarm.record.steps import Span, Status, StepState
 from swarm.spec.plan import REDUCER, before_of
 
 

@@ -14,7 +14,8 @@ from swarm.base.errors import AttemptError, LimitError
 from swarm.base.text import cut
 from swarm.base.values import Json, canonical
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
-from swarm.record.state import State, Status, StepState
+from swarm.record.state import State
+from swarm.record.steps import Status, StepState
 from swarm.scheduling.label_flow import LabelFlow
 from swarm.spec.agent import Agent, asked_for
 from swarm.spec.chat import estimate_tokens

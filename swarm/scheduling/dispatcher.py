@@ -11,7 +11,7 @@ from swarm.base.clock import GRACE_SECONDS
 from swarm.base.errors import AttemptError, BugError, JournalError, LimitError, SwarmError
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.record.state import StepState
+from swarm.record.steps import StepState
 from swarm.scheduling.scheduler import Emit, Scheduler
 
 REPORT_SHARE = 0.15
@@ -41,19 +41,19 @@ class Dispatcher:
         self._workers = 0
         self._error: SwarmError | None = None
 
-    async def run(self, *beside: Callable[[], Coroutine[Any, Any, None]]) -> e.RunFinished:
-        """Run until the end, with `beside` in parallel. Write and return the terminal event.
+    async def run(self, *background: Callable[[], Coroutine[Any, Any, None]]) -> e.RunFinished:
+        """Run until the end, with `background` in parallel. Write and return the terminal event.
 
         Raise `BugError` if nothing can run but steps are left, and `JournalError` if the journal cannot be written.
         """
         try:
             async with anyio.create_task_group() as self._tasks:
-                for each in beside:
+                for each in background:
                     self._tasks.start_soon(each)
                 self._watch_the_clock()
                 self._guarded(self._go)
                 await self._over.wait()
-                # Cancels `beside`, pauses and deadlines; after an error of the journal, also attempts.
+                # Cancels `background`, pauses and deadlines; after an error of the journal, also attempts.
                 self._tasks.cancel_scope.cancel()
         finally:
             # Also if the caller cancels the run: the attempts have ended, and the terminal event is written without an

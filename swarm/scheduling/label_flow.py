@@ -12,7 +12,8 @@ Everything that a step wrote has the labels of that step.
 
 from collections.abc import Callable, Iterable, Iterator
 
-from swarm.record.state import State, Status, StepState
+from swarm.record.state import State
+from swarm.record.steps import Status, StepState
 from swarm.spec.plan import PLAN_STEP, before_of
 
 _Seen = tuple[str, bool]

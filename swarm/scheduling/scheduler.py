@@ -32,7 +32,8 @@ from swarm.base.values import Json
 from swarm.planning.graph import topological_order
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.record.state import State, Status, StepState
+from swarm.record.state import State
+from swarm.record.steps import Status, StepState
 from swarm.spec.plan import Step, before_of, chosen
 from swarm.spec.task import Limits
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from swarm.record.state import State, Status, StepState
-from swarm.record.steps import Kind
+from swarm.record.state import State
+from swarm.record.steps import Kind, Status, StepState
 from swarm.results.measure import Parallelism
 from swarm.views.parallel import flags, path, speed, width
 from swarm.views.words import clock, counted, dollars, one_line, seconds, short, some, wrapped

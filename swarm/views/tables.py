@@ -10,7 +10,8 @@ from swarm.base.values import Json
 from swarm.planning import graph
 from swarm.planning.lint import Finding
 from swarm.record import events as e
-from swarm.record.state import State, Status, StepState
+from swarm.record.state import State
+from swarm.record.steps import Status, StepState
 from swarm.results.measure import Parallelism, cost
 from swarm.spec.chat import MediaFile, Message, Usage
 from swarm.spec.plan import Step

@@ -216,15 +216,15 @@ class Limit:
         if used:
             self._grow(now)
 
-    def refused(self, began: float, wait: float | None = None, *, beside: int = 0) -> None:
-        """Note a rate limit of a call that began at that time, with `beside` others in flight.
+    def refused(self, began: float, wait: float | None = None, *, others: int = 0) -> None:
+        """Note a rate limit of a call that began at that time, with `others` more in flight.
 
         `wait` is the number of seconds that the endpoint asks to wait.
         """
         self._cool(wait)
         if self._refusals.refused(began):
             self._judge()
-            self._refusals.note(began, max(beside, self.in_use - 1), self._pace.begun)
+            self._refusals.note(began, max(others, self.in_use - 1), self._pace.begun)
 
     def strained(self, wait: float | None = None) -> None:
         """Note an overload: no cut, but no growth for a while either."""

@@ -318,7 +318,7 @@ class Retrying:
         if self._limit is None:
             return
         if error.kind == "rate_limited":
-            self._limit.refused(sent.at, wait, beside=sent.others)
+            self._limit.refused(sent.at, wait, others=sent.others)
         else:
             self._limit.strained(wait)
 
