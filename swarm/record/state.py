@@ -279,13 +279,17 @@ class State:
             parent.children.extend(s.id for s in added)
             parent.unsettled += len(added)
         if steps and _is_planned(steps[0]):
-            self.plans += 1
-            if by in ("task", PLAN_STEP) and len(ends := sinks(steps)) == 1:
-                self.report_step = ends[0]
+            self._count_plan(steps, by)
         for s in added:
             self._link(s)
         for s in added:
             self._ready_if_free(s)
+
+    def _count_plan(self, steps: tuple[Step, ...], by: str) -> None:
+        """Count a plan that joins the graph. The only end of the first one is the report."""
+        self.plans += 1
+        if by in ("task", PLAN_STEP) and len(ends := sinks(steps)) == 1:
+            self.report_step = ends[0]
 
     def _link(self, s: StepState) -> None:
         for before in before_of(s.step):
