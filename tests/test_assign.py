@@ -2,15 +2,18 @@
 
 import pytest
 
+from swarm.attempt.prompt import room_to_read
+from swarm.base.errors import LimitError
 from swarm.base.values import Json
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.results.report import make_report
-from swarm.scheduling.assign import Assigner, RunResources
+from swarm.scheduling.assign import LEAST_READ_TOKENS, Assigner, RunResources
 from swarm.spec.agent import Agent
+from swarm.spec.chat import estimate_tokens
 from swarm.spec.plan import Step
-from swarm.spec.task import Input, Task
+from swarm.spec.task import Input, Limits, Task
 from tests.swarms import WORKER, steps
 
 SCOUT = Agent(name="scout", instructions="Plan.", output="plan")
@@ -149,3 +152,58 @@ def test_the_brief_of_the_first_plan_has_no_role_that_a_plan_brought() -> None:
     assert [role.name for role in later.roles] == ["worker", "scout", "expert"]
     assert later.access is not None
     assert later.access.roles == {"expert": "strong"}
+
+
+def test_a_later_planner_may_not_wait_for_the_steps_that_wait_for_it() -> None:
+    """Its new steps may need any other step; to need one of these would be a cycle."""
+    wave = Wave(Step(id="d", agent="scout"), *steps("free y:z"))
+    wave.over("d", Step(id="next", agent="scout"), *steps("w end:w,next"))
+    brief = wave.assigner.brief_for(wave.state.steps["next"])
+    assert brief.known == ("d", "free", "y", "z", "next", "w", "end")
+    assert sorted(brief.barred) == ["d", "end", "next", "y", "z"]
+
+
+class TestReads:
+    """The tokens of inputs for which a plan is made: the largest context, less what every prompt holds."""
+
+    CONTEXT = 100_000
+    FRAME = 200
+
+    def reads(self, *agents: Agent, goal: str = "", contexts: dict[str, int] | None = None) -> int | None:
+        state = State()
+        state.apply(e.RunStarted(run="r", trace="", versions={}, task={}, agents=(SCOUT, *agents)))
+        state.apply(e.StepsAdded(by="run", steps=(Step(id="plan", agent="scout"),)))
+        known = {"small": 4_000, "default": self.CONTEXT} if contexts is None else contexts
+        assigner = Assigner(state, RunResources(Task(goal=goal or None), contexts=known), str)
+        return assigner.brief_for(state.steps["plan"]).reads
+
+    def test_without_a_role_for_workers_only_the_frame_is_taken(self) -> None:
+        assert self.reads() == room_to_read(self.CONTEXT, {}) - self.FRAME
+
+    def test_the_instructions_and_the_goal_are_taken_too(self) -> None:
+        bare = self.reads()
+        assert bare is not None
+        role, goal = "Work. " * 300, "Why? " * 200
+        worker = Agent(name="worker", instructions=role)
+        assert self.reads(worker, goal=goal) == bare - estimate_tokens(role) - estimate_tokens(goal)
+
+    def test_a_context_that_is_too_small_is_given_as_the_least(self) -> None:
+        assert self.reads(contexts={"default": 300}) == LEAST_READ_TOKENS
+        assert self.reads(contexts={}) is None
+
+
+class TestAttempt:
+    def test_a_planner_past_the_rounds_of_the_run_gets_no_attempt(self) -> None:
+        wave = Wave(Step(id="d", agent="scout"))
+        resources = RunResources(Task(goal="Why?", limits=Limits(rounds=1)))
+        assigner = Assigner(wave.state, resources, str)
+        with pytest.raises(LimitError, match="limits.rounds: the run has made 1 plans, the maximum") as caught:
+            assigner.attempt_of(wave.state.steps["d"])
+        assert (caught.value.limit, caught.value.value) == ("rounds", 1)
+
+    def test_without_a_start_there_is_no_trace(self) -> None:
+        """An attempt without a trace sends no `traceparent`."""
+        state = State()
+        state.replace_agents({"worker": WORKER})
+        state.apply(e.StepsAdded(by="task", steps=steps("a")))
+        assert Assigner(state, RunResources(Task(goal="Why?")), str).attempt_of(state.steps["a"]).trace == ""

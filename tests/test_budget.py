@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from swarm.base.errors import BugError
 from swarm.base.values import Json
-from swarm.budget.ledger import Amount, Ledger, Reservation, output_cap, report_share, worst_input
+from swarm.budget.ledger import Amount, Ledger, Reservation, output_cap, report_share, visible_output, worst_input
 from swarm.endpoints.wire.messages import write_message
 from swarm.spec.chat import Data, Form, Media, Message, Request, Text, ToolCall, ToolSpec, Usage, says
 from swarm.spec.tariff import flat, picos_of
@@ -156,3 +156,13 @@ class TestWorstCase:
     )
     def test_output_is_the_cap_that_is_sent(self, more: dict[str, Any], asked: int | None, cap: int) -> None:
         assert output_cap(MODEL.model_copy(update=more), asked) == cap
+
+    def test_everything_that_is_visible_of_an_answer_counts(self) -> None:
+        """A reported count above it is not plausible, so nothing may be left out."""
+        calls = tuple(ToolCall(id=f"c{n}", name="look", arguments='{"word": "ö"}') for n in (1, 2))
+        answer = Message(role="assistant", parts=(Text(text="Größe"),), tool_calls=calls)
+        spoken = len("Größe".encode())
+        asked = 2 * (len("look") + len('{"word": "ö"}'.encode()))
+        assert visible_output(answer) == spoken + asked
+        thought = answer.model_copy(update={"raw": {"reasoning_content": "Well."}})
+        assert visible_output(thought) >= spoken + asked + len("Well.")

@@ -59,6 +59,11 @@ class TestOrder:
         assert ran.sleeper.peak == 7
         assert ran.makespan == pytest.approx(3)
 
+    async def test_no_more_attempts_at_once_than_workers_after_a_worker_had_nothing_to_do(self) -> None:
+        ran = await run_steps(steps("a b c:b d:b e:b"), Sleeper({"a": 1, "b": 5}), workers(2))
+        assert ran.sleeper.peak == 2
+        assert ran.makespan == pytest.approx(7)
+
     async def test_after_waits_for_a_step_to_be_over_and_needs_for_it_to_be_done(self) -> None:
         gives = {"a": EndpointRefused("no", kind="bad_request")}
         ran = await run_steps(steps("a b needs:a after:b+a"), Sleeper(gives=gives))
@@ -193,6 +198,20 @@ class TestLimits:
         assert ran.began("end") == [85]
         assert ran.state.finished is not None
         assert ran.state.finished.status == "limit"
+
+    async def test_the_seconds_before_a_resume_count(self) -> None:
+        """`limits.seconds` is of the whole run: its clock goes on where it stopped."""
+        state = State()
+        emit = Emitter(state)
+        emit(e.RunStarted(run="test", trace="0" * 32, versions={}, task={}, agents=()))
+        emit(e.StepsAdded(by="task", steps=steps("a end:+a")))
+        await anyio.sleep(40)
+        emit(e.RunResumed(task={}, agents=(), versions={}, reopened=(), voided=()))
+        sleeper, began = Sleeper({"a": 500, "end": 500}), anyio.current_time()
+        scheduler = Scheduler(state, emit, workers(2, seconds=100), lambda s: s.outcome.output)
+        await Dispatcher(scheduler, sleeper, simple_attempt, emit).run()
+        assert [(name, t - began) for name, t in sleeper.log] == [("a", 0), ("end", pytest.approx(45))]
+        assert anyio.current_time() - began == pytest.approx(60)
 
     async def test_a_report_that_runs_when_its_share_begins_is_not_cut_off(self) -> None:
         ran = await run_steps(steps("a end:+a"), Sleeper({"a": 80, "end": 10}), workers(4, seconds=100))

@@ -261,6 +261,7 @@ async def test_an_endpoint_that_was_never_reached_stops_the_run_and_one_that_was
         with pytest.raises(EndpointRefused) as caught:
             await never.complete(ASK)
         assert (caught.value.kind, caught.value.stops) == ("unreachable", True)
+        assert str(caught.value) == "busy (tried 4 times)"
     assert len(times) == 4
     once, _ = retrying("done", *[busy("unreachable")] * 50)
     await once.complete(ASK)

@@ -131,3 +131,17 @@ def test_where_nothing_is_labelled_nothing_is_looked_at() -> None:
     told.carried = LabelFlow(told.state, told._own, ())  # pyright: ignore[reportPrivateUsage]
     assert told.of("b") == ""
     assert told.asked == []
+
+
+def test_before_the_run_has_started_a_role_has_no_known_writer() -> None:
+    told = Told(())
+    told.state = State()
+    told.say(e.StepsAdded(by="task", steps=steps("a")))
+    flow = LabelFlow(told.state, told._own, {"red", "blue"})  # pyright: ignore[reportPrivateUsage]
+    assert flow.of(told.state.steps["a"]) == ("blue", "red")
+
+
+def test_once_every_label_is_found_no_further_step_is_asked() -> None:
+    told = Told(steps("a b c:a,b"), c="red blue odd")
+    assert told.of("c") == "blue odd red"
+    assert told.asked == ["c"]

@@ -39,6 +39,7 @@ def pauses(failures: int, seed: int) -> list[float]:
         assert pause is not None
         found.append(pause)
         scheduler.wake("a")
+        assert scheduler.pausing == 0
     return found
 
 
@@ -87,6 +88,16 @@ class TestExpectedSeconds:
     async def test_they_are_learnt_from_similar_steps(self) -> None:
         assert await self.order("quick slow") == ["wave-slow", "wave-quick"]
 
+    async def test_they_are_the_mean_of_the_similar_steps(self) -> None:
+        """Seconds of a plan compare with them: a mean of 5 s is between 4 and 6."""
+        for expected, order in ((4.0, ["wave-0", "wave-1"]), (6.0, ["wave-1", "wave-0"])):
+            wave = (Step(id="wave-0", agent="slow"), Step(id="wave-1", agent="other", seconds=expected))
+            first = (Step(id="s", agent="slow"), Step(id="t", agent="slow"), *steps("next:s,t"))
+            ran = await run_steps(
+                first, Sleeper({"s": 3.0, "t": 7.0}, {"next": Outcome(output="", spawned=wave)}), workers(1)
+            )
+            assert [name for name, _ in ran.sleeper.log if name.startswith("wave")] == order
+
     async def test_they_are_not_learnt_from_cached_steps(self) -> None:
         hit = Outcome(output="", cached=True)
         assert await self.order("quick slow", s=hit, q=hit) == ["wave-quick", "wave-slow"]
@@ -119,6 +130,7 @@ class TestRoom:
         scheduler.settle()
         statuses = {name: s.status for name, s in scheduler.state.steps.items()}
         assert statuses == {"long": Status.LIMITED, "short": Status.SKIPPED, "end": Status.READY}
+        assert scheduler.queued == 1, "the decisions after the skipped list were made, too"
 
 
 class TestStop:
