@@ -1,5 +1,7 @@
 """What a step passes to its readers: its own output, unless it is a planner or an `each` step."""
 
+import re
+
 import pytest
 
 from swarm.attempt.prompt import room_to_read
@@ -13,7 +15,7 @@ from swarm.scheduling.assign import LEAST_READ_TOKENS, Assigner, RunResources
 from swarm.spec.agent import Agent
 from swarm.spec.chat import estimate_tokens
 from swarm.spec.plan import Step
-from swarm.spec.task import Input, Limits, Task
+from swarm.spec.task import Input, Limits, Model, Task
 from tests.swarms import WORKER, steps
 
 SCOUT = Agent(name="scout", instructions="Plan.", output="plan")
@@ -207,3 +209,35 @@ class TestAttempt:
         state.replace_agents({"worker": WORKER})
         state.apply(e.StepsAdded(by="task", steps=steps("a")))
         assert Assigner(state, RunResources(Task(goal="Why?")), str).attempt_of(state.steps["a"]).trace == ""
+
+    def test_its_span_is_an_id_of_w3c_trace_context(self) -> None:
+        wave = Wave(Step(id="d"))
+        span = wave.assigner.attempt_of(wave.state.steps["d"]).span
+        assert re.fullmatch("[0-9a-f]{16}", span)
+
+    def test_without_labels_it_has_the_settings_of_its_model(self) -> None:
+        wave = Wave(Step(id="d"))
+        settings: dict[str, dict[str, Json]] = {"default": {"name": "m"}}
+        assigner = Assigner(wave.state, RunResources(Task(goal="Why?"), settings=settings), str)
+        assert assigner.attempt_of(wave.state.steps["d"]).settings == {"name": "m"}
+
+
+def test_a_planner_sees_the_tools_that_a_role_has_and_the_run_grants() -> None:
+    searcher = Agent(name="searcher", instructions="Search.", tools=("look", "wipe"))
+    wave = Wave(Step(id="d", agent="scout"))
+    wave.state.replace_agents({"searcher": searcher})
+    assigner = Assigner(wave.state, RunResources(Task(goal="Why?"), tools=("look", "read")), str)
+    roles = {role.name: role.tools for role in assigner.brief_for(wave.state.steps["d"]).roles}
+    assert roles["searcher"] == ("look",)
+
+
+def test_before_a_plan_the_models_of_all_roles_may_be_needed() -> None:
+    expert = Agent(name="expert", instructions="Judge.", model="strong")
+    other = Agent(name="other", instructions="Judge.", model="unknown")
+    models = {name: Model(endpoint="http://127.0.0.1:9/v1", name=name) for name in ("default", "strong")}
+    settings: dict[str, dict[str, Json]] = {name: {} for name in models}
+    for step, needed in ((Step(id="d", agent="scout"), ["default", "strong"]), (Step(id="d"), ["default"])):
+        wave = Wave(step)
+        wave.state.replace_agents({"expert": expert, "other": other})
+        assigner = Assigner(wave.state, RunResources(Task(goal="Why?", models=models), settings=settings), str)
+        assert sorted(assigner.aliases_ahead()) == needed

@@ -117,6 +117,14 @@ def test_a_planner_is_told_the_names_that_planners_before_it_chose() -> None:
     assert (told.of("q"), told.of("early")) == ("", ""), "what was over before was told nothing of it"
 
 
+def test_the_next_attempt_of_a_planner_has_the_labels_of_the_names_that_exist_by_then() -> None:
+    told = Told((*steps("a"), planner("p", "a"), planner("r")), a="red")
+    assert told.of("r") == ""
+    told.over("a")
+    told.over("p", Step(id="w"))
+    assert told.of("r") == "red"
+
+
 @pytest.mark.parametrize("count", [200])
 def test_a_step_s_labels_are_worked_out_once(count: int) -> None:
     graph = steps(" ".join(["s0", *(f"s{n}:s{n - 1}" for n in range(1, count))]))
