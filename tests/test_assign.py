@@ -199,7 +199,7 @@ class TestAttempt:
         wave = Wave(Step(id="d", agent="scout"))
         resources = RunResources(Task(goal="Why?", limits=Limits(rounds=1)))
         assigner = Assigner(wave.state, resources, str)
-        with pytest.raises(LimitError, match="limits.rounds: the run has made 1 plans, the maximum") as caught:
+        with pytest.raises(LimitError, match=r"limits\.rounds: the run has made 1 plans, the maximum") as caught:
             assigner.attempt_of(wave.state.steps["d"])
         assert (caught.value.limit, caught.value.value) == ("rounds", 1)
 

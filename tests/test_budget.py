@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from swarm.base.errors import BugError
 from swarm.base.values import Json
-from swarm.budget.ledger import Amount, Ledger, Reservation, output_cap, report_share, visible_output, worst_input
+from swarm.budget.ledger import (
+    Amount,
+    Ledger,
+    Reservation,
+    output_cap,
+    report_share,
+    visible_output,
+    weigh,
+    worst_input,
+)
 from swarm.endpoints.wire.messages import write_message
 from swarm.spec.chat import Data, Form, Media, Message, Request, Text, ToolCall, ToolSpec, Usage, says
 from swarm.spec.tariff import flat, picos_of
@@ -156,6 +165,10 @@ class TestWorstCase:
     )
     def test_output_is_the_cap_that_is_sent(self, more: dict[str, Any], asked: int | None, cap: int) -> None:
         assert output_cap(MODEL.model_copy(update=more), asked) == cap
+
+    def test_the_visible_part_of_a_request_is_the_text_of_all_its_messages(self) -> None:
+        said = (says("system", "Größe"), says("user", "hi"))
+        assert weigh(ASK.model_copy(update={"messages": said})).visible == len("Größe".encode()) + 2
 
     def test_everything_that_is_visible_of_an_answer_counts(self) -> None:
         """A reported count above it is not plausible, so nothing may be left out."""
