@@ -112,6 +112,24 @@ async def test_nothing_lasts_past_the_deadline() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.virtual
+async def test_after_a_wait_a_call_has_what_is_left_of_the_deadline() -> None:
+    async def ask(seconds: float) -> Reply:
+        results = [busy(wait=2.0), reply("done")]
+
+        async def complete(request: Request) -> Reply | Exception:
+            await anyio.sleep(0 if len(results) == 2 else seconds)
+            return results.pop(0)
+
+        return await Retrying(Function(complete), rng=Random(1), deadline=10, usual=Backoff(tries=2)).complete(ASK)
+
+    assert (await ask(7)).seconds == pytest.approx(9)
+    with pytest.raises(EndpointBusy) as caught:
+        await ask(9)
+    assert caught.value.kind == "timeout"
+
+
+@pytest.mark.anyio
+@pytest.mark.virtual
 async def test_time_in_a_cooldown_counts_against_the_deadline_of_a_call() -> None:
     async def complete(request: Request) -> Reply:
         await anyio.sleep(5)
@@ -120,7 +138,7 @@ async def test_time_in_a_cooldown_counts_against_the_deadline_of_a_call() -> Non
     cooldown, began = Cooldown(), anyio.current_time()
     cooldown.shut(6)
     endpoint = Retrying(Function(complete), rng=Random(1), cooldown=cooldown, deadline=10)
-    with pytest.raises(EndpointBusy) as caught:
+    with pytest.raises(EndpointBusy, match="no answer within 10 s, retries included") as caught:
         await endpoint.complete(ASK)
     assert caught.value.kind == "timeout"
     assert anyio.current_time() - began == pytest.approx(10)

@@ -127,6 +127,18 @@ class TestRules:
             limit.rate_limited(began)
         assert (limit.size, limit.changes[-1].why) == (41, "rate limit after growth: 41 in flight were accepted")
 
+    async def test_a_growth_that_is_refused_with_the_former_slots_in_flight_was_a_trial_too(self) -> None:
+        limit = Watched(40)
+        await limit.busy(until=lambda: limit.size == 80)
+        async with limit.holding(41) as began:
+            limit.rate_limited(began)
+        assert (limit.size, limit.changes[-1].why) == (40, "rate limit after growth: 40 in flight were accepted")
+
+    async def test_a_call_that_is_sent_learns_how_many_others_are_in_flight(self) -> None:
+        limit = Watched(8)
+        async with limit.holding(3), limit:
+            assert limit.sent() == 3
+
     async def test_one_episode_is_one_cut_and_its_answers_do_not_count(self) -> None:
         limit = Watched(100)
         async with limit.holding(100) as began:
@@ -155,6 +167,16 @@ class TestRules:
             limit.rate_limited(began)
         assert limit.changes[-1].why == "rate limit again: 79 in flight were accepted"
         assert limit.sizes == [80, 79]
+
+    async def test_again_in_an_episode_with_fewer_in_flight_cuts_nothing(self) -> None:
+        """The endpoint has a bad time: the slots are not what is too much."""
+        limit = Watched(100)
+        async with limit.holding(100) as began:
+            limit.rate_limited(*[began] * 10)
+        await anyio.sleep(1)
+        async with limit.holding(40) as began:
+            limit.rate_limited(began)
+        assert limit.sizes == [80]
 
     async def test_the_endpoint_s_own_wait_is_kept_where_it_is_longer(self) -> None:
         limit = Watched(10)

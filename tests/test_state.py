@@ -196,6 +196,23 @@ def test_a_step_skipped_for_a_failure_is_skipped_after_two_resumptions() -> None
         assert not state.doomed
 
 
+def test_a_step_that_is_reopened_has_no_reason_any_more_to_be_skipped() -> None:
+    refused = e.Failure(kind="refused", message="no")
+    state = fold(
+        [
+            e.StepsAdded(by="task", steps=steps("a b:a")),
+            START,
+            e.StepFailed(step="a", attempt=1, error=refused),
+            e.StepSkipped(step="b", because="it needs a, which failed: no"),
+        ]
+    )
+    assert (state.steps["a"].failures, state.steps["b"].because) == (1, "it needs a, which failed: no")
+    state.apply(e.RunResumed(task={}, agents=(), versions={}, reopened=("a", "b"), voided=()))
+    a, b = state.steps["a"], state.steps["b"]
+    assert (a.status, a.failures, a.error) == (Status.READY, 0, None)
+    assert (b.status, b.because, b.doomed) == (Status.WAITING, "", False)
+
+
 def test_the_clock_of_a_run_does_not_run_backwards() -> None:
     state = State()
     state.apply(e.StepsAdded(by="task", steps=steps("a b:a"), t=5.0))
