@@ -71,6 +71,12 @@ async def test_fewer_is_less_than_four_fifths_of_the_calls_before(calls: int, fe
     assert refusal.fewer is fewer
 
 
+async def test_the_first_rate_limit_after_answers_starts_an_episode() -> None:
+    refusals = Refusals()
+    await answer(refusals)
+    assert (await burst(refusals)).first
+
+
 async def test_an_episode_ends_with_an_answer_after_its_seconds() -> None:
     refusals = Refusals()
     assert (await burst(refusals)).first
