@@ -365,3 +365,25 @@ async def test_one_call_that_was_refused_by_chance_paces_nobody() -> None:
     for _ in range(30):
         await endpoint.complete(ASK)
     assert anyio.current_time() - began < 5
+
+
+class Learned(Watched):
+    """A limit that learns a pace when the test says so, and reports it."""
+
+    def learn(self, calls: int) -> None:
+        self._learn(calls)
+
+
+@pytest.mark.anyio
+@pytest.mark.virtual
+async def test_a_pace_is_reported_again_when_it_has_risen_by_a_tenth() -> None:
+    limit = Learned(8)
+    limit.learn(10)
+    endpoint = Retrying(Function(lambda _: reply("ok")), rng=Random(1), limit=limit)
+    with anyio.move_on_after(600):
+        while len(limit.changes) < 2:
+            await endpoint.complete(ASK)
+    assert [change.why for change in limit.changes] == [
+        "calls per minute are limited, not calls in flight: 10 calls per minute are accepted",
+        "12 calls per minute are accepted",
+    ]
