@@ -136,7 +136,7 @@ class TestFailure:
         ran = await run_steps(steps("a b c end:+a,b,c"), Sleeper({"a": 5, "c": 5}, gives))
         assert ran.statuses == {"a": "done", "b": "failed", "c": "done", "end": "done"}
         assert ran.state.finished is not None
-        assert ran.state.finished.status == "partial"
+        assert (ran.state.finished.status, ran.state.finished.report) == ("partial", "end")
 
     async def test_an_attempt_that_may_be_cured_is_tried_again_after_a_pause(self) -> None:
         gives = {"a": [AnswerError("empty", kind="empty"), Outcome(output="good")]}
