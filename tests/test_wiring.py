@@ -56,7 +56,14 @@ def chain(executor: Any) -> list[str]:
     return [*names, type(inner).__name__]
 
 
-def test_the_order_of_executors_is_documented() -> None:
+def show(capsys: pytest.CaptureFixture[str], order: tuple[type[Any], ...]) -> None:
+    """Print an order, outermost first, for whoever runs the tests."""
+    with capsys.disabled():
+        print("\n" + " > ".join(each.__name__ for each in order))  # noqa: T201 - to be seen
+
+
+def test_the_order_of_executors_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    show(capsys, EXECUTOR_ORDER)
     assert [each.__name__ for each in EXECUTOR_ORDER] == listed_under("EXECUTOR_ORDER")
 
 
@@ -69,7 +76,8 @@ def test_only_a_task_that_asks_for_advice_gets_it(tmp_path: Path, goal: str | No
     assert ("OneAgent" in chain(assemble(wiring(tmp_path, goal)))) == (goal is not None)
 
 
-def test_the_order_of_endpoints_is_documented() -> None:
+def test_the_order_of_endpoints_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    show(capsys, ENDPOINT_ORDER)
     assert [each.__name__ for each in ENDPOINT_ORDER] == listed_under("ENDPOINT_ORDER")
 
 
