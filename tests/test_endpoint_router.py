@@ -172,6 +172,23 @@ async def test_an_answer_that_says_nothing_is_left_holds_back_the_next_call(stat
 
 
 @pytest.mark.anyio
+async def test_a_refusal_that_says_how_long_to_wait_is_believed_over_its_counters() -> None:
+    counters = {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s"}
+    calls = 0
+
+    def respond(_: Received) -> Answer:
+        nonlocal calls
+        calls += 1
+        return Answer(headers={**counters, "retry-after-ms": "10"}, status=429) if calls == 1 else Answer()
+
+    async with FakeServer(respond=respond) as server:
+        models = {"default": Model(endpoint=server.url, name="m", deadline=30)}
+        async with connect(routes_of(models), Wiring(offline=offline(), rng=Random(1))) as router:
+            await router.complete(ASK)
+    assert calls == 2, "a wait of minutes would be longer than the deadline"
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(("quota", "sent"), [({"rpm": 1}, 1), ({"tpm": 10}, 1), ({}, 2)])
 async def test_the_quota_of_a_model_holds_back_its_calls(quota: dict[str, int], sent: int) -> None:
     """No clock is asked: a call without a quota has gone there and back five times, and the other is not sent yet."""

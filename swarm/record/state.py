@@ -265,8 +265,6 @@ class State:
 
     def _add(self, steps: tuple[Step, ...], by: str) -> None:
         parent = self.steps.get(by)
-        if parent is None and by not in ("run", "task"):
-            raise JournalError(f"event {self.seq}: steps are added by {by!r}, which is not a step of this run")
         added: list[StepState] = []
         for step in steps:
             if step.id in self.steps:

@@ -44,6 +44,8 @@ _CLOSE_SECONDS = 1
 """Maximum seconds to close a response that is left before its end."""
 _REFUSED_FIELD = frozenset({400, 422})
 """Statuses by which an endpoint rejects a field of a request."""
+_RETRY_AFTER = frozenset({"retry-after", "retry-after-ms"})
+"""Headers by which a refusal says how long to wait."""
 
 
 class OpenAIEndpoint:
@@ -68,7 +70,8 @@ class OpenAIEndpoint:
         - `quirks` override those of the provider at the base URL: a gateway may be in between.
         - `shelf` is shared by all endpoints at that URL with that key.
         - `learnt` is shared by all endpoints at that URL with that model name.
-        - `on_headers` receives the headers of every answer, names in lower case.
+        - `on_headers` receives the headers of every answer, names in lower case; of a refusal only if it does not say
+          itself how long to wait.
         - `on_first_token` receives each request at the first token of its streamed answer.
         """
         assert model.endpoint is not None
@@ -240,7 +243,10 @@ class OpenAIEndpoint:
         except BadAnswer as error:
             return error.fault
         except APIStatusError as error:
-            self._on_headers(error.response.headers)
+            # A refusal that says itself how long to wait is believed over the counters next to it: they may be about
+            # another quota, with a reset that is minutes away.
+            if _RETRY_AFTER.isdisjoint(error.response.headers):
+                self._on_headers(error.response.headers)
             return _refusal(error.response)
         except TimeoutError:
             return Fault(kind="timeout", text=f"no complete answer within {seconds:g} s")
