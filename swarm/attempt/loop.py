@@ -184,7 +184,7 @@ class _Conversation:
         message = self._numbered(reply.message)
         self.turns += 1
         self.usage += reply.usage
-        self._served = reply.model_copy(update={"message": message})
+        self._served = reply
         self._say(message)
         self._guard.turn(message.tool_calls)
         try:

@@ -14,8 +14,8 @@ from swarm.base.redaction import Redactor
 from swarm.cli.source import placed
 from swarm.cli.streams import message, say
 
-OK, NO_REPORT, WRONG, PARTIAL, LIMIT, UNASKED, BUG, IN_USE = 0, 1, 2, 3, 4, 5, 70, 75
-"""Exit codes of the command; `swarm --help` lists them."""
+OK, NO_REPORT, WRONG, BUG = 0, 1, 2, 70
+"""Exit codes that the command itself decides; `swarm --help` lists all, and errors and results bring their own."""
 
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.I)
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from swarm.base.values import Json
 from swarm.budget.prices import tariff_of
 from swarm.endpoints.route import route_of
-from swarm.forecast.advice import BYTES_PER_TOKEN, Advice, Setting, advise, usd_of, worst_tokens
+from swarm.forecast.advice import Advice, Setting, advise, usd_of, worst_tokens
 from swarm.forecast.expect import Experience
 from swarm.forecast.simulate import ITEMS, Course
+from swarm.spec.chat import BYTES_PER_TOKEN
 from swarm.spec.plan import Step
 from swarm.spec.task import Input, Model, Price, Task
 
