@@ -31,7 +31,8 @@ from swarm.base.version import __version__
 
 if TYPE_CHECKING:
     from swarm.base.errors import SwarmError
-    from swarm.lifecycle.run import Run, resume, run
+    from swarm.lifecycle.api import resume, run
+    from swarm.lifecycle.run import Run
     from swarm.record.state import State
     from swarm.results.report import Report
     from swarm.results.result import Result
@@ -68,8 +69,8 @@ _HOMES = {
     "Step": "swarm.spec.plan",
     "SwarmError": "swarm.base.errors",
     "Task": "swarm.spec.task",
-    "resume": "swarm.lifecycle.run",
-    "run": "swarm.lifecycle.run",
+    "resume": "swarm.lifecycle.api",
+    "run": "swarm.lifecycle.api",
     "tool": "swarm.tools.functions",
 }
 

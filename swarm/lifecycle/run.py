@@ -9,7 +9,7 @@ print(run.result.report.text)
 """
 
 import traceback
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
@@ -35,7 +35,7 @@ from swarm.lifecycle.replay import Replay
 from swarm.lifecycle.resume import Reopened, reopened, run_resumed, run_started
 from swarm.lifecycle.wiring import ExecutorWiring, assemble
 from swarm.record import events as e
-from swarm.record.folder import RunFolder, create, find
+from swarm.record.folder import RunFolder, create
 from swarm.record.journal import Journal, cut_tail
 from swarm.record.outcome import Outcome
 from swarm.record.recorded import recorded
@@ -47,7 +47,7 @@ from swarm.scheduling.assign import Assigner
 from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.files import public, write_yaml
-from swarm.spec.plan import PLAN_STEP, Plan
+from swarm.spec.plan import PLAN_STEP
 from swarm.spec.task import Task
 
 
@@ -320,66 +320,6 @@ class Run:
         trace = "".join(traceback.format_exception(error))
         path = self.folder.write(f"bug-{self.state.seq}.txt", self.prepared.redactor.clean(trace))
         return f"internal error ({type(error).__name__}); the traceback is in {path}\nhint: report it with that file"
-
-
-async def run(
-    task: str | Path | Task,
-    *,
-    endpoint: Any = None,
-    model: str | None = None,
-    workers: int | None = None,
-    limits: dict[str, Any] | None = None,
-    parameters: dict[str, Any] | None = None,
-    plan: str | Path | Plan | None = None,
-    tools: tuple[Callable[..., Any], ...] | list[Callable[..., Any]] = (),
-    runs: str | Path | None = None,
-) -> Result:
-    """Run a task to its end: plan, dispatch, reduce.
-
-    `endpoint` is a base URL, a provider name, `offline`, or an object with the verb `complete`;
-    `model` is the name of the model there. `limits` and `parameters` override those of the task;
-    `plan` replaces the planner; `tools` are Python functions. Raise `InputError` before anything is
-    spent, and `PlanError` if the planner made no valid plan. All other errors are in the result:
-    its `status` and its `errors`.
-    """
-    options = Options(
-        endpoint=endpoint,
-        model=model,
-        workers=workers,
-        limits=limits or {},
-        parameters=parameters or {},
-        plan=plan,
-        tools=tuple(tools),
-        runs=runs,
-    )
-    async with Run(task, options=options) as this:
-        pass
-    return this.result
-
-
-async def resume(
-    run: str | Path,
-    *,
-    runs: str | Path | None = None,
-    endpoint: Any = None,
-    model: str | None = None,
-    workers: int | None = None,
-    limits: dict[str, Any] | None = None,
-    tools: tuple[Callable[..., Any], ...] | list[Callable[..., Any]] = (),
-    failed: bool = False,
-) -> Result:
-    """Resume a run where it stopped. Finished steps are kept; with `failed`, failed steps are retried.
-
-    `run` is an id, a unique prefix, a folder or `last`; `limits` may be raised. Raise
-    `RunNotFoundError`, `RunInUseError` or `JournalError`.
-    """
-    folder = find(str(run), Path(runs) if runs is not None else Path(".swarm/runs"))
-    options = Options(
-        endpoint=endpoint, model=model, workers=workers, limits=limits or {}, tools=tuple(tools), runs=runs
-    )
-    async with reopen(folder, options=options, failed=failed) as this:
-        pass
-    return this.result
 
 
 def reopen(
