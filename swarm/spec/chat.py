@@ -5,7 +5,9 @@ of a file, a tool or another model is `Data`. It is sent between fences whose ma
 the content: nothing inside can close the fence, and the bytes are the same in every run.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
@@ -14,6 +16,11 @@ from pydantic.json_schema import SkipJsonSchema
 from swarm.base.values import Frozen, Json, text_digest
 
 Medium = Literal["text", "image", "audio", "video"]
+
+MARK_DIGITS = 32
+"""Hexadecimal digits of the mark of a fence: 128 bits. With 48 bits, a text that holds its own mark takes minutes to
+find."""
+_MARKS = re.compile(r'mark="([0-9a-f]{8,})"|</[a-z]+ ([0-9a-f]{8,})>')
 
 
 class Text(Frozen):
@@ -37,9 +44,9 @@ class Data(Frozen):
     """Name of the file, or id of the step."""
     text: str
 
-    def fenced(self) -> str:
-        """Return the text between its fences, as models see it."""
-        mark = text_digest(self.text)[:12]
+    def fenced(self, taken: Collection[str] = ()) -> str:
+        """Return the text between its fences, as models see it. Its mark is none of those that are `taken`."""
+        mark = mark_of(self.text, taken)
         name = "".join(c if c.isprintable() and c not in '"<>' else "_" for c in self.name)
         return f'<{self.of} name="{name}" mark="{mark}">\n{self.text}\n</{self.of} {mark}>'
 
@@ -106,15 +113,36 @@ class Message(Frozen):
         return tuple(part for part in self.parts if isinstance(part, MediaFile))
 
 
+def mark_of(text: str, taken: Collection[str] = (), *, digits: int = MARK_DIGITS) -> str:
+    """Return the mark of a text: the start of its hash, with a counter if the text holds it or it is `taken`.
+
+    The same text gets the same mark in every run.
+    """
+    mark, count = text_digest(text)[:digits], 0
+    while mark in text or mark in taken:
+        count += 1
+        mark = text_digest(f"{count}\n{text}")[:digits]
+    return mark
+
+
+def _written_marks(parts: Iterable[Part]) -> frozenset[str]:
+    """Return the marks that data contains: a text may imitate the fence of its neighbour."""
+    texts = (part.text for part in parts if isinstance(part, Data))
+    found = chain.from_iterable(map(_MARKS.finditer, texts))
+    return frozenset(match[1] or match[2] for match in found)
+
+
 def render(parts: Iterable[Part]) -> str:
     """Return parts as one text: data between fences, media by name, without the media files that a model made."""
+    parts = tuple(parts)
+    taken = _written_marks(parts)
     words: list[str] = []
     for part in parts:
         match part:
             case Text():
                 words.append(part.text)
             case Data():
-                words.append(part.fenced())
+                words.append(part.fenced(taken))
             case Media():
                 words.append(f"[{part.medium}: {part.name}]")
             case MediaFile():
