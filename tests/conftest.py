@@ -19,6 +19,7 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+from swarm.record.folder import UNMEASURED
 from swarm.testing import virtual_time
 
 FOREIGN = re.compile(r"(_API_KEY|_TOKEN|_BASE_URL)$|^(SWARM_|OPENAI_|HF_|FORCE_COLOR|PY_COLORS)", re.I)
@@ -122,6 +123,15 @@ def loopback_only(pytestconfig: pytest.Config) -> Iterator[Guard]:
     guard.refused.clear()
     yield guard
     assert guard.refused == [], "a test may reach no machine but this one"
+
+
+@pytest.fixture(autouse=True)
+def everything_measured(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test in which an internal error lost only figures: a run survives it, a test must not overlook it."""
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if isinstance(folder, Path):
+        assert [found.read_text() for found in folder.rglob(UNMEASURED)] == []
 
 
 @pytest.fixture

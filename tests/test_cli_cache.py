@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import Command, in_process
+from swarm.testing import Answer
+from swarm.testing.fake import Received
+from tests.commands import Command, in_process, served
 
 TASK = "goal: How much memory does each service need?\ninputs: [notes/*.md]\nmodels: {default: {endpoint: offline}}\n"
+LLAMA = Answer(body={"object": "list", "data": [{"id": "m", "owned_by": "llamacpp"}]})
+PROPS = Answer(body={"total_slots": 6, "default_generation_settings": {"n_ctx": 8192}})
 
 
 @pytest.fixture
@@ -96,3 +100,21 @@ def test_a_replay_makes_no_call_so_it_takes_no_endpoint(swarm: Command) -> None:
     swarm("run", "task.yaml")
     said = swarm("run", "task.yaml", "--replay", "last", "--endpoint", "offline")
     assert (said.code, said.errors) == (2, ["--replay makes no calls\nhint: remove --endpoint and --model"])
+
+
+def test_what_a_server_reported_of_itself_is_a_fact_of_the_run(swarm: Command, project: Path) -> None:
+    """Its name, slots and context are in the journal, so neither a replay nor a resume needs the server for them."""
+
+    def answer(received: Received) -> str | Answer:
+        return PROPS if received.path == "/props" else "Both need memory."
+
+    with served(answer, LLAMA) as server:
+        (project / "task.yaml").write_text(TASK.replace("endpoint: offline", f"endpoint: {server.url}"))
+        (project / "plan.yaml").write_text("- {id: a, prompt: Read.}\n")
+        recorded = swarm("run", "task.yaml", "--plan", "plan.yaml", "--json").json
+        assert recorded["status"] == "done"
+    replayed = swarm("run", "task.yaml", "--plan", "plan.yaml", "--replay", "last", "--json")
+    assert (replayed.code, replayed.json["report"]) == (0, recorded["report"]), replayed.err
+    resumed = swarm("resume", recorded["run"], "--json")
+    assert resumed.json["status"] == "done", resumed.err
+    assert "changed since" not in resumed.err

@@ -3,7 +3,10 @@
 import pytest
 
 from swarm.base.errors import AnswerError
+from swarm.record import events as e
 from swarm.record.outcome import Outcome
+from swarm.record.state import State
+from swarm.results.measure import measure
 from swarm.spec.agent import Agent
 from swarm.spec.plan import Step
 from tests.swarms import Ran, Sleeper, run_virtually, steps, workers
@@ -82,6 +85,26 @@ def test_a_slow_step_that_the_run_did_not_wait_for_is_not_a_straggler() -> None:
     graph = (Step(id="study", each=tuple(range(8))), Step(id="long"), Step(id="end", after=("study", "long")))
     slow = {f"study.{n}": 4.0 for n in range(1, 9)} | {"study.3": 14.0, "long": 15.0}
     assert "straggler" not in kinds(run_virtually(graph, Sleeper(slow)))
+
+
+def test_a_step_that_was_cut_off_and_then_came_from_the_cache_is_not_a_straggler() -> None:
+    """It is on the critical path, but not among the steps that it could be compared with."""
+    graph = (Step(id="study", each=tuple(range(8))), Step(id="end", after=("study",)))
+    slow = {f"study.{n}": 4.0 for n in range(1, 9)} | {"study.3": 14.0}
+    ran = run_virtually(graph, Sleeper(slow))
+    cut_off = [each for each in ran.events if not isinstance(each, e.RunFinished)]
+    place = next(n for n, each in enumerate(cut_off) if isinstance(each, e.StepFinished) and each.step == "study.3")
+    finished = cut_off[place]
+    assert isinstance(finished, e.StepFinished)
+    state = State()
+    for event in cut_off[:place]:
+        state.apply(event)
+    state.apply(e.RunResumed(task={}, agents=(), versions={}, t=14.0))
+    state.apply(e.StepStarted(step="study.3", attempt=2, span="", model="", t=14.0))
+    state.apply(finished.model_copy(update={"attempt": 2, "outcome": Outcome(output="x", cached=True)}))
+    found = measure(state)
+    assert "study.3" in found.critical_path
+    assert "straggler" not in found.flags
 
 
 def test_width_wasted() -> None:

@@ -9,7 +9,8 @@ from swarm.base.values import canonical
 from swarm.lifecycle.prepare import Options
 from swarm.lifecycle.run import Run
 from swarm.record.state import State
-from swarm.results.result import plan_of
+from swarm.results.result import Result, plan_of
+from swarm.scheduling.assign import Assigner
 from swarm.spec.plan import Plan
 from swarm.spec.task import Task
 from tests.models import Model, run_with, task
@@ -65,3 +66,16 @@ async def test_a_plan_of_the_task_has_the_agents_that_it_brought(tmp_path: Path)
 
 def test_a_run_without_a_plan_has_none() -> None:
     assert plan_of(State()) is None
+
+
+async def test_an_error_in_a_figure_does_not_lose_the_report(tmp_path: Path) -> None:
+    async with Run(task(tmp_path, inputs=()), options=Options(endpoint=Model(RULES, plan=FIRST), cache=False)) as run:
+        pass
+    state, errors = run.state, list[Exception]()
+    state.steps["look"].by, state.steps["audit"].by = "audit", "look"  # a forged journal: no way leads to them
+    assigner = Assigner(state, run.prepared.resources, run.folder.load)
+    result = Result.of(state, run.folder, assigner, note=errors.append)
+    assert result.report == run.result.report
+    assert (len(errors), result.parallelism.flags) == (1, ())
+    with pytest.raises(type(errors[0])):
+        Result.of(state, run.folder, assigner)

@@ -133,6 +133,22 @@ def test_cut_off_anywhere_and_resumed_nothing_done_is_done_again(
     assert state.finished.status in ("done", "partial") or lists or state.report_step is None
 
 
+def test_steps_of_a_forged_journal_that_spawned_each_other_end_every_walk() -> None:
+    state = fold(
+        [
+            e.StepsAdded(by="task", steps=steps("end")),
+            e.StepsAdded(by="b", steps=steps("a c:a")),
+            e.StepsAdded(by="a", steps=steps("b d:b")),
+        ]
+    )
+    assert state.lineage("b") == ("b", "a")
+    assert not state.is_report("a")
+    assert state.is_report("end")
+    assert invalidation(state, changed=["a"]).reopened == ("a",)
+    assert state.own_ancestor() in ("a", "b")
+    assert fold([e.StepsAdded(by="task", steps=steps("a b:a"))]).own_ancestor() is None
+
+
 def test_a_step_that_is_not_there_is_a_damaged_journal() -> None:
     with pytest.raises(JournalError, match="unknown step 'x'"):
         fold([e.StepStarted(step="x", attempt=1, span="", model="")])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from swarm.lifecycle.run import Run
+    from swarm.record.state import State
     from swarm.results.result import Result
 
 TICK_SECONDS = 0.25
@@ -62,11 +63,11 @@ def reported(error: BaseException, run: "Run") -> ReportedError:
     return ReportedError(keep_trace(error, lambda trace: _save(run, trace)))
 
 
-def _save(run: "Run", trace: str) -> Path | None:
+def _save(run: "Run", trace: str, name: str = "bug.txt") -> Path | None:
     """Save a traceback without secrets in the folder of the run, or in a temporary file if there is no folder yet."""
     with suppress(OSError):
         if hasattr(run, "folder"):
-            return run.folder.write("bug.txt", run.prepared.redactor.clean(trace))
+            return run.folder.write(name, run.prepared.redactor.clean(trace))
     return save_anywhere(trace)
 
 
@@ -106,11 +107,21 @@ class Driver:
                 for follower in self._followers:
                     follower.look()
                 if self._progress is not None and not self._lines.behind:
-                    self._progress.show(state)
+                    self._show(self._progress.show, state)
         self._warn()
         if self._progress is not None:
-            show = self._progress.end if self._is_last else self._progress.show
-            show(run.state)
+            self._show(self._progress.end if self._is_last else self._progress.show, run.state)
+
+    def _show(self, show: "Callable[[State], None]", state: "State") -> None:
+        """Show progress. An internal error in it ends the display, never the run."""
+        try:
+            show(state)
+        except Exception as error:  # noqa: BLE001 - raised here, it would cancel every attempt in flight
+            from swarm.record.folder import UNMEASURED
+
+            self._progress = None
+            saved = keep_trace(error, lambda trace: _save(self._run, trace, UNMEASURED))
+            self._say(message("warning", f"the progress of this run is not shown: {saved}"))
 
     def close(self) -> None:
         """Wait until all output is written."""

@@ -54,6 +54,7 @@ class _Spread:
     def __init__(self, state: State) -> None:
         self.reopened: set[str] = set()
         self.voided: set[str] = set()
+        self._state = state
         self._steps = state.steps
         self._stack: list[str] = []
 
@@ -70,12 +71,10 @@ class _Spread:
         """Reopen every step that waited for a step that is reopened or voided."""
         while self._stack:
             name = self._stack.pop()
-            s: StepState | None = self._steps[name]
             # A step that waits for another waits for the step that spawned it, too.
-            while s is not None:
-                for waiter in s.waiters:
+            for above in self._state.lineage(name):
+                for waiter in self._steps[above].waiters:
                     self._reach(self._steps[waiter], name)
-                s = self._steps.get(s.by)
 
     def _reach(self, waiter: StepState, name: str) -> None:
         """Reopen a step that waited for the step `name`."""

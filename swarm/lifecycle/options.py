@@ -43,7 +43,10 @@ class Options:
     cache: bool = True
     """Whether the cache of the project is read and written."""
     models: "Mapping[str, Model]" = field(default_factory=dict[str, "Model"])
-    """Models for a task that names none, if `endpoint` is not set either: those of a recorded run."""
+    """Models of a recorded run: those of a task that names none, if `endpoint` is not set either.
+
+    What that run learnt of their endpoints holds for a model at the same address, too.
+    """
     preflight: bool = True
     """Whether models that are needed later are checked before the first paid call."""
     needs_keys: bool = True

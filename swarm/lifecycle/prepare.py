@@ -179,6 +179,7 @@ async def choose_models(task: Task, options: Options) -> ChosenModels:
         probe=None if options.needs_keys else no_server,
         folder=task.folder,
     )
+    choice = replace(choice, models=as_recorded(choice.models, options.models))
     try:
         check_models(choice.models)
     except TaskError as error:
@@ -186,6 +187,23 @@ async def choose_models(task: Task, options: Options) -> ChosenModels:
         written = [alias for alias in task.models if alias != DEFAULT or options.endpoint is None]
         raise TaskError(*placed(task, written, error.problems)) from None
     return ChosenModels(choice, routes_of(choice.models), None)
+
+
+def as_recorded(models: Mapping[str, Model], earlier: Mapping[str, Model]) -> dict[str, Model]:
+    """Return models with what a recorded run learnt of their endpoints: name, slots, context size.
+
+    A value that is set, or that the endpoint has just reported, is kept. A model that now has
+    another address or name learns nothing.
+    """
+    found: dict[str, Model] = {}
+    for alias, model in models.items():
+        known = earlier.get(alias)
+        found[alias] = model
+        if known is not None and known.endpoint == model.endpoint and model.name in (None, known.name):
+            learnt = {"name": known.name, "calls": known.calls, "context": known.context}
+            update = {name: value for name, value in learnt.items() if getattr(model, name) is None}
+            found[alias] = model.model_copy(update=update)
+    return found
 
 
 def placed(task: Task, aliases: Collection[str], problems: Iterable[Problem]) -> tuple[Problem, ...]:

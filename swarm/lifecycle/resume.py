@@ -30,6 +30,7 @@ from swarm.scheduling.assign import Assigner
 from swarm.spec.agent import Agent
 from swarm.spec.files import public, recall_task
 from swarm.spec.plan import PLAN_STEP
+from swarm.spec.task import Task
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ async def reopened(
     """
     options = with_earlier(recorded.first, options)
     if prepared is None:
-        prepared = await prepare(_open_again(recorded, folder, options), options)
+        earlier = _recalled(recorded, folder, options)
+        prepared = await prepare(_open_again(recorded, earlier, options), replace(options, models=earlier.models))
     state = with_agents(recorded.events, prepared.agents)
     assigner = Assigner(state, prepared.resources, folder.load)
     models = cast("dict[str, Json]", public(prepared.task).get("models", {}))
@@ -173,20 +175,24 @@ def with_earlier(first: e.RunStarted, options: Options) -> Options:
 # The task
 
 
-def _open_again(recorded: Recorded, folder: RunFolder, options: Options) -> OpenedTask:
-    """Read the task of a run from its file if that still exists, else from the journal.
+def _recalled(recorded: Recorded, folder: RunFolder, options: Options) -> Task:
+    """Return the task of a run from its journal."""
+    return recall_task(
+        recorded.state.task,
+        source=str(folder.path / "task.yaml"),
+        environ=options.environ,
+        folder=Path(recorded.first.folder),
+    )
+
+
+def _open_again(recorded: Recorded, task: Task, options: Options) -> OpenedTask:
+    """Read the task of a run from its file if that still exists; else return the one from the journal.
 
     Models that the task does not name are those that the run chose; their keys come from the
     present environment.
     """
     first = recorded.first
     source = Path(first.source)
-    task = recall_task(
-        recorded.state.task,
-        source=str(folder.path / "task.yaml"),
-        environ=options.environ,
-        folder=Path(first.folder),
-    )
     if not first.source or not source.is_file():
         return open_task(task, options)
     opened = open_task(source, options)

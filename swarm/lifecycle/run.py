@@ -35,7 +35,7 @@ from swarm.lifecycle.replay import Replay
 from swarm.lifecycle.resume import Reopened, reopened, run_resumed, run_started
 from swarm.lifecycle.wiring import ExecutorWiring, assemble
 from swarm.record import events as e
-from swarm.record.folder import RunFolder, create
+from swarm.record.folder import UNMEASURED, RunFolder, create
 from swarm.record.journal import Journal, cut_tail
 from swarm.record.outcome import Outcome
 from swarm.record.recorded import recorded
@@ -309,16 +309,20 @@ class Run:
             self._error = PlanError(planner.error.message, spent=True)
         elif self._preflight is not None and self._preflight.problems and not state.usage.tokens:
             self._error = unusable(self.prepared.task, self._preflight.problems, state.run)
-        self._result = Result.of(state, self.folder, self._assigner)
+        self._result = Result.of(state, self.folder, self._assigner, note=self._unmeasured)
         plan = plan_of(state)
         if plan is not None:
             self.folder.write("plan.yaml", write_yaml(plan.model_dump(mode="json", exclude_defaults=True)))
         write_outputs(self._result, self.prepared.task)
 
-    def _bug(self, error: Exception) -> str:
+    def _unmeasured(self, error: Exception) -> None:
+        """Warn about an internal error that lost the figures of a run, and nothing else."""
+        self.warnings.append(f"the parallelism of this run is not shown: {self._bug(error, UNMEASURED)}")
+
+    def _bug(self, error: Exception, name: str = "") -> str:
         """Save the traceback of an internal error and return the message that names its file."""
         trace = "".join(traceback.format_exception(error))
-        path = self.folder.write(f"bug-{self.state.seq}.txt", self.prepared.redactor.clean(trace))
+        path = self.folder.write(name or f"bug-{self.state.seq}.txt", self.prepared.redactor.clean(trace))
         return f"internal error ({type(error).__name__}); the traceback is in {path}\nhint: report it with that file"
 
 

@@ -29,6 +29,10 @@ JOURNAL = "journal.jsonl"
 ARTIFACT_BYTES = 64 * 1024
 """Maximum bytes of an output in the journal. Larger ones are files, so that reading a journal stays cheap."""
 
+UNMEASURED = "bug-measuring.txt"
+"""File for the traceback of an internal error that a run survived: it lost figures or progress, no work.
+Every test fails that leaves one."""
+
 
 class RunFolder:
     """The existing folder of a run."""

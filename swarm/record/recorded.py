@@ -38,4 +38,6 @@ def recorded(folder: RunFolder) -> Recorded:
     if not events:
         message = f"{folder.journal}: the journal is empty: nothing was done or spent\nhint: run the task again"
         raise JournalError(message)
+    if (name := state.own_ancestor()) is not None:
+        raise JournalError(f"{folder.journal}: step {name!r} is added by itself")
     return Recorded(events, state, length)

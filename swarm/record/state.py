@@ -100,11 +100,28 @@ class State:
 
     def is_report(self, step: str) -> bool:
         """Return whether a step makes the report, or was spawned by the step that does."""
-        while step in self.steps:
-            if step == self.report_step:
-                return True
+        return self.report_step in self.lineage(step)
+
+    def lineage(self, step: str) -> tuple[str, ...]:
+        """Return a step, the step that spawned it, and so on; each once, even in a forged journal."""
+        found: dict[str, None] = {}
+        while step in self.steps and step not in found:
+            found[step] = None
             step = self.steps[step].by
-        return False
+        return tuple(found)
+
+    def own_ancestor(self) -> str | None:
+        """Return a step that was spawned by itself, directly or not: only a forged journal has one."""
+        safe: set[str] = set()
+        for name in self.steps:
+            way: set[str] = set()
+            while name in self.steps and name not in safe:
+                if name in way:
+                    return name
+                way.add(name)
+                name = self.steps[name].by
+            safe |= way
+        return None
 
     def _kind_of(self, step: Step) -> Kind:
         agent = self.agents.get(step.agent)

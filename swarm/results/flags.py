@@ -161,16 +161,17 @@ def _read_by(timeline: Timeline, reader: StepState) -> list[StepState]:
 
 def _stragglers(facts: Facts) -> Iterator[Flag]:
     timeline = facts.timeline
-    alike: dict[tuple[object, ...], list[float]] = {}
+    alike: dict[tuple[object, ...], dict[str, float]] = {}
     for s in timeline.sub:
-        alike.setdefault(_like(s), []).append(timeline.seconds[s.id])
+        alike.setdefault(_like(s), {})[s.id] = timeline.seconds[s.id]
     found: list[tuple[float, Flag]] = []
     for name in facts.path.steps:
         s, took = timeline.state.steps[name], timeline.seconds[name]
-        others = list(alike.get(_like(s), ()))
-        if name in timeline.main or len(others) < FEWEST + 1:
+        similar = alike.get(_like(s), {})
+        others = [seconds for other, seconds in similar.items() if other != name]
+        # A step on the path may not be among them: its attempt was cut off, then the cache had it.
+        if name not in similar or len(others) < FEWEST:
             continue
-        others.remove(took)
         usual = median(others)
         excess = took - max(others)
         if took >= SLOW * usual and excess >= max(NOTICEABLE_SECONDS, FELT * facts.seconds):
@@ -208,19 +209,18 @@ def _false_dependencies(facts: Facts) -> Iterator[Flag]:
 
 def _holds(state: State, need: str, s: StepState) -> bool:
     """Whether a need on `need` waits for step `s`: it is that step, or was spawned by it."""
-    name = s.id
-    while name in state.steps:
-        if name == need:
-            return True
-        name = state.steps[name].by
-    return False
+    return need in state.lineage(s.id)
 
 
 def _group(state: State, name: str) -> Iterator[StepState]:
     """Yield the real steps that a need on `name` reads: the step, its instances, or a planner and its steps."""
     stack = [name]
+    seen: set[str] = set()
     while stack:
         s = state.steps[stack.pop()]
+        if s.id in seen:
+            continue
+        seen.add(s.id)
         if s.kind != "stand_in":
             yield s
         if s.kind != "plain":

@@ -1,5 +1,6 @@
 """The result of a run for programs: status, report and figures; and the output files of a task."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -70,8 +71,19 @@ class Result:
     """Media in answers, in plan order; the files are in the run's folder."""
 
     @classmethod
-    def of(cls, state: State, folder: RunFolder, assigner: Assigner) -> "Result":
-        """Return the result of the run with this state."""
+    def of(
+        cls,
+        state: State,
+        folder: RunFolder,
+        assigner: Assigner,
+        *,
+        note: Callable[[Exception], object] | None = None,
+    ) -> "Result":
+        """Return the result of the run with this state.
+
+        With `note`, an internal error in the measurement of parallelism goes there and does not end
+        the run: its figures are those of a run without steps.
+        """
         finished = state.finished
         report = make_report(state, assigner.output_of, assigner.about)
         return cls(
@@ -81,7 +93,7 @@ class Result:
             errors=_errors(state),
             usage=state.usage,
             costs=cost(state),
-            parallelism=measure(state),
+            parallelism=_measured(state, note),
             steps=counts(state),
             because="" if finished is None else finished.because,
             folder=folder.path,
@@ -111,6 +123,16 @@ class Result:
             "media": [{**asdict(each), "path": str(each.path)} for each in self.media],
             "folder": str(self.folder),
         }
+
+
+def _measured(state: State, note: Callable[[Exception], object] | None) -> Parallelism:
+    try:
+        return measure(state)
+    except Exception as error:
+        if note is None:
+            raise
+        note(error)  # a report that was paid for must not be lost to a figure about it
+        return measure(State())
 
 
 def _errors(state: State) -> tuple[StepError, ...]:
