@@ -1,0 +1,136 @@
+"""Pieces of a text that is too long to be read at once.
+
+A text is cut from its start: each piece is as long as fits, and ends at the best boundary of its
+last quarter (`boundaries`). Among equally good boundaries, the bytes before each decide, not its
+place. This is content-defined chunking (Muthitacharoen, Chen, Mazières: A low-bandwidth network
+file system, SOSP 2001): after an inserted record the boundaries soon are those of before, so most
+pieces keep their content. Text that is appended changes the last piece only.
+
+Neighbours share one unit: a piece begins with the last record or line of the piece before it. Of a
+unit that is too long for that they share the end. So whatever is shorter than that is whole in one
+piece. Only a unit that is longer than a piece is cut inside.
+
+All sizes are bytes of UTF-8.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from zlib import crc32
+
+from swarm.base.boundaries import Tier, head_of, tiers_of
+
+LEAST = 64
+"""Minimum size of a piece. Callers ask for thousands."""
+LATE = 4
+"""A piece ends in its last part of this many, if it can. The smaller that part, the fuller the
+pieces; the larger, the sooner the boundaries are those of before, after an insertion."""
+SHARED = 8
+"""A shared unit takes at most one part in this many of a piece."""
+TAIL = 512
+"""Maximum shared bytes of a unit that is too long to be shared: several sentences."""
+HEAD = 4
+"""The head of a table is repeated if it takes at most one part in this many of a piece."""
+COMPARED = 64
+"""Bytes before a boundary that decide between equally good ones."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a text. All offsets are bytes of its UTF-8."""
+
+    start: int
+    """First byte, the unit shared with the piece before included."""
+    own: int
+    """First byte that no earlier piece has."""
+    end: int
+    """Byte after the last."""
+    head: int
+    """Bytes of the start of the text that are repeated above the piece: the head of a table."""
+    sha256: str
+    """Hash of the piece as it is shown."""
+
+
+def cut_text(text: str, most: int, *, name: str = "") -> tuple[Piece, ...]:
+    """Return the pieces of a text, each of at most `most` bytes as shown. One piece if all fits.
+
+    The ending of `name` tells tables and programs from other texts. Raise `ValueError` if `most`
+    is below `LEAST`.
+    """
+    if most < LEAST:
+        message = f"a piece needs at least {LEAST} bytes, not {most}"
+        raise ValueError(message)
+    data = text.encode("utf-8", "replace")
+    pieces: list[Piece] = []
+    for start, own, end, head in _spans(data, most, name):
+        pieces.append(Piece(start, own, end, head, sha256(data[:head] + data[start:end]).hexdigest()))
+    return tuple(pieces)
+
+
+def shown(text: str, start: int, end: int, head: int = 0) -> str:
+    """Return a piece of a text as it is shown: its bytes, below the repeated head."""
+    data = text.encode("utf-8", "replace")
+    return (data[:head] + data[start:end]).decode("utf-8", "replace")
+
+
+def _spans(data: bytes, most: int, name: str) -> Iterator[tuple[int, int, int, int]]:
+    """Yield start, own start, end and repeated head of each piece."""
+    if len(data) <= most:
+        yield 0, 0, len(data), 0
+        return
+    cutter = _Cutter(data, most, name)
+    start = own = head = 0
+    while len(data) - start > most - head:
+        tier, end = cutter.end_of(start, own, head)
+        yield start, own, end, head
+        start, own = cutter.shared_from(tier, start, end), end
+        head = cutter.head if start >= cutter.head else 0
+    yield start, own, len(data), head
+
+
+class _Cutter:
+    """The choice of the boundaries of one text."""
+
+    def __init__(self, data: bytes, most: int, name: str) -> None:
+        head = len(head_of(data, name))
+        self.head = head if head <= most // HEAD else 0
+        self._data = data
+        self._most = most
+        self._tiers = tiers_of(data, name)
+
+    def end_of(self, start: int, own: int, head: int) -> tuple[Tier, int]:
+        """Return where a piece ends, and the tier of that boundary.
+
+        In each tier, the best boundary of the last quarter; else the last one before it, unless the
+        unit behind it is too long for any piece and the piece would be small.
+        """
+        limit = start + self._most - head
+        late = max(own, limit - self._most // LATE)
+        for tier in self._tiers:
+            found = tier.between(late, limit)
+            if found:
+                return tier, min(found, key=lambda offset: self._order(tier, offset))
+            earlier = tier.between(own, late)
+            if earlier and (self._is_whole_after(tier, earlier[-1], limit) or earlier[-1] - start > self._most // LATE):
+                return tier, earlier[-1]
+        return self._tiers[-1], limit
+
+    def _order(self, tier: Tier, offset: int) -> tuple[int, int, int]:
+        return tier.rank(offset), crc32(self._data[max(0, offset - COMPARED) : offset]), -offset
+
+    def _is_whole_after(self, tier: Tier, boundary: int, limit: int) -> bool:
+        """Whether the unit after a boundary, which ends beyond `limit`, fits the next piece."""
+        end = boundary + self._most - self._most // SHARED - self.head
+        return end >= len(self._data) or bool(tier.between(limit, end))
+
+    def shared_from(self, tier: Tier, start: int, end: int) -> int:
+        """Return where the unit before `end` begins, which the next piece shares; of a long unit, its end."""
+        low = max(start, end - self._most // SHARED)
+        words, characters = self._tiers[-2:]
+        if tier not in (words, characters):
+            for offset in reversed(tier.between(low, end - 1)):
+                if self._data[offset:end].strip():
+                    return offset
+        low = max(low, end - TAIL)
+        found = words.between(low, end - 1) or characters.between(start, low)
+        return found[0] if found else end
