@@ -234,7 +234,7 @@ def test_what_can_only_mean_one_thing_is_mended() -> None:
     assert mended["b"].needs == ("index-sizes",)
     assert mended["b"].inputs == ("notes/sizes.md", "notes/faiss.md")
     assert mended["b"].tools == ("files",)
-    assert mended["c"].needs == ("index-sizes",)
+    assert (mended["c"].each, mended["c"].needs) == ("index-sizes", ()), "it waits for the list and reads its item"
     assert mended["index-sizes"].output == LIST
     assert found(result, "repaired") == [
         ("several_ends", "steps"),
@@ -244,8 +244,13 @@ def test_what_can_only_mean_one_thing_is_mended() -> None:
         ("unknown_tool", "steps.1.tools"),
         ("unknown_input", "steps.1.inputs"),
         ("unknown_input", "steps.1.inputs"),
-        ("each_need", "steps.2.needs"),
     ]
+
+
+def test_a_list_that_each_instance_needs_as_a_whole_stays_a_need() -> None:
+    study = step("study", each="list", prompt="Assess {item}.")
+    assert by_id(linted(step("list", output=LIST), study | {"needs": ["list"]}))["study"].needs == ("list",)
+    assert by_id(linted(step("list", output=LIST), study))["study"].needs == ()
 
 
 def test_a_name_that_could_mean_two_is_not_guessed_at() -> None:

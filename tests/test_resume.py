@@ -1,20 +1,22 @@
 """Nothing lost, nothing paid twice: resuming, the cache, replaying."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import pytest
 
 import swarm
 from swarm.base.errors import EndpointRefused, InputError, JournalError, RunInUseError, RunNotFoundError
-from swarm.lifecycle.prepare import Options
-from swarm.lifecycle.resume import reopened
+from swarm.lifecycle.prepare import Options, prepare
+from swarm.lifecycle.resume import differences, reopened
 from swarm.lifecycle.run import Run
 from swarm.record import events as e
 from swarm.record.cache import Cache
 from swarm.record.folder import RunFolder, create, find
+from swarm.record.journal import Journal
 from swarm.record.recorded import recorded
+from swarm.scheduling.assign import Assigner
 from swarm.spec.chat import Request
 from swarm.spec.plan import Plan, Step
 from swarm.spec.task import Limits, Task
@@ -293,6 +295,50 @@ class TestCache:
             model = Model()
             await run_with(model, Task(plan=plan, folder=folder), tools=(note,))
             assert len(model.requests) == 1
+
+
+def as_version_0_1(folder: Path) -> None:
+    """Rewrite a journal as if the list in `each` had been added to the needs of its steps, as it once was."""
+    events = events_of(folder)
+    (folder / "journal.jsonl").unlink()
+    journal = Journal(folder / "journal.jsonl")
+    for event in events:
+        if isinstance(event, e.StepsAdded):
+            added = [s.model_copy(update={"needs": ("list",)}) if s.each == "list" else s for s in event.steps]
+            event = event.model_copy(update={"steps": tuple(added)})
+        journal.append(event)
+    journal.close()
+
+
+class TestListsThatWereOnceNeeded:
+    """A plan that nobody changed is the same plan in a newer version, which no longer adds the list to `needs`."""
+
+    ARRAY: ClassVar[dict[str, Any]] = {"type": "array", "items": {"type": "string"}}
+    PLAN = Plan(
+        steps=(Step(id="list", prompt="List.", output=ARRAY), Step(id="study", each="list", prompt="Study {item}."))
+    )
+    RULES: ClassVar[dict[str, Any]] = {"List": '["p", "q"]'}
+
+    async def test_it_is_resumed_and_replayed_as_it_is(self, folder: Path) -> None:
+        this = Task(goal="Why?", plan=self.PLAN, folder=folder)
+        first = await run_with(Model(self.RULES), this)
+        as_version_0_1(first.folder)
+        again = Model(self.RULES)
+        assert (await resume_with(again, first.folder)).report == first.report
+        assert again.prompts == []
+        options = Options(endpoint=Model(), needs_keys=False)
+        async with Run(this, options=options, replay=RunFolder(first.folder)) as run:
+            pass
+        assert run.result.report == first.report
+
+    async def test_but_one_that_was_changed_is_planned_again(self, folder: Path) -> None:
+        whole = self.PLAN.steps[1].model_copy(update={"needs": ("list",)})
+        written = Plan(steps=(self.PLAN.steps[0], whole))
+        first = await run_with(Model(self.RULES), Task(goal="Why?", plan=written, folder=folder))
+        recalled = recorded(RunFolder(first.folder))
+        prepared = await prepare(Task(goal="Why?", plan=self.PLAN, folder=folder), Options(endpoint=Model()))
+        assigner = Assigner(recalled.state, prepared.resources, RunFolder(first.folder).load)
+        assert differences(recalled.state, prepared, assigner, failed=False).replanned
 
 
 class TestReplay:

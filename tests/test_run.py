@@ -20,7 +20,7 @@ from swarm.spec.plan import Plan, Step
 from swarm.spec.task import Limits, Task
 from swarm.spec.task import Model as TaskModel
 from swarm.testing import Function, reply
-from tests.models import FIGURES, WIDE, Model, data_in, events_of, four, run_with, task, write_notes
+from tests.models import FIGURES, WIDE, Model, data_in, events_of, four, own_prompt, run_with, task, write_notes
 
 pytestmark = pytest.mark.anyio
 
@@ -91,6 +91,20 @@ class TestWholeRuns:
         assert result.report.value == {"n": 2}
         assert "Study p." in model.prompts
         assert "Study q." in model.prompts
+
+    @pytest.mark.parametrize(("needs", "reads"), [((), []), (("list",), ["list"])])
+    async def test_an_instance_reads_its_item_and_the_list_only_if_it_needs_it(
+        self, folder: Path, needs: tuple[str, ...], reads: list[str]
+    ) -> None:
+        array: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+        listed = Step(id="list", prompt="List.", output=array, inputs=())
+        plan = Plan(steps=(listed, Step(id="study", each="list", prompt="Study {item}.", needs=needs)))
+        model = Model({"List": '["p", "q"]'})
+        result = await run_with(model, Task(goal="Why?", plan=plan, folder=folder))
+        assert result.status == "done"
+        studied = [request for request in model.requests if "Study" in own_prompt(request)]
+        assert [list(data_in(request, "output")) for request in studied] == [reads, reads]
+        assert model.prompts.index("List.") == 0, "the instances wait for their list"
 
     async def test_one_agent_does_it_all_where_the_task_says_never(self, folder: Path) -> None:
         model = Model()

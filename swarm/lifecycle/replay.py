@@ -21,7 +21,7 @@ from swarm.record.recorded import Recorded, recorded
 from swarm.record.state import State
 from swarm.scheduling.assign import Assigner
 from swarm.spec.files import recall_task
-from swarm.spec.plan import Step
+from swarm.spec.plan import Step, reading_items_only
 
 
 class Replay:
@@ -63,7 +63,7 @@ class Replay:
                 stamp = {"seq": event.seq, "at": event.at, "t": event.t, "trace": event.trace}
                 emit(started.model_copy(update=stamp))
                 continue
-            if isinstance(event, e.StepsAdded) and event.by in ("run", "task") and event.steps != steps:
+            if isinstance(event, e.StepsAdded) and event.by in ("run", "task") and not _are_same(event.steps, steps):
                 raise self._error("the task now has other steps than the recorded run")
             if isinstance(event, e.StepStarted):
                 self._check(event, _parts_now(event, state, assigner), starts)
@@ -88,6 +88,10 @@ class Replay:
 
     def _error(self, message: str) -> InputError:
         return InputError(Problem(message, where=str(self._folder.path)))
+
+
+def _are_same(recorded: tuple[Step, ...], now: tuple[Step, ...]) -> bool:
+    return recorded == now or tuple(reading_items_only(step) for step in recorded) == now
 
 
 def _parts_now(event: e.StepStarted, state: State, assigner: Assigner) -> dict[str, str]:

@@ -41,7 +41,8 @@ class Step(Frozen):
     no other step and has no list in `each`, otherwise none]"""
     each: str | tuple[Json, ...] | None = None
     """One instance per item of a list, of the task's inputs (`inputs`), or of the output of a step
-    (its id)."""
+    (its id). The instances wait for that step and get their item of the list; they get the whole
+    list only if `needs` names the step, too."""
     output: dict[str, Json] | None = None
     """JSON Schema of the answer. [default: the output of the agent]"""
     model: Id | None = None
@@ -85,6 +86,15 @@ def before_of(step: Step) -> tuple[str, ...]:
     if isinstance(step.each, str) and step.each != "inputs":
         names[step.each] = None
     return tuple(names)
+
+
+def reading_items_only(step: Step) -> Step:
+    """Return a step whose instances do not read the whole list that they run over.
+
+    Versions up to 0.1 added that list to `needs`. A plan that is unchanged since then is the same plan.
+    """
+    needs = tuple(name for name in step.needs if name != step.each)
+    return step if needs == step.needs else step.model_copy(update={"needs": needs})
 
 
 def closed(steps: tuple[Step, ...]) -> tuple[Step, ...]:

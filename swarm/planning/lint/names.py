@@ -146,7 +146,7 @@ def _is_barred(sheet: Sheet, row: Row, name: str, other: str) -> bool:
 
 
 def _each_step(sheet: Sheet, row: Row, steps: Names) -> None:
-    """Resolve the step that `each` runs over, and add it to `needs`."""
+    """Resolve the step that `each` runs over. Its instances wait for it; those that need it read the list, too."""
     step, over = row.step, row.step.each
     if not isinstance(over, str) or over == "inputs":
         return
@@ -172,10 +172,6 @@ def _each_step(sheet: Sheet, row: Row, steps: Names) -> None:
             step,
         )
         row.change(each=found[0] if found else None)
-        if found and found[0] not in step.needs:
-            row.change(needs=(*row.step.needs, found[0]))
-            message = f"added {quoted(found[0])} to `needs`, because `each` runs over it"
-            sheet.found.repaired("each_need", row.key("needs"), message, step=step.id)
 
 
 def _resolve_one(sheet: Sheet, row: Row, name: str, known: Names) -> None:
