@@ -3,23 +3,16 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
-import anyio.abc
 from pydantic import SecretStr
-from pydantic_core import from_json
 
 from swarm.base.network import is_loopback
+from swarm.endpoints.contexts import ANSWER_SECONDS, Size, asked, size_of
 from swarm.local_models.names import located
 from swarm.spec.providers import PROVIDERS, Provider, key_in, provider_named
 from swarm.spec.task import Model
-
-PROBE_SECONDS = 0.5
-"""Maximum seconds for a local server to list its models; it takes milliseconds if it is running."""
-PROBE_BYTES = 1_000_000
-"""Maximum bytes of such a list, so that no stray server on the port can fill the memory."""
 
 OFFLINE_WHY = (
     "offline (extracts sentences; not an LLM): no endpoint, API key or local server was found; set one with --endpoint"
@@ -40,16 +33,6 @@ Probe = Callable[[str], Awaitable["tuple[str, ...] | None"]]
 """Returns the names of the models at a base URL, or None if nothing answers there."""
 
 
-@dataclass(frozen=True)
-class Size:
-    """The settings of a running llama.cpp server."""
-
-    slots: int
-    """Parallel answers."""
-    context: int
-    """Tokens of input and output per slot."""
-
-
 async def choose(
     models: Mapping[str, Model],
     *,
@@ -65,15 +48,15 @@ async def choose(
     `models` of the task; `SWARM_ENDPOINT` and `SWARM_MODEL`; a provider whose key is in `environ`;
     a local server on its usual port; `offline`. Missing keys are read from the providers' own
     variables. The files of `local:` models are relative to `folder` in a task, and to the current
-    folder in options. Without a `probe`, a llama.cpp server on this machine is asked for its slots
-    and context, if `calls` or `context` is not set.
+    folder in options. Without a `probe`, a server in the own network is asked for its slots and
+    context, if `calls` or `context` is not set.
     """
     choice = await _choice(
         models, endpoint=endpoint, model=model, environ=environ, probe=probe or probe_local, folder=folder
     )
     if probe is not None:
         return choice
-    sizes: dict[str, Size | None] = {}
+    sizes: dict[tuple[str, str | None], Size | None] = {}
     return Choice({alias: await _sized(choice.models[alias], sizes) for alias in choice.models}, choice.why)
 
 
@@ -196,18 +179,19 @@ async def servers(probe: Probe | None = None) -> dict[str, tuple[str, ...]]:
     return {base_url: answers[base_url] for base_url in local if base_url in answers}
 
 
-async def _sized(model: Model, sizes: dict[str, Size | None]) -> Model:
-    """Set the calls and the context of a model that a llama.cpp server on this machine serves.
+async def _sized(model: Model, sizes: dict[tuple[str, str | None], Size | None]) -> Model:
+    """Set the calls and the context of a model to what its server states for free.
 
     Settings of the task are kept. `sizes` holds what each server answered, so that it is asked
-    once.
+    once per model. Only plain-HTTP servers are asked: they are in the own network.
     """
     base_url = _base_url(model)
-    if (model.calls is not None and model.context is not None) or not _is_local_http(base_url):
+    if (model.calls is not None and model.context is not None) or not base_url.startswith("http://"):
         return model
-    if base_url not in sizes:
-        sizes[base_url] = await size_of(base_url)
-    size = sizes[base_url]
+    spot = (base_url, model.name)
+    if spot not in sizes:
+        sizes[spot] = await size_of(base_url, model.name, key=next(iter(model.keys), ""))
+    size = sizes[spot]
     if size is None:
         return model
     update = {"calls": model.calls or size.slots, "context": model.context or size.context}
@@ -223,61 +207,10 @@ def _is_local_http(base_url: str) -> bool:
     return base_url.startswith("http://") and is_loopback(base_url)
 
 
-async def size_of(base_url: str, *, deadline: float = PROBE_SECONDS) -> Size | None:
-    """Return the size of a llama.cpp server, or None if it does not answer within `deadline` seconds.
-
-    Its `/props` have the slots and the context of each (llama.cpp, tools/server/README.md).
-    """
-    try:
-        listed = await _asked(f"{base_url}/models", deadline)
-        if "llamacpp" not in {entry.get("owned_by") for entry in listed["data"]}:
-            return None
-        props = await _asked(f"{base_url.rstrip('/').removesuffix('/v1')}/props", deadline)
-        slots, context = props["total_slots"], props["default_generation_settings"]["n_ctx"]
-    except (KeyError, TypeError, AttributeError):
-        return None
-    if not isinstance(slots, int) or not isinstance(context, int):
-        return None
-    return Size(slots, context) if 1 <= slots <= 10_000 and context >= 256 else None
-
-
-async def probe_local(base_url: str, *, deadline: float = PROBE_SECONDS) -> tuple[str, ...] | None:
+async def probe_local(base_url: str, *, deadline: float = ANSWER_SECONDS) -> tuple[str, ...] | None:
     """Return the models of a plain-HTTP server, or None if it lists none within `deadline` seconds."""
     try:
-        listed = await _asked(f"{base_url}/models", deadline)
+        listed = await asked(f"{base_url}/models", deadline)
         return tuple(str(entry["id"]) for entry in listed["data"])
     except (KeyError, TypeError):
         return None
-
-
-async def _asked(address: str, deadline: float) -> Any:
-    """Return a JSON value from a plain-HTTP server, or None.
-
-    This is HTTP/1.0 without a library: five ports are tried at each start, and the import of an HTTP
-    client would take longer than that.
-    """
-    url = urlsplit(address)
-    data = b""
-    try:
-        with anyio.fail_after(deadline):
-            async with await anyio.connect_tcp(url.hostname or "127.0.0.1", url.port or 80) as stream:
-                await stream.send(f"GET {url.path} HTTP/1.0\r\nHost: {url.netloc}\r\n\r\n".encode())
-                data = await _all(stream)
-        return from_json(data.partition(b"\r\n\r\n")[2]) if b" 200 " in data[:32] else None
-    except (OSError, ValueError, anyio.BrokenResourceError):
-        return None
-
-
-async def _all(stream: anyio.abc.ByteStream) -> bytes:
-    """Read as many bytes as the header says, or to the end: some servers keep the connection open."""
-    data = b""
-    while len(data) < PROBE_BYTES:
-        head, blank, body = data.partition(b"\r\n\r\n")
-        _, found, size = head.lower().partition(b"content-length:")
-        if blank and found and len(body) >= int(size.split(b"\r\n")[0]):
-            break
-        try:
-            data += await stream.receive()
-        except anyio.EndOfStream:
-            break
-    return data

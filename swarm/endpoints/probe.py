@@ -1,14 +1,11 @@
 """What an endpoint can do: what it lists for free, what is known about it, and what a small test call shows."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
 from urllib.parse import urlsplit
 
 from swarm.base.errors import EndpointError
-from swarm.base.network import is_loopback
 from swarm.base.values import Json
-from swarm.endpoints.choose import size_of
+from swarm.endpoints.contexts import size_of, stated
 from swarm.endpoints.route import Route
 from swarm.endpoints.wire.learnt import Learnt, Memory
 from swarm.endpoints.wire.openai import OpenAIEndpoint
@@ -23,9 +20,6 @@ PROBE_TOKENS = 64
 PROBE_CALLS = 2
 """Test calls per model. A call whose field is refused is made again without it; refused calls are
 free."""
-_CONTEXT_FIELDS = ("context_length", "max_model_len", "context_window", "max_context_length")
-"""Fields for the context size in lists of models: of OpenRouter and Kimi, vLLM and SGLang, Groq, LM
-Studio."""
 
 
 @dataclass(frozen=True)
@@ -112,18 +106,18 @@ async def _listed(found: Ability, wire: OpenAIEndpoint, route: Route) -> Ability
     name = route.model_name
     names = tuple(str(entry.get("id", "")) for entry in entries)
     own = next((entry for entry in entries if name and entry.get("id") == name), None)
-    context = found.context or _context(own or {})
-    found = replace(found, reachable=True, models=names, context=context)
+    found = replace(found, reachable=True, models=names)
     if name and names and own is None:
         found = replace(found, problem=f"it lists no model {name}")
-    return await _sized(found, route.address)
+    found = await _sized(found, route)
+    return replace(found, context=found.context or stated(own or {}))
 
 
-async def _sized(found: Ability, base_url: str) -> Ability:
-    """Add the slots and the context of a llama.cpp server on this machine."""
-    if not base_url.startswith("http://") or not is_loopback(base_url):
+async def _sized(found: Ability, route: Route) -> Ability:
+    """Add the slots and the context that a server in the own network states."""
+    if not route.address.startswith("http://"):
         return found
-    size = await size_of(base_url)
+    size = await size_of(route.address, route.model_name, key=next(iter(route.settings.keys), ""))
     if size is None:
         return found
     return replace(
@@ -131,15 +125,6 @@ async def _sized(found: Ability, base_url: str) -> Ability:
         slots=found.slots or size.slots,
         context=found.context or size.context,
     )
-
-
-def _context(entry: dict[str, Json]) -> int | None:
-    """Return the context size in a model's list entry, or None if it has none."""
-    meta: Any = entry.get("meta")
-    counts: Sequence[Any] = [entry.get(name) for name in _CONTEXT_FIELDS]
-    if isinstance(meta, dict):
-        counts = [*counts, cast("dict[str, Any]", meta).get("n_ctx")]  # llama.cpp
-    return next((count for count in counts if type(count) is int and count > 0), None)
 
 
 async def _probed(found: Ability, wire: OpenAIEndpoint) -> Ability:
