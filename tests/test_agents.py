@@ -18,7 +18,7 @@ from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.planning.lint import lint, read_plan
 from swarm.spec.chat import Request
 from swarm.spec.files.agent import builtin_folder, load_agents, load_wording
-from swarm.spec.plan import Step
+from swarm.spec.plan import SET_BY_RUN, Step
 from swarm.spec.task import Task
 
 ROOT = Path(__file__).parent.parent
@@ -80,7 +80,7 @@ def test_the_plans_a_planner_is_shown_have_the_shapes_it_is_told() -> None:
 
 def test_the_planner_is_told_every_field_of_a_step() -> None:
     rows = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|(.*?)\|", AGENTS["planner"].instructions, re.MULTILINE))))
-    assert set(Step.model_fields) - {"item", "instance_of"} == rows
+    assert set(Step.model_fields) - set(SET_BY_RUN) == rows
 
 
 def test_the_reducer_is_shown_citations_that_count() -> None:

@@ -106,7 +106,7 @@ BAD_PLANS: dict[str, tuple[list[dict[str, Any]], str, str, str]] = {
         [step("a", prompt="{item}", each=["x"]), step("a.1")],
         "instance_id",
         "steps.1.id",
-        "the id of an instance of 'a'",
+        "part or an instance of 'a'",
     ),
     "no-schema": ([step("a", output={"type": "lst"})], "bad_schema", "steps.0.output.type", "`lst` is not a type"),
     "schema-elsewhere": (
@@ -126,6 +126,8 @@ BAD_PLANS: dict[str, tuple[list[dict[str, Any]], str, str, str]] = {
     "no-prompt": ([step("a", prompt=" \n")], "no_prompt", "steps.0.prompt", "empty"),
     "item-of-nothing": ([step("a", prompt="Assess {item}.")], "no_each", "steps.0.prompt", "no `each`"),
     "instance-by-hand": ([step("a", instance_of="b")], "not_for_plans", "steps.0", "set by the run"),
+    "partial-by-hand": ([step("a", partial_of="b", length=5)], "not_for_plans", "steps.0", "set by the run"),
+    "id-of-a-part": ([step("a"), step("a.1")], "instance_id", "steps.1.id", "part or an instance of 'a'"),
     "item-by-hand": ([step("a", item="b")], "not_for_plans", "steps.0", "set by the run"),
     "nan": ([step("a", prompt="{item}", each=[float("nan")])], "bad_value", "steps.0.each", "finite"),
     "steps": ([step(f"s{at}") for at in range(13)], "too_many_steps", "steps", "13 steps; 12 are left"),

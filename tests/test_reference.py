@@ -15,7 +15,7 @@ from swarm.cli.app import EPILOG, make_app
 from swarm.results.flags import FlagKind
 from swarm.results.result import EXIT_CODES
 from swarm.spec.agent import Agent
-from swarm.spec.plan import Plan, Step
+from swarm.spec.plan import SET_BY_RUN, Plan, Step
 from swarm.spec.providers import PROVIDERS
 from swarm.spec.task import InputSpec, Limits, Model, Price, Task
 from swarm.spec.yaml.strict import read
@@ -28,7 +28,7 @@ TABLES: tuple[tuple[str, str, type[BaseModel], tuple[str, ...]], ...] = (
     (TASK, "Models", Model, ()),
     (TASK, "Price", Price, ()),
     (TASK, "Limits", Limits, ()),
-    (PLAN, "Fields of a step", Step, ("item", "instance_of")),
+    (PLAN, "Fields of a step", Step, SET_BY_RUN),
     (PLAN, "Fields of a plan", Plan, ()),
 )
 """Each: a page, the heading above a table, the model it is for, and the fields that are not for users."""
@@ -116,7 +116,7 @@ def test_the_file_with_every_field_has_every_field() -> None:
     plan = yaml_block(PLAN, "# plan.yaml\n")
     assert set(plan) == keys_of(Plan).keys()
     assert together(plan["agents"]) == keys_of(Agent).keys()
-    assert together(plan["steps"]) == keys_of(Step, "item", "instance_of").keys()
+    assert together(plan["steps"]) == keys_of(Step, *SET_BY_RUN).keys()
 
 
 def test_every_command_has_a_row() -> None:

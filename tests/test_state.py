@@ -45,7 +45,7 @@ def good(state: State, s: StepState) -> bool:
 def check(state: State) -> None:
     for status in Status:
         assert state.counts[status] == sum(s.status is status for s in state.steps.values())
-    assert state.stand_ins == sum(s.kind == "stand_in" for s in state.steps.values())
+    assert state.step_count == sum(s.counts for s in state.steps.values())
     assert state.over == all(s.over for s in state.steps.values())
     for s in state.steps.values():
         before = [state.steps[name] for name in before_of(s.step)]

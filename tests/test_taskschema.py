@@ -7,6 +7,7 @@ from jsonschema import Draft202012Validator
 
 from swarm.base.errors import InputError
 from swarm.spec.files import load_task, public, read_inputs, starter, task_schema, typed
+from swarm.spec.plan import SET_BY_RUN
 from swarm.spec.yaml.strict import read
 from tests.test_reference import shown
 from tests.test_task_file import FULL
@@ -79,7 +80,7 @@ def test_what_is_written_down_fits(schema: dict[str, Any]) -> None:
 def test_every_key_is_described_and_nothing_of_the_loader_shows(schema: dict[str, Any]) -> None:
     assert not {"folder", "warnings", "references", "origin", "plan_origin"} & set(schema["properties"])
     assert "as" in schema["$defs"]["InputSpec"]["properties"]
-    assert not {"item", "instance_of"} & set(schema["$defs"]["Step"]["properties"])
+    assert not set(SET_BY_RUN) & set(schema["$defs"]["Step"]["properties"])
     for place in (schema, *schema["$defs"].values()):
         for name, about in place.get("properties", {}).items():
             assert re.fullmatch(r"[A-Z`].*[.\]`\"]", about.get("description", "")), name

@@ -81,7 +81,7 @@ def poisoned(payload: str) -> tuple[State, list[e.Stamped]]:
     evil = Step.model_construct(
         id=payload, agent=payload, prompt=payload, needs=(), after=(), inputs=(payload,), tools=(payload,),
         item=payload, instance_of=None, each=None, optional=False, seconds=None, tokens=None, retries=None, output=None,
-        model=payload,
+        model=payload, part=None, partial_of=None, length=None,
     )  # fmt: skip
     lost = evil.model_copy(update={"id": payload + "2", "needs": (payload,)})
     construct: Callable[..., Any] = e.StepStarted.model_construct

@@ -13,11 +13,11 @@ from typing import Any, cast
 from swarm.base.values import Json, canonical
 from swarm.planning.brief import Brief
 from swarm.spec.chat import BYTES_PER_TOKEN
-from swarm.spec.plan import PLANNER, REDUCER, Plan
+from swarm.spec.plan import PLANNER, REDUCER, SET_BY_RUN, Plan
 
 ANSWER = "answer"
 """Name of the form of a step's answer, and the key around a value that is not an object."""
-NOT_FOR_PLANS = frozenset({"item", "instance_of"})
+NOT_FOR_PLANS = frozenset(SET_BY_RUN)
 """Fields of a step that no planner may set."""
 NOT_FOR_FORMS = frozenset({"title", "description", "default", "pattern", "minimum", "maximum", "minItems", "minLength"})
 """Keys of a schema that some grammars refuse. The instructions of the planner or

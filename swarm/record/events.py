@@ -15,7 +15,7 @@ from swarm.base.values import Frozen, Id, Json
 from swarm.record.outcome import OutcomeRecord
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Message, Usage
-from swarm.spec.plan import Step
+from swarm.spec.plan import Combine, Step
 
 FORMAT = 1
 """Version of the journal format. A journal with a higher version is refused and left unchanged."""
@@ -115,13 +115,20 @@ class RunResumed(Stamped):
     """Steps that are removed, because the plan or the list that they came from is made again."""
 
 
+def _is_list(combine: object) -> bool:
+    """Whether the field is left out of a journal: earlier versions knew lists only."""
+    return combine == "list"
+
+
 class StepsAdded(Stamped):
     """Steps joined the graph."""
 
     event: Literal["StepsAdded"] = "StepsAdded"
     by: str
-    """`run`, `task`, or the id of the `each` step they are instances of."""
+    """`run`, `task`, or the id of the step that they stand in for, or that spawned them."""
     steps: tuple[Step, ...]
+    combine: Combine | None = Field(default="list", exclude_if=_is_list)
+    """How the output of `by` is made from theirs. Null: `by` keeps an output of its own."""
 
 
 class StepStarted(Stamped):

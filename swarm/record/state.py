@@ -6,8 +6,9 @@ O(what changed).
 
 A step is *over* when its own status is final, and *settled* when it and every step it spawned is
 over: the instances of an `each` step, the steps of a later plan. A step that waits for it waits
-until it is settled. A stand-in has no attempt of its own: it runs from the moment its instances
-join until the last of them is settled. The transitions of a step are in `swarm.record.steps`.
+until it is settled. A stand-in runs from the moment it is expanded until the last of its children
+is settled. It is done if every child is (`list`), or if any child gave something (all other ways to
+combine outputs). The transitions of a step are in `swarm.record.steps`.
 """
 
 from collections import deque
@@ -51,8 +52,8 @@ class State:
         """Number of plans that joined the graph."""
         self.resumed = 0
         """Number of times the run was resumed."""
-        self.stand_ins = 0
-        """Number of stand-ins."""
+        self.step_count = 0
+        """Number of steps that count against `limits.steps`, see `StepState.counts`."""
         self.joined: deque[str] = deque()
         """Steps that have just joined. The scheduler drains this queue and the next two."""
         self.fresh: deque[str] = deque()
@@ -86,20 +87,20 @@ class State:
         return {} if self.started is None else self.started.task
 
     def real_steps(self) -> Iterable[StepState]:
-        """Return every step that is the work of one attempt: all but the stand-ins."""
-        return (s for s in self.steps.values() if s.kind != "stand_in")
-
-    @property
-    def step_count(self) -> int:
-        """Number of steps that count against `limits.steps`: all but the stand-ins."""
-        return len(self.steps) - self.stand_ins
+        """Return every step that has attempts of its own: all but stand-ins that had none before their expansion."""
+        return (s for s in self.steps.values() if s.kind != "stand_in" or s.spans)
 
     def steps_left(self, limit: int) -> int:
         """Return how many steps may join under `limits.steps`; negative if it was lowered."""
         return limit - self.step_count
 
+    def reads_for(self, step: str) -> str:
+        """Return the step for which a step does a share of the work, over all levels; itself if it does none."""
+        whole = (name for name in self.lineage(step) if self.steps[name].step.partial_of is None)
+        return next(whole, step)
+
     def is_report(self, step: str) -> bool:
-        """Return whether a step makes the report, or was spawned by the step that does."""
+        """Return whether a step makes the report, does a share of that work, or was spawned by a step that does."""
         return self.report_step in self.lineage(step)
 
     def lineage(self, step: str) -> tuple[str, ...]:
@@ -161,7 +162,7 @@ class State:
         reopened = set(event.reopened)
         for step in self.steps.values():
             self._reopen(step, step.id in reopened)
-        self.stand_ins = sum(s.kind == "stand_in" for s in self.steps.values())
+        self.step_count = sum(s.counts for s in self.steps.values())
         self.joined = deque(self.steps)
         self.fresh.clear()
         self.doomed.clear()
@@ -189,15 +190,17 @@ class State:
             s.spans[-1].end = self.t
         if again:
             s.kind, s.failures, s.because, s.error = self._kind_of(s.step), 0, "", None
+            s.combine = None
             # Roles outlast the outcome that brought them: label flow needs to know who made a role.
             s.outcome = Outcome(agents=s.outcome.agents)
 
     def _steps_added(self, event: e.StepsAdded) -> None:
         parent = self.steps.get(event.by)
         self._add(event.steps, event.by)
-        if parent is not None:
-            parent.kind = "stand_in"
-            self.stand_ins += 1
+        if parent is not None and event.combine is not None:
+            self.step_count -= parent.counts
+            parent.kind, parent.combine = "stand_in", event.combine
+            self.step_count += parent.counts
             self._to(parent, Status.RUNNING)
             self._settle(parent)
 
@@ -288,6 +291,7 @@ class State:
                 raise JournalError(f"event {self.seq}: step {step.id!r} is added twice")
             s = self.steps[step.id] = StepState(step, by, len(self.steps), self._kind_of(step))
             self.counts[Status.WAITING] += 1
+            self.step_count += s.counts
             self.joined.append(s.id)
             added.append(s)
         if parent is not None:
@@ -330,14 +334,30 @@ class State:
                 continue
             s.settled = True
             if not s.over:
-                self._to(s, Status.FAILED if s.hurt else Status.DONE)
+                self._to(s, Status.DONE if self._gave_something(s) else Status.FAILED)
             for waiter in s.waiters:
                 self._unblock(self.steps[waiter], s)
             parent = self.steps.get(s.by)
             if parent is not None:
                 parent.unsettled -= 1
-                parent.hurt += not s.good
+                parent.hurt += not s.good and parent.combine in (None, "list")
                 stack.append(parent)
+
+    def _gave_something(self, s: StepState) -> bool:
+        """Return whether a stand-in has an output, now that its children are settled."""
+        if s.combine == "list":
+            return not s.hurt
+        children = [self.steps[name] for name in s.children]
+        if s.combine == "last":
+            return bool(children) and children[-1].status is Status.DONE
+        if any(child.status is Status.DONE for child in children):
+            return True
+        # The text contains what the children would have read.
+        return s.combine in ("sections", "text") and any(map(self._reads_something, children))
+
+    def _reads_something(self, s: StepState) -> bool:
+        """Return whether any step that a step reads has an output."""
+        return any(self.steps[name].status is Status.DONE for name in before_of(s.step))
 
     def _unblock(self, waiter: StepState, by: StepState) -> None:
         waiter.blockers -= 1
@@ -352,5 +372,5 @@ class State:
 
 
 def _is_planned(step: Step) -> bool:
-    """Whether a step comes from a plan: it is neither an instance nor the planner of the first plan."""
-    return step.instance_of is None and step.id != PLAN_STEP
+    """Whether a step comes from a plan: it is no instance, no part, and not the planner of the first plan."""
+    return step.instance_of is None and step.partial_of is None and step.id != PLAN_STEP

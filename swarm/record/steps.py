@@ -8,9 +8,9 @@ A step makes these transitions and no others (`TRANSITIONS`; `State` refuses the
     ready → skipped         the run stops
     ready → failed          no attempt can be made, or its list is not a list
     ready → limited         a limit leaves no space for an attempt or for its instances
-    running → done          the attempt succeeded, or every instance did
+    running → done          the attempt succeeded, or the steps that stand in for it gave an output
     running → ready         the attempt failed and is retried
-    running → failed        the attempt failed, or an instance did
+    running → failed        the attempt failed, or the steps that stand in for it gave no output
     running → cancelled     the run was interrupted
     running → limited       a limit was reached
     skipped → limited       its attempt exceeded a limit, and reaching the limit had skipped it
@@ -18,14 +18,14 @@ A step makes these transitions and no others (`TRANSITIONS`; `State` refuses the
 A resumed run makes these:
 
     ready → waiting         the run had stopped before the step started
-    running → waiting       the attempt was cut off by a crash, or the instances are made again
+    running → waiting       the attempt was cut off by a crash, or its instances or parts are made again
     done → waiting          something that determined its output has changed
     failed → waiting        failed steps are retried
     skipped → waiting       what it was skipped for is gone
     cancelled → waiting     the interrupt is over
     limited → waiting       the limit may have been raised
-    done → running          an instance of it runs again
-    failed → running        an instance of it runs again
+    done → running          an instance or a part of it runs again
+    failed → running        an instance or a part of it runs again
 """
 
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ from typing import Literal
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.spec.chat import Message, Usage
-from swarm.spec.plan import Step
+from swarm.spec.plan import Combine, Step
 
 
 class Status(StrEnum):
@@ -73,8 +73,8 @@ RESUMED_TRANSITIONS: dict[Status, frozenset[Status]] = {
 
 Kind = Literal["plain", "planner", "stand_in"]
 """A plain step is the work of one attempt. So is a planner, whose role answers with a plan; its readers read the steps
-that end the plan. A stand-in is an `each` step whose instances have joined: it has no attempt of its own, and its
-readers read the instances."""
+that end the plan. A stand-in was expanded into other steps before it had an outcome: its output is made from theirs, as
+its `combine` says."""
 
 
 @dataclass(slots=True)
@@ -96,7 +96,9 @@ class StepState:
     order: int
     """Position in plan order."""
     kind: Kind = "plain"
-    """Decided by the output type of the step's agent, until its instances join."""
+    """Decided by the output type of the step's agent, until it is expanded."""
+    combine: Combine | None = None
+    """How the output of a stand-in is made; None for other steps."""
     status: Status = Status.WAITING
     attempt: int = 0
     """Number of started attempts."""
@@ -125,7 +127,7 @@ class StepState:
     ready_at: float = 0.0
     """Time, on the run's clock, when everything it waits for was settled."""
     children: list[str] = field(default_factory=list[str])
-    """Steps it spawned: its instances, or the steps of its plan."""
+    """Steps that it was expanded into, or that it spawned: its instances, its parts, or the steps of its plan."""
     settled: bool = False
     blockers: int = 0
     """Number of steps it waits for that are not settled."""
@@ -136,7 +138,8 @@ class StepState:
     unsettled: int = 0
     """Number of children that are not settled."""
     hurt: int = 0
-    """Number of children that failed and were not optional."""
+    """Number of children that failed and were not optional. Only lists and plans count them: the other stand-ins are
+    done if any child gave something."""
 
     @property
     def id(self) -> str:
@@ -147,6 +150,13 @@ class StepState:
     def over(self) -> bool:
         """Whether its own status is final."""
         return self.status in OVER
+
+    @property
+    def counts(self) -> bool:
+        """Whether it counts against `limits.steps`: not if it does a share of another step's work, and not if it is
+        replaced by instances.
+        """
+        return self.step.partial_of is None and not (self.kind == "stand_in" and self.combine == "list")
 
     @property
     def good(self) -> bool:

@@ -175,7 +175,7 @@ class Timeline:
                 settled[name] = latest
                 continue
             start = self._start(s, points, settled)
-            took = 0.0 if s.kind == "stand_in" else seconds.get(name, 0.0)
+            took = seconds.get(name, 0.0)
             points[name] = start, (_Point(start.at + took, name) if took > 0 else start)
         return points
 

@@ -15,13 +15,14 @@ from swarm.base.text import cut
 from swarm.base.values import Json, canonical
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.record.state import State
-from swarm.record.steps import Status, StepState
+from swarm.record.steps import StepState
 from swarm.scheduling.label_flow import LabelFlow
+from swarm.scheduling.outputs import Outputs
 from swarm.spec.agent import Agent, asked_for
 from swarm.spec.chat import estimate_tokens
 from swarm.spec.files import fill
 from swarm.spec.labels import DEFAULT, Access, Place, medium_of
-from swarm.spec.plan import PLAN_STEP, Step, before_of, chosen, sinks
+from swarm.spec.plan import PLAN_STEP, Step, before_of, chosen
 from swarm.spec.task import Input, Task
 
 ABOUT_CHARACTERS = 120
@@ -63,7 +64,7 @@ class Assigner:
     def __init__(self, state: State, resources: RunResources, load: Callable[[str], Json]) -> None:
         self._state = state
         self._resources = resources
-        self._load = load
+        self._outputs = Outputs(state, load, self.about)
         self._inputs = {each.name: each for each in resources.inputs}
         self._hashes: dict[str, str] = {}
         labels = {each.label for each in resources.inputs if each.label is not None}
@@ -213,48 +214,12 @@ class Assigner:
         return tuple(self._inputs[name] for name in chosen(step.inputs, self._inputs))
 
     def output_of(self, s: StepState) -> Json:
-        """Return the output of a step; for a stand-in, the list of its instances' outputs."""
-        if s.kind == "stand_in":
-            return [self.output_of(self._state.steps[child]) for child in s.children]
-        return s.outcome.loaded(self._load).output
+        """Return the output of a step; for a stand-in, the combination of its children's outputs."""
+        return self._outputs.of(s)
 
     def given_to(self, s: StepState) -> tuple[tuple[Given, ...], tuple[Missing, ...]]:
-        """Return the outputs that a step reads, in plan order, and the missing ones.
-
-        Each step before it is one of three cases:
-
-        1. A planner or a stand-in: the steps that it spawned are read in its place, see `_in_place_of`.
-        2. Done: it passes its own output, whatever it spawned.
-        3. Without output: it is missing, and the steps that it would have read are read in its place, so a failure in
-           the middle of the graph loses nothing that was done before it.
-        """
-        steps = self._state.steps
-        given: list[Given] = []
-        missing: list[Missing] = []
-        seen: set[str] = set()
-        stack = list(reversed(before_of(s.step)))
-        while stack:
-            name = stack.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            other = steps[name]
-            if in_place := self._in_place_of(other):  # 1
-                stack.extend(reversed(in_place))
-            elif other.status is Status.DONE:  # 2
-                given.append(Given(step=name, about=self.about(other.step), output=self.output_of(other)))
-            else:  # 3
-                missing.append(Missing(step=name, because=_because(other)))
-                stack.extend(reversed(before_of(other.step)))
-        return tuple(given), tuple(missing)
-
-    def _in_place_of(self, s: StepState) -> tuple[str, ...]:
-        """Return the steps read in place of a step: its instances, or the ends of its plan."""
-        if s.kind == "stand_in":
-            return tuple(s.children)
-        if s.kind == "plain":
-            return ()
-        return sinks(tuple(self._state.steps[child].step for child in s.children))
+        """Return the outputs that a step reads, in plan order, and the missing ones."""
+        return self._outputs.given_to(s)
 
     def brief_for(self, s: StepState) -> Brief:
         """Return what a planner must know about the run and its limits."""
@@ -342,12 +307,6 @@ class Assigner:
         """Return the prompt of a step in one line."""
         line = " ".join(self.prompt_of(step).split())
         return cut(line, ABOUT_CHARACTERS)
-
-
-def _because(s: StepState) -> str:
-    if s.status is Status.SKIPPED:
-        return s.because
-    return s.error.message if s.error is not None else f"it is {s.status}"
 
 
 def _input_brief(each: Input) -> InputBrief:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from typing import Literal
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
@@ -19,6 +20,44 @@ ANSWER_STEP = "answer"
 """Id of the only step if one agent does the whole task."""
 REDUCE_STEP = "reduce"
 """Id of the step that is added to a plan if several steps end it."""
+
+
+SET_BY_RUN = ("item", "instance_of", "part", "partial_of", "length")
+"""Fields of a step that only the run sets: plans of users and planners may not have them."""
+
+Combine = Literal["list", "last", "sections", "text", "table", "majority"]
+"""How the output of a step is made from the outputs of the steps that it was expanded into.
+
+- `list`: all of them, as a list.
+- `last`: that of the last one.
+- `sections`: the text of the last one, a summary, then the others in order. For reports only.
+- `text`: all texts in order.
+- `table`: all rows, joined by key.
+- `majority`: the value that most of them have.
+"""
+
+
+def _is_none(value: object) -> bool:
+    """Whether a field is left out of a file: journals of earlier versions do not have it."""
+    return value is None
+
+
+class Part(Frozen):
+    """The piece of a long text that a step reads. Other steps read the other pieces."""
+
+    kind: Literal["input", "output"]
+    name: str
+    """Name of the input, or id of the step whose output is read in parts."""
+    start: int
+    """First byte of the piece, in UTF-8."""
+    end: int
+    """Byte after its last one."""
+    sha256: str
+    """Hash of the piece."""
+    whole: str
+    """Hash of the complete text. If it differs later, the text must be cut again."""
+    own: int = 0
+    """First byte that no earlier piece has: neighbours share the line or record before it."""
 
 
 class Step(Frozen):
@@ -61,6 +100,12 @@ class Step(Frozen):
     """Item of an instance of an `each` step. Set by the run."""
     instance_of: SkipJsonSchema[Id | None] = None
     """Id of the `each` step of an instance. Set by the run."""
+    part: SkipJsonSchema[Part | None] = Field(default=None, exclude_if=_is_none)
+    """Piece of a long text that the step reads. Set by the run."""
+    partial_of: SkipJsonSchema[Id | None] = Field(default=None, exclude_if=_is_none)
+    """Id of the step for which this one does a share of the work. Set by the run."""
+    length: SkipJsonSchema[int | None] = Field(default=None, ge=1, exclude_if=_is_none)
+    """Maximum tokens of the answer, sent as the output cap. Set by the run."""
 
 
 class Plan(Frozen):

@@ -45,12 +45,12 @@ def check_ids(sheet: Sheet) -> None:
 
 
 def _check_instance_ids(sheet: Sheet) -> None:
-    many = {row.step.id for row in sheet.rows if row.step.each is not None} | sheet.known
+    taken = {row.step.id for row in sheet.rows} | sheet.known
     for row in sheet.rows:
         name = row.step.id
         base, dot, number = name.rpartition(".")
-        if dot and number.isdecimal() and base in many:
-            message = f"the id {quoted(name)} is the id of an instance of {quoted(base)}"
+        if dot and number.isdecimal() and base in taken:
+            message = f"the run may give the id {quoted(name)} to a part or an instance of {quoted(base)}"
             sheet.found.error("instance_id", row.key("id"), message, advice="Use another id.", step=name)
         if row.step.each is not None and len(name) > MOST_INSTANCE_ID:
             message = f"the id of a step with `each` has {len(name)} characters; the maximum is {MOST_INSTANCE_ID}"

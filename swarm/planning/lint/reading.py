@@ -20,7 +20,7 @@ from swarm.planning.brief import Brief
 from swarm.planning.lint.findings import Finding, Findings, Key, quoted, shortened
 from swarm.planning.lint.shape import fewer, too_many_steps
 from swarm.spec.agent import Agent
-from swarm.spec.plan import PLAN_STEP, Plan, Step
+from swarm.spec.plan import PLAN_STEP, SET_BY_RUN, Plan, Step
 from swarm.spec.yaml.explain import explain, unknown_key
 
 Fields = dict[str, Json]
@@ -33,7 +33,6 @@ MOST_SLIPS = 20
 """Maximum unknown keys of a step that are compared with the known ones."""
 
 _PLAN_KEYS = tuple(Plan.model_fields)
-_NOT_FOR_PLANS = ("item", "instance_of")
 _LEGAL = re.compile(ID_PATTERN)
 _ILLEGAL = re.compile(r"[^a-z0-9_.-]+")
 _LISTS = ("needs", "after", "inputs", "tools")
@@ -186,7 +185,7 @@ class _Reader:
         self._misspelt(row, known, key)
 
     def _misspelt(self, row: Fields, known: tuple[str, ...], key: Key) -> None:
-        allowed = [name for name in known if name not in _NOT_FOR_PLANS]
+        allowed = [name for name in known if name not in SET_BY_RUN]
         unknown = [name for name in row if name not in known]
         for name in unknown[:MOST_SLIPS]:
             missing = [one for one in allowed if one not in row]

@@ -4,12 +4,13 @@ import re
 from collections.abc import Collection, Mapping
 from typing import cast
 
+from swarm.base.text import listing
 from swarm.base.values import Json
 from swarm.planning.lint.context import Row, Sheet
 from swarm.planning.lint.findings import quoted
 from swarm.planning.lint.values import LIST_OF_TEXTS, Schemas, gives_list, unusable
 from swarm.spec.chat import BYTES_PER_TOKEN
-from swarm.spec.plan import PLANNER, REDUCER, Step, before_of
+from swarm.spec.plan import PLANNER, REDUCER, SET_BY_RUN, Step, before_of
 
 _ITEM = re.compile(r"\{item\}")
 _DEFAULT_AGENT = Step.model_fields["agent"].default
@@ -19,11 +20,11 @@ def check_values(sheet: Sheet) -> None:
     """Find values that are not JSON, and fields that only the run sets. Other checks may hash the values then."""
     for row in sheet.rows:
         step = row.step
-        if step.item is not None or step.instance_of is not None:
-            message = "`item` and `instance_of` are set by the run, for the instances of an `each` step"
-            advice = "Remove them; use `each` for one instance per item."
+        if wrong := [name for name in SET_BY_RUN if getattr(step, name) is not None]:
+            message = f"{listing(f'`{name}`' for name in wrong)} can only be set by the run"
+            advice = "Remove it. For one instance per item, use `each`."
             sheet.found.error("not_for_plans", row.key(), message, advice=advice, step=step.id)
-            row.change(item=None, instance_of=None)
+            row.change(**dict.fromkeys(SET_BY_RUN))
         for name in ("each", "output"):
             value = getattr(step, name)
             wrong = unusable(value) if value is not None else ""

@@ -13,6 +13,7 @@ from swarm.base.errors import Problem
 from swarm.base.text import listing
 from swarm.base.values import ID_PATTERN, Json
 from swarm.spec.files.references import mapping, texts
+from swarm.spec.plan import SET_BY_RUN
 from swarm.spec.task import Task
 from swarm.spec.yaml.explain import meant, unknown_key
 from swarm.spec.yaml.notation import Path
@@ -27,8 +28,6 @@ ITEM = "item"
 BRACES = re.compile(r"\{(" + ID_PATTERN.strip("^$") + r")\}")
 """A placeholder `{name}` in a goal or prompt."""
 _WRITE_GOAL = "write the question to answer or the work to do"
-_NOT_IN_FILES = ("item", "instance_of")
-"""Fields of a step that only the run sets."""
 
 
 def task_problems(raw: dict[str, Any], parameters: Mapping[str, Json]) -> tuple[Problem, ...]:
@@ -164,7 +163,7 @@ def step_problems(plan: Json, path: Path) -> Iterator[Problem]:
     if isinstance(steps, list) and not steps:
         yield Problem("is an empty list; a plan needs at least one step", path=path)
     for index, step in _entries(steps):
-        for key in _NOT_IN_FILES:
+        for key in SET_BY_RUN:
             if key in mapping(step):
                 yield Problem("is set by the run; remove it from the plan", path=(*path, index, key), on_key=True)
         if isinstance(output := mapping(step).get("output"), dict):

@@ -1,0 +1,153 @@
+"""What steps pass on: the output of a step, and the outputs that a step reads.
+
+A stand-in has no outcome: its output is made from those of its children, as its `combine` says. In
+a text, a child without an output is replaced by the texts that it would have read, each with the id
+of its step. So a failed or unpaid partial report loses nothing that was found before it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import cast
+
+from swarm.attempt.prompt import written
+from swarm.attempt.types import Given, Missing
+from swarm.base.values import Json, canonical
+from swarm.record.state import State
+from swarm.record.steps import Status, StepState
+from swarm.spec.plan import Step, before_of, sinks
+
+NAME_CHARACTERS = 80
+"""Maximum characters of an item that names its step in a heading: most paths and titles are shorter."""
+
+
+class Outputs:
+    """The outputs of the steps of a run."""
+
+    def __init__(self, state: State, load: Callable[[str], Json], about: Callable[[Step], str]) -> None:
+        """`load` reads an output from its artifact; `about` returns what a step was asked, in one line."""
+        self._state = state
+        self._load = load
+        self._about = about
+
+    # The output of one step
+
+    def of(self, s: StepState) -> Json:
+        """Return the output of a step; for a stand-in, the combination of its children's outputs."""
+        if s.kind != "stand_in":
+            return s.outcome.loaded(self._load).output
+        children = [self._state.steps[name] for name in s.children]
+        if s.combine == "last":
+            return self.of(children[-1])
+        if s.combine == "sections":
+            return self._sections(children)
+        if s.combine == "text":
+            return "\n\n".join(filter(None, map(self._text_of, children)))
+        done = [self.of(child) for child in children if child.status is Status.DONE]
+        if s.combine == "table":
+            return list(_rows(done))
+        if s.combine == "majority":
+            return most_common(done)
+        return [self.of(child) for child in children]
+
+    def _sections(self, children: list[StepState]) -> str:
+        """Return a report in sections: the summary, which the last child wrote, then the others in order."""
+        *sections, summary = children
+        texts = [written(self.of(summary)).strip()] if summary.status is Status.DONE else []
+        for section in sections:
+            text = self._text_of(section)
+            if text and not text.startswith("#"):
+                text = f"## {self._heading(section)}\n\n{text}"
+            texts.append(text)
+        return "\n\n".join(filter(None, texts))
+
+    def _heading(self, section: StepState) -> str:
+        """Return the first and the last thing that a section is about."""
+        names = [self._name_of(self._state.steps[name].step) for name in before_of(section.step)]
+        names += section.step.inputs or ()
+        ends = dict.fromkeys((*names[:1], *names[-1:]))
+        return " – ".join(ends) or section.id
+
+    def _name_of(self, step: Step) -> str:
+        """Return the item of an instance if it is a short text, else the id of the step."""
+        item = step.item
+        is_short = isinstance(item, str) and 0 < len(item) <= NAME_CHARACTERS and "\n" not in item
+        return cast("str", item) if is_short else step.id
+
+    def _text_of(self, s: StepState) -> str:
+        """Return the output of a step as text; without one, the texts that it would have read."""
+        if s.status is Status.DONE:
+            return written(self.of(s)).strip()
+        given, _ = self.given_to(s)
+        return "\n\n".join(f"{written(each.output).strip()} [{each.step}]" for each in given)
+
+    # The outputs that a step reads
+
+    def given_to(self, s: StepState) -> tuple[tuple[Given, ...], tuple[Missing, ...]]:
+        """Return the outputs that a step reads, in plan order, and the missing ones.
+
+        Each step before it is one of three cases:
+
+        1. A planner or a stand-in whose readers read its children, see `_in_place_of`.
+        2. Done: it passes its own output, whatever it spawned.
+        3. Without output: it is missing, and the steps that it would have read are read in its place, so a failure in
+           the middle of the graph loses nothing that was done before it. A step with a `length` does not do this: it
+           was given its share, and what it misses stands next to its answer.
+        """
+        steps = self._state.steps
+        given: list[Given] = []
+        missing: list[Missing] = []
+        seen: set[str] = set()
+        stack = list(reversed(before_of(s.step)))
+        while stack:
+            name = stack.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            other = steps[name]
+            if in_place := self._in_place_of(other):  # 1
+                stack.extend(reversed(in_place))
+            elif other.status is Status.DONE:  # 2
+                given.append(Given(step=name, about=self._about(other.step), output=self.of(other)))
+            else:  # 3
+                missing.append(Missing(step=name, because=_because(other)))
+                if s.step.length is None:
+                    stack.extend(reversed(self._before(other)))
+        return tuple(given), tuple(missing)
+
+    def _in_place_of(self, s: StepState) -> tuple[str, ...]:
+        """Return the steps read in place of a step: its instances, its sections, or the ends of its plan."""
+        if s.kind == "plain":
+            return ()
+        if s.kind == "planner":
+            return sinks(tuple(self._state.steps[child].step for child in s.children))
+        if s.combine == "sections":
+            return tuple(s.children[:-1])  # never the summary: it repeats them
+        return tuple(s.children) if s.combine in ("list", "text") else ()
+
+    def _before(self, s: StepState) -> tuple[str, ...]:
+        """Return the steps that a step without output would have read; for a stand-in, those of its last child."""
+        if s.kind == "stand_in" and s.children:
+            return before_of(self._state.steps[s.children[-1]].step)
+        return before_of(s.step)
+
+
+def most_common(values: Iterable[Json]) -> Json:
+    """Return the value that occurs most often, by content; the first one of several. None without values."""
+    listed = list(values)
+    counts = Counter(map(canonical, listed))
+    return max(listed, key=lambda value: counts[canonical(value)], default=None)
+
+
+def _rows(outputs: Iterable[Json]) -> Iterator[Json]:
+    """Yield the rows of all outputs: the entries of lists, and single values."""
+    for output in outputs:
+        if isinstance(output, list):
+            yield from cast("list[Json]", output)
+        else:
+            yield output
+
+
+def _because(s: StepState) -> str:
+    if s.status is Status.SKIPPED:
+        return s.because
+    return s.error.message if s.error is not None else f"it is {s.status}"
