@@ -112,7 +112,8 @@ class TestTries:
         wire = Retrying(Function(answer), rng=Random(1), around=meter(shared).around)
         got = await wire.complete(ASK.model_copy(update={"account": Account()}))
         assert spent(shared) == (worst + 35, 0)
-        assert (got.usage.calls, got.usage.tokens, got.usage.estimated) == (3, worst + 35, True)
+        assert (got.usage.calls, got.usage.tokens, got.usage.estimated) == (3, 35, False)
+        assert (got.usage.unanswered_tokens, got.usage.charged_tokens) == (worst, worst + 35)
 
     async def test_what_was_refused_before_any_work_costs_nothing(self) -> None:
         shared = queue(10_000)
@@ -139,7 +140,7 @@ class TestTries:
             tasks.cancel_scope.cancel()
         worst = meter(shared).worst(ASK).tokens
         assert spent(shared) == (worst, 0)
-        assert sorted(account.lost.tokens for account in accounts) == [0, worst]
+        assert sorted(account.lost.unanswered_tokens for account in accounts) == [0, worst]
 
     async def test_waiting_for_money_is_not_held_against_the_deadline_of_a_call(self) -> None:
         shared = queue(10_000)

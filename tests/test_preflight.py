@@ -147,7 +147,7 @@ class TestOneLook:
             assert (await bench.ask()).text == "fine"
         assert (fake.listed_times, len(fake.requests)) == (1, asked)
         assert [problem.key for problem in bench.preflight.problems] == (["models.strong"] if stops else [])
-        told = [(event.usage.tokens, event.usage.calls, event.finish, event.step) for event in bench.told]
+        told = [(event.usage.charged_tokens, event.usage.calls, event.finish, event.step) for event in bench.told]
         billed = asked and (answer == "ok" or answer.kind in {"server_error", "disconnected"})
         assert told == ([(bench.spent, 1, FINISH, "plan")] if billed else [])
         assert bench.spent == (9 if answer == "ok" and asked else bench.spent if billed else 0)
@@ -179,8 +179,7 @@ class TestOneLook:
         assert anyio.current_time() - began == pytest.approx(SECONDS)
         assert (len(slow.requests), len(slower.requests)) == (1, 0)
         (event,) = bench.told
-        assert event.usage.estimated
-        assert (event.usage.calls, event.usage.tokens) == (1, bench.spent)
+        assert (event.usage.calls, event.usage.tokens, event.usage.unanswered_tokens) == (1, 0, bench.spent)
 
     async def test_all_are_looked_at_side_by_side_and_once(self) -> None:
         fakes = {name: Fake(seconds=2.0) for name in "bcd"}

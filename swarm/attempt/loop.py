@@ -329,6 +329,8 @@ class _Conversation:
                 finish=served.finish,
                 form=served.form,
                 dropped=() if reply is None else reply.dropped,
+                wire_seconds=None if reply is None else reply.wire_seconds,
+                waited={} if reply is None else reply.waited,
             )
         )
         self._unrecorded.clear()

@@ -51,3 +51,16 @@ def digest(value: Json) -> str:
 def text_digest(text: str) -> str:
     """Return the SHA-256 of a text: 64 hexadecimal digits, over its UTF-8."""
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+# Fields that came later are not written while they have nothing to say: records of earlier versions keep their bytes.
+
+
+def is_none(value: object) -> bool:
+    """Return whether a field is not written: `exclude_if` of a field whose default is None."""
+    return value is None
+
+
+def is_empty(value: object) -> bool:
+    """Return whether a field is not written: `exclude_if` of a field whose default is 0, empty or false."""
+    return not value

@@ -184,7 +184,8 @@ class Meter:
         weight = weigh(request)
         worst = self.worst(request, weight)
         most = self.amount(worst, worst=True)
-        reservation = await self._queue.reserve(most, report=account.report)
+        with account.clock.spent("budget"):
+            reservation = await self._queue.reserve(most, report=account.report)
         sent: list[bool] = []
         used: Usage | None = None
         try:
@@ -203,7 +204,7 @@ class Meter:
             # interrupted, timed out) may have been billed: it is charged in full.
             account.tries += bool(sent)
             if used is None and sent:
-                account.lost += worst.model_copy(update={"calls": 0})
+                account.lost += worst.unanswered()
                 self._queue.settle(reservation, most)
             else:
                 self._queue.settle(reservation, self.amount(used or Usage()))

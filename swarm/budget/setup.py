@@ -43,11 +43,12 @@ def _for_report(capped: Mapping[LimitName, int], models: Sequence[Route]) -> Amo
 def _spent_before(state: State, models: Sequence[Route]) -> Amount:
     """Return what earlier stretches of the run spent."""
     before = state.usage
-    if before.cost is not None:
-        return Amount(before.tokens, picos_of(before.cost))
+    if before.charged_cost is not None:
+        return Amount(before.charged_tokens, picos_of(before.charged_cost))
     # A price was unknown then: charge those tokens at the most expensive price that is known now.
-    picos = max((_worst(model, before.input_tokens, before.output_tokens) for model in models), default=0)
-    return Amount(before.tokens, picos)
+    written = before.output_tokens + before.unanswered_tokens
+    picos = max((_worst(model, before.input_tokens, written) for model in models), default=0)
+    return Amount(before.charged_tokens, picos)
 
 
 def _worst(model: Route, input_tokens: int, output_tokens: int) -> int:

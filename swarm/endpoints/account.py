@@ -1,9 +1,12 @@
 """Who pays for a request, and a wrapper that charges each request as one try."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import anyio
 
 from swarm.endpoints import Endpoint
+from swarm.endpoints.traffic.clock import RequestClock, clock_of
 from swarm.endpoints.traffic.retry import Around
 from swarm.spec.chat import Reply, Request, Usage
 
@@ -19,7 +22,9 @@ class Account:
     tries: int = 0
     """Calls that were made."""
     lost: Usage = Usage()  # noqa: RUF009 - frozen
-    """The cost of tries without an answer that no reply contains yet; its `calls` are 0."""
+    """What tries without an answer may have cost, if no reply contains it yet; its `calls` are 0."""
+    clock: RequestClock = field(default_factory=RequestClock)
+    """Where the time of the request goes."""
 
 
 class ChargedEndpoint:
@@ -34,8 +39,10 @@ class ChargedEndpoint:
 
         async def once(begin: Callable[[], None]) -> Reply:
             begin()
-            return await self._endpoint.complete(request)
+            began = anyio.current_time()
+            reply = await self._endpoint.complete(request)
+            return reply.model_copy(update={"wire_seconds": anyio.current_time() - began})
 
         result = await self._around(request, once)
         assert isinstance(result, Reply)
-        return result
+        return result.model_copy(update={"waited": clock_of(request).waited})

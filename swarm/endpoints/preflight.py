@@ -222,7 +222,7 @@ class Preflight:
         for check in checks:
             lost = {"calls": max(0, check.account.tries - check.used.calls)}
             used = check.used + check.account.lost.model_copy(update=lost)
-            if used.tokens:
+            if used.charged_tokens:
                 self._wiring.emit(
                     e.TurnTaken(
                         step=whose.step,

@@ -21,6 +21,8 @@ from swarm.tools import Toolbox
 
 LEAST_ANSWER = 64
 """Minimum output cap of the report in tokens: a shorter answer is not worth its call."""
+LEAST_WAITED = 0.001
+"""Minimum seconds of waiting that are noted for a request without an answer."""
 LEAST_CONTEXT = 256
 """Minimum context in tokens to which the report's prompt is cut: a smaller one holds no input."""
 
@@ -117,14 +119,17 @@ class ChargedCalls:
         update: dict[str, object] = {"account": account}
         if lowered is not None:
             update["max_tokens"] = lowered.cap
+        answered = False
         try:
             reply = await self._endpoint.complete(request.model_copy(update=update))
+            answered = True
             # The usage of the reply contains its own tries; the rest were lost.
             account.tries = max(0, account.tries - reply.usage.calls)
         finally:
             # Also after a cancelled call: what it may have cost is noted, without another await.
-            if account.lost.tokens:
-                self._note_lost(account)
+            waited = {} if answered else account.clock.waited
+            if account.lost.unanswered_tokens or sum(waited.values()) >= LEAST_WAITED:
+                self._note_lost(account, waited)
             self._note_limit(self._meters.queue.ledger.overdrawn)
         if lowered is not None and reply.finish == "length":
             self._note_limit(lowered.limit)
@@ -146,8 +151,8 @@ class ChargedCalls:
         cap = _largest(0, most_output, fits)
         return _Lowered(cap, limit) if cap >= LEAST_ANSWER else None
 
-    def _note_lost(self, account: Account) -> None:
-        """Note what failed calls may have cost: it is spent although there is no turn."""
+    def _note_lost(self, account: Account, waited: dict[str, float]) -> None:
+        """Note what failed calls may have cost, and how long they waited, although there is no turn."""
         self._note(
             e.TurnTaken(
                 step=self._attempt.step.id,
@@ -158,6 +163,7 @@ class ChargedCalls:
                 model=str(self._attempt.settings.get("name") or self._attempt.model),
                 endpoint=self._state.steps[self._attempt.step.id].endpoint,
                 finish="lost",
+                waited=waited,
             )
         )
 

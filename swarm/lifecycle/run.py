@@ -307,7 +307,7 @@ class Run:
         planner = state.steps.get(PLAN_STEP)
         if planner is not None and planner.error is not None and planner.error.kind == "plan":
             self._error = PlanError(planner.error.message, spent=True)
-        elif self._preflight is not None and self._preflight.problems and not state.usage.tokens:
+        elif self._preflight is not None and self._preflight.problems and not state.usage.charged_tokens:
             self._error = unusable(self.prepared.task, self._preflight.problems, state.run)
         self._result = Result.of(state, self.folder, self._assigner, note=self._unmeasured)
         plan = plan_of(state)

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, TypeAdapter
 
 from swarm.base.errors import AttemptError
-from swarm.base.values import Frozen, Id, Json
+from swarm.base.values import Frozen, Id, Json, is_empty, is_none
 from swarm.record.outcome import OutcomeRecord
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Message, Usage
@@ -169,6 +169,10 @@ class TurnTaken(Stamped):
     """How the output format was requested: `json_schema`, `tool`, `json_object`, `prompt`."""
     dropped: tuple[str, ...] = ()
     """Parameters of the task that the endpoint refused, and that are omitted from then on."""
+    wire_seconds: float | None = Field(default=None, exclude_if=is_none)
+    """Seconds from sending the call that was answered to its answer. None for tools, and in earlier journals."""
+    waited: dict[str, float] = Field(default_factory=dict[str, float], exclude_if=is_empty)
+    """Seconds of waiting before the answer, by cause: `slots` of the endpoint, `rate_limit`, `retry`, `budget`."""
 
     @property
     def is_answer(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 from pydantic.json_schema import SkipJsonSchema
 
-from swarm.base.values import Frozen, Json, text_digest
+from swarm.base.values import Frozen, Json, is_empty, is_none, text_digest
 
 Medium = Literal["text", "image", "audio", "video"]
 
@@ -185,15 +185,23 @@ class Usage(Frozen):
     """True if a part is an estimate, because the endpoint reported nothing or an implausible value."""
     usd: float | None = None
     """Cost in US dollars at the price of that time. None means an unknown price, not 0."""
+    unanswered_tokens: int = Field(default=0, exclude_if=is_empty)
+    """Tokens, input and output, that may have been billed for calls without an answer: their worst case. Not part of
+    the other counts."""
+    unanswered_usd: float | None = Field(default=None, exclude_if=is_none)
+    """Worst cost of those calls in US dollars. None means an unknown price, or no such call."""
 
     def __add__(self, other: "Usage") -> "Usage":
+        unanswered = self.unanswered_tokens + other.unanswered_tokens
         return Usage(
             calls=self.calls + other.calls,
             input_tokens=self.input_tokens + other.input_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
             estimated=self.estimated or other.estimated,
-            usd=_together(self, other),
+            usd=_sum(self.cost, other.cost),
+            unanswered_tokens=unanswered,
+            unanswered_usd=_sum(self.unanswered_cost, other.unanswered_cost) if unanswered else None,
         )
 
     @property
@@ -206,10 +214,29 @@ class Usage(Frozen):
         """Cost in US dollars: 0 if no token was used, None if the price is unknown."""
         return 0.0 if self.usd is None and not self.tokens else self.usd
 
+    @property
+    def unanswered_cost(self) -> float | None:
+        """Worst cost of calls without an answer: 0 if there was none, None if the price is unknown."""
+        return 0.0 if self.unanswered_usd is None and not self.unanswered_tokens else self.unanswered_usd
 
-def _together(one: Usage, other: Usage) -> float | None:
-    """Return the total cost of two usages, or None if one is unknown."""
-    return None if one.cost is None or other.cost is None else one.cost + other.cost
+    @property
+    def charged_tokens(self) -> int:
+        """Tokens that count against a limit: those of answers, and those that may have been billed."""
+        return self.tokens + self.unanswered_tokens
+
+    @property
+    def charged_cost(self) -> float | None:
+        """Cost that counts against a limit; None if a price is unknown."""
+        return _sum(self.cost, self.unanswered_cost)
+
+    def unanswered(self) -> "Usage":
+        """Return the usage of a call of this size without an answer."""
+        return Usage(unanswered_tokens=self.tokens, unanswered_usd=self.cost)
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    """Return the sum of two costs, or None if one is unknown."""
+    return None if one is None or other is None else one + other
 
 
 class Request(Frozen):
@@ -252,6 +279,10 @@ class Reply(Frozen):
     """Name of the model that the endpoint reported."""
     seconds: float = 0.0
     """Duration of the call in seconds, retries included."""
+    wire_seconds: float | None = None
+    """Seconds from sending the call that was answered to its answer; None if nobody measured them."""
+    waited: dict[str, float] = Field(default_factory=dict[str, float])
+    """Seconds before that call by cause: `slots`, `rate_limit`, `retry`, `budget`."""
     form: Literal["", "json_schema", "tool", "json_object", "prompt"] = ""
     """Rung of the ladder with which the output format was requested; empty if there was none."""
     dropped: tuple[str, ...] = ()

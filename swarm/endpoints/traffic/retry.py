@@ -32,6 +32,7 @@ from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused
 from swarm.endpoints import Endpoint
 from swarm.endpoints.traffic.backoff import BACKOFFS, USUAL, Backoff, doubled
 from swarm.endpoints.traffic.bucket import Permit, Quota
+from swarm.endpoints.traffic.clock import WIRE, RequestClock, clock_of
 from swarm.endpoints.traffic.cooldown import Cooldown
 from swarm.endpoints.traffic.hedge import Hedge
 from swarm.endpoints.traffic.limit import Limit
@@ -55,6 +56,8 @@ class _Tally:
 
     left: float
     """Seconds until its deadline. Time in the queue for a slot does not count."""
+    clock: RequestClock
+    """Where the time of the request goes."""
     calls: int = 0
     """Calls that failed."""
     failed: dict[str, int] = field(default_factory=dict[str, int])
@@ -131,7 +134,7 @@ class Retrying:
         endpoint that is unreachable, and never answered, is refused for good, too.
         """
         began = anyio.current_time()
-        tally = _Tally(left=self._deadline)
+        tally = _Tally(left=self._deadline, clock=clock_of(request))
         while True:  # ends: each failure uses up tries and seconds, and what is not sent waits
             self._check(tally)
             await self._cool_down(tally)
@@ -159,7 +162,8 @@ class Retrying:
     async def _cool_down(self, tally: _Tally) -> None:
         """Wait while the endpoint cools down. That time counts against the deadline."""
         waited = anyio.current_time()
-        await self._cooldown.passed()
+        with tally.clock.spent("rate_limit"):
+            await self._cooldown.passed()
         tally.left -= anyio.current_time() - waited
 
     async def _back_off(self, error: EndpointBusy, tally: _Tally) -> None:
@@ -176,7 +180,8 @@ class Retrying:
             self._cooldown.shut(wait)
         if failed >= backoff.tries or wait >= tally.left:
             raise self._given_up(error, tally)
-        await anyio.sleep(wait)
+        with tally.clock.spent("rate_limit" if kind in WAITS else "retry"):
+            await anyio.sleep(wait)
         tally.left -= wait
 
     def _given_up(self, error: EndpointBusy, tally: _Tally) -> EndpointError:
@@ -201,7 +206,7 @@ class Retrying:
         if self._hedge is None or request.tools:
             return await self._around(request, lambda begin: self._in_slot(request, tally, begin))
         # The second call has a tally of its own: only its calls count, not its time or its faults.
-        spare = _Tally(left=tally.left)
+        spare = _Tally(left=tally.left, clock=tally.clock)
         result = await self._hedge.race(
             lambda sent: self._around(
                 request,
@@ -217,17 +222,22 @@ class Retrying:
 
     async def _in_slot(self, request: Request, tally: _Tally, begin: Begin) -> Result:
         """Make one call in a slot. Return None if it may not be sent any more."""
-        permit = Permit() if self._quota is None else await self._quota.take(request)
+        clock = tally.clock
+        with clock.spent("rate_limit"):
+            permit = Permit() if self._quota is None else await self._quota.take(request)
         # Each wait below may be cancelled. `close` then gives back what no call has used.
         try:
-            if self._limit is not None:
-                await self._limit.join(permit)
-            if not await self._cooldown.turn():
-                return None
+            with clock.spent("rate_limit"):
+                if self._limit is not None:
+                    await self._limit.join(permit)
+                if not await self._cooldown.turn():
+                    return None
             if self._limit is not None:
                 self._limit.begin()
-            async with self._slots or nullcontext(), self._limit or nullcontext():
-                return await self._call(request, tally, _both(begin, permit.begin), permit)
+            # While the call is on the wire, the clock counts that, and not the wait for its slot.
+            with clock.spent("slots"):
+                async with self._slots or nullcontext(), self._limit or nullcontext():
+                    return await self._call(request, tally, _both(begin, permit.begin), permit)
         finally:
             permit.close()
 
@@ -275,7 +285,7 @@ class Retrying:
             # The deadline cancels the call and becomes a fault. A cancellation from outside (a lost
             # race, the end of the run) passes through: the call has no result, so nothing is noted,
             # and its estimate stays charged to the quota.
-            with anyio.fail_after(tally.left):
+            with anyio.fail_after(tally.left), tally.clock.spent(WIRE):
                 reply = await self._endpoint.complete(request)
         except TimeoutError:
             text = f"no answer within {self._deadline:g} s, retries included"
@@ -291,7 +301,7 @@ class Retrying:
         self._cooldown.answered(began)
         if self._limit is not None:
             self._limit.answered(began)
-        return reply
+        return reply.model_copy(update={"wire_seconds": anyio.current_time() - began})
 
     # Faults
 
@@ -342,10 +352,10 @@ def _both(first: Begin, second: Begin) -> Begin:
 
 
 def _counted(reply: Reply, tally: _Tally, *, seconds: float) -> Reply:
-    """Return a reply whose usage has the failed calls of its request, and with the total time."""
+    """Return a reply whose usage has the failed calls of its request, with its total time and its waits."""
     calls = tally.calls + reply.usage.calls
     usage = reply.usage.model_copy(update={"calls": calls})
-    return reply.model_copy(update={"usage": usage, "seconds": seconds})
+    return reply.model_copy(update={"usage": usage, "seconds": seconds, "waited": tally.clock.waited})
 
 
 def _again(error: _Error, message: str | None = None) -> _Error:
