@@ -5,13 +5,14 @@ from collections import defaultdict
 from pathlib import Path
 
 import test_faults_matrix_body as body
+import test_faults_matrix_endpoints as endpoints
 import test_faults_matrix_model as model
 import test_faults_matrix_status as status
 import test_faults_matrix_transport as transport
 from faults import Case, cases_in
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "faults.md"
-MODULES = (status, transport, body, model)
+MODULES = (status, transport, body, model, endpoints)
 
 HEAD = """\
 # Faults
@@ -82,13 +83,16 @@ ROWS: dict[int, tuple[str, str]] = {
         "usage missing, negative, NaN, text",
         "estimated, and marked as an estimate; a budget is charged the larger figure",
     ),
-    46: ("an unknown `finish_reason`", "accepted if there is content"),
+    46: (
+        "`finish_reason`: an interruption, or an unknown word",
+        "an interruption is retried and never accepted; an unknown word is retried once, then accepted with a note",
+    ),
     47: ("a body that fills the memory", "compressed bodies are not unpacked; maximum 8 MB"),
     48: ("corrupt gzip", "retried once"),
     49: ("JSON 100,000 levels deep", "retried once; the process survives"),
     50: ("the answer of another request, again", "accepted, recorded once per attempt"),
     51: ("a stream without `[DONE]`", "`finish_reason` decides"),
-    52: ("a stream without `finish_reason`", "the whole call is retried"),
+    52: ("a stream without `finish_reason`", "whole if it has `[DONE]`; otherwise the call is retried"),
     53: ("a stream that is interrupted", "the whole call is retried; the partial answer is dropped"),
     54: ("invalid JSON in a stream", "retried"),
     55: ("an error in a stream", "treated like its code"),
@@ -125,6 +129,11 @@ ROWS: dict[int, tuple[str, str]] = {
     83: ("a planner that plans without end", "`limits.rounds`, then the report"),
     84: ("more than the reducer reads", "truncated by share; what was omitted is listed"),
     85: ("a worker that does nothing", "`empty`, as 64"),
+    109: ("an answer that may be incomplete", "accepted with a note at most, never stored in the cache"),
+    110: (
+        "a `finish_reason` on every chunk, or on the first",
+        "it counts only if no content follows; then `[DONE]`, the end or silence end the answer",
+    ),
 }
 """Each row: what goes wrong, and what must happen."""
 

@@ -261,6 +261,7 @@ def test_one_tool_called_twice_is_two_calls() -> None:
 WORD = b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n'
 SOUND = b'data: {"choices":[{"delta":{"audio":{"data":"QUJD"}}}]}\n\n'
 LAST = b'data: {"choices": [{"delta": {"content": "."}, "finish_reason": "stop"}]}\n\n'
+END = b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n'
 PING = b": ping\n\n"
 
 
@@ -273,7 +274,8 @@ PING = b": ping\n\n"
         ([WORD] + [PING] * 20, 30.0, 30.0 + IDLE_SECONDS, "timeout"),
         ([WORD] * 20 + [LAST], 50.0, 1050.0, ""),
         ([WORD] + [SOUND] * 20 + [LAST], 50.0, 1100.0, ""),
-        ([WORD, LAST] + [PING] * 200, 1.0, 2.0 + TAIL_SECONDS, ""),
+        ([WORD, END] + [PING] * 200, 1.0, 2.0 + TAIL_SECONDS, ""),
+        ([WORD, LAST] + [PING] * 200, 1.0, 2.0 + IDLE_SECONDS, ""),  # more content may follow
     ],
 )
 async def test_only_words_are_a_sign_of_life(chunks: list[bytes], gap: float, seconds: float, kind: str) -> None:

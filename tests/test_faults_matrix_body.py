@@ -65,7 +65,15 @@ def choice(**changed: Any) -> Answer:
     Case(43, "invalid UTF-8", MALFORMED,
          Answer(body=json.dumps(WHOLE).encode().replace(b"hello", b"he\xff\xfello"))),
     Case(44, "content", "answered '\ufffd x', 1 call", choice(message={"content": "\ud800 x"})),
-    Case(46, "eos", "answered 'x', 1 call", choice(message={"content": "x"}, finish_reason="eos")),
+    *(Case(46, word, "answered 'x', 1 call", choice(message={"content": "x"}, finish_reason=word))
+      for word in ("eos", "STOP", "end_turn", "FinishReason.STOP", "")),
+    *(Case(46, word, f"retried: truncated_stream, 4 calls; {PASSES}",
+           choice(message={"content": "x"}, finish_reason=word))
+      for word in ("error", "insufficient_system_resource", "network_error", "Abort", "malformed_function_call")),
+    Case(46, "other, with an error", f"retried: overloaded, 8 calls; {PASSES}",
+         choice(message={"content": "x"}, finish_reason="other", error={"message": "overloaded"})),
+    *(Case(46, word, "answered 'x', 2 calls", choice(message={"content": "x"}, finish_reason=word))
+      for word in ("other", "OTHER", "finish_reason_unspecified")),
     Case(48, "corrupt gzip", MALFORMED, Answer(body=b"not gzip", headers=GZIP)),
     Case(49, "100,000 deep", MALFORMED, Answer(body=b"[" * 100_000 + b"]" * 100_000)),
     Case(59, "an answer", "answered 'hello', 1 call", Answer(body=WHOLE)),
@@ -175,8 +183,8 @@ EMPTY = f"retried: empty, 2 calls; {PASSES}"
          streamed(chunk(content="hel"), chunk("stop", content="lo"), done=False)),
     Case(51, "reset after the finish_reason", "answered 'hello', 1 call",
          streamed(chunk(content="hel"), chunk("stop", content="lo"), done=False, then="reset")),
-    Case(52, "with DONE", TRUNCATED, streamed(chunk(content="hel"))),
-    Case(52, "without", TRUNCATED, streamed(chunk(content="hel"), done=False)),
+    Case(52, "with DONE", "answered 'hello', 1 call", streamed(chunk(content="hel"), chunk(content="lo"))),
+    Case(52, "without DONE", TRUNCATED, streamed(chunk(content="hel"), done=False)),
     Case(53, "closed", LOST, streamed(chunk(content="hel"), done=False, then="close")),
     Case(53, "reset", LOST, streamed(chunk(content="hel"), done=False, then="reset")),
     Case(53, "mid-chunk", LOST,

@@ -74,7 +74,7 @@ async def test_fault_69_fences_need_no_second_call() -> None:
 
 async def test_broken_json_is_repaired_unless_the_endpoint_enforced_the_schema() -> None:
     broken = reply("{'mb': 5,}")
-    assert (await Tried(attempt(output=FIGURE), broken).outcome()).notes == (
+    assert (await Tried(attempt(output=FIGURE), broken).outcome()).doubts == (
         "the answer's JSON was broken and was repaired",
     )
     enforced = broken.model_copy(update={"form": "json_schema"})
@@ -106,13 +106,13 @@ async def test_a_report_that_cites_no_step_is_corrected_once_then_accepted() -> 
     assert "read.1 and read.2" not in tried.words[0]  # `read`, whose instances they are, may be cited too
     assert "read.1, read and read.2" in tried.words[0]
     again = await Tried(attempt("reducer", given=GIVEN), "A is 5.", "A is five.").outcome()
-    assert (again.output, again.notes) == ("A is five.", ("the report cites no step",))
+    assert (again.output, again.doubts) == ("A is five.", ("the report cites no step",))
 
 
 async def test_a_citation_of_an_unknown_step_is_corrected_once_then_noted() -> None:
     tried = Tried(attempt("reducer", given=GIVEN), "A [read.1]. C [read.7].", "A [read.1]. C [read.8].")
     outcome = await tried.outcome()
-    assert outcome.notes == ("the report cites unknown steps: read.8",)
+    assert outcome.doubts == ("the report cites unknown steps: read.8",)
     assert "read.7" in tried.words[0]
     assert len(tried.requests) == 2
 
@@ -180,7 +180,7 @@ async def test_unknown_names_are_left_out_of_a_plan_after_a_correction() -> None
     first, second = outcome.spawned
     assert (first.needs, first.agent, first.model, first.tools) == ((), "worker", None, ())
     assert (second.needs, second.inputs) == (("a",), None)
-    assert "the plan had errors after a correction" in outcome.notes[0]
+    assert "the plan had errors after a correction" in outcome.doubts[0]
     assert any("zebra" in note and "it was dropped" in note for note in outcome.notes)
 
 

@@ -87,7 +87,7 @@ async def test_turns_have_an_end() -> None:
 async def test_an_answer_that_will_not_do_in_the_last_turn_is_what_is_wrong() -> None:
     assert (await Tried(attempt(output=FIGURE, turns=2), "x", "y").error()).kind == "form"
     report = Tried(attempt("reducer", given=GIVEN, turns=1), "A is 5.")
-    assert (await report.outcome()).notes == ("the report cites no step",)
+    assert (await report.outcome()).doubts == ("the report cites no step",)
 
 
 # Going on behind a transcript
@@ -117,7 +117,7 @@ async def ended(tried: Tried) -> tuple[Any, ...]:
         outcome = await tried.outcome()
     except AnswerError as error:
         return (error.kind, str(error), error.may_help)
-    return (outcome.output, outcome.spawned, outcome.notes, outcome.left_out)
+    return (outcome.output, outcome.spawned, outcome.doubts, outcome.left_out)
 
 
 def answers(turns: Iterable[TurnTaken]) -> int:
@@ -175,7 +175,7 @@ async def test_answers_that_were_wrong_are_left_out_of_a_conversation_that_is_to
 async def test_what_was_not_good_enough_is_taken_where_no_better_answer_fits() -> None:
     tried = Tried(attempt("reducer", given=GIVEN), "A needs 5.", TOO_LONG, TOO_LONG)
     outcome = await tried.outcome()
-    assert (outcome.output, outcome.notes) == ("A needs 5.", ("the report cites no step",))
+    assert (outcome.output, outcome.doubts) == ("A needs 5.", ("the report cites no step",))
     cut = Tried(attempt("reducer", given=GIVEN), CUT, TOO_LONG, TOO_LONG)
     outcome = await cut.outcome()
     assert (outcome.output, outcome.left_out) == ("A nee", (CUT_REPORT,))
@@ -184,7 +184,7 @@ async def test_what_was_not_good_enough_is_taken_where_no_better_answer_fits() -
 async def test_answers_stay_in_a_conversation_with_tool_calls_that_is_too_long() -> None:
     """The results of tools cannot be left out, so the last answer is accepted without another call."""
     tried = Tried(attempt("reducer", given=GIVEN, tools=("look_up",)), looks("a"), "A needs 5.", TOO_LONG)
-    assert (await tried.outcome()).notes == ("the report cites no step",)
+    assert (await tried.outcome()).doubts == ("the report cites no step",)
     assert len(tried.requests) == 3
 
 

@@ -18,6 +18,7 @@ FULL = Outcome(
     usage=Usage(calls=1, input_tokens=3),
     cached=True,
     notes=("fixed",),
+    doubts=("cut",),
 )
 EVENT = e.StepFinished(step="a", attempt=1, outcome=FULL)
 ENTRY = Entry(key="k", parts={}, step="a", agent="worker", run="r", outcome=FULL)

@@ -45,6 +45,8 @@ PLAN_LIKE: dict[str, Json] = {
 the linter."""
 CUT_REPORT = "the report was truncated twice at its output cap; raise the model's `max_tokens`"
 """Note on a truncated report that was accepted: one line of the report's list."""
+CUT = "the answer was truncated at its output cap"
+"""Doubt about a truncated answer that was accepted."""
 CUT_ANSWER = "the answer was truncated twice at its output cap\nhint: raise `max_tokens`, or split the step"
 """Message of the error for any other truncated answer."""
 KNOWN_SHOWN = 60
@@ -81,7 +83,7 @@ def truncated(attempt: Attempt, text: str) -> Correction:
     words = phrase(attempt.wording, "truncated")
     accepted: Outcome | None = None
     if text.strip() and wanted(attempt).kind == "report":
-        accepted = Outcome(output=text.strip(), left_out=(CUT_REPORT,))
+        accepted = Outcome(output=text.strip(), left_out=(CUT_REPORT,), doubts=(CUT,))
     return Correction("truncated", words, CUT_ANSWER, may_help=False, accepted=accepted)
 
 
@@ -122,7 +124,7 @@ def _judge_plan(attempt: Attempt, text: str, *, repair: bool) -> Outcome | Corre
     draft = read_plan(found.value, brief)
     linted = lint(draft, brief)
     if linted.ok:  # 3c
-        return _planned(linted, _repair_notes(found))
+        return _planned(linted, doubts=_repair_doubts(found))
     rest = lint(draft, brief, forgiving=True)  # 3d
     note = "the plan had errors after a correction; the invalid parts were left out"
     return Correction(
@@ -130,20 +132,20 @@ def _judge_plan(attempt: Attempt, text: str, *, repair: bool) -> Outcome | Corre
         phrase(attempt.wording, "repair_plan", findings=feedback(linted.findings)),
         "\n".join(str(problem) for problem in linted.problems),
         may_help=False,
-        accepted=_planned(rest, (note,)) if rest.ok else None,
+        accepted=_planned(rest, doubts=(note,)) if rest.ok else None,
     )
 
 
-def _planned(linted: Linted, notes: tuple[str, ...]) -> Outcome:
+def _planned(linted: Linted, *, doubts: tuple[str, ...]) -> Outcome:
     steps = [step.model_dump(mode="json", exclude_defaults=True) for step in linted.steps]
-    notes = (*notes, *(str(finding) for finding in linted.repaired))
-    return Outcome(output={"steps": steps}, spawned=linted.steps, agents=linted.agents, notes=notes)
+    notes = tuple(str(finding) for finding in linted.repaired)
+    return Outcome(output={"steps": steps}, spawned=linted.steps, agents=linted.agents, notes=notes, doubts=doubts)
 
 
 def _judge_json(attempt: Attempt, text: str, want: AnswerForm, *, repair: bool) -> Outcome | Correction:
     found = fit(text, want.schema or {}, key=ANSWER if want.wrapped else None, repair=repair)
     if found.ok:  # 4a
-        return Outcome(output=found.value, notes=_repair_notes(found))
+        return Outcome(output=found.value, doubts=_repair_doubts(found))
     return _wrong_form(attempt, found)  # 4b
 
 
@@ -163,7 +165,7 @@ def _judge_report(attempt: Attempt, text: str) -> Outcome | Correction:
     else:
         note = "the report cites no step"
         words = phrase(attempt.wording, "uncited", known=names, example=known[0])
-    return Correction("citations", words, note, accepted=Outcome(output=text, notes=(note,)))
+    return Correction("citations", words, note, accepted=Outcome(output=text, doubts=(note,)))
 
 
 def _cited_by_outputs(attempt: Attempt, known: tuple[str, ...]) -> set[str]:
@@ -182,5 +184,5 @@ def _wrong_form(attempt: Attempt, found: Fit) -> Correction:
     return Correction("form", words, message)
 
 
-def _repair_notes(found: Fit) -> tuple[str, ...]:
+def _repair_doubts(found: Fit) -> tuple[str, ...]:
     return ("the answer's JSON was broken and was repaired",) if found.repaired else ()

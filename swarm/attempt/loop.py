@@ -66,7 +66,9 @@ async def carry_out(attempt: Attempt, *, endpoint: Endpoint, tools: Toolbox, not
         else:
             verdict = talk.take(reply)  # no await before the turn is noted
     left_out = (*talk.left_out, *verdict.left_out)
-    return verdict.model_copy(update={"usage": talk.usage, "left_out": left_out, "media": talk.media})
+    doubts = (*talk.doubts, *verdict.doubts)
+    update = {"usage": talk.usage, "left_out": left_out, "doubts": doubts, "media": talk.media}
+    return verdict.model_copy(update=update)
 
 
 class _Conversation:
@@ -97,6 +99,12 @@ class _Conversation:
         """Media in the last answer."""
         last = self._last_answer()
         return () if last is None else last.made
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why the last answer may not be whole."""
+        last = self._last_answer()
+        return () if last is None else last.doubts
 
     def _last_answer(self) -> Message | None:
         answers = (message for message in reversed(self.said) if message.role == "assistant")

@@ -65,7 +65,7 @@ FAULTS: Mapping[str, ErrorKind] = {
         may_be_billed=True,
     ),
     "truncated_stream": ErrorKind(
-        "the stream ended before the answer was complete",
+        "the answer ended before it was complete",
         may_help=True,
         may_be_billed=True,
     ),

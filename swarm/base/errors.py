@@ -146,6 +146,8 @@ class EndpointBusy(EndpointError):  # noqa: N818 - the words of the contract
         super().__init__(message, kind=kind, endpoint=endpoint, status=status)
         self.retry_after = retry_after
         """Seconds the endpoint asked to wait, or None."""
+        self.reply: object = None
+        """The `Reply` that may be incomplete, if there is one: it is accepted if its fault repeats."""
 
 
 class EndpointRefused(EndpointError):  # noqa: N818 - the words of the contract

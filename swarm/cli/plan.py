@@ -91,14 +91,15 @@ def of_prepared(prepared: "Prepared") -> Planned | None:
 
 def of_state(state: "State") -> Planned | None:
     """Return the plan of a run, or None if there is none yet."""
+    from swarm.record.outcome import Outcome
     from swarm.results.result import plan_of
     from swarm.spec.plan import PLAN_STEP
 
     plan = plan_of(state)
     if plan is None:
         return None
-    notes = state.steps[PLAN_STEP].outcome.notes if PLAN_STEP in state.steps else ()
-    return Planned(plan.steps, agents=plan.agents, notes=notes)
+    outcome = state.steps[PLAN_STEP].outcome if PLAN_STEP in state.steps else Outcome()
+    return Planned(plan.steps, agents=plan.agents, notes=(*outcome.doubts, *outcome.notes))
 
 
 def show_plan(planned: Planned, prepared: "Prepared | None" = None) -> None:

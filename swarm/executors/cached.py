@@ -47,7 +47,8 @@ class Cached:
         if entry is not None:
             return entry.outcome.reused()
         outcome = await self._inner.execute(attempt, note)
-        self._cache.put(self._entry(attempt, outcome))
+        if not outcome.doubts:  # no later run may rely on an answer that may be incomplete
+            self._cache.put(self._entry(attempt, outcome))
         return outcome
 
     def _entry(self, attempt: Attempt, outcome: Outcome) -> Entry:

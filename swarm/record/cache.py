@@ -25,13 +25,18 @@ BYTES = ".bytes"
 """Ending of the files of media."""
 
 
+CURRENT = 2
+"""Format of the entries that are used. Older ones were stored before answers had to be whole."""
+
+
 class Entry(OutcomeRecord):
     """The outcome of a finished step, and what determined it."""
 
     NOT_WRITTEN: ClassVar[frozenset[str]] = frozenset({"artifact", "cached"})
     """An entry holds the whole output."""
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
+    """Entries of format 1 may hold answers that were not whole: they are listed, but not used."""
     key: str
     parts: dict[str, str]
     """The parts that determined the output, each as the start of its hash."""
@@ -69,7 +74,9 @@ class Cache:
     def get(self, key: str) -> Entry | None:
         """Return the entry of a key with the bytes of its media. Return None if a file is missing or damaged."""
         entry = _read(self._path(key))
-        if entry is None or not entry.outcome.media:
+        if entry is None or entry.format < CURRENT:
+            return None
+        if not entry.outcome.media:
             return entry
         media = tuple(self._with_content(each) for each in entry.outcome.media)
         return entry.with_media(media) if all(each.content for each in media) else None

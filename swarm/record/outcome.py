@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, ClassVar, Self, cast
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from swarm.base.values import Frozen, Json
 from swarm.spec.agent import Agent
@@ -32,6 +32,8 @@ class Outcome(Frozen):
     """What did not fit the prompt, in words."""
     notes: tuple[str, ...] = ()
     """Notes for people: a repaired plan, a citation of an unknown step."""
+    doubts: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
+    """Why the output may be incomplete or wrong, for people. An outcome with doubts is not stored in the cache."""
     media: tuple[MediaFile, ...] = ()
     """Media in the answer. In a run each is a file in `artifacts/`, in the cache a file next to the entry."""
 

@@ -80,6 +80,10 @@ class MediaFile(Frozen):
 Part = Annotated[Text | Data | Media | MediaFile, Field(discriminator="kind")]
 
 
+def _is_empty(value: object) -> bool:
+    return not value
+
+
 class ToolCall(Frozen):
     """A model's request to call a tool."""
 
@@ -101,6 +105,8 @@ class Message(Frozen):
     raw: dict[str, Json] | None = None
     """For role `assistant`: fields of the wire message that must be sent back unchanged (reasoning,
     signatures)."""
+    doubts: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)
+    """For role `assistant`: why the answer may not be whole, for people. Never sent."""
 
     @property
     def text(self) -> str:

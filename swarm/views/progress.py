@@ -233,7 +233,7 @@ def summary(state: State, parallelism: Parallelism) -> str:
         about = [speed(parallelism), width(parallelism), path(parallelism)]
         lines += [wrapped(line) for line in about if line]
     lines += [wrapped(f"! {flag}") for flag in flags(parallelism)]
-    return "\n".join([*lines, *_not_done(real), *_media(real)])
+    return "\n".join([*lines, *_not_done(real), *_doubted(real), *_media(real)])
 
 
 def _totals(state: State, real: Sequence[StepState]) -> str:
@@ -259,6 +259,15 @@ def _not_done(real: Sequence[StepState]) -> Iterator[str]:
         yield one_line(f"{s.id} {outcome(s)}")
     if len(found) > MOST_BAD:
         yield f"and {len(found) - MOST_BAD:,} more steps that are not done"
+
+
+def _doubted(real: Sequence[StepState]) -> Iterator[str]:
+    """Return the doubts about the first outputs that may be incomplete, and the number of the others."""
+    found = [s for s in real if s.outcome.doubts]
+    for s in found[:MOST_BAD]:
+        yield one_line(f"warning: {s.id}: {'; '.join(s.outcome.doubts)}")
+    if len(found) > MOST_BAD:
+        yield f"warning: and {len(found) - MOST_BAD:,} more outputs that may be incomplete"
 
 
 def _media(real: Sequence[StepState]) -> Iterator[str]:

@@ -125,7 +125,7 @@ def _bad(real: Iterable[StepState]) -> list[StepState]:
 
 
 def _notes(s: StepState) -> list[str]:
-    return [*s.outcome.notes, *(f"omitted: {what}" for what in s.outcome.left_out)]
+    return [*s.outcome.notes, *s.outcome.doubts, *(f"omitted: {what}" for what in s.outcome.left_out)]
 
 
 def _steps(state: State) -> str:

@@ -10,7 +10,7 @@ A try goes through these steps, in this order:
 
 | # | result of a try | effect |
 | --- | --- | --- |
-| 1 | a reply | returned |
+| 1 | a reply, or for the second time one that may be incomplete | returned |
 | 2 | `None`: it was not sent | the next try, without backoff |
 | 3 | `EndpointBusy` | backoff, then the next try; raised after the last one or at the deadline |
 | 4 | `EndpointRefused` | raised; if it stops the endpoint, later requests raise it, too |
@@ -62,6 +62,8 @@ class _Tally:
     """Calls that failed."""
     failed: dict[str, int] = field(default_factory=dict[str, int])
     """Calls that failed, by kind of fault."""
+    doubted: bool = False
+    """Whether one of them brought a reply that may be incomplete. The next such reply is accepted."""
 
 
 class _Sent(NamedTuple):
@@ -291,7 +293,10 @@ class Retrying:
             text = f"no answer within {self._deadline:g} s, retries included"
             return self._failed(EndpointBusy(text, kind="timeout"), sent, tally)
         except EndpointBusy as error:
-            return self._failed(error, sent, tally)
+            if not tally.doubted or not isinstance(error.reply, Reply):
+                tally.doubted = tally.doubted or error.reply is not None
+                return self._failed(error, sent, tally)
+            reply = error.reply
         except EndpointRefused as error:
             self._failed(error, sent, tally)
             raise

@@ -12,11 +12,13 @@ from pydantic import ValidationError
 from swarm.base.values import Json, canonical
 from swarm.endpoints.wire.audio import Heard, Sound
 from swarm.endpoints.wire.faults import Fault
+from swarm.endpoints.wire.finishes import Ending, ending_of
 from swarm.endpoints.wire.repetition import Watch, unrepeated
 from swarm.endpoints.wire.shapes import (
     BadAnswer,
     WireAnswer,
     WireCall,
+    WireChoice,
     WireMessage,
     fault_in,
     fault_without_choice,
@@ -28,14 +30,10 @@ from swarm.spec.chat import Finish, Message, Reply, Request, Text, ToolCall
 REPLAYED = ("reasoning_content", "reasoning", "reasoning_details", "extra_content")
 """Fields of an assistant's message that some endpoints require back. They go back unchanged."""
 
-_FINISHES: Mapping[str, Finish] = {
-    "content_filter": "refused",
-    "refusal": "refused",
-    "repeats": "repeats",
-    "length": "length",
-    "max_tokens": "length",
-}
-"""Finish reasons on the wire, and ours for a stream we stopped. Any other one is a normal end."""
+_FINISHES: Mapping[Ending, Finish] = {"cut": "length", "refused": "refused"}
+"""Our finish reasons for endings that are not normal."""
+REPEATS = "repeats"
+"""Our finish reason for a stream that we stopped. No endpoint sends it."""
 
 
 @dataclass
@@ -80,6 +78,12 @@ class Assembly:
     """Fields that are sent back unchanged."""
     finish: str | None = None
     """The finish reason on the wire; None until there is one."""
+    ended: bool = False
+    """Whether nothing but the usage may follow: a finish reason came without content, or `[DONE]`."""
+    early: bool = False
+    """Whether content came after a finish reason: on this stream finish reasons mean nothing."""
+    silent: bool = False
+    """Whether such a stream ended by silence. Then nothing says that the answer is whole."""
     usage: Json = None
     model: str = ""
     sound: Sound = field(default_factory=Sound)
@@ -101,21 +105,40 @@ class Assembly:
         self._note(answer)
         progress = False
         for choice in answer.choices or ():
-            if choice.index:  # only the first choice is used
-                continue
-            piece = choice.delta or choice.message
-            if piece is not None:
-                progress = self._take(piece) or progress
-                for call in piece.tool_calls or ():
-                    self._draft(call).add(call)
-            self.finish = choice.finish_reason or self.finish
+            if not choice.index:  # only the first choice is used
+                progress = self._add_choice(choice) or progress
         return progress
+
+    def _add_choice(self, choice: WireChoice) -> bool:
+        if choice.error:
+            raise BadAnswer(fault_in(choice.error))
+        piece, progress = choice.delta or choice.message, False
+        before = self.finish
+        if piece is not None:
+            progress = self._take(piece)
+            for call in piece.tool_calls or ():
+                self._draft(call).add(call)
+        if progress and before is not None:
+            self.early, self.ended = True, False
+        if choice.finish_reason and self.finish != REPEATS:
+            self.finish = choice.finish_reason
+            self.ended = not (progress or self.early or self.empty)
+        return progress
+
+    def done(self) -> bool:
+        """Note that `[DONE]` came. Return True if it ends the answer: one without content is none."""
+        self.ended = self.finish is not None or not self.empty
+        if self.ended and self.finish is None:
+            self.finish = ""
+        return self.ended
 
     def whole(self, data: bytes) -> None:
         """Add an answer that came in one piece."""
         answer = read_answer(data)
         choices = answer.choices or []
         message = choices[0].message if choices else None
+        if choices and choices[0].error:
+            raise BadAnswer(fault_in(choices[0].error))
         if message is None:
             raise BadAnswer(fault_without_choice(answer, data))
         self._note(answer)
@@ -147,7 +170,7 @@ class Assembly:
         if text:
             self.words.append(text)
             if self.watch is not None and self.watch.repeats(text):
-                self.finish = "repeats"
+                self.finish = REPEATS
         if message.refusal:
             self.refusal.append(message.refusal)
         replayed = self._replay(message)
@@ -200,7 +223,7 @@ class Assembly:
         words, spoken = "".join(self.words), "".join(self.sound.transcript)
         text = strip_thought(words) or "".join(self.refusal) or spoken
         calls = tuple(_finished(self.calls))
-        finish = _finish(self.finish, calls=bool(calls), refused=bool(self.refusal))
+        finish = self._finish(calls=bool(calls))
         if finish in {"length", "repeats"} and is_prose(request):
             once = unrepeated(text)
             if once is not None:
@@ -215,6 +238,41 @@ class Assembly:
         message = self._message(text, calls)
         return Reply(message=message, finish=finish, usage=usage, model=self.model)
 
+    def incomplete(self) -> Fault | None:
+        """Return the fault of an answer whose finish reason does not say that it is whole.
+
+        Return None if it is whole, cut or refused: then the reply says which.
+        """
+        if self.finish == REPEATS or self.refusal:
+            return None
+        ending = ending_of(self.finish)
+        if ending not in {"broken", "unknown"}:
+            return None
+        text = f"the finish reason is {self.finish!r}"
+        return Fault(status=200, kind="truncated_stream", text=text)
+
+    @property
+    def may_be_whole(self) -> bool:
+        """Whether an incomplete answer may be accepted: its finish reason says nothing, and it has words."""
+        return ending_of(self.finish) == "unknown" and bool(self.words) and not self.calls
+
+    @property
+    def doubt(self) -> str:
+        """Why the answer may not be whole, for people; empty if it may be accepted without a note."""
+        if self.silent:
+            return "the stream ended in silence, so the answer may be incomplete"
+        if self.incomplete() is not None:
+            return f"its finish reason, {self.finish!r}, is unknown, so the answer may be incomplete"
+        return ""
+
+    def _finish(self, *, calls: bool) -> Finish:
+        """Return our finish reason. A refusal in words counts more than the reason on the wire."""
+        if self.refusal:
+            return "refused"
+        if self.finish == REPEATS:
+            return "repeats"
+        return _FINISHES.get(ending_of(self.finish)) or ("tool_calls" if calls else "stop")
+
     def _message(self, text: str, calls: tuple[ToolCall, ...]) -> Message:
         raw = dict(self.raw)
         extras = [{"extra_content": draft.extra} if draft.extra else {} for draft in self.calls]
@@ -222,7 +280,8 @@ class Assembly:
             raw["tool_calls"] = extras
         words = (Text(text=text),) if text else ()
         sound = () if self.sound.made is None else (self.sound.made,)
-        return Message(role="assistant", parts=words + sound, tool_calls=calls, raw=raw or None)
+        doubts = (self.doubt,) if self.doubt else ()
+        return Message(role="assistant", parts=words + sound, tool_calls=calls, raw=raw or None, doubts=doubts)
 
 
 def is_prose(request: Request) -> bool:
@@ -272,10 +331,3 @@ def _finished(drafts: list[_Draft]) -> Iterable[ToolCall]:
             name = fresh if fresh not in taken else ""
         seen.add(name)
         yield ToolCall(id=name, name=draft.name, arguments="".join(draft.arguments) or "{}")
-
-
-def _finish(reason: str | None, *, calls: bool, refused: bool) -> Finish:
-    """Return our finish reason. A refusal in words counts more than the reason on the wire."""
-    if refused:
-        return "refused"
-    return _FINISHES.get(reason or "") or ("tool_calls" if calls else "stop")

@@ -156,7 +156,7 @@ class OpenAIEndpoint:
             if not rejects_field or not self._dialect.learn(written, result.text):
                 raise self._judged(result)
         reply = self._dialect.see(written, result.reply(request))
-        return reply.model_copy(
+        reply = reply.model_copy(
             update={
                 "usage": reply.usage.model_copy(update={"calls": calls}),
                 "endpoint": self.label,
@@ -166,6 +166,13 @@ class OpenAIEndpoint:
                 "dropped": self._dialect.unreported(written),
             }
         )
+        fault = result.incomplete()
+        if fault is None:
+            return reply
+        error = self._judged(fault)
+        if isinstance(error, EndpointBusy) and result.may_be_whole:
+            error.reply = reply
+        raise error
 
     def _judged(self, fault: Fault) -> EndpointBusy | EndpointRefused:
         return judge(fault, endpoint=self.label, model=self._name, clean=self._redact)

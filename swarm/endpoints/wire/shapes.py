@@ -67,6 +67,7 @@ class WireChoice(BaseModel):
     message: WireMessage | None = None
     delta: WireMessage | None = None
     finish_reason: str | None = None
+    error: Any = None
 
 
 class WireAnswer(BaseModel):

@@ -7,7 +7,7 @@ from math import inf
 import anyio
 from pydantic_core import from_json
 
-from swarm.endpoints.wire.answers import Assembly
+from swarm.endpoints.wire.answers import REPEATS, Assembly
 from swarm.endpoints.wire.faults import Fault, error_in
 from swarm.endpoints.wire.shapes import BadAnswer
 from swarm.endpoints.wire.sse import EventStream, EventTooLargeError, Sent
@@ -15,7 +15,7 @@ from swarm.endpoints.wire.sse import EventStream, EventTooLargeError, Sent
 IDLE_SECONDS = 60.0
 """Maximum seconds without content once a stream has begun. Keep-alive comments are not content."""
 TAIL_SECONDS = 2.0
-"""Maximum seconds between a `finish_reason` and the end of the stream, for the usage."""
+"""Maximum seconds between the end of the answer and the end of the stream, for the usage."""
 
 
 async def read_stream(
@@ -25,9 +25,11 @@ async def read_stream(
 ) -> None:
     """Read a stream into an answer; call `first` at its first token.
 
-    A stream is complete once it has a `finish_reason`. What follows is awaited briefly, and losing
-    it loses nothing. A repetitive text is not read to its end. Raise `BadAnswer` for a stream that
-    ends before it is complete, or that is silent for `IDLE_SECONDS` once it has begun.
+    A stream is complete at `[DONE]`, or once it has a finish reason that no content follows. The
+    rest is awaited briefly, and losing it loses nothing. Some servers put a finish reason on every
+    chunk, or on the first: there only `[DONE]`, the end of the stream or silence end the answer. A
+    repetitive text is not read to its end. Raise `BadAnswer` for a stream that ends before it is
+    complete, or that is silent for `IDLE_SECONDS` once it has begun.
     """
     import httpx2
 
@@ -41,10 +43,11 @@ async def read_stream(
             fault = Fault(status=200, kind="too_large_response", text=str(error))
             raise BadAnswer(fault) from None
         except httpx2.HTTPError:
-            if answer.finish is None:
+            if answer.finish is None or answer.early:
                 raise
     if answer.finish is None:
         raise BadAnswer(_incomplete(answer, silent=idle.cancelled_caught))
+    answer.silent = idle.cancelled_caught and answer.early and not answer.ended
 
 
 async def _read(
@@ -56,13 +59,14 @@ async def _read(
     """Add chunks until the stream ends or repeats itself. Content moves the deadline of `idle`."""
     events = EventStream()
     async for chunk in chunks:
+        had_ended = answer.ended
         progress = _add(events.feed(chunk), answer)
-        if answer.finish == "repeats":
+        if answer.finish == REPEATS:
             return
-        if progress:
-            if idle.deadline == inf:
-                first()
-            seconds = IDLE_SECONDS if answer.finish is None else TAIL_SECONDS
+        if progress and idle.deadline == inf:
+            first()
+        if progress or (answer.ended and not had_ended):
+            seconds = TAIL_SECONDS if answer.ended else IDLE_SECONDS
             idle.deadline = anyio.current_time() + seconds
     _add(events.end(), answer)
 
@@ -73,15 +77,13 @@ def _add(events: Iterator[Sent], answer: Assembly) -> bool:
     for event in events:
         if event.name == "error":
             raise BadAnswer(_error_event(event.data))
-        if event.data.startswith(b"[DONE]"):
-            progress = answer.finish is not None or progress
-        else:
-            progress = answer.add(event.data) or progress
+        is_end = event.data.startswith(b"[DONE]")
+        progress = (answer.done() if is_end else answer.add(event.data)) or progress
     return progress
 
 
 def _incomplete(answer: Assembly, *, silent: bool) -> Fault:
-    """Return the fault of a stream that ended without a `finish_reason`."""
+    """Return the fault of a stream that ended with neither a finish reason nor `[DONE]`."""
     if silent:
         return Fault(kind="timeout", text=f"no content in the stream for {IDLE_SECONDS:g} s")
     return Fault(status=200, kind="empty" if answer.empty else "truncated_stream")

@@ -1,0 +1,105 @@
+"""Finish reasons: the words by which endpoints say how an answer ended, as tables. Pure.
+
+An answer is whole only if its word says so. A word that is in no table is unknown: the answer is
+requested again, and accepted with a note if the same comes back.
+"""
+
+import re
+from typing import Literal
+
+Ending = Literal["whole", "cut", "refused", "broken", "unknown"]
+"""How an answer ended, as its finish reason says."""
+
+WHOLE = frozenset(
+    {
+        "",
+        "complete",
+        "completed",
+        "end_of_turn",
+        "end_turn",
+        "eos",
+        "eos_token",
+        "function_call",
+        "stop",
+        "stop_sequence",
+        "tool_call",
+        "tool_calls",
+        "tool_use",
+    }
+)
+"""Words of a normal end. A complete answer, or a stream with `[DONE]`, may have none."""
+
+CUT = frozenset(
+    {
+        "incomplete",
+        "length",
+        "max_length",
+        "max_new_tokens",
+        "max_output_tokens",
+        "max_tokens",
+        "model_context_window_exceeded",
+        "model_length",
+    }
+)
+"""Words of an answer that reached an output cap or the context size."""
+
+REFUSED = frozenset(
+    {
+        "blocklist",
+        "content_filter",
+        "content_filtered",
+        "guardrail_intervened",
+        "prohibited_content",
+        "recitation",
+        "refusal",
+        "safety",
+        "sensitive",
+        "spii",
+    }
+)
+"""Words of an answer that the model, or a filter, refused."""
+
+BROKEN = frozenset(
+    {
+        "abort",
+        "aborted",
+        "cancel",
+        "canceled",
+        "cancelled",
+        "disconnected",
+        "error",
+        "exception",
+        "failed",
+        "failure",
+        "insufficient_system_resource",
+        "internal_error",
+        "interrupted",
+        "malformed_function_call",
+        "malformed_response",
+        "model_error",
+        "network_error",
+        "overloaded",
+        "server_error",
+        "timed_out",
+        "timeout",
+        "unexpected_tool_call",
+    }
+)
+"""Words of an answer that was interrupted. It is never used."""
+
+_TABLES: tuple[tuple[Ending, frozenset[str]], ...] = (
+    ("whole", WHOLE),
+    ("cut", CUT),
+    ("refused", REFUSED),
+    ("broken", BROKEN),
+)
+_PREFIX = re.compile(r"^finish_?reason[._]+")
+
+
+def ending_of(word: str | None) -> Ending:
+    """Return how an answer with this finish reason ended; None is no finish reason."""
+    plain = _PREFIX.sub("", re.sub(r"[\s-]+", "_", (word or "").strip().lower()))
+    for ending, words in _TABLES:
+        if plain in words:
+            return ending
+    return "unknown"
