@@ -1,25 +1,46 @@
-"""Files that are written completely or not at all."""
+"""Files that are written completely or not at all, and folders with a mode of their own."""
 
 import os
 import secrets
 from pathlib import Path
 
 
-def write_file(path: Path, content: bytes, *, durable: bool = False, mode: int = 0o600) -> None:
+def write_file(path: Path, content: bytes, *, durable: bool = False, mode: int = 0o600, folders: int = 0o700) -> None:
     """Write a file completely or not at all: under another name in its folder, then renamed.
 
-    `durable` waits until the content is on the disk.
+    `durable` waits until the content is on the disk. Missing folders are made with the mode
+    `folders`, each of them. Raise OSError, which names the file.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    make_folders(path.parent, folders)
+    # Not made of the name of the file: with it, a name that is nearly too long would be too long.
+    temporary = path.with_name(f".swarm-{secrets.token_hex(8)}")
     try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            if durable:
-                os.fsync(fd)
+        _write(temporary, content, durable=durable, mode=mode)
         temporary.replace(path)
-    except BaseException:  # an interrupt, too: no temporary file is left
+    except BaseException as error:  # an interrupt, too: no temporary file is left
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise type(error)(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def _write(path: Path, content: bytes, *, durable: bool, mode: int) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)
+        file.flush()
+        if durable:
+            os.fsync(fd)
+
+
+def make_folders(path: Path, mode: int = 0o700) -> None:
+    """Make a folder and the missing ones above it, each with the mode.
+
+    A mode given to `mkdir(parents=True)` reaches the last folder only.
+    """
+    missing: list[Path] = []
+    while not path.is_dir() and path != path.parent:
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        folder.mkdir(mode=mode, exist_ok=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from swarm.base.values import Json
     from swarm.lifecycle.opened import OpenedTask
     from swarm.lifecycle.prepare import Prepared
+    from swarm.spec.files import OutputFile
     from swarm.spec.task import Model, Task
 
 
@@ -109,19 +110,20 @@ async def _examined(lenient: Lenient, options: Options) -> "Prepared":
         return await prepare(lenient.opened, options)
     except InputError as error:
         problems = list(error.problems)
-        problems += [problem for problem in _all_problems(lenient.opened.task) if problem not in problems]
+        problems += [problem for problem in _all_problems(lenient.opened, options) if problem not in problems]
         raise TaskError(*problems) from None
 
 
-def _all_problems(task: "Task") -> list[Problem]:
+def _all_problems(opened: "OpenedTask", options: Options) -> list[Problem]:
     from swarm.lifecycle.prepare import toolbox
-    from swarm.spec.files import load_agents, load_wording, read_inputs
+    from swarm.spec.files import load_agents, load_wording, read_inputs, read_outputs
 
+    task, source = opened.task, opened.source
     looks: tuple[Callable[[], Any], ...] = (
         lambda: _check_models(task),
         lambda: load_agents(task),
         lambda: load_wording(task),
-        lambda: read_inputs(task),
+        lambda: read_inputs(task, read_outputs(task, source=source, given=options.outputs)),
         lambda: toolbox((), task),
     )
     problems: list[Problem] = []
@@ -155,10 +157,15 @@ def _found(prepared: "Prepared", unset: tuple[str, ...]) -> "dict[str, Json]":
             {"name": each.name, "medium": each.medium, "size": each.size, "label": each.label}
             for each in prepared.resources.inputs
         ],
+        "outputs": [_output(each) for each in prepared.files.outputs],
         "limits": prepared.task.limits.model_dump(mode="json"),
         "plan": None if planned is None else planned.value,
         "findings": [] if planned is None else _findings(planned),
     }
+
+
+def _output(output: "OutputFile") -> "dict[str, Json]":
+    return {"name": output.name, "path": str(output.resolved), "exists": output.identity is not None}
 
 
 def _findings(planned: Planned) -> list[dict[str, str]]:
@@ -188,6 +195,7 @@ def _told(prepared: "Prepared", unset: tuple[str, ...]) -> str:
         f"limits: {limits_line(prepared.task.limits)}",
         f"inputs: {len(inputs)}, {sum(each.size for each in inputs):,} bytes",
         *(f"  {each.size:>11,}  {each.medium:<5}  {each.name}{_label(each.label)}" for each in inputs),
+        *(f"output: {_output_line(each)}" for each in prepared.files.outputs),
     ]
     if prepared.linted is None:
         lines.append("plan: made by a planner when the task runs")
@@ -200,6 +208,11 @@ def _model_line(model: "Mapping[str, Json]") -> str:
     if "use" in model:
         return f"pool of {', '.join(model['use'])}; the first that answers is used"
     return f"{model['name'] or 'any model'} at {model['endpoint']}, key: {model['key']}"
+
+
+def _output_line(output: "OutputFile") -> str:
+    replaced = "" if output.identity is None else " (exists; it would be replaced, and kept in the run's folder)"
+    return f"{output.resolved}{replaced}"
 
 
 def _label(label: str | None) -> str:

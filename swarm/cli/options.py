@@ -80,6 +80,14 @@ PlanFile = Annotated[
     str | None,
     typer.Option("--plan", metavar="FILE", help="Plan file to run exactly, without a planner."),
 ]
+Outputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--output",
+        metavar="FILE",
+        help="File to write the report to, instead of those of the task. Repeatable. [endings: .md, .json]",
+    ),
+]
 Runs = Annotated[
     str | None,
     typer.Option("--runs", metavar="DIR", help=f"Folder of the runs. [default: {RUNS}]"),
@@ -192,6 +200,7 @@ _RUN = {
     **_RESUME,
     "parameters": Option(Set, partial(pairs, "--set")),
     "plan": Option(PlanFile),
+    "outputs": Option(Outputs),
 }
 RunOptions = Annotated[Options, OptionsOf(_RUN)]
 """The fields of `Options` that are options of run, plan and check."""

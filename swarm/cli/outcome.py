@@ -47,6 +47,7 @@ class Show:
     def present(self, run: "Run", result: "Result") -> int:
         """Print the answer of a finished run and its status, and return the exit code."""
         display = self.display
+        say_error(*result.unwritten)
         if display.json:
             answer_json(object_of(result))
         elif not display.jsonl and result.report is not None:

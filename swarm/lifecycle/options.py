@@ -32,6 +32,8 @@ class Options:
     """Parameters by name. They override those of the task."""
     plan: "str | Path | Plan | None" = None
     """Plan or plan file, to be run without a planner."""
+    outputs: "Sequence[str | Path] | None" = None
+    """Files to write the report to, instead of those of the task. They may be outside of the task's folder."""
     tools: "Sequence[Callable[..., Any] | Tool]" = ()
     """Python functions that the run grants."""
     runs: str | Path | None = None

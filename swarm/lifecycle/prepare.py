@@ -27,7 +27,15 @@ from swarm.record.state import State
 from swarm.record.steps import StepState
 from swarm.scheduling.assign import Assigner, RunResources
 from swarm.spec.agent import Agent
-from swarm.spec.files import load_agents, load_wording, locate, read_inputs, secrets_of
+from swarm.spec.files import (
+    Outputs,
+    load_agents,
+    load_wording,
+    locate,
+    read_inputs,
+    read_outputs,
+    secrets_of,
+)
 from swarm.spec.labels import DEFAULT, LARGE, Access, medium_of, reach
 from swarm.spec.plan import ANSWER_STEP, PLAN_STEP, PLANNER, Plan, Step
 from swarm.spec.task import Input, Limits, Model, Task
@@ -59,6 +67,9 @@ class LoadedFiles:
     wording: Mapping[str, str]
     inputs: tuple[Input, ...]
     toolbox: Toolbox
+    outputs: Outputs
+    notes: tuple[str, ...]
+    """Notes for people about the files."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +144,7 @@ class Prepared:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings about the task file."""
-        return self.opened.task.warnings
+        return (*self.opened.task.warnings, *self.files.notes)
 
     @property
     def cache(self) -> Cache:
@@ -157,7 +168,7 @@ async def prepare(source: str | Path | Task | OpenedTask, options: Options) -> P
     if not opened.task.models and options.models:
         opened = replace(opened, task=opened.task.model_copy(update={"models": dict(options.models)}))
     chosen = await choose_models(opened.task, options)
-    files = load_files(opened.task, options)
+    files = load_files(opened, options)
     resolved = resolve(opened.task, chosen, files)
     return pack(opened, chosen, files, resolved, price(opened.task.limits, chosen))
 
@@ -226,9 +237,17 @@ async def no_server(base_url: str) -> None:
 # Files
 
 
-def load_files(task: Task, options: Options) -> LoadedFiles:
-    """Read the agents, the wording and the inputs of a task, and collect its tools. Raise `InputError`."""
-    return LoadedFiles(load_agents(task), load_wording(task), read_inputs(task), toolbox(options.tools, task))
+def load_files(opened: OpenedTask, options: Options) -> LoadedFiles:
+    """Read the agents, the wording and the inputs of a task, check its outputs, and collect its tools.
+
+    Raise `InputError`.
+    """
+    task = opened.task
+    agents, wording = load_agents(task), load_wording(task)
+    outputs = read_outputs(task, source=opened.source, given=options.outputs)
+    notes: list[str] = []
+    inputs = read_inputs(task, outputs, notes)
+    return LoadedFiles(agents, wording, inputs, toolbox(options.tools, task), outputs, tuple(notes))
 
 
 def toolbox(functions: Iterable[Callable[..., Any] | Tool], task: Task) -> Toolbox:

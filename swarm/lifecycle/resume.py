@@ -121,7 +121,7 @@ def run_started(run: str, prepared: Prepared, options: Options) -> e.RunStarted:
         inputs=facts_of(prepared),
         folder=str(prepared.task.folder),
         source=prepared.source,
-        said=kept_options(options),
+        said=kept_options(options, prepared),
     )
 
 
@@ -148,7 +148,7 @@ def versions() -> dict[str, str]:
 # Options
 
 
-def kept_options(options: Options) -> dict[str, Json]:
+def kept_options(options: Options, prepared: Prepared) -> dict[str, Json]:
     """Return the options that a resumed run needs again, for its first event. Never a secret."""
     found: dict[str, Json] = {
         "limits": dict(options.limits),
@@ -157,6 +157,9 @@ def kept_options(options: Options) -> dict[str, Json]:
     }
     if isinstance(options.plan, str | Path):
         found["plan"] = str(Path(options.plan).resolve())
+    outputs = prepared.files.outputs
+    if options.outputs is not None or any(each.is_given for each in outputs):
+        found["outputs"] = [str(each.path) for each in outputs]
     return {name: value for name, value in found.items() if value}
 
 
@@ -169,6 +172,7 @@ def with_earlier(first: e.RunStarted, options: Options) -> Options:
         parameters={**cast("dict[str, Any]", earlier.get("parameters", {})), **options.parameters},
         workers=options.workers or cast("int | None", earlier.get("workers")),
         plan=options.plan if options.plan is not None else cast("str | None", earlier.get("plan")),
+        outputs=options.outputs if options.outputs is not None else cast("list[str] | None", earlier.get("outputs")),
     )
 
 

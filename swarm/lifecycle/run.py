@@ -42,7 +42,8 @@ from swarm.record.recorded import recorded
 from swarm.record.recorder import Recorder
 from swarm.record.state import State
 from swarm.record.steps import StepState
-from swarm.results.result import Result, plan_of, write_outputs
+from swarm.results.outputs import write_outputs
+from swarm.results.result import Result, plan_of
 from swarm.scheduling.assign import Assigner
 from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.scheduler import Rules, Scheduler
@@ -313,7 +314,9 @@ class Run:
         plan = plan_of(state)
         if plan is not None:
             self.folder.write("plan.yaml", write_yaml(plan.model_dump(mode="json", exclude_defaults=True)))
-        write_outputs(self._result, self.prepared.task)
+        written = write_outputs(self._result, [each.path for each in self.prepared.files.outputs])
+        self._result = written.result
+        self.warnings += written.notes
 
     def _unmeasured(self, error: Exception) -> None:
         """Warn about an internal error that lost the figures of a run, and nothing else."""

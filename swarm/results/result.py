@@ -1,14 +1,10 @@
-"""The result of a run for programs: status, report and figures; and the output files of a task."""
+"""The result of a run for programs: status, report and figures."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from pydantic_core import to_json
-
-from swarm.base.errors import TaskError
-from swarm.base.files import write_file
 from swarm.base.values import Json
 from swarm.record.folder import RunFolder
 from swarm.record.state import State
@@ -19,7 +15,6 @@ from swarm.scheduling.assign import Assigner
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Usage
 from swarm.spec.plan import PLAN_STEP, Plan
-from swarm.spec.task import Task
 
 RunStatus = Literal["done", "partial", "failed", "limit", "cancelled"]
 EXIT_CODES: dict[RunStatus, int] = {"done": 0, "failed": 1, "partial": 3, "limit": 4, "cancelled": 130}
@@ -69,6 +64,8 @@ class Result:
     """The run's folder."""
     media: tuple[StepMedia, ...] = ()
     """Media in answers, in plan order; the files are in the run's folder."""
+    unwritten: tuple[str, ...] = ()
+    """Messages about files of `output:` that could not be written. The report is in the run's folder."""
 
     @classmethod
     def of(
@@ -105,6 +102,8 @@ class Result:
         """Exit code of the command."""
         if any(error.kind == "bug" for error in self.errors) and self.report is None:
             return 70
+        if self.unwritten and self.status == "done":
+            return EXIT_CODES["partial"]
         return EXIT_CODES[self.status]
 
     def to_dict(self) -> dict[str, Json]:
@@ -121,6 +120,7 @@ class Result:
             "parallelism": self.parallelism.model_dump(mode="json"),
             "errors": [{"step": each.step, "kind": each.kind, "message": each.message} for each in self.errors],
             "media": [{**asdict(each), "path": str(each.path)} for each in self.media],
+            "unwritten": list(self.unwritten),
             "folder": str(self.folder),
         }
 
@@ -184,22 +184,3 @@ def counts(state: State) -> dict[str, int]:
         "skipped": ended[Status.SKIPPED],
         "cached": sum(s.outcome.cached for s in real),
     }
-
-
-def write_outputs(result: Result, task: Task) -> None:
-    """Write the report to the run's folder, and to the files of the task's `output:`."""
-    report = result.report
-    if report is None:
-        return
-    text = report.text.encode("utf-8", "replace")
-    write_file(result.folder / "report.md", text)
-    names = (task.output,) if isinstance(task.output, str) else task.output
-    for name in names:
-        content = to_json(result.to_dict(), indent=2) + b"\n" if name.endswith(".json") else text
-        path = task.folder / name
-        try:
-            write_file(path, content, mode=0o644)
-        except OSError as error:
-            kept = result.folder / "report.md"
-            message = f"output: cannot write {path}: {error.strerror}; the report is in {kept}"
-            raise TaskError(message) from error

@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Any, cast
 
 from swarm.base.errors import Problem
-from swarm.base.text import listing
+from swarm.base.text import clip, listing
 from swarm.base.values import ID_PATTERN, Json
 from swarm.spec.files.references import mapping, texts
 from swarm.spec.plan import SET_BY_RUN
@@ -144,8 +144,15 @@ def _path_to(alias: str, start: str, previous: Mapping[str, str]) -> tuple[str, 
 def _output_problems(raw: dict[str, Any]) -> Iterator[Problem]:
     output = raw.get("output")
     for path, name in texts(output, ("output",)) if isinstance(output, str | list) else ():
-        if not PurePath(name).name.endswith(OUTPUTS) or PurePath(name).stem in {"", *OUTPUTS}:
-            yield Problem(f"invalid report file `{name}`: the name must end in {' or '.join(OUTPUTS)}", path=path)
+        if wrong := wrong_ending(name):
+            yield Problem(wrong, path=path)
+
+
+def wrong_ending(name: str) -> str | None:
+    """Return why a file cannot hold a report, or None. Its ending decides the format."""
+    if PurePath(name).name.endswith(OUTPUTS) and PurePath(name).stem not in {"", *OUTPUTS}:
+        return None
+    return f"invalid report file `{clip(name, 200)}`: the name must end in {' or '.join(OUTPUTS)}"
 
 
 def step_problems(plan: Json, path: Path) -> Iterator[Problem]:

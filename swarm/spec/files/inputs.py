@@ -12,6 +12,7 @@ from typing import cast
 from swarm.base.errors import Problem, TaskError
 from swarm.base.text import clip, listing
 from swarm.spec.chat import Medium
+from swarm.spec.files.outputs import PRIVATE, Outputs
 from swarm.spec.task import Input, InputSpec, Task
 from swarm.spec.yaml.strict import Document
 
@@ -22,8 +23,6 @@ MOST_MEDIA = 100_000_000
 models accept less (`swarm.spec.labels.INLINE_BYTES`)."""
 MOST_FILES = 10_000
 """Maximum input files of a task. A glob that matches more is probably a mistake."""
-PRIVATE = ".swarm"
-"""Name of the folder of runs. Files in it are never inputs."""
 
 _MIMES: Mapping[str, str] = {
     ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp",
@@ -60,17 +59,21 @@ class _Match:
     name: str
     entry: int
     spec: InputSpec
+    by_glob: bool
+    """Whether only globs match it."""
 
 
-def read_inputs(task: Task) -> tuple[Input, ...]:
+def read_inputs(task: Task, outputs: Outputs | None = None, notes: list[str] | None = None) -> tuple[Input, ...]:
     """Return every input of a task with its content, in the order of its entries; files of a glob sorted by name.
 
     A glob (`*`, `?`, `[…]`, `**`) skips hidden files and does not follow links to folders. A file
-    that two entries name is read once, with the label, medium and name of either. Raise TaskError
-    with all problems.
+    that two entries name is read once, with the label, medium and name of either. An output of the
+    task that a glob matches is left out, with a note for people in `notes`. Raise TaskError with all
+    problems.
     """
     problems: list[tuple[int, str]] = []
-    files = _matches(task, problems)
+    found = _matches(task, problems)
+    files = _without_outputs(found, outputs or Outputs(), problems, [] if notes is None else notes)
     if len(files) > MOST_FILES:
         raise TaskError(Problem(f"{len(files):,} input files; maximum {MOST_FILES:,}", key="inputs"))
     problems += _same_names(files)
@@ -106,6 +109,23 @@ def _matches(task: Task, problems: list[tuple[int, str]]) -> tuple[_Match, ...]:
     return tuple(matches.values())
 
 
+def _without_outputs(
+    files: tuple[_Match, ...], outputs: Outputs, problems: list[tuple[int, str]], notes: list[str]
+) -> tuple[_Match, ...]:
+    """Return the files that are not outputs of the task. One that is named as an input is a problem."""
+    kept: list[_Match] = []
+    for file in files:
+        output = outputs.same_as(file.path)
+        if output is None:
+            kept.append(file)
+        elif file.by_glob:
+            notes.append(f"`{clip(file.name)}` is an output of this task, so it is left out of the inputs")
+        else:
+            words = f"`{clip(file.name)}` is an input, and `output: {clip(output.name)}` would replace it"
+            problems.append((file.entry, f"{words}\nhint: choose another name for the output"))
+    return tuple(kept)
+
+
 def _problem(task: Task, index: int, message: str) -> Problem:
     where = task.origin.place(("inputs", index)) if isinstance(task.origin, Document) else ""
     return Problem(message, where=where, key=f"inputs.{index}")
@@ -133,7 +153,7 @@ def _found(spec: InputSpec, entry: int, folder: Path) -> Iterator[_Match]:
     if spec.name is not None and len(found) > 1:
         raise _EntryError(f"`{shown}` matches {len(found)} files; `name` is allowed for one file only")
     for name, path in found:
-        yield _Match(path, spec.name or name, entry, spec)
+        yield _Match(path, spec.name or name, entry, spec, not is_path)
 
 
 def _is_glob(path: str) -> bool:
@@ -196,7 +216,7 @@ def _merged(first: _Match, second: _Match) -> _Match:
             raise _EntryError(f"`{clip(first.name)}` has {values}")
         if one is None and other is not None:
             spec = spec.model_copy(update={key: other})
-    return replace(first, spec=spec, name=spec.name or first.name)
+    return replace(first, spec=spec, name=spec.name or first.name, by_glob=first.by_glob and second.by_glob)
 
 
 def _same_names(files: Iterable[_Match]) -> Iterator[tuple[int, str]]:
