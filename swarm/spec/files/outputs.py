@@ -72,26 +72,33 @@ def read_outputs(task: Task, *, source: str = "", given: Iterable[str | Path] | 
     `source` is the path of the task file. `given` are paths of the caller, relative to the current
     folder; they replace those of the task. Nothing is written.
     """
-    names = task.output if isinstance(task.output, tuple) else (task.output,)
-    is_given = given is not None or not isinstance(task.origin, Document)
-    base = task.folder.absolute() if given is None else Path.cwd()
-    written = names if given is None else tuple(map(str, given))
+    is_option = given is not None
     problems: list[tuple[int, str]] = []
     outputs: list[OutputFile] = []
-    for index, name in enumerate(written):
-        wrong = wrong_ending(name) if given is not None else None
-        wrong = wrong or _wrong_name(name)
+    for index, name in enumerate(_named(task, given)):
+        wrong = (wrong_ending(name) if is_option else None) or _wrong_name(name)
         if wrong is None:
-            path = base / name
-            may_leave = given is not None or (is_given and Path(name).is_absolute())
-            output = OutputFile(name, index, path, _resolved(path), may_leave)
+            output = _output(index, name, task, is_option=is_option)
             wrong = _wrong(output, task, source, outputs)
             outputs.append(output)
         if wrong is not None:
             problems.append((index, wrong))
     if problems:
-        raise TaskError(*(_problem(task, index, message, is_option=given is not None) for index, message in problems))
+        raise TaskError(*(_problem(task, index, message, is_option=is_option) for index, message in problems))
     return Outputs(outputs)
+
+
+def _named(task: Task, given: Iterable[str | Path] | None) -> tuple[str, ...]:
+    if given is not None:
+        return tuple(map(str, given))
+    return task.output if isinstance(task.output, tuple) else (task.output,)
+
+
+def _output(index: int, name: str, task: Task, *, is_option: bool) -> OutputFile:
+    path = (Path.cwd() if is_option else task.folder.absolute()) / name
+    is_from_python = not isinstance(task.origin, Document)
+    is_given = is_option or (is_from_python and Path(name).is_absolute())
+    return OutputFile(name, index, path, _resolved(path), is_given)
 
 
 def _wrong(output: OutputFile, task: Task, source: str, others: Iterable[OutputFile]) -> str | None:
