@@ -28,7 +28,7 @@ from swarm.record.steps import StepState
 from swarm.scheduling.assign import Assigner, RunResources
 from swarm.spec.agent import Agent
 from swarm.spec.files import (
-    Outputs,
+    OutputFiles,
     load_agents,
     load_wording,
     locate,
@@ -67,7 +67,7 @@ class LoadedFiles:
     wording: Mapping[str, str]
     inputs: tuple[Input, ...]
     toolbox: Toolbox
-    outputs: Outputs
+    outputs: OutputFiles
     notes: tuple[str, ...]
     """Notes for people about the files."""
 

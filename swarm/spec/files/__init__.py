@@ -2,7 +2,7 @@
 
 from swarm.spec.files.agent import load_agents, load_wording, parse_agent
 from swarm.spec.files.inputs import read_inputs
-from swarm.spec.files.outputs import OutputFile, Outputs, read_outputs
+from swarm.spec.files.outputs import OutputFile, OutputFiles, read_outputs
 from swarm.spec.files.plan import PlanFile, load_plan, read_plan
 from swarm.spec.files.references import secrets_of
 from swarm.spec.files.schema import SCHEMA_FILE, starter, task_schema
@@ -12,7 +12,7 @@ from swarm.spec.yaml.yaml12 import write_yaml
 __all__ = [
     "SCHEMA_FILE",
     "OutputFile",
-    "Outputs",
+    "OutputFiles",
     "PlanFile",
     "fill",
     "load_agents",

@@ -12,7 +12,7 @@ from typing import cast
 from swarm.base.errors import Problem, TaskError
 from swarm.base.text import clip, listing
 from swarm.spec.chat import Medium
-from swarm.spec.files.outputs import PRIVATE, Outputs
+from swarm.spec.files.outputs import PRIVATE, OutputFiles
 from swarm.spec.task import Input, InputSpec, Task
 from swarm.spec.yaml.strict import Document
 
@@ -63,7 +63,7 @@ class _Match:
     """Whether only globs match it."""
 
 
-def read_inputs(task: Task, outputs: Outputs | None = None, notes: list[str] | None = None) -> tuple[Input, ...]:
+def read_inputs(task: Task, outputs: OutputFiles | None = None, notes: list[str] | None = None) -> tuple[Input, ...]:
     """Return every input of a task with its content, in the order of its entries; files of a glob sorted by name.
 
     A glob (`*`, `?`, `[…]`, `**`) skips hidden files and does not follow links to folders. A file
@@ -73,7 +73,7 @@ def read_inputs(task: Task, outputs: Outputs | None = None, notes: list[str] | N
     """
     problems: list[tuple[int, str]] = []
     found = _matches(task, problems)
-    files = _without_outputs(found, outputs or Outputs(), problems, [] if notes is None else notes)
+    files = _without_outputs(found, outputs or OutputFiles(), problems, [] if notes is None else notes)
     if len(files) > MOST_FILES:
         raise TaskError(Problem(f"{len(files):,} input files; maximum {MOST_FILES:,}", key="inputs"))
     problems += _same_names(files)
@@ -110,7 +110,7 @@ def _matches(task: Task, problems: list[tuple[int, str]]) -> tuple[_Match, ...]:
 
 
 def _without_outputs(
-    files: tuple[_Match, ...], outputs: Outputs, problems: list[tuple[int, str]], notes: list[str]
+    files: tuple[_Match, ...], outputs: OutputFiles, problems: list[tuple[int, str]], notes: list[str]
 ) -> tuple[_Match, ...]:
     """Return the files that are not outputs of the task. One that is named as an input is a problem."""
     kept: list[_Match] = []

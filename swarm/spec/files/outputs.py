@@ -50,7 +50,7 @@ class OutputFile:
         return _identity(self.path)
 
 
-class Outputs(tuple[OutputFile, ...]):
+class OutputFiles(tuple[OutputFile, ...]):
     """All files that a report is written to."""
 
     __slots__ = ()
@@ -66,7 +66,7 @@ class Outputs(tuple[OutputFile, ...]):
         return None
 
 
-def read_outputs(task: Task, *, source: str = "", given: Iterable[str | Path] | None = None) -> Outputs:
+def read_outputs(task: Task, *, source: str = "", given: Iterable[str | Path] | None = None) -> OutputFiles:
     """Return the outputs of a task. Raise TaskError with all that cannot be written, or must not be.
 
     `source` is the path of the task file. `given` are paths of the caller, relative to the current
@@ -85,7 +85,7 @@ def read_outputs(task: Task, *, source: str = "", given: Iterable[str | Path] | 
             problems.append((index, wrong))
     if problems:
         raise TaskError(*(_problem(task, index, message, is_option=is_option) for index, message in problems))
-    return Outputs(outputs)
+    return OutputFiles(outputs)
 
 
 def _named(task: Task, given: Iterable[str | Path] | None) -> tuple[str, ...]:
@@ -150,7 +150,7 @@ def _wrong_place(output: OutputFile, task: Task) -> str | None:
 def _same_as_source(output: OutputFile, task: Task, source: str) -> str | None:
     sources = [(source, "the task file"), (_plan_file(task), "the plan file")]
     for file, words in sources:
-        if file and Outputs((output,)).same_as(Path(file)) is not None:
+        if file and OutputFiles((output,)).same_as(Path(file)) is not None:
             return f"is {words}; the report would replace it\nhint: choose another name"
     if task.agents is not None:
         agents = _resolved(task.folder / task.agents)
@@ -164,7 +164,7 @@ def _plan_file(task: Task) -> str:
 
 
 def _is_same(output: OutputFile, file: Path) -> bool:
-    return Outputs((output,)).same_as(file) is not None
+    return OutputFiles((output,)).same_as(file) is not None
 
 
 def _files(folder: Path) -> Iterator[Path]:
