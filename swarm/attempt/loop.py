@@ -26,6 +26,7 @@ import anyio
 
 from swarm.attempt.judge import ALLOWED, Correction, judge, truncated
 from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, phrase, wanted
+from swarm.attempt.too_long import smaller_context
 from swarm.attempt.types import Attempt, Note
 from swarm.base.errors import AnswerError, EndpointRefused, ToolError
 from swarm.base.text import listing
@@ -58,10 +59,12 @@ async def carry_out(attempt: Attempt, *, endpoint: Endpoint, tools: Toolbox, not
     while not isinstance(verdict, Outcome):
         await talk.run_tools()
         talk.stop_if_exhausted(verdict)
+        request = talk.request()
         try:
             # Cancellation point: a cancelled call leaves no turn. The endpoint charges its cost.
-            reply = await endpoint.complete(talk.request())
+            reply = await endpoint.complete(request)
         except EndpointRefused as error:
+            error.context = smaller_context(attempt, error, request)
             verdict = talk.shorten(error, verdict)
         else:
             verdict = talk.take(reply)  # no await before the turn is noted
@@ -168,19 +171,25 @@ class _Conversation:
             messages=self._compacted() if self.compact else tuple(self.said),
             tools=self._specs,
             form=None if self._specs else self._want.form,
-            max_tokens=self._raised_cap(),
+            max_tokens=self._cap(),
             purpose=self._want.kind,
             traceparent=f"00-{attempt.trace}-{attempt.span}-01" if attempt.trace and attempt.span else "",
             labels=attempt.labels,
         )
 
-    def _raised_cap(self) -> int | None:
-        """Return a higher output cap after a truncated answer, else None."""
+    def _cap(self) -> int | None:
+        """Return an output cap that differs from the model's own, else None.
+
+        It is higher after a truncated answer. It is half of a context that is too small for both a
+        prompt and the model's own cap, which many endpoints refuse.
+        """
         cap = self.attempt.settings.get("max_tokens")
-        if not self.corrections["truncated"] or not isinstance(cap, int):
+        if not isinstance(cap, int):
             return None
         half_of_context = (self.attempt.context or ASSUMED_CONTEXT) // 2
-        return min(2 * cap, max(cap, half_of_context))
+        if self.corrections["truncated"]:
+            return min(2 * cap, half_of_context)
+        return half_of_context if cap > half_of_context else None
 
     def _compacted(self) -> tuple[Message, ...]:
         """Return the prompt with the last correction in the same message."""

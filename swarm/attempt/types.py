@@ -51,6 +51,18 @@ def determining(agent: Agent) -> Json:
     return agent.model_dump(mode="json", include={"instructions", "output"})
 
 
+class Stated(Frozen):
+    """Sizes before a refusal taught smaller ones. They are part of the key in place of the smaller ones.
+
+    So a size that is learnt in the middle of a run does not rerun the steps that were finished before.
+    """
+
+    context: int | None
+    """Context size of the model as it was stated; None if it was unknown."""
+    reads: int | None
+    """Tokens of inputs that a step can read, for a planner's brief."""
+
+
 class Attempt(Frozen):
     """One try at a step: all that an executor needs. It can be serialised as JSON."""
 
@@ -76,6 +88,8 @@ class Attempt(Frozen):
     """Maximum number of turns."""
     context: int | None = None
     """Context size of the model in tokens, input and output together. None if unknown."""
+    stated: Stated | None = None
+    """Sizes as they were stated, if refusals taught smaller ones."""
     brief: Brief | None = None
     """Brief of a planner; None for other roles."""
     wording: dict[str, str] = Field(default_factory=dict)
@@ -106,11 +120,14 @@ class Attempt(Frozen):
         Not included: ids and order of siblings, spans, and limits (a higher limit must not rerun
         a step).
         """
-        shared, step, brief = self.shared, self.step, self.brief
+        shared, step, brief, context = self.shared, self.step, self.brief, self.context
+        if self.stated is not None:
+            context = self.stated.context
+            brief = None if brief is None else brief.model_copy(update={"reads": self.stated.reads})
         return {
             "agent": shared.get("agent") or part_digest(determining(self.agent)),
             "brief": part_digest(None if brief is None else brief.model_dump(mode="json", exclude=NOT_DETERMINING)),
-            "context": part_digest(self.context),
+            "context": part_digest(context),
             "given": part_digest(sorted(map(digest, self.given))),
             "goal": shared.get("goal") or part_digest(self.goal),
             "inputs": part_digest(sorted([each.name, each.medium, each.sha256] for each in self.inputs)),

@@ -166,6 +166,8 @@ class EndpointRefused(EndpointError):  # noqa: N818 - the words of the contract
     ) -> None:
         super().__init__(message, kind=kind, endpoint=endpoint, status=status)
         self.stops = self.goes_on = stops
+        self.context: int | None = None
+        """Context size in tokens that the refusal of a too long request teaches, or None."""
 
 
 class AnswerError(AttemptError):

@@ -143,5 +143,8 @@ def _worth_raising(errors: Sequence[EndpointError], calls: int) -> EndpointError
             status=chosen.status,
         )
         made.stops, made.goes_on = chosen.stops, chosen.goes_on
+        # A request that fits the largest context of the pool is served by that member.
+        sizes = [error.context for error in errors if isinstance(error, EndpointRefused) and error.context]
+        made.context = max(sizes, default=None)
     made.calls = calls
     return made

@@ -47,7 +47,9 @@ class Cached:
         if entry is not None:
             return entry.outcome.reused()
         outcome = await self._inner.execute(attempt, note)
-        if not outcome.doubts:  # no later run may rely on an answer that may be incomplete
+        # No later run may rely on an answer that may be incomplete, or that was made of less than its key says: after
+        # a refusal had taught a smaller context.
+        if not outcome.doubts and not (attempt.stated and outcome.left_out):
             self._cache.put(self._entry(attempt, outcome))
         return outcome
 

@@ -293,7 +293,7 @@ def resolve(task: Task, chosen: ChosenModels, files: LoadedFiles) -> ResolvedTas
         inputs=files.inputs,
         wording=files.wording,
         settings={alias: dict(route.answer_settings) for alias, route in routes.items()},
-        contexts={alias: model.context for alias, model in models.items() if model.context},
+        contexts=contexts_of(routes),
         access=access_of(routes, task.labels),
         outside_pools=outside_pools(routes),
         tools=tuple(each.name for each in files.toolbox.tools),
@@ -301,6 +301,16 @@ def resolve(task: Task, chosen: ChosenModels, files: LoadedFiles) -> ResolvedTas
         tools_key=files.toolbox.key,
     )
     return _first_steps(resources, files.agents)
+
+
+def contexts_of(routes: Routes) -> dict[str, int]:
+    """Return the known context sizes in tokens, by alias; for a pool, that of its smallest member."""
+    sizes: dict[str, int] = {}
+    for alias, route in routes.items():
+        known = [routes[name].settings.context for name in route.members]
+        if smallest := min(filter(None, known), default=None):
+            sizes[alias] = smallest
+    return sizes
 
 
 def access_of(routes: Routes, labels: Mapping[str, Iterable[str]]) -> Access:

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter
 
-from swarm.base.errors import AttemptError
+from swarm.base.errors import AttemptError, EndpointRefused
 from swarm.base.values import Frozen, Id, Json, is_empty, is_none
 from swarm.record.outcome import OutcomeRecord
 from swarm.spec.agent import Agent
@@ -45,6 +45,8 @@ class Failure(Frozen):
     """Whether no other step can succeed either."""
     goes_on: bool = False
     """Whether the next attempt may continue from the turns of this one."""
+    context: int | None = Field(default=None, exclude_if=is_none)
+    """Context size in tokens that the refusal taught, smaller than the attempt had assumed. The step is asked again."""
 
     @classmethod
     def of(cls, error: AttemptError) -> "Failure":
@@ -55,6 +57,7 @@ class Failure(Frozen):
             may_help=error.may_help,
             stops=error.stops,
             goes_on=error.goes_on,
+            context=error.context if isinstance(error, EndpointRefused) else None,
         )
 
 

@@ -46,6 +46,8 @@ class State:
         self.usage_by_model: dict[str, Usage] = {}
         self.slots: dict[str, int] = {}
         """Number of parallel calls by endpoint, for endpoints where it has changed."""
+        self.contexts: dict[str, int] = {}
+        """Context sizes in tokens that refusals taught, by model alias."""
         self.limits_reached: dict[str, float] = {}
         self.report_step: str | None = None
         self.plans = 0
@@ -236,7 +238,10 @@ class State:
         s = self._get(event.step)
         self._end_span(s, event.t, keep=event.error.goes_on)
         s.error = event.error
-        if event.error.kind not in INTERRUPTIONS:
+        if event.error.context is not None:
+            s.resized += 1
+            self.contexts[s.model] = min(event.error.context, self.contexts.get(s.model, event.error.context))
+        elif event.error.kind not in INTERRUPTIONS:
             s.failures += 1
         if event.retry_in is not None:
             self._to(s, Status.READY)

@@ -104,6 +104,8 @@ class StepState:
     """Number of started attempts."""
     failures: int = 0
     """Number of failed attempts, without those that were cut off."""
+    resized: int = 0
+    """Number of attempts that were refused as too long and taught a smaller context size."""
     model: str = ""
     """Model alias of the last attempt."""
     endpoint: str = ""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from swarm.attempt.prompt import room_to_read
-from swarm.attempt.types import Attempt, Given, Missing, determining, part_digest
+from swarm.attempt.types import Attempt, Given, Missing, Stated, determining, part_digest
 from swarm.base.errors import AttemptError, LimitError
 from swarm.base.text import cut
 from swarm.base.values import Json, canonical
@@ -108,7 +108,8 @@ class Assigner:
             tools=granted,
             tools_key=resources.tools_key(granted) if granted else "",
             turns=min(agent.turns or limits.turns, limits.turns),
-            context=resources.contexts.get(model),
+            context=self._contexts().get(model),
+            stated=self._stated(model, plans),
             brief=self.brief_for(s) if plans else None,
             wording=dict(resources.wording),
             transcript=tuple(s.transcript),
@@ -234,7 +235,7 @@ class Assigner:
             known=() if first else tuple(state.steps),
             barred=() if first else self._barred(s),
             steps_left=max(0, state.steps_left(resources.task.limits.steps)),
-            reads=self._reads(),
+            reads=self._reads(self._contexts()),
             access=None if self._is_plain else self._access_for(s),
             first=first,
         )
@@ -258,13 +259,26 @@ class Assigner:
         tools = tuple(tool for tool in asked_for(agent, granted) if tool in granted)
         return RoleBrief(name=agent.name, description=agent.description, tools=tools)
 
-    def _reads(self) -> int | None:
+    def _contexts(self) -> dict[str, int]:
+        """Return the known context sizes by model alias: stated ones, and smaller ones from refusals."""
+        sizes = dict(self._resources.contexts)
+        for alias, learnt in self._state.contexts.items():
+            sizes[alias] = min(learnt, sizes.get(alias, learnt))
+        return sizes
+
+    def _stated(self, model: str, plans: bool) -> Stated | None:
+        """Return the sizes that the key of an attempt has in place of those that refusals taught."""
+        if not self._state.contexts:
+            return None
+        contexts = self._resources.contexts
+        return Stated(context=contexts.get(model), reads=self._reads(contexts) if plans else None)
+
+    def _reads(self, contexts: Mapping[str, int]) -> int | None:
         """Return how many tokens of inputs a step can read; None if no context size is known."""
         resources = self._resources
         has_tools = bool(resources.tools)
         rooms = [
-            room_to_read(size, resources.settings.get(alias, {}), tools=has_tools)
-            for alias, size in resources.contexts.items()
+            room_to_read(size, resources.settings.get(alias, {}), tools=has_tools) for alias, size in contexts.items()
         ]
         if not rooms:
             return None

@@ -42,6 +42,9 @@ RETRIES = 1
 
 Endpoints retry failed calls, so this is for bad answers.
 """
+RESIZED = 6
+"""Maximum refusals per step that teach a smaller context. If no refusal states the size, each
+halves it: from 100,000 tokens to under 2,000."""
 PAUSE_SECONDS = 1.0
 """Maximum seconds before the second attempt.
 
@@ -152,7 +155,10 @@ class Scheduler:
         retries = RETRIES if s.step.retries is None else s.step.retries
         is_retried = failure.may_help and s.failures < retries and not self.stop
         pause = None
-        if is_retried:
+        if failure.context is not None and s.resized < RESIZED and not self.stop:
+            pause = 0.0
+            self.pausing += 1
+        elif is_retried:
             longest = min(PAUSE_SECONDS * 2**s.failures, LONGEST_PAUSE_SECONDS)
             pause = self._random.uniform(0, longest)
             self.pausing += 1

@@ -34,6 +34,8 @@ class Fault:
     """The words of the endpoint or of the exception."""
     kind: str = ""
     """The kind, if the code that saw the fault knows it: `malformed`, `timeout` …"""
+    context: Json = None
+    """`n_ctx` of the error object: llama.cpp states the context size there."""
 
 
 # Error bodies
@@ -54,6 +56,7 @@ def error_in(value: Json) -> Fault | None:
         text=_words_of(fields),
         code=_text(fields.get("code")),
         type=_text(fields.get("type") or fields.get("status")),
+        context=fields.get("n_ctx"),
     )
 
 

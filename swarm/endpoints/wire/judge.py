@@ -8,6 +8,7 @@ from swarm.base.error_kinds import FAULTS, ErrorKind
 from swarm.base.errors import EndpointBusy, EndpointRefused
 from swarm.endpoints.wire.faults import Fault, retry_after
 from swarm.endpoints.wire.kinds import kind_of
+from swarm.endpoints.wire.too_long import context_in, plausible
 
 MESSAGE_BYTES = 2048
 """Maximum bytes of a message. Enough to understand an error; a journal stays readable."""
@@ -37,13 +38,16 @@ def judge(
             status=fault.status,
             retry_after=wait,
         )
-    return EndpointRefused(
+    refused = EndpointRefused(
         message,
         kind=kind,
         endpoint=endpoint,
         status=fault.status,
         stops=meaning.stops,
     )
+    if kind == "context_length":
+        refused.context = plausible(fault.context) or context_in(fault.text)
+    return refused
 
 
 def _as_the_endpoint_wishes(meaning: ErrorKind, headers: Mapping[str, str]) -> ErrorKind:

@@ -1,0 +1,31 @@
+"""What a refusal of a too long request teaches: the size of the context from now on."""
+
+from swarm.attempt.prompt import ASSUMED_CONTEXT, ASSUMED_OUTPUT
+from swarm.attempt.types import Attempt
+from swarm.base.errors import EndpointRefused
+from swarm.spec.chat import Request, request_tokens
+
+LEAST_CONTEXT = 512
+"""Minimum tokens of a context that is worth another try: rules and instructions alone take half."""
+
+
+def smaller_context(attempt: Attempt, error: EndpointRefused, request: Request) -> int | None:
+    """Return the context size to assume from now on, or None if the refusal teaches nothing.
+
+    1. The size that the refusal states, if the attempt had assumed more.
+    2. Three quarters of what it had assumed, if the refusal states as much: the text has more
+       tokens than estimated.
+    3. Half of what the request needed, if the refusal states nothing.
+    """
+    if error.kind != "context_length":
+        return None
+    assumed = attempt.context or ASSUMED_CONTEXT
+    if error.context is None:  # 3
+        cap = request.max_tokens or attempt.settings.get("max_tokens") or ASSUMED_OUTPUT
+        needed = request_tokens(request) + (cap if isinstance(cap, int) else ASSUMED_OUTPUT)
+        smaller = min(assumed, needed) // 2
+    elif error.context < assumed:  # 1
+        smaller = error.context
+    else:  # 2
+        smaller = assumed * 3 // 4
+    return smaller if smaller >= LEAST_CONTEXT else None
