@@ -40,6 +40,22 @@ class Citations:
 
 
 @dataclass(frozen=True)
+class CitedSpan:
+    """The citations of one claim."""
+
+    start: int
+    """Offset of the first bracket in the text."""
+    end: int
+    """Offset after the last bracket."""
+    steps: tuple[str, ...]
+    """The cited steps, each once."""
+
+    def joined(self, later: "CitedSpan") -> "CitedSpan":
+        """Return the citations of a claim with more of them."""
+        return CitedSpan(self.start, later.end, tuple(dict.fromkeys((*self.steps, *later.steps))))
+
+
+@dataclass(frozen=True)
 class _Citation:
     start: int
     end: int
@@ -67,19 +83,25 @@ def claims(text: str, known: Collection[str]) -> dict[str, tuple[str, ...]]:
 
     A claim is a sentence, bullet or table row with citations at its end.
     """
+    return {f"c{n}": span.steps for n, span in enumerate(cited_spans(text, known), 1)}
+
+
+def cited_spans(text: str, known: Collection[str]) -> list[CitedSpan]:
+    """Return the citations of each claim of a report, with their place, in the order of the text."""
     known = frozenset(known)
     bare = _bare(text, known)
-    grouped: list[list[str]] = []
+    found: list[CitedSpan] = []
     end = line = 0
     for citation in _citations(bare, known):
         if not citation.steps:
             continue
-        if not grouped or _parted(bare[end : citation.start], bare[line : line + 40].lstrip()[:1]):
-            grouped.append([])
-        grouped[-1] += citation.steps
+        span = CitedSpan(citation.start, citation.end, tuple(dict.fromkeys(citation.steps)))
+        if found and not _parted(bare[end : citation.start], bare[line : line + 40].lstrip()[:1]):
+            span = found.pop().joined(span)
+        found.append(span)
         line = max(line, bare.rfind("\n", end, citation.end) + 1)
         end = citation.end
-    return {f"c{n}": tuple(dict.fromkeys(steps)) for n, steps in enumerate(grouped, 1)}
+    return found
 
 
 def _parted(between: str, begins: str) -> bool:

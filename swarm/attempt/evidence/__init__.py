@@ -1,0 +1,6 @@
+"""Whether the claims of a report, or of a worker's answer, are in the texts that they rest on.
+
+Everything here is pure and calls no model. `passages` splits a text into sentences, `figures` reads
+numbers, `terms` reads names and quotations, `sources` indexes a text, `derive` recomputes sums,
+differences, ratios and counts, `check` gives each claim its status, `conflicts` compares outputs.
+"""

@@ -1,0 +1,225 @@
+"""Numbers, dates and versions in a text, in any spelling, as values that can be compared."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import islice
+
+from swarm.attempt.evidence.units import LETTER_SCALES, MONTHS, NUMBER_WORDS, SCALES, UNITS, Unit
+
+MOST_FIGURES = 100_000
+"""Maximum figures that are read of one text."""
+
+_MYRIADS = "万萬億亿兆"
+"""Scale words that may be followed by a smaller one: `1億2000万`."""
+_WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_SPACES = dict.fromkeys((0xA0, 0x2007, 0x2009, 0x202F, 0x3000), ord(" "))
+_DASHES = dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2212), ord("-"))
+_ASCII = {**_WIDE, **_SPACES, **_DASHES, 0x2019: ord("'"), 0x02BC: ord("'")}
+_OTHER_DIGITS = re.compile(r"[^\W\d_]?(?![0-9])\d")
+
+_LATIN = "A-Za-z\u00aa\u00b5\u00ba\u00c0-\u024f\u0370-\u052f"
+"""Letters of scripts that set words apart by spaces."""
+_MONTH = "|".join(sorted(map(re.escape, MONTHS), key=len, reverse=True))
+_DATES = re.compile(
+    rf"""
+      (?<![{_LATIN}0-9_.-])(?P<y1>\d{{4}})-(?P<m1>\d{{1,2}})(?:-(?P<d1>\d{{1,2}}))?(?![{_LATIN}0-9_-])(?!\.\d)
+    | (?P<y2>\d{{4}})\s?年\s?(?P<m2>\d{{1,2}})\s?月(?:\s?(?P<d2>\d{{1,2}})\s?日)?
+    | (?<![\w.])(?P<d3>\d{{1,2}})(?:st|nd|rd|th|er|\.)?\s+(?:de\s+|of\s+)?(?P<m3>{_MONTH})\b\.?,?(?:\s+(?:de\s+)?(?P<y3>\d{{4}})\b)?
+    | \b(?P<m4>{_MONTH})\b\.?\s+(?P<d4>\d{{1,2}})(?:st|nd|rd|th)?\b(?!\s?[%\w])(?:,?\s+(?P<y4>\d{{4}})\b)?
+    | \b(?P<m5>{_MONTH})\b\.?,?\s+(?:de\s+)?(?P<y5>(?:1[5-9]|20)\d\d)\b
+    | (?<![\w.])(?P<a6>\d{{1,2}})(?P<s6>[./])(?P<b6>\d{{1,2}})(?P=s6)(?P<y6>\d{{4}})(?![\w/])
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_MAY_BE_DATE = re.compile(rf"\d{{4}}|\b(?:{_MONTH})\b|月", re.IGNORECASE)
+_CODE = r"\d{1,2}:\d\d(?::\d\d)?(?!\d)|\d+(?:\.\d+){2,}(?![\d])"
+_GROUPED = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d{1,3}(?:['_ ]\d{3})+(?:[.,]\d+)?"
+_NUMBER = re.compile(
+    rf"""
+    (?P<currency>[$€£¥]|US\$|\b(?:USD|EUR|GBP|CHF|JPY|CNY|RMB)\b)?\s?
+    (?<![{_LATIN}0-9_])(?<![0-9][.,'])(?<![{_LATIN}][-.'])
+    (?:
+      (?P<code>{_CODE})
+    | (?P<number>(?:{_GROUPED}|\d{{1,2}}(?:,\d\d)+,\d{{3}})(?![\d])|\d+(?:[.,]\d+)?|\.\d+)
+    )
+    (?:(?P<ordinal>st|nd|rd|th|er|ère|ème)\b)?
+    (?:(?P<letter>[KkMmBGT])(?![{_LATIN}0-9_/])(?!\s?[Bb]ytes)
+     |[ -]?(?P<scale>{"|".join(sorted((s for s in SCALES if s != "k"), key=len, reverse=True))})(?:\b|(?<=[\u3040-\u9fff]))\.?)?
+    (?:[ -]?(?P<unit>%|per\s?cent\b|pour\s?cents?\b|°\s?[CF]\b|[$€£¥]|US\$
+        |(?:years?|days?|hours?|minutes?|seconds?|months?|weeks?)\b
+        |[A-Za-zµäöüéèñí]{{1,12}}(?![{_LATIN}0-9_'])
+        |[\u3040-\u9fff]{{1,3}}))?
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_DIGIT = re.compile(r"\d")
+_WORD = re.compile(
+    r"(?<![\w-])(" + "|".join(w for w in NUMBER_WORDS if w.isascii() or "ü" in w or "ö" in w) + r")(?![\w-])"
+    r"|([一二三四五六七八九十两兩]{1,2})(?=[个個名人台件条條种種つ社项項次家])",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number, date or version in a text."""
+
+    start: int
+    end: int
+    text: str
+    """Its spelling in the text, with its unit."""
+    values: tuple[float, ...] = ()
+    """Its readings: `1,234` may be 1234 or 1.234. Empty if it is a date or a version."""
+    unit: Unit | None = None
+    """Its unit if that is a known one."""
+    code: str = ""
+    """A date as `2024-03-05`, `2024-03` or `--03-05`; a version or a time as it is written."""
+    step: float = 1.0
+    """Value of its last written place: 0.1 for `3.5`, 100,000 for `3.5 million`."""
+    zeros: int = 0
+    """Zeros at the end of a whole number."""
+    word: bool = False
+    """Whether it is a number word."""
+
+
+def has_figures(text: str) -> bool:
+    """Return whether a text may have figures: digits, or a number word."""
+    return _DIGIT.search(text) is not None or _WORD.search(text) is not None
+
+
+def plain(text: str) -> str:
+    """Return a text of the same length with ASCII digits, spaces, dashes and apostrophes."""
+    text = text.translate(_ASCII)
+    if text.isascii():
+        return text
+    return _OTHER_DIGITS.sub(_ascii_digit, text)
+
+
+def _ascii_digit(found: re.Match[str]) -> str:
+    return "".join(str(int(c)) if c.isdecimal() else c for c in found[0])
+
+
+def figures(text: str) -> list[Figure]:
+    """Return the figures of a text in order."""
+    text = plain(text)
+    found: list[Figure] = []
+    if _MAY_BE_DATE.search(text):
+        for match in _DATES.finditer(text):
+            date = _date(match)
+            if date is not None:
+                found.append(date)
+        for date in found:
+            text = f"{text[: date.start]}{'x' * (date.end - date.start)}{text[date.end :]}"
+    for match in islice(_NUMBER.finditer(text), MOST_FIGURES):
+        figure = _figure(match)
+        before = found[-1] if found else figure
+        if match["scale"] and before.end == figure.start and before.text[-1] in _MYRIADS:
+            value = tidy(before.values[0] + figure.values[0])
+            text_of = before.text + figure.text
+            found[-1] = replace(figure, start=before.start, text=text_of, values=(value,))
+        else:
+            found.append(figure)
+    found.extend(_words(text))
+    return sorted(found, key=lambda each: each.start)
+
+
+def _words(text: str) -> Iterator[Figure]:
+    for match in _WORD.finditer(text):
+        n = NUMBER_WORDS.get((match[1] or match[2]).casefold())
+        if n is not None:
+            yield Figure(match.start(), match.end(), match[0], (float(n),), word=True)
+
+
+def _figure(match: re.Match[str]) -> Figure:
+    if match["code"]:
+        return Figure(match.start("code"), match.end("code"), match["code"], code=match["code"].lstrip("0"))
+    number = match["number"]
+    values, places = readings(number)
+    start = match.start("currency") if match["currency"] else match.start("number")
+    end = match.end("ordinal") if match["ordinal"] else match.end("number")
+    unit = _unit_of(match["currency"]) if match["currency"] else None
+    factor, letter_factor = 1.0, 1.0
+    if match["scale"]:
+        factor, end = SCALES[match["scale"].casefold()], match.end("scale")
+    elif match["letter"]:
+        end = match.end("letter")
+        letter = match["letter"]
+        letter_factor = LETTER_SCALES.get(letter, 1.0)
+        scaled = tuple(tidy(value * letter_factor) for value in values)
+        if unit is not None or letter in "KkBTM":
+            values = scaled
+        else:
+            values, unit = (*values, *scaled), UNITS.get(letter.casefold())
+    if match["unit"]:
+        named = _unit_of(match["unit"])
+        if named is not None:
+            unit, end = unit or named, match.end("unit")
+    if factor != 1.0:
+        values = tuple(tidy(value * factor) for value in values)
+    zeros = 0 if places else len(number) - len(number.rstrip("0,.' _"))
+    return Figure(
+        start, end, match.string[start:end], values, unit, step=tidy(factor * letter_factor * 10**-places), zeros=zeros
+    )
+
+
+@cache
+def _unit_of(spelling: str) -> Unit | None:
+    folded = "".join(spelling.casefold().split())
+    for length in range(len(folded), 0, -1):
+        if folded[:length] in UNITS:
+            is_word = folded[:length].isascii() and folded[0].isalpha()
+            return UNITS[folded[:length]] if length == len(folded) or not is_word else None
+    return None
+
+
+def readings(number: str) -> tuple[tuple[float, ...], int]:
+    """Return the values that digits may mean, the likely one first, and the decimal places of that one.
+
+    `1,234` is 1234 or 1.234; `1.234` is 1.234 or 1234.
+    """
+    bare = re.sub(r"['_ ]", "", number)
+    commas, points = bare.count(","), bare.count(".")
+    if commas and points:
+        decimal = max(bare.rfind(","), bare.rfind("."))
+        whole = re.sub(r"[.,]", "", bare[:decimal])
+        return (tidy(float(f"{whole}.{bare[decimal + 1 :]}")),), len(bare) - decimal - 1
+    if commas + points > 1:
+        return (float(re.sub(r"[.,]", "", bare)),), 0
+    if not commas + points:
+        return (float(bare),), 0
+    mark = "," if commas else "."
+    before, after = bare.split(mark)
+    as_decimal = tidy(float(f"{before or '0'}.{after}"))
+    if len(after) != 3 or len(before) > 3 or before in ("", "0"):
+        return (as_decimal,), len(after)
+    as_whole = float(before + after)
+    return ((as_whole, as_decimal), 0) if mark == "," else ((as_decimal, as_whole), 3)
+
+
+def tidy(value: float) -> float:
+    """Return a number without the noise of binary fractions: 12 significant digits."""
+    return float(f"{value:.12g}")
+
+
+def _date(match: re.Match[str]) -> Figure | None:
+    year = match["y1"] or match["y2"] or match["y3"] or match["y4"] or match["y5"] or match["y6"]
+    day = match["d1"] or match["d2"] or match["d3"] or match["d4"]
+    named = match["m3"] or match["m4"] or match["m5"]
+    number = match["m1"] or match["m2"]
+    if named:
+        month = MONTHS[named.casefold()]
+        if day is None and named.casefold() == "may" and not named[0].isupper():
+            return None
+    elif number:
+        month = int(number)
+    else:
+        one, other = int(match["a6"]), int(match["b6"])
+        month, day = (other, str(one)) if other <= 12 else (one, str(other))
+    if not 1 <= month <= 12 or (day is not None and not 1 <= int(day) <= 31):
+        return None
+    head = year or "-"
+    code = f"{head}-{month:02}" + (f"-{int(day):02}" if day else "")
+    start, end = match.span()
+    return Figure(start, end, match[0].strip(), code=code)

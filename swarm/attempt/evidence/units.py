@@ -1,0 +1,123 @@
+"""Units, currencies and scale words in the spellings that texts use."""
+
+from dataclasses import dataclass
+
+PERCENT = "%"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit of measurement: two figures are comparable if their dimension is the same."""
+
+    dimension: str
+    """What it measures, such as `bytes`, `seconds`, `%` or `USD`."""
+    factor: float = 1.0
+    """Its size in the base unit of the dimension."""
+
+
+_TABLE = """
+% 1: % percent pct prozent pourcent
+pp 1: pp
+bytes 1: b byte bytes octet octets
+bytes 1e3: kb ko kilobyte kilobytes
+bytes 1e6: mb mo megabyte megabytes
+bytes 1e9: gb go gigabyte gigabytes
+bytes 1e12: tb to terabyte terabytes
+bytes 1024: kib
+bytes 1048576: mib
+bytes 1073741824: gib
+seconds 1e-9: ns
+seconds 1e-6: µs us
+seconds 1e-3: ms millisecond milliseconds millisekunden millisecondes 毫秒 ミリ秒
+seconds 1: s sec secs second seconds sekunde sekunden seconde secondes segundos 秒
+seconds 60: min mins minute minutes minuten minutos 分钟 分鐘 分
+seconds 3600: h hr hrs hour hours stunde stunden heure heures horas 小时 小時 時間
+days 1: d day days tag tage tagen jour jours días dias 天 日 日間
+days 7: week weeks woche wochen semaine semaines semanas 周 週 週間
+months 1: month months monat monate monaten mois meses 个月 個月 か月 ヶ月
+months 12: year years yr yrs jahr jahre jahren an ans année années años 年 年間
+metres 1e-3: mm millimetre millimetres millimeter millimeters
+metres 1e-2: cm centimetre centimetres centimeter centimeters
+metres 1: m metre metres meter meters mètre mètres 米
+metres 1e3: km kilometre kilometres kilometer kilometers kilomètres 公里 キロメートル
+metres 0.3048: ft foot feet
+metres 1609.344: mile miles
+grams 1e-3: mg
+grams 1: g gram grams gramm
+grams 1e3: kg kilo kilos kilogram kilograms kilogramm 公斤 キログラム
+grams 1e6: t ton tons tonne tonnes tonnen 吨
+grams 453.59237: lb lbs pound pounds
+litres 1e-3: ml
+litres 1: l litre litres liter liters
+watts 1: w watt watts
+watts 1e3: kw kilowatt kilowatts
+watts 1e6: mw megawatt megawatts
+watts 1e9: gw gigawatt gigawatts
+watthours 1e3: kwh
+watthours 1e6: mwh
+volts 1: v volt volts
+celsius 1: °c ℃
+fahrenheit 1: °f ℉
+hertz 1: hz
+hertz 1e3: khz
+hertz 1e6: mhz
+hertz 1e9: ghz
+USD 1: $ usd us$ dollar dollars 美元 ドル
+USD 0.01: cent cents
+EUR 1: € eur euro euros 欧元
+GBP 1: £ gbp
+JPY 1: ¥ jpy yen 円 日元
+CNY 1: cny rmb yuan 元 人民币
+CHF 1: chf franken
+"""
+
+
+def _units() -> dict[str, Unit]:
+    found: dict[str, Unit] = {}
+    for line in _TABLE.strip().splitlines():
+        head, _, spellings = line.partition(": ")
+        dimension, factor = head.split()
+        found.update(dict.fromkeys(spellings.split(), Unit(dimension, float(factor))))
+    return found
+
+
+UNITS = _units()
+"""Units by spelling, case-folded. A spelling with several meanings has the most frequent one."""
+SCALES: dict[str, float] = {
+    **dict.fromkeys(("k", "thousand", "tausend", "tsd", "mille", "mil", "千"), 1e3),
+    **dict.fromkeys(("万", "萬"), 1e4),
+    **dict.fromkeys(("lakh", "lakhs"), 1e5),
+    **dict.fromkeys(("million", "millions", "millionen", "millones", "mio", "mn", "mln", "百万", "百萬"), 1e6),
+    **dict.fromkeys(("crore", "crores"), 1e7),
+    **dict.fromkeys(("億", "亿"), 1e8),
+    **dict.fromkeys(("billion", "billions", "bn", "milliard", "milliards", "milliarde", "milliarden", "mrd", "十亿"), 1e9),
+    **dict.fromkeys(("trillion", "trillions", "兆"), 1e12),
+}
+"""Scale words, case-folded, and the factor of each."""
+LETTER_SCALES: dict[str, float] = {"K": 1e3, "k": 1e3, "M": 1e6, "m": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
+"""Letters directly behind a number that may be a scale or a unit: `5M`, `3B`."""
+NUMBER_WORDS: dict[str, int] = {}
+"""Number words from one to twelve, case-folded."""
+for _line in (
+    "one two three four five six seven eight nine ten eleven twelve",
+    "eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf",
+    "un deux trois quatre cinq six sept huit neuf dix onze douze",
+    "uno dos tres cuatro cinco seis siete ocho nueve diez once doce",
+):
+    for _n, _word in enumerate(_line.split(), 1):
+        NUMBER_WORDS.setdefault(_word, _n)
+for _n, _word in enumerate("一 二 三 四 五 六 七 八 九 十 十一 十二".split(), 1):
+    NUMBER_WORDS[_word] = _n
+NUMBER_WORDS["两"] = NUMBER_WORDS["兩"] = 2
+MONTHS: dict[str, int] = {}
+"""Names of months and their abbreviations, case-folded."""
+for _line in (
+    "january february march april may june july august september october november december",
+    "jan feb mar apr may jun jul aug sep oct nov dec",
+    "januar februar märz april mai juni juli august september oktober november dezember",
+    "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+):
+    for _n, _word in enumerate(_line.split(), 1):
+        MONTHS[_word] = _n
+MONTHS["sept"] = 9
