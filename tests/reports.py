@@ -11,10 +11,11 @@ from random import Random
 
 from swarm.base.values import Json
 
-NAMES = (
-    "Lunr Fuse Flex Orama Mini Elastic Tantivy Sonic Typesense Meili Zinc Whoosh Xapian Bleve Solr Vespa Quickwit Toshi "
-    "Riot Pagefind Stork Tinysearch Lyra Sphinx Manticore Groonga Sirius Kestrel Boreas Nimbus"
-).split()
+_NAMES = """
+    Lunr Fuse Flex Orama Mini Elastic Tantivy Sonic Typesense Meili Zinc Whoosh Xapian Bleve Solr Vespa Quickwit Toshi
+    Riot Pagefind Stork Tinysearch Lyra Sphinx Manticore Groonga Sirius Kestrel Boreas Nimbus
+"""
+NAMES: tuple[str, ...] = tuple(_NAMES.split())
 FIELDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("memory", "MB", ("{n} needs {v} of memory", "the memory of {n} is {v}")),
     ("start time", "ms", ("{n} has a start time of {v}", "the start time of {n} is {v}")),
@@ -113,8 +114,7 @@ def _sentence(fact: _Fact, random: Random) -> str:
 def _report(names: list[str], facts: dict[str, list[_Fact]], remarks: dict[str, str], random: Random) -> str:
     lines = ["# Comparison", "", "All of them can be used without a network.", ""]
     for n, name in enumerate(names, 1):
-        for fact in random.sample(facts[name], 2):
-            lines.append(f"- {_sentence(fact, random)[:-1]} [study.{n}].")
+        lines += [f"- {_sentence(fact, random)[:-1]} [study.{n}]." for fact in random.sample(facts[name], 2)]
         if random.random() < 0.6:
             lines.append(f"- A reviewer of {name} says “{remarks[name]}” [study.{n}].")
     field = facts[names[0]][0].field

@@ -16,13 +16,14 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal
 
 from swarm.attempt.citations import cited_spans
 from swarm.attempt.evidence.derive import computed, computes, restated
-from swarm.attempt.evidence.figures import Figure
-from swarm.attempt.evidence.passages import Passage, markdown_passages
-from swarm.attempt.evidence.sources import Occurrence, Source, Statement, in_base, may_agree
+from swarm.attempt.evidence.figures import Quantity
+from swarm.attempt.evidence.passages import Sentence, markdown_passages
+from swarm.attempt.evidence.sources import Occurrence, SourceText, Statement, in_base, may_agree
 from swarm.attempt.evidence.terms import STOP_WORDS, Name, fold, quotations, stem, words_of
 
 Evidence = Literal["supported", "derived", "unsupported", "uncited"]
@@ -39,13 +40,17 @@ _REFERENCE = re.compile(
     r"\b(?:section|table|figure|fig\.|appendix|step|point|item|option|question|chapter|abschnitt|tabelle|abbildung)\s$",
     re.IGNORECASE,
 )
-_BRACKET = re.compile(r"\[([^\[\]\n]{1,600})\]")
+_BRACKET = re.compile(r"[ \t]*\[([^\[\]\n]{1,600})\]")
 _ADDRESS = re.compile(r"\]\([^)\n]*\)|https?://\S+")
-_GERMAN = re.compile(r"\b(?:der|die|das|und|ist|sind|mit|von|für|ein|eine|beträgt|pro|wird|hat|bei)\b")
+_GERMAN = re.compile(
+    r"\b(?:der|das|und|ist|sind|mit|von|für|eine?|einer|wie|mehr|als|nicht|auch|oder|zum|zur|gegenüber|beträgt|wird)\b",
+    re.IGNORECASE,
+)
+"""Words of German, which writes nouns like names."""
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ReportClaim:
     """One sentence of a report, and whether the steps that it cites support it."""
 
     id: str
@@ -64,15 +69,31 @@ class Claim:
     """Where its figures were found."""
 
 
-Sources = Callable[[str], Sequence[Source]]
+SourcesOf = Callable[[str], Sequence[SourceText]]
 """Returns the texts that a citation of a step stands for."""
 
 
-def split_claims(text: str, known: Collection[str]) -> list[Claim]:
+def split_claims(text: str, known: Collection[str]) -> list[ReportClaim]:
     """Return the sentences of a report that state something, cited or not. Their evidence is not yet checked."""
     all_passages = markdown_passages(text)
+    found, used = _cited_claims(text, all_passages, known)
+    rest = [each for n, each in enumerate(all_passages) if n not in used and _states(each)]
+    found += [ReportClaim(f"u{n}", p.text, p.start, p.end, evidence="uncited") for n, p in enumerate(rest, 1)]
+    return sorted(found, key=lambda claim: (claim.start, claim.end))
+
+
+def _states(passage: Sentence) -> bool:
+    """Whether a passage may state something: a sentence or a row, and not the label of a list."""
+    is_text = passage.kind in ("sentence", "row") and any(c.isalpha() for c in passage.text)
+    return is_text and not passage.text.rstrip("* ").endswith(":")
+
+
+def _cited_claims(
+    text: str, all_passages: list[Sentence], known: Collection[str]
+) -> tuple[list[ReportClaim], set[int]]:
+    """Return the claims with citations, and the indexes of their passages."""
     starts = [passage.start for passage in all_passages]
-    found: list[Claim] = []
+    found: list[ReportClaim] = []
     used: set[int] = set()
     for n, span in enumerate(cited_spans(text, known), 1):
         first = max(0, bisect_right(starts, span.start) - 1)
@@ -80,20 +101,17 @@ def split_claims(text: str, known: Collection[str]) -> list[Claim]:
         while first and not _said(text, all_passages[first : last + 1], known) and _is_next(all_passages, first):
             first -= 1
         used.update(range(first, last + 1))
-        start, end = all_passages[first].start, all_passages[last].end
         said = _said(text, all_passages[first : last + 1], known)
-        found.append(Claim(f"c{n}", said, start, end, span.steps))
-    rest = [p for n, p in enumerate(all_passages) if n not in used and p.kind in ("sentence", "row")]
-    uncited = [p for p in rest if any(c.isalpha() for c in p.text) and not p.text.rstrip("* ").endswith(":")]
-    found += [Claim(f"u{n}", p.text, p.start, p.end, evidence="uncited") for n, p in enumerate(uncited, 1)]
-    return sorted(found, key=lambda claim: (claim.start, claim.end))
+        start, end = all_passages[first].start, all_passages[last].end
+        found.append(ReportClaim(f"c{n}", said, start, end, span.steps))
+    return found, used
 
 
-def _is_next(all_passages: list[Passage], n: int) -> bool:
+def _is_next(all_passages: list[Sentence], n: int) -> bool:
     return all_passages[n - 1].kind in ("sentence", "row")
 
 
-def _said(text: str, pieces: Sequence[Passage], known: Collection[str]) -> str:
+def _said(text: str, pieces: Sequence[Sentence], known: Collection[str]) -> str:
     """Return the words of passages without their citations and addresses."""
     words = text[pieces[0].start : pieces[-1].end] if pieces else ""
     return bare(words, known)
@@ -106,28 +124,27 @@ def bare(text: str, known: Collection[str]) -> str:
         tokens = re.split(r"[,;\s]+", match[1].strip().lower().strip("`"))
         return "" if any(token in known for token in tokens) else match[0]
 
-    text = _ADDRESS.sub("]", _BRACKET.sub(without, text))
-    return re.sub(r"[ \t]+(?=[.,;:|!?。]|$)", "", text).strip(" \t\n`")
+    return _ADDRESS.sub("]", _BRACKET.sub(without, text)).strip(" \t\n`")
 
 
 class Checker:
     """Checks of the claims of one report against its sources."""
 
-    def __init__(self, sources: Sources, everything: Sequence[Source], *, goal: str = "") -> None:
+    def __init__(self, sources: SourcesOf, everything: Sequence[SourceText], *, goal: str = "") -> None:
         """`everything` are all texts that the writer read; `goal` is what it was asked."""
         self._sources = sources
         self._everything = everything
-        self._goal = Source("goal", goal)
+        self._goal = SourceText("goal", goal)
 
-    def check(self, text: str, known: Collection[str]) -> list[Claim]:
+    def check(self, text: str, known: Collection[str]) -> list[ReportClaim]:
         """Return the claims of a report with their evidence."""
         contexts = {passage.start: passage for passage in markdown_passages(text)}
         return [self._checked(claim, contexts.get(claim.start)) for claim in split_claims(text, known)]
 
-    def _checked(self, claim: Claim, passage: Passage | None) -> Claim:
+    def _checked(self, claim: ReportClaim, passage: Sentence | None) -> ReportClaim:
         context = "" if passage is None else passage.context
         kind = "sentence" if passage is None else passage.kind
-        statement = Statement(Passage(0, len(claim.text), claim.text, kind, 0, context))
+        statement = Statement(Sentence(0, len(claim.text), claim.text, kind, 0, context))
         cited = self._cited(claim.steps) if claim.steps else list(self._everything)
         if not cited:
             return claim
@@ -143,8 +160,8 @@ class Checker:
         found = tuple(look.found) if claim.steps else ()
         return replace(claim, evidence=evidence, missing=tuple(dict.fromkeys(look.missing)), found=found)
 
-    def _cited(self, steps: Iterable[str]) -> list[Source]:
-        found: dict[int, Source] = {}
+    def _cited(self, steps: Iterable[str]) -> list[SourceText]:
+        found: dict[int, SourceText] = {}
         for step in steps:
             found.update((id(each), each) for each in self._sources(step))
         return list(found.values())
@@ -154,14 +171,14 @@ class _Look:
     """The search for what one claim says in the texts that it cites."""
 
     def __init__(
-        self, statement: Statement, cited: list[Source], everything: Sequence[Source], goal: Source
+        self, statement: Statement, cited: list[SourceText], everything: Sequence[SourceText], goal: SourceText
     ) -> None:
         self._statement = statement
         self._cited = cited
         self._everything = everything
         self._goal = goal
         self._words = words_of(statement.passage.text)
-        self._values = {value for each in statement.figures for value in each.values}
+        self._values = set(chain.from_iterable(each.values for each in statement.figures))
         self.missing: list[str] = []
         self.found: list[Occurrence] = []
         self.is_derived = False
@@ -179,41 +196,44 @@ class _Look:
             elif not self._is_found(figure):
                 self.missing.append(figure.text.strip())
 
-    def _is_found(self, figure: Figure) -> bool:
-        same = [each for source in self._cited for each in source.same(figure)]
-        cues = computes(self._statement.passage.text)
+    def _is_found(self, figure: Quantity) -> bool:
+        same = list(chain.from_iterable(source.same(figure) for source in self._cited))
         if same:  # 1
             best = max(same, key=lambda each: self._share(figure, each))
             if self._contradicted(figure, self._share(figure, best)):
                 return False
             self.found.append(best)
             return True
-        if any(each.mentions(figure.text) for each in self._cited if len(figure.text) > 3 and not each.is_indexed):
+        if any(not each.is_indexed and each.mentions(figure.text) for each in self._cited):
             return True
+        return self._is_derived(figure) or self._is_context(figure) or self._is_two(figure)
+
+    def _is_derived(self, figure: Quantity) -> bool:
         other = restated(self._statement, figure, self._cited)  # 2
         if other is not None:
-            self.is_derived = True
             self.found.append(other)
-            return True
-        if (cues or not self._contradicted(figure, 0.0)) and computed(self._statement, figure, self._cited):  # 3
             self.is_derived = True
             return True
-        return self._is_context(figure) or self._is_two(figure)  # 4
+        may_be = computes(self._statement.passage.text) or not self._contradicted(figure, 0.0)
+        if may_be and computed(self._statement, figure, self._cited):  # 3
+            self.is_derived = True
+            return True
+        return False
 
-    def _is_context(self, figure: Figure) -> bool:
+    def _is_context(self, figure: Quantity) -> bool:
         """Whether a figure is in the goal, or in what a cited step was asked."""
         texts = [self._goal, *(each.asked for each in self._cited)]
         return any(text.same(figure) for text in texts)
 
-    def _is_two(self, figure: Figure) -> bool:
+    def _is_two(self, figure: Quantity) -> bool:
         """Whether digits with a space between them are two figures that are there."""
         parts = figure.text.split()
         if len(parts) < 2 or not all(part.isdigit() for part in parts[:2]):
             return False
-        two = [Figure(0, 0, part, (float(part),)) for part in parts if part.isdigit()]
+        two = [Quantity(0, 0, part, (float(part),)) for part in parts if part.isdigit()]
         return all(any(source.same(each) for source in self._cited) for each in two)
 
-    def _share(self, figure: Figure, each: Occurrence) -> float:
+    def _share(self, figure: Quantity, each: Occurrence) -> float:
         """Return the share of the words near a figure that are near it in the source, too."""
         wanted = self._statement.words_near(figure)
         if not wanted:
@@ -228,7 +248,7 @@ class _Look:
         """Whether a passage names something that the claim does not."""
         return any(not (words_of(name.text) & self._words) for name in theirs.names)
 
-    def _contradicted(self, figure: Figure, share: float) -> bool:
+    def _contradicted(self, figure: Quantity, share: float) -> bool:
         """Whether another passage is clearly the one that the claim repeats, and has another figure."""
         wanted = self._statement.words_near(figure)
         if share >= ENOUGH or not wanted:
@@ -247,7 +267,7 @@ class _Look:
         """Whether shared words are enough to identify a statement."""
         return len(shared) >= 2 or len(shared) == wanted == 1
 
-    def _is_other(self, figure: Figure, other: Figure) -> bool:
+    def _is_other(self, figure: Quantity, other: Quantity) -> bool:
         """Whether a figure is comparable with that of the claim, differs, and is not in the claim."""
         if bool(figure.code) != bool(other.code) or other.word:
             return False
@@ -260,7 +280,7 @@ class _Look:
             return False
         return not self._values.intersection(other.values)
 
-    def _at_word(self, figure: Figure) -> None:
+    def _at_word(self, figure: Quantity) -> None:
         """Look for a number word. It is missing only if its noun has another number in the source."""
         if figure.values[0] == 1 or any(source.same(figure) for source in self._cited):
             return
@@ -298,20 +318,16 @@ class _Look:
                 self.missing.append(name.text)
 
     def _is_missing(self, name: Name, others: bool) -> bool:
-        folded = fold(name.text)
-        if folded in STOP_WORDS or (not name.text[0].isascii() and len(name.text) < 2):
-            return False
-        if _is_cjk(self._cited) != _is_cjk([Source("", self._statement.passage.text)]):
+        """Whether a name that is in no cited text is an error. `others`: another name of the sentence is there."""
+        text = self._statement.passage.text
+        if fold(name.text) in STOP_WORDS or _is_cjk(self._cited) != _is_cjk([SourceText("", text)]):
             return False
         replaced = self._replaces(name)
         if self._goal.has_name(name.text) and (others or not replaced):
             return False
-        if any(source.has_name(name.text) for source in self._everything):
-            return name.sure or replaced or self._is_cell(name)
-        is_german = len(_GERMAN.findall(self._statement.passage.text)) > 1
-        if name.sure and not is_german:
-            return True
-        return replaced or self._is_cell(name)
+        is_known = any(source.has_name(name.text) for source in self._everything)
+        is_name = name.sure and (is_known or not _GERMAN.search(text))
+        return is_name or replaced or self._is_cell(name)
 
     def _is_cell(self, name: Name) -> bool:
         """Whether a name is the first cell of a row."""
@@ -331,7 +347,7 @@ class _Look:
         return False
 
 
-def _is_year(figure: Figure) -> bool:
+def _is_year(figure: Quantity) -> bool:
     value = figure.values[0] if figure.values else 0.0
     return figure.unit is None and value == int(value) and 1500 <= value < 2100 and len(figure.text) == 4
 
@@ -339,18 +355,18 @@ def _is_year(figure: Figure) -> bool:
 _NOUN = re.compile(r"\s(?:[^\W\d_]+ly\s)?([^\W\d_]{3,30})")
 
 
-def _noun_behind(text: str, figure: Figure) -> str:
+def _noun_behind(text: str, figure: Quantity) -> str:
     """Return the stem of the word behind a figure, or an empty text."""
     match = _NOUN.match(text, figure.end)
     return "" if match is None or fold(match[1]) in STOP_WORDS else stem(fold(match[1]))
 
 
-def _is_cjk(sources: Iterable[Source]) -> bool:
+def _is_cjk(sources: Iterable[SourceText]) -> bool:
     text = "".join(source.text[:2000] for source in sources)
     return sum("\u3040" <= c <= "\u9fff" for c in text) > len(text) / 8
 
 
-def agrees(one: Figure, other: Figure) -> bool:
+def agrees(one: Quantity, other: Quantity) -> bool:
     """Return whether two figures may be the same quantity."""
     if one.code or other.code:
         return one.code == other.code or one.code.startswith(other.code) or other.code.startswith(one.code)

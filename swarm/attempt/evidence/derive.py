@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
+from itertools import chain, combinations, product
 from statistics import fmean
 
-from swarm.attempt.evidence.figures import Figure
-from swarm.attempt.evidence.sources import Occurrence, Source, Statement, in_base
+from swarm.attempt.evidence.figures import Quantity
+from swarm.attempt.evidence.sources import Occurrence, SourceText, Statement, in_base
 from swarm.attempt.evidence.units import PERCENT
 
 MOST_OPERANDS = 12
@@ -15,6 +15,9 @@ MOST_COUNT = 10_000
 """Maximum number that may be a count."""
 RELATED = 0.34
 """Minimum share of the words of a statement in a passage whose figures are combined for it."""
+
+FEW = 4
+"""Number of comparable figures up to which all are combined, whatever they are about."""
 
 _COMPUTES = re.compile(
     r"\b(?:total|sum|together|combined|overall|difference|differs?|more than|less than|fewer|times|twice|half|ratio|"
@@ -27,7 +30,8 @@ _COMPUTES = re.compile(
 )
 _ABOUT = re.compile(
     r"(?:\b(?:about|around|roughly|approximately|approx\.?|nearly|almost|some|over|under|more than|less than|at least|"
-    r"up to|just|circa|ca\.?|rund|etwa|fast|knapp|gut|über|environ|près de|presque|plus de|moins de|unos|casi)|[~≈<>≤≥约約])"
+    r"up to|just|circa|ca\.?|rund|etwa|fast|knapp|gut|über|environ|près de|presque|plus de|moins de|unos|casi)"
+    r"|[~≈<>≤≥约約])"
     r"\s?$",
     re.IGNORECASE,
 )
@@ -39,42 +43,56 @@ def computes(text: str) -> bool:
     return _COMPUTES.search(text) is not None
 
 
-def is_hedged(statement: Statement, figure: Figure) -> bool:
+def is_hedged(statement: Statement, figure: Quantity) -> bool:
     """Return whether a figure is an approximate one: `about 40 MB`."""
     return _ABOUT.search(statement.passage.text[max(0, figure.start - 20) : figure.start]) is not None
 
 
-def restated(statement: Statement, figure: Figure, cited: Iterable[Source]) -> Occurrence | None:
+def restated(statement: Statement, figure: Quantity, cited: Iterable[SourceText]) -> Occurrence | None:
     """Return the place of the same quantity in another unit, rounded, or as a share instead of a percentage."""
     if figure.code or not figure.values:
         return None
     tolerance = _tolerance(statement, figure)
     for source in cited:
         for each in source.occurrences:
-            if not each.figure.code and any(_is_restated(figure, each.figure, tolerance)):
+            if not each.figure.code and _is_restated(figure, each.figure, tolerance):
                 return each
     return None
 
 
-def _is_restated(figure: Figure, other: Figure, tolerance: float) -> Iterator[bool]:
+def _is_restated(figure: Quantity, other: Quantity, tolerance: float) -> bool:
+    if figure.unit == other.unit and other.step >= figure.step * 10**figure.zeros:
+        return False  # it is not rounded
+    values, others, tolerance = _comparable(figure, other, tolerance)
+    is_converted = figure.unit != other.unit and in_base(figure)[0] == in_base(other)[0] == "bytes"
+    scales = [1.024**n for n in range(-3, 4)] if is_converted else [1.0]
+    return any(_near_any(values, theirs, scales, tolerance) for theirs in others)
+
+
+Values = tuple[float, ...]
+
+
+def _comparable(figure: Quantity, other: Quantity, tolerance: float) -> tuple[Values, Values, float]:
+    """Return the values of two figures and the tolerance in one unit; no values if the units cannot be compared."""
     dimension, values = in_base(figure)
     of, others = in_base(other)
     factor = 1.0 if figure.unit is None else figure.unit.factor
-    for value in values:
-        for theirs in others:
-            if dimension == of or not of or not dimension:
-                theirs_here = theirs if of == dimension else theirs * (factor if not of else 1.0)
-                yield _near(value, theirs_here, tolerance * factor) and other.step < figure.step * 10**figure.zeros
-                yield of == dimension and figure.unit != other.unit and _near(value, theirs, tolerance * factor)
-            if dimension == "bytes" and of == dimension and figure.unit != other.unit:
-                yield any(_near(value, theirs * 1.024**n, tolerance * factor) for n in (-3, -2, -1, 1, 2, 3))
-            if dimension == PERCENT and not of and 0 < theirs <= 1:
-                yield _near(value, 100 * theirs, tolerance)
-            if of == PERCENT and not dimension:
-                yield _near(100 * value, theirs, 100 * tolerance)
+    if dimension == of:
+        return values, others, tolerance * factor
+    if dimension == PERCENT and not of:
+        return values, tuple(100 * value for value in others if 0 < value <= 1), tolerance
+    if of == PERCENT and not dimension:
+        return tuple(100 * value for value in values), others, 100 * tolerance
+    if not of:
+        return values, tuple(value * factor for value in others), tolerance * factor
+    return (), (), 0.0
 
 
-def _tolerance(statement: Statement, figure: Figure) -> float:
+def _near_any(values: Iterable[float], theirs: float, scales: Iterable[float], tolerance: float) -> bool:
+    return any(_near(value, theirs * scale, tolerance) for value, scale in product(values, scales))
+
+
+def _tolerance(statement: Statement, figure: Quantity) -> float:
     """Return how much a value may differ from what the figure says: half of its last written place."""
     zeros = figure.zeros if is_hedged(statement, figure) else 0
     return 0.5 * figure.step * 10**zeros
@@ -84,7 +102,7 @@ def _near(one: float, other: float, tolerance: float) -> bool:
     return abs(one - other) <= tolerance * (1 + 1e-9)
 
 
-def computed(statement: Statement, figure: Figure, cited: Sequence[Source]) -> bool:
+def computed(statement: Statement, figure: Quantity, cited: Sequence[SourceText]) -> bool:
     """Return whether a figure is a sum, difference, ratio, percentage, average or count of cited figures.
 
     The operands are the other figures of the sentence; if it has words of arithmetic, also the figures of the cited
@@ -95,42 +113,48 @@ def computed(statement: Statement, figure: Figure, cited: Sequence[Source]) -> b
     tolerance = _tolerance(statement, figure)
     factor = 1.0 if figure.unit is None else figure.unit.factor
     targets = in_base(figure)[1]
-    for operands in _operand_lists(statement, figure, cited):
-        for value in _results(figure, operands):
-            if any(_near(target, value, tolerance * factor) for target in targets):
-                return True
+    lists = _operand_lists(statement, figure, cited)
+    for value in chain.from_iterable(_results(figure, operands) for operands in lists):
+        if any(_near(target, value, tolerance * factor) for target in targets):
+            return True
     return figure.unit is None and _is_count(statement, figure, cited)
 
 
-def _operand_lists(statement: Statement, figure: Figure, cited: Sequence[Source]) -> Iterator[list[Figure]]:
+def _operand_lists(statement: Statement, figure: Quantity, cited: Sequence[SourceText]) -> Iterator[list[Quantity]]:
     own = [each for each in statement.figures if each is not figure and each.values and not each.word]
     yield own[:MOST_OPERANDS]
-    is_share = figure.unit is not None and figure.unit.dimension == PERCENT
-    if not is_share and not computes(statement.passage.text):
-        return
-    wanted = statement.words
-    scored = [(_share(wanted, each), n, each) for n, each in enumerate(_all_of(figure, cited))]
+    if _is_percentage(figure) or computes(statement.passage.text):
+        yield from _related(statement, figure, cited)
+
+
+def _is_percentage(figure: Quantity) -> bool:
+    return figure.unit is not None and figure.unit.dimension == PERCENT
+
+
+def _related(statement: Statement, figure: Quantity, cited: Sequence[SourceText]) -> Iterator[list[Quantity]]:
+    """Yield the figures of the cited texts that are about the same, one of each text, and all of a single text."""
+    scored = [(_share(statement.words, each), n, each) for n, each in enumerate(_all_of(figure, cited))]
     scored.sort(key=lambda entry: (-entry[0], entry[1]))
-    close = [each.figure for share, _, each in scored if share >= RELATED or len(scored) <= 4]
+    close = [each.figure for share, _, each in scored if share >= RELATED or len(scored) <= FEW]
     yield _distinct(close)[:MOST_OPERANDS]
-    best: dict[str, Figure] = {}
+    best: dict[str, Quantity] = {}
     for _, _, each in scored:
         best.setdefault(each.source.name, each.figure)
     if len(best) > 1:
         yield list(best.values())
-    if len(cited) == 1 and len(scored) > 1:
+    elif len(scored) > 1:
         yield [each.figure for _, _, each in scored]
 
 
-def _all_of(figure: Figure, cited: Iterable[Source]) -> Iterator[Occurrence]:
-    is_ratio = figure.unit is None or figure.unit.dimension == PERCENT
+def _all_of(figure: Quantity, cited: Iterable[SourceText]) -> Iterator[Occurrence]:
+    is_ratio = figure.unit is None or _is_percentage(figure)
     for source in cited:
         for each in source.occurrences:
             if each.figure.values and not each.figure.word and (is_ratio or _fits(figure, each.figure)):
                 yield each
 
 
-def _fits(figure: Figure, other: Figure) -> bool:
+def _fits(figure: Quantity, other: Quantity) -> bool:
     return other.unit is None or figure.unit is None or other.unit.dimension == figure.unit.dimension
 
 
@@ -139,11 +163,11 @@ def _share(wanted: frozenset[str], each: Occurrence) -> float:
     return len(wanted & near) / max(1, len(wanted))
 
 
-def _distinct(found: Iterable[Figure]) -> list[Figure]:
+def _distinct(found: Iterable[Quantity]) -> list[Quantity]:
     return list({(each.values[0], each.unit): each for each in found}.values())
 
 
-def _results(figure: Figure, operands: Sequence[Figure]) -> Iterator[float]:
+def _results(figure: Quantity, operands: Sequence[Quantity]) -> Iterator[float]:
     """Yield what the operands may give, in the base unit of the figure."""
     values = [in_base(each)[1][0] for each in operands]
     like = [value for value, each in zip(values, operands, strict=True) if _fits(figure, each)]
@@ -151,7 +175,7 @@ def _results(figure: Figure, operands: Sequence[Figure]) -> Iterator[float]:
         yield sum(like)
         yield fmean(like)
         yield max(like) - min(like)
-    is_percent = figure.unit is not None and figure.unit.dimension == PERCENT
+    is_percent = _is_percentage(figure)
     for one, other in combinations(like[:MOST_OPERANDS], 2):
         yield one + other
         yield abs(one - other)
@@ -176,7 +200,7 @@ def _ratios(one: float, other: float, *, percent: bool) -> Iterator[float]:
     yield 100 * low / (low + high)
 
 
-def _is_count(statement: Statement, figure: Figure, cited: Sequence[Source]) -> bool:
+def _is_count(statement: Statement, figure: Quantity, cited: Sequence[SourceText]) -> bool:
     """Whether a whole number counts something: cited texts, entries of a list, names in the sentence."""
     value = figure.values[0]
     after = statement.passage.text[figure.end : figure.end + 3].strip()

@@ -8,6 +8,8 @@ from itertools import islice
 
 from swarm.attempt.evidence.units import LETTER_SCALES, MONTHS, NUMBER_WORDS, SCALES, UNITS, Unit
 
+MONTHS_A_YEAR = 12
+DAYS_A_MONTH = 31
 MOST_FIGURES = 100_000
 """Maximum figures that are read of one text."""
 
@@ -26,7 +28,8 @@ _DATES = re.compile(
     rf"""
       (?<![{_LATIN}0-9_.-])(?P<y1>\d{{4}})-(?P<m1>\d{{1,2}})(?:-(?P<d1>\d{{1,2}}))?(?![{_LATIN}0-9_-])(?!\.\d)
     | (?P<y2>\d{{4}})\s?年\s?(?P<m2>\d{{1,2}})\s?月(?:\s?(?P<d2>\d{{1,2}})\s?日)?
-    | (?<![\w.])(?P<d3>\d{{1,2}})(?:st|nd|rd|th|er|\.)?\s+(?:de\s+|of\s+)?(?P<m3>{_MONTH})\b\.?,?(?:\s+(?:de\s+)?(?P<y3>\d{{4}})\b)?
+    | (?<![\w.])(?P<d3>\d{{1,2}})(?:st|nd|rd|th|er|\.)?\s+(?:de\s+|of\s+)?(?P<m3>{_MONTH})\b\.?,?
+      (?:\s+(?:de\s+)?(?P<y3>\d{{4}})\b)?
     | \b(?P<m4>{_MONTH})\b\.?\s+(?P<d4>\d{{1,2}})(?:st|nd|rd|th)?\b(?!\s?[%\w])(?:,?\s+(?P<y4>\d{{4}})\b)?
     | \b(?P<m5>{_MONTH})\b\.?,?\s+(?:de\s+)?(?P<y5>(?:1[5-9]|20)\d\d)\b
     | (?<![\w.])(?P<a6>\d{{1,2}})(?P<s6>[./])(?P<b6>\d{{1,2}})(?P=s6)(?P<y6>\d{{4}})(?![\w/])
@@ -36,6 +39,7 @@ _DATES = re.compile(
 _MAY_BE_DATE = re.compile(rf"\d{{4}}|\b(?:{_MONTH})\b|月", re.IGNORECASE)
 _CODE = r"\d{1,2}:\d\d(?::\d\d)?(?!\d)|\d+(?:\.\d+){2,}(?![\d])"
 _GROUPED = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d{1,3}(?:['_ ]\d{3})+(?:[.,]\d+)?"
+_SCALE = "|".join(sorted((word for word in SCALES if word != "k"), key=len, reverse=True))
 _NUMBER = re.compile(
     rf"""
     (?P<currency>[$€£¥]|US\$|\b(?:USD|EUR|GBP|CHF|JPY|CNY|RMB)\b)?\s?
@@ -46,7 +50,7 @@ _NUMBER = re.compile(
     )
     (?:(?P<ordinal>st|nd|rd|th|er|ère|ème)\b)?
     (?:(?P<letter>[KkMmBGT])(?![{_LATIN}0-9_/])(?!\s?[Bb]ytes)
-     |[ -]?(?P<scale>{"|".join(sorted((s for s in SCALES if s != "k"), key=len, reverse=True))})(?:\b|(?<=[\u3040-\u9fff]))\.?)?
+     |[ -]?(?P<scale>{_SCALE})(?:\b|(?<=[\u3040-\u9fff]))\.?)?
     (?:[ -]?(?P<unit>%|per\s?cent\b|pour\s?cents?\b|°\s?[CF]\b|[$€£¥]|US\$
         |(?:years?|days?|hours?|minutes?|seconds?|months?|weeks?)\b
         |[A-Za-zµäöüéèñí]{{1,12}}(?![{_LATIN}0-9_'])
@@ -63,7 +67,7 @@ _WORD = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Quantity:
     """A number, date or version in a text."""
 
     start: int
@@ -101,10 +105,10 @@ def _ascii_digit(found: re.Match[str]) -> str:
     return "".join(str(int(c)) if c.isdecimal() else c for c in found[0])
 
 
-def figures(text: str) -> list[Figure]:
+def figures(text: str) -> list[Quantity]:
     """Return the figures of a text in order."""
     text = plain(text)
-    found: list[Figure] = []
+    found: list[Quantity] = []
     if _MAY_BE_DATE.search(text):
         for match in _DATES.finditer(text):
             date = _date(match)
@@ -125,43 +129,43 @@ def figures(text: str) -> list[Figure]:
     return sorted(found, key=lambda each: each.start)
 
 
-def _words(text: str) -> Iterator[Figure]:
+def _words(text: str) -> Iterator[Quantity]:
     for match in _WORD.finditer(text):
         n = NUMBER_WORDS.get((match[1] or match[2]).casefold())
         if n is not None:
-            yield Figure(match.start(), match.end(), match[0], (float(n),), word=True)
+            yield Quantity(match.start(), match.end(), match[0], (float(n),), word=True)
 
 
-def _figure(match: re.Match[str]) -> Figure:
+def _figure(match: re.Match[str]) -> Quantity:
     if match["code"]:
-        return Figure(match.start("code"), match.end("code"), match["code"], code=match["code"].lstrip("0"))
+        return Quantity(match.start("code"), match.end("code"), match["code"], code=match["code"].lstrip("0"))
     number = match["number"]
     values, places = readings(number)
-    start = match.start("currency") if match["currency"] else match.start("number")
-    end = match.end("ordinal") if match["ordinal"] else match.end("number")
+    start = match.start("currency" if match["currency"] else "number")
+    end = match.end("ordinal" if match["ordinal"] else "number")
     unit = _unit_of(match["currency"]) if match["currency"] else None
-    factor, letter_factor = 1.0, 1.0
+    factor = 1.0
     if match["scale"]:
         factor, end = SCALES[match["scale"].casefold()], match.end("scale")
+        values = tuple(tidy(value * factor) for value in values)
     elif match["letter"]:
         end = match.end("letter")
-        letter = match["letter"]
-        letter_factor = LETTER_SCALES.get(letter, 1.0)
-        scaled = tuple(tidy(value * letter_factor) for value in values)
-        if unit is not None or letter in "KkBTM":
-            values = scaled
-        else:
-            values, unit = (*values, *scaled), UNITS.get(letter.casefold())
-    if match["unit"]:
-        named = _unit_of(match["unit"])
-        if named is not None:
-            unit, end = unit or named, match.end("unit")
-    if factor != 1.0:
-        values = tuple(tidy(value * factor) for value in values)
+        factor = LETTER_SCALES.get(match["letter"], 1.0)
+        values, unit = _with_letter(values, unit, match["letter"])
+    named = _unit_of(match["unit"]) if match["unit"] else None
+    if named is not None:
+        unit, end = unit or named, match.end("unit")
     zeros = 0 if places else len(number) - len(number.rstrip("0,.' _"))
-    return Figure(
-        start, end, match.string[start:end], values, unit, step=tidy(factor * letter_factor * 10**-places), zeros=zeros
-    )
+    return Quantity(start, end, match.string[start:end], values, unit, step=tidy(factor * 10**-places), zeros=zeros)
+
+
+def _with_letter(values: tuple[float, ...], unit: Unit | None, letter: str) -> tuple[tuple[float, ...], Unit | None]:
+    """Return the values and the unit of a number with a letter: `5M` is 5,000,000; `5m` may be 5 metres."""
+    factor = LETTER_SCALES.get(letter, 1.0)
+    scaled = tuple(tidy(value * factor) for value in values)
+    if unit is not None or letter in "KkBTM":
+        return scaled, unit
+    return (*values, *scaled), UNITS.get(letter.casefold())
 
 
 @cache
@@ -203,23 +207,24 @@ def tidy(value: float) -> float:
     return float(f"{value:.12g}")
 
 
-def _date(match: re.Match[str]) -> Figure | None:
-    year = match["y1"] or match["y2"] or match["y3"] or match["y4"] or match["y5"] or match["y6"]
-    day = match["d1"] or match["d2"] or match["d3"] or match["d4"]
-    named = match["m3"] or match["m4"] or match["m5"]
-    number = match["m1"] or match["m2"]
+def _date(match: re.Match[str]) -> Quantity | None:
+    year = _first(match, "y1", "y2", "y3", "y4", "y5", "y6")
+    day = _first(match, "d1", "d2", "d3", "d4")
+    named = _first(match, "m3", "m4", "m5")
+    number = _first(match, "m1", "m2")
     if named:
         month = MONTHS[named.casefold()]
-        if day is None and named.casefold() == "may" and not named[0].isupper():
-            return None
     elif number:
         month = int(number)
     else:
         one, other = int(match["a6"]), int(match["b6"])
-        month, day = (other, str(one)) if other <= 12 else (one, str(other))
-    if not 1 <= month <= 12 or (day is not None and not 1 <= int(day) <= 31):
+        month, day = (other, str(one)) if other <= MONTHS_A_YEAR else (one, str(other))
+    if not 1 <= month <= MONTHS_A_YEAR or not 1 <= int(day or 1) <= DAYS_A_MONTH:
         return None
-    head = year or "-"
-    code = f"{head}-{month:02}" + (f"-{int(day):02}" if day else "")
-    start, end = match.span()
-    return Figure(start, end, match[0].strip(), code=code)
+    code = f"{year or '-'}-{month:02}" + (f"-{int(day):02}" if day else "")
+    return Quantity(*match.span(), match[0].strip(), code=code)
+
+
+def _first(match: re.Match[str], *groups: str) -> str:
+    """Return the text of the first group that matched, or an empty text."""
+    return next((match[group] for group in groups if match[group]), "")

@@ -1,4 +1,4 @@
-"""Sentences of a text in Markdown, plain text or JSON, each with the context that it stands in."""
+"""Sentences of a text in Markdown, plain text or JSON, each with its context."""
 
 import json
 import re
@@ -22,9 +22,7 @@ _ITEM = re.compile(r"(\s*)(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?(?=\S)")
 _QUOTE = re.compile(r"\s{0,3}>\s?")
 _RULE = re.compile(r"[\s|:+=_*-]+$")
 _CITED = r"(?:\s*\[[^\[\]\n]{1,600}\])*"
-_END = re.compile(
-    rf"(?:[.!?…]+[\"'”’»)\]*_]*{_CITED}[.!?]?(?=\s|$)|[。！？]+[”’」』）]*{_CITED}|(?<=\]);(?=\s))"
-)
+_END = re.compile(rf"(?:[.!?…]+[\"'”’»)\]*_]*{_CITED}[.!?]?(?=\s|$)|[。！？]+[”’」』）]*{_CITED}|(?<=\]);(?=\s))")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|approx|vs|cf|al|no|nos|fig|vol|dr|mr|mrs|ms|prof|st|inc|ltd|co|corp|jr|sr|est|max|min|avg|"
     r"z\.\s?b|d\.\s?h|u\.\s?a|ca|bzw|ggf|evtl|inkl|exkl|mio|mrd|nr|abs|art|env|p\.\s?ex|c\.-à-d|pp?|u\.s|a\.m|p\.m)"
@@ -34,7 +32,7 @@ _ABBREVIATION = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class Sentence:
     """One sentence, bullet sentence, table row, heading or line of code."""
 
     start: int
@@ -49,7 +47,7 @@ class Passage:
     """Headings above it, and the head of its table."""
 
 
-def passages(text: str) -> list[Passage]:
+def passages(text: str) -> list[Sentence]:
     """Return the passages of a text in order. A text that is JSON has one for each record."""
     if text.lstrip()[:1] in ("{", "["):
         try:
@@ -61,17 +59,17 @@ def passages(text: str) -> list[Passage]:
     return markdown_passages(text)
 
 
-def markdown_passages(text: str) -> list[Passage]:
+def markdown_passages(text: str) -> list[Sentence]:
     """Return the passages of a text in Markdown in order."""
     return _Splitter(text).split()
 
 
 class _Splitter:
-    """The lines of a text, put together to blocks and cut into sentences."""
+    """The lines of a text, joined to blocks and cut into sentences."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._found: list[Passage] = []
+        self._found: list[Sentence] = []
         self._headings: list[tuple[int, str]] = []
         self._items: list[tuple[int, str]] = []
         """Indentation and text of the list items that the present line is below."""
@@ -84,7 +82,7 @@ class _Splitter:
         """Start and end of the paragraph that is being read."""
         self._fence = ""
 
-    def split(self) -> list[Passage]:
+    def split(self) -> list[Sentence]:
         """Return the passages."""
         at = 0
         for line in self._text.split("\n"):
@@ -132,7 +130,7 @@ class _Splitter:
             if self._found and self._found[-1].kind == "row" and not self._head:
                 head = self._found.pop()
                 self._head = head.text
-                self._found.append(Passage(head.start, head.end, head.text, "heading", head.block, head.context))
+                self._found.append(Sentence(head.start, head.end, head.text, "heading", head.block, head.context))
             return
         self._block += 1
         self._add(at, at + len(line), "row")
@@ -171,7 +169,7 @@ class _Splitter:
     def _add(self, start: int, end: int, kind: Kind) -> None:
         trail = [words for _, words in self._headings] + [words for _, words in self._items] + [self._head]
         context = " / ".join(words for words in trail if words)[-CONTEXT_CHARACTERS:]
-        self._found.append(Passage(start, end, self._text[start:end], kind, self._block, context))
+        self._found.append(Sentence(start, end, self._text[start:end], kind, self._block, context))
 
 
 def sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -210,8 +208,8 @@ class _Records:
     def __init__(self) -> None:
         self._block = 0
 
-    def of(self, value: Json, context: str = "", name: str = "") -> Iterator[Passage]:
-        """Yield the records in a value. `context` is what stands around it; `name` is its field."""
+    def of(self, value: Json, context: str = "", name: str = "") -> Iterator[Sentence]:
+        """Yield the records in a value. `context` is the text around it; `name` is its field."""
         self._block += 1
         if isinstance(value, dict):
             yield from self._object(cast("dict[str, Json]", value), context, name)
@@ -221,25 +219,25 @@ class _Records:
         else:
             yield from self._scalar(value, context, name)
 
-    def _object(self, fields: dict[str, Json], context: str, name: str) -> Iterator[Passage]:
+    def _object(self, fields: dict[str, Json], context: str, name: str) -> Iterator[Sentence]:
         simple = {key: each for key, each in fields.items() if not isinstance(each, dict | list)}
         line = "; ".join(f"{key}: {_written(each)}" for key, each in simple.items())
         if line:
-            yield Passage(0, 0, line, "row", self._block, context)
+            yield Sentence(0, 0, line, "row", self._block, context)
         named = " ".join(_written(each) for each in simple.values() if isinstance(each, str) and len(each) < 80)
         around = f"{context} / {name} {named}".strip(" /")[-CONTEXT_CHARACTERS:]
         for key, each in fields.items():
             if key not in simple:
                 yield from self.of(each, around, key)
 
-    def _scalar(self, value: Json, context: str, name: str) -> Iterator[Passage]:
+    def _scalar(self, value: Json, context: str, name: str) -> Iterator[Sentence]:
         words = _written(value)
         if len(words) < CONTEXT_CHARACTERS:
             line = f"{name}: {words}" if name else words
-            yield Passage(0, 0, line, "row", self._block, context)
+            yield Sentence(0, 0, line, "row", self._block, context)
             return
         for each in _Splitter(words).split():
-            yield Passage(0, 0, each.text, each.kind, self._block, context)
+            yield Sentence(0, 0, each.text, each.kind, self._block, context)
 
 
 def _written(value: Json) -> str:

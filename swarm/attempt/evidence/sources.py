@@ -5,10 +5,10 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from swarm.attempt.evidence.figures import Figure, figures, has_figures, tidy
-from swarm.attempt.evidence.passages import Passage, passages
+from swarm.attempt.evidence.figures import Quantity, figures, has_figures, tidy
+from swarm.attempt.evidence.passages import Sentence, passages
 from swarm.attempt.evidence.terms import Name, names_of, pieces, squeezed, stem, words_of
-from swarm.attempt.evidence.units import MONTHS, UNITS
+from swarm.attempt.evidence.units import MONTHS, SCALES, UNITS
 
 INDEXED_CHARACTERS = 2_000_000
 """Maximum characters of a text whose figures are indexed: one second of work. Of a longer text,
@@ -20,6 +20,7 @@ _CLAUSE = re.compile(
 )
 
 _BETWEEN_INITIALS = r"\S* (?:\S{1,3} ){0,2}"
+_NO_NAMES = frozenset((*UNITS, *SCALES, *MONTHS))
 
 
 def keyed(text: str) -> str:
@@ -31,13 +32,13 @@ def keyed(text: str) -> str:
 class Occurrence:
     """A figure in a passage of a source."""
 
-    source: "Source"
+    source: "SourceText"
     at: int
     """Index of the passage."""
-    figure: Figure
+    figure: Quantity
 
     @property
-    def passage(self) -> Passage:
+    def passage(self) -> Sentence:
         """The passage with the figure."""
         return self.source.passages[self.at]
 
@@ -56,7 +57,7 @@ class _Cell:
 class Statement:
     """A passage with its figures and names, and which words belong to which figure."""
 
-    def __init__(self, passage: Passage) -> None:
+    def __init__(self, passage: Sentence) -> None:
         self.passage = passage
         self._near: dict[int, frozenset[str]] = {}
         self.figures = figures(passage.text)
@@ -66,9 +67,8 @@ class Statement:
 
     @cached_property
     def names(self) -> list[Name]:
-        """Its names, without units and months."""
-        found = names_of(self.passage.text)
-        return [name for name in found if name.text.casefold() not in UNITS and name.text.casefold() not in MONTHS]
+        """Its names, without units, scale words and months."""
+        return [name for name in names_of(self.passage.text) if name.text.casefold() not in _NO_NAMES]
 
     @cached_property
     def names_above(self) -> list[Name]:
@@ -85,7 +85,7 @@ class Statement:
         """The same without its context."""
         return words_of(self._without_figures(0, len(self.passage.text)))
 
-    def words_near(self, figure: Figure) -> frozenset[str]:
+    def words_near(self, figure: Quantity) -> frozenset[str]:
         """Return the content words of the clause of a figure, with the nearest names before it.
 
         In a row, these are the label or the head of the cell, and the cells without figures.
@@ -95,7 +95,7 @@ class Statement:
             self._near[figure.start] = self._words_of_cell(figure) if is_row else self._words_of_clause(figure)
         return self._near[figure.start]
 
-    def _words_of_clause(self, figure: Figure) -> frozenset[str]:
+    def _words_of_clause(self, figure: Quantity) -> frozenset[str]:
         start, end = self._clause(figure)
         near = words_of(self._without_figures(start, end))
         names = [name for name in self.names if name.start < end]
@@ -106,12 +106,12 @@ class Statement:
             near |= words_of(self.passage.context)
         return near
 
-    def _clause(self, figure: Figure) -> tuple[int, int]:
+    def _clause(self, figure: Quantity) -> tuple[int, int]:
         place = bisect_right(self._cuts, figure.start)
         end = bisect_left(self._cuts, figure.end)
         return self._cuts[max(0, place - 1)], self._cuts[min(end, len(self._cuts) - 1)]
 
-    def _words_of_cell(self, figure: Figure) -> frozenset[str]:
+    def _words_of_cell(self, figure: Quantity) -> frozenset[str]:
         found: set[str] = set()
         for cell in self._cells:
             if cell.start <= figure.start <= cell.end:
@@ -137,7 +137,7 @@ class Statement:
             at += len(words) + len(separator)
         return found
 
-    def _with_unit(self, figure: Figure) -> Figure:
+    def _with_unit(self, figure: Quantity) -> Quantity:
         """Return a figure without a unit with that of its label: `memory_mb: 40`, `Memory (MB)`."""
         if figure.unit is not None or figure.code:
             return figure
@@ -157,7 +157,7 @@ class Statement:
         return re.sub(r"\[[^\]]*\]|\d\S*", " ", text)
 
 
-class Source:
+class SourceText:
     """A text that claims rest on."""
 
     def __init__(self, name: str, text: str, *, about: str = "") -> None:
@@ -169,7 +169,7 @@ class Source:
         self._blocks: dict[int, frozenset[str]] = {}
 
     @cached_property
-    def passages(self) -> list[Passage]:
+    def passages(self) -> list[Sentence]:
         """Its passages, in order."""
         return passages(self.text[:INDEXED_CHARACTERS])
 
@@ -185,9 +185,9 @@ class Source:
         return len(self.text) <= INDEXED_CHARACTERS
 
     @cached_property
-    def asked(self) -> "Source":
+    def asked(self) -> "SourceText":
         """What the text is about, as a source."""
-        return Source(self.name, self.about)
+        return SourceText(self.name, self.about)
 
     @cached_property
     def items(self) -> int:
@@ -221,7 +221,7 @@ class Source:
                 found.setdefault(key, []).append(each)
         return found
 
-    def same(self, figure: Figure) -> list[Occurrence]:
+    def same(self, figure: Quantity) -> list[Occurrence]:
         """Return the places with the same value, in a unit that may be the same."""
         if figure.code:
             return self._dated(figure)
@@ -230,7 +230,7 @@ class Source:
             found += [each for each in self._by_value.get(value, ()) if may_agree(figure, each.figure)]
         return found
 
-    def _dated(self, figure: Figure) -> list[Occurrence]:
+    def _dated(self, figure: Quantity) -> list[Occurrence]:
         return self._by_value.get(figure.code, [])
 
     @cached_property
@@ -272,7 +272,7 @@ class Source:
         return text in self.text
 
 
-def _keys(figure: Figure) -> set[float | str]:
+def _keys(figure: Quantity) -> set[float | str]:
     """Return the keys under which a figure is found: its values, or its date and the parts of it."""
     if not figure.code:
         return set(figure.values)
@@ -285,16 +285,15 @@ def _keys(figure: Figure) -> set[float | str]:
     return found
 
 
-def may_agree(one: Figure, other: Figure) -> bool:
+def may_agree(one: Quantity, other: Quantity) -> bool:
     """Return whether two figures of equal value may be the same quantity: no known unit differs."""
     if one.unit is None or other.unit is None:
         return True
     return one.unit == other.unit
 
 
-def in_base(figure: Figure) -> tuple[str, tuple[float, ...]]:
+def in_base(figure: Quantity) -> tuple[str, tuple[float, ...]]:
     """Return the dimension of a figure and its values in the base unit; without a unit, as they are."""
     if figure.unit is None:
         return "", figure.values
     return figure.unit.dimension, tuple(tidy(value * figure.unit.factor) for value in figure.values)
-

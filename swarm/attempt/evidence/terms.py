@@ -32,8 +32,7 @@ _NAME = re.compile(
 )
 _DISTINCT = re.compile(rf"[a-z]{_UPPER}|{_UPPER}.*{_UPPER}|\d")
 
-STOP_WORDS = frozenset(
-    """
+_STOP_WORDS = """
     a about above after again all also although an and any are as at average be because been before below best both but
     by can cited combined compared could did difference do does down during each either even every few figures first for
     from further good had half has have he her here however i if in increase into is it its just last least less like
@@ -49,8 +48,8 @@ STOP_WORDS = frozenset(
     le la les un une des du de et ou mais est sont était a ont avec sans pour par sur sous dans en au aux ce cet cette
     ces il elle ils elles on ne pas plus moins que qui dont tous tout toutes leur son sa ses
     el los las unos unas y o pero es son fue fueron con sin para por sobre entre que se su sus más menos al del
-    """.split()
-)
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 """Words that do not tell one statement from another, in English, German, French and Spanish."""
 
 

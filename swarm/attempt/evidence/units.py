@@ -90,34 +90,40 @@ SCALES: dict[str, float] = {
     **dict.fromkeys(("million", "millions", "millionen", "millones", "mio", "mn", "mln", "百万", "百萬"), 1e6),
     **dict.fromkeys(("crore", "crores"), 1e7),
     **dict.fromkeys(("億", "亿"), 1e8),
-    **dict.fromkeys(("billion", "billions", "bn", "milliard", "milliards", "milliarde", "milliarden", "mrd", "十亿"), 1e9),
+    **dict.fromkeys(
+        ("billion", "billions", "bn", "milliard", "milliards", "milliarde", "milliarden", "mrd", "十亿"), 1e9
+    ),
     **dict.fromkeys(("trillion", "trillions", "兆"), 1e12),
 }
 """Scale words, case-folded, and the factor of each."""
 LETTER_SCALES: dict[str, float] = {"K": 1e3, "k": 1e3, "M": 1e6, "m": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
 """Letters directly behind a number that may be a scale or a unit: `5M`, `3B`."""
-NUMBER_WORDS: dict[str, int] = {}
-"""Number words from one to twelve, case-folded."""
-for _line in (
+
+
+def _numbered(*lines: str) -> dict[str, int]:
+    """Return the number of each word in its line, from 1. The first line that has a word decides."""
+    found: dict[str, int] = {}
+    for line in reversed(lines):
+        found.update({word: n for n, word in enumerate(line.split(), 1)})
+    return found
+
+
+NUMBER_WORDS = _numbered(
     "one two three four five six seven eight nine ten eleven twelve",
     "eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf",
     "un deux trois quatre cinq six sept huit neuf dix onze douze",
     "uno dos tres cuatro cinco seis siete ocho nueve diez once doce",
-):
-    for _n, _word in enumerate(_line.split(), 1):
-        NUMBER_WORDS.setdefault(_word, _n)
-for _n, _word in enumerate("一 二 三 四 五 六 七 八 九 十 十一 十二".split(), 1):
-    NUMBER_WORDS[_word] = _n
-NUMBER_WORDS["两"] = NUMBER_WORDS["兩"] = 2
-MONTHS: dict[str, int] = {}
-"""Names of months and their abbreviations, case-folded."""
-for _line in (
+    "一 两 三 四 五 六 七 八 九 十 十一 十二",
+    "一 二 三 四 五 六 七 八 九 十",
+    "一 兩",
+)
+"""Number words from one to twelve, case-folded."""
+MONTHS = _numbered(
     "january february march april may june july august september october november december",
     "jan feb mar apr may jun jul aug sep oct nov dec",
+    "jan feb mar apr may jun jul aug sept oct nov dec",
     "januar februar märz april mai juni juli august september oktober november dezember",
     "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
     "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
-):
-    for _n, _word in enumerate(_line.split(), 1):
-        MONTHS[_word] = _n
-MONTHS["sept"] = 9
+)
+"""Names of months and their abbreviations, case-folded."""
