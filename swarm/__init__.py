@@ -1,7 +1,7 @@
 """A local agent-swarm orchestrator: plan a task as a graph of steps, run them in parallel, merge the results.
 
     result = await swarm.run("task.yaml")
-    print(result.report.text)
+    print(result.text)
 
 A map of the package, from the ground up:
 
@@ -24,6 +24,7 @@ A map of the package, from the ground up:
     testing         public doubles for all of it
 """
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -31,21 +32,26 @@ from swarm.base.version import __version__
 
 if TYPE_CHECKING:
     from swarm.base.errors import SwarmError
-    from swarm.lifecycle.api import resume, run
+    from swarm.endpoints import Endpoint
+    from swarm.lifecycle.api import resume, resume_sync, run, run_sync
     from swarm.lifecycle.run import Run
     from swarm.record.state import State
     from swarm.results.report import Report
     from swarm.results.result import Result
     from swarm.spec.agent import Agent
+    from swarm.spec.chat import Reply, Request
     from swarm.spec.plan import Plan, Step
     from swarm.spec.task import Model, Task
     from swarm.tools.functions import tool
 
 __all__ = [
     "Agent",
+    "Endpoint",
     "Model",
     "Plan",
+    "Reply",
     "Report",
+    "Request",
     "Result",
     "Run",
     "State",
@@ -54,15 +60,20 @@ __all__ = [
     "Task",
     "__version__",
     "resume",
+    "resume_sync",
     "run",
+    "run_sync",
     "tool",
 ]
 
 _HOMES = {
     "Agent": "swarm.spec.agent",
+    "Endpoint": "swarm.endpoints",
     "Model": "swarm.spec.task",
     "Plan": "swarm.spec.plan",
+    "Reply": "swarm.spec.chat",
     "Report": "swarm.results.report",
+    "Request": "swarm.spec.chat",
     "Result": "swarm.results.result",
     "Run": "swarm.lifecycle.run",
     "State": "swarm.record.state",
@@ -70,18 +81,23 @@ _HOMES = {
     "SwarmError": "swarm.base.errors",
     "Task": "swarm.spec.task",
     "resume": "swarm.lifecycle.api",
+    "resume_sync": "swarm.lifecycle.api",
     "run": "swarm.lifecycle.api",
+    "run_sync": "swarm.lifecycle.api",
     "tool": "swarm.tools.functions",
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name from its home when it is first asked for (PEP 562), so that importing stays cheap."""
-    if name in _HOMES:
-        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-        return value
-    raise AttributeError(f"module 'swarm' has no attribute {name!r}")
+if not TYPE_CHECKING:  # A type checker that saw `__getattr__` would accept every name.
 
+    def __getattr__(name: str) -> Any:
+        """Load a public name from its home at its first use (PEP 562), so that importing stays cheap."""
+        if name in _HOMES:
+            value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+            return value
+        near = get_close_matches(name, _HOMES, n=1)
+        advice = f"; did you mean {near[0]!r}?" if near else ""
+        raise AttributeError(f"module 'swarm' has no attribute {name!r}{advice}")
 
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_HOMES})

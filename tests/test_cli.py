@@ -200,8 +200,10 @@ def test_a_plan_of_the_task_costs_nothing(command: Command, folder: Path) -> Non
 
 def test_plans_may_be_the_whole_task(command: Command, folder: Path) -> None:
     (folder / "only.yaml").write_text("[{id: a, prompt: Say something.}]")
-    said = command("run", "--plan", "only.yaml", "--endpoint", "offline", "--json")
+    (folder / "goalless.yaml").write_text("inputs: [notes/*.md]\nplan: only.yaml\n")
+    said = command("run", "goalless.yaml", "--endpoint", "offline", "--json")
     assert (said.code, said.json["steps"]["total"]) == (0, 1)
+    assert command("simulate", "only.yaml", "--workers", "1").code == 0
 
 
 def test_checking_spends_and_writes_nothing(command: Command, folder: Path) -> None:

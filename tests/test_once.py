@@ -92,7 +92,8 @@ def test_a_run_that_is_approved_is_prepared_once(folder: Path) -> None:
 
 
 def test_an_approved_run_with_a_plan_of_its_own_is_prepared_once(folder: Path) -> None:
-    plan = "plan: [{id: a, prompt: Say it.}]\nmodels: {default: {endpoint: offline}}\napprove: ask\n"
+    models = "models: {default: {endpoint: offline}}\n"
+    plan = f"plan: [{{id: a, prompt: Say it.}}]\n{models}inputs: [notes/*.md]\napprove: ask\n"
     (folder / "task.yaml").write_text(plan)
     assert reads(folder, "run", "task.yaml", types="y\n") == {"task": 1}
 

@@ -9,6 +9,7 @@ import pytest
 import swarm
 from swarm.base.errors import TaskError
 from swarm.endpoints.preflight import FINISH
+from swarm.lifecycle.options import Options
 from swarm.lifecycle.run import Run
 from swarm.record import events as e
 from swarm.spec.plan import Plan, Step
@@ -57,7 +58,7 @@ class TestRuns:
         for preflight in (True, False):
             async with FakeServer(respond=planner, models=NO_LIST) as server:
                 path = write(tmp_path, {"default": model(server)}, limits={"workers": 1})
-                async with Run(path, preflight=preflight, cache=False) as run:
+                async with Run(path, options=Options(preflight=preflight, cache=False)) as run:
                     pass
             seen.append((server.listed, server.connections, len(server.requests)))
             assert run.result.status == "done"
@@ -146,7 +147,7 @@ class TestRuns:
     async def test_who_does_not_want_it_has_it_as_it_was(self, tmp_path: Path) -> None:
         async with FakeServer(respond=planner) as good, FakeServer(UNKNOWN, models=NO_LIST) as bad:
             path = write(tmp_path, {"strong": model(good), "default": model(bad)})
-            async with Run(path, preflight=False) as run:
+            async with Run(path, options=Options(preflight=False)) as run:
                 pass
         assert (run.result.status, bad.listed, len(good.requests)) == ("failed", OWN, 1)
 

@@ -107,5 +107,7 @@ class TestLimitInDollars:
     @pytest.mark.anyio
     async def test_what_is_free_keeps_any_limit(self, tmp_path: Path) -> None:
         plan = Plan(steps=(Step(id="a", prompt="Do."),))
-        result = await swarm.run(Task(plan=plan, folder=tmp_path, limits=Limits(usd=0.01)), endpoint="offline")
+        (tmp_path / "n.md").write_text("Do this.")
+        task = Task(plan=plan, inputs=("n.md",), folder=tmp_path, limits=Limits(usd=0.01))
+        result = await swarm.run(task, endpoint="offline")
         assert (result.status, result.usage.cost) == ("done", 0.0)

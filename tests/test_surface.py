@@ -17,9 +17,12 @@ import swarm.testing
 
 PUBLIC = [
     "Agent",
+    "Endpoint",
     "Model",
     "Plan",
+    "Reply",
     "Report",
+    "Request",
     "Result",
     "Run",
     "State",
@@ -28,7 +31,9 @@ PUBLIC = [
     "Task",
     "__version__",
     "resume",
+    "resume_sync",
     "run",
+    "run_sync",
     "tool",
 ]
 HEAVY = {"openai", "networkx", "rich", "ruamel", "structlog", "jsonschema", "httpx2", "trio", "typer", "numpy"}

@@ -1,72 +1,85 @@
 """The functions of the library: run a task, or resume a run, and return the result."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from swarm.lifecycle.options import Options
+import anyio
+
+from swarm.base.errors import SwarmError
+from swarm.lifecycle.arguments import ResumeArguments, RunArguments, run_options, task_source
 from swarm.lifecycle.run import Run, reopen
 from swarm.record.folder import find
 from swarm.results.result import Result
-from swarm.spec.plan import Plan
 from swarm.spec.task import Task
 
 
-async def run(
-    task: str | Path | Task,
-    *,
-    endpoint: Any = None,
-    model: str | None = None,
-    workers: int | None = None,
-    limits: dict[str, Any] | None = None,
-    parameters: dict[str, Any] | None = None,
-    plan: str | Path | Plan | None = None,
-    tools: tuple[Callable[..., Any], ...] | list[Callable[..., Any]] = (),
-    runs: str | Path | None = None,
-) -> Result:
+async def run(task: str | Path | Task | Mapping[str, Any], **arguments: Unpack[RunArguments]) -> Result:
     """Run a task to its end: plan, dispatch, reduce.
 
-    `endpoint` is a base URL, a provider name, `offline`, or an object with the verb `complete`;
-    `model` is the name of the model there. `limits` and `parameters` override those of the task;
-    `plan` replaces the planner; `tools` are Python functions. Raise `InputError` before anything is
-    spent, and `PlanError` if the planner made no valid plan. All other errors are in the result:
-    its `status` and its `errors`.
+    `task` is the path of a task file, a `Task`, or a dict with the keys of a task file. Keyword
+    arguments, all optional:
+
+    endpoint     base URL, provider name, `offline`, or an object with the verb `complete`
+    model        name of the model at that endpoint
+    workers      maximum number of steps running in parallel
+    limits       limits by name, such as `{"tokens": 400_000}`; they override those of the task
+    parameters   parameters by name; they override those of the task
+    plan         plan file, `Plan`, list of steps, or dict: replaces the planner
+    tools        Python functions; passing one grants it
+    runs         folder of the runs [default: `.swarm/runs` next to the task]
+    cache        False: do not read or write the cache of finished steps [default: True]
+
+    Raise `InputError` before anything is spent, and `PlanError` if the planner made no valid plan.
+    All other errors are in the result: its `status` and its `errors`.
     """
-    options = Options(
-        endpoint=endpoint,
-        model=model,
-        workers=workers,
-        limits=limits or {},
-        parameters=parameters or {},
-        plan=plan,
-        tools=tuple(tools),
-        runs=runs,
-    )
-    async with Run(task, options=options) as this:
+    options = run_options(arguments)
+    async with Run(task_source(task), options=options) as this:
         pass
     return this.result
 
 
-async def resume(
-    run: str | Path,
-    *,
-    runs: str | Path | None = None,
-    endpoint: Any = None,
-    model: str | None = None,
-    workers: int | None = None,
-    limits: dict[str, Any] | None = None,
-    tools: tuple[Callable[..., Any], ...] | list[Callable[..., Any]] = (),
-    failed: bool = False,
-) -> Result:
+async def resume(run: str | Path, *, failed: bool = False, **arguments: Unpack[ResumeArguments]) -> Result:
     """Resume a run where it stopped. Finished steps are kept; with `failed`, failed steps are retried.
 
-    `run` is an id, a unique prefix, a folder or `last`; `limits` may be raised. Raise
+    `run` is an id, a unique prefix, a folder or `last`. Keyword arguments, all optional, as in
+    `run`: `runs`, `endpoint`, `model`, `workers`, `limits` (to raise them), `tools`. Raise
     `RunNotFoundError`, `RunInUseError` or `JournalError`.
     """
-    folder = find(str(run), Path(runs) if runs is not None else Path(".swarm/runs"))
-    options = Options(
-        endpoint=endpoint, model=model, workers=workers, limits=limits or {}, tools=tuple(tools), runs=runs
-    )
+    options = run_options(arguments)
+    folder = find(str(run), Path(".swarm/runs" if options.runs is None else options.runs))
     async with reopen(folder, options=options, failed=failed) as this:
         pass
     return this.result
+
+
+def run_sync(task: str | Path | Task | Mapping[str, Any], **arguments: Unpack[RunArguments]) -> Result:
+    """Run a task to its end without an event loop of your own: `run` for scripts. Arguments as in `run`.
+
+    In a notebook or an async function, use `await swarm.run(…)`: this raises `SwarmError` there.
+    """
+    _check_no_loop("run")
+
+    async def body() -> Result:
+        return await run(task, **arguments)
+
+    return anyio.run(body)
+
+
+def resume_sync(run: str | Path, *, failed: bool = False, **arguments: Unpack[ResumeArguments]) -> Result:
+    """Resume a run without an event loop of your own: `resume` for scripts. Arguments as in `resume`."""
+    _check_no_loop("resume")
+
+    async def body() -> Result:
+        return await resume(run, failed=failed, **arguments)
+
+    return anyio.run(body)
+
+
+def _check_no_loop(name: str) -> None:
+    """Raise `SwarmError` inside of an event loop, which would wait for itself."""
+    try:
+        anyio.get_current_task()
+    except anyio.NoEventLoopError:
+        return
+    raise SwarmError(f"{name}_sync cannot be called inside of an event loop\nhint: write `await swarm.{name}(…)`")

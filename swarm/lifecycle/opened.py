@@ -3,13 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from swarm.base.errors import Problem, TaskError
+from swarm.base.values import Json
 from swarm.lifecycle.options import Options
-from swarm.spec.files import load_task, read_plan
-from swarm.spec.plan import Plan
-from swarm.spec.task import Limits, Task
+from swarm.spec.files import (
+    COMMAND_NAMES,
+    PYTHON_NAMES,
+    Overrides,
+    load_task,
+    plan_of_value,
+    read_plan,
+    task_of_value,
+    with_overrides,
+)
+from swarm.spec.plan import Plan, PlanSource
+from swarm.spec.task import Task, TaskSource
 
 
 @dataclass(frozen=True)
@@ -21,31 +31,41 @@ class OpenedTask:
     """Its file. Empty if it is not from a file."""
 
 
-def open_task(source: str | Path | Task, options: Options) -> OpenedTask:
+def open_task(source: TaskSource, options: Options) -> OpenedTask:
     """Read a task and apply the caller's options. Raise `TaskError` or `PlanError`."""
     limits = dict(options.limits)
     if options.workers is not None:
         limits["workers"] = options.workers
-    if isinstance(source, Task):
-        task, file = _overridden(source, limits, options.parameters), ""
-    else:
+    names = PYTHON_NAMES if options.from_python else COMMAND_NAMES
+    file = ""
+    if isinstance(source, str | Path):
         task = load_task(
             source,
             environ=options.environ,
             text=options.text,
-            parameters=_scalars(options.parameters),
-            limits=_scalars(limits),
+            parameters=options.parameters,
+            limits=limits,
+            names=names,
         )
         file = "" if options.text is not None else str(Path(source).resolve())
+    else:
+        overrides = Overrides(options.parameters, limits, names)
+        if isinstance(source, Task):
+            task = with_overrides(source, overrides)
+        else:
+            task = task_of_value(source, environ=options.environ, overrides=overrides)
     task = with_given_plan(task, options.plan)
     if task.goal is None and task.plan is None:
         raise TaskError(Problem("a task needs a `goal` or a `plan`", key="goal"))
     return OpenedTask(task, file)
 
 
-def with_given_plan(task: Task, given: str | Path | Plan | None) -> Task:
+def with_given_plan(task: Task, given: PlanSource | None) -> Task:
     """Return the task with its plan read: the given one, else its own. A given file is relative to this folder."""
     plan = task.plan if given is None else given
+    if isinstance(plan, Mapping | list):
+        read = plan_of_value(cast("Json", plan))
+        return task.model_copy(update={"plan": read.plan, "plan_origin": read.document})
     if isinstance(plan, str | Path):
         base = task.folder if given is None else Path()
         file = read_plan(base / plan, steps=task.limits.steps)
@@ -53,19 +73,3 @@ def with_given_plan(task: Task, given: str | Path | Plan | None) -> Task:
     if isinstance(plan, tuple):
         plan = Plan(steps=plan)
     return task.model_copy(update={"plan": plan})
-
-
-def _overridden(task: Task, limits: Mapping[str, Any], parameters: Mapping[str, Any]) -> Task:
-    read = load_task("", environ={}, text="goal: x", limits=_scalars(limits)).limits
-    given = {name: getattr(read, name) for name in limits}
-    return task.model_copy(
-        update={
-            "limits": Limits.model_validate({**task.limits.model_dump(), **given}),
-            "parameters": {**task.parameters, **parameters},
-        }
-    )
-
-
-def _scalars(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return values as the scalars of a task file."""
-    return {name: "null" if value is None else str(value) for name, value in values.items()}

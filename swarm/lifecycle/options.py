@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # The command reads this class for `--help`, which must not import what a run needs.
     from swarm.endpoints import Endpoint
-    from swarm.spec.plan import Plan
+    from swarm.spec.plan import PlanSource
     from swarm.spec.task import Model
     from swarm.tools import Tool
 
@@ -30,7 +30,7 @@ class Options:
     """Limits by name. They override those of the task."""
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Parameters by name. They override those of the task."""
-    plan: "str | Path | Plan | None" = None
+    plan: "PlanSource | None" = None
     """Plan or plan file, to be run without a planner."""
     outputs: "Sequence[str | Path] | None" = None
     """Files to write the report to, instead of those of the task. They may be outside of the task's folder."""
@@ -51,6 +51,8 @@ class Options:
     """
     preflight: bool = True
     """Whether models that are needed later are checked before the first paid call."""
+    from_python: bool = False
+    """Whether Python code set these. Messages then name arguments, not options of the command."""
     needs_keys: bool = True
     """Whether an unset variable is an error. False if no call will be made."""
 

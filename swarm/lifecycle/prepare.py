@@ -38,7 +38,7 @@ from swarm.spec.files import (
 )
 from swarm.spec.labels import DEFAULT, LARGE, Access, medium_of, reach
 from swarm.spec.plan import ANSWER_STEP, PLAN_STEP, PLANNER, Plan, Step
-from swarm.spec.task import Input, Limits, Model, Task
+from swarm.spec.task import Input, Limits, Model, Task, TaskSource
 from swarm.spec.yaml.strict import Document
 from swarm.tools import Tool, Toolbox
 from swarm.tools.functions import tool as as_tool
@@ -162,7 +162,7 @@ class Prepared:
         return self.task.folder / ".swarm" / "runs"
 
 
-async def prepare(source: str | Path | Task | OpenedTask, options: Options) -> Prepared:
+async def prepare(source: TaskSource | OpenedTask, options: Options) -> Prepared:
     """Find and check everything that a run needs. Spend and write nothing. Raise `InputError`."""
     opened = source if isinstance(source, OpenedTask) else open_task(source, options)
     if not opened.task.models and options.models:

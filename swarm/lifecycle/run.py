@@ -14,25 +14,29 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, Unpack
 
 import anyio
 
 from swarm.attempt.types import Attempt
 from swarm.base.clock import GRACE_SECONDS, RunClock
-from swarm.base.errors import PlanError, SwarmError
+from swarm.base.errors import PlanError, Problem, SwarmError, TaskError
 from swarm.budget.setup import open_meters
+from swarm.endpoints import Endpoint
+from swarm.endpoints.custom import CustomEndpoint
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.preflight import Preflight
 from swarm.endpoints.router import connect
 from swarm.endpoints.wire.learnt import Memory
 from swarm.endpoints.wiring import Wiring
 from swarm.executors.budgeted import Budgeted
+from swarm.lifecycle.arguments import RunArguments, run_options, task_source
 from swarm.lifecycle.opened import OpenedTask
 from swarm.lifecycle.options import Options
 from swarm.lifecycle.prepare import Prepared, prepare, unusable
 from swarm.lifecycle.replay import Replay
 from swarm.lifecycle.resume import Reopened, reopened, run_resumed, run_started
+from swarm.lifecycle.sense import check_offline
 from swarm.lifecycle.wiring import ExecutorWiring, assemble
 from swarm.record import events as e
 from swarm.record.folder import UNMEASURED, RunFolder, create
@@ -49,7 +53,7 @@ from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.files import public, write_yaml
 from swarm.spec.plan import PLAN_STEP
-from swarm.spec.task import Task
+from swarm.spec.task import TaskSource
 
 
 class Run:
@@ -57,7 +61,7 @@ class Run:
 
     def __init__(
         self,
-        task: str | Path | Task | OpenedTask = "",
+        task: TaskSource | OpenedTask = "",
         *,
         options: Options | None = None,
         plan_only: bool = False,
@@ -65,9 +69,9 @@ class Run:
         failed: bool = False,
         replay: RunFolder | Replay | None = None,
         prepared: Prepared | None = None,
-        **more: Any,
+        **arguments: Unpack[RunArguments],
     ) -> None:
-        """Take a task and the keywords of `run`, or all of them as `options`.
+        """Take a task and the keyword arguments of `run`, or all of them as `options`.
 
         With `plan_only`, stop when the plan is made. With `resume`, continue a recorded run;
         `failed` also retries its failed steps. With `replay`, repeat a recorded run without a call.
@@ -80,8 +84,8 @@ class Run:
         """Warnings about the task, its models and its journal. More may follow during the run."""
         self.offset = 0
         """Bytes of the journal before this stretch of the run."""
-        self._task = task
-        self._options = options or Options(**more)
+        self._task = task if isinstance(task, OpenedTask) else task_source(task)
+        self._options = options or run_options(arguments)
         self._plan_only = plan_only
         self._resume = resume
         self._failed = failed
@@ -93,6 +97,11 @@ class Run:
         self._served: frozenset[str] = frozenset()
         """Aliases of models that have answered before this stretch."""
         self._preflight: Preflight | None = None
+        self._entered = False
+        self._interrupted: tuple[str, float] | None = None
+        """An interrupt that came before the dispatcher was there."""
+        self._own_endpoint: CustomEndpoint | None = None
+        """The caller's endpoint object, if there is one."""
         self._stack = AsyncExitStack()
         self._over = anyio.Event()
         self._error: SwarmError | None = None
@@ -101,6 +110,9 @@ class Run:
 
     async def __aenter__(self) -> Self:
         """Check everything, create or open the folder of the run, and start."""
+        if self._entered:
+            raise SwarmError("this run has already been started\nhint: make a new `swarm.Run` for each run")
+        self._entered = True
         # An error or a cancellation here closes what was opened: the journal, then the lock.
         try:
             if self._resume is None:
@@ -121,7 +133,12 @@ class Run:
         await self._stack.__aexit__(kind, error, trace)
 
     async def progress(self, every: float = 0.25) -> AsyncIterator[State]:
-        """Yield the state now, then every `every` seconds, and once more when the run has ended."""
+        """Yield the state now, then every `every` seconds, and once more when the run has ended.
+
+        Raise `SwarmError` before the run has started.
+        """
+        if not self._entered:
+            raise SwarmError("the run has not started\nhint: write `async with swarm.Run(…) as run:`")
         while not self._over.is_set():
             yield self.state
             with anyio.move_on_after(every):
@@ -130,7 +147,9 @@ class Run:
 
     def interrupt(self, because: str = "interrupted", grace: float = GRACE_SECONDS) -> None:
         """Start nothing new, give running attempts `grace` seconds, then end. `resume` continues from there."""
-        if self._dispatcher is not None:
+        if self._dispatcher is None:
+            self._interrupted = (because, grace)
+        else:
             self._dispatcher.interrupt(because, grace)
 
     @property
@@ -157,6 +176,9 @@ class Run:
     async def _begin(self) -> Journal:
         """Create the folder of a new run and record its first events."""
         prepared = self.prepared = self._given or await prepare(self._task, self._options)
+        makes_calls = self._replay is None and not (self._plan_only and prepared.linted is not None)
+        if makes_calls:
+            check_offline(prepared, self._options)
         self.warnings += prepared.warnings
         runs = self._options.runs
         self._own(create(Path(runs) if runs is not None else prepared.runs))
@@ -262,10 +284,16 @@ class Run:
         async with connect(routes, wiring) as router:
             looked = Preflight(router, routes, wiring, ahead=self._ahead(), warn=self.warnings.append)
             self._preflight = looked
-            endpoint = looked if own is None else meters.alone(own)
+            endpoint = looked if own is None else meters.alone(self._custom(own))
             budgeted = Budgeted(endpoint, prepared.toolbox, meters, state)
             self._dispatcher = self._dispatcher_of(budgeted)
+            if self._interrupted is not None:
+                self._dispatcher.interrupt(*self._interrupted)
             await self._dispatcher.run(journal.keep_synced)
+
+    def _custom(self, endpoint: Endpoint) -> Endpoint:
+        self._own_endpoint = CustomEndpoint(endpoint)
+        return self._own_endpoint
 
     def _dispatcher_of(self, budgeted: Budgeted) -> Dispatcher:
         prepared, state = self.prepared, self.state
@@ -310,6 +338,8 @@ class Run:
             self._error = PlanError(planner.error.message, spent=True)
         elif self._preflight is not None and self._preflight.problems and not state.usage.charged_tokens:
             self._error = unusable(self.prepared.task, self._preflight.problems, state.run)
+        elif self._own_endpoint is not None and self._own_endpoint.misuse:
+            self._error = TaskError(Problem(self._own_endpoint.misuse, key="endpoint"))
         self._result = Result.of(state, self.folder, self._assigner, note=self._unmeasured)
         plan = plan_of(state)
         if plan is not None:

@@ -98,6 +98,11 @@ class Result:
         )
 
     @property
+    def text(self) -> str:
+        """Text of the report. Empty if there is no report."""
+        return "" if self.report is None else self.report.text
+
+    @property
     def exit_code(self) -> int:
         """Exit code of the command."""
         if any(error.kind == "bug" for error in self.errors) and self.report is None:

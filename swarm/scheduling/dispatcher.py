@@ -71,7 +71,9 @@ class Dispatcher:
         """Start nothing new. Let running attempts continue for `grace` seconds, then cancel them."""
         self._scheduler.ask_to_stop("interrupt", because)
         self._cut = e.Failure(kind="cancelled", goes_on=True, message=because)
-        if self._tasks is not None and not self._over.is_set():
+        if self._tasks is None:
+            return  # Nothing has started yet, and nothing will: `run` ends at once.
+        if not self._over.is_set():
             self._tasks.start_soon(self._cut_off_after, grace)
         self._guarded(self._go)
 

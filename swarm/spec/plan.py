@@ -1,7 +1,8 @@
 """A plan: the steps that a planner or the user proposes. `swarm.planning.lint` finds its errors."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -115,6 +116,10 @@ class Plan(Frozen):
     """Agents for this plan only."""
     steps: tuple[Step, ...] = Field(min_length=1)
     """Steps in any order; `needs` and `after` of each hold its dependencies."""
+
+
+PlanSource = str | Path | Plan | tuple[Step, ...] | Mapping[str, Json] | list[Json]
+"""A plan of a Python program: a plan file, a `Plan`, steps, or a mapping or list as in a plan file."""
 
 
 def sinks(steps: tuple[Step, ...]) -> tuple[str, ...]:

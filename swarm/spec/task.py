@@ -3,6 +3,7 @@
 The docstrings of fields are the descriptions in the JSON Schema of a task file, which editors show.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -187,6 +188,10 @@ class Task(Frozen):
     """The `strict.Document` of the file, which has the place of every key. Set by the loader."""
     plan_origin: SkipJsonSchema[Any] = Field(default=None, exclude=True, repr=False)
     """The `strict.Document` of the plan file, if there is one. Set by the loader."""
+
+
+TaskSource = str | Path | Task | Mapping[str, Json]
+"""A task of a Python program: a task file, a `Task`, or a mapping with the keys of a task file."""
 
 
 class Input(Frozen):

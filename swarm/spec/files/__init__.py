@@ -3,16 +3,21 @@
 from swarm.spec.files.agent import load_agents, load_wording, parse_agent
 from swarm.spec.files.inputs import read_inputs
 from swarm.spec.files.outputs import OutputFile, OutputFiles, read_outputs
-from swarm.spec.files.plan import PlanFile, load_plan, read_plan
+from swarm.spec.files.overrides import COMMAND_NAMES, PYTHON_NAMES, OverrideNames, Overrides, typed
+from swarm.spec.files.plan import PlanFile, load_plan, plan_of_value, read_plan
 from swarm.spec.files.references import secrets_of
 from swarm.spec.files.schema import SCHEMA_FILE, starter, task_schema
-from swarm.spec.files.task import fill, load_task, locate, public, recall_task, typed
+from swarm.spec.files.task import fill, load_task, locate, public, recall_task, task_of_value, with_overrides
 from swarm.spec.yaml.yaml12 import write_yaml
 
 __all__ = [
+    "COMMAND_NAMES",
+    "PYTHON_NAMES",
     "SCHEMA_FILE",
     "OutputFile",
     "OutputFiles",
+    "OverrideNames",
+    "Overrides",
     "PlanFile",
     "fill",
     "load_agents",
@@ -21,6 +26,7 @@ __all__ = [
     "load_wording",
     "locate",
     "parse_agent",
+    "plan_of_value",
     "public",
     "read_inputs",
     "read_outputs",
@@ -28,7 +34,9 @@ __all__ = [
     "recall_task",
     "secrets_of",
     "starter",
+    "task_of_value",
     "task_schema",
     "typed",
+    "with_overrides",
     "write_yaml",
 ]

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from swarm.base.errors import PlanError, Problem
+from swarm.base.values import Json
 from swarm.spec.files.check import step_problems
 from swarm.spec.files.references import mapping
 from swarm.spec.plan import Plan, Step
@@ -35,7 +37,18 @@ def read_plan(source: str | Path, *, text: str | None = None, steps: int = Limit
     """
     text = read_file(Path(source), error=PlanError) if text is None else text
     caps: dict[ValuePath, int] = {(): steps, ("steps",): steps}
-    document = parse(text, source=str(source), caps=caps, error=PlanError)
+    return _plan_of(parse(text, source=str(source), caps=caps, error=PlanError))
+
+
+def plan_of_value(value: Json) -> PlanFile:
+    """Return the plan that a mapping or a list of a Python program describes, with the keys of a plan file.
+
+    Raise PlanError with all problems.
+    """
+    return _plan_of(Document("plan", to_json(value).decode(), value, is_placed=False))
+
+
+def _plan_of(document: Document) -> PlanFile:
     problems = tuple(step_problems(document.value, ()))
     if isinstance(document.value, list):
         bare = validate(TypeAdapter(tuple[Step, ...]), document, error=PlanError, problems=problems)

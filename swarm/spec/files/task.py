@@ -5,21 +5,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from swarm.base.errors import PlanError, Problem, TaskError
 from swarm.base.redaction import MASK, Redactor
-from swarm.base.text import clip, listing
+from swarm.base.text import clip
 from swarm.base.values import Json
 from swarm.spec.files.check import BRACES, ITEM, task_problems
+from swarm.spec.files.overrides import COMMAND_NAMES, OverrideNames, Overrides, override, typed_values
 from swarm.spec.files.plan import PlanFile, located, read_plan
 from swarm.spec.files.references import as_referenced, mapping, masked_url, resolve, secrets_of, warnings
 from swarm.spec.plan import Plan
 from swarm.spec.task import FORMAT, Limits, Task
-from swarm.spec.yaml.explain import explain, meant
 from swarm.spec.yaml.notation import Path as ValuePath
-from swarm.spec.yaml.notation import at, scalar
+from swarm.spec.yaml.notation import at
 from swarm.spec.yaml.strict import Document, dump, is_file, parse, read_file, validate
 
 _STEPS = re.compile(r"""\bsteps["']?\s*:\s*["']?(\d[\d_]*)""")
@@ -33,20 +32,48 @@ def load_task(
     folder: Path | None = None,
     parameters: Mapping[str, Json] | None = None,
     limits: Mapping[str, Json] | None = None,
+    names: OverrideNames = COMMAND_NAMES,
 ) -> Task:
     """Return the task of a file. Raise TaskError, or PlanError for its plan file, with all problems.
 
     `environ` has the values of `${NAME}`. With `text`, `source` is only its name in messages.
     Relative paths are relative to `folder` [default: the file's]. `parameters` and `limits`
-    override the file's; texts are YAML scalars. A plan file is read, and a list of steps becomes a
-    `Plan`. `Task.warnings` has the warnings.
+    override the file's; those of the command are YAML scalars. A plan file is read, and a list of
+    steps becomes a `Plan`. `Task.warnings` has the warnings.
     """
     if text is None:
         folder = folder or Path(source).resolve().parent
         text = read_file(Path(source))
-    parameters, limits = _typed(parameters), _typed(limits)
-    document = parse(text, source=str(source), caps=_caps(text, limits.get("steps")))
-    return _assembled(document, environ, (folder or Path()).resolve(), parameters, limits)
+    overrides = Overrides(dict(parameters or {}), dict(limits or {}), names)
+    if names is COMMAND_NAMES:
+        overrides = Overrides(typed_values(parameters), typed_values(limits), names)
+    document = parse(text, source=str(source), caps=_caps(text, overrides.limits.get("steps")))
+    return _assembled(document, environ, (folder or Path()).resolve(), overrides)
+
+
+def task_of_value(value: Mapping[str, Json], *, environ: Mapping[str, str], overrides: Overrides) -> Task:
+    """Return the task that a mapping of a Python program describes, with the keys of a task file.
+
+    Paths are relative to the current folder. Raise TaskError or PlanError with all problems.
+    """
+    document = Document("task", to_json(value).decode(), dict(value), is_placed=False)
+    return _assembled(document, environ, Path().resolve(), overrides)
+
+
+def with_overrides(task: Task, overrides: Overrides) -> Task:
+    """Return a task of a Python program with its overrides, checked like a task file. Raise TaskError."""
+    value = dump(task)
+    for alias, model in task.models.items():
+        if model.use is not None:
+            written = value["models"][alias]
+            value["models"][alias] = {name: written[name] for name in written if name in model.model_fields_set}
+    raw, problems = override(value, overrides)
+    document = Document("task", "", raw, is_placed=False)
+    problems += document.located(task_problems(raw, mapping(raw.get("parameters"))))
+    if problems:
+        raise TaskError(*problems)
+    changed = {"parameters": raw.get("parameters", {}), "limits": Limits.model_validate(raw["limits"])}
+    return task.model_copy(update={**changed, "output": _listed(task.output)})
 
 
 def recall_task(value: Mapping[str, Json], *, source: str, environ: Mapping[str, str], folder: Path) -> Task:
@@ -55,20 +82,14 @@ def recall_task(value: Mapping[str, Json], *, source: str, environ: Mapping[str,
     Secrets come from the current environment.
     """
     document = Document(source, to_json(value).decode(), dict(value))
-    return _assembled(document, environ, folder, {}, {})
+    return _assembled(document, environ, folder, Overrides())
 
 
-def _assembled(
-    document: Document,
-    environ: Mapping[str, str],
-    folder: Path,
-    parameters: Mapping[str, Json],
-    limits: Mapping[str, Json],
-) -> Task:
+def _assembled(document: Document, environ: Mapping[str, str], folder: Path, overrides: Overrides) -> Task:
     raw = mapping(document.value)
     _check_version(document, raw)
     warned = document.in_order(warnings(raw)) if "models" in raw else ()
-    overridden, override_problems = _override(raw, parameters, limits)
+    overridden, override_problems = override(raw, overrides)
     resolved = resolve(overridden, lambda path: path in document.reading().plain, environ)
     plan_file, plan_problems = _named_plan(document, resolved.value, folder)
     problems = (*resolved.problems, *_raw_problems(resolved.value))
@@ -81,9 +102,13 @@ def _assembled(
         "origin": document,
         "plan_origin": plan_file.document if plan_file else None,
         "plan": plan_file.plan if plan_file else plan,
-        "output": (task.output,) if isinstance(task.output, str) else task.output,
+        "output": _listed(task.output),
     }
     return task.model_copy(update=update)
+
+
+def _listed(output: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (output,) if isinstance(output, str) else output
 
 
 def _caps(text: str, override: Json) -> dict[ValuePath, int]:
@@ -101,61 +126,6 @@ def _check_version(document: Document, raw: dict[str, Any]) -> None:
     advice = "upgrade swarm" if newer else f"write `version: {FORMAT}` or remove it"
     message = f"unsupported task format {clip(str(version), 20)}; this release reads format {FORMAT}: {advice}"
     raise TaskError(Problem(message, where=document.place(("version",)), key="version"))
-
-
-def _override(
-    raw: dict[str, Any], parameters: Mapping[str, Json], limits: Mapping[str, Json]
-) -> tuple[dict[str, Any], list[Problem]]:
-    """Return the raw task with the values of the command line, and the errors in these."""
-    overridden = dict(raw)
-    in_file = mapping(raw.get("parameters"))
-    problems = _unknown(parameters, in_file, "--set", "the task's `parameters:` has")
-    for name, value in parameters.items():
-        if name in in_file:
-            overridden["parameters"] = overridden["parameters"] | {name: "" if value is None else value}
-    problems += _unknown(limits, Limits.model_fields, "--limit", "limits are")
-    known = {name: value for name, value in limits.items() if name in Limits.model_fields}
-    wrong = dict(_limit_problems(known))
-    valid = {name: value for name, value in known.items() if name not in wrong}
-    if valid and isinstance(raw.get("limits", {}), dict):
-        overridden["limits"] = mapping(raw.get("limits")) | valid
-    return overridden, [*problems, *wrong.values()]
-
-
-def _unknown(given: Iterable[str], known: Iterable[str], option: str, known_are: str) -> list[Problem]:
-    """Return a problem for each name that an option may not have."""
-    names = sorted(known)
-    return [
-        Problem(f"unknown; {known_are} {listing(names)}{meant(name, names)}", key=f"{option} {clip(name)}")
-        for name in given
-        if name not in names
-    ]
-
-
-def _typed(values: Mapping[str, Json] | None) -> dict[str, Json]:
-    return {name: typed(value) if isinstance(value, str) else value for name, value in (values or {}).items()}
-
-
-def typed(value: str) -> Json:
-    """Convert a value of the command line according to YAML 1.2: number, boolean, null, or text, quoted or not."""
-    text = value.strip()
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
-        return text[1:-1]
-    try:
-        found = scalar(text)
-    except ValueError:
-        return value
-    return value if isinstance(found, str) else found
-
-
-def _limit_problems(given: dict[str, Json]) -> Iterator[tuple[str, Problem]]:
-    """Yield the name of each `--limit` whose value is wrong, with the error."""
-    try:
-        TypeAdapter(Limits).validate_json(to_json(given), strict=True)
-    except ValidationError as invalid:
-        for problem in explain(invalid, given, Limits.model_json_schema):
-            name = str(problem.path[0])
-            yield name, Problem(problem.message, key=f"--limit {name}")
 
 
 def _steps_limit(raw: dict[str, Any]) -> int:

@@ -46,11 +46,16 @@ class Document:
     """Errors after which the parser could continue. `validate` reports them with its own."""
     known: list[Reading] = field(default_factory=list[Reading], repr=False)
     """The positions, after their first use."""
+    is_placed: bool = True
+    """Whether messages give line and column. False for a value of a Python program."""
 
     def place(self, path: Path = (), *, key: bool = False) -> str:
         """Return the place of a value or of its key as `file:line:column`; of its parent if there is no such value."""
-        line, column = self._position(path, key)
-        return f"{self.source}:{line}:{column}"
+        return self._place(self._position(path, key))
+
+    def _place(self, position: tuple[int, int]) -> str:
+        line, column = position
+        return f"{self.source}:{line}:{column}" if self.is_placed else self.source
 
     def _position(self, path: Path, key: bool) -> Position:
         reading = self.reading()
@@ -87,9 +92,9 @@ class Document:
         if problem.where:
             return problem
         path = problem.path or self._path(problem.key)
-        line, column = problem.position or self._position(path, problem.on_key)
-        where = f"{self.source}:{line}:{column}"
-        return Problem(problem.message, where=where, key=problem.key or dotted(path), position=(line, column))
+        position = problem.position or self._position(path, problem.on_key)
+        key = problem.key or dotted(path)
+        return Problem(problem.message, where=self._place(position), key=key, position=position)
 
     def in_order(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         """Return located problems in the order of the file, without repetitions."""
