@@ -134,6 +134,8 @@ ROWS: dict[int, tuple[str, str]] = {
         "a `finish_reason` on every chunk, or on the first",
         "it counts only if no content follows; then `[DONE]`, the end or silence end the answer",
     ),
+    112: ("thoughts and template tokens in the words of an answer", "removed, unless they are quoted as code"),
+    125: ("parallel calls with one index, without ids or with equal ones", "each is a call of its own"),
 }
 """Each row: what goes wrong, and what must happen."""
 

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from swarm.endpoints.wire.answers import Assembly, strip_thought
+from swarm.endpoints.wire.answers import Assembly
 from swarm.endpoints.wire.dialect import Dialect
 from swarm.endpoints.wire.messages import encode, write_message
 from swarm.endpoints.wire.shapes import BadAnswer, mend_surrogates
 from swarm.endpoints.wire.sse import EventStream, EventTooLargeError
 from swarm.endpoints.wire.stream import IDLE_SECONDS, TAIL_SECONDS, read_stream
+from swarm.endpoints.wire.thoughts import answer_in
 from swarm.endpoints.wire.usage import read_usage
 from swarm.spec.chat import Form, Message, Reply, Request, Usage, says
 from swarm.spec.providers import quirks_of
@@ -107,7 +108,7 @@ def whole(**message: Any) -> Reply:
     ],
 )
 def test_a_leading_thought_is_taken_off(said: str, text: str) -> None:
-    assert strip_thought(said) == text
+    assert answer_in(said) == text
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Rows 109 to 139 of the fault matrix, as far as the wire goes: what endpoints do in their own ways."""
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
@@ -12,6 +13,7 @@ from faults import ASK, Case, chunk, of, seen_on_the_wire, streamed
 from swarm.endpoints.wire.answers import Assembly
 from swarm.endpoints.wire.shapes import BadAnswer
 from swarm.endpoints.wire.stream import IDLE_SECONDS, TAIL_SECONDS, read_stream
+from swarm.endpoints.wire.thoughts import answer_in
 from swarm.record.cache import Cache
 from swarm.record.events import StepFinished, TurnTaken
 from swarm.spec.chat import Reply, says
@@ -117,3 +119,96 @@ async def test_only_a_whole_answer_is_kept_for_later_runs(case: Case, tmp_path: 
     assert f"{result.status}{noted}; {'one entry' if entries else 'no entry'} in the cache" == case.seen
     turn = next(event for event in events_of(result.folder) if isinstance(event, TurnTaken))
     assert turn.messages[0].doubts == case.give, "a resumed attempt sees it, too"
+
+
+FIVE = "The sum is five."
+SAID = f"answered {FIVE!r}, 1 call"
+LEAKS = {
+    "channels": f"<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>{FIVE}",
+    "channels, the first token lost": f"Hm.<|end|><|start|>assistant<|channel|>final<|message|>{FIVE}<|return|>",
+    "channels with a form": f"<|channel|>analysis<|message|>Hm<|channel|>final <|constrain|>json<|message|>{FIVE}",
+    "channels without tokens": f"analysisWe add.assistantfinal{FIVE}",
+    "thinking": f"<thinking>Hm.</thinking>\n\n{FIVE}",
+    "thought": f"<thought>\nHm.\n</thought>\n{FIVE}",
+    "THINK": f"[THINK]Hm.[/THINK]{FIVE}",
+    "a triangle": f"◁think▷Hm.◁/think▷{FIVE}",
+    "a prefix": f"<seed:think>Hm.</seed:think>{FIVE}",
+    "a channel of one pipe": f"<|channel>thought\nHm.<channel|>{FIVE}",
+    "two blocks": f"<think>One.</think>\n<think>Two.</think>\n{FIVE}",
+    "one block in another": f"<think>One. <think>Two.</think> Three.</think>{FIVE}",
+    "capitals": f"<Think>Hm.</THINK>{FIVE}",
+    "attributes": f'<think effort="low">Hm.</think>{FIVE}',
+    "reasoning": f"<reasoning>Hm.</reasoning>{FIVE}",
+    "no opening": f"Hm.\n</think>\n\n{FIVE}",
+    "a fence in the thought": f"<think>```\nx = </think>{FIVE}",
+    "an answer in tags": f"<think>Hm.</think><answer>{FIVE}</answer>",
+    "start and end tokens": f"<|im_start|>assistant\n{FIVE}<|im_end|>\n",
+    "a response in tokens": f"<|START_THINKING|>Hm.<|END_THINKING|><|START_RESPONSE|>{FIVE}<|END_RESPONSE|>",
+    "several end tokens": f"{FIVE}<|eot_id|></s>",
+}
+ABOUT = (
+    "Put it in `<think>` tags:\n\n```\n<think>why</think>\n```\n\nThat is all.",
+    "Harmony writes `<|channel|>final<|message|>` before its answer.",
+    "```\n<|channel|>analysis<|message|>x\n```\nThat is all.",
+    "Use <think> and </think> around it, he said.",
+    '{"html": "<think>x</think>"}',
+    "The token `<|im_end|>` ends a turn, as `</s>`",
+)
+
+
+@of(
+    *(Case(112, what, SAID, said) for what, said in LEAKS.items()),
+    *(Case(112, f"quoted, {n}", f"answered {said!r}, 1 call", said) for n, said in enumerate(ABOUT, 1)),
+    Case(112, "between two sentences", f"answered 'Add. {FIVE}', 1 call", f"Add. <think>Hm.</think>{FIVE}"),
+    Case(112, "later, never closed", SAID, f"<think>One.</think>{FIVE}\n<think>Two"),
+)  # fmt: skip
+async def test_thoughts_are_not_part_of_an_answer(case: Case) -> None:
+    whole = await seen_on_the_wire(Answer(case.give))
+    pieces = [chunk(content=case.give[n : n + 3]) for n in range(0, len(case.give), 3)]
+    in_stream = await seen_on_the_wire(streamed(*pieces, chunk("stop")), stream=True)
+    assert (whole.replace("\\n'", "'"), in_stream.replace("\\n'", "'")) == (case.seen, case.seen)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [("<think>" * 90_000, ""), ("</think>" * 90_000, ""), ("`a` <think> " * 9000, None), ("<|channel|>" * 90_000, "")],
+)
+def test_hostile_thoughts_are_read_in_one_pass(text: str, left: str | None) -> None:
+    """A search of the rest of the text for each mark would take minutes."""
+    assert answer_in(text) == (text if left is None else left)
+
+
+LOOK = {"name": "look", "arguments": '{"city": "Ulm"}'}
+LOOK_TOO = {"name": "look", "arguments": '{"city": "Bonn"}'}
+MORE = {"name": "", "arguments": '{"city": "Bonn"}'}
+
+
+@of(
+    *(Case(125, what, 'look {"city": "Ulm"}; look {"city": "Bonn"}', pieces)
+      for what, pieces in {
+          "empty ids": [[{"index": 0, "id": "", "function": LOOK}], [{"index": 0, "id": "", "function": LOOK_TOO}]],
+          "no ids": [[{"index": 0, "function": LOOK}], [{"index": 0, "function": LOOK_TOO}]],
+          "no index": [[{"function": LOOK}], [{"function": LOOK_TOO}]],
+          "one id": [[{"index": 0, "id": "x", "function": LOOK}], [{"index": 0, "id": "x", "function": LOOK_TOO}]],
+          "one chunk": [[{"index": 0, "id": "", "function": LOOK}, {"index": 0, "id": "", "function": LOOK_TOO}]],
+          "the second without a name": [[{"index": 0, "id": "a", "function": LOOK}], [{"index": 0, "function": MORE}]],
+          "the first is empty at first": [
+              [{"index": 0, "id": "a", "function": {"name": "look", "arguments": "{}"}}],
+              [{"index": 0, "function": {"arguments": '{"city": '}}],
+              [{"index": 0, "function": {"arguments": '"Ulm"}'}}],
+              [{"index": 0, "function": MORE}],
+          ],
+      }.items()),
+    Case(125, "white space after the arguments", 'look {"city": "Ulm"}',
+         [[{"index": 0, "id": "a", "function": LOOK}], [{"index": 0, "function": {"arguments": "\n "}}]]),
+    Case(125, "a bracket ends a piece", 'look {"city": [1]}',
+         [[{"index": 0, "id": "a", "function": {"name": "look", "arguments": '{"city": [1]'}}],
+          [{"index": 0, "id": "a", "function": {"name": "look", "arguments": "}"}}]]),
+)  # fmt: skip
+def test_parallel_calls_are_told_apart(case: Case) -> None:
+    answer = Assembly()
+    for calls in case.give:
+        answer.add(json.dumps(chunk(tool_calls=calls)).encode())
+    reply = answer.reply(ASK)
+    assert "; ".join(f"{call.name} {call.arguments.strip()}" for call in reply.message.tool_calls) == case.seen
+    assert len({call.id for call in reply.message.tool_calls}) == len(reply.message.tool_calls)

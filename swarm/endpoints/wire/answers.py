@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from swarm.base.values import Json, canonical
 from swarm.endpoints.wire.audio import Heard, Sound
@@ -24,6 +25,7 @@ from swarm.endpoints.wire.shapes import (
     fault_without_choice,
     read_answer,
 )
+from swarm.endpoints.wire.thoughts import answer_in
 from swarm.endpoints.wire.usage import read_usage
 from swarm.spec.chat import Finish, Message, Reply, Request, Text, ToolCall
 
@@ -60,10 +62,28 @@ class _Draft:
     def continues(self, call: WireCall) -> bool:
         """Return whether a piece belongs to this call, or begins another one in the same place."""
         name = call.function.name
+        if self._is_complete and (name or _has_content(call.function.arguments)):
+            return False
         if call.id and self.id:
             return call.id == self.id and (not name or name == self.name)
         anonymous = call.index is None and not call.id
         return not (name and self.name and (anonymous or name != self.name))
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether the arguments are an empty object: some servers send one before the real ones."""
+        return "".join(self.arguments).strip() == "{}" if len(self.arguments) == 1 else False
+
+    @property
+    def _is_complete(self) -> bool:
+        """Whether the arguments are a whole JSON value. The end of the last piece tells it quickly."""
+        if not self.arguments or self.arguments[-1].rstrip()[-1:] not in {"}", "]"}:
+            return False
+        try:
+            from_json("".join(self.arguments))
+        except ValueError:
+            return False
+        return True
 
 
 @dataclass
@@ -208,9 +228,14 @@ class Assembly:
         known = self.by_index.get(call.index) if call.index is not None else None
         if call.index is None and self.calls:
             known = self.calls[-1]
+        if known is not None and known.is_placeholder and not call.function.name:
+            known.arguments.clear()
+            return known
         if known is not None and known.continues(call):
             return known
         draft = _Draft()
+        if known is not None and not call.function.name:  # more arguments for the same tool: a parallel call
+            draft.name = known.name
         self.calls.append(draft)
         if call.index is not None:
             self.by_index[call.index] = draft
@@ -221,7 +246,7 @@ class Assembly:
     def reply(self, request: Request) -> Reply:
         """Return the reply. The caller adds `endpoint`, `seconds` and `form`."""
         words, spoken = "".join(self.words), "".join(self.sound.transcript)
-        text = strip_thought(words) or "".join(self.refusal) or spoken
+        text = answer_in(words) or "".join(self.refusal) or spoken
         calls = tuple(_finished(self.calls))
         finish = self._finish(calls=bool(calls))
         if finish in {"length", "repeats"} and is_prose(request):
@@ -289,17 +314,8 @@ def is_prose(request: Request) -> bool:
     return request.form is None and not request.tools
 
 
-def strip_thought(text: str) -> str:
-    """Remove a leading `<think>…</think>`: some servers leave a model's reasoning in its words.
-
-    If the opening tag was part of the prompt, only the closing one is in the answer.
-    """
-    start = text.lstrip()
-    if start.startswith("<think>"):
-        _, closed, rest = start.partition("</think>")
-        return rest.lstrip() if closed else ""
-    thought, closed, rest = text.partition("</think>")
-    return rest.lstrip() if closed and "<think>" not in thought else text
+def _has_content(arguments: Json) -> bool:
+    return bool(arguments.strip()) if isinstance(arguments, str) else arguments is not None
 
 
 def _joined(before: Json, value: Json) -> Json:
