@@ -56,7 +56,7 @@ def test_the_roles_are_there() -> None:
     assert {name: agent.tools for name, agent in AGENTS.items()} == {"planner": (), "worker": ("*",), "reducer": ()}
 
 
-@pytest.mark.parametrize("number", range(3), ids=["wide", "diamond", "one-step"])
+@pytest.mark.parametrize("number", range(4), ids=["wide", "diamond", "table", "one-step"])
 def test_the_plans_a_planner_is_shown_have_nothing_wrong(number: int) -> None:
     plan, inputs = plans_shown()[number]
     assert inputs
@@ -66,8 +66,9 @@ def test_the_plans_a_planner_is_shown_have_nothing_wrong(number: int) -> None:
 
 
 def test_the_plans_a_planner_is_shown_have_the_shapes_it_is_told() -> None:
-    wide, diamond, one = (plan["steps"] for plan, _ in plans_shown())
+    wide, diamond, table, one = (plan["steps"] for plan, _ in plans_shown())
     assert [step.get("each") for step in wide] == ["inputs"]
+    assert [(step.get("each"), step.get("merge")) for step in table] == [("inputs", None), (None, "table")]
     needs = {step["id"]: step.get("needs", []) for step in diamond}
     assert needs == {
         "candidates": [],

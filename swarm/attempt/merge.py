@@ -22,12 +22,12 @@ import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal, cast
+from typing import Any, cast
 
+from swarm.attempt.types import Attempt
 from swarm.base.values import Json
+from swarm.spec.plan import MergeKind
 from swarm.spec.rows import Row, fields_of, items_of, required_of, rows_of
-
-MergeKind = Literal["table", "list", "count", "text"]
 
 EMPTY = frozenset({"", "-", "?", "n/a", "null", "unknown"})
 """Texts of cells, in normal form, that give way to any other value and leave a gap if the cell is required."""
@@ -112,6 +112,15 @@ def merged(kind: MergeKind, leaves: Iterable[Leaf], *, key: Sequence[str] = (), 
     if kind == "list":
         return merge_list(leaves)
     return merge_counts(leaves, key=key) if kind == "count" else merge_text(leaves)
+
+
+def merged_of(attempt: Attempt) -> Merged:
+    """Return what a step with `merge` makes of the outputs that it was given."""
+    step = attempt.step
+    if step.merge is None:
+        raise ValueError(f"step {step.id} has no `merge`")
+    leaves = [Leaf(each.step, each.output, each.about) for each in attempt.given]
+    return merged(step.merge, leaves, key=step.key or (), schema=step.output)
 
 
 def merge_table(leaves: Iterable[Leaf], *, key: Sequence[str] = (), schema: Json = None) -> Merged:

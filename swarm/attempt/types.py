@@ -34,6 +34,8 @@ class Missing(Frozen):
     because: str
 
 
+MERGER = Agent(name="merge", instructions="(none)")
+"""Agent of attempts that merge outputs: they have no model, so nothing reads its instructions."""
 NOT_DETERMINING = {"limits", "steps_left"}
 """Fields of a brief that are not part of the cache key."""
 EMPTY: tuple[Json, ...] = (None, "", [], {})
@@ -124,7 +126,8 @@ class Attempt(Frozen):
         if self.stated is not None:
             context = self.stated.context
             brief = None if brief is None else brief.model_copy(update={"reads": self.stated.reads})
-        return {
+        merge = {} if step.merge is None else {"merge": part_digest([step.merge, list(step.key or ())])}
+        parts = {
             "agent": shared.get("agent") or part_digest(determining(self.agent)),
             "brief": part_digest(None if brief is None else brief.model_dump(mode="json", exclude=NOT_DETERMINING)),
             "context": part_digest(context),
@@ -139,6 +142,7 @@ class Attempt(Frozen):
             "tools": part_digest(self.tools_key),
             "wording": shared.get("wording") or part_digest(self.wording),
         }
+        return dict(sorted((parts | merge).items()))
 
     @cached_property
     def key(self) -> str:

@@ -173,6 +173,10 @@ ERROR_KINDS: Mapping[str, ErrorKind] = {
         "the output that `each` runs over is not a list",
         "set the `output` of that step to an array",
     ),
+    "merge": ErrorKind(
+        "no output of the steps before it can be merged",
+        "give those steps an `output`, or choose another `merge`",
+    ),
     "bug": ErrorKind("internal error", "report it with the traceback file"),
     "simulated": ErrorKind("an attempt failed in a simulation", may_help=True),
     # Exceptions of callers' endpoints and tools that set no kind

@@ -27,8 +27,11 @@ class Pages:
 
 def page(attempt: Attempt, outcome: Outcome) -> str:
     """Return the page of one step."""
-    prompt = [f"### {message.role}\n\n{message.text}" for message in messages(attempt).messages]
     answer = outcome.output if isinstance(outcome.output, str) else _yaml(outcome.output)
+    if attempt.step.merge is not None:
+        read = ", ".join(each.step for each in attempt.given)
+        return f"# {attempt.step.id}\n\nmerge: {attempt.step.merge}\n\n## Answer\n\n{answer}\n\n## Merged\n\n{read}\n"
+    prompt = [f"### {message.role}\n\n{message.text}" for message in messages(attempt).messages]
     about = f"agent {attempt.agent.name}, model {attempt.model}, attempt {attempt.attempt}"
     asked = "\n\n".join(prompt)
     media = [f"\n\n[{m.mime}, {m.size:,} bytes](../artifacts/{m.sha256})" for m in outcome.media]

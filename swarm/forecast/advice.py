@@ -118,9 +118,9 @@ def advise(
 
     inputs, items = setting.inputs, setting.items
     plain = simulate(Course(steps, lambda step, _: expect(step).seconds, inputs, items))
-    handed = Course(steps, lambda step, _: expect(step).seconds + HANDOVER_SECONDS, inputs, items)
+    handed = Course(steps, lambda step, _: expect(step).seconds + _handover(step), inputs, items)
     swarm = simulate(handed, workers=setting.workers)
-    done = [s for s in plain.state.real_steps() if s.spans]
+    done = [s for s in plain.state.real_steps() if s.spans and s.step.merge is None]
     tokens = [expect(s.step).tokens for s in done]
     one = _alone(plain.work_seconds, tokens, setting.price)
     many = _together(swarm.seconds, tokens, setting.price)
@@ -179,7 +179,7 @@ def _is_replaceable(steps: Sequence[Step], brief: Brief) -> bool:
 
 
 def _is_plain(step: Step) -> bool:
-    has_own = step.model is not None or step.tools is not None or step.each is not None
+    has_own = step.model is not None or step.tools is not None or step.each is not None or step.merge is not None
     return step.agent in PLAIN_AGENTS and not has_own
 
 
@@ -203,6 +203,8 @@ def worst_tokens(
 
 def _worst_of(step: Step, limits: Limits, model: Model, inputs_tokens: int, items: int) -> int:
     """Return an upper bound of the tokens of a step and all its instances."""
+    if step.merge is not None:
+        return 0
     context = model.context or ASSUMED_CONTEXT
     attempts = 1 + (1 if step.retries is None else step.retries)
     if step.tools:
@@ -222,6 +224,11 @@ def _instances(step: Step, items: int) -> int:
 
 def _is_known(step: Step, setting: Setting) -> bool:
     return isinstance(step.each, tuple) or (step.each == "inputs" and setting.inputs is not None)
+
+
+def _handover(step: Step) -> float:
+    """Return the seconds that a step takes longer in a swarm. One that merges outputs reads nothing."""
+    return HANDOVER_SECONDS if step.merge is None else 0.0
 
 
 def _alone(seconds: float, tokens: Sequence[int], price: Price | None) -> Estimate:

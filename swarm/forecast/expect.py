@@ -60,13 +60,18 @@ class Experience:
     def learn(self, state: State) -> None:
         """Add the steps of a run to the averages."""
         for s in state.real_steps():
-            is_measured = s.status is Status.DONE and not s.outcome.cached and bool(s.spans)
+            is_measured = s.status is Status.DONE and not s.outcome.cached and bool(s.spans) and s.step.merge is None
             if is_measured:
                 for kind in _kinds(s.step):
                     self._means.setdefault(kind, _Mean()).add(_seconds(s), s.usage.tokens)
 
     def expect(self, step: Step) -> Expected:
-        """Return the expected time and tokens of an attempt at a step, or at one of its instances."""
+        """Return the expected time and tokens of an attempt at a step, or at one of its instances.
+
+        A step that merges outputs takes neither.
+        """
+        if step.merge is not None:
+            return Expected(seconds=0.0, tokens=0, seconds_from="plan", tokens_from="plan")
         seconds, tokens = DEFAULT_SECONDS, float(DEFAULT_TOKENS)
         seconds_from: Source = "default"
         tokens_from: Source = "default"
@@ -88,7 +93,7 @@ class Experience:
 
     def sources(self, steps: Iterable[Step]) -> tuple[Source, ...]:
         """Return the sources of the expected seconds, each once, in the order of the steps."""
-        return tuple(dict.fromkeys(self.expect(step).seconds_from for step in steps))
+        return tuple(dict.fromkeys(self.expect(step).seconds_from for step in steps if step.merge is None))
 
 
 def experience_of(runs: Path, newest: int = NEWEST) -> Experience:

@@ -53,8 +53,10 @@ _FAILED = e.Failure(kind="simulated", message="the simulation lets some attempts
 
 
 def planned_seconds(step: Step, random: Random) -> float:
-    """Return the `seconds` of the step, else `DEFAULT_SECONDS`."""
+    """Return the `seconds` of the step, else `DEFAULT_SECONDS`; 0 for a step that merges outputs."""
     del random
+    if step.merge is not None:
+        return 0.0
     return DEFAULT_SECONDS if step.seconds is None else step.seconds
 
 

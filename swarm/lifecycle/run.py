@@ -267,7 +267,7 @@ class Run:
         prepared, state = self.prepared, self.state
         rng, clean = Random(state.run), prepared.redactor.clean  # noqa: S311 - jitter
         routes, own = prepared.routes, prepared.endpoint
-        keep = not self._plan_only
+        keep = not self._plan_only and not self._merges_the_report
         meters = open_meters(prepared.task.limits, routes, state, custom_endpoint=own is not None, keep=keep)
         memory = Memory(prepared.learnt if self._options.cache else None)
         self.warnings += filter(None, [memory.warning])
@@ -313,6 +313,12 @@ class Run:
 
         scheduler = Scheduler(state, self._emit, self._rules(), self._assigner.output_of)
         return Dispatcher(scheduler, assemble(wiring), attempt_of, self._emit, self._bug)
+
+    @property
+    def _merges_the_report(self) -> bool:
+        """Whether the report is known to be merged without a model: then nothing is kept for it."""
+        report = self.state.steps.get(self.state.report_step or "")
+        return report is not None and report.step.merge is not None
 
     def _ahead(self) -> list[str]:
         """Return the aliases of the models that are checked before the first paid call."""

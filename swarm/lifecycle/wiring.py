@@ -7,6 +7,7 @@ from swarm.attempt.types import Attempt, Executor
 from swarm.executors.budgeted import Budgeted
 from swarm.executors.cached import Cached
 from swarm.executors.local import Local
+from swarm.executors.merging import Merging
 from swarm.executors.one_agent import OneAgent
 from swarm.executors.pages import Pages
 from swarm.executors.salvaging import Salvaging
@@ -16,7 +17,7 @@ from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.tools import Toolbox
 
-EXECUTOR_ORDER: tuple[type[Executor], ...] = (Salvaging, OneAgent, Cached, Pages, Local)
+EXECUTOR_ORDER: tuple[type[Executor], ...] = (Salvaging, OneAgent, Cached, Pages, Merging, Local)
 """Executors of a run, outermost first. The list in ARCHITECTURE.md gives the reason for each place."""
 
 
@@ -57,8 +58,8 @@ def _with_cache(inner: Executor, wiring: ExecutorWiring) -> Executor:
     effects = {tool.name: tool.effect for tool in wiring.tools.tools}
 
     def is_repeatable(attempt: Attempt) -> bool:
-        # A tool that does more than read must do so in every run.
-        return all(effects[name] == "read" for name in attempt.tools)
+        # A tool that does more than read must do so in every run. To merge again costs less than to look it up.
+        return attempt.step.merge is None and all(effects[name] == "read" for name in attempt.tools)
 
     return Cached(
         inner,
@@ -70,6 +71,11 @@ def _with_cache(inner: Executor, wiring: ExecutorWiring) -> Executor:
     )
 
 
+def _with_merging(inner: Executor, wiring: ExecutorWiring) -> Executor:
+    del wiring
+    return Merging(inner)
+
+
 def _with_advice(inner: Executor, wiring: ExecutorWiring) -> Executor:
     return inner if wiring.advised_goal is None else OneAgent(inner, goal=wiring.advised_goal)
 
@@ -79,6 +85,7 @@ def _with_salvaging(inner: Executor, wiring: ExecutorWiring) -> Executor:
 
 
 _WRAPPERS: Mapping[type[Executor], Callable[[Executor, ExecutorWiring], Executor]] = {
+    Merging: _with_merging,
     Pages: _with_pages,
     Cached: _with_cache,
     OneAgent: _with_advice,

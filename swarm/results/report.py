@@ -11,7 +11,7 @@ from swarm.base.text import listing
 from swarm.base.values import Frozen, Json
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
-from swarm.spec.plan import Step
+from swarm.spec.plan import Step, role_of
 
 REASON_CHARACTERS = 300
 """Maximum characters of the reason why a step has no output: a report is not a log."""
@@ -65,7 +65,7 @@ def _source(s: StepState, asked: str) -> str:
     if files and s.step.instance_of is not None:  # all instances were asked the same
         return f"[{s.id}] {files}"
     known = [part for part in (files, asked) if part]
-    return f"[{s.id}] {': '.join(known) or s.step.agent}"
+    return f"[{s.id}] {': '.join(known) or role_of(s.step)}"
 
 
 def _is_missing(s: StepState) -> bool:

@@ -17,6 +17,7 @@ from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.record.state import State
 from swarm.record.steps import StepState
 from swarm.scheduling.label_flow import LabelFlow
+from swarm.scheduling.merging import merge_attempt
 from swarm.scheduling.outputs import Outputs
 from swarm.spec.agent import Agent, asked_for
 from swarm.spec.chat import estimate_tokens
@@ -79,6 +80,8 @@ class Assigner:
         `AttemptError` of kind `label` or `media` if no model may see, or accepts, its inputs.
         """
         state, resources, step = self._state, self._resources, s.step
+        if step.merge is not None:
+            return self._spanned(merge_attempt(state, s, *self.given_to(s), self._label_flow.of(s)))
         agent = state.agents[step.agent]
         limits = resources.task.limits
         plans = s.kind == "planner"
@@ -92,12 +95,10 @@ class Assigner:
         model = place.model
         given, missing = self.given_to(s)
         settings = self._settings_of(place)
-        number = s.attempt + 1
-        trace = state.first.trace if state.first is not None else ""
-        return Attempt(
+        attempt = Attempt(
             run=state.run,
             step=step.model_copy(update={"prompt": self.prompt_of(step)}),
-            attempt=number,
+            attempt=s.attempt + 1,
             agent=agent,
             model=model,
             settings=settings,
@@ -116,9 +117,14 @@ class Assigner:
             turns_taken=s.turns_taken,
             labels=labels,
             shared=self._shared(agent, settings),
-            trace=trace,
-            span=hashlib.sha256(f"{trace}/{step.id}/{number}".encode()).hexdigest()[:16],
         )
+        return self._spanned(attempt)
+
+    def _spanned(self, attempt: Attempt) -> Attempt:
+        """Return an attempt with the ids of its trace and its span."""
+        trace = self._state.first.trace if self._state.first is not None else ""
+        span = hashlib.sha256(f"{trace}/{attempt.step.id}/{attempt.attempt}".encode()).hexdigest()[:16]
+        return attempt.model_copy(update={"trace": trace, "span": span})
 
     def _shared(self, agent: Agent, settings: dict[str, Json]) -> dict[str, str]:
         """Return the hashes of the parts that siblings share. Each is computed once."""
@@ -168,7 +174,7 @@ class Assigner:
         instances do.
         """
         agent = self._state.agents.get(s.step.agent)
-        if s.step.each is not None:
+        if s.step.each is not None or s.step.merge is not None:
             return set()
         labels: set[str] = set()
         if agent is not None:
@@ -192,7 +198,8 @@ class Assigner:
         are all aliases except the members of pools that no role requests: a pool checks its own members.
         """
         agents = self._state.agents
-        unfinished = [s for s in self._state.steps.values() if not s.over and s.step.agent in agents]
+        ahead = [s for s in self._state.steps.values() if not s.over and s.step.merge is None]
+        unfinished = [s for s in ahead if s.step.agent in agents]
         requested = [self.model_of(s.step, agents[s.step.agent]) for s in unfinished]
         plans_to_come = any(s.kind == "planner" for s in unfinished)
         if self._is_plain and not plans_to_come:

@@ -6,9 +6,10 @@ of its step. So a failed or unpaid partial report loses nothing that was found b
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import cast
 
+from swarm.attempt.merge import Leaf, merge_list, merge_table
 from swarm.attempt.prompt import written
 from swarm.attempt.types import Given, Missing
 from swarm.base.values import Json, canonical
@@ -44,7 +45,7 @@ class Outputs:
             return "\n\n".join(filter(None, map(self._text_of, children)))
         done = [self.of(child) for child in children if child.status is Status.DONE]
         if s.combine == "table":
-            return list(_rows(done))
+            return _joined(done, s.step.output)
         if s.combine == "majority":
             return most_common(done)
         return [self.of(child) for child in children]
@@ -91,7 +92,8 @@ class Outputs:
         2. Done: it passes its own output, whatever it spawned.
         3. Without output: it is missing, and the steps that it would have read are read in its place, so a failure in
            the middle of the graph loses nothing that was done before it. A step with a `length` does not do this: it
-           was given its share, and what it misses stands next to its answer.
+           was given its share, and what it misses stands next to its answer. Neither does a merge: what a missing
+           step would have read is of another kind.
         """
         steps = self._state.steps
         given: list[Given] = []
@@ -110,7 +112,7 @@ class Outputs:
                 given.append(Given(step=name, about=self._about(other.step), output=self.of(other)))
             else:  # 3
                 missing.append(Missing(step=name, because=_because(other)))
-                if s.step.length is None:
+                if s.step.length is None and s.step.merge is None:
                     stack.extend(reversed(self._before(other)))
         return tuple(given), tuple(missing)
 
@@ -138,13 +140,11 @@ def most_common(values: Iterable[Json]) -> Json:
     return max(listed, key=lambda value: counts[canonical(value)], default=None)
 
 
-def _rows(outputs: Iterable[Json]) -> Iterator[Json]:
-    """Yield the rows of all outputs: the entries of lists, and single values."""
-    for output in outputs:
-        if isinstance(output, list):
-            yield from cast("list[Json]", output)
-        else:
-            yield output
+def _joined(outputs: Iterable[Json], schema: Json) -> list[Json]:
+    """Return the rows of all outputs, each once; if they are not rows, their items."""
+    leaves = [Leaf(str(n), output) for n, output in enumerate(outputs)]
+    table = merge_table(leaves, schema=schema)
+    return merge_list(leaves).value if table.unread else table.value
 
 
 def _because(s: StepState) -> str:

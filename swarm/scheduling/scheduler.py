@@ -331,6 +331,8 @@ def _instance(step: Step, number: int, item: Json) -> Step:
 
 def _duration_key(step: Step) -> str:
     """Return the key for averages of durations: the `each` step of an instance, else the agent."""
+    if step.merge is not None:
+        return "merge"
     return step.instance_of or f"agent {step.agent}"
 
 

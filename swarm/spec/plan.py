@@ -37,6 +37,9 @@ Combine = Literal["list", "last", "sections", "text", "table", "majority"]
 - `majority`: the value that most of them have.
 """
 
+MergeKind = Literal["table", "list", "count", "text"]
+"""How a step merges the outputs it needs without a model; see `swarm.attempt.merge`."""
+
 
 def _is_none(value: object) -> bool:
     """Whether a field is left out of a file: journals of earlier versions do not have it."""
@@ -85,6 +88,12 @@ class Step(Frozen):
     list only if `needs` names the step, too."""
     output: dict[str, Json] | None = None
     """JSON Schema of the answer. [default: the output of the agent]"""
+    merge: MergeKind | None = Field(default=None, exclude_if=_is_none)
+    """Merge the outputs in `needs` and `after` without calling a model: `table` joins rows, `list`
+    drops duplicates, `count` counts by value, `text` puts texts in order. [default: none]"""
+    key: tuple[str, ...] | None = Field(default=None, min_length=1, exclude_if=_is_none)
+    """Fields that identify a row of a merged table, or that are counted. Example: `[name, year]`.
+    [default: all fields]"""
     model: Id | None = None
     """Alias in `models:` of the task. [default: the model of the agent, else `default`]"""
     tools: tuple[str, ...] | None = None
@@ -150,7 +159,8 @@ def reading_items_only(step: Step) -> Step:
 def closed(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """Return the plan with one last step whose output can be the report.
 
-    1. No step is last (a cycle), or one step is last and its output is one text: the plan is unchanged.
+    1. No step is last (a cycle), or one step is last and it has one output: the plan is unchanged. A last step that
+       merges outputs takes those that exist, so it waits `after` its `needs`.
     2. One of the last steps is a reducer: it also waits for the others.
     3. Otherwise a reducer is added after all last steps. This includes a single last step whose output is a list
        (`each`) or more steps (a planner).
@@ -159,7 +169,7 @@ def closed(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     is_last = frozenset(last_ids)
     last = [step for step in steps if step.id in is_last]
     if not last or (len(last_ids) == 1 and _has_one_output(last[0])):
-        return steps
+        return steps if last[0].merge is None else _taking_what_exists(steps, last[0])
     reducers = [step for step in last if step.agent == REDUCER and step.each is None]
     if len(reducers) == 1:
         return _with_last(steps, reducers[0], last_ids)
@@ -168,6 +178,12 @@ def closed(steps: tuple[Step, ...]) -> tuple[Step, ...]:
 
 def _has_one_output(step: Step) -> bool:
     return step.each is None and step.agent != PLANNER
+
+
+def _taking_what_exists(steps: tuple[Step, ...], last: Step) -> tuple[Step, ...]:
+    """Return the steps with a last one that waits `after` its needs: a failed step does not stop it."""
+    merge = last.model_copy(update={"needs": (), "after": tuple(dict.fromkeys((*last.needs, *last.after)))})
+    return tuple(merge if step.id == last.id else step for step in steps)
 
 
 def _with_last(steps: tuple[Step, ...], reducer: Step, last_ids: tuple[str, ...]) -> tuple[Step, ...]:
@@ -184,6 +200,11 @@ def _free_id(steps: tuple[Step, ...]) -> str:
     while name in taken:
         name += "-all"
     return name
+
+
+def role_of(step: Step) -> str:
+    """Return who does a step, for people: its agent, or `merge: table` for a step without a model."""
+    return step.agent if step.merge is None else f"merge: {step.merge}"
 
 
 def chosen(patterns: tuple[str, ...], names: Iterable[str]) -> tuple[str, ...]:

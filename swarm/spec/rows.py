@@ -4,7 +4,7 @@ A row is a JSON object whose properties are the fields. A step gives rows if its
 objects, or an object around one such list (`{"rows": [...]}`), as endpoints write that enforce objects only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from swarm.base.values import Json
@@ -43,6 +43,22 @@ def required_of(schema: Json) -> tuple[str, ...]:
     """Return the fields that every row of a schema must have, in its order."""
     required = (row_schema(schema) or {}).get("required")
     return tuple(map(str, cast("list[Json]", required))) if isinstance(required, list) else ()
+
+
+def joined_schema(schemas: Iterable[Json]) -> dict[str, Json] | None:
+    """Return the schema of a table that joins rows of these schemas: all fields, each required if one of them says so.
+
+    None if none of them is a schema of rows.
+    """
+    rows = [row for row in map(row_schema, schemas) if row is not None]
+    fields: dict[str, Json] = {}
+    required: dict[str, None] = {}
+    for row in rows:
+        for name, schema in cast("dict[str, Json]", row.get("properties") or {}).items():
+            fields.setdefault(name, schema)
+        required |= dict.fromkeys(required_of(row))
+    items: dict[str, Json] = {"type": "object", "properties": fields, "required": list(required)}
+    return {"type": "array", "items": items} if rows else None
 
 
 def items_of(value: Json) -> list[Json]:

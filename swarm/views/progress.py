@@ -15,6 +15,7 @@ from typing import Literal
 from swarm.record.state import State
 from swarm.record.steps import Kind, Status, StepState
 from swarm.results.measure import Parallelism
+from swarm.spec.plan import role_of
 from swarm.views.parallel import flags, path, speed, width
 from swarm.views.words import clock, counted, dollars, one_line, seconds, short, some, wrapped
 
@@ -165,7 +166,8 @@ class Progress:
             yield _Line(f"{s.id} failed, retrying{why}", "warning")
         if s.status is Status.RUNNING and s.attempt > seen.attempt:
             number = f", attempt {s.attempt}" if s.attempt > 1 else ""
-            yield _Line(f"{s.id} started ({s.step.agent}, {s.model}{number})", "dim")
+            who = ", ".join(filter(None, (role_of(s.step), s.model)))
+            yield _Line(f"{s.id} started ({who}{number})", "dim")
         seen.attempt, seen.failures = s.attempt, s.failures
         if s.over:
             tone = _TONES.get(s.status.value, "warning")

@@ -14,7 +14,7 @@ from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 from swarm.results.measure import Parallelism, cost
 from swarm.spec.chat import MediaFile, Message, Usage
-from swarm.spec.plan import Step
+from swarm.spec.plan import Step, role_of
 from swarm.views.parallel import paragraph
 from swarm.views.progress import outcome
 from swarm.views.words import block, counted, dollars, one_line, seconds, short, some, table, wrapped
@@ -137,7 +137,7 @@ def _steps(state: State) -> str:
 
 
 def _row(s: StepState, *, priced: bool) -> list[str]:
-    row = [s.id, s.status.value, s.step.agent, s.model]
+    row = [s.id, s.status.value, role_of(s.step), s.model]
     row += [str(s.attempt), str(s.turns), short(s.usage.tokens)]
     row += [_price(s.usage.cost)] if priced else []
     return [*row, _took(s)]
@@ -221,13 +221,23 @@ def _text(value: Json) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
 
 
+def _who(s: StepState) -> str:
+    if s.step.merge is not None:
+        return f"{role_of(s.step)}, no model"
+    return f"agent {one_line(s.step.agent)}, model {one_line(s.model) or '-'}"
+
+
+def _asked(step: Step) -> str:
+    """Return what a step does, for a table: its prompt, or the key of a merge."""
+    return step.prompt if step.key is None else f"key: {', '.join(step.key)}"
+
+
 def _about(s: StepState) -> list[str]:
     step = s.step
     spawned = f", spawned {counted(len(s.children), 'step')}" if s.children else ""
     lines = [
         f"step {one_line(s.id)}: {one_line(outcome(s)) if s.over else s.status.value}{spawned}",
-        f"agent {one_line(step.agent)}, model {one_line(s.model) or '-'}, {counted(s.attempt, 'attempt')}, "
-        f"{counted(s.turns, 'turn')}, {_tokens(s.usage)}",
+        f"{_who(s)}, {counted(s.attempt, 'attempt')}, {counted(s.turns, 'turn')}, {_tokens(s.usage)}",
         f"added by {one_line(s.by)}",
     ]
     named = (
@@ -308,7 +318,7 @@ def plan_table(
     for n, names in enumerate(levels, 1):
         order |= dict.fromkeys(names, n)
     ranked = sorted(steps, key=lambda step: order.get(step.id, len(levels) + 1))
-    rows = [(str(order.get(s.id, "-")), s.id, s.agent, _needs(s), s.prompt) for s in ranked]
+    rows = [(str(order.get(s.id, "-")), s.id, role_of(s), _needs(s), _asked(s)) for s in ranked]
     sections = [
         table(("STAGE", "STEP", "AGENT", "WAITS FOR", "PROMPT"), rows) if rows else "no steps",
         "\n".join(line for line in (_width(steps, levels), path) if line),

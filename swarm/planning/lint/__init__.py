@@ -3,6 +3,7 @@
     reading    a plan from the JSON of a planner or a file: read_plan(value, brief) -> Draft
     names      ids, steps, agents, tools, models and inputs that must exist
     steps      single steps: prompt, items, inputs, output
+    merging    steps that merge outputs without a model
     prompts    prompts: outputs used without a need, unused needs, equal steps
     placement  a model for every step, for its labels and media
     shape      cycles, size, depth, unused steps
@@ -21,6 +22,7 @@ from swarm.base.errors import Problem
 from swarm.planning.brief import Brief
 from swarm.planning.lint.context import Sheet
 from swarm.planning.lint.findings import Finding, Findings, Severity, feedback
+from swarm.planning.lint.merging import check_merges
 from swarm.planning.lint.names import check_agents, check_ids, check_references
 from swarm.planning.lint.placement import check_places
 from swarm.planning.lint.prompts import check_duplicates, check_mentions, check_use
@@ -101,6 +103,7 @@ def lint(plan: Plan | Draft, brief: Brief, *, forgiving: bool = False) -> Linted
     check_agents(sheet)
     check_references(sheet)
     check_duplicates(sheet)
+    check_merges(sheet)
     check_lists(sheet)
     check_steps(sheet)
     check_reading(sheet)

@@ -24,6 +24,8 @@ def check_places(sheet: Sheet, steps: tuple[Step, ...]) -> None:
     places: dict[str, Key] = {row.step.id: row.key() for row in sheet.rows}
     aliases = _aliases(sheet, access)
     for step in steps:
+        if step.merge is not None:
+            continue  # no model reads it
         alias = step.model or aliases.get(step.agent, DEFAULT)
         named = step.model is not None
         for carried, media in _readings(sheet, step, labels):

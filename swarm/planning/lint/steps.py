@@ -88,6 +88,8 @@ def _add_too_much(sheet: Sheet, row: Row, message: str) -> None:
 
 def _check_prompt(sheet: Sheet, row: Row) -> None:
     step = row.step
+    if step.merge is not None:
+        return
     if not step.prompt.strip() and step.agent not in (PLANNER, REDUCER):
         advice = "Write what the step must do."
         sheet.found.error("no_prompt", row.key("prompt"), "the prompt is empty", advice=advice, step=step.id)
@@ -155,6 +157,12 @@ def check_lists(sheet: Sheet) -> None:
 def _check_list(sheet: Sheet, row: Row, source: Row, forms: Mapping[str, Json]) -> None:
     """Check the output of `source`, which `each` of `row` runs over."""
     step, agent = row.step, source.step.agent
+    advice = "Name a step whose output is a list."
+    if source.step.merge is not None:
+        if source.step.merge == "text":
+            message = f"`each` runs over {quoted(source.step.id)}, but a merged text is not a list"
+            sheet.found.error("no_list", row.key("each"), message, advice=advice, step=step.id)
+        return
     form = source.step.output if source.step.output is not None else forms.get(agent)
     if isinstance(form, dict):
         _check_list_form(sheet, row, source.step, cast("dict[str, Json]", form))
@@ -162,7 +170,6 @@ def _check_list(sheet: Sheet, row: Row, source: Row, forms: Mapping[str, Json]) 
         message = (
             f"`each` runs over {quoted(source.step.id)}, but the output of its agent {quoted(agent)} is not a list"
         )
-        advice = "Name a step whose output is a list."
         sheet.found.error("no_list", row.key("each"), message, advice=advice, step=step.id)
     elif form == "text" or agent == _DEFAULT_AGENT:
         source.change(output=LIST_OF_TEXTS)
