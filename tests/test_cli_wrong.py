@@ -15,7 +15,7 @@ from swarm.cli.outcome import Show
 from swarm.lifecycle.prepare import Options
 from swarm.lifecycle.run import Run
 from swarm.record.folder import RunFolder
-from swarm.testing import Function
+from swarm.testing import Scripted
 from tests.commands import Command, in_process, make_task, only_run, serving
 
 FAR = "models: {default: {endpoint: 'http://127.0.0.1:9/v1', name: x}}"
@@ -189,12 +189,15 @@ def test_a_planner_that_cannot_plan_exits_1(command: Command, folder: Path, url:
 # Internal errors
 
 
-def test_a_bug_in_a_run_exits_70_and_names_its_trace(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def broken(_: object) -> None:
+def test_a_bug_in_a_run_exits_70_and_names_its_trace(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
         raise KeyError("an unexpected thing")
 
+    monkeypatch.setattr("swarm.executors.local.Local.execute", broken)
     (folder / "task.yaml").write_text("plan: [{id: a, prompt: x}]")
-    run = Run("task.yaml", options=Options(endpoint=Function(broken)))  # pyright: ignore[reportArgumentType]
+    run = Run("task.yaml", options=Options(endpoint=Scripted("x")))
     with Interrupts() as interrupts:
         code = Show(Display(quiet=True), interrupts, 1.0).carry(run)
     said = capsys.readouterr()

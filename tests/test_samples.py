@@ -31,7 +31,7 @@ def samples() -> dict[str, str]:
 
 def errors(folder: Path, name: str, code: str) -> list[str]:
     # A name that a loop sets is possibly unbound: right for a checker, and normal in a notebook.
-    head = "# pyright: reportPossiblyUnbound=false\n"
+    head = "# pyright: reportPossiblyUnboundVariable=false\n"
     (folder / f"{name}.py").write_text(f"{head}async def sample() -> None:\n{textwrap.indent(code, '    ')}\n")
     command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, f"{name}.py"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
