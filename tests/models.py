@@ -42,7 +42,7 @@ class Model(Function):
     def __init__(
         self, rules: Mapping[str, Said | Callable[[Request], Said]] | None = None, *, plan: Any = None
     ) -> None:
-        super().__init__(self._answer)
+        super().__init__(self._answer, identity="a model of tests")
         self.rules: dict[str, Said | Callable[[Request], Said]] = dict(rules or {})
         self.plan = plan
 

@@ -105,31 +105,31 @@ async def test_the_file_is_there_before_the_event_that_names_it(tmp_path: Path) 
 
 @pytest.mark.anyio
 async def test_a_later_run_takes_the_sound_from_the_cache(tmp_path: Path) -> None:
-    first = await run_with(Scripted(spoken("Hello.")), one(tmp_path))
-    again = await run_with(Scripted(), one(tmp_path))
+    first = await run_with(Scripted(spoken("Hello."), identity="one"), one(tmp_path))
+    again = await run_with(Scripted(identity="one"), one(tmp_path))
     assert (again.steps["cached"], heard(again)) == (1, [FILE])
     assert again.folder != first.folder
     kept = next((tmp_path / ".swarm" / "cache").glob("??/*.bytes"))
     kept.write_bytes(b"changed")
-    third = await run_with(Scripted(spoken("Hello.")), one(tmp_path))
+    third = await run_with(Scripted(spoken("Hello."), identity="one"), one(tmp_path))
     assert (third.steps["cached"], heard(third)) == (0, [FILE]), "what is damaged is a miss"
-    assert (await run_with(Scripted(), one(tmp_path))).steps["cached"] == 1, "and is mended by that"
+    assert (await run_with(Scripted(identity="one"), one(tmp_path))).steps["cached"] == 1, "and is mended by that"
 
 
 @pytest.mark.anyio
 async def test_a_run_that_is_resumed_still_has_it(tmp_path: Path) -> None:
     """Cut behind the turn: the answer is in the journal, the step's end is not."""
-    result = await run_with(Scripted(spoken("Hello.")), one(tmp_path), cache=False)
+    result = await run_with(Scripted(spoken("Hello."), identity="one"), one(tmp_path), cache=False)
     journal = result.folder / "journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
     end = next(n for n, line in enumerate(lines) if b'"event":"StepFinished"' in line)
     journal.write_bytes(b"".join(lines[:end]))
-    again = await resume_with(Scripted(), result.folder)
+    again = await resume_with(Scripted(identity="one"), result.folder, cache=True)
     assert (again.status, heard(again)) == ("done", [FILE])
-    assert (await run_with(Scripted(), one(tmp_path))).media[0].path.read_bytes() == FILE, (
+    assert (await run_with(Scripted(identity="one"), one(tmp_path))).media[0].path.read_bytes() == FILE, (
         "kept in the cache from there"
     )
-    twice = await resume_with(Scripted(), result.folder)
+    twice = await resume_with(Scripted(identity="one"), result.folder)
     assert heard(twice) == [FILE], "a run with nothing left to do has it too"
 
 

@@ -12,14 +12,14 @@ import swarm
 from swarm.base.errors import EndpointRefused, TaskError
 from swarm.endpoints.guard import LabelGuard
 from swarm.endpoints.preflight import Spot
-from swarm.endpoints.route import outside_pools, route_of, routes_of, single
+from swarm.endpoints.route import identities_of, outside_pools, route_of, routes_of, single
 from swarm.lifecycle.options import Options
 from swarm.lifecycle.prepare import prepare
 from swarm.spec.chat import Media, Message, Request
 from swarm.spec.plan import Plan, Step
 from swarm.spec.tariff import FREE
 from swarm.spec.task import Model, Task
-from swarm.testing import FakeServer, Scripted
+from swarm.testing import FakeServer, Function, Scripted
 
 KEY = "key-that-nobody-may-see"
 MODELS = {
@@ -124,3 +124,38 @@ async def test_an_error_in_a_model_names_its_line_unless_it_is_from_an_option(
         await prepare("t.yaml", Options(text=FILE, endpoint=endpoint, model="m", environ={}))
     assert [str(problem)[: len(place)] for problem, place in zip(caught.value.problems, places, strict=True)] == places
     assert "`openai`" in str(caught.value.problems[0])
+
+
+def identity(endpoint: str, **more: Any) -> str:
+    return route_of("default", Model(endpoint=endpoint, name="m", **more)).identity
+
+
+def test_an_endpoint_is_told_from_others_by_scheme_host_port_and_path_and_by_no_credential() -> None:
+    one = identity("http://h.example.com:8000/v1")
+    assert one == "http://h.example.com:8000/v1"
+    assert identity("http://user:secret@H.example.com:8000/v1/") == one
+    others = ("https://h.example.com:8000/v1", "http://h.example.com:8001/v1", "http://h.example.com:8000/v2")
+    assert one not in {identity(other) for other in (*others, "http://i.example.com:8000/v1")}
+    assert identity("offline") == "offline"
+    assert identity("kimi") == "https://api.moonshot.ai/v1"
+
+
+def test_a_model_file_is_told_from_others_by_its_name_size_and_time(tmp_path: Path) -> None:
+    file = tmp_path / "m.gguf"
+    assert identity(f"local:{file}") == "local:m.gguf"
+    file.write_bytes(b"weights")
+    before = identity(f"local:{file}")
+    moved = tmp_path / "elsewhere" / "m.gguf"
+    moved.parent.mkdir()
+    file.rename(moved)
+    assert identity(f"local:{moved}") == before
+    moved.write_bytes(b"other weights")
+    assert identity(f"local:{moved}") != before
+
+
+def test_every_model_of_an_object_has_the_identity_that_the_object_gives_or_none() -> None:
+    routes = routes_of({"a": Model(endpoint="http://h/v1", name="m"), "b": Model(use=("a",))})
+    assert identities_of(routes) == {"a": "http://h/v1"}
+    assert identities_of(routes, Function(lambda _: "", identity="x")) == {"a": "swarm.testing.doubles.Function x"}
+    for without in (Function(lambda _: ""), Function(lambda _: "", identity=""), object()):
+        assert identities_of(routes, without) == {"a": None}

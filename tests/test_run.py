@@ -193,7 +193,7 @@ class TestWholeRuns:
             state.apply(event)
         prepared = await prepare(four(folder), Options(endpoint=Model()))
         attempt = Assigner(state, prepared.resources, str).attempt_of(state.steps["d"])
-        assert set(attempt.shared) == {"agent", "goal", "model", "wording"}
+        assert set(attempt.shared) == {"agent", "endpoint", "goal", "model", "wording"}
         assert attempt.parts == attempt.model_copy(update={"shared": {}}).parts == state.steps["d"].parts
         assert attempt.key == digest(attempt.parts), "the key is that of the parts in canonical form"
         of_another = attempt.step.model_copy(update={"item": "another"})

@@ -38,6 +38,9 @@ MERGER = Agent(name="merge", instructions="(none)")
 """Agent of attempts that merge outputs: they have no model, so nothing reads its instructions."""
 NOT_DETERMINING = {"limits", "steps_left"}
 """Fields of a brief that are not part of the cache key."""
+NOT_RERUN = {"endpoint"}
+"""Parts that determine an output, but are no reason to pay again for a finished step of the same run: an endpoint that
+was moved or replaced. Journals of earlier versions do not have them."""
 EMPTY: tuple[Json, ...] = (None, "", [], {})
 NOTHING: dict[type, str] = {type(value): digest(value)[:16] for value in EMPTY}
 """Digests of empty values, computed once: most parts of most attempts are empty."""
@@ -78,6 +81,9 @@ class Attempt(Frozen):
     settings: dict[str, Json] = Field(default_factory=dict)
     """Settings of the model that determine an answer: name, parameters, output cap. Never a
     secret."""
+    endpoints: tuple[str, ...] | None = ()
+    """Identities of the endpoints that may serve it, in order of preference. None if one of them has
+    none: then its outcome is not stored in the cache."""
     goal: str = ""
     given: tuple[Given, ...] = ()
     missing: tuple[Missing, ...] = ()
@@ -131,6 +137,7 @@ class Attempt(Frozen):
             "agent": shared.get("agent") or part_digest(determining(self.agent)),
             "brief": part_digest(None if brief is None else brief.model_dump(mode="json", exclude=NOT_DETERMINING)),
             "context": part_digest(context),
+            "endpoint": shared.get("endpoint") or part_digest(self.endpoints),
             "given": part_digest(sorted(map(digest, self.given))),
             "goal": shared.get("goal") or part_digest(self.goal),
             "inputs": part_digest(sorted([each.name, each.medium, each.sha256] for each in self.inputs)),
@@ -143,6 +150,12 @@ class Attempt(Frozen):
             "wording": shared.get("wording") or part_digest(self.wording),
         }
         return dict(sorted((parts | merge).items()))
+
+    @property
+    def key_anywhere(self) -> str:
+        """The key without the endpoint: that of journals of earlier versions."""
+        parts = {name: part for name, part in self.parts.items() if name not in NOT_RERUN}
+        return sha256(to_json(parts)).hexdigest()
 
     @cached_property
     def key(self) -> str:

@@ -137,7 +137,7 @@ def _all_problems(opened: "OpenedTask", options: Options) -> list[Problem]:
 
 def _check_models(task: "Task") -> None:
     from swarm.endpoints.route import check_models
-    from swarm.lifecycle.prepare import placed
+    from swarm.lifecycle.opened import placed
 
     try:
         check_models(task.models)

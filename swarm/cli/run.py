@@ -30,7 +30,7 @@ def run(
     """
     show = Show(display, ctx.obj, grace)
     source = named.source(options, quiet=display.quiet)
-    options = replace(o.in_folder(options, runs), cache=not no_cache, text=source.text)
+    options = replace(o.in_folder(options, runs), cache=False if no_cache else None, text=source.text)
     if replay is not None:
         return _replay(replay, source.name, options, show)
     return _run(source.name, options, show, yes=yes)
@@ -54,7 +54,7 @@ def resume(
     reruns only the affected steps. To resume after a limit, raise it with --limit.
     """
     show = Show(display, ctx.obj, grace)
-    options = replace(o.in_folder(options, runs), cache=not no_cache)
+    options = replace(o.in_folder(options, runs), cache=False if no_cache else None)
     return _resume(run, options, show, yes=yes, failed=failed)
 
 

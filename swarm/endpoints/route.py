@@ -8,6 +8,8 @@ resolved twice.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from swarm.base.errors import Problem, TaskError
 from swarm.base.text import listing
@@ -61,6 +63,20 @@ class Route:
     def address(self) -> str:
         """The base URL, `local:FILE` or `offline`; empty for a pool."""
         return self.settings.endpoint or ""
+
+    @property
+    def identity(self) -> str:
+        """What tells its endpoint from others: scheme, host, port and path, or the model file; empty for a pool.
+
+        It holds no credentials. Answers of one endpoint are never taken for those of another.
+        """
+        if self.is_local_file:
+            return _identity_of_file(path_of(self.address))
+        url = urlsplit(self.address)
+        if not url.scheme:
+            return self.address
+        host = url.netloc.rpartition("@")[2].lower()
+        return f"{url.scheme}://{host}{url.path.rstrip('/')}"
 
     @property
     def model_name(self) -> str:
@@ -125,6 +141,30 @@ def route_of(alias: str, model: Model) -> Route:
         stores=stored_by(settings),
         answer_settings=_answer_settings(settings),
     )
+
+
+def _identity_of_file(path: Path) -> str:
+    """Return the identity of a model file: its name, size and time of change, wherever it is."""
+    try:
+        found = path.stat()
+    except OSError:
+        return f"local:{path.name}"
+    return f"local:{path.name} {found.st_size} {found.st_mtime_ns}"
+
+
+def identities_of(routes: "Routes", custom_endpoint: object | None = None) -> dict[str, str | None]:
+    """Return the identity of the endpoint of each model that is not a pool, by alias.
+
+    A custom endpoint serves all of them. Its identity is its attribute `identity`, a text that is not
+    empty, with the name of its class; without one it has none, because two objects may answer in
+    different ways.
+    """
+    served = single(routes)
+    if custom_endpoint is None:
+        return {alias: route.identity for alias, route in served.items()}
+    given, kind = getattr(custom_endpoint, "identity", None), type(custom_endpoint)
+    identity = f"{kind.__module__}.{kind.__qualname__} {given}" if isinstance(given, str) and given else None
+    return dict.fromkeys(served, identity)
 
 
 def single(routes: Routes) -> dict[str, Route]:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from swarm.attempt.types import Attempt, Executor, Note
 from swarm.base.errors import JournalError
 from swarm.base.values import Json
+from swarm.executors.turns import Turns
 from swarm.record import events as e
 from swarm.record.cache import Cache, Entry
 from swarm.record.outcome import Outcome
@@ -27,7 +28,8 @@ class Cached:
     ) -> None:
         """Take the outcomes that this run has already, by key, and the cache; None does not use it.
 
-        Attempts that are not repeatable are neither taken from the cache nor stored in it. `clean`
+        Attempts that are not repeatable, or whose endpoint has no identity, are neither taken from
+        the cache nor stored in it, and two that are equal both run. `clean`
         removes secrets from a text; `content` returns an artifact of this run by its hash.
         """
         self._inner = inner
@@ -36,24 +38,45 @@ class Cached:
         self._is_repeatable = is_repeatable
         self._clean = clean
         self._content = content
+        self._turns = Turns()
 
     async def execute(self, attempt: Attempt, note: Note) -> Outcome:
-        """Return the known outcome; if there is none, run the attempt and store its outcome."""
-        if attempt.key in self._known:
-            return self._known[attempt.key].reused()
-        if self._cache is None or not self._is_repeatable(attempt):
+        """Return the known outcome; if there is none, run the attempt and store its outcome.
+
+        While an equal attempt is running, here or in another process, wait for its outcome.
+        """
+        known = self._known_outcome(attempt)
+        if known is not None:
+            return known.reused()
+        cache = self._cache
+        if cache is None or attempt.endpoints is None or not self._is_repeatable(attempt):
             return await self._inner.execute(attempt, note)
-        entry = self._cache.get(attempt.key)
+        entry = cache.get(attempt.key)
         if entry is not None:
             return entry.outcome.reused()
+        async with self._turns.at(attempt.key, cache.lock_of(attempt.key)):
+            entry = cache.get(attempt.key)
+            if entry is not None:
+                return entry.outcome.reused()
+            return await self._run(cache, attempt, note)
+
+    def _known_outcome(self, attempt: Attempt) -> Outcome | None:
+        """Return the outcome that this run has already. Journals of earlier versions do not say of which endpoint."""
+        if not self._known:
+            return None
+        return self._known.get(attempt.key) or self._known.get(attempt.key_anywhere)
+
+    async def _run(self, cache: Cache, attempt: Attempt, note: Note) -> Outcome:
+        """Run an attempt and store its outcome."""
         outcome = await self._inner.execute(attempt, note)
         # No later run may rely on an answer that may be incomplete, or that was made of less than its key says: after
         # a refusal had taught a smaller context.
         if not outcome.doubts and not (attempt.stated and outcome.left_out):
-            self._cache.put(self._entry(attempt, outcome))
+            cache.put(self.entry_of(attempt, outcome))
         return outcome
 
-    def _entry(self, attempt: Attempt, outcome: Outcome) -> Entry:
+    def entry_of(self, attempt: Attempt, outcome: Outcome) -> Entry:
+        """Return what the cache keeps of an outcome: without secrets, with its media."""
         entry = Entry(
             key=attempt.key,
             parts=attempt.parts,

@@ -28,7 +28,9 @@ async def run(task: str | Path | Task | Mapping[str, Any], **arguments: Unpack[R
     plan         plan file, `Plan`, list of steps, or dict: replaces the planner
     tools        Python functions; passing one grants it
     runs         folder of the runs [default: `.swarm/runs` next to the task]
-    cache        False: do not read or write the cache of finished steps [default: True]
+    cache        False: do not read or write the cache of finished steps; a `Path`: use the cache in that folder
+                 [default: True]. An endpoint object is cached only if it has an attribute `identity`, a
+                 text that tells it from others.
 
     Raise `InputError` before anything is spent, and `PlanError` if the planner made no valid plan.
     All other errors are in the result: its `status` and its `errors`.
@@ -43,7 +45,8 @@ async def resume(run: str | Path, *, failed: bool = False, **arguments: Unpack[R
     """Resume a run where it stopped. Finished steps are kept; with `failed`, failed steps are retried.
 
     `run` is an id, a unique prefix, a folder or `last`. Keyword arguments, all optional, as in
-    `run`: `runs`, `endpoint`, `model`, `workers`, `limits` (to raise them), `tools`. Raise
+    `run`: `runs`, `endpoint`, `model`, `workers`, `limits` (to raise them), `tools`, `cache`
+    (by default as the run was started). Raise
     `RunNotFoundError`, `RunInUseError` or `JournalError`.
     """
     options = run_options(arguments)

@@ -42,8 +42,8 @@ class RunArguments(TypedDict, total=False):
     """Python functions that the run grants."""
     runs: str | Path | None
     """Folder of the runs. [default: `.swarm/runs` next to the task]"""
-    cache: bool
-    """Whether the cache of finished steps is read and written. [default: true]"""
+    cache: bool | Path | None
+    """Whether the cache of finished steps is read and written, or the folder of another cache. [default: true]"""
 
 
 class ResumeArguments(TypedDict, total=False):
@@ -61,6 +61,8 @@ class ResumeArguments(TypedDict, total=False):
     """Limits by name, to raise them."""
     tools: Sequence[ToolSource] | ToolSource
     """Python functions that the run grants."""
+    cache: bool | Path | None
+    """Whether the cache is read and written, or the folder of another one. [default: as the run was started]"""
 
 
 def run_options(arguments: RunArguments | ResumeArguments) -> Options:
@@ -166,9 +168,9 @@ def _whole(name: str, value: Any) -> int:
     return value
 
 
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TaskError(Problem(f"is {_kind(value)}; expected True or False", key=name))
+def _cache(name: str, value: Any) -> bool | Path:
+    if not isinstance(value, bool | Path):  # a text such as "no" would be the name of a folder
+        raise TaskError(Problem(f"is {_kind(value)}; expected True or False, or a `pathlib.Path`", key=name))
     return value
 
 
@@ -221,6 +223,6 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "plan": _plan,
     "tools": _tools,
     "runs": _path,
-    "cache": _flag,
+    "cache": _cache,
 }
 """The reader of each argument: it returns the value of the option, or raises `TaskError`."""

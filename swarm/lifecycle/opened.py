@@ -1,7 +1,7 @@
 """The task of a run, read once, with the caller's options applied."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -20,6 +20,7 @@ from swarm.spec.files import (
 )
 from swarm.spec.plan import Plan, PlanSource
 from swarm.spec.task import Task, TaskSource
+from swarm.spec.yaml.strict import Document
 
 
 @dataclass(frozen=True)
@@ -73,3 +74,22 @@ def with_given_plan(task: Task, given: PlanSource | None) -> Task:
     if isinstance(plan, tuple):
         plan = Plan(steps=plan)
     return task.model_copy(update={"plan": plan})
+
+
+def placed(task: Task, aliases: Collection[str], problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return problems of models; those of these aliases with their line and column in the task's file."""
+    document = task.origin
+    if not isinstance(document, Document):
+        return tuple(problems)
+    found: list[Problem] = []
+    for problem in problems:
+        alias = problem.key.split(".")[1]
+        found += document.located([problem]) if alias in aliases else [problem]
+    return tuple(found)
+
+
+def unusable(task: Task, problems: Iterable[Problem], run: str) -> TaskError:
+    """Return the error about models of a run that has spent nothing yet, each problem with its place in the file."""
+    more = f"Nothing was spent\nhint: fix it, then continue with `swarm resume {run}`"
+    hinted = [replace(problem, message=f"{problem.message}. {more}") for problem in problems]
+    return TaskError(*(task.origin.located(hinted) if isinstance(task.origin, Document) else hinted))

@@ -42,8 +42,9 @@ class Options:
     """Environment of `${NAME}` in `models:` and of the providers' keys."""
     text: str | None = None
     """Text of the task file if it is not in a file."""
-    cache: bool = True
-    """Whether the cache of the project is read and written."""
+    cache: bool | str | Path | None = None
+    """Whether the cache of the project is read and written, or the folder of another cache. None for the value with
+    which a resumed run was started, else True."""
     models: "Mapping[str, Model]" = field(default_factory=dict[str, "Model"])
     """Models of a recorded run: those of a task that names none, if `endpoint` is not set either.
 
@@ -55,6 +56,16 @@ class Options:
     """Whether Python code set these. Messages then name arguments, not options of the command."""
     needs_keys: bool = True
     """Whether an unset variable is an error. False if no call will be made."""
+
+    @property
+    def uses_cache(self) -> bool:
+        """Whether a cache is read and written."""
+        return self.cache is not False
+
+    @property
+    def cache_folder(self) -> Path | None:
+        """Folder of a cache that is not the project's; None for that one, or for no cache."""
+        return Path(self.cache) if isinstance(self.cache, str | Path) else None
 
 
 class AnyVariable(dict[str, str]):

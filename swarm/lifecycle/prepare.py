@@ -6,7 +6,7 @@ Each stage returns a value that the next one needs; `prepare` runs them all:
     OpenedTask    ChosenModels      LoadedFiles    ResolvedTask   Routes    Prepared
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,9 +16,9 @@ from swarm.base.redaction import Redactor
 from swarm.budget.prices import check_prices, priced
 from swarm.endpoints import Endpoint
 from swarm.endpoints.choose import Choice, choose
-from swarm.endpoints.route import Routes, check_models, outside_pools, routes_of, single
+from swarm.endpoints.route import Routes, check_models, identities_of, outside_pools, routes_of, single
 from swarm.endpoints.wire.learnt import FILE as LEARNT
-from swarm.lifecycle.opened import OpenedTask, open_task, with_given_plan
+from swarm.lifecycle.opened import OpenedTask, open_task, placed, with_given_plan
 from swarm.lifecycle.options import Options
 from swarm.planning.lint import Linted, lint
 from swarm.record.cache import Cache
@@ -217,18 +217,6 @@ def as_recorded(models: Mapping[str, Model], earlier: Mapping[str, Model]) -> di
     return found
 
 
-def placed(task: Task, aliases: Collection[str], problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Return problems of models; those of these aliases with their line and column in the task's file."""
-    document = task.origin
-    if not isinstance(document, Document):
-        return tuple(problems)
-    found: list[Problem] = []
-    for problem in problems:
-        alias = problem.key.split(".")[1]
-        found += document.located([problem]) if alias in aliases else [problem]
-    return tuple(found)
-
-
 async def no_server(base_url: str) -> None:
     """Answer the question for local servers without looking for one."""
     del base_url
@@ -293,6 +281,7 @@ def resolve(task: Task, chosen: ChosenModels, files: LoadedFiles) -> ResolvedTas
         inputs=files.inputs,
         wording=files.wording,
         settings={alias: dict(route.answer_settings) for alias, route in routes.items()},
+        identities=identities_of(routes, chosen.endpoint),
         contexts=contexts_of(routes),
         access=access_of(routes, task.labels),
         outside_pools=outside_pools(routes),
@@ -391,10 +380,3 @@ def with_plan(prepared: Prepared, plan: Path) -> Prepared:
     task = with_given_plan(prepared.task, plan)
     resources = replace(prepared.resources, task=task)
     return replace(prepared, resolved=_first_steps(resources, prepared.files.agents))
-
-
-def unusable(task: Task, problems: Iterable[Problem], run: str) -> TaskError:
-    """Return the error about models of a run that has spent nothing yet, each problem with its place in the file."""
-    more = f"Nothing was spent\nhint: fix it, then continue with `swarm resume {run}`"
-    hinted = [replace(problem, message=f"{problem.message}. {more}") for problem in problems]
-    return TaskError(*(task.origin.located(hinted) if isinstance(task.origin, Document) else hinted))

@@ -6,11 +6,12 @@ names the step, the parts that differ, and the most similar recorded attempt. Us
 without a key.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
+from swarm.attempt.types import NOT_RERUN
 from swarm.base.errors import InputError, Problem
 from swarm.base.text import listing
 from swarm.lifecycle.options import AnyVariable, Options
@@ -73,16 +74,16 @@ class Replay:
 
     def _check(self, event: e.StepStarted, parts: dict[str, str], starts: list[e.StepStarted]) -> None:
         """Raise `InputError` if the recorded attempt was determined by other parts."""
-        if parts == event.parts:
+        if not _differing(parts, event.parts):
             return
 
         def distance(other: e.StepStarted) -> tuple[int, bool, int]:
-            return len(differing(parts, other.parts)), other.step != event.step, other.seq
+            return len(_differing(parts, other.parts)), other.step != event.step, other.seq
 
         nearest = min(starts, key=distance)
         raise self._error(
             f"step {event.step}: the recorded run made no such call; the nearest is that of step {nearest.step}, which "
-            f"differs in: {listing(differing(parts, nearest.parts))}\n"
+            f"differs in: {listing(_differing(parts, nearest.parts))}\n"
             "hint: run the task without --replay to record it again"
         )
 
@@ -97,9 +98,14 @@ def _are_same(recorded: tuple[Step, ...], now: tuple[Step, ...]) -> bool:
 def _parts_now(event: e.StepStarted, state: State, assigner: Assigner) -> dict[str, str]:
     """Return what determines an attempt now."""
     parts = assigner.attempt_of(state.steps[event.step]).parts
-    if state.is_report(event.step) and differing(parts, event.parts) == ("context",):
+    if state.is_report(event.step) and _differing(parts, event.parts) == ("context",):
         return event.parts  # The budget left the report a smaller context: that is a recorded fact, too.
     return parts
+
+
+def _differing(parts: Mapping[str, str], recorded: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the parts that differ, but for the endpoint: a replay calls none."""
+    return tuple(name for name in differing(parts, recorded) if name not in NOT_RERUN)
 
 
 def _artifacts(event: e.Stamped) -> Sequence[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from swarm.attempt.types import NOT_RERUN
 from swarm.base.errors import AttemptError
 from swarm.base.values import Json
 from swarm.base.version import __version__
@@ -160,7 +161,10 @@ def kept_options(options: Options, prepared: Prepared) -> dict[str, Json]:
     outputs = prepared.files.outputs
     if options.outputs is not None or any(each.is_given for each in outputs):
         found["outputs"] = [str(each.path) for each in outputs]
-    return {name: value for name, value in found.items() if value}
+    kept = {name: value for name, value in found.items() if value}
+    if options.cache_folder is not None:
+        return kept | {"cache": str(options.cache_folder.resolve())}
+    return kept if options.uses_cache else kept | {"cache": False}
 
 
 def with_earlier(first: e.RunStarted, options: Options) -> Options:
@@ -173,6 +177,7 @@ def with_earlier(first: e.RunStarted, options: Options) -> Options:
         workers=options.workers or cast("int | None", earlier.get("workers")),
         plan=options.plan if options.plan is not None else cast("str | None", earlier.get("plan")),
         outputs=options.outputs if options.outputs is not None else cast("list[str] | None", earlier.get("outputs")),
+        cache=options.cache if options.cache is not None else cast("bool | str | None", earlier.get("cache")),
     )
 
 
@@ -265,7 +270,7 @@ def _changed_steps(state: State, assigner: Assigner) -> list[str]:
         except AttemptError:
             continue  # A limit that is used up says nothing about a finished step.
         # A later planner received the steps of its time, which are more by now: that alone is no change.
-        ignored = set[str]() if s.id == PLAN_STEP else {"brief"}
+        ignored = NOT_RERUN if s.id == PLAN_STEP else NOT_RERUN | {"brief"}
         if set(differing(parts, s.parts)) - ignored:
             changed.append(s.id)
     return changed

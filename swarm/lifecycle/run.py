@@ -31,14 +31,15 @@ from swarm.endpoints.wire.learnt import Memory
 from swarm.endpoints.wiring import Wiring
 from swarm.executors.budgeted import Budgeted
 from swarm.lifecycle.arguments import RunArguments, run_options, task_source
-from swarm.lifecycle.opened import OpenedTask
+from swarm.lifecycle.opened import OpenedTask, unusable
 from swarm.lifecycle.options import Options
-from swarm.lifecycle.prepare import Prepared, prepare, unusable
+from swarm.lifecycle.prepare import Prepared, prepare
 from swarm.lifecycle.replay import Replay
 from swarm.lifecycle.resume import Reopened, reopened, run_resumed, run_started
 from swarm.lifecycle.sense import check_offline
 from swarm.lifecycle.wiring import ExecutorWiring, assemble
 from swarm.record import events as e
+from swarm.record.cache import Cache
 from swarm.record.folder import UNMEASURED, RunFolder, create
 from swarm.record.journal import Journal, cut_tail
 from swarm.record.outcome import Outcome
@@ -269,8 +270,8 @@ class Run:
         routes, own = prepared.routes, prepared.endpoint
         keep = not self._plan_only and not self._merges_the_report
         meters = open_meters(prepared.task.limits, routes, state, custom_endpoint=own is not None, keep=keep)
-        memory = Memory(prepared.learnt if self._options.cache else None)
-        self.warnings += filter(None, [memory.warning])
+        memory = Memory(prepared.learnt if self._options.uses_cache else None)
+        self.warnings += filter(None, [memory.warning, self._uncached])
         wiring = Wiring(
             rng=rng,
             offline=Offline,
@@ -304,7 +305,7 @@ class Run:
             folder=self.folder,
             clean=prepared.redactor.clean,
             known=self._known,
-            cache=prepared.cache if self._options.cache else None,
+            cache=self._cache,
             advised_goal=(prepared.task.goal or "") if prepared.task.swarm == "auto" else None,
         )
 
@@ -319,6 +320,21 @@ class Run:
         """Whether the report is known to be merged without a model: then nothing is kept for it."""
         report = self.state.steps.get(self.state.report_step or "")
         return report is not None and report.step.merge is not None
+
+    @property
+    def _cache(self) -> Cache | None:
+        """The cache that this run reads and writes; None with `--no-cache`."""
+        if not self._options.uses_cache:
+            return None
+        folder = self._options.cache_folder
+        return self.prepared.cache if folder is None else Cache(folder)
+
+    @property
+    def _uncached(self) -> str | None:
+        """Return why a run with a cache stores nothing in it, or None if it does."""
+        if not self._options.uses_cache or None not in self.prepared.resources.identities.values():
+            return None
+        return "nothing is cached: the endpoint object has no `identity` (a text that tells it from others)"
 
     def _ahead(self) -> list[str]:
         """Return the aliases of the models that are checked before the first paid call."""

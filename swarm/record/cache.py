@@ -23,6 +23,8 @@ SUFFIX = ".json"
 """Ending of the files of entries."""
 BYTES = ".bytes"
 """Ending of the files of media."""
+LOCK = ".lock"
+"""Ending of the files that running attempts hold locked."""
 
 
 CURRENT = 2
@@ -114,13 +116,17 @@ class Cache:
         entries = self._files()
         return CacheSize(len(entries), sum(path.stat().st_size for path in (*entries, *self._files(BYTES))))
 
+    def lock_of(self, key: str) -> Path:
+        """Return the file that is locked while an attempt with this key runs."""
+        return self._path(key, LOCK)
+
     def clear(self) -> int:
         """Remove every entry, and return their number."""
         count = 0
         for path in self._files():
             path.unlink(missing_ok=True)
             count += 1
-        for path in self._files(BYTES):
+        for path in (*self._files(BYTES), *self._files(LOCK)):
             path.unlink(missing_ok=True)
         return count
 

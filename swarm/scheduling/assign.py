@@ -45,6 +45,8 @@ class RunResources:
     wording: Mapping[str, str] = field(default_factory=dict[str, str])
     settings: Mapping[str, dict[str, Json]] = field(default_factory=dict[str, dict[str, Json]])
     """Settings that determine an answer, by model alias."""
+    identities: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    """Identity of the endpoint of each model that is not a pool, by alias; None if its endpoint has none."""
     contexts: Mapping[str, int] = field(default_factory=dict[str, int])
     """Context size in tokens, input and output together, by model alias; only if known."""
     access: Access = Access()  # noqa: RUF009 - frozen
@@ -95,6 +97,7 @@ class Assigner:
         model = place.model
         given, missing = self.given_to(s)
         settings = self._settings_of(place)
+        endpoints = self._endpoints_of(place)
         attempt = Attempt(
             run=state.run,
             step=step.model_copy(update={"prompt": self.prompt_of(step)}),
@@ -116,7 +119,8 @@ class Assigner:
             transcript=tuple(s.transcript),
             turns_taken=s.turns_taken,
             labels=labels,
-            shared=self._shared(agent, settings),
+            endpoints=endpoints,
+            shared=self._shared(agent, settings, endpoints),
         )
         return self._spanned(attempt)
 
@@ -126,18 +130,26 @@ class Assigner:
         span = hashlib.sha256(f"{trace}/{attempt.step.id}/{attempt.attempt}".encode()).hexdigest()[:16]
         return attempt.model_copy(update={"trace": trace, "span": span})
 
-    def _shared(self, agent: Agent, settings: dict[str, Json]) -> dict[str, str]:
+    def _endpoints_of(self, place: Place) -> tuple[str, ...] | None:
+        """Return the identities of the endpoints of a place, or None if one of them has none."""
+        found = [self._resources.identities.get(member, "") for member in place.members]
+        named = [identity for identity in found if identity is not None]
+        return tuple(named) if len(named) == len(found) else None
+
+    def _shared(self, agent: Agent, settings: dict[str, Json], endpoints: tuple[str, ...] | None) -> dict[str, str]:
         """Return the hashes of the parts that siblings share. Each is computed once."""
         hashes, resources = self._hashes, self._resources
         if "wording" not in hashes:
             hashes["wording"] = part_digest(dict(resources.wording))
             hashes["goal"] = part_digest(fill(resources.task.goal or "", resources.task.parameters))
-        role, model = f"agent {agent.name}", f"model {canonical(settings)!r}"
+        role, model, endpoint = f"agent {agent.name}", f"model {canonical(settings)!r}", f"endpoint {endpoints}"
         if role not in hashes:
             hashes[role] = part_digest(determining(agent))
         if model not in hashes:
             hashes[model] = part_digest(settings)
-        shared = {"agent": hashes[role], "model": hashes[model]}
+        if endpoint not in hashes:
+            hashes[endpoint] = part_digest(endpoints)
+        shared = {"agent": hashes[role], "model": hashes[model], "endpoint": hashes[endpoint]}
         return shared | {name: hashes[name] for name in ("goal", "wording")}
 
     def prompt_of(self, step: Step) -> str:

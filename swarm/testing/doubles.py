@@ -33,9 +33,14 @@ def reply(
 
 
 class Scripted:
-    """An endpoint with listed answers: a text, a `Reply`, or an exception to raise."""
+    """An endpoint with listed answers: a text, a `Reply`, or an exception to raise.
 
-    def __init__(self, *answers: Answer) -> None:
+    With an `identity`, its answers are cached.
+    """
+
+    def __init__(self, *answers: Answer, identity: str | None = None) -> None:
+        self.identity = identity
+        """What tells it from other endpoints; see `swarm.run`."""
         self.requests: list[Request] = []
         """All requests, in order."""
         self._answers = list(answers)
@@ -54,10 +59,15 @@ class Scripted:
 class Function:
     """An endpoint that answers with a function of the request.
 
-    The function may be async. It returns a text, a `Reply`, or an exception to raise.
+    The function may be async. It returns a text, a `Reply`, or an exception to raise. With an
+    `identity`, its answers are cached.
     """
 
-    def __init__(self, function: Callable[[Request], Answer | Awaitable[Answer]]) -> None:
+    def __init__(
+        self, function: Callable[[Request], Answer | Awaitable[Answer]], *, identity: str | None = None
+    ) -> None:
+        self.identity = identity
+        """What tells it from other endpoints; see `swarm.run`."""
         self.requests: list[Request] = []
         """All requests, in order."""
         self._function = function
