@@ -4,6 +4,7 @@
     ├── InputError               what the user wrote is invalid; nothing was spent
     │   ├── TaskError            a task file, an argument, an input
     │   ├── AgentError           an agent file
+    │   ├── UntrustedRunError    a run folder that was started elsewhere
     │   └── PlanError            a plan: by hand, or by a planner that could not correct it
     ├── AttemptError             why one attempt at a step did not succeed
     │   ├── EndpointError        the endpoint
@@ -206,6 +207,14 @@ class JournalError(SwarmError):
 
 class RunNotFoundError(InputError):
     """An id, prefix or folder that belongs to no run."""
+
+
+class UntrustedRunError(InputError):
+    """A run folder that was not started here. `proposal` shows what a resumed run would use, a line each."""
+
+    def __init__(self, *problems: Problem | str, proposal: tuple[str, ...] = ()) -> None:
+        super().__init__(*problems)
+        self.proposal = proposal
 
 
 class RunInUseError(SwarmError):

@@ -98,6 +98,7 @@ Replay = Annotated[
     typer.Option("--replay", metavar="RUN", help="Repeat RUN from its journal: no calls, no keys, no cost."),
 ]
 Failed = Annotated[bool, typer.Option("--failed", help="Also retry failed steps.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Resume a run that was started elsewhere, after viewing it.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Approve the plan of a task with `approve: ask`.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 AsJsonLines = Annotated[bool, typer.Option("--jsonl", help="Print each event as a line of JSON when it happens.")]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from swarm.base.errors import SwarmError
+from swarm.base.private import read_private
+from swarm.record.folder import LOCK
 
 if TYPE_CHECKING:
     from swarm.base.values import Json
@@ -81,7 +83,7 @@ def is_owned(folder: "RunFolder") -> bool:
     Reads the lock file only: taking the lock could refuse it to another process.
     """
     try:
-        owner = _OWNER.match((folder.path / "lock").read_text(encoding="utf-8", errors="replace"))
+        owner = _OWNER.match(read_private(folder.path, LOCK, 1000).decode("utf-8", "replace"))
     except OSError:
         return False
     if owner is None:

@@ -1,13 +1,18 @@
 """`swarm run` and `swarm resume`."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import typer
 
 from swarm.base.clock import GRACE_SECONDS
 from swarm.cli import options as o
 from swarm.cli.outcome import Show
+from swarm.cli.streams import say
 from swarm.lifecycle.options import Options
+
+if TYPE_CHECKING:
+    from swarm.record.folder import RunFolder
 
 
 def run(
@@ -41,6 +46,7 @@ def resume(
     run: o.Run,
     failed: o.Failed = False,
     yes: o.Yes = False,
+    trust: o.Trust = False,
     *,
     options: o.ResumeOptions,
     no_cache: o.NoCache = False,
@@ -51,11 +57,12 @@ def resume(
     """Resume an interrupted, failed or plan-only run.
 
     Finished steps are kept and not paid for again; swarm lists what changed since the run and
-    reruns only the affected steps. To resume after a limit, raise it with --limit.
+    reruns only the affected steps. To resume after a limit, raise it with --limit. A run folder
+    that was moved, copied or started elsewhere needs --trust.
     """
     show = Show(display, ctx.obj, grace)
     options = replace(o.in_folder(options, runs), cache=False if no_cache else None)
-    return _resume(run, options, show, yes=yes, failed=failed)
+    return _resume(_trusted(run, options, trust=trust), options, show, yes=yes, failed=failed)
 
 
 def _run(name: str, options: Options, show: Show, *, yes: bool) -> int:
@@ -82,11 +89,24 @@ def _replay(run: str, name: str, options: Options, show: Show) -> int:
     return show.carry(Run(name, options=replay.options(options), replay=replay))
 
 
-def _resume(name: str, options: Options, show: Show, *, yes: bool, failed: bool) -> int:
-    from swarm.lifecycle.run import reopen
+def _trusted(name: str, options: Options, *, trust: bool) -> "RunFolder":
+    """Return the folder of a run that may be resumed. Show what an untrusted one would use, and raise its error."""
+    from swarm.base.errors import UntrustedRunError
+    from swarm.lifecycle.trust import check_trust
     from swarm.record.folder import find
 
     folder = find(name, o.runs_folder(options.runs))
+    try:
+        check_trust(folder, trusted=trust)
+    except UntrustedRunError as error:
+        say("\n".join(("A resumed run would use:", *(f"  {line}" for line in error.proposal))))
+        raise
+    return folder
+
+
+def _resume(folder: "RunFolder", options: Options, show: Show, *, yes: bool, failed: bool) -> int:
+    from swarm.lifecycle.run import reopen
+
     if yes:
         return show.carry(reopen(folder, options=options, failed=failed))
     from swarm.cli.approve import resume_approved

@@ -9,6 +9,7 @@ import anyio
 from swarm.base.errors import SwarmError
 from swarm.lifecycle.arguments import ResumeArguments, RunArguments, run_options, task_source
 from swarm.lifecycle.run import Run, reopen
+from swarm.lifecycle.trust import check_trust
 from swarm.record.folder import find
 from swarm.results.result import Result
 from swarm.spec.task import Task
@@ -41,16 +42,20 @@ async def run(task: str | Path | Task | Mapping[str, Any], **arguments: Unpack[R
     return this.result
 
 
-async def resume(run: str | Path, *, failed: bool = False, **arguments: Unpack[ResumeArguments]) -> Result:
+async def resume(
+    run: str | Path, *, failed: bool = False, trust: bool = False, **arguments: Unpack[ResumeArguments]
+) -> Result:
     """Resume a run where it stopped. Finished steps are kept; with `failed`, failed steps are retried.
 
     `run` is an id, a unique prefix, a folder or `last`. Keyword arguments, all optional, as in
     `run`: `runs`, `endpoint`, `model`, `workers`, `limits` (to raise them), `tools`, `cache`
     (by default as the run was started). Raise
-    `RunNotFoundError`, `RunInUseError` or `JournalError`.
+    `RunNotFoundError`, `RunInUseError` or `JournalError`; `UntrustedRunError` for a folder that was
+    not started here, unless `trust` is set.
     """
     options = run_options(arguments)
     folder = find(str(run), Path(".swarm/runs" if options.runs is None else options.runs))
+    check_trust(folder, trusted=trust)
     async with reopen(folder, options=options, failed=failed) as this:
         pass
     return this.result
@@ -69,12 +74,14 @@ def run_sync(task: str | Path | Task | Mapping[str, Any], **arguments: Unpack[Ru
     return anyio.run(body)
 
 
-def resume_sync(run: str | Path, *, failed: bool = False, **arguments: Unpack[ResumeArguments]) -> Result:
+def resume_sync(
+    run: str | Path, *, failed: bool = False, trust: bool = False, **arguments: Unpack[ResumeArguments]
+) -> Result:
     """Resume a run without an event loop of your own: `resume` for scripts. Arguments as in `resume`."""
     _check_no_loop("resume")
 
     async def body() -> Result:
-        return await resume(run, failed=failed, **arguments)
+        return await resume(run, failed=failed, trust=trust, **arguments)
 
     return anyio.run(body)
 

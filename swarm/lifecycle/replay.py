@@ -33,6 +33,11 @@ class Replay:
         self._folder = folder
         self._recorded: Recorded = recorded(folder)
 
+    @property
+    def is_from_here(self) -> bool:
+        """Whether the recorded run was started at its place, by this user."""
+        return self._folder.is_from_here
+
     def options(self, options: Options) -> Options:
         """Return options for the replay: no key is needed, and models that the task does not name are recorded ones."""
         first = self._recorded.first

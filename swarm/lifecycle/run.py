@@ -21,6 +21,7 @@ import anyio
 from swarm.attempt.types import Attempt
 from swarm.base.clock import GRACE_SECONDS, RunClock
 from swarm.base.errors import PlanError, Problem, SwarmError, TaskError
+from swarm.base.text import clip
 from swarm.budget.setup import open_meters
 from swarm.endpoints import Endpoint
 from swarm.endpoints.custom import CustomEndpoint
@@ -40,7 +41,7 @@ from swarm.lifecycle.sense import check_offline
 from swarm.lifecycle.wiring import ExecutorWiring, assemble
 from swarm.record import events as e
 from swarm.record.cache import Cache
-from swarm.record.folder import UNMEASURED, RunFolder, create
+from swarm.record.folder import TASK, UNMEASURED, RunFolder, create
 from swarm.record.journal import Journal, cut_tail
 from swarm.record.outcome import Outcome
 from swarm.record.recorded import recorded
@@ -182,11 +183,18 @@ class Run:
             check_offline(prepared, self._options)
         self.warnings += prepared.warnings
         runs = self._options.runs
-        self._own(create(Path(runs) if runs is not None else prepared.runs))
-        journal = self._record()
-        if self._replay is None:
-            self._emit(self._started())
-            self._emit(e.StepsAdded(by=self._first_by, steps=prepared.steps))
+        # What a replay copies is as trustworthy as the folder that it comes from.
+        marked = self._replay is None or self._replay.is_from_here
+        folder = create(Path(runs) if runs is not None else prepared.runs, marked=marked)
+        try:
+            self._own(folder)
+            journal = self._record()
+            if self._replay is None:
+                self._emit(self._started())
+                self._emit(e.StepsAdded(by=self._first_by, steps=prepared.steps))
+        except SwarmError:
+            folder.remove_new()
+            raise
         return journal
 
     async def _begin_again(self, run: RunFolder | Reopened) -> Journal:
@@ -227,11 +235,11 @@ class Run:
     def _record(self) -> Journal:
         """Open the journal, and make the recorder of events and the assigner of attempts."""
         prepared, folder = self.prepared, self.folder
-        journal = Journal(folder.journal, prepared.redactor.clean)
+        journal = Journal(folder.journal, prepared.redactor.clean, opened=folder.open_journal())
         self._stack.callback(journal.close)
         self._emit = Recorder(journal, self.state, RunClock(self.state.t), folder)
         self._assigner = Assigner(self.state, prepared.resources, folder.load)
-        folder.write("task.yaml", write_yaml(public(prepared.task)))
+        folder.write_page(TASK, write_yaml(public(prepared.task)))
         return journal
 
     @property
@@ -365,7 +373,7 @@ class Run:
         self._result = Result.of(state, self.folder, self._assigner, note=self._unmeasured)
         plan = plan_of(state)
         if plan is not None:
-            self.folder.write("plan.yaml", write_yaml(plan.model_dump(mode="json", exclude_defaults=True)))
+            self.folder.write_page("plan.yaml", write_yaml(plan.model_dump(mode="json", exclude_defaults=True)))
         written = write_outputs(self._result, [each.path for each in self.prepared.files.outputs])
         self._result = written.result
         self.warnings += written.notes
@@ -377,7 +385,9 @@ class Run:
     def _bug(self, error: Exception, name: str = "") -> str:
         """Save the traceback of an internal error and return the message that names its file."""
         trace = "".join(traceback.format_exception(error))
-        path = self.folder.write(name or f"bug-{self.state.seq}.txt", self.prepared.redactor.clean(trace))
+        path = self.folder.write_page(name or f"bug-{self.state.seq}.txt", self.prepared.redactor.clean(trace))
+        if path is None:
+            return f"internal error ({type(error).__name__}: {clip(str(error), 300)}); the traceback could not be saved"
         return f"internal error ({type(error).__name__}); the traceback is in {path}\nhint: report it with that file"
 
 

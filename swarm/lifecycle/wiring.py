@@ -49,7 +49,7 @@ def assemble(wiring: ExecutorWiring) -> Executor:
 
 def _with_pages(inner: Executor, wiring: ExecutorWiring) -> Executor:
     def write(name: str, text: str) -> None:
-        wiring.folder.write(name, wiring.clean(text))
+        wiring.folder.write_page(name, wiring.clean(text))
 
     return Pages(inner, write, lambda step: wiring.state.steps[step].order)
 

@@ -1,6 +1,7 @@
 """The folder of a run: `.swarm/runs/<run id>/`, mode 0700, with one owner at a time.
 
 journal.jsonl        the events of the run: everything else can be made from it and the artifacts
+origin               where the run was started: see `swarm.record.origin`
 lock                 held by the process that runs it; names its host and process id
 task.yaml            the task as resolved, without secrets
 plan.yaml            the plan, if there is one
@@ -9,6 +10,7 @@ steps/003-study.md   prompt and answer of a step, for people
 artifacts/<sha256>   outputs over 64 KiB and media of answers, written before the event that names them
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -16,16 +18,31 @@ import platform
 import re
 import secrets
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic_core import from_json, to_json
 
 from swarm.base.errors import JournalError, Problem, RunInUseError, RunNotFoundError
-from swarm.base.files import write_file
+from swarm.base.files import make_folders
+from swarm.base.private import (
+    ForeignFileError,
+    is_plain_file,
+    is_plain_folder,
+    open_file,
+    read_private,
+    write_private,
+)
 from swarm.base.values import Json
+from swarm.record.origin import ORIGIN, origin_of, write_mark
 
 JOURNAL = "journal.jsonl"
+LOCK = "lock"
+TASK = "task.yaml"
+ARTIFACTS = "artifacts"
+_HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
+"""Errors of a lock that another process holds."""
 ARTIFACT_BYTES = 64 * 1024
 """Maximum bytes of an output in the journal. Larger ones are files, so that reading a journal stays cheap."""
 
@@ -52,6 +69,11 @@ class RunFolder:
         return self.path / JOURNAL
 
     @property
+    def is_from_here(self) -> bool:
+        """Whether the run was started at this place, by this user. Only then it is resumed without a question."""
+        return origin_of(self.path) == "here"
+
+    @property
     def is_owned(self) -> bool:
         """Whether this object owns the run."""
         return self._lock is not None
@@ -59,22 +81,46 @@ class RunFolder:
     def acquire(self) -> None:
         """Own the run until `release` or the end of the process. Do nothing if this object owns it already.
 
-        Raise `RunInUseError`, which names the owner, if another process owns it.
+        Raise `RunInUseError`, which names the owner, if another process owns it, and `JournalError` if
+        it cannot be locked.
         """
         if self._lock is not None:
             return
-        fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path = self.path / LOCK
+        try:
+            fd = open_file(self.path, LOCK, os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise JournalError(_unlockable(path, error)) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as error:
             owner = os.read(fd, 1000).decode("utf-8", "replace").strip()
             os.close(fd)
+            if error.errno not in _HELD:
+                raise JournalError(_unlockable(path, error)) from error
             raise RunInUseError(
                 f"run {self.run} is in use by {owner or 'another process'}\nhint: wait for it, or stop it first"
             ) from None
-        os.ftruncate(fd, 0)
-        os.write(fd, f"process {os.getpid()} on {platform.node()}\n".encode())
         self._lock = fd
+        with suppress(OSError):  # the owner's name is for people: the lock itself is what counts
+            os.ftruncate(fd, 0)
+            os.write(fd, f"process {os.getpid()} on {platform.node()}\n".encode())
+
+    def open_journal(self) -> int:
+        """Open the journal to append to it, and return its descriptor. Raise `JournalError`."""
+        try:
+            return open_file(self.path, JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        except OSError as error:
+            raise JournalError(f"{self.journal}: cannot open the journal: {error.strerror}") from error
+
+    def remove_new(self) -> None:
+        """Remove the folder of a run that could not begin, if its journal has no event. Never raise."""
+        with suppress(OSError):
+            if os.path.lexists(self.journal) and self.journal.lstat().st_size:
+                return
+            for name in (LOCK, ORIGIN, JOURNAL, TASK):
+                (self.path / name).unlink(missing_ok=True)
+            self.path.rmdir()
 
     def release(self) -> None:
         """Unlock the run."""
@@ -95,9 +141,13 @@ class RunFolder:
     def keep(self, content: bytes) -> str:
         """Write bytes to an artifact, durably, and return their hash."""
         name = hashlib.sha256(content).hexdigest()
-        path = self.path / "artifacts" / name
-        if not (path.is_file() and path.stat().st_size == len(content)):
-            write_file(path, content, durable=True)
+        inner = f"{ARTIFACTS}/{name}"
+        path = self.path / inner
+        try:
+            if not (is_plain_file(self.path, inner) and path.lstat().st_size == len(content)):
+                write_private(self.path, inner, content, durable=True)
+        except OSError as error:
+            raise JournalError(unwritten(path, "cannot write the artifact", error)) from error
         return name
 
     def load(self, artifact: str) -> Json:
@@ -108,9 +158,9 @@ class RunFolder:
         """Return the bytes of an artifact. Raise `JournalError` if it is missing, or its hash is not its name."""
         if not re.fullmatch(r"[0-9a-f]{64}", artifact):
             raise JournalError(f"run {self.run}: {artifact[:80]!r} is not the name of an artifact")
-        path = self.path / "artifacts" / artifact
+        path = self.path / ARTIFACTS / artifact
         try:
-            content = path.read_bytes()
+            content = read_private(self.path, f"{ARTIFACTS}/{artifact}")
         except OSError as error:
             raise JournalError(f"{path}: cannot read the artifact: {error.strerror}") from error
         if hashlib.sha256(content).hexdigest() != artifact:
@@ -118,18 +168,51 @@ class RunFolder:
         return content
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file for people into the folder, completely or not at all."""
-        path = self.path / name
-        write_file(path, text.encode("utf-8", "replace"))
-        return path
+        """Write a file for people into the folder, completely or not at all. Raise OSError."""
+        write_private(self.path, name, text.encode("utf-8", "replace"))
+        return self.path / name
+
+    def write_page(self, name: str, text: str) -> Path | None:
+        """Write a file that a run can do without. Return None if it cannot be written."""
+        try:
+            return self.write(name, text)
+        except OSError:
+            return None
 
 
-def create(runs: Path, run: str | None = None) -> RunFolder:
-    """Create the folder of a new run in `runs`."""
-    runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+def unwritten(path: Path, words: str, error: OSError) -> str:
+    """Return the message about a file of a run that cannot be written."""
+    return (
+        f"{path}: {words}: {error.strerror or error}; all lines written so far are valid\n"
+        "hint: fix that, for example free disk space, then run `swarm resume`"
+    )
+
+
+def _unlockable(path: Path, error: OSError) -> str:
+    words = f"{path}: cannot lock the run: {error.strerror or error}"
+    if isinstance(error, ForeignFileError):
+        return f"{words}\nhint: this folder is not as a run leaves it; do not use it"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{words}\nhint: raise the limit of open files: `ulimit -n 4096`"
+    return f"{words}\nhint: choose a folder on a file system with locks and space: `--runs DIR`"
+
+
+def create(runs: Path, run: str | None = None, *, marked: bool = True) -> RunFolder:
+    """Create the folder of a new run in `runs`, `marked` as started here.
+
+    Raise `JournalError` if that is impossible.
+    """
     now = datetime.now(UTC)  # noqa: TID251 - a name for people; nothing is computed from it
     path = runs / (run or f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}")
-    path.mkdir(mode=0o700)
+    try:
+        make_folders(runs)
+        path.mkdir(mode=0o700)
+    except OSError as error:
+        message = f"{path}: cannot create the folder of the run: {error.strerror or error}"
+        raise JournalError(f"{message}\nhint: choose another folder: `--runs DIR`") from error
+    if marked:
+        with suppress(OSError):  # without a mark, the run can be resumed with `--trust`
+            write_mark(path)
     return RunFolder(path)
 
 
@@ -137,16 +220,18 @@ def listed(runs: Path) -> list[RunFolder]:
     """Return every run in `runs`, oldest first."""
     if not runs.is_dir():
         return []
-    return [RunFolder(path) for path in sorted(runs.iterdir()) if (path / JOURNAL).is_file()]
+    # A link is not a run: it may lead to one of another project.
+    folders = (path for path in sorted(runs.iterdir()) if is_plain_folder(path))
+    return [RunFolder(path) for path in folders if os.path.lexists(path / JOURNAL)]
 
 
 def find(name: str, runs: Path) -> RunFolder:
     """Return a run by id, unique prefix, folder, or `last`. Raise `RunNotFoundError` with the known runs."""
-    if ("/" in name or Path(name).is_dir()) and (Path(name) / JOURNAL).is_file():
+    if ("/" in name or Path(name).is_dir()) and os.path.lexists(Path(name) / JOURNAL):
         return RunFolder(Path(name))
     known = listed(runs)
     if name == "last" and known:
-        return max(known, key=lambda folder: (folder.journal.stat().st_mtime_ns, folder.run))
+        return max(known, key=lambda folder: (folder.journal.lstat().st_mtime_ns, folder.run))
     exact = [folder for folder in known if folder.run == name]
     matches = exact or [folder for folder in known if folder.run.startswith(name)]
     if len(matches) == 1:

@@ -1,11 +1,13 @@
 """Follow the journal of a run while it is written."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 from typing import BinaryIO
 
 from swarm.base.errors import SwarmError
+from swarm.base.private import open_file
 
 
 class Events:
@@ -40,7 +42,7 @@ class Events:
     def _follow(self) -> None:
         # An error of this thread must not be lost: `close` raises it in the thread of the run.
         try:
-            with self._journal.open("rb") as file:
+            with os.fdopen(open_file(self._journal.parent, self._journal.name), "rb") as file:
                 file.seek(self._start)
                 self._read(file)
         except SwarmError as error:

@@ -24,6 +24,7 @@ import anyio.to_thread
 from pydantic import ValidationError
 
 from swarm.base.errors import JournalError
+from swarm.base.private import open_file
 from swarm.record.events import EVENT, FORMAT, Event, Stamped
 
 SYNC_SECONDS = 0.2
@@ -41,11 +42,14 @@ def encode(event: Stamped) -> bytes:
 class Journal:
     """A journal open for writing. One process at a time: see `swarm.record.folder` for the lock."""
 
-    def __init__(self, path: Path, clean: Callable[[str], str] = str) -> None:
+    def __init__(self, path: Path, clean: Callable[[str], str] = str, *, opened: int | None = None) -> None:
+        """Open the journal at a path, or write to `opened`, its descriptor."""
         self.path = path
         self.clean = clean
         """Removes secrets from a text."""
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if opened is None:
+            opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = opened
         self._dirty = anyio.Event()
         self._broken = False
         self._written = 0
@@ -126,12 +130,16 @@ def cut_tail(path: Path, length: int) -> str | None:
     `length` is the number of bytes of the complete lines, from a read by the process that owns the run. Return a
     warning if a tail was cut off, else None.
     """
-    size = path.stat().st_size
-    if size == length:
-        return None
-    with path.open("r+b") as file:
-        file.truncate(length)
-        os.fsync(file.fileno())
+    try:
+        fd = open_file(path.parent, path.name, os.O_RDWR)
+        with os.fdopen(fd, "r+b") as file:
+            size = os.fstat(fd).st_size
+            if size == length:
+                return None
+            file.truncate(length)
+            os.fsync(fd)
+    except OSError as error:
+        raise JournalError(f"{path}: cannot cut the torn end of the journal: {error.strerror}") from error
     return f"{path}: the last {size - length} bytes were torn by a crash and have been cut"
 
 
@@ -139,7 +147,7 @@ def scan(path: Path) -> Iterator[tuple[Event, int]]:
     """Yield each event of a journal with the offset of the byte after its line. Raise what `read` raises."""
     end, number = 0, 0
     try:
-        file = path.open("rb")
+        file = os.fdopen(open_file(path.parent, path.name), "rb")
     except OSError as error:
         raise JournalError(f"{path}: cannot read the journal: {error.strerror}") from error
     with file:

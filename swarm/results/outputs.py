@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic_core import to_json
 
 from swarm.base.files import write_file
+from swarm.base.private import write_private
 from swarm.results.result import Result
 
 REPORT = "report.md"
@@ -36,7 +37,7 @@ def write_outputs(result: Result, paths: Iterable[Path]) -> Written:
         return Written(result)
     text = result.report.text.encode("utf-8", "replace")
     with suppress(OSError):  # the journal has it, too
-        write_file(result.folder / REPORT, text)
+        write_private(result.folder, REPORT, text)
     notes: list[str] = []
     unwritten: list[str] = []
     for path in paths:
@@ -68,5 +69,5 @@ def _kept(path: Path, content: bytes, folder: Path) -> Path | None:
             return None
     except FileNotFoundError:
         return None
-    write_file(kept, path.read_bytes())
+    write_private(folder, f"{REPLACED}/{path.name}", path.read_bytes())
     return kept
