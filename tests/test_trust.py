@@ -184,3 +184,38 @@ def test_threat_s37_every_level_is_for_its_owner_only(umask: int, folder: Path, 
     modes = {path: path.stat().st_mode & 0o777 for path in (folder / ".swarm", *(folder / ".swarm").rglob("*"))}
     assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
     assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
+
+
+@pytest.mark.parametrize("level", [".swarm", ".swarm/cache", ".swarm/runs"])
+def test_threat_s23_folders_that_others_may_write_are_refused(level: str, folder: Path, command: Command) -> None:
+    assert command("run", "task.yaml", "--quiet").code == 0
+    (folder / level).chmod(0o777)
+    for name in ("run", "check"):
+        said = command(name, "task.yaml", "--quiet")
+        assert (said.code, said.out) == (2, "")
+        assert f"{level}: can be written by other users" in said.errors[0]
+        assert f"chmod 700 {folder / level}" in said.errors[0]
+    (folder / level).chmod(0o755)
+    assert command("run", "task.yaml", "--quiet").code == 0
+    assert (folder / level).stat().st_mode & 0o777 == 0o700
+
+
+def test_threat_s23_a_linked_cache_is_refused(folder: Path, command: Command, tmp_path: Path) -> None:
+    (folder / ".swarm").mkdir(mode=0o700)
+    (folder / ".swarm" / "cache").symlink_to(tmp_path)
+    said = command("run", "task.yaml")
+    assert (said.code, "is a link, so it is not used" in said.errors[0]) == (2, True)
+
+
+def test_threat_s23_no_link_in_the_cache_is_followed(folder: Path, command: Command, tmp_path: Path) -> None:
+    assert command("run", "task.yaml", "--quiet").code == 0
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    cache = folder / ".swarm" / "cache"
+    for inner in [each for each in cache.iterdir() if each.is_dir()]:
+        inner.rename(outside / inner.name)
+        inner.symlink_to(outside / inner.name)
+    before = sorted(path.read_bytes() for path in outside.rglob("*") if path.is_file())
+    for arguments in (("run", "task.yaml", "--quiet"), ("cache",), ("cache", "clear")):
+        assert command(*arguments).code == 0
+    assert sorted(path.read_bytes() for path in outside.rglob("*") if path.is_file()) == before != []

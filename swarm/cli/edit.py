@@ -95,9 +95,9 @@ def _edited(text: str) -> str | None:
 
 
 def _kept(text: str, plans: Path) -> Path:
-    from swarm.base.files import write_file
+    from swarm.base.private import write_private
 
     content = text.encode()
-    path = plans.resolve() / f"{hashlib.sha256(content).hexdigest()[:16]}.yaml"
-    write_file(path, content)
-    return path
+    name = f"{hashlib.sha256(content).hexdigest()[:16]}.yaml"
+    write_private(plans.parent, f"{plans.name}/{name}", content)
+    return plans.resolve() / name

@@ -17,6 +17,9 @@ from pathlib import Path
 
 import anyio
 
+from swarm.base.files import make_folders
+from swarm.base.private import open_file
+
 FIRST_PAUSE = 0.05
 """Seconds before a lock file of another process is tried again: less than any call of a model takes."""
 LONGEST_PAUSE = 1.0
@@ -86,8 +89,8 @@ def _take(path: Path) -> int | None:
     """
     while True:
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            make_folders(path.parent)
+            held = open_file(path.parent.parent, f"{path.parent.name}/{path.name}", os.O_RDWR | os.O_CREAT)
         except OSError:
             return None
         try:

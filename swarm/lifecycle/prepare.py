@@ -18,6 +18,7 @@ from swarm.endpoints import Endpoint
 from swarm.endpoints.choose import Choice, choose
 from swarm.endpoints.route import Routes, check_models, identities_of, outside_pools, routes_of, single
 from swarm.endpoints.wire.learnt import FILE as LEARNT
+from swarm.lifecycle.levels import check_levels, levels_of
 from swarm.lifecycle.opened import OpenedTask, open_task, placed, with_given_plan
 from swarm.lifecycle.options import Options
 from swarm.planning.lint import Linted, lint
@@ -168,6 +169,7 @@ async def prepare(source: TaskSource | OpenedTask, options: Options) -> Prepared
     if not opened.task.models and options.models:
         opened = replace(opened, task=opened.task.model_copy(update={"models": dict(options.models)}))
     chosen = await choose_models(opened.task, options)
+    check_levels(levels_of(opened.task.folder))
     files = load_files(opened, options)
     resolved = resolve(opened.task, chosen, files)
     return pack(opened, chosen, files, resolved, price(opened.task.limits, chosen))

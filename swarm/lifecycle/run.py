@@ -32,6 +32,7 @@ from swarm.endpoints.wire.learnt import Memory
 from swarm.endpoints.wiring import Wiring
 from swarm.executors.budgeted import Budgeted
 from swarm.lifecycle.arguments import RunArguments, run_options, task_source
+from swarm.lifecycle.levels import close_levels, levels_of
 from swarm.lifecycle.opened import OpenedTask, unusable
 from swarm.lifecycle.options import Options
 from swarm.lifecycle.prepare import Prepared, prepare
@@ -185,6 +186,7 @@ class Run:
         runs = self._options.runs
         # What a replay copies is as trustworthy as the folder that it comes from.
         marked = self._replay is None or self._replay.is_from_here
+        close_levels(levels_of(prepared.task.folder))
         folder = create(Path(runs) if runs is not None else prepared.runs, marked=marked)
         try:
             self._own(folder)

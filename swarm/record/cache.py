@@ -9,12 +9,13 @@ folder.
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import ValidationError
 
-from swarm.base.files import write_file
+from swarm.base.private import is_plain_folder, read_private, write_private
 from swarm.base.values import canonical, digest
 from swarm.record.outcome import OutcomeRecord
 from swarm.spec.chat import MediaFile
@@ -75,7 +76,7 @@ class Cache:
 
     def get(self, key: str) -> Entry | None:
         """Return the entry of a key with the bytes of its media. Return None if a file is missing or damaged."""
-        entry = _read(self._path(key))
+        entry = _read(self.folder, _name(key))
         if entry is None or entry.format < CURRENT:
             return None
         if not entry.outcome.media:
@@ -85,7 +86,7 @@ class Cache:
 
     def _with_content(self, made: MediaFile) -> MediaFile:
         try:
-            content = self._path(made.sha256, BYTES).read_bytes()
+            content = read_private(self.folder, _name(made.sha256, BYTES))
         except OSError:
             return made
         whole = hashlib.sha256(content).hexdigest() == made.sha256
@@ -99,26 +100,26 @@ class Cache:
         checked = hashlib.sha256(content).hexdigest().encode() + b"\n" + content
         try:
             for made in entry.outcome.media:
-                write_file(self._path(made.sha256, BYTES), made.content)
-            write_file(self._path(entry.key), checked)
+                write_private(self.folder, _name(made.sha256, BYTES), made.content)
+            write_private(self.folder, _name(entry.key), checked)
         except OSError:
             return
 
     def entries(self) -> Iterator[Entry]:
         """Return every valid entry, sorted by key."""
         for path in self._files():
-            entry = _read(path)
+            entry = _read(self.folder, f"{path.parent.name}/{path.name}")
             if entry is not None:
                 yield entry
 
     def size(self) -> CacheSize:
         """Return the number of entries and their bytes, including damaged ones."""
         entries = self._files()
-        return CacheSize(len(entries), sum(path.stat().st_size for path in (*entries, *self._files(BYTES))))
+        return CacheSize(len(entries), sum(path.lstat().st_size for path in (*entries, *self._files(BYTES))))
 
     def lock_of(self, key: str) -> Path:
         """Return the file that is locked while an attempt with this key runs."""
-        return self._path(key, LOCK)
+        return self.folder / _name(key, LOCK)
 
     def clear(self) -> int:
         """Remove every entry, and return their number."""
@@ -144,11 +145,9 @@ class Cache:
                 best = found
         return best
 
-    def _path(self, key: str, suffix: str = SUFFIX) -> Path:
-        return self.folder / key[:2] / (key + suffix)
-
     def _files(self, suffix: str = SUFFIX) -> list[Path]:
-        return sorted(self.folder.glob(f"??/*{suffix}")) if self.folder.is_dir() else []
+        folders = (each for each in self.folder.glob("??") if is_plain_folder(each)) if self.folder.is_dir() else ()
+        return sorted(chain.from_iterable(each.glob(f"*{suffix}") for each in folders))
 
 
 def differing(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, ...]:
@@ -160,12 +159,17 @@ def _rank(found: Nearest, agent: str) -> tuple[int, bool]:
     return len(found.differs), found.entry.agent != agent
 
 
-def _read(path: Path) -> Entry | None:
+def _name(key: str, suffix: str = SUFFIX) -> str:
+    """Return the name of a file in the folder of the cache."""
+    return f"{key[:2]}/{key}{suffix}"
+
+
+def _read(folder: Path, name: str) -> Entry | None:
     try:
-        check, _, content = path.read_bytes().partition(b"\n")
+        check, _, content = read_private(folder, name).partition(b"\n")
         if hashlib.sha256(content).hexdigest().encode() != check:
             return None
         entry = Entry.model_validate_json(content)
     except (OSError, ValidationError, RecursionError):
         return None
-    return entry if digest(entry.parts) == entry.key == path.name.removesuffix(SUFFIX) else None
+    return entry if digest(entry.parts) == entry.key == name.rpartition("/")[2].removesuffix(SUFFIX) else None

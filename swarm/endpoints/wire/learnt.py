@@ -14,6 +14,7 @@ file. An unreadable file is replaced; a file of a newer version is not changed.
 """
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -23,7 +24,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 
-from swarm.base.files import write_file
+from swarm.base.private import read_private, write_private
 from swarm.base.text import listing
 from swarm.base.values import Frozen, Json, digest, text_digest
 from swarm.spec.providers import CapField, Rung
@@ -146,7 +147,7 @@ class Memory:
                 refused=tuple(sorted(each.refused)),
             )
         try:
-            write_file(self._file, _written(entries))
+            write_private(self._file.parent, self._file.name, _written(entries))
         except OSError:
             return
 
@@ -158,11 +159,11 @@ class Memory:
     def _read(self) -> dict[str, _Entry]:
         """Return the entries that have not expired. Set `warning` if the file is unusable."""
         self._file_is_ours = True
-        if self._file is None or not self._file.is_file():
+        if self._file is None or not os.path.lexists(self._file):
             return {}
         about = f"{self._file}: the stored rejections of endpoints"
         try:
-            content = self._file.read_bytes()[: MOST_BYTES + 1]
+            content = read_private(self._file.parent, self._file.name, MOST_BYTES + 1)
             found: Any = json.loads(content)
             if _format_of(found) > FORMAT:
                 self._file_is_ours = False
