@@ -92,7 +92,7 @@ def test_the_reducer_is_shown_citations_that_count() -> None:
 def phrases_said() -> dict[str, set[str]]:
     """Find the phrases that the mechanism says, with the values it fills in: `phrase(wording, name, value=…)`."""
     said: dict[str, set[str]] = {}
-    for name in ("prompt", "judge", "loop"):
+    for name in ("prompt", "support", "judge", "loop"):
         tree = ast.parse((ROOT / "swarm" / "attempt" / f"{name}.py").read_text(encoding="utf-8"))
         for call in (thing for thing in ast.walk(tree) if isinstance(thing, ast.Call)):
             called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")

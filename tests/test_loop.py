@@ -107,6 +107,11 @@ SCRIPTS: dict[str, tuple[Attempt, list[str | Reply]]] = {
     "a report, cut twice": (attempt("reducer", given=GIVEN), [CUT, CUT]),
     "a report, cut and without sources": (attempt("reducer", given=GIVEN), [CUT, "A", "B"]),
     "citations": (attempt("reducer", given=GIVEN), ["A", "B [read.9]"]),
+    "evidence": (attempt("reducer", given=GIVEN), ["A needs 7 [read.1]", "A needs 5 [read.1]"]),
+    "evidence, in vain": (attempt("reducer", given=GIVEN), ["A needs 7 [read.1]", "A needs 8 [read.1]"]),
+    "evidence, then cut": (attempt("reducer", given=GIVEN), ["A needs 7 [read.1]", CUT]),
+    "evidence, then a call": (attempt("reducer", given=GIVEN), ["A needs 7 [read.1]", looks("a")]),
+    "citations, then evidence": (attempt("reducer", given=GIVEN), ["A", "A needs 7 [read.1]", "A needs 5 [read.1]"]),
     "plan": (planning(), ['{"steps": [{"id": "a", "needs": ["a"]}]}', '{"steps": [{"id": "a", "prompt": "Look."}]}']),
 }
 

@@ -14,8 +14,9 @@ interrupted can judge the answers in its transcript again. The cases, in the ord
    a. It matches its schema: an outcome.
    b. It does not match: a correction.
 5. A report is wanted.
-   a. No outputs were given, or it cites known steps and no others: an outcome.
+   a. No outputs were given, or it cites known steps only, which support it: an outcome.
    b. It cites none, or an unknown one: a correction. After it, the report is accepted with a note.
+   c. Claims are not in what they cite: an optional question. The better report is accepted.
 6. A text is wanted: an outcome.
 """
 
@@ -26,6 +27,7 @@ from swarm.attempt.answer_schemas import ANSWER
 from swarm.attempt.answers import Fit, fit, read_json
 from swarm.attempt.citations import check_report
 from swarm.attempt.prompt import AnswerForm, known_steps, phrase, wanted, written
+from swarm.attempt.support import can_be_asked, claims_of, count_line, is_better, question
 from swarm.attempt.types import Attempt
 from swarm.base.errors import AnswerError
 from swarm.base.text import listing
@@ -33,7 +35,7 @@ from swarm.base.values import Json
 from swarm.planning.lint import Linted, feedback, lint, read_plan
 from swarm.record.outcome import Outcome
 
-ALLOWED: Mapping[str, int] = {"form": 2, "plan": 1, "empty": 1, "truncated": 1, "citations": 1}
+ALLOWED: Mapping[str, int] = {"form": 2, "plan": 1, "empty": 1, "truncated": 1, "citations": 1, "evidence": 1}
 """Maximum corrections per attempt, by kind."""
 PLAN_LIKE: dict[str, Json] = {
     "anyOf": [
@@ -68,6 +70,8 @@ class Correction:
     """Whether another attempt may help once corrections are used up."""
     accepted: Outcome | None = None
     """Outcome that is accepted once corrections are used up, if there is one."""
+    optional: bool = False
+    """Whether the run can do without the corrected answer: one more turn, and no error, comes of it."""
 
     def error(self) -> AnswerError:
         """Return the error that ends the attempt."""
@@ -156,8 +160,8 @@ def _judge_report(attempt: Attempt, text: str) -> Outcome | Correction:
     found = check_report(text, known)
     repeated = _cited_by_outputs(attempt, known) if found.unknown else set[str]()
     unknown = tuple(name for name in found.unknown if name not in repeated)
-    if found.cited and not unknown:  # 5a
-        return Outcome(output=text)
+    if found.cited and not unknown:
+        return _judge_claims(attempt, text)
     names = listing(known[:KNOWN_SHOWN])  # 5b
     if unknown:
         note = f"the report cites unknown steps: {listing(unknown)}"
@@ -166,6 +170,31 @@ def _judge_report(attempt: Attempt, text: str) -> Outcome | Correction:
         note = "the report cites no step"
         words = phrase(attempt.wording, "uncited", known=names, example=known[0])
     return Correction("citations", words, note, accepted=Outcome(output=text, doubts=(note,)))
+
+
+def _judge_claims(attempt: Attempt, text: str) -> Outcome | Correction:
+    claims = claims_of(attempt, text)
+    note = count_line(claims)
+    if not note:  # 5a
+        return Outcome(output=text)
+    outcome = Outcome(output=text, notes=(note,))
+    if not can_be_asked(attempt):
+        return outcome
+    return Correction("evidence", question(attempt.wording, claims), note, accepted=outcome, optional=True)  # 5c
+
+
+def revised(attempt: Attempt, first: Outcome, verdict: Outcome | Correction | None) -> Outcome:
+    """Return the better of a report and its revision, of which this is the verdict.
+
+    None, and a correction for any other reason, stand for a revision that cannot be used.
+    """
+    is_other = isinstance(verdict, Correction) and not verdict.optional
+    new = verdict.accepted if isinstance(verdict, Correction) else verdict
+    if is_other:
+        return first
+    if new is None or not isinstance(new.output, str) or not isinstance(first.output, str):
+        return first
+    return new if is_better(attempt, new.output, first.output) else first
 
 
 def _cited_by_outputs(attempt: Attempt, known: tuple[str, ...]) -> set[str]:

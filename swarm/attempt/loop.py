@@ -19,17 +19,20 @@ The messages of these events, in order, are the transcript. An attempt that star
 continues after it, and counts the corrections and calls in it.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
 import anyio
 
-from swarm.attempt.judge import ALLOWED, Correction, judge, truncated
+from swarm.attempt.judge import ALLOWED, Correction, judge, revised, truncated
 from swarm.attempt.loop_guard import REPEATS, LoopGuard
 from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, phrase, wanted
+from swarm.attempt.support import with_notes
 from swarm.attempt.too_long import smaller_context
+from swarm.attempt.transcript import numbered, result_of, text_of
 from swarm.attempt.types import Attempt, Note
-from swarm.base.errors import AnswerError, EndpointRefused, ToolError
+from swarm.base.errors import AnswerError, EndpointError, EndpointRefused, LimitError, ToolError
 from swarm.base.text import listing
 from swarm.endpoints import Endpoint
 from swarm.record.events import TurnTaken
@@ -40,6 +43,8 @@ from swarm.tools import Toolbox, ToolContext, ToolResult
 CALLS_A_TURN = 32
 """Maximum tool calls per turn that run: a model that asks for more is not working towards an
 answer."""
+QUESTION_SHARE = 0.75
+"""Share of the seconds left of a run that an optional question may take."""
 REASON_CHARACTERS = 500
 """Maximum characters of a model's reason to refuse that an error quotes."""
 
@@ -53,6 +58,9 @@ async def carry_out(attempt: Attempt, *, endpoint: Endpoint, tools: Toolbox, not
     talk = _Conversation(attempt, tools, note)
     verdict = talk.replay()
     while not isinstance(verdict, Outcome):
+        if verdict is not None and verdict.optional:
+            verdict = await talk.reconsider(endpoint, verdict)
+            break
         await talk.run_tools()
         talk.stop_if_exhausted(verdict)
         request = talk.request()
@@ -67,7 +75,7 @@ async def carry_out(attempt: Attempt, *, endpoint: Endpoint, tools: Toolbox, not
     left_out = (*talk.left_out, *verdict.left_out)
     doubts = (*talk.doubts, *verdict.doubts)
     update = {"usage": talk.usage, "left_out": left_out, "doubts": doubts, "media": talk.media}
-    return verdict.model_copy(update=update)
+    return with_notes(verdict.model_copy(update=update), attempt, talk.said)
 
 
 class _Conversation:
@@ -91,6 +99,9 @@ class _Conversation:
         self._tools = tools
         self._note = note
         self._unrecorded: list[Message] = []
+        self._started = anyio.current_time()
+        self._first: Outcome | None = None
+        """The report about which an optional question was asked."""
         self._served = Reply(message=Message(role="assistant"), model=attempt.model)
 
     @property
@@ -119,16 +130,20 @@ class _Conversation:
         """Count what the transcript holds, and judge its last answer if no message follows it."""
         verdict: Outcome | Correction | None = None
         before: Message | None = None
+        is_revised = False
         for message in self.attempt.transcript:
             if message.role == "assistant":
                 self.turns += 1
                 self._guard.turn(message.tool_calls)
-                verdict = None if message.tool_calls else judge(self.attempt, _text_of(message))
+                verdict = None if message.tool_calls else judge(self.attempt, text_of(message))
+                is_revised = self._first is not None
             elif message.role == "tool":
                 self._replay_result(message)
             elif before is not None and before.role == "assistant":
                 verdict = self._replay_correction(message, before, verdict)
             before = message
+        if is_revised and self._first is not None:
+            return revised(self.attempt, self._first, verdict)
         if not isinstance(verdict, Correction):
             return verdict
         is_corrected = before is None or before.role != "assistant"
@@ -141,9 +156,11 @@ class _Conversation:
 
     def _replay_correction(self, words: Message, answer: Message, verdict: Outcome | Correction | None) -> Correction:
         """Count a correction. Only its words show whether the answer was truncated."""
-        cut = truncated(self.attempt, _text_of(answer))
+        cut = truncated(self.attempt, text_of(answer))
         correction = verdict if isinstance(verdict, Correction) and words.text != cut.words else cut
         self.corrections[correction.kind] += 1
+        if correction.optional:
+            self._first = correction.accepted
         return correction
 
     # Turns
@@ -194,7 +211,7 @@ class _Conversation:
 
     def take(self, reply: Reply) -> Outcome | Correction | None:
         """Note an answer and judge it. Return None if it asks for tools."""
-        message = self._numbered(reply.message)
+        message = numbered(reply.message, self._calls(), self.turns + 1)
         self.turns += 1
         self.usage += reply.usage
         self._served = reply
@@ -221,21 +238,9 @@ class _Conversation:
     def _drop_calls(self, message: Message) -> Correction:
         """Answer the calls of a truncated message without running them."""
         for call in message.tool_calls:
-            self._say(_result(call, Text(text=self._phrase("tool_unfinished"))))
+            self._say(result_of(call, Text(text=self._phrase("tool_unfinished"))))
         self.corrections["truncated"] += 1
         return truncated(self.attempt, "")
-
-    def _numbered(self, message: Message) -> Message:
-        """Return a message whose calls have unique ids: some endpoints send none, or one for all."""
-        taken = {call.id for call in self._calls()}
-        calls: list[ToolCall] = []
-        for n, call in enumerate(message.tool_calls, 1):
-            name, own = call.id, f"call-{self.turns + 1}-{n}"
-            while not name or name in taken:
-                name = f"{name}-again" if name == own else own
-            taken.add(name)
-            calls.append(call.model_copy(update={"id": name}))
-        return message.model_copy(update={"tool_calls": tuple(calls)})
 
     # Corrections
 
@@ -271,6 +276,41 @@ class _Conversation:
             raise error
         return correction.accepted
 
+    async def reconsider(self, endpoint: Endpoint, question: Correction) -> Outcome:
+        """Ask an optional question, and return the better of the two answers; the first one if there is no second.
+
+        No error comes of it: not from the endpoint, not from a limit, and not from the time that is left.
+        """
+        first = question.accepted
+        assert first is not None, "an optional question is about an answer that is good enough"
+        left = self._seconds_left()
+        if left is not None and left < self._served.seconds:
+            return first
+        reply: Reply | None = None
+        with anyio.CancelScope(deadline=math.inf if left is None else anyio.current_time() + left):
+            try:
+                reply = await endpoint.complete(self.request().model_copy(update={"optional": True}))
+            except (EndpointError, LimitError):
+                return first
+        return first if reply is None else self._revise(first, reply)
+
+    def _seconds_left(self) -> float | None:
+        """Return how long a question may take, so that the run still ends in time."""
+        total = self.attempt.seconds_left
+        return None if total is None else QUESTION_SHARE * (total - (anyio.current_time() - self._started))
+
+    def _revise(self, first: Outcome, reply: Reply) -> Outcome:
+        message = numbered(reply.message, self._calls(), self.turns + 1)
+        self.turns += 1
+        self.usage += reply.usage
+        self._served = reply
+        self._say(message)
+        if reply.finish == "length":  # its text does not show it; see `_correct`
+            self._say(says("user", truncated(self.attempt, "").words))
+        self._record(reply)
+        is_whole = reply.finish == "stop" and not message.tool_calls
+        return revised(self.attempt, first, judge(self.attempt, reply.text) if is_whole else None)
+
     # Tools
 
     async def run_tools(self) -> None:
@@ -283,7 +323,7 @@ class _Conversation:
             # attempt runs it again. From its return to the note there is no await.
             parts = await self._run(n, call)
             self._guard.count(call)
-            self._say(_result(call, *parts))
+            self._say(result_of(call, *parts))
             if place == len(waiting) and self.turns == self.attempt.turns - 1:
                 self._say(says("user", self._phrase("last_turn")))
             self._record(None, seconds=anyio.current_time() - started)
@@ -347,11 +387,3 @@ class _Conversation:
             )
         )
         self._unrecorded.clear()
-
-
-def _result(call: ToolCall, *parts: Part) -> Message:
-    return Message(role="tool", parts=parts, tool_call_id=call.id)
-
-
-def _text_of(message: Message) -> str:
-    return "".join(part.text for part in message.parts if isinstance(part, Text))

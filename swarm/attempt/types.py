@@ -106,6 +106,9 @@ class Attempt(Frozen):
     """Messages of an interrupted attempt, which are already paid for."""
     turns_taken: int = 0
     """Number of turns in that transcript."""
+    seconds_left: float | None = None
+    """Seconds until the end of the run at the start of the attempt; None without `limits.seconds`. Like limits, it is
+    not part of the key."""
     labels: tuple[Id, ...] = ()
     """Labels of all that the step reads, sorted. Only models that may see all of them serve it.
     Like limits, labels are not part of the key."""

@@ -114,8 +114,9 @@ class ChargedCalls:
 
     async def complete(self, request: Request) -> Reply:
         """Return the endpoint's answer. Raise what it raises, and `LimitError` if it does not fit."""
-        account = Account(self._attempt.step.id, self._attempt.attempt, report=self._report)
-        lowered = self._lowered(request) if self._report else None
+        is_report = self._report and not request.optional
+        account = Account(self._attempt.step.id, self._attempt.attempt, report=is_report)
+        lowered = self._lowered(request) if is_report else None
         update: dict[str, object] = {"account": account}
         if lowered is not None:
             update["max_tokens"] = lowered.cap

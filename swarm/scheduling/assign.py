@@ -118,6 +118,7 @@ class Assigner:
             wording=dict(resources.wording),
             transcript=tuple(s.transcript),
             turns_taken=s.turns_taken,
+            seconds_left=None if limits.seconds is None else max(0.0, limits.seconds - state.t),
             labels=labels,
             endpoints=endpoints,
             shared=self._shared(agent, settings, endpoints),

@@ -263,6 +263,9 @@ class Request(Frozen):
     labels: tuple[str, ...] = ()
     """Labels of the data in the request. An endpoint that may not see one of them refuses. Never
     sent."""
+    optional: bool = False
+    """Whether the run can do without the answer. It is refused if only the reserve of the report could pay for it.
+    Never sent."""
     account: SkipJsonSchema[Any] = Field(default=None, exclude=True, repr=False)
     """The `swarm.endpoints.account.Account` that pays for its tries. Never sent, and not part of
     the content."""

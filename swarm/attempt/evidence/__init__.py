@@ -2,5 +2,5 @@
 
 Everything here is pure and calls no model. `passages` splits a text into sentences, `figures` reads
 numbers, `terms` reads names and quotations, `sources` indexes a text, `derive` recomputes sums,
-differences, ratios and counts, `check` gives each claim its status, `conflicts` compares outputs.
+differences, ratios and counts, `look` searches for one claim, `check` gives each claim its status.
 """

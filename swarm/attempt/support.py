@@ -1,0 +1,206 @@
+"""Whether what an attempt wrote is in what it read: the claims of a report, the figures of an answer, its calls.
+
+A report is checked against the outputs that it cites. Any other answer is checked against all that
+its model was shown: inputs, outputs and results of tools.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import chain
+from typing import cast
+
+from swarm.attempt.citations import check_report
+from swarm.attempt.evidence.check import Checker, ReportClaim, unfounded
+from swarm.attempt.evidence.sources import SourceText
+from swarm.attempt.prompt import known_steps, phrase, written
+from swarm.attempt.types import Attempt, Given
+from swarm.base.text import clip, cut, listing
+from swarm.base.values import Json
+from swarm.base.version import __version__
+from swarm.record.outcome import Outcome
+from swarm.spec.chat import Data, Message, Text, ToolCall
+
+CLAIMS_ASKED = 20
+"""Maximum claims that a question lists: with more, models correct fewer of them."""
+CLAIM_CHARACTERS = 300
+"""Maximum characters of a claim in a question."""
+KEEPS = 0.75
+"""Minimum share of the supported claims that a revised report must keep, to replace the first one."""
+READ_CHARACTERS = 200_000
+"""Maximum characters that an answer other than a report is checked against: some 0.2 seconds of work."""
+MOST_UNFOUNDED = 5
+"""Maximum figures, names and quotations that a note lists."""
+
+_OFFLINE = f"offline-{__version__}"
+_RAN = re.compile(
+    r"\bI(?:'ve|’ve| have)?(?: just| then| also)? (?:ran|run|executed|called|invoked|searched|browsed|downloaded"
+    r"|fetched|opened|queried|installed|tested|benchmarked)\b"
+    r"(?: (?:the|a|an|it|this|that))?\s*(?P<what>`[^`\n]{1,80}`|[\w./-]{1,60})?"
+    r"|\bIch habe (?P<de>`[^`\n]{1,80}`|[\w./-]{1,60})[^.\n]{0,40} (?:ausgeführt|aufgerufen|gestartet|getestet)\b"
+    r"|\bJ’ai (?:exécuté|lancé|appelé|testé)\s+(?P<fr>`[^`\n]{1,80}`|[\w./-]{1,60})?"
+    r"|我(?:已经|已)?(?:运行|执行|调用)了",
+    re.IGNORECASE,
+)
+
+
+class CitedOutputs:
+    """The texts that the citations of a report stand for."""
+
+    def __init__(self, given: Iterable[Given]) -> None:
+        """`given` are the outputs of steps, in plan order."""
+        self._given = {each.step: each for each in given}
+        self._sources: dict[str, SourceText] = {}
+
+    @cached_property
+    def everything(self) -> tuple[SourceText, ...]:
+        """All outputs."""
+        return tuple(self._source(each.step, written(each.output), each.about) for each in self._given.values())
+
+    def of(self, step: str) -> Sequence[SourceText]:
+        """Return the texts behind a citation of a step.
+
+        1. Its output.
+        2. For a step with instances, their outputs.
+        3. For an entry of a list (`names.3`), the entry.
+        4. Else the outputs that cite the step: partial reports.
+        """
+        given = self._given.get(step)
+        if given is not None:  # 1
+            return [self._source(step, written(given.output), given.about)]
+        below = [each for each in self._given.values() if each.step.startswith(f"{step}.")]
+        if below:  # 2
+            return [self._source(each.step, written(each.output), each.about) for each in below]
+        entry = self._entry(step)
+        if entry is not None:  # 3
+            return [entry]
+        cites = re.compile(rf"\[[^\[\]\n]*(?<![\w.-]){re.escape(step)}(?![\w-]|\.\w)[^\[\]\n]*\]")
+        return [each for each in self.everything if cites.search(each.text)]  # 4
+
+    def _entry(self, name: str) -> SourceText | None:
+        """Return the entry of a list that a name stands for, such as `names.3`."""
+        parent, _, number = name.rpartition(".")
+        above = self._given.get(parent)
+        listed: Json = None if above is None else above.output
+        if above is None or not isinstance(listed, list) or not number.isdigit():
+            return None
+        entries = cast("list[Json]", listed)[int(number) - 1 : int(number)]
+        return self._source(name, written(entries[0]), above.about) if entries else None
+
+    def _source(self, name: str, text: str, about: str) -> SourceText:
+        if name not in self._sources:
+            self._sources[name] = SourceText(name, text, about=about)
+        return self._sources[name]
+
+
+def report_claims(text: str, known: Iterable[str], given: Iterable[Given], goal: str) -> list[ReportClaim]:
+    """Return the claims of a report, each with its evidence in these outputs."""
+    outputs = CitedOutputs(given)
+    return Checker(outputs.of, outputs.everything, goal=goal).check(text, frozenset(known))
+
+
+def claims_of(attempt: Attempt, text: str) -> list[ReportClaim]:
+    """Return the claims of a report that an attempt wrote."""
+    known = set(known_steps(attempt))
+    for given in attempt.given:
+        cited = check_report(written(given.output), known)
+        known.update(cited.cited, cited.unknown)
+    return report_claims(text, known, attempt.given, f"{attempt.goal}\n\n{attempt.step.prompt}")
+
+
+def is_doubtful(claim: ReportClaim) -> bool:
+    """Return whether something in a claim was not found."""
+    return bool(claim.missing)
+
+
+def count_line(claims: Sequence[ReportClaim]) -> str:
+    """Return for people how many claims are not in their sources: `2 of 41 claims not found in their sources`."""
+    checked = [claim for claim in claims if claim.steps or claim.missing]
+    missing = sum(map(is_doubtful, checked))
+    if not missing:
+        return ""
+    return f"{missing:,} of {len(checked):,} claim{'s' * (len(checked) != 1)} not found in their sources"
+
+
+def question(wording: Mapping[str, str], claims: Sequence[ReportClaim]) -> str:
+    """Return the words that ask a model about the claims that were not found."""
+    doubtful = [claim for claim in claims if is_doubtful(claim)]
+    lines = [
+        phrase(
+            wording,
+            "evidence_line",
+            claim=cut(" ".join(claim.text.split()), CLAIM_CHARACTERS),
+            steps=listing(claim.steps),
+            missing="; ".join(claim.missing),
+        )
+        for claim in doubtful[:CLAIMS_ASKED]
+    ]
+    return phrase(wording, "evidence", claims="\n".join(lines))
+
+
+def can_be_asked(attempt: Attempt) -> bool:
+    """Return whether a question may change an answer: the built-in endpoint only repeats sentences."""
+    return attempt.settings.get("name") != _OFFLINE
+
+
+def is_better(attempt: Attempt, new: str, old: str) -> bool:
+    """Return whether a revised report has fewer claims that are not found, and kept most of the first one."""
+    theirs, before = claims_of(attempt, new), claims_of(attempt, old)
+    fewer = sum(map(is_doubtful, theirs)) < sum(map(is_doubtful, before))
+    return fewer and _supported(theirs) >= KEEPS * _supported(before) and 2 * len(new) >= len(old)
+
+
+def _supported(claims: Iterable[ReportClaim]) -> int:
+    return sum(claim.evidence in ("supported", "derived") for claim in claims)
+
+
+# Answers other than reports
+
+
+def with_notes(outcome: Outcome, attempt: Attempt, said: Sequence[Message]) -> Outcome:
+    """Return an outcome with notes on what is in nothing that its model read, and on calls that it did not make.
+
+    `said` is the whole conversation: the prompt, the answers and the results of tools.
+    """
+    kind = attempt.step.output if attempt.step.output is not None else attempt.agent.output
+    if kind in ("plan", "report") or outcome.output is None or not can_be_asked(attempt):
+        return outcome
+    text = written(outcome.output)
+    notes = (*_unread(text, said), *_not_called(text, said))
+    return outcome.model_copy(update={"notes": (*outcome.notes, *notes)}) if notes else outcome
+
+
+def _unread(text: str, said: Iterable[Message]) -> list[str]:
+    parts = _read(said)
+    has_data = any(isinstance(part, Data) and part.of != "brief" for part in parts)
+    if not has_data or sum(len(part.text) for part in parts) > READ_CHARACTERS:
+        return []
+    missing = unfounded(text, [SourceText("", part.text) for part in parts])
+    names = listing((clip(each) for each in missing), MOST_UNFOUNDED)
+    return [f"not found in what the step read: {names}"] if missing else []
+
+
+def _read(said: Iterable[Message]) -> list[Data | Text]:
+    """Return the texts that a model was shown."""
+    shown = chain.from_iterable(message.parts for message in said if message.role in ("user", "tool"))
+    return [part for part in shown if isinstance(part, Data | Text)]
+
+
+def _not_called(text: str, said: Sequence[Message]) -> list[str]:
+    """Return a note for each `I ran X` in an answer without a call of X."""
+    calls = list(chain.from_iterable(message.tool_calls for message in said))
+    found: dict[str, None] = {}
+    for match in _RAN.finditer(text):
+        what = (match["what"] or match["de"] or match["fr"] or "").strip("`")
+        if not _is_called(what, calls):
+            found[f"the answer says {clip(match[0])!r}, but no such call was made"] = None
+    return list(found)[:MOST_UNFOUNDED]
+
+
+def _is_called(what: str, calls: Sequence[ToolCall]) -> bool:
+    """Whether a tool was called that what the answer names may be: any call, if it names none in code."""
+    if not calls:
+        return False
+    first = what.split()[0].casefold() if what.split() else ""
+    is_exact = " " in what or "." in what or "/" in what or "_" in what
+    return not is_exact or any(first in f"{call.name} {call.arguments}".casefold() for call in calls)
