@@ -15,8 +15,8 @@ from swarm.cli.outcome import Show
 from swarm.lifecycle.prepare import Options
 from swarm.lifecycle.run import Run
 from swarm.record.folder import RunFolder
-from swarm.testing import Scripted
-from tests.commands import Command, in_process, make_task, only_run, serving
+from swarm.testing import Answer, Scripted
+from tests.commands import Command, in_process, make_task, only_run, served, serving
 
 FAR = "models: {default: {endpoint: 'http://127.0.0.1:9/v1', name: x}}"
 BAD_TASKS: dict[str, tuple[str, str]] = {
@@ -26,6 +26,7 @@ BAD_TASKS: dict[str, tuple[str, str]] = {
     "unknown-key": ("goal: x\ngaol: y", "bad.yaml:2:1: gaol: unknown"),
     "other-version": ("version: 2\ngoal: x", "bad.yaml:1:10: version"),
     "empty-plan": ("goal: x\nplan: []", "bad.yaml:2:7: plan: is an empty list"),
+    "reserved-id": ("plan: [{id: plan, prompt: x}, {id: b, prompt: y, needs: [plan]}]", "the id 'plan' is reserved"),
     "cycle": ("plan: [{id: a, prompt: x, needs: [b]}, {id: b, prompt: x, needs: [a]}]", "a → b → a"),
     "unknown-model": ("goal: x\nplan: [{id: a, prompt: x, model: nope}]", "no model 'nope'"),
     "unset-key": ("goal: x\nmodels: {default: {endpoint: 'http://x', key: '${NO_SUCH}'}}", "NO_SUCH is not set"),
@@ -236,3 +237,19 @@ def test_a_trace_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_error_of_several_lines_is_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert explain(ExceptionGroup("tasks", [JournalError("one\ntwo\x1b[2J")])) == 1
     assert capsys.readouterr().err == "error: one two␛[2J\n"
+
+
+def test_a_run_in_which_nothing_was_found_says_why_once_even_if_it_is_quiet(command: Command, empty: Path) -> None:
+    steps = ", ".join(f"{{id: s{n}, prompt: x}}" for n in range(1, 5))
+    refusal = Answer(message={"content": None, "refusal": "I will not."})
+    with served(lambda _: refusal) as server:
+        (empty / "task.yaml").write_text(
+            f"goal: x\nplan: [{steps}]\nmodels: {{default: {{endpoint: '{server.url}', name: fake}}}}\n"
+        )
+        said = command("run", "task.yaml", "--quiet")
+    assert (said.code, said.out) == (1, "")
+    assert [line for line in said.err.splitlines() if "I will not" in line] == [
+        "error: s1, s2, s3 and 1 more: the model refused: I will not.",
+        "error: reduce: none of 4 steps gave an output, so there is nothing to report; 4 of them: the model refused: "
+        "I will not.",
+    ]

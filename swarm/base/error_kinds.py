@@ -177,6 +177,10 @@ ERROR_KINDS: Mapping[str, ErrorKind] = {
         "no output of the steps before it can be merged",
         "give those steps an `output`, or choose another `merge`",
     ),
+    "nothing_found": ErrorKind(
+        "no step gave an output, so there is nothing to report",
+        "run `swarm resume --failed` when the cause is removed",
+    ),
     "bug": ErrorKind("internal error", "report it with the traceback file"),
     "simulated": ErrorKind("an attempt failed in a simulation", may_help=True),
     # Exceptions of callers' endpoints and tools that set no kind

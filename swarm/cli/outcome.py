@@ -1,9 +1,11 @@
 """The end of a run as people and programs see it: the answer, the status, the next command."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from swarm.base.errors import InputError, SwarmError
+from swarm.base.text import listing
 from swarm.cli.drive import drive, reported
 from swarm.cli.failures import NO_REPORT, say_error
 from swarm.cli.interrupts import Interrupts
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
     from swarm.lifecycle.run import Run
     from swarm.record.folder import RunFolder
     from swarm.record.state import State
-    from swarm.results.result import Result
+    from swarm.results.result import Result, StepError
+
+STEPS_NAMED = 3
+"""Maximum steps with the same error that are named."""
 
 
 class Show:
@@ -71,7 +76,15 @@ def closing(result: "Result", state: "State", display: Display) -> None:
         for line in _next(result, state):
             say(line)
     elif result.report is None:
-        say_error(*(f"{error.step}: {error.message}" for error in result.errors))
+        say_error(*_grouped(result.errors))
+
+
+def _grouped(errors: "Iterable[StepError]") -> list[str]:
+    """Return the errors of steps, those with the same message as one."""
+    steps: dict[str, list[str]] = {}
+    for error in errors:
+        steps.setdefault(error.message, []).append(error.step)
+    return [f"{listing(names, STEPS_NAMED)}: {message}" for message, names in steps.items()]
 
 
 def _next(result: "Result", state: "State") -> list[str]:

@@ -8,6 +8,7 @@ from swarm.record.events import Event, RunStarted
 from swarm.record.folder import RunFolder
 from swarm.record.journal import scan
 from swarm.record.state import State
+from swarm.spec.plan import ORIGINS
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,22 @@ def recorded(folder: RunFolder) -> Recorded:
     if not events:
         message = f"{folder.journal}: the journal is empty: nothing was done or spent\nhint: run the task again"
         raise JournalError(message)
-    if (name := state.own_ancestor()) is not None:
+    if (name := own_ancestor(state)) is not None:
         raise JournalError(f"{folder.journal}: step {name!r} is added by itself")
     return Recorded(events, state, length)
+
+
+def own_ancestor(state: State) -> str | None:
+    """Return a step that was spawned by itself, directly or not: only a forged journal has one."""
+    safe: set[str] = set()
+    for name, s in state.steps.items():
+        if s.by in ORIGINS and s.step.instance_of is None:
+            continue
+        way: set[str] = set()
+        while name in state.steps and name not in safe:
+            if name in way:
+                return name
+            way.add(name)
+            name = state.steps[name].by
+        safe |= way
+    return None

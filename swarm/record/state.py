@@ -22,7 +22,7 @@ from swarm.record.outcome import Outcome
 from swarm.record.steps import INTERRUPTIONS, OVER, RESUMED_TRANSITIONS, TRANSITIONS, Kind, Span, Status, StepState
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Usage
-from swarm.spec.plan import PLAN_STEP, Step, before_of, sinks
+from swarm.spec.plan import PLAN_STEP, REDUCER, Step, before_of, sinks
 
 
 class State:
@@ -113,18 +113,11 @@ class State:
             step = self.steps[step].by
         return tuple(found)
 
-    def own_ancestor(self) -> str | None:
-        """Return a step that was spawned by itself, directly or not: only a forged journal has one."""
-        safe: set[str] = set()
-        for name in self.steps:
-            way: set[str] = set()
-            while name in self.steps and name not in safe:
-                if name in way:
-                    return name
-                way.add(name)
-                name = self.steps[name].by
-            safe |= way
-        return None
+    def reduces(self, step: Step) -> bool:
+        """Return whether a step only puts together what others found."""
+        agent = self.agents.get(step.agent)
+        writes_reports = step.agent == REDUCER or (agent is not None and agent.output == "report")
+        return writes_reports or step.merge is not None
 
     def _kind_of(self, step: Step) -> Kind:
         agent = self.agents.get(step.agent)
@@ -260,6 +253,10 @@ class State:
 
     def _limit_reached(self, event: e.LimitReached) -> None:
         self.limits_reached[event.limit] = event.value
+        report = self.steps.get(self.report_step or "")
+        if report is not None and report.doomed and report.status is Status.WAITING:
+            report.doomed = False
+            self._ready_if_free(report)
 
     def _run_finished(self, event: e.RunFinished) -> None:
         self.finished = event
@@ -370,10 +367,17 @@ class State:
         self._ready_if_free(waiter)
 
     def _doom_if_needed(self, waiter: StepState, by: StepState) -> None:
-        hopeless = not by.good and by.id not in waiter.step.after
+        hopeless = not by.good and by.id not in waiter.step.after and not self._takes_what_there_is(waiter)
         if hopeless and waiter.status is Status.WAITING and not waiter.doomed:
             waiter.doomed = True
             self.doomed.append((waiter.id, by.id))
+
+    def _takes_what_there_is(self, s: StepState) -> bool:
+        """Return whether a step runs without the needs that failed.
+
+        A reducer that ends the plan does; after a limit was reached, so does any step that makes the report.
+        """
+        return s.id == self.report_step and (self.reduces(s.step) or bool(self.limits_reached))
 
 
 def _is_planned(step: Step) -> bool:

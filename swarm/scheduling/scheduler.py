@@ -34,7 +34,8 @@ from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
-from swarm.spec.plan import Step, before_of, chosen
+from swarm.scheduling.breaker import nothing_found, reason_of
+from swarm.spec.plan import PLAN_STEP, Step, before_of, chosen
 from swarm.spec.task import Limits
 
 RETRIES = 1
@@ -100,13 +101,15 @@ class Scheduler:
                 self._estimate()
             while state.doomed:
                 name, blame = state.doomed.popleft()
-                if state.steps[name].status is Status.WAITING:
+                if state.steps[name].status is Status.WAITING and state.steps[name].doomed:
                     self._emit(e.StepSkipped(step=name, because=self._why(blame)))
             if state.fresh:
                 s = state.steps[state.fresh.popleft()]
                 if s.status is not Status.READY:
                     continue  # a limit that another list has reached skipped it
-                if s.step.each is None:
+                if s.id == state.report_step and (nothing := nothing_found(state, s)) is not None:
+                    self._emit(e.StepFailed(step=s.id, attempt=s.attempt, error=nothing))
+                elif s.step.each is None:
                     self._push(s)
                 else:
                     self._expand(s)
@@ -218,7 +221,8 @@ class Scheduler:
             good = all(s.status is Status.DONE for s in state.steps.values())
             status = "done" if good else "partial"
         step = state.report_step if made else None
-        return e.RunFinished(status=status, report=step, because=self.because)
+        because = self.because or ("" if made else _why_not(state.steps.get(state.report_step or PLAN_STEP)))
+        return e.RunFinished(status=status, report=step, because=because)
 
     # Parts of the decisions
 
@@ -320,6 +324,11 @@ class Scheduler:
             return step.seconds
         total, count = self._took.get(_duration_key(step), (0.0, 0))
         return total / count if count else 1.0
+
+
+def _why_not(s: StepState | None) -> str:
+    """Return why the step that was to make the report, or the plan, has not made it."""
+    return reason_of(s) if s is not None and s.over else ""
 
 
 def _instance(step: Step, number: int, item: Json) -> Step:

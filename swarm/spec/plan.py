@@ -64,6 +64,12 @@ class Part(Frozen):
     """First byte that no earlier piece has: neighbours share the line or record before it."""
 
 
+ORIGINS = ("run", "task")
+"""What added the first steps of a run, if no step did."""
+RESERVED = frozenset({PLAN_STEP, *ORIGINS})
+"""Ids that a plan may not use: they mean something else wherever the id of a step can stand."""
+
+
 class Step(Frozen):
     """A step of a plan: an agent, a prompt and dependencies."""
 

@@ -1,12 +1,12 @@
 """Names in a plan: ids, steps, agents, tools, models and inputs must exist, and tools must be allowed."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from swarm.planning.lint.context import GLOB_MARKS, Row, Sheet
 from swarm.planning.lint.findings import Key, Names, quoted, shortened
 from swarm.planning.lint.values import Schemas
 from swarm.spec.agent import Agent, asked_for
-from swarm.spec.plan import PLAN_STEP, Step
+from swarm.spec.plan import PLAN_STEP, RESERVED, Step
 
 MOST_INSTANCE_ID = 57
 """Maximum characters of the id of an `each` step: its instances add `.` and six digits, up to
@@ -14,7 +14,8 @@ MOST_INSTANCE_ID = 57
 
 
 def check_ids(sheet: Sheet) -> None:
-    """Find ids that are used twice: in the plan, in the run, or by an instance of an `each` step."""
+    """Find ids that are reserved, or used twice: in the plan, in the run, or by an instance of an `each` step."""
+    _check_reserved(sheet)
     seen: dict[str, Row] = {}
     kept: list[Row] = []
     for row in sheet.rows:
@@ -42,6 +43,41 @@ def check_ids(sheet: Sheet) -> None:
             sheet.found.error("reused_id", row.key("id"), message, advice=advice, step=name)
     sheet.rows[:] = kept
     _check_instance_ids(sheet)
+
+
+def _check_reserved(sheet: Sheet) -> None:
+    """Find ids that the run uses itself. In the plan of a planner they are renamed, with all that refers to them."""
+    renamed: dict[str, str] = {}
+    for row in sheet.rows:
+        name = row.step.id
+        if name not in RESERVED:
+            continue
+        message = f"the id {quoted(name)} is reserved"
+        if not sheet.by_planner:
+            advice = f"Use another id, such as {quoted(f'{name}-step')}."
+            sheet.found.error("reserved_id", row.key("id"), message, advice=advice, step=name)
+        elif name not in renamed:
+            renamed[name] = _free(f"{name}-step", {*sheet.ids, *sheet.known})
+            sheet.found.repaired(
+                "reserved_id", row.key("id"), f"{message}; it is now {quoted(renamed[name])}", step=name
+            )
+    if renamed:
+        for row in sheet.rows:
+            _rename(row, renamed)
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    while name in taken:
+        name += "-step"
+    return name
+
+
+def _rename(row: Row, renamed: Mapping[str, str]) -> None:
+    """Give a step its new id, and what it waits for theirs."""
+    step = row.step
+    each = renamed.get(step.each, step.each) if isinstance(step.each, str) else step.each
+    needs, after = (tuple(renamed.get(name, name) for name in names) for names in (step.needs, step.after))
+    row.change(id=renamed.get(step.id, step.id), needs=needs, after=after, each=each)
 
 
 def _check_instance_ids(sheet: Sheet) -> None:

@@ -1,0 +1,102 @@
+"""What many failures mean for the rest of a run: a report of what there is, and none of nothing."""
+
+import pytest
+
+from swarm.base.errors import AnswerError
+from swarm.record import events as e
+from swarm.record.outcome import Outcome
+from swarm.record.state import State
+from swarm.scheduling.dispatcher import Dispatcher
+from swarm.scheduling.scheduler import Rules, Scheduler
+from swarm.spec.agent import Agent
+from swarm.spec.plan import Step
+from tests.swarms import WORKER, Emitter, Ran, Sleeper, run_steps, simple_attempt, workers
+
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
+
+REFUSED = AnswerError("the model refused: no", kind="refused", may_help=False)
+
+
+def studies(count: int, **more: object) -> tuple[Step, ...]:
+    return tuple(Step.model_validate({"id": f"s{n}", "retries": 0, **more}) for n in range(1, count + 1))
+
+
+def ends(steps: tuple[Step, ...], **more: object) -> tuple[Step, ...]:
+    return (*steps, Step.model_validate({"id": "end", "agent": "reducer", **more}))
+
+
+class TestReport:
+    async def test_a_reducer_that_ends_the_plan_takes_what_there_is(self) -> None:
+        graph = studies(100)
+        ran = await run_steps(ends(graph, needs=tuple(s.id for s in graph)), Sleeper(gives={"s7": REFUSED}))
+        assert ran.statuses["end"] == "done"
+        assert ran.state.finished is not None
+        assert (ran.state.finished.status, ran.state.finished.report) == ("partial", "end")
+
+    async def test_a_role_of_the_run_that_writes_reports_does_so_too(self) -> None:
+        chief = Agent(name="chief", instructions="Conclude.", output="report")
+        graph = (*studies(3), Step(id="end", agent="chief", needs=("s1", "s2", "s3")))
+        assert (await run_with(graph, Sleeper(gives={"s2": REFUSED}), chief)).statuses["end"] == "done"
+
+    async def test_a_worker_that_ends_the_plan_needs_what_it_needs(self) -> None:
+        graph = (*studies(3), Step(id="end", needs=("s1", "s2", "s3")))
+        ran = await run_steps(graph, Sleeper(gives={"s2": REFUSED}))
+        assert ran.statuses["end"] == "skipped"
+        assert ran.state.finished is not None
+        assert ran.state.finished.because == "it needs s2, which failed: the model refused: no"
+
+    async def test_a_reducer_in_the_middle_needs_what_it_needs(self) -> None:
+        graph = (*studies(2), Step(id="mid", agent="reducer", needs=("s1",)), Step(id="end", after=("mid", "s2")))
+        assert (await run_steps(graph, Sleeper(gives={"s1": REFUSED}))).statuses["mid"] == "skipped"
+
+
+class TestNothingFound:
+    @pytest.mark.parametrize("edge", ["needs", "after"])
+    async def test_no_report_is_paid_for_and_the_run_says_why(self, edge: str) -> None:
+        graph = studies(3)
+        gives = {"s1": REFUSED, "s2": AnswerError("empty", kind="empty", may_help=False), "s3": REFUSED}
+        ran = await run_steps(ends(graph, **{edge: ("s1", "s2", "s3")}), Sleeper(gives=gives))
+        assert ran.began("end") == []
+        error, finished = ran.state.steps["end"].error, ran.state.finished
+        assert error is not None
+        assert finished is not None
+        assert error.kind == "nothing_found"
+        assert (finished.status, finished.report) == ("failed", None)
+        assert finished.because == error.message
+        assert "none of 3 steps gave an output" in finished.because
+        assert finished.because.endswith("2 of them: the model refused: no")
+
+    async def test_one_output_is_enough(self) -> None:
+        ran = await run_steps(ends(studies(2), after=("s1", "s2")), Sleeper(gives={"s1": REFUSED}))
+        assert ran.state.finished is not None
+        assert ran.state.finished.status == "partial"
+
+    async def test_a_planner_that_found_nothing_more_to_do_is_not_a_failure(self) -> None:
+        scout = Agent(name="scout", instructions="Plan.", output="plan")
+        graph = ends((Step(id="next", agent="scout"),), after=("next",))
+        assert (await run_with(graph, Sleeper(gives={"next": Outcome(output={})}), scout)).statuses["end"] == "done"
+
+    async def test_a_planner_whose_steps_all_failed_is_none_who_found_anything(self) -> None:
+        scout = Agent(name="scout", instructions="Plan.", output="plan")
+        graph = ends((Step(id="next", agent="scout"),), after=("next",))
+        gives = {"next": Outcome(output={}, spawned=studies(1)), "s1": REFUSED}
+        ran = await run_with(graph, Sleeper(gives=gives), scout)
+        assert ran.state.finished is not None
+        assert ran.state.finished.because.startswith("the only step gave no output")
+
+    async def test_after_a_limit_there_is_a_report_in_any_case(self) -> None:
+        ran = await run_steps(
+            ends(studies(2), needs=("s1", "s2")), Sleeper({"s1": 90, "s2": 90}), workers(2, seconds=100)
+        )
+        assert ran.statuses == {"s1": "limited", "s2": "limited", "end": "done"}
+
+
+async def run_with(graph: tuple[Step, ...], sleeper: Sleeper, *agents: Agent) -> Ran:
+    """Run a graph whose steps may have these roles, too."""
+    state = State()
+    emit = Emitter(state)
+    emit(e.RunStarted(run="test", trace="0" * 32, versions={}, task={}, agents=(WORKER, *agents)))
+    emit(e.StepsAdded(by="task", steps=graph))
+    scheduler = Scheduler(state, emit, Rules(), lambda s: s.outcome.output)
+    await Dispatcher(scheduler, sleeper, simple_attempt, emit).run()
+    return Ran(state, emit.events, sleeper, 0.0)
