@@ -18,19 +18,19 @@ def nothing_found(state: State, report: StepState) -> e.Failure | None:
         return None
     lost: Counter[str] = Counter()
     for s in state.real_steps():
-        if s.kind == "planner" and s.status is Status.DONE:
-            continue
-        if s.status is Status.DONE:
+        if s.status is Status.DONE and s.kind != "planner":
             return None
-        if s.over:
+        if s.over and s.status is not Status.DONE:
             lost[reason_of(s)] += 1
     if not lost:
         return None
-    most, count = lost.most_common(1)[0]
-    total = lost.total()
-    of = "it" if total == 1 else f"{count:,} of them"
-    steps = "the only step" if total == 1 else f"none of {total:,} steps"
-    message = f"{steps} gave {'no' if total == 1 else 'an'} output, so there is nothing to report; {of}: {most}"
+    if lost.total() == 1:
+        message = f"the only step gave no output, so there is nothing to report: {next(iter(lost))}"
+    else:
+        most, count = lost.most_common(1)[0]
+        message = (
+            f"none of {lost.total():,} steps gave an output, so there is nothing to report; {count:,} of them: {most}"
+        )
     return e.Failure(kind="nothing_found", message=message)
 
 

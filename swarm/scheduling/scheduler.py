@@ -100,19 +100,26 @@ class Scheduler:
             if state.joined:
                 self._estimate()
             while state.doomed:
-                name, blame = state.doomed.popleft()
-                if state.steps[name].status is Status.WAITING and state.steps[name].doomed:
-                    self._emit(e.StepSkipped(step=name, because=self._why(blame)))
+                self._skip_doomed(*state.doomed.popleft())
             if state.fresh:
                 s = state.steps[state.fresh.popleft()]
-                if s.status is not Status.READY:
-                    continue  # a limit that another list has reached skipped it
-                if s.id == state.report_step and (nothing := nothing_found(state, s)) is not None:
-                    self._emit(e.StepFailed(step=s.id, attempt=s.attempt, error=nothing))
-                elif s.step.each is None:
-                    self._push(s)
-                else:
-                    self._expand(s)
+                if s.status is Status.READY:  # else a limit that another list has reached skipped it
+                    self._admit(s)
+
+    def _skip_doomed(self, name: str, blame: str) -> None:
+        s = self.state.steps[name]
+        if s.status is Status.WAITING and s.doomed:
+            self._emit(e.StepSkipped(step=name, because=self._why(blame)))
+
+    def _admit(self, s: StepState) -> None:
+        """Queue a step that has just become ready, or expand it."""
+        nothing = nothing_found(self.state, s) if s.id == self.state.report_step else None
+        if nothing is not None:
+            self._emit(e.StepFailed(step=s.id, attempt=s.attempt, error=nothing))
+        elif s.step.each is None:
+            self._push(s)
+        else:
+            self._expand(s)
 
     def take(self) -> StepState | None:
         """Return the step to start now, or None."""
@@ -221,8 +228,7 @@ class Scheduler:
             good = all(s.status is Status.DONE for s in state.steps.values())
             status = "done" if good else "partial"
         step = state.report_step if made else None
-        because = self.because or ("" if made else _why_not(state.steps.get(state.report_step or PLAN_STEP)))
-        return e.RunFinished(status=status, report=step, because=because)
+        return e.RunFinished(status=status, report=step, because=self.because or _why_not(state))
 
     # Parts of the decisions
 
@@ -326,9 +332,10 @@ class Scheduler:
         return total / count if count else 1.0
 
 
-def _why_not(s: StepState | None) -> str:
-    """Return why the step that was to make the report, or the plan, has not made it."""
-    return reason_of(s) if s is not None and s.over else ""
+def _why_not(state: State) -> str:
+    """Return why the step that was to make the report, or the plan, has not made it; empty if it has."""
+    s = state.steps.get(state.report_step or PLAN_STEP)
+    return reason_of(s) if s is not None and s.over and s.status is not Status.DONE else ""
 
 
 def _instance(step: Step, number: int, item: Json) -> Step:
