@@ -12,7 +12,7 @@ from swarm.lifecycle.run import Run
 from swarm.record import events as e
 from swarm.record.folder import RunFolder
 from swarm.record.journal import read
-from swarm.spec.chat import Data, Reply, Request, Text
+from swarm.spec.chat import Data, Reply, Request, Text, split_data
 from swarm.spec.plan import Plan, Step
 from swarm.spec.task import Task
 from swarm.testing import Function, reply
@@ -28,7 +28,7 @@ def own_prompt(request: Request) -> str:
 
 def data_in(request: Request, of: str) -> dict[str, str]:
     """Give what a request hands on, by name."""
-    parts = [part for message in request.messages for part in message.parts]
+    parts = split_data(part for message in request.messages for part in message.parts)
     return {part.name: part.text for part in parts if isinstance(part, Data) and part.of == of}
 
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarm.attempt.prompt import ANSWER, ASSUMED_CONTEXT, known_steps, messages, phrase, wanted
+from swarm.attempt.prompt import ANSWER, ASSUMED_CONTEXT, known_steps, messages, phrase, reading_of, wanted
 from swarm.attempt.types import Attempt, Given, Missing
 from swarm.base.values import canonical
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.spec.agent import Agent
-from swarm.spec.chat import Data, Media, Message, Part, Request, Text, request_tokens
+from swarm.spec.chat import Data, Media, Message, Part, Request, Text, request_tokens, shared_data, split_data
 from swarm.spec.files.agent import load_agents, load_wording
 from swarm.spec.plan import SET_BY_RUN, Step
 from swarm.spec.task import Input, Task
@@ -57,8 +57,7 @@ def test_a_prompt_goes_from_what_is_shared_to_what_is_not() -> None:
         '<input name="b.md"',
         "text",
         '<brief name="steps"',
-        '<output name="x"',
-        '<output name="y"',
+        '<outputs name="x to y"',
         "text",
         '<missing name="missing"',
         "text",
@@ -70,8 +69,7 @@ def test_a_prompt_goes_from_what_is_shared_to_what_is_not() -> None:
     bodies = [part.text for part in parts if isinstance(part, Data)]
     assert bodies[2:] == [
         "x: Look.",
-        "five",
-        '[1,{"a":1,"b":2}]',
+        '[x] five\n[y] [1,{"a":1,"b":2}]',
         "missing: z, because it failed: timeout",
     ]
     assert parts[-1] == Text(text="Compare.")
@@ -259,7 +257,7 @@ def test_of_many_texts_one_phrase_says_that_they_are_cut() -> None:
     given = tuple(Given(step=f"read.{n}", about="", output=f"fact {n} is told here\n" * 60) for n in range(1, 30))
     made = attempt("reducer", given=given, context=4096, settings={"max_tokens": 1024})
     parts = messages(made).messages[1].parts
-    shown = [part.text for part in parts if isinstance(part, Data)]
+    shown = [part.text for part in split_data(parts) if isinstance(part, Data)]
     assert len(shown) == 29
     assert all(text.startswith("fact") for text in shown), "the phrases leave room for the texts"
     said = [part.text for part in parts if isinstance(part, Text)]
@@ -275,6 +273,47 @@ def test_neighbours_with_the_same_prompt_share_a_line() -> None:
     parts = messages(attempt("reducer", given=given)).messages[1].parts
     (told,) = (part.text for part in parts if isinstance(part, Data) and part.name == "steps")
     assert told == "read.1 to read.3: Find the figure.\nweigh: Weigh them."
+
+
+def test_instances_share_the_line_of_their_prompt_and_are_named_by_their_items() -> None:
+    given = tuple(Given(step=f"read.{n}", about="Read {item}.", output="5", item=f"{n}.md") for n in (1, 2, 3))
+    parts = messages(attempt("reducer", given=given)).messages[1].parts
+    (told,) = (part.text for part in parts if isinstance(part, Data) and part.name == "steps")
+    assert told == "read.1 to read.3: Read {item}.\nread.1 = 1.md; read.2 = 2.md; read.3 = 3.md"
+
+
+@given(st.lists(st.text(alphabet="ab[]\n .1", max_size=30), min_size=1, max_size=6))
+def test_outputs_that_share_their_marks_are_read_as_they_were(texts: list[str]) -> None:
+    named = [(f"read.{n}", text) for n, text in enumerate(texts, 1)]
+    parts = split_data([Text(text="Read:"), shared_data(named), Data(of="input", name="a", text="[b] c")])
+    assert parts[0] == Text(text="Read:")
+    assert [(part.name, part.text) for part in parts if isinstance(part, Data) and part.of == "output"] == named
+    assert parts[-1] == Data(of="input", name="a", text="[b] c")
+
+
+def test_small_outputs_cost_a_line_and_long_ones_keep_their_own_marks() -> None:
+    small = tuple(Given(step=f"read.{n}", about="", output=f"{n} GB\nof {n}") for n in range(100))
+    long = Given(step="long", about="", output="word " * 400)
+    alone = reading_of(attempt("reducer"))
+    reading = reading_of(attempt("reducer", given=(*small, long)))
+    assert reading.total - alone.total < 100 * 12 + 900
+    parts = messages(attempt("reducer", given=(*small, long))).messages[1].parts
+    assert [name for of, name in data(parts) if of in ("output", "outputs")] == ["read.0 to read.99", "long"]
+
+
+def test_a_reading_measures_the_prompt_that_is_sent() -> None:
+    picture = Input(name="shelf.png", medium="image", mime="image/png", base64="QUJD" * 100)
+    made = attempt("reducer", inputs=(A, picture), given=(Given(step="x", about="", output="five " * 300),))
+    reading = reading_of(made)
+    assert reading.total == sized(made)
+    assert [(item.kind, item.name, item.splittable) for item in reading.items] == [
+        ("input", "a.md", True),
+        ("output", "x", True),
+        ("input", "shelf.png", False),
+    ]
+    assert (reading.room, reading.answer) == (ASSUMED_CONTEXT - ASSUMED_CONTEXT // 8 - 4096, 4096)
+    capped = made.model_copy(update={"step": made.step.model_copy(update={"length": 500})})
+    assert (reading_of(capped).room, reading_of(capped).answer) == (ASSUMED_CONTEXT - ASSUMED_CONTEXT // 8 - 500, 500)
 
 
 @settings(max_examples=60, deadline=None)

@@ -17,11 +17,11 @@ from itertools import groupby
 from typing import Literal, cast
 
 from swarm.attempt.answer_schemas import ANSWER, as_object, plan_form
-from swarm.attempt.types import Attempt, Given
+from swarm.attempt.reading import ASSUMED_CONTEXT, Item, Reading, Shown, framed, room_to_answer, room_to_read
+from swarm.attempt.types import Attempt, Given, Missing
 from swarm.base.values import Json, canonical
 from swarm.planning.brief import Brief
 from swarm.spec.chat import (
-    BYTES_PER_TOKEN,
     Data,
     Form,
     Media,
@@ -30,31 +30,18 @@ from swarm.spec.chat import (
     Request,
     Text,
     estimate_tokens,
+    media_tokens,
     request_tokens,
     says,
 )
 
-ASSUMED_CONTEXT = 128_000
-"""Context size in tokens if it is unknown: the minimum of most models served in 2025 and 2026."""
-ASSUMED_OUTPUT = 4096
-"""Output cap in tokens if the settings have none: the default of a task's models."""
-SPARE = 8
-"""One part in this many of the context stays free: for schemas of tools, corrections and errors
-of the token estimate."""
-SPARE_WITH_TOOLS = 3
-"""The same if tools are granted: their results join the same conversation."""
-CUT_TOKENS = 96
-"""Approximate tokens of the note below a truncated text."""
-SAID_EACH = 4
-"""Up to this many truncated texts get a note each. Above it, one note covers all."""
 BRIEF_PART = 2
 """A brief may take one part in this many of the room: goal and outputs need the rest."""
-FRAME_TOKENS = 16
-"""Approximate tokens of the frames of the first two messages."""
-
 _PLACE = re.compile(r"\{([a-z_]{1,40})\}")
 
 Kind = Literal["text", "plan", "report", "json"]
+Notes = Mapping[tuple[str, str], Text]
+"""Notes about truncated texts, by `Shown.key`."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +69,72 @@ class AnswerForm:
 
 def messages(attempt: Attempt) -> Prompt:
     """Return the messages before the first turn of an attempt."""
+    texts = _texts(attempt)
+    layout = _layout(attempt, texts)
+    reading = _reading(attempt, texts, layout)
+    if not reading.fits:
+        level, shares_a_note = reading.cut()
+        texts = tuple(text.up_to(level) for text in texts)
+        layout = _layout(attempt, texts, shares_a_note=shares_a_note)
+    user = Message(role="user", parts=layout.parts)
+    cut = (text.left_out for text in texts if text.is_cut)
+    return Prompt((layout.system, user), (*layout.left_out, *cut))
+
+
+def reading_of(attempt: Attempt) -> Reading:
+    """Return the size of everything that an attempt would read, if nothing was truncated."""
+    texts = _texts(attempt)
+    return _reading(attempt, texts, _layout(attempt, texts))
+
+
+def _reading(attempt: Attempt, texts: Sequence[Shown], layout: "_Layout") -> Reading:
+    items = [text.item for text in texts]
+    media = (each for each in attempt.inputs if each.medium != "text")
+    items += [Item("input", each.name, media_tokens(each.base64), splittable=False) for each in media]
+    for missing in attempt.missing:
+        line = _missing_line(attempt, missing)
+        items.append(Item("missing", missing.step, estimate_tokens(line), splittable=False))
+    user = Message(role="user", parts=layout.parts)
+    needed = request_tokens(Request(model="", messages=(layout.system, user)))
+    return Reading(
+        fixed=needed - sum(item.total for item in items),
+        items=tuple(items),
+        room=_share(attempt),
+        answer=room_to_answer(attempt.context or ASSUMED_CONTEXT, attempt.settings, attempt.step.length),
+    )
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The parts of a prompt in their order."""
+
+    system: Message
+    parts: tuple[Part, ...]
+    left_out: tuple[str, ...]
+    """What its brief does not list."""
+
+
+def _layout(attempt: Attempt, texts: Sequence[Shown], *, shares_a_note: bool = False) -> _Layout:
+    """Put the parts in order, the most shared ones first. `texts` are the inputs and outputs as they are shown."""
     wording = attempt.wording
     rules = (phrase(wording, "rules"), attempt.agent.instructions)
     system = says("system", "\n\n".join(text for text in rules if text))
-    shared, left_out = _brief_parts(attempt)
-    parts = [*_goal_parts(attempt), *shared, *_data_parts(attempt), *_step_parts(attempt)]
-    fitted, cut = _fit(parts, _room(attempt, system), wording)
-    user = Message(role="user", parts=tuple(fitted))
-    return Prompt((system, user), (*left_out, *cut))
+    brief, left_out = _brief_parts(attempt)
+    data = _data_parts(attempt, texts, _notes(texts, wording, shares_a_note=shares_a_note))
+    return _Layout(system, (*_goal_parts(attempt), *brief, *data, *_step_parts(attempt)), left_out)
+
+
+def _notes(texts: Sequence[Shown], wording: Mapping[str, str], *, shares_a_note: bool) -> Notes:
+    """Return the notes about truncated texts, each by the text above it."""
+    cut = [text for text in texts if text.is_cut]
+    if shares_a_note and cut:
+        level = max(text.size for text in cut)
+        return {cut[-1].key: Text(text=phrase(wording, "cut_many", shown=level))}
+    notes: dict[tuple[str, str], Text] = {}
+    for text in cut:
+        words = phrase(wording, "cut", name=text.name, shown=text.size, total=text.total)
+        notes[text.key] = Text(text=words)
+    return notes
 
 
 def phrase(wording: Mapping[str, str], name: str, /, **values: object) -> str:
@@ -107,7 +152,7 @@ def wanted(attempt: Attempt) -> AnswerForm:
     """
     output = attempt.agent.output
     if output == "plan":
-        room = _room_to_answer(attempt.context or ASSUMED_CONTEXT, attempt.settings)
+        room = room_to_answer(attempt.context or ASSUMED_CONTEXT, attempt.settings)
         return AnswerForm("plan", form=Form(name="plan", json_schema=plan_form(attempt.brief, room=room)))
     if attempt.step.output is not None:
         output = attempt.step.output
@@ -155,40 +200,60 @@ def _brief_text(brief: Brief, most: int) -> tuple[str, int]:
     return canonical(brief.model_copy(update={"inputs": bare[:shown]})).decode(), shown
 
 
-def _data_parts(attempt: Attempt) -> list[Part]:
+def _texts(attempt: Attempt) -> tuple[Shown, ...]:
+    """Return the texts that an attempt reads: inputs, then outputs of other steps."""
+    inputs = [Shown("input", each.name, each.text) for each in attempt.inputs if each.medium == "text"]
+    return (*inputs, *(Shown("output", given.step, written(given.output)) for given in attempt.given))
+
+
+def _data_parts(attempt: Attempt, texts: Sequence[Shown], notes: Notes) -> list[Part]:
     parts: list[Part] = []
     if attempt.inputs:
-        parts += _announced(attempt, "inputs")
-        parts += [
-            Data(of="input", name=each.name, text=each.text)
-            if each.medium == "text"
-            else Media(medium=each.medium, name=each.name, mime=each.mime, base64=each.base64)
-            for each in attempt.inputs
-        ]
+        parts += [*_announced(attempt, "inputs"), *_input_parts(attempt, texts, notes)]
     if attempt.given:
         parts += _announced(attempt, "outputs")
         about = _abouts(attempt.given)
         if about:
             parts.append(Data(of="brief", name="steps", text=about))
-        parts += [Data(of="output", name=given.step, text=written(given.output)) for given in attempt.given]
+        for data, last in framed((text for text in texts if text.of == "output"), shares_a_note=len(notes) < 2):
+            parts += [data, *_noted(last, notes)]
     if attempt.missing:
-        lines = (
-            phrase(attempt.wording, "missing_line", step=missing.step, because=missing.because)
-            for missing in attempt.missing
-        )
+        lines = (_missing_line(attempt, missing) for missing in attempt.missing)
         parts += _announced(attempt, "missing")
         parts.append(Data(of="missing", name="missing", text="\n".join(lines)))
     return parts
 
 
+def _input_parts(attempt: Attempt, texts: Sequence[Shown], notes: Notes) -> list[Part]:
+    parts: list[Part] = []
+    shown = {text.name: text for text in texts if text.of == "input"}
+    for each in attempt.inputs:
+        if each.medium != "text":
+            parts.append(Media(medium=each.medium, name=each.name, mime=each.mime, base64=each.base64))
+            continue
+        text = shown[each.name]
+        parts += [Data(of="input", name=each.name, text=text.text), *_noted(text, notes)]
+    return parts
+
+
+def _noted(text: Shown, notes: Notes) -> list[Part]:
+    return [notes[text.key]] if text.key in notes else []
+
+
+def _missing_line(attempt: Attempt, missing: Missing) -> str:
+    return phrase(attempt.wording, "missing_line", step=missing.step, because=missing.because)
+
+
 def _abouts(given: Iterable[Given]) -> str:
-    """Return the prompts of steps, a line each. Neighbours with the same prompt share a line."""
+    """Return the prompts of steps, a line each. Neighbours with one prompt share a line, and their items another."""
     lines: list[str] = []
     for about, group in groupby(given, key=lambda each: each.about):
-        names = [each.step for each in group]
+        alike = list(group)
         if about:
-            who = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+            who = alike[0].step if len(alike) == 1 else f"{alike[0].step} to {alike[-1].step}"
             lines.append(f"{who}: {about}")
+        if items := [f"{each.step} = {each.item}" for each in alike if each.item]:
+            lines.append("; ".join(items))
     return "\n".join(lines)
 
 
@@ -227,86 +292,12 @@ def written(value: Json) -> str:
     return value if isinstance(value, str) else canonical(value).decode()
 
 
-# Room in the context
-
-
-def room_to_read(context: int, settings: Mapping[str, Json], *, tools: bool = False) -> int:
-    """Return the maximum tokens of a first prompt: the context without answer and spare part."""
-    spare = context // (SPARE_WITH_TOOLS if tools else SPARE)
-    return context - spare - _room_to_answer(context, settings)
-
-
-def _room_to_answer(context: int, settings: Mapping[str, Json]) -> int:
-    cap = settings.get("max_tokens")
-    output = cap if isinstance(cap, int) else ASSUMED_OUTPUT
-    return min(output, context // 2)
+# Space in the context
 
 
 def _share(attempt: Attempt) -> int:
-    return room_to_read(attempt.context or ASSUMED_CONTEXT, attempt.settings, tools=bool(attempt.tools))
-
-
-def _room(attempt: Attempt, system: Message) -> int:
-    return _share(attempt) - estimate_tokens(system.text) - FRAME_TOKENS
-
-
-def _fit(parts: Sequence[Part], room: int, wording: Mapping[str, str]) -> tuple[list[Part], tuple[str, ...]]:
-    """Truncate the largest data until all parts fit the room, with notes below truncated texts.
-
-    All truncated texts get the same size, the largest that fits. So small texts stay complete.
-    """
-    bodies = {n: part for n, part in enumerate(parts) if isinstance(part, Data) and part.of in ("input", "output")}
-    sizes = {n: estimate_tokens(data.text) for n, data in bodies.items()}
-    needed = request_tokens(Request(model="", messages=(Message(role="user", parts=tuple(parts)),)))
-    left = room - (needed - sum(sizes.values()))
-    if sum(sizes.values()) <= left:
-        return list(parts), ()
-    share_a_note = len(bodies) > SAID_EACH
-    if share_a_note:
-        level = _level(sorted(sizes.values()), left - CUT_TOKENS, 0)
-    else:
-        level = _level(sorted(sizes.values()), left, CUT_TOKENS)
-    fitted: list[Part] = []
-    left_out: list[str] = []
-    behind_last = 0
-    for n, part in enumerate(parts):
-        data = bodies.get(n)
-        if data is None or sizes[n] <= level:
-            fitted.append(part)
-            continue
-        head = _head(data.text, level * BYTES_PER_TOKEN)
-        shown, total = _bytes(head), _bytes(data.text)
-        fitted.append(data.model_copy(update={"text": head}))
-        if not share_a_note:
-            fitted.append(Text(text=phrase(wording, "cut", name=data.name, shown=shown, total=total)))
-        left_out.append(f"{data.of} {data.name}: {shown} of {total} bytes were shown")
-        behind_last = len(fitted)
-    if share_a_note:
-        fitted.insert(behind_last, Text(text=phrase(wording, "cut_many", shown=level * BYTES_PER_TOKEN)))
-    return fitted, tuple(left_out)
-
-
-def _bytes(text: str) -> int:
-    return len(text.encode("utf-8", "replace"))
-
-
-def _level(sizes: Sequence[int], left: int, note: int) -> int:
-    """Return the highest level at which sizes, truncated to it, fit together with their notes."""
-    for n, size in enumerate(sizes):
-        above = len(sizes) - n
-        if (size + note) * above > left:
-            return max(0, left // above - note)
-        left -= size
-    return sizes[-1] if sizes else 0
-
-
-def _head(text: str, most: int) -> str:
-    """Return the first lines that fit `most` bytes; its first words if a line is too long."""
-    head = text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
-    for end in (head.rfind("\n"), head.rfind(" ")):
-        if end >= len(head) // 2:
-            return head[:end]
-    return head
+    context, length = attempt.context or ASSUMED_CONTEXT, attempt.step.length
+    return room_to_read(context, attempt.settings, tools=bool(attempt.tools), length=length)
 
 
 def known_steps(attempt: Attempt) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What a refusal of a too long request teaches: the size of the context from now on."""
 
-from swarm.attempt.prompt import ASSUMED_CONTEXT, ASSUMED_OUTPUT
+from swarm.attempt.reading import ASSUMED_CONTEXT, ASSUMED_OUTPUT
 from swarm.attempt.types import Attempt
 from swarm.base.errors import EndpointRefused
 from swarm.spec.chat import Request, request_tokens

@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 from pydantic import Field
 from pydantic_core import to_json
 
-from swarm.base.values import Frozen, Id, Json, digest
+from swarm.base.values import Frozen, Id, Json, digest, is_empty
 from swarm.planning.brief import Brief
 from swarm.record.events import Stamped
 from swarm.record.outcome import Outcome
@@ -23,8 +23,10 @@ class Given(Frozen):
 
     step: Id
     about: str
-    """The prompt of that step, in one line, truncated."""
+    """The prompt of that step, in one line, truncated. Instances with an `item` share it: it has `{item}`."""
     output: Json
+    item: str = Field(default="", exclude_if=is_empty)
+    """The item of an instance, if it is a short text: it names the step for its readers."""
 
 
 class Missing(Frozen):

@@ -63,16 +63,11 @@ class Outputs:
 
     def _heading(self, section: StepState) -> str:
         """Return the first and the last thing that a section is about."""
-        names = [self._name_of(self._state.steps[name].step) for name in before_of(section.step)]
+        steps = (self._state.steps[name].step for name in before_of(section.step))
+        names = [_short_item(step) or step.id for step in steps]
         names += section.step.inputs or ()
         ends = dict.fromkeys((*names[:1], *names[-1:]))
         return " – ".join(ends) or section.id
-
-    def _name_of(self, step: Step) -> str:
-        """Return the item of an instance if it is a short text, else the id of the step."""
-        item = step.item
-        is_short = isinstance(item, str) and 0 < len(item) <= NAME_CHARACTERS and "\n" not in item
-        return cast("str", item) if is_short else step.id
 
     def _text_of(self, s: StepState) -> str:
         """Return the output of a step as text; without one, the texts that it would have read."""
@@ -109,12 +104,17 @@ class Outputs:
             if in_place := self._in_place_of(other):  # 1
                 stack.extend(reversed(in_place))
             elif other.status is Status.DONE:  # 2
-                given.append(Given(step=name, about=self._about(other.step), output=self.of(other)))
+                given.append(self._given(other))
             else:  # 3
                 missing.append(Missing(step=name, because=_because(other)))
                 if s.step.length is None and s.step.merge is None:
                     stack.extend(reversed(self._before(other)))
         return tuple(given), tuple(missing)
+
+    def _given(self, s: StepState) -> Given:
+        item = _short_item(s.step)
+        template = s.step.model_copy(update={"instance_of": None}) if item else s.step
+        return Given(step=s.id, about=self._about(template), output=self.of(s), item=item)
 
     def _in_place_of(self, s: StepState) -> tuple[str, ...]:
         """Return the steps read in place of a step: its instances, its sections, or the ends of its plan."""
@@ -131,6 +131,13 @@ class Outputs:
         if s.kind == "stand_in" and s.children:
             return before_of(self._state.steps[s.children[-1]].step)
         return before_of(s.step)
+
+
+def _short_item(step: Step) -> str:
+    """Return the item of an instance if it is a short text on one line, else nothing."""
+    item = step.item
+    is_short = isinstance(item, str) and len(item) <= NAME_CHARACTERS and item.isprintable()
+    return cast("str", item) if is_short else ""
 
 
 def most_common(values: Iterable[Json]) -> Json:

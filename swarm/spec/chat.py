@@ -6,7 +6,7 @@ the content: nothing inside can close the fence, and the bytes are the same in e
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from typing import Annotated, Any, Literal
 
@@ -37,9 +37,9 @@ class Data(Frozen):
     """
 
     kind: Literal["data"] = "data"
-    of: Literal["input", "output", "missing", "brief", "tool"]
-    """Source: a file of the task, the output of a step, a list of missing outputs, a planner's
-    brief, or a tool."""
+    of: Literal["input", "output", "outputs", "missing", "brief", "tool"]
+    """Source: a file of the task, the output of a step, short outputs of several steps, a list of
+    missing outputs, a planner's brief, or a tool."""
     name: str
     """Name of the file, or id of the step."""
     text: str
@@ -49,6 +49,35 @@ class Data(Frozen):
         mark = mark_of(self.text, taken)
         name = "".join(c if c.isprintable() and c not in '"<>' else "_" for c in self.name)
         return f'<{self.of} name="{name}" mark="{mark}">\n{self.text}\n</{self.of} {mark}>'
+
+
+_ENTRY = re.compile(r"^\[([^\[\]\n]*)\] ", re.MULTILINE)
+"""The start of an output in data of several steps: its id in brackets, at the start of a line."""
+_INDENT = "\n  "
+"""Line break inside an output there: no line of it can look like the start of another one."""
+
+
+def shared_data(outputs: Sequence[tuple[str, str]]) -> Data:
+    """Return several outputs, each an id and a text, as data with one pair of marks. `split_data` is the inverse."""
+    lines = (f"[{name}] {_INDENT.join(text.split(chr(10)))}" for name, text in outputs)
+    name = f"{outputs[0][0]} to {outputs[-1][0]}"
+    return Data(of="outputs", name=name, text="\n".join(lines))
+
+
+def split_data(parts: "Iterable[Part]") -> "list[Part]":
+    """Return parts with every output as data of its own, whether or not outputs share their marks."""
+    found: list[Part] = []
+    for part in parts:
+        if isinstance(part, Data) and part.of == "outputs":
+            _, *split = _ENTRY.split(part.text)
+            entries = zip(split[::2], split[1::2], strict=True)
+            found += [
+                Data(of="output", name=name, text=text.removesuffix("\n").replace(_INDENT, "\n"))
+                for name, text in entries
+            ]
+        else:
+            found.append(part)
+    return found
 
 
 class Media(Frozen):
@@ -318,13 +347,17 @@ MOST_TOKENS = 65_536
 fits as well."""
 
 
+def media_tokens(base64: str) -> int:
+    """Return an upper estimate of the tokens of an image, audio or video."""
+    return min(len(base64) // 200 + 1000, MOST_TOKENS)
+
+
 def request_tokens(request: Request) -> int:
     """Return an upper estimate of the input tokens of a request, with 8 tokens per message for its frame."""
     total = 0
     for message in request.messages:
         total += 8 + estimate_tokens(message.text)
-        sizes = [len(part.base64) for part in message.parts if isinstance(part, Media)]
-        total += sum(min(size // 200 + 1000, MOST_TOKENS) for size in sizes)
+        total += sum(media_tokens(part.base64) for part in message.parts if isinstance(part, Media))
         total += sum(8 + estimate_tokens(call.name + call.arguments) for call in message.tool_calls)
     extra: list[Any] = [tool.model_dump_json() for tool in request.tools]
     if request.form is not None:

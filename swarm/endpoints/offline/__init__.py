@@ -18,7 +18,19 @@ from swarm.endpoints.offline.formats import read
 from swarm.endpoints.offline.plan import asked, plan, shape
 from swarm.endpoints.offline.rank import question
 from swarm.endpoints.offline.report import report
-from swarm.spec.chat import Data, Media, Message, Part, Reply, Request, Text, Usage, estimate_tokens, request_tokens
+from swarm.spec.chat import (
+    Data,
+    Media,
+    Message,
+    Part,
+    Reply,
+    Request,
+    Text,
+    Usage,
+    estimate_tokens,
+    request_tokens,
+    split_data,
+)
 
 NAME = "offline"
 """Its name in tasks, on the command line and in replies."""
@@ -68,7 +80,7 @@ def _data(request: Request) -> list[Part]:
     found: list[Part] = []
     for message in request.messages:
         if message.role != "system":
-            found += message.parts
+            found += split_data(message.parts)
     return found
 
 
