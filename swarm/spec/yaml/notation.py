@@ -65,7 +65,7 @@ class Token(NamedTuple):
 
 
 @dataclass
-class Reading:
+class YamlReading:
     """Result of reading a text: the value, the positions in it, and the errors."""
 
     value: Json = None
@@ -79,7 +79,7 @@ class Reading:
 
 
 class Stop(Exception):  # noqa: N818 - internal: `strict.parse` turns it into its caller's error
-    """Reading cannot continue: a syntax error, too many levels, more items than a cap allows."""
+    """YamlReading cannot continue: a syntax error, too many levels, more items than a cap allows."""
 
     def __init__(self, position: Position, message: str) -> None:
         super().__init__(message)
@@ -215,7 +215,7 @@ def json_tokens(text: str) -> Iterator[Token]:
             yield Token("scalar", word, True, here, f"`{word}` is not JSON" if word[-1] in "Ny" else "")
 
 
-def compose(tokens: Iterator[Token], caps: Mapping[Path, int], reading: Reading) -> Reading:
+def compose(tokens: Iterator[Token], caps: Mapping[Path, int], reading: YamlReading) -> YamlReading:
     """Compose tokens to a value.
 
     Add the value, its positions and its errors to `reading`, also before raising Stop.
@@ -229,9 +229,9 @@ def compose(tokens: Iterator[Token], caps: Mapping[Path, int], reading: Reading)
 
 
 class _Composer:
-    """Builds a value from tokens, recursively, and keeps what it finds in a `Reading`."""
+    """Builds a value from tokens, recursively, and keeps what it finds in a `YamlReading`."""
 
-    def __init__(self, tokens: Iterator[Token], caps: Mapping[Path, int], reading: Reading) -> None:
+    def __init__(self, tokens: Iterator[Token], caps: Mapping[Path, int], reading: YamlReading) -> None:
         self._tokens = tokens
         self._caps = caps
         self._reading = reading

@@ -23,7 +23,7 @@ from swarm.spec.yaml.notation import (
     MOST_BYTES,
     Path,
     Position,
-    Reading,
+    YamlReading,
     Stop,
     compose,
     json_tokens,
@@ -44,7 +44,7 @@ class Document:
     value: Json = field(repr=False)
     problems: tuple[Problem, ...] = ()
     """Errors after which the parser could continue. `validate` reports them with its own."""
-    known: list[Reading] = field(default_factory=list[Reading], repr=False)
+    known: list[YamlReading] = field(default_factory=list[YamlReading], repr=False)
     """The positions, after their first use."""
     is_placed: bool = True
     """Whether messages give line and column. False for a value of a Python program."""
@@ -65,13 +65,13 @@ class Document:
             path = path[:-1]
         return reading.values.get(path, Position(1, 1))
 
-    def reading(self) -> Reading:
+    def reading(self) -> YamlReading:
         """Return the positions and which texts are without quotes.
 
         For valid JSON, compute them at the first use.
         """
         if not self.known:
-            self.known.append(compose(json_tokens(self.text), {}, Reading()))
+            self.known.append(compose(json_tokens(self.text), {}, YamlReading()))
         return self.known[0]
 
     def with_value(self, value: Json) -> "Document":
@@ -154,7 +154,7 @@ def parse(
     kind, value = quick_json(text, caps) if text.lstrip()[:1] in {"{", "["} else ("other", None)
     if kind == "valid":
         return Document(source, text, value)
-    reading = Reading()
+    reading = YamlReading()
     tokens = json_tokens(text) if kind == "invalid" else yaml_tokens(text)
     try:
         compose(tokens, caps, reading)
