@@ -79,7 +79,7 @@ class YamlReading:
 
 
 class Stop(Exception):  # noqa: N818 - internal: `strict.parse` turns it into its caller's error
-    """YamlReading cannot continue: a syntax error, too many levels, more items than a cap allows."""
+    """Reading cannot continue: a syntax error, too many levels, more items than a cap allows."""
 
     def __init__(self, position: Position, message: str) -> None:
         super().__init__(message)
