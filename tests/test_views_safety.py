@@ -114,7 +114,7 @@ def poisoned(payload: str) -> tuple[State, list[e.Stamped]]:
 class TestHostileText:
     def test_tables_and_summary(self, payload: str) -> None:
         state, events = poisoned(payload)
-        p = measure(state, events)
+        p = measure(state)
         finding = Finding("error", payload, payload, payload, payload, payload)
         shown = [
             runs_table([Row(run=payload, status=payload, goal=payload)]),

@@ -96,7 +96,7 @@ def _show_run(found: "Recorded", where: "RunFolder", *, as_json: bool) -> int:
     from swarm.results.measure import measure
     from swarm.views.tables import run_table
 
-    answer(run_table(found.state, measure(found.state, found.events)))
+    answer(run_table(found.state, measure(found.state)))
     return 0
 
 

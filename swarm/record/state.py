@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from swarm.base.error_kinds import WAITS
 from swarm.base.errors import JournalError
 from swarm.base.values import Json
 from swarm.record import events as e
@@ -44,6 +45,7 @@ class State:
         self.counts: dict[Status, int] = dict.fromkeys(Status, 0)
         self.usage = Usage()
         self.usage_by_model: dict[str, Usage] = {}
+        self.usage_by_alias: dict[str, Usage] = {}
         self.slots: dict[str, int] = {}
         """Number of parallel calls by endpoint, for endpoints where it has changed."""
         self.contexts: dict[str, int] = {}
@@ -215,6 +217,8 @@ class State:
         s.endpoint = event.endpoint
         self.usage += event.usage
         self.usage_by_model[event.model] = self.usage_by_model.get(event.model, Usage()) + event.usage
+        self.usage_by_alias[s.model] = self.usage_by_alias.get(s.model, Usage()) + event.usage
+        s.add_times(event)
 
     def _step_finished(self, event: e.StepFinished) -> None:
         s = self._get(event.step)
@@ -230,6 +234,8 @@ class State:
     def _step_failed(self, event: e.StepFailed) -> None:
         s = self._get(event.step)
         self._end_span(s, event.t, keep=event.error.goes_on)
+        if s.spans:
+            s.spans[-1].retry_in, s.spans[-1].waits = event.retry_in, event.error.kind in WAITS
         s.error = event.error
         if event.error.context is not None:
             s.resized += 1

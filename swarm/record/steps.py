@@ -30,7 +30,7 @@ A resumed run makes these:
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
@@ -84,6 +84,28 @@ class Span:
     attempt: int
     start: float
     end: float | None = None
+    retry_in: float | None = None
+    """Seconds of the pause after it, if it failed and is retried."""
+    waits: bool = False
+    """Whether that pause is for an endpoint that is rate limited or overloaded."""
+
+
+class Call(NamedTuple):
+    """One answered call on the run's clock, without its waits."""
+
+    start: float
+    end: float
+    endpoint: str
+    model: str
+    """The model's own name."""
+    input_tokens: int
+    output_tokens: int
+    step: str
+
+    @property
+    def seconds(self) -> float:
+        """Seconds on the wire."""
+        return self.end - self.start
 
 
 @dataclass(slots=True)
@@ -126,6 +148,10 @@ class StepState:
     turns_taken: int = 0
     """Number of turns in that transcript."""
     spans: list[Span] = field(default_factory=list[Span])
+    calls: list[Call] = field(default_factory=list[Call])
+    """Answered calls of all attempts. Journals of earlier versions do not say when they ran."""
+    waited: dict[str, float] = field(default_factory=dict[str, float])
+    """Seconds in which its attempts waited, by cause; see `TurnTaken.waited`."""
     ready_at: float = 0.0
     """Time, on the run's clock, when everything it waits for was settled."""
     children: list[str] = field(default_factory=list[str])
@@ -164,3 +190,13 @@ class StepState:
     def good(self) -> bool:
         """Whether the steps that need it may run."""
         return self.step.optional or (self.status is Status.DONE and self.hurt == 0)
+
+    def add_times(self, turn: e.TurnTaken) -> None:
+        """Add when the call of a turn ran, and what it had waited for."""
+        if turn.wire_seconds is not None:
+            start = max(0.0, turn.t - turn.wire_seconds)
+            used = turn.usage
+            sizes = used.input_tokens, used.output_tokens
+            self.calls.append(Call(start, turn.t, turn.endpoint, turn.model, *sizes, self.id))
+        for cause, spent in turn.waited.items():
+            self.waited[cause] = self.waited.get(cause, 0.0) + spent

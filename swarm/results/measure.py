@@ -4,22 +4,20 @@ All figures come from a `State`, of a finished run or of one that is still runni
 takes O(n log n) in the number of steps.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, cast
 
-from swarm.base.error_kinds import WAITS
 from swarm.base.values import Frozen, Id, Json
 from swarm.planning.graph import CriticalPath, makespan_bound
-from swarm.record import events as e
 from swarm.record.state import State
 from swarm.record.steps import StepState
+from swarm.results.calls import in_flight, one_worker
 from swarm.results.flags import Facts, Flag, FlagKind, find_flags
 from swarm.results.timeline import Timeline
+from swarm.results.waiting import Waiting, waiting_of
 from swarm.spec.chat import Usage
 from swarm.spec.task import Limits
-
-WAITING = ("needs", "slots", "retry", "rate_limit")
-"""Causes of waiting: the fields of `Waiting`."""
 
 
 class OnPath(Frozen):
@@ -31,24 +29,9 @@ class OnPath(Frozen):
     """Its share of the path, 0 to 1."""
 
 
-class Waiting(Frozen):
-    """Seconds that started steps had waited, by cause, summed over all steps."""
-
-    needs: float = 0.0
-    """From joining the graph until everything the step waits for was settled. The plan is the
-    cause."""
-    slots: float = 0.0
-    """While the step was ready and all `workers` were busy."""
-    retry: float = 0.0
-    """Between a failed attempt and the next one."""
-    rate_limit: float | None = None
-    """Between two attempts, if the endpoint was rate limited or overloaded. None without events:
-    these seconds are then part of `retry`. Retries of calls by the endpoint are part of an
-    attempt."""
-
-
 class Parallelism(Frozen):
-    """The parallelism of a run. Seconds are on the run's clock; a step's seconds are those of its attempts.
+    """The parallelism of a run. Seconds are on the run's clock; a step's seconds are those of its
+    attempts without what they waited for.
 
     A step whose output came from the cache took no time.
 
@@ -66,7 +49,8 @@ class Parallelism(Frozen):
     seconds: float
     """Duration of the run, without pauses between an interruption and a resume."""
     work_seconds: float
-    """Seconds of all attempts: the duration with one worker."""
+    """Seconds of all attempts, without waiting: those of calls and tools. It is not the time of one
+    worker: an endpoint answers more slowly while it answers others as well."""
     critical_path_seconds: float
     """The longest chain of steps that wait for each other: the minimum duration, whatever the
     number of workers."""
@@ -82,11 +66,22 @@ class Parallelism(Frozen):
     """Maximum number of attempts that did run in parallel."""
     mean: float
     """Average number of attempts running in parallel, while at least one was running."""
-    speedup: float
-    """Work divided by duration: how much faster than one worker. 1.0 if nothing took time."""
+    calls_peak: int
+    """Maximum number of calls that were being answered in parallel."""
+    calls_mean: float
+    """Average number of calls being answered, while at least one was."""
+    answers_per_second: float | None
+    """Answers per second, while at least one call was being answered. None without such seconds."""
+    one_worker_seconds: float | None
+    """Time of one worker, from calls that ran alone; see `swarm.results.calls`. None for a run that
+    has failed, and if no call of a model ran alone."""
+    is_estimated: bool
+    """True if that time is an estimate, because some calls did not run alone."""
+    speedup: float | None
+    """That time divided by the duration. None if it is unknown; 1.0 if nothing took time."""
     ideal_speedup: float
-    """Work divided by critical path: the speed-up with a worker for every step. 1.0 if nothing took
-    time."""
+    """Work divided by critical path: the most that the shape of the plan allows, if every worker is
+    as fast as one alone. 1.0 if nothing took time."""
     critical_steps: int
     """Turns on the critical way, stage by stage; see above."""
     total_steps: int
@@ -102,14 +97,16 @@ class Parallelism(Frozen):
     """The flags with their evidence, in words and figures."""
 
 
-def measure(state: State, events: Iterable[e.Stamped] | None = None) -> Parallelism:
-    """Measure a run. With its events, pauses because of rate limits are separated from other pauses."""
+def measure(state: State) -> Parallelism:
+    """Measure a run."""
     timeline = Timeline(state)
     path = timeline.longest(timeline.seconds)
     work, workers, width = timeline.work, _workers(state), timeline.width()
     bound = makespan_bound(work, path.seconds, workers)
     stages = _turns_by_stage(timeline)
     found = find_flags(Facts(timeline, path, state.t, workers))
+    flight = in_flight(list(chain.from_iterable(s.calls for s in timeline.steps)))
+    alone = None if _has_failed(state) else one_worker(_paid(timeline), work)
     return Parallelism(
         seconds=state.t,
         work_seconds=work,
@@ -119,16 +116,32 @@ def measure(state: State, events: Iterable[e.Stamped] | None = None) -> Parallel
         workers=workers,
         peak=width.peak,
         mean=width.mean,
-        speedup=_ratio(work, state.t),
+        calls_peak=flight.peak,
+        calls_mean=flight.mean,
+        answers_per_second=flight.answers_per_second,
+        one_worker_seconds=None if alone is None else alone.seconds,
+        is_estimated=alone is not None and alone.is_estimated,
+        speedup=None if alone is None else _ratio(alone.seconds, state.t),
         ideal_speedup=_ratio(work, path.seconds),
         critical_steps=sum(main + sub for main, sub in stages.values()),
         total_steps=sum(s.turns for s in timeline.steps),
         critical_path=path.steps,
         path=_shares(path, timeline.seconds),
-        waiting=_waiting(timeline, events),
+        waiting=waiting_of(timeline),
         flags=tuple(dict.fromkeys(flag.kind for flag in found)),
         evidence=found,
     )
+
+
+def _has_failed(state: State) -> bool:
+    """Return whether a run has ended without a report: then nothing was done faster."""
+    ended = state.finished
+    return ended is not None and ended.report is None and ended.status != "done"
+
+
+def _paid(timeline: Timeline) -> Iterator[StepState]:
+    """Yield the steps whose attempts made their output, not the cache."""
+    return (s for s in timeline.steps if not s.outcome.cached)
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -168,45 +181,6 @@ def _shares(path: CriticalPath, seconds: Mapping[str, float]) -> tuple[OnPath, .
     )
 
 
-def _waiting(timeline: Timeline, events: Iterable[e.Stamped] | None) -> Waiting:
-    failures = {(ev.step, ev.attempt): ev for ev in events or () if isinstance(ev, e.StepFailed)}
-    waited: dict[str, float] = dict.fromkeys(WAITING, 0.0)
-    for s in timeline.steps:
-        before, last = _joined(timeline, s), None
-        for span in s.spans:
-            # A step waits for its needs once, and again if a resume reopened it.
-            again = last is None or s.ready_at > last.start
-            if again and before <= s.ready_at <= span.start:
-                waited["needs"] += s.ready_at - before
-                waited["slots"] += span.start - s.ready_at
-            elif last is not None:
-                cause, pause = _pause(failures.get((s.id, last.attempt)), span.start - before)
-                waited[cause] += pause
-                waited["slots"] += span.start - before - pause
-            before, last = timeline.state.t if span.end is None else span.end, span
-    limited = None if events is None else waited["rate_limit"]
-    needs, slots, retry = waited["needs"], waited["slots"], waited["retry"]
-    return Waiting(needs=needs, slots=slots, retry=retry, rate_limit=limited)
-
-
-def _pause(failed: e.StepFailed | None, gap: float) -> tuple[str, float]:
-    """Return the cause of a gap between two attempts and its seconds; the rest of the gap is for a slot."""
-    if failed is None or failed.retry_in is None:
-        return "retry", gap
-    cause = "rate_limit" if failed.error.kind in WAITS else "retry"
-    return cause, min(gap, failed.retry_in)
-
-
-def _joined(timeline: Timeline, s: StepState) -> float:
-    """Return the time at which a step joined the graph."""
-    parent = timeline.state.steps.get(s.by)
-    if parent is None:
-        return 0.0
-    if parent.kind == "stand_in" or not parent.spans:
-        return parent.ready_at
-    return parent.spans[-1].end or 0.0
-
-
 class Costs(Frozen):
     """The usage of a run, by step, agent and model."""
 
@@ -216,6 +190,8 @@ class Costs(Frozen):
     agents: dict[str, Usage]
     models: dict[str, Usage]
     """By the model's own name."""
+    aliases: dict[str, Usage]
+    """By the name of the model in the task."""
 
 
 def cost(state: State) -> Costs:
@@ -229,6 +205,7 @@ def cost(state: State) -> Costs:
         steps={name: _priced(s.usage) for name, s in steps.items()},
         agents={name: _priced(usage) for name, usage in agents.items()},
         models={name: _priced(usage) for name, usage in state.usage_by_model.items()},
+        aliases={name: _priced(usage) for name, usage in state.usage_by_alias.items()},
     )
 
 

@@ -120,7 +120,7 @@ class Result:
             "because": self.because,
             "report": report,
             "steps": self.steps,
-            "usage": {**self.usage.model_dump(include=USAGE_FIELDS), "usd": self.usage.cost},
+            "usage": _usage(self.usage),
             "costs": self.costs.model_dump(mode="json", exclude={"run"}),
             "parallelism": self.parallelism.model_dump(mode="json"),
             "errors": [{"step": each.step, "kind": each.kind, "message": each.message} for each in self.errors],
@@ -153,6 +153,12 @@ def _media(state: State, folder: RunFolder) -> tuple[StepMedia, ...]:
             path = folder.path / "artifacts" / each.sha256
             found.append(StepMedia(s.id, each.medium, each.mime, each.sha256, each.size, path))
     return tuple(found)
+
+
+def _usage(usage: Usage) -> dict[str, Json]:
+    """Return what was answered, and what may have been billed for calls without an answer."""
+    unanswered = {"tokens": usage.unanswered_tokens, "usd": usage.unanswered_cost}
+    return {**usage.model_dump(include=USAGE_FIELDS), "usd": usage.cost, "unanswered": unanswered}
 
 
 USAGE_FIELDS = {"calls", "input_tokens", "output_tokens", "cached_tokens", "estimated"}

@@ -2,7 +2,8 @@
 
 All figures come from a `State`, of a finished run or of one that is still running. Only real steps
 count: a step that was replaced by its instances took no time of its own. The seconds of a step are
-those of its attempts; pauses between them are waiting.
+those of its attempts without the waits in them: its calls and its tools. Pauses between them are
+waiting, too.
 
 A step waits until the steps before it are settled, with all they spawned. So every step has two
 points in time,
@@ -63,7 +64,7 @@ class Timeline:
         self.steps: tuple[StepState, ...] = tuple(state.real_steps())
         """Real steps, in plan order."""
         self.seconds: dict[str, float] = {s.id: self._seconds(s) for s in self.steps}
-        """Seconds of all attempts of each step."""
+        """Seconds of all attempts of each step, without waiting."""
         self.main: frozenset[str] = frozenset(s.id for s in self.steps if self._is_main(s))
         """Steps of the orchestrator: those that plan, those that reduce, and the one that makes the
         report."""
@@ -79,13 +80,13 @@ class Timeline:
 
     @property
     def work(self) -> float:
-        """Seconds of all attempts: the duration with one worker."""
+        """Seconds of all attempts, without waiting."""
         return sum(self.seconds.values(), 0.0)
 
     def spans(self, s: StepState) -> tuple[tuple[float, float], ...]:
         """Return start and end of each attempt at a step. A cache hit is not an attempt."""
         paid = s.spans[:-1] if s.outcome.cached else s.spans
-        return tuple((span.start, max(span.start, self._end(span))) for span in paid)
+        return tuple((span.start, max(span.start, self.end_of(span))) for span in paid)
 
     def ends(self, seconds: Mapping[str, float]) -> dict[str, float]:
         """Return the time at which each step would end with a worker for every step."""
@@ -125,11 +126,13 @@ class Timeline:
             peak, before = max(peak, running), at
         return Concurrency(peak, busy, sum((end - start for start, end in spans), 0.0))
 
-    def _end(self, span: Span) -> float:
+    def end_of(self, span: Span) -> float:
+        """Return the end of an attempt; of one that is running, the present."""
         return self.state.t if span.end is None else span.end
 
     def _seconds(self, s: StepState) -> float:
-        return sum((end - start for start, end in self.spans(s)), 0.0)
+        whole = sum((end - start for start, end in self.spans(s)), 0.0)
+        return max(0.0, whole - sum(s.waited.values()))
 
     def _is_main(self, s: StepState) -> bool:
         agent = self.state.agents.get(s.step.agent)
@@ -145,7 +148,7 @@ class Timeline:
             if s.status is Status.SKIPPED:
                 own = min((found[bad] for bad in self._bad(s) if bad in found), default=0.0)
             else:
-                own = self._end(s.spans[-1]) if s.spans else s.ready_at
+                own = self.end_of(s.spans[-1]) if s.spans else s.ready_at
             found[name] = max((own, *(found.get(child, 0.0) for child in s.children)))
         return found
 

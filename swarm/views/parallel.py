@@ -1,17 +1,36 @@
 """The parallelism of a run, in words."""
 
-from swarm.results.measure import Parallelism, Waiting
+from swarm.results.measure import Parallelism
+from swarm.results.waiting import Waiting
 from swarm.views.words import counted, one_line, seconds, some
 
 ON_PATH = 8
 """Maximum steps of the critical path that are named: the first and the last of more."""
 
 
+NONE = 1.05
+"""Speed-up below which there is none: the error of its second digit."""
+
+
 def speed(p: Parallelism) -> str:
-    """Return the speed-up of a run, and the best possible one."""
+    """Return the speed-up of a run, or that there is none. Return nothing if it is unknown."""
     if p.work_seconds <= 0:
         return "Speed-up: none (no step took any time)"
-    return f"Speed-up: {p.speedup:.1f}× (best possible: {p.ideal_speedup:.1f}×)"
+    if p.speedup is None or p.one_worker_seconds is None:
+        return ""
+    about = "about " if p.is_estimated else ""
+    how = "estimated from calls that ran alone; " if p.is_estimated else ""
+    if p.speedup < NONE:
+        return f"Speed-up: none ({how}one worker would have taken {about}{seconds(p.one_worker_seconds)})"
+    return f"Speed-up: {about}{p.speedup:.1f}× ({how}best possible: {p.ideal_speedup:.1f}×)"
+
+
+def calls(p: Parallelism) -> str:
+    """Return how many calls were answered in parallel, and per second."""
+    if p.calls_peak == 0:
+        return ""
+    rate = "" if p.answers_per_second is None else f"; {p.answers_per_second:,.1f} answers per second"
+    return f"Calls in flight: peak {p.calls_peak:,}, mean {p.calls_mean:.1f}{rate}"
 
 
 def width(p: Parallelism) -> str:
@@ -40,8 +59,9 @@ def paragraph(p: Parallelism) -> list[str]:
     slowest = sorted(p.path, key=lambda each: -each.seconds)[:3]
     shares = some([f"{each.step} {each.share:.0%}" for each in slowest], 3)
     lines = [
-        f"Time: {seconds(p.seconds)} for {seconds(p.work_seconds)} of work",
+        f"Time: {seconds(p.seconds)} for {seconds(p.work_seconds)} of calls and tools",
         speed(p),
+        calls(p),
         width(p),
         path(p) + (f" (longest: {shares})" if shares else ""),
         _bound(p),
@@ -56,11 +76,15 @@ def _waits(waiting: Waiting) -> str:
     causes = (
         (waiting.needs, "for dependencies"),
         (waiting.slots, "for a free worker"),
+        (waiting.endpoint_slots, "for a free slot of the endpoint"),
+        (waiting.rate_limit, "for rate-limited endpoints"),
         (waiting.retry, "before a retry"),
-        (waiting.rate_limit or 0.0, "for rate-limited endpoints"),
+        (waiting.budget, "for the budget"),
+        (waiting.equal_step, "for an equal step"),
     )
     waits = [f"{seconds(value)} {what}" for value, what in causes if value > 0]
-    return f"Waiting, sum over steps: {', '.join(waits) or 'none'}"
+    whole = f" {seconds(waiting.total)} =" if len(waits) > 1 else ""
+    return f"Waiting, sum over steps:{whole} {' + '.join(waits) or 'none'}"
 
 
 def _bound(p: Parallelism) -> str:

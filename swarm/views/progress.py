@@ -15,8 +15,9 @@ from typing import Literal
 from swarm.record.state import State
 from swarm.record.steps import Kind, Status, StepState
 from swarm.results.measure import Parallelism
+from swarm.spec.chat import Usage
 from swarm.spec.plan import role_of
-from swarm.views.parallel import flags, path, speed, width
+from swarm.views.parallel import calls, flags, path, speed, width
 from swarm.views.words import clock, counted, dollars, one_line, seconds, short, some, wrapped
 
 BIG = 60
@@ -232,7 +233,7 @@ def summary(state: State, parallelism: Parallelism) -> str:
     if state.finished is not None and state.finished.because:
         lines.append(f"Reason: {one_line(state.finished.because)}")
     if len(real) > 1 and parallelism.work_seconds > 0:  # a run from the cache has no speed-up
-        about = [speed(parallelism), width(parallelism), path(parallelism)]
+        about = [speed(parallelism), calls(parallelism), width(parallelism), path(parallelism)]
         lines += [wrapped(line) for line in about if line]
     lines += [wrapped(f"! {flag}") for flag in flags(parallelism)]
     return "\n".join([*lines, *_not_done(real), *_doubted(real), *_media(real)])
@@ -249,9 +250,17 @@ def _totals(state: State, real: Sequence[StepState]) -> str:
         counted(state.usage.calls, "call"),
         counted(state.usage.tokens, "token") + (" (partly estimated)" if state.usage.estimated else ""),
         *([dollars(state.usage.cost)] if state.usage.tokens else []),
+        *_unanswered(state.usage),
         seconds(state.t),
     ]
     return ", ".join(parts)
+
+
+def _unanswered(usage: Usage) -> Iterator[str]:
+    """Return what may have been billed in addition, for calls without an answer."""
+    if usage.unanswered_tokens:
+        paid = f", {dollars(usage.unanswered_cost)}" if usage.unanswered_cost else ""
+        yield f"up to {counted(usage.unanswered_tokens, 'token')}{paid} more for failed calls"
 
 
 def _not_done(real: Sequence[StepState]) -> Iterator[str]:

@@ -161,17 +161,25 @@ def _took(s: StepState) -> str:
 
 def _usage(state: State) -> str:
     costs = cost(state)
-    used = list(costs.models.items())
-    if len(costs.models) != 1:
+    used = list(costs.aliases.items())
+    if len(used) != 1:
         used.append(("all", costs.run))
     if len(costs.agents) > 1:
         used += [(f"by {name}", each) for name, each in costs.agents.items()]
-    rows = [
-        (name, f"{c.calls:,}", f"{c.input_tokens:,}", f"{c.output_tokens:,}", f"{c.cached_tokens:,}", _price(c.usd))
-        for name, c in used
-    ]
-    head = ("MODEL", "CALLS", "INPUT", "OUTPUT", "CACHED", "USD")
-    return "\n".join([table(head, rows, right=(1, 2, 3, 4, 5), indent="  "), *_prices(state)])
+    failed = costs.run.unanswered_tokens > 0
+    rows = [(one_line(name), *_used(each, failed=failed)) for name, each in used]
+    head = ["MODEL", "CALLS", "INPUT", "OUTPUT", "CACHED", "USD", *(["UNANSWERED", "UP TO USD"] if failed else [])]
+    lines = [table(head, rows, right=range(1, len(head)), indent="  ")]
+    if failed:
+        lines.append("  UNANSWERED: tokens that may have been billed for failed calls, not part of the others")
+    return "\n".join([*lines, *_prices(state)])
+
+
+def _used(usage: Usage, *, failed: bool) -> list[str]:
+    """Return the columns of a usage; with `failed`, also those of calls without an answer."""
+    counts = (usage.calls, usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+    row = [*(f"{count:,}" for count in counts), _price(usage.usd)]
+    return [*row, f"{usage.unanswered_tokens:,}", _price(usage.unanswered_cost)] if failed else row
 
 
 def _prices(state: State) -> Iterator[str]:
