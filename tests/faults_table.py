@@ -119,7 +119,7 @@ ROWS: dict[int, tuple[str, str]] = {
     76: ("the same call without end", "the model gets a note, then the attempt ends"),
     77: (
         "words without end",
-        "a cap is always sent; an answer that reaches it is not used; of text that repeats itself, one copy is kept",
+        "a cap is always sent; a text that reaches it is kept with a note; of repeated text, one copy is kept",
     ),
     78: ("500 calls in a turn", "32 run; the model gets a note for the others"),
     79: ("a tool that is not granted", "refused by the registry, not by the prompt"),
@@ -134,8 +134,12 @@ ROWS: dict[int, tuple[str, str]] = {
         "a `finish_reason` on every chunk, or on the first",
         "it counts only if no content follows; then `[DONE]`, the end or silence end the answer",
     ),
+    111: ("a tool call written as text", "requested once more, then the step fails; never passed on"),
     112: ("thoughts and template tokens in the words of an answer", "removed, unless they are quoted as code"),
     125: ("parallel calls with one index, without ids or with equal ones", "each is a call of its own"),
+    126: ("a tool call although no tool was offered", "not sent back; the model is asked for words once"),
+    137: ("reasoning without an answer", "requested once more, then the reasoning is accepted with a note"),
+    166: ("a text that reaches its output cap", "kept with a note; the run is not `done`"),
 }
 """Each row: what goes wrong, and what must happen."""
 

@@ -117,8 +117,7 @@ async def test_one_id_for_two_calls(case: Case) -> None:
 
 
 @of(
-    Case(77, "endless different words", "step failed: truncated (final), 2 calls",
-         (" ".join(str(n) for n in range(4000)), "length")),
+    Case(77, "endless different words", "done: 0 1 2, 1 call", ("0 1 2", "length")),
     Case(77, "endless repeated words", "done: It is 5. And again., 1 call",
          ("It is 5. " + "And again. " * 2000, "repeats")),
 )  # fmt: skip
@@ -128,6 +127,49 @@ async def test_words_for_ever_meet_the_cap(case: Case) -> None:
     assert tried.turns[0].finish == finish
     bodies = (await seen_by_an_attempt(attempt(), "x")).bodies
     assert bodies[0]["max_tokens"] == 4096, "a cap is always sent"
+
+
+CALL = '<tool_call>\n{"name": "look_up", "arguments": {"word": "tea"}}\n</tool_call>'
+WRITTEN: Mapping[str, str] = {
+    "Kimi": "<|tool_calls_section_begin|><|tool_call_begin|>functions.look_up:0<|tool_call_argument_begin|>{}"
+    "<|tool_call_end|><|tool_calls_section_end|>",
+    "Qwen, Hermes": CALL,
+    "Qwen3-Coder": "<function=look_up>\n<parameter=word>\ntea\n</parameter>\n</function>",
+    "DeepSeek": "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>look_up\n```json\n{}\n```"
+    "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+    "DeepSeek 3.2": '<｜DSML｜function_calls>\n<｜DSML｜invoke name="look_up">\n</｜DSML｜function_calls>',
+    "Llama": '<function=look_up>{"word": "tea"}</function>',
+    "Llama in Python": 'Let me look.\n<|python_tag|>look_up.call(word="tea", more=[1])',
+    "Mistral": '[TOOL_CALLS][{"name": "look_up", "arguments": {"word": "tea"}}]',
+    "Harmony": '<|channel|>commentary to=functions.look_up <|constrain|>json<|message|>{"word": "tea"}<|call|>',
+    "Harmony without tokens": 'commentary to=functions.look_up json{"word": "tea"}',
+    "MiniMax": '<minimax:tool_call>\n<invoke name="look_up">\n</invoke>\n</minimax:tool_call>',
+    "Gemma": "<|tool_call>call:look_up{word:tea}<tool_call|>",
+    "Granite": '<|tool_call|>[{"name": "look_up"}]',
+    "Nemotron": '<TOOLCALL>[{"name": "look_up"}]</TOOLCALL>',
+    "LFM": "<|tool_call_start|>[look_up(word='tea')]<|tool_call_end|>",
+    "GLM": "<tool_call>look_up\n<arg_key>word</arg_key>\n<arg_value>tea</arg_value>\n</tool_call>",
+    "LM Studio": '[TOOL_REQUEST]{"name": "look_up"}[END_TOOL_REQUEST]',
+    "after words": f"Let me look it up.\n\n{CALL}",
+    "on the same line": 'Let me look. <tool_call>{"name": "look_up"}</tool_call>',
+    "never closed": 'Let me look.\n<tool_call>\n{"name": "look_up"',
+}
+ABOUT = ("Llama writes `<function=f>` first.", "Qwen uses <tool_call> tags.", "A tool_call is a call.")
+THINKS = Answer("", message={"content": "", "reasoning": "It is 5."})
+
+
+@of(
+    *(Case(111, what, "done: Well., 2 calls", (said, "Well.")) for what, said in WRITTEN.items()),
+    Case(111, "always", "step failed: unparsed_call (final), 2 calls", (CALL,)),
+    *(Case(111, f"quoted, {n}", f"done: {said}, 1 call", (said,)) for n, said in enumerate(ABOUT, 1)),
+    Case(126, "once", "done: Well., 2 calls", (asks("tea"), "Well.")),
+    Case(126, "always", "step failed: unknown_tool (final), 2 calls", (asks("tea"),)),
+    Case(137, "once", "done: Well., 2 calls", (THINKS, "Well.")),
+    Case(137, "always", "done: It is 5., 2 calls", (THINKS,)),
+    Case(166, "a text", "done: It is, 1 call", (Answer("It is", finish="length"),)),
+)  # fmt: skip
+async def test_what_models_write_in_place_of_an_answer(case: Case) -> None:
+    await seen(case, attempt(), *case.give)
 
 
 # Planners

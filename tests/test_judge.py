@@ -1,9 +1,12 @@
 """The verdict on an answer: an outcome or a correction."""
 
+from typing import Any
+
 import pytest
 from attempts import CUT, FIGURE, GIVEN, NAMES, WORDING, Tried, attempt, planning
 
-from swarm.attempt.types import Given, Missing
+from swarm.attempt.types import Attempt, Given, Missing
+from swarm.record.outcome import CUT as CUT_DOUBT
 from swarm.spec.chat import Message, Text, says
 from swarm.testing import reply
 
@@ -23,8 +26,14 @@ async def test_fault_64_an_empty_answer_is_corrected_once(empty: str) -> None:
     assert (error.kind, error.may_help) == ("empty", True)
 
 
+def retrying(**more: Any) -> Attempt:
+    """An attempt of a role that asks again for a truncated text."""
+    made = attempt(**more)
+    return made.model_copy(update={"agent": made.agent.model_copy(update={"truncated": "retry"})})
+
+
 async def test_fault_65_a_cut_answer_is_never_used() -> None:
-    tried = Tried(attempt(settings={"max_tokens": 100}), CUT, "Short.")
+    tried = Tried(retrying(settings={"max_tokens": 100}), CUT, "Short.")
     assert (await tried.outcome()).output == "Short."
     assert [request.max_tokens for request in tried.requests] == [None, 200]
     assert tried.words == [WORDING["truncated"]]
@@ -33,13 +42,65 @@ async def test_fault_65_a_cut_answer_is_never_used() -> None:
     assert (error.kind, error.may_help) == ("truncated", False)
 
 
+async def test_fault_166_a_text_that_reaches_its_cap_is_kept_with_a_note() -> None:
+    kept = Tried(attempt(), CUT)
+    outcome = await kept.outcome()
+    assert (outcome.output, outcome.doubts, outcome.is_cut) == ("A nee", (CUT_DOUBT,), True)
+    assert "output cap" in outcome.left_out[0]
+    resumed = attempt(transcript=tuple(kept.said))
+    assert (await Tried(resumed).outcome()).doubts == (CUT_DOUBT,), "also if it is judged after an interruption"
+    twice = await Tried(retrying(), CUT, CUT).outcome()
+    assert (twice.output, twice.doubts) == ("A nee", (CUT_DOUBT,))
+
+
+async def test_fault_111_a_call_written_as_text_is_asked_for_once_more() -> None:
+    written = '<tool_call>\n{"name": "look_up", "arguments": {"word": "a"}}\n</tool_call>'
+    for made, words in ((attempt(), "no_tools"), (attempt(tools=("look_up",)), "written_call")):
+        tried = Tried(made, f"Let me look.\n\n{written}", "Well.")
+        assert (await tried.outcome()).output == "Well."
+        assert tried.words == [WORDING[words]]
+        error = await Tried(made, written, written).error()
+        assert (error.kind, error.may_help) == ("unparsed_call", False)
+    assert (await Tried(attempt(), f"Qwen writes\n\n```\n{written}\n```").outcome()).output != ""
+
+
+async def test_fault_126_a_call_without_tools_is_not_replayed() -> None:
+    called = reply("Let me look.", calls=[("look_up", {"word": "a"})])
+    tried = Tried(attempt(), called, "Well.")
+    assert (await tried.outcome()).output == "Well."
+    assert tried.words == [WORDING["no_tools"]]
+    assert [(message.role, message.tool_calls) for message in tried.said] == [
+        ("assistant", ()),
+        ("user", ()),
+        ("assistant", ()),
+    ]
+    error = await Tried(attempt(), called, called).error()
+    assert (error.kind, error.may_help) == ("unknown_tool", False)
+    resumed = Tried(attempt(transcript=tuple(tried.said[:2])), called)
+    assert (await resumed.error()).kind == "unknown_tool", "its correction is counted after an interruption, too"
+
+
+async def test_fault_137_reasoning_is_taken_at_last_if_there_is_nothing_else() -> None:
+    thinks = reply("")
+    thinks = thinks.model_copy(update={"message": thinks.message.model_copy(update={"raw": {"reasoning": "It is 5."}})})
+    tried = Tried(attempt(), thinks, "Five.")
+    assert (await tried.outcome()).output == "Five."
+    assert tried.words == [WORDING["only_thought"]]
+    outcome = await Tried(attempt(), thinks, thinks).outcome()
+    assert outcome.output == "It is 5."
+    assert "only reasoning (about 3 tokens)" in outcome.doubts[0]
+    error = await Tried(attempt(output=FIGURE), thinks, thinks).error()
+    assert error.kind == "empty"
+    assert "about 3 tokens" in str(error)
+
+
 async def test_a_raised_cap_stays_within_half_the_context() -> None:
-    tried = Tried(attempt(settings={"max_tokens": 3000}, context=8000), CUT, "Short.")
+    tried = Tried(retrying(settings={"max_tokens": 3000}, context=8000), CUT, "Short.")
     await tried.outcome()
     assert tried.requests[1].max_tokens == 4000
-    larger = Tried(attempt(settings={"max_tokens": 3000}, context=4000), CUT, "Short.")
+    larger = Tried(retrying(settings={"max_tokens": 3000}, context=4000), CUT, "Short.")
     await larger.outcome()
-    assert larger.requests[1].max_tokens == 3000, "a cap above half of the context is not lowered"
+    assert larger.requests[1].max_tokens == 2000
 
 
 async def test_fault_65_thinking_that_used_up_the_answer_is_a_cut_answer() -> None:

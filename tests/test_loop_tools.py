@@ -117,12 +117,6 @@ async def test_fault_70_three_turns_of_unknown_tools_end_the_attempt() -> None:
     assert (await recovers.outcome()).output == "Well."
 
 
-async def test_fault_70_without_any_tool_a_call_gets_a_note() -> None:
-    tried = Tried(attempt(), looks("a"), "Well.")
-    assert (await tried.outcome()).output == "Well."
-    assert "none" in tried.results[0]
-
-
 def ids(message: Message) -> list[str]:
     return [call.id for call in message.tool_calls]
 

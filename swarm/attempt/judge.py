@@ -3,8 +3,14 @@
 Judging is pure: the same attempt and the same text give the same verdict. So an attempt that was
 interrupted can judge the answers in its transcript again. The cases, in the order of the code:
 
-1. The answer was truncated: a correction. Of a report, the second one is accepted as it is.
-2. The answer is empty: a correction.
+1. The answer was truncated.
+   a. A text: accepted with a doubt, unless its role asks again (`truncated: retry`).
+   b. A report: a correction; the second one is accepted with a doubt.
+   c. A plan or a JSON value: a correction.
+2. The answer is no answer.
+   a. It is empty, but the model has reasoned: a correction. After it, the reasoning is accepted with a doubt.
+   b. It is empty: a correction.
+   c. It is a tool call written as text: a correction.
 3. A plan is wanted.
    a. No JSON: a correction.
    b. No steps, from a planner of a later wave: an outcome without steps.
@@ -22,6 +28,7 @@ interrupted can judge the answers in its transcript again. The cases, in the ord
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from swarm.attempt.answer_schemas import ANSWER
 from swarm.attempt.answers import Fit, fit, read_json
@@ -29,13 +36,24 @@ from swarm.attempt.citations import check_report
 from swarm.attempt.prompt import AnswerForm, known_steps, phrase, wanted, written
 from swarm.attempt.support import can_be_asked, claims_of, count_line, is_better, question
 from swarm.attempt.types import Attempt
+from swarm.attempt.written_calls import is_written_call
 from swarm.base.errors import AnswerError
 from swarm.base.text import listing
 from swarm.base.values import Json
 from swarm.planning.lint import Linted, feedback, lint, read_plan
-from swarm.record.outcome import Outcome
+from swarm.record.outcome import CUT, Outcome
+from swarm.spec.chat import Message, estimate_tokens
 
-ALLOWED: Mapping[str, int] = {"form": 2, "plan": 1, "empty": 1, "truncated": 1, "citations": 1, "evidence": 1}
+ALLOWED: Mapping[str, int] = {
+    "form": 2,
+    "plan": 1,
+    "empty": 1,
+    "truncated": 1,
+    "citations": 1,
+    "evidence": 1,
+    "unparsed_call": 1,
+    "unknown_tool": 1,
+}
 """Maximum corrections per attempt, by kind."""
 PLAN_LIKE: dict[str, Json] = {
     "anyOf": [
@@ -47,8 +65,10 @@ PLAN_LIKE: dict[str, Json] = {
 the linter."""
 CUT_REPORT = "the report was truncated twice at its output cap; raise the model's `max_tokens`"
 """Note on a truncated report that was accepted: one line of the report's list."""
-CUT = "the answer was truncated at its output cap"
-"""Doubt about a truncated answer that was accepted."""
+CUT_TEXT = "the end of the answer: it reached its output cap; raise the model's `max_tokens`"
+"""Note on a truncated text that was accepted."""
+_TRUNCATED: Mapping[str, Literal["keep", "retry"]] = {"text": "keep", "report": "retry"}
+"""What is done with a truncated answer if the role does not say it."""
 CUT_ANSWER = "the answer was truncated twice at its output cap\nhint: raise `max_tokens`, or split the step"
 """Message of the error for any other truncated answer."""
 KNOWN_SHOWN = 60
@@ -72,6 +92,8 @@ class Correction:
     """Outcome that is accepted once corrections are used up, if there is one."""
     optional: bool = False
     """Whether the run can do without the corrected answer: one more turn, and no error, comes of it."""
+    asks: bool = True
+    """Whether another answer is requested before that outcome is accepted."""
 
     def error(self) -> AnswerError:
         """Return the error that ends the attempt."""
@@ -81,29 +103,49 @@ class Correction:
 def truncated(attempt: Attempt, text: str) -> Correction:
     """Return the correction of an answer that reached the output cap (case 1).
 
-    Another attempt would reach the cap too. A step passes a complete output or none. A report is
-    different: people read it, and nothing follows it. Truncated and with a note, it is worth more than none.
+    Another attempt would reach the cap too. People read a text or a report: truncated and with a
+    note, it is worth more than none. Of a value, a step passes all of it or none.
     """
     words = phrase(attempt.wording, "truncated")
+    kind, text = wanted(attempt).kind, text.strip()
     accepted: Outcome | None = None
-    if text.strip() and wanted(attempt).kind == "report":
-        accepted = Outcome(output=text.strip(), left_out=(CUT_REPORT,), doubts=(CUT,))
-    return Correction("truncated", words, CUT_ANSWER, may_help=False, accepted=accepted)
+    if text and kind in {"report", "text"}:
+        left_out = CUT_REPORT if kind == "report" else CUT_TEXT
+        accepted = Outcome(output=text, left_out=(left_out,), doubts=(CUT,))
+    asks = accepted is None or (attempt.agent.truncated or _TRUNCATED[kind]) == "retry"
+    return Correction("truncated", words, CUT_ANSWER, may_help=False, accepted=accepted, asks=asks)
 
 
-def judge(attempt: Attempt, text: str, *, asked_form: str = "") -> Outcome | Correction:
+def uncalled(attempt: Attempt) -> Correction:
+    """Return the correction of an answer that calls a tool although none was offered."""
+    words = phrase(attempt.wording, "no_tools")
+    message = "the model called a tool, and none was offered"
+    return Correction("unknown_tool", words, message, may_help=False)
+
+
+def judge_message(attempt: Attempt, message: Message, *, asked_form: str = "") -> Outcome | Correction:
+    """Judge the message of an answer without tool calls (cases 1 to 6)."""
+    if CUT in message.doubts:
+        return truncated(attempt, message.spoken)
+    return judge(attempt, message.spoken, asked_form=asked_form, thought=message.thought)
+
+
+def judge(attempt: Attempt, text: str, *, asked_form: str = "", thought: str = "") -> Outcome | Correction:
     """Judge a complete answer (cases 2 to 6).
 
     `asked_form` is how the endpoint was asked for a form (`Reply.form`). If it had to keep to a
-    schema, broken JSON is not repaired. Raise `AnswerError` if the step's own schema cannot be
-    used.
+    schema, broken JSON is not repaired. `thought` is the model's reasoning. Raise `AnswerError` if
+    the step's own schema cannot be used.
     """
     text = text.strip()
     want = wanted(attempt)
     repair = asked_form != "json_schema"
-    if not text:  # 2
-        words = phrase(attempt.wording, "empty")
-        return Correction("empty", words, "the answer was empty, also after a correction")
+    if not text:  # 2a, 2b
+        return _empty(attempt, thought.strip())
+    if asked_form != "tool" and is_written_call(text):  # 2c
+        words = phrase(attempt.wording, "written_call") if attempt.tools else uncalled(attempt).words
+        message = "the model wrote a tool call as text, also after a correction"
+        return Correction("unparsed_call", words, message, may_help=False)
     if want.kind == "plan":  # 3
         return _judge_plan(attempt, text, repair=repair)
     if want.kind == "json":  # 4
@@ -111,6 +153,19 @@ def judge(attempt: Attempt, text: str, *, asked_form: str = "") -> Outcome | Cor
     if want.kind == "report":  # 5
         return _judge_report(attempt, text)
     return Outcome(output=text)  # 6
+
+
+def _empty(attempt: Attempt, thought: str) -> Correction:
+    """Return the correction of an answer without words; the reasoning may be worth something."""
+    if not thought:
+        words = phrase(attempt.wording, "empty")
+        return Correction("empty", words, "the answer was empty, also after a correction")
+    message = f"the model wrote only reasoning (about {estimate_tokens(thought):,} tokens) and no answer"
+    judged = judge(attempt, thought)
+    outcome = judged.accepted if isinstance(judged, Correction) else judged
+    if outcome is not None:
+        outcome = outcome.model_copy(update={"doubts": (*outcome.doubts, f"{message}; the reasoning was used")})
+    return Correction("empty", phrase(attempt.wording, "only_thought"), message, accepted=outcome)
 
 
 def _judge_plan(attempt: Attempt, text: str, *, repair: bool) -> Outcome | Correction:

@@ -25,12 +25,12 @@ from collections.abc import Iterator
 
 import anyio
 
-from swarm.attempt.judge import ALLOWED, Correction, judge, revised, truncated
+from swarm.attempt.judge import ALLOWED, Correction, judge_message, revised, truncated, uncalled
 from swarm.attempt.loop_guard import REPEATS, LoopGuard
 from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, phrase, wanted
 from swarm.attempt.support import with_notes
 from swarm.attempt.too_long import smaller_context
-from swarm.attempt.transcript import numbered, result_of, text_of
+from swarm.attempt.transcript import numbered, result_of, usable
 from swarm.attempt.types import Attempt, Note
 from swarm.base.errors import AnswerError, EndpointError, EndpointRefused, LimitError, ToolError
 from swarm.base.text import listing
@@ -73,7 +73,7 @@ async def carry_out(attempt: Attempt, *, endpoint: Endpoint, tools: Toolbox, not
         else:
             verdict = talk.take(reply)  # no await before the turn is noted
     left_out = (*talk.left_out, *verdict.left_out)
-    doubts = (*talk.doubts, *verdict.doubts)
+    doubts = tuple(dict.fromkeys((*talk.doubts, *verdict.doubts)))
     update = {"usage": talk.usage, "left_out": left_out, "doubts": doubts, "media": talk.media}
     return with_notes(verdict.model_copy(update=update), attempt, talk.said)
 
@@ -135,7 +135,7 @@ class _Conversation:
             if message.role == "assistant":
                 self.turns += 1
                 self._guard.turn(message.tool_calls)
-                verdict = None if message.tool_calls else judge(self.attempt, text_of(message))
+                verdict = None if message.tool_calls else judge_message(self.attempt, message)
                 is_revised = self._first is not None
             elif message.role == "tool":
                 self._replay_result(message)
@@ -155,9 +155,10 @@ class _Conversation:
             self._guard.count(call)
 
     def _replay_correction(self, words: Message, answer: Message, verdict: Outcome | Correction | None) -> Correction:
-        """Count a correction. Only its words show whether the answer was truncated."""
-        cut = truncated(self.attempt, text_of(answer))
-        correction = verdict if isinstance(verdict, Correction) and words.text != cut.words else cut
+        """Count a correction. In old journals only its words show whether the answer was truncated."""
+        cut, no_tools = truncated(self.attempt, answer.spoken), uncalled(self.attempt)
+        correction = verdict if isinstance(verdict, Correction) else cut
+        correction = next((known for known in (cut, no_tools) if known.words == words.text), correction)
         self.corrections[correction.kind] += 1
         if correction.optional:
             self._first = correction.accepted
@@ -211,7 +212,7 @@ class _Conversation:
 
     def take(self, reply: Reply) -> Outcome | Correction | None:
         """Note an answer and judge it. Return None if it asks for tools."""
-        message = numbered(reply.message, self._calls(), self.turns + 1)
+        message = numbered(usable(reply, has_tools=bool(self._specs)), self._calls(), self.turns + 1)
         self.turns += 1
         self.usage += reply.usage
         self._served = reply
@@ -230,9 +231,9 @@ class _Conversation:
             return self._drop_calls(message)
         if message.tool_calls:
             return None
-        if reply.finish == "length":
-            return self._correct(truncated(self.attempt, reply.text))
-        verdict = judge(self.attempt, reply.text, asked_form=reply.form)
+        if reply.message.tool_calls:
+            return self._correct(uncalled(self.attempt))
+        verdict = judge_message(self.attempt, message, asked_form=reply.form)
         return self._correct(verdict) if isinstance(verdict, Correction) else verdict
 
     def _drop_calls(self, message: Message) -> Correction:
@@ -247,16 +248,14 @@ class _Conversation:
     def _correct(self, correction: Correction) -> Outcome | Correction:
         """Send the words of a correction, unless its answer is accepted as it is."""
         settled = self._settle(correction, more=1)
-        # A truncated text does not show that it is truncated: a resumed attempt sees it by the
-        # correction. So that is noted even if no further call follows.
-        if isinstance(settled, Correction) or correction.kind == "truncated":
+        if isinstance(settled, Correction):
             self.corrections[correction.kind] += 1
             self._say(says("user", correction.words))
         return settled
 
     def _settle(self, correction: Correction, more: int = 0) -> Outcome | Correction:
         """Return the accepted outcome if corrections or turns are used up, else the correction."""
-        used_up = self.corrections[correction.kind] + more > ALLOWED[correction.kind]
+        used_up = not correction.asks or self.corrections[correction.kind] + more > ALLOWED[correction.kind]
         if correction.accepted is not None and (used_up or self.turns >= self.attempt.turns):
             return correction.accepted
         return correction
@@ -309,7 +308,7 @@ class _Conversation:
             self._say(says("user", truncated(self.attempt, "").words))
         self._record(reply)
         is_whole = reply.finish == "stop" and not message.tool_calls
-        return revised(self.attempt, first, judge(self.attempt, reply.text) if is_whole else None)
+        return revised(self.attempt, first, judge_message(self.attempt, reply.message) if is_whole else None)
 
     # Tools
 

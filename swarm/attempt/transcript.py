@@ -1,8 +1,9 @@
-"""Messages of a conversation: results of calls, ids of calls, texts."""
+"""Messages of a conversation: results of calls, ids of calls, answers."""
 
 from collections.abc import Iterable
 
-from swarm.spec.chat import Message, Part, Text, ToolCall
+from swarm.record.outcome import CUT
+from swarm.spec.chat import Message, Part, Reply, ToolCall
 
 
 def numbered(message: Message, earlier: Iterable[ToolCall], turn: int) -> Message:
@@ -23,6 +24,16 @@ def result_of(call: ToolCall, *parts: Part) -> Message:
     return Message(role="tool", parts=parts, tool_call_id=call.id)
 
 
-def text_of(message: Message) -> str:
-    """Return the text of a message, without data and media."""
-    return "".join(part.text for part in message.parts if isinstance(part, Text))
+def usable(reply: Reply, *, has_tools: bool) -> Message:
+    """Return the message of a reply as it is recorded and sent back.
+
+    Without tools it has no calls: the results of those would be refused, too. A truncated one says
+    so, because a resumed attempt judges it again.
+    """
+    message = reply.message
+    if message.tool_calls and not has_tools:
+        raw = {name: value for name, value in (message.raw or {}).items() if name != "tool_calls"}
+        message = message.model_copy(update={"tool_calls": (), "raw": raw or None})
+    if reply.finish == "length":
+        message = message.model_copy(update={"doubts": (*message.doubts, CUT)})
+    return message

@@ -165,6 +165,10 @@ ERROR_KINDS: Mapping[str, ErrorKind] = {
     # Tools
     "tool": ErrorKind("a tool failed"),
     "arguments": ErrorKind("the arguments of a tool call are invalid"),
+    "unparsed_call": ErrorKind(
+        "the model writes tool calls as text",
+        "use a server that parses the model's tool calls, or a model without them",
+    ),
     "unknown_tool": ErrorKind("the model called a tool that it may not use", "grant the tool, or use another model"),
     # The run
     "limit": ErrorKind("a limit of the task was reached", "raise it with `swarm resume --limit`"),

@@ -5,10 +5,13 @@ from typing import Any, ClassVar, Self, cast
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from swarm.base.values import Frozen, Json
+from swarm.base.values import Frozen, Json, is_empty
 from swarm.spec.agent import Agent
 from swarm.spec.chat import MediaFile, Usage
 from swarm.spec.plan import Step
+
+CUT = "the answer was truncated at its output cap"
+"""Doubt about a truncated answer that was accepted. A run with one is not `done`."""
 
 
 class Outcome(Frozen):
@@ -32,10 +35,15 @@ class Outcome(Frozen):
     """What did not fit the prompt, in words."""
     notes: tuple[str, ...] = ()
     """Notes for people: a repaired plan, a citation of an unknown step."""
-    doubts: tuple[str, ...] = Field(default=(), exclude_if=lambda value: not value)
+    doubts: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """Why the output may be incomplete or wrong, for people. An outcome with doubts is not stored in the cache."""
     media: tuple[MediaFile, ...] = ()
     """Media in the answer. In a run each is a file in `artifacts/`, in the cache a file next to the entry."""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the end of the output is missing."""
+        return CUT in self.doubts
 
     def loaded(self, load: Callable[[str], Json]) -> Self:
         """Return the outcome with its output read from its artifact, if it has one."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from swarm.base.values import Frozen, Id, Json
+from swarm.base.values import Frozen, Id, Json, is_none
 
 OutputKind = Literal["text", "plan", "report"]
 
@@ -30,6 +30,9 @@ class Agent(Frozen):
     turns: int | None = Field(default=None, ge=1, le=1000)
     """Maximum model calls per attempt. The lower of this and `limits.turns` applies. [default:
     `limits.turns`]"""
+    truncated: Literal["keep", "retry"] | None = Field(default=None, exclude_if=is_none)
+    """What happens to a text that reaches its output cap: `keep` it with a note, or `retry` once, asking for a shorter
+    one. JSON and plans are always retried. [default: `keep`; `retry` for reports]"""
 
 
 def asked_for(agent: Agent, granted: tuple[str, ...]) -> tuple[str, ...]:

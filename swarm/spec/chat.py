@@ -109,10 +109,6 @@ class MediaFile(Frozen):
 Part = Annotated[Text | Data | Media | MediaFile, Field(discriminator="kind")]
 
 
-def _is_empty(value: object) -> bool:
-    return not value
-
-
 class ToolCall(Frozen):
     """A model's request to call a tool."""
 
@@ -134,13 +130,24 @@ class Message(Frozen):
     raw: dict[str, Json] | None = None
     """For role `assistant`: fields of the wire message that must be sent back unchanged (reasoning,
     signatures)."""
-    doubts: tuple[str, ...] = Field(default=(), exclude_if=_is_empty)
+    doubts: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """For role `assistant`: why the answer may not be whole, for people. Never sent."""
 
     @property
     def text(self) -> str:
         """All its text, fences included."""
         return render(self.parts)
+
+    @property
+    def spoken(self) -> str:
+        """The text of an answer: what the model wrote, without media."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def thought(self) -> str:
+        """Reasoning that an endpoint sent next to an answer; empty if there is none."""
+        values = ((self.raw or {}).get(name) for name in ("reasoning_content", "reasoning"))
+        return next((value.strip() for value in values if isinstance(value, str) and value.strip()), "")
 
     @property
     def made(self) -> tuple[MediaFile, ...]:
@@ -329,7 +336,7 @@ class Reply(Frozen):
     @property
     def text(self) -> str:
         """Text of the answer."""
-        return "".join(part.text for part in self.message.parts if isinstance(part, Text))
+        return self.message.spoken
 
 
 BYTES_PER_TOKEN = 3
