@@ -330,7 +330,7 @@ async def test_what_a_whole_pool_gave_is_not_taken_for_what_a_part_of_it_gives(t
     asked: list[int] = []
     for allowed in (("one", "two", "three"), ("two", "three"), ("two", "three")):
         models = {"default": Model(use=tuple(leaves)), **leaves}
-        double = Function(lambda _: "Ada")
+        double = Function(lambda _: "Ada", identity="one")
         await run_with(double, private(tmp_path, models=models, plan=plan, labels={"hr": allowed}))
         asked.append(len(double.requests))
     assert asked == [1, 1, 0]

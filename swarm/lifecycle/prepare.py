@@ -15,11 +15,12 @@ from swarm.base.errors import PlanError, Problem, TaskError
 from swarm.base.redaction import Redactor
 from swarm.budget.prices import check_prices, priced
 from swarm.endpoints import Endpoint
-from swarm.endpoints.choose import Choice, choose
-from swarm.endpoints.route import Routes, check_models, identities_of, outside_pools, routes_of, single
+from swarm.endpoints.choose import Choice
+from swarm.endpoints.route import Routes, identities_of, outside_pools, single
 from swarm.endpoints.wire.learnt import FILE as LEARNT
 from swarm.lifecycle.levels import check_levels, levels_of
-from swarm.lifecycle.opened import OpenedTask, open_task, placed, with_given_plan
+from swarm.lifecycle.models import ChosenModels, choose_models
+from swarm.lifecycle.opened import OpenedTask, open_task, with_given_plan
 from swarm.lifecycle.options import Options
 from swarm.planning.lint import Linted, lint
 from swarm.record.cache import Cache
@@ -39,24 +40,10 @@ from swarm.spec.files import (
 )
 from swarm.spec.labels import DEFAULT, LARGE, Access, medium_of, reach
 from swarm.spec.plan import ANSWER_STEP, PLAN_STEP, PLANNER, Plan, Step
-from swarm.spec.task import Input, Limits, Model, Task, TaskSource
+from swarm.spec.task import Input, Limits, Task, TaskSource
 from swarm.spec.yaml.strict import Document
 from swarm.tools import Tool, Toolbox
 from swarm.tools.functions import tool as as_tool
-
-CUSTOM_ENDPOINT = "custom endpoint: an object of the calling program"
-"""Line for people about the model of a run whose endpoint is an object."""
-
-
-@dataclass(frozen=True)
-class ChosenModels:
-    """The models of a run."""
-
-    choice: Choice
-    routes: Routes
-    """The models as they are served, without prices."""
-    endpoint: Endpoint | None
-    """The caller's endpoint object, which serves every model; None if there is none."""
 
 
 @dataclass(frozen=True)
@@ -173,55 +160,6 @@ async def prepare(source: TaskSource | OpenedTask, options: Options) -> Prepared
     files = load_files(opened, options)
     resolved = resolve(opened.task, chosen, files)
     return pack(opened, chosen, files, resolved, price(opened.task.limits, chosen))
-
-
-# Models
-
-
-async def choose_models(task: Task, options: Options) -> ChosenModels:
-    """Choose the models of a run and check them. Raise `TaskError`."""
-    if options.endpoint is not None and not isinstance(options.endpoint, str):
-        models = task.models or {"default": Model(endpoint="offline", takes=("image", "audio", "video"))}
-        check_models(models, custom_endpoint=True)
-        return ChosenModels(Choice(models, CUSTOM_ENDPOINT), routes_of(models), options.endpoint)
-    choice = await choose(
-        task.models,
-        endpoint=options.endpoint,
-        model=options.model,
-        environ=options.environ,
-        probe=None if options.needs_keys else no_server,
-        folder=task.folder,
-    )
-    choice = replace(choice, models=as_recorded(choice.models, options.models))
-    try:
-        check_models(choice.models)
-    except TaskError as error:
-        # The model of `--endpoint` replaces `default`, whose place in the file would mislead.
-        written = [alias for alias in task.models if alias != DEFAULT or options.endpoint is None]
-        raise TaskError(*placed(task, written, error.problems)) from None
-    return ChosenModels(choice, routes_of(choice.models), None)
-
-
-def as_recorded(models: Mapping[str, Model], earlier: Mapping[str, Model]) -> dict[str, Model]:
-    """Return models with what a recorded run learnt of their endpoints: name, slots, context size.
-
-    A value that is set, or that the endpoint has just reported, is kept. A model that now has
-    another address or name learns nothing.
-    """
-    found: dict[str, Model] = {}
-    for alias, model in models.items():
-        known = earlier.get(alias)
-        found[alias] = model
-        if known is not None and known.endpoint == model.endpoint and model.name in (None, known.name):
-            learnt = {"name": known.name, "calls": known.calls, "context": known.context}
-            update = {name: value for name, value in learnt.items() if getattr(model, name) is None}
-            found[alias] = model.model_copy(update=update)
-    return found
-
-
-async def no_server(base_url: str) -> None:
-    """Answer the question for local servers without looking for one."""
-    del base_url
 
 
 # Files
