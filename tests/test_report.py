@@ -3,6 +3,7 @@
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
+from swarm.results.claims import LISTED
 from swarm.results.report import REASON_CHARACTERS, Report, make_report
 from swarm.spec.plan import Step
 
@@ -19,8 +20,8 @@ def start(state: State, step: str) -> None:
     state.apply(e.StepStarted(step=step, attempt=1, span="", model=""))
 
 
-def report(text: str, reason: str = "no") -> Report:
-    """Return the report of a run in which `bad` failed and `late` was skipped."""
+def report(text: str, reason: str = "no", read: str = "X.") -> Report:
+    """Return the report of a run in which `bad` failed and `late` was skipped. `read` is the output of `read.1`."""
     state = State()
     state.apply(e.RunStarted(run="r", trace="0" * 32, versions={}, task={}, agents=()))
     state.apply(e.StepsAdded(by="task", steps=GRAPH))
@@ -30,7 +31,7 @@ def report(text: str, reason: str = "no") -> Report:
     state.apply(e.StepFailed(step="bad", attempt=1, error=e.Failure(kind="form", message=reason)))
     state.apply(e.StepSkipped(step="late", because="bad failed"))
     outcomes = {
-        "read.1": Outcome(output="X."),
+        "read.1": Outcome(output=read),
         "weigh": Outcome(output="Y.", left_out=("input a.md: 5 of 9 bytes were shown",)),
         "reduce": Outcome(output=text),
     }
@@ -63,3 +64,52 @@ def test_a_long_reason_is_truncated_and_in_one_line() -> None:
     text = report("All is well.", "no\n" * 1000).text
     line = next(line for line in text.splitlines() if line.startswith("- [bad]"))
     assert line == "- [bad] failed: " + ("no " * 1000)[:REASON_CHARACTERS].strip()
+
+
+def test_it_marks_the_claims_that_are_not_in_their_sources() -> None:
+    text = "Lunr needs 40 MB, that is 40,000 KB [read.1]. Fuse needs 12 MB [read.1]. Both are small. Both need 41 MB."
+    found = report(text, read="Lunr needs 40 MB. Fuse is small.")
+    assert [(each.id, each.evidence, each.steps, each.missing) for each in found.claims] == [
+        ("c1", "derived", ("read.1",), ()),
+        ("c2", "unsupported", ("read.1",), ("12 MB",)),
+        ("u1", "uncited", (), ()),
+        ("u2", "uncited", (), ("41 MB",)),
+    ]
+    assert set(found.sources) == {"c1", "c2"}
+    assert found.not_found == "2 of 3 claims not found in their sources"
+    foot = found.text.split("## Not found in sources\n\n")[1].split("\n\n")[0]
+    assert foot == "- c2: 12 MB, in: Fuse needs 12 MB. [read.1]\n- u2: 41 MB, in: Both need 41 MB."
+
+
+def test_a_report_whose_claims_are_all_there_has_no_such_list() -> None:
+    found = report("Lunr needs 40 MB [read.1].", read="Lunr needs 40 MB.")
+    assert found.not_found == ""
+    assert "Not found" not in found.text
+
+
+def test_a_long_list_of_claims_ends_with_a_count() -> None:
+    text = "\n".join(f"- It needs {n} MB [read.1]." for n in range(100, 100 + LISTED + 3))
+    found = report(text)
+    foot = found.text.split("## Not found in sources\n\n")[1].split("\n\n")[0].split("\n")
+    assert foot[-1] == "- and 3 more"
+    assert len(foot) == LISTED + 1
+
+
+def test_an_error_in_the_check_of_claims_does_not_lose_the_report() -> None:
+    noted: list[Exception] = []
+    state = State()
+    state.apply(e.RunStarted(run="r", trace="0" * 32, versions={}, task={}, agents=()))
+    state.apply(e.StepsAdded(by="task", steps=(Step(id="a", prompt="x"), Step(id="b", prompt="x", needs=("a",)))))
+    for name, output in (("a", "5"), ("b", "It is 5 [a].")):
+        start(state, name)
+        state.apply(e.StepFinished(step=name, attempt=1, outcome=Outcome(output=output)))
+
+    def about(step: Step) -> str:
+        if noted or step.id == "b":
+            return step.prompt
+        raise ValueError("a bug")
+
+    found = make_report(state, lambda s: s.outcome.output, about, note=noted.append)
+    assert found is not None
+    assert (found.claims, found.value) == ((), "It is 5 [a].")
+    assert [str(error) for error in noted] == ["a bug"]

@@ -73,6 +73,8 @@ def closing(result: "Result", state: "State", display: Display) -> None:
         from swarm.views.progress import summary
 
         say(summary(state, result.parallelism))
+        if result.report is not None and result.report.not_found:
+            say(f"! {result.report.not_found}")
         for line in _next(result, state):
             say(line)
     elif result.report is None:

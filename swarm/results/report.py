@@ -7,10 +7,12 @@ from pydantic import Field
 from pydantic_core import to_json
 
 from swarm.attempt.citations import claims
+from swarm.attempt.evidence.check import ReportClaim
 from swarm.base.text import listing
 from swarm.base.values import Frozen, Json
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
+from swarm.results.claims import CheckedClaim, claims_in, evidence_line, not_found, published
 from swarm.spec.plan import Step, role_of
 
 REASON_CHARACTERS = 300
@@ -25,6 +27,11 @@ class Report(Frozen):
     value."""
     sources: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Steps cited by each claim, in the order of the text."""
+    claims: tuple[CheckedClaim, ...] = ()
+    """Its sentences, each with the steps behind it and whether they support it."""
+    not_found: str = ""
+    """How many claims are not in their sources, for people: `2 of 41 claims not found in their sources`. Empty if all
+    are."""
     value: Json = None
     """Output of the last step, unchanged: a text or a JSON value."""
 
@@ -34,8 +41,17 @@ class Report(Frozen):
         return f'<pre style="white-space: pre-wrap">{text}</pre>'
 
 
-def make_report(state: State, output_of: Callable[[StepState], Json], about: Callable[[Step], str]) -> Report | None:
-    """Return the report of a run, or None without one. `about` returns what a step was asked, in one line."""
+def make_report(
+    state: State,
+    output_of: Callable[[StepState], Json],
+    about: Callable[[Step], str],
+    *,
+    note: Callable[[Exception], object] | None = None,
+) -> Report | None:
+    """Return the report of a run, or None without one. `about` returns what a step was asked, in one line.
+
+    With `note`, an internal error in the check of its claims goes there, and the report has no claims.
+    """
     last = state.steps.get(state.report_step or "")
     if last is None or last.status is not Status.DONE:
         return None
@@ -44,15 +60,39 @@ def make_report(state: State, output_of: Callable[[StepState], Json], about: Cal
         return Report(text=to_json(value, indent=2).decode(), value=value)
     steps = list(state.real_steps())
     sources = claims(value, {s.id for s in steps})
+    checked = _checked(state, value, output_of, about, note)
     cited = set(chain.from_iterable(sources.values()))
     blocks = (
         value.strip(),
         _listed("Sources", [_source(s, about(s.step)) for s in steps if s.id in cited]),
+        _listed("Not found in sources", not_found(checked)),
         _listed("Missing", [_gap(s) for s in steps if _is_missing(s)]),
         _listed("Left out", list(chain.from_iterable(map(_left_out, steps)))),
     )
     text = "\n\n".join(block for block in blocks if block)
-    return Report(text=text + "\n", sources=sources, value=value)
+    return Report(
+        text=text + "\n",
+        sources=sources,
+        claims=published(checked),
+        not_found=evidence_line(checked),
+        value=value,
+    )
+
+
+def _checked(
+    state: State,
+    text: str,
+    output_of: Callable[[StepState], Json],
+    about: Callable[[Step], str],
+    note: Callable[[Exception], object] | None,
+) -> list[ReportClaim]:
+    try:
+        return claims_in(state, text, output_of, about)
+    except Exception as error:
+        if note is None:
+            raise
+        note(error)  # a report that was paid for must not be lost to the check of its claims
+        return []
 
 
 def _listed(title: str, lines: list[str]) -> str:

@@ -82,7 +82,7 @@ class Result:
         the run: its figures are those of a run without steps.
         """
         finished = state.finished
-        report = make_report(state, assigner.output_of, assigner.about)
+        report = make_report(state, assigner.output_of, assigner.about, note=note)
         return cls(
             run=state.run,
             status="cancelled" if finished is None else finished.status,
@@ -113,7 +113,8 @@ class Result:
 
     def to_dict(self) -> dict[str, Json]:
         """Return the JSON object that `swarm run --json` prints."""
-        report = None if self.report is None else {"text": self.report.text, "sources": self.report.sources}
+        shown = {"text", "sources", "claims"}
+        report = None if self.report is None else self.report.model_dump(mode="json", include=shown)
         return {
             "run": self.run,
             "status": self.status,

@@ -24,6 +24,9 @@ from swarm.attempt.evidence.passages import Sentence, markdown_passages, passage
 from swarm.attempt.evidence.sources import Occurrence, SourceText, Statement
 
 Evidence = Literal["supported", "derived", "unsupported", "uncited"]
+EVERYTHING_CHARACTERS = 1_000_000
+"""Maximum characters of all outputs together up to which sentences without citations are checked against them."""
+
 _BRACKET = re.compile(r"[ \t]*\[([^\[\]\n]{1,600})\]")
 _ADDRESS = re.compile(r"\]\([^)\n]*\)|https?://\S+")
 
@@ -125,7 +128,8 @@ class Checker:
         kind = "sentence" if passage is None else passage.kind
         statement = Statement(Sentence(0, len(claim.text), claim.text, kind, 0, context))
         cited = self._cited(claim.steps) if claim.steps else list(self._everything)
-        if not cited:
+        is_too_much = not claim.steps and sum(len(each.text) for each in cited) > EVERYTHING_CHARACTERS
+        if not cited or is_too_much:
             return claim
         look = Look(statement, cited, self._everything, self._goal)
         look.at_figures()

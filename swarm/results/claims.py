@@ -1,0 +1,90 @@
+"""The claims of a report, each with the steps behind it and whether their outputs support it."""
+
+from collections.abc import Callable, Sequence
+
+from pydantic import Field
+
+from swarm.attempt.evidence.check import Evidence, ReportClaim
+from swarm.attempt.support import count_line, is_doubtful, report_claims
+from swarm.attempt.types import Given
+from swarm.base.text import cut, listing
+from swarm.base.values import Frozen, Json
+from swarm.record.state import State
+from swarm.record.steps import Status, StepState
+from swarm.spec.plan import Step, before_of, role_of
+
+LISTED = 20
+"""Maximum claims in the list at the foot of a report: a list of more is in `report.claims`."""
+CLAIM_CHARACTERS = 160
+"""Maximum characters of a claim in that list."""
+
+
+class CheckedClaim(Frozen):
+    """One sentence of a report, and whether the steps that it cites support it."""
+
+    id: str
+    """`c1`, `c2` … for sentences with citations, as in `sources`; `u1`, `u2` … for the others."""
+    text: str
+    """The sentence, without its citations."""
+    steps: tuple[str, ...] = ()
+    """The cited steps."""
+    evidence: Evidence
+    """`supported`: all its figures, names and quotations are in the outputs it cites. `derived`: a figure is computed
+    or converted from theirs. `unsupported`: something is not there. `uncited`: it cites no step."""
+    missing: tuple[str, ...] = Field(default=())
+    """The figures, names and quotations that are not there."""
+
+
+def claims_in(
+    state: State, text: str, output_of: Callable[[StepState], Json], about: Callable[[Step], str]
+) -> list[ReportClaim]:
+    """Return the claims of the report of a run, checked against the outputs of the steps that they cite."""
+    last = state.steps[state.report_step or ""]
+    steps = [s for s in state.real_steps() if s.status is Status.DONE and s.kind == "plain" and s is not last]
+    given = [Given(step=s.id, about=_about(s.step, about), output=output_of(s)) for s in steps]
+    known = {s.id for s in state.real_steps()}
+    found = report_claims(text, known, given, str(state.task.get("goal") or ""))
+    return list(map(_unchecked, found)) if _reads_more(state, last.step) else found
+
+
+def _reads_more(state: State, step: Step) -> bool:
+    """Whether a step may have read more than outputs: inputs, or results of tools."""
+    agent = state.agents.get(role_of(step))
+    return bool(step.inputs) or not before_of(step) or (agent is not None and bool(agent.tools))
+
+
+def _unchecked(claim: ReportClaim) -> ReportClaim:
+    """Return a claim as one that was not checked, if it has no citation."""
+    return claim if claim.steps else ReportClaim(claim.id, claim.text, claim.start, claim.end, evidence="uncited")
+
+
+def _about(step: Step, about: Callable[[Step], str]) -> str:
+    return " ".join((about(step), *(step.inputs or ())))
+
+
+def published(claims: Sequence[ReportClaim]) -> tuple[CheckedClaim, ...]:
+    """Return claims as they are in a result."""
+    return tuple(
+        CheckedClaim(id=each.id, text=each.text, steps=each.steps, evidence=each.evidence, missing=each.missing)
+        for each in claims
+    )
+
+
+def not_found(claims: Sequence[ReportClaim]) -> list[str]:
+    """Return a line for each claim that is not in its sources, for the foot of a report."""
+    doubtful = [claim for claim in claims if is_doubtful(claim)]
+    lines = [_line(claim) for claim in doubtful[:LISTED]]
+    if len(doubtful) > LISTED:
+        lines.append(f"and {len(doubtful) - LISTED:,} more")
+    return lines
+
+
+def _line(claim: ReportClaim) -> str:
+    steps = f" [{', '.join(claim.steps)}]" if claim.steps else ""
+    text = cut(" ".join(claim.text.split()), CLAIM_CHARACTERS)
+    return f"{claim.id}: {listing(claim.missing)}, in: {text}{steps}"
+
+
+def evidence_line(claims: Sequence[ReportClaim]) -> str:
+    """Return how many claims are not in their sources, for people; empty if all are."""
+    return count_line(claims)
