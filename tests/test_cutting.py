@@ -142,11 +142,11 @@ def test_a_record_that_fits_a_piece_is_not_cut_for_a_fuller_piece() -> None:
         ("a.txt", "\nA"),
     ],
 )
-def test_the_best_boundary_of_the_last_quarter_is_taken(name: str, mark: str) -> None:
+def test_the_best_boundary_near_the_end_is_taken(name: str, mark: str) -> None:
     lines = "a line of text\n"
     text = lines * 20 + mark + "\n" + lines * 20
     place = text.index(mark) + mark.startswith("\n")
-    assert cut_text(text, place + 60, name=name)[0].end == place
+    assert cut_text(text, place + 30, name=name)[0].end == place
 
 
 def test_a_comment_of_a_program_is_no_heading() -> None:
@@ -168,8 +168,8 @@ def test_an_inserted_record_changes_few_pieces(place: int) -> None:
     changed = "a,b\n" + "".join([*rows[:place], "new,record\n", *rows[place:]])
     before = {piece.sha256 for piece in cut_text(text, 2000, name="t.csv")}
     after = [piece.sha256 for piece in cut_text(changed, 2000, name="t.csv")]
-    assert len(after) > 30
-    assert sum(each not in before for each in after) <= 8
+    assert len(after) > 25
+    assert sum(each not in before for each in after) <= 4
 
 
 def test_equal_texts_have_equal_pieces() -> None:
