@@ -74,7 +74,7 @@ async def carry_out(attempt: Attempt, *, endpoint: Endpoint, tools: Toolbox, not
             verdict = talk.take(reply)  # no await before the turn is noted
     left_out = (*talk.left_out, *verdict.left_out)
     doubts = tuple(dict.fromkeys((*talk.doubts, *verdict.doubts)))
-    update = {"usage": talk.usage, "left_out": left_out, "doubts": doubts, "media": talk.media}
+    update = {"usage": talk.usage, "left_out": left_out, "unread": talk.unread, "doubts": doubts, "media": talk.media}
     return with_notes(verdict.model_copy(update=update), attempt, talk.said)
 
 
@@ -85,6 +85,7 @@ class _Conversation:
         prompt = messages(attempt)
         self.attempt = attempt
         self.left_out = prompt.left_out
+        self.unread = prompt.unread
         self.usage = Usage()
         self.compact = False
         """Whether requests leave out the answers that were corrected."""

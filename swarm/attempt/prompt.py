@@ -21,6 +21,7 @@ from swarm.attempt.reading import ASSUMED_CONTEXT, Item, Reading, Shown, framed,
 from swarm.attempt.types import Attempt, Given, Missing
 from swarm.base.values import Json, canonical
 from swarm.planning.brief import Brief
+from swarm.record.outcome import Unread
 from swarm.spec.chat import (
     Data,
     Form,
@@ -51,6 +52,8 @@ class Prompt:
     messages: tuple[Message, ...]
     left_out: tuple[str, ...] = ()
     """Parts that the model's context has no room for, in words for people."""
+    unread: tuple[Unread, ...] = ()
+    """The inputs and outputs among them, as data."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,9 @@ def messages(attempt: Attempt) -> Prompt:
         texts = tuple(text.up_to(level) for text in texts)
         layout = _layout(attempt, texts, shares_a_note=shares_a_note)
     user = Message(role="user", parts=layout.parts)
-    cut = (text.left_out for text in texts if text.is_cut)
-    return Prompt((layout.system, user), (*layout.left_out, *cut))
+    cut = [text for text in texts if text.is_cut]
+    unread = tuple(Unread(of=text.of, name=text.name, read=text.size, total=text.total) for text in cut)
+    return Prompt((layout.system, user), (*layout.left_out, *(text.left_out for text in cut)), unread)
 
 
 def reading_of(attempt: Attempt) -> Reading:

@@ -39,7 +39,7 @@ Exit codes:
   0    done: report made, every step done
   1    failed: no report
   2    invalid task, plan, agent file or arguments; nothing was paid for
-  3    partial: report made, but some steps failed or were skipped
+  3    partial: report made, but some steps failed or were skipped, or something was left unread
   4    limit: a limit was reached; report made from the finished steps
   5    approval required, but stdin is not a terminal; the plan is saved
   70   internal error; the traceback file is shown

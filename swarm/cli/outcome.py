@@ -70,11 +70,14 @@ class Show:
 def closing(result: "Result", state: "State", display: Display) -> None:
     """Print the status of a run and the next command; with `--quiet` only errors."""
     if not display.quiet:
+        from swarm.results.left_out import left_out_line
         from swarm.views.progress import summary
 
         say(summary(state, result.parallelism))
         if result.report is not None and result.report.not_found:
             say(f"! {result.report.not_found}")
+        if result.left_out:
+            say(f"left out: {left_out_line(result.left_out)}")
         for line in _next(result, state):
             say(line)
     elif result.report is None:
@@ -99,6 +102,8 @@ def _next(result: "Result", state: "State") -> list[str]:
         case "limit":
             raised = " ".join(f"--limit {name}=…" for name in state.limits_reached)
             return [f"next: {resume_command(folder, raised)}", show]
+        case "partial" if not result.errors and result.left_out:
+            return [show]
         case "partial" | "failed":
             return [f"next: {resume_command(folder, '--failed')}", show]
         case "done":

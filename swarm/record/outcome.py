@@ -1,7 +1,7 @@
 """The outcome of an attempt: one value, in events, cache entries and the state."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -12,6 +12,18 @@ from swarm.spec.plan import Step
 
 CUT = "the answer was truncated at its output cap"
 """Doubt about a truncated answer that was accepted. A run with one is not `done`."""
+
+
+class Unread(Frozen):
+    """An input or an output of which a step read only the first part."""
+
+    of: Literal["input", "output"]
+    name: str
+    """Name of the input, or id of the step."""
+    read: int
+    """Bytes that were shown."""
+    total: int
+    """Bytes of all of it."""
 
 
 class Outcome(Frozen):
@@ -33,6 +45,8 @@ class Outcome(Frozen):
     """Whether an earlier run paid for it."""
     left_out: tuple[str, ...] = ()
     """What did not fit the prompt, in words."""
+    unread: tuple[Unread, ...] = Field(default=(), exclude_if=is_empty)
+    """The same of inputs and outputs, as data. A run with such an outcome is `partial`."""
     notes: tuple[str, ...] = ()
     """Notes for people: a repaired plan, a citation of an unknown step."""
     doubts: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
@@ -44,6 +58,17 @@ class Outcome(Frozen):
     def is_cut(self) -> bool:
         """Whether the end of the output is missing."""
         return CUT in self.doubts
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing: neither the end of the output, nor a part of what it was made from."""
+        return not self.is_cut and not self.unread
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What was left out, in words, without the inputs and outputs that `unread` names."""
+        named = tuple(f"{each.of} {each.name}: " for each in self.unread)
+        return tuple(words for words in self.left_out if not named or not words.startswith(named))
 
     def loaded(self, load: Callable[[str], Json]) -> Self:
         """Return the outcome with its output read from its artifact, if it has one."""

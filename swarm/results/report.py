@@ -13,6 +13,7 @@ from swarm.base.values import Frozen, Json
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 from swarm.results.claims import CheckedClaim, claims_in, evidence_line, not_found, published
+from swarm.results.left_out import left_out, left_out_line
 from swarm.spec.plan import Step, role_of
 
 REASON_CHARACTERS = 300
@@ -67,7 +68,7 @@ def make_report(
         _listed("Sources", [_source(s, about(s.step)) for s in steps if s.id in cited]),
         _listed("Not found in sources", not_found(checked)),
         _listed("Missing", [_gap(s) for s in steps if _is_missing(s)]),
-        _listed("Left out", list(chain.from_iterable(map(_left_out, steps)))),
+        _listed("Left out", _left_out(state, steps)),
     )
     text = "\n\n".join(block for block in blocks if block)
     return Report(
@@ -120,5 +121,9 @@ def _gap(s: StepState) -> str:
     return f"[{s.id}] {s.status}: {line}".rstrip(": ")
 
 
-def _left_out(s: StepState) -> list[str]:
-    return [f"[{s.id}] {what}" for what in s.outcome.left_out]
+def _left_out(state: State, steps: list[StepState]) -> list[str]:
+    """Return what was left out: one line for all inputs and outputs that were not read, and other gaps by step."""
+    lines = [left_out_line(left_out(state))]
+    for s in steps:
+        lines += [f"[{s.id}] {what}" for what in s.outcome.gaps]
+    return list(filter(None, lines))

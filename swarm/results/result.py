@@ -9,6 +9,7 @@ from swarm.base.values import Json
 from swarm.record.folder import RunFolder
 from swarm.record.state import State
 from swarm.record.steps import Status
+from swarm.results.left_out import LeftOut, left_out
 from swarm.results.measure import Costs, Parallelism, cost, measure
 from swarm.results.report import Report, make_report
 from swarm.scheduling.assign import Assigner
@@ -62,6 +63,8 @@ class Result:
     """Reason why the run stopped early; empty if it did not."""
     folder: Path
     """The run's folder."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Inputs and outputs that were not read completely. Such a run is at best `partial`."""
     media: tuple[StepMedia, ...] = ()
     """Media in answers, in plan order; the files are in the run's folder."""
     unwritten: tuple[str, ...] = ()
@@ -94,6 +97,7 @@ class Result:
             steps=counts(state),
             because="" if finished is None else finished.because,
             folder=folder.path,
+            left_out=left_out(state),
             media=_media(state, folder),
         )
 
@@ -125,6 +129,7 @@ class Result:
             "costs": self.costs.model_dump(mode="json", exclude={"run"}),
             "parallelism": self.parallelism.model_dump(mode="json"),
             "errors": [{"step": each.step, "kind": each.kind, "message": each.message} for each in self.errors],
+            "left_out": [each.model_dump() for each in self.left_out],
             "media": [{**asdict(each), "path": str(each.path)} for each in self.media],
             "unwritten": list(self.unwritten),
             "folder": str(self.folder),

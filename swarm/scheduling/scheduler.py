@@ -225,7 +225,7 @@ class Scheduler:
         elif state.limits_reached:
             status = "limit"
         else:
-            good = all(s.status is Status.DONE and not s.outcome.is_cut for s in state.steps.values())
+            good = all(s.status is Status.DONE and s.outcome.is_whole for s in state.steps.values())
             status = "done" if good else "partial"
         step = state.report_step if made else None
         return e.RunFinished(status=status, report=step, because=self.because or _why_not(state))

@@ -12,6 +12,7 @@ from swarm.planning.lint import Finding
 from swarm.record import events as e
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
+from swarm.results.left_out import left_out, left_out_line
 from swarm.results.measure import Parallelism, cost
 from swarm.spec.chat import MediaFile, Message, Usage
 from swarm.spec.plan import Step, role_of
@@ -86,6 +87,7 @@ def run_table(state: State, parallelism: Parallelism) -> str:
         "\n".join(_about_run(state)),
         _steps(state),
         _section("not done", [one_line(f"{s.id} {outcome(s)}") for s in _bad(real)]),
+        _section("left out", [one_line(line) for line in filter(None, [left_out_line(left_out(state))])]),
         _section("notes", _by_step(real, _notes)),
         _section("media", _by_step(real, lambda s: [_file(made) for made in s.outcome.media])),
         f"usage\n{_usage(state)}",
@@ -125,7 +127,7 @@ def _bad(real: Iterable[StepState]) -> list[StepState]:
 
 
 def _notes(s: StepState) -> list[str]:
-    return [*s.outcome.notes, *s.outcome.doubts, *(f"omitted: {what}" for what in s.outcome.left_out)]
+    return [*s.outcome.notes, *s.outcome.doubts, *(f"omitted: {what}" for what in s.outcome.gaps)]
 
 
 def _steps(state: State) -> str:

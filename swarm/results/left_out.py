@@ -1,0 +1,66 @@
+"""What no step of a run read: parts of inputs and outputs that did not fit a prompt."""
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from swarm.base.text import listing
+from swarm.base.values import Frozen
+from swarm.record.state import State
+from swarm.record.steps import Status, StepState
+
+NAMED = 3
+"""Names in the line about what was left out; the others are counted."""
+
+
+class LeftOut(Frozen):
+    """An input or an output that was not read completely."""
+
+    of: Literal["input", "output"]
+    name: str
+    """Name of the input, or id of the step whose output it is."""
+    read: int
+    """Bytes of it that were shown to a model: by the step that read most of it."""
+    total: int
+    """All its bytes."""
+
+
+def left_out(state: State) -> tuple[LeftOut, ...]:
+    """Return what the steps of a run did not read, each input and output once, in plan order of the readers."""
+    found: dict[tuple[str, str], LeftOut] = {}
+    for s in state.real_steps():
+        for each in s.outcome.unread:
+            key = (each.of, each.name)
+            read = max(each.read, found[key].read) if key in found else each.read
+            found[key] = LeftOut(of=each.of, name=each.name, read=read, total=each.total)
+    for each in _unread_parts(state):
+        found.setdefault((each.of, each.name), each)
+    return tuple(found.values())
+
+
+def _unread_parts(state: State) -> Iterator[LeftOut]:
+    """Yield the texts that were read in parts, and of which a part has no output."""
+    parts: dict[tuple[str, str, str], list[StepState]] = {}
+    for s in state.real_steps():
+        if s.step.part is not None:
+            parts.setdefault((s.step.part.kind, s.step.part.name, s.by), []).append(s)
+    for readers in parts.values():
+        failed = [s.step.part for s in readers if s.over and s.status is not Status.DONE]
+        if not failed:
+            continue
+        total = max(s.step.part.end for s in readers if s.step.part is not None)
+        unread = sum(part.end - part.own for part in failed if part is not None)
+        one = readers[0].step.part
+        assert one is not None
+        yield LeftOut(of=one.kind, name=one.name, read=total - unread, total=total)
+
+
+def left_out_line(found: Iterable[LeftOut]) -> str:
+    """Return one line about everything that was left out; empty if nothing was."""
+    entries = list(found)
+    if not entries:
+        return ""
+    kinds = {of: sum(entry.of == of for entry in entries) for of in ("input", "output")}
+    what = listing(f"{count:,} {of}{'s' if count > 1 else ''}" for of, count in kinds.items() if count)
+    read, total = sum(entry.read for entry in entries), sum(entry.total for entry in entries)
+    names = listing((entry.name for entry in entries), NAMED)
+    return f"{read:,} of {total:,} bytes of {what} were read: {names}"
