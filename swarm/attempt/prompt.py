@@ -38,6 +38,8 @@ from swarm.spec.chat import (
 
 BRIEF_PART = 2
 """A brief may take one part in this many of the room: goal and outputs need the rest."""
+UNIT_ENDS = (b"\n", b",", b", ")
+"""Ends of a line or record that a part shares completely with the one before it, not only the end of a long one."""
 _PLACE = re.compile(r"\{([a-z_]{1,40})\}")
 
 Kind = Literal["text", "plan", "report", "json"]
@@ -220,7 +222,7 @@ def _data_parts(attempt: Attempt, texts: Sequence[Shown], notes: Notes) -> list[
         if about:
             parts.append(Data(of="brief", name="steps", text=about))
         for data, last in framed((text for text in texts if text.of == "output"), shares_a_note=len(notes) < 2):
-            parts += [data, *_noted(last, notes)]
+            parts += [data, *_noted(last, notes), *_part_noted(attempt, last)]
     if attempt.missing:
         lines = (_missing_line(attempt, missing) for missing in attempt.missing)
         parts += _announced(attempt, "missing")
@@ -236,12 +238,27 @@ def _input_parts(attempt: Attempt, texts: Sequence[Shown], notes: Notes) -> list
             parts.append(Media(medium=each.medium, name=each.name, mime=each.mime, base64=each.base64))
             continue
         text = shown[each.name]
-        parts += [Data(of="input", name=each.name, text=text.text), *_noted(text, notes)]
+        data = Data(of="input", name=each.name, text=text.text)
+        parts += [data, *_noted(text, notes), *_part_noted(attempt, text)]
     return parts
 
 
 def _noted(text: Shown, notes: Notes) -> list[Part]:
     return [notes[text.key]] if text.key in notes else []
+
+
+def _part_noted(attempt: Attempt, text: Shown) -> list[Part]:
+    """Return the note below a text that is read in part. It states no place, so equal pieces have equal prompts."""
+    part = attempt.step.part
+    if part is None or (part.kind, part.name) != text.key:
+        return []
+    repeated = text.text.encode("utf-8", "replace")[part.head : part.head + part.own - part.start]
+    return [Text(text=part_words(attempt.wording, text.name, is_shared=repeated.endswith(UNIT_ENDS)))]
+
+
+def part_words(wording: Mapping[str, str], name: str, *, is_shared: bool) -> str:
+    """Return the note below a part of a text; `is_shared` if its first line or record is in the part before, too."""
+    return phrase(wording, "part_shared" if is_shared else "part", name=name)
 
 
 def _missing_line(attempt: Attempt, missing: Missing) -> str:
@@ -269,6 +286,8 @@ def _step_parts(attempt: Attempt) -> list[Part]:
         name = "form_plan" if want.kind == "plan" else "form"
         parts.append(Text(text=phrase(attempt.wording, name, schema=schema)))
     prompt = attempt.step.prompt
+    if attempt.step.id == f"{attempt.step.partial_of}.0" and want.kind != "report":
+        parts += _announced(attempt, "parts")
     parts += _item_parts(attempt, prompt)
     parts += _announced(attempt, "step")
     words = prompt.strip() or phrase(attempt.wording, f"step_{want.kind}") or want.kind

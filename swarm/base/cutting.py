@@ -54,6 +54,8 @@ class Piece:
     """Bytes of the start of the text that are repeated above the piece: the head of a table."""
     sha256: str
     """Hash of the piece as it is shown."""
+    lines: tuple[int, int]
+    """First and last line of its own bytes, from 1."""
 
 
 def cut_text(text: str, most: int, *, name: str = "") -> tuple[Piece, ...]:
@@ -67,8 +69,12 @@ def cut_text(text: str, most: int, *, name: str = "") -> tuple[Piece, ...]:
         raise ValueError(message)
     data = text.encode("utf-8", "replace")
     pieces: list[Piece] = []
+    line = 1
     for start, own, end, head in _spans(data, most, name):
-        pieces.append(Piece(start, own, end, head, sha256(data[:head] + data[start:end]).hexdigest()))
+        content = sha256(data[:head] + data[start:end]).hexdigest()
+        last = line + data.count(b"\n", own, max(own, end - 1))
+        pieces.append(Piece(start, own, end, head, content, (line, last)))
+        line = last + data.count(b"\n", max(own, end - 1), end)
     return tuple(pieces)
 
 

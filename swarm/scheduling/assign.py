@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from swarm.attempt.parts import narrowed
 from swarm.attempt.prompt import room_to_read
 from swarm.attempt.types import Attempt, Given, Missing, Stated, determining, part_digest
 from swarm.base.errors import AttemptError, LimitError
@@ -96,6 +97,7 @@ class Assigner:
         place = self.place_of(step, agent, labels, inputs)
         model = place.model
         given, missing = self.given_to(s)
+        inputs, given = narrowed(step, inputs, given)
         settings = self._settings_of(place)
         endpoints = self._endpoints_of(place)
         attempt = Attempt(

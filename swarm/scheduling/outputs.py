@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import cast
 
 from swarm.attempt.merge import Leaf, merge_list, merge_table
+from swarm.attempt.part_schemas import joined
 from swarm.attempt.prompt import written
 from swarm.attempt.types import Given, Missing
 from swarm.base.values import Json, canonical
@@ -46,6 +47,8 @@ class Outputs:
         done = [self.of(child) for child in children if child.status is Status.DONE]
         if s.combine == "table":
             return _joined(done, s.step.output)
+        if s.combine == "array":
+            return joined([cast("list[Json]", each) for each in done if isinstance(each, list)])
         if s.combine == "majority":
             return most_common(done)
         return [self.of(child) for child in children]

@@ -26,7 +26,7 @@ REDUCE_STEP = "reduce"
 SET_BY_RUN = ("item", "instance_of", "part", "partial_of", "length")
 """Fields of a step that only the run sets: plans of users and planners may not have them."""
 
-Combine = Literal["list", "last", "sections", "text", "table", "majority"]
+Combine = Literal["list", "last", "sections", "text", "table", "array", "majority"]
 """How the output of a step is made from the outputs of the steps that it was expanded into.
 
 - `list`: all of them, as a list.
@@ -34,6 +34,7 @@ Combine = Literal["list", "last", "sections", "text", "table", "majority"]
 - `sections`: the text of the last one, a summary, then the others in order. For reports only.
 - `text`: all texts in order.
 - `table`: all rows, joined by key.
+- `array`: the entries of all lists in order, what neighbours share once. For parts of a text.
 - `majority`: the value that most of them have.
 """
 
@@ -62,6 +63,10 @@ class Part(Frozen):
     """Hash of the complete text. If it differs later, the text must be cut again."""
     own: int = 0
     """First byte that no earlier piece has: neighbours share the line or record before it."""
+    head: int = 0
+    """Bytes of the start of the text that are repeated above the piece: the head of a table."""
+    lines: tuple[int, int] = (1, 1)
+    """First and last line of its own bytes, from 1."""
 
 
 ORIGINS = ("run", "task")
