@@ -195,10 +195,13 @@ class _Conversation:
     def _cap(self) -> int | None:
         """Return an output cap that differs from the model's own, else None.
 
-        It is higher after a truncated answer. It is half of a context that is too small for both a
-        prompt and the model's own cap, which many endpoints refuse.
+        It is the `length` of a step that has one: its prompt takes the rest of the context. It is
+        higher after a truncated answer. It is half of a context that is too small for both a prompt
+        and the model's own cap, which many endpoints refuse.
         """
-        cap = self.attempt.settings.get("max_tokens")
+        cap, length = self.attempt.settings.get("max_tokens"), self.attempt.step.length
+        if length is not None:
+            return min(length, cap) if isinstance(cap, int) else length
         if not isinstance(cap, int):
             return None
         half_of_context = (self.attempt.context or ASSUMED_CONTEXT) // 2

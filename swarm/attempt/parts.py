@@ -176,7 +176,8 @@ def narrowed(
 
 def _piece(part: Part, whole: Input) -> Input:
     text = shown(whole.text, part.start, part.end, part.head)
-    return whole.model_copy(update={"text": text, "sha256": part.sha256, "size": part.head + part.end - part.start})
+    size = part.head + part.end - part.start
+    return whole.model_copy(update={"text": text, "sha256": text_digest(text), "size": size})
 
 
 def _piece_of_output(part: Part, whole: Given) -> Given:

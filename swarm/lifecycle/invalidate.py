@@ -78,7 +78,7 @@ class _Spread:
 
     def _reach(self, waiter: StepState, name: str) -> None:
         """Reopen a step that waited for the step `name`."""
-        if waiter.kind == "stand_in" and waiter.step.each != name:
+        if waiter.kind == "stand_in" and waiter.combine == "list" and waiter.step.each != name:
             # Its instances wait for that step themselves, and are reached through it.
             if waiter.settled and waiter.id not in self.reopened:
                 self._stack.append(waiter.id)

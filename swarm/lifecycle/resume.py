@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from swarm.attempt.types import NOT_RERUN
 from swarm.base.errors import AttemptError
-from swarm.base.values import Json
+from swarm.base.values import Json, text_digest
 from swarm.base.version import __version__
 from swarm.budget.prices import described
 from swarm.endpoints.preflight import already_served
@@ -258,7 +258,7 @@ def with_agents(events: Iterable[e.Stamped], agents: Mapping[str, Agent]) -> Sta
 
 def _changed_steps(state: State, assigner: Assigner) -> list[str]:
     """Return the finished steps whose output depends on something that has changed."""
-    changed: list[str] = []
+    changed = _stale(state, assigner)
     for s in state.steps.values():
         if s.status is not Status.DONE or s.kind == "stand_in" or not s.key:
             continue
@@ -274,3 +274,19 @@ def _changed_steps(state: State, assigner: Assigner) -> list[str]:
         if set(differing(parts, s.parts)) - ignored:
             changed.append(s.id)
     return changed
+
+
+def _stale(state: State, assigner: Assigner) -> list[str]:
+    """Return the steps whose parts are those of another text than there is now: the text must be cut again."""
+    digests: dict[tuple[str, str], str] = {}
+    stale: dict[str, None] = {}
+    for s in state.steps.values():
+        part = s.step.part
+        if part is None or s.by in stale:
+            continue
+        text = (part.kind, part.name)
+        if text not in digests:
+            digests[text] = text_digest(assigner.text_of(*text) or "")
+        if digests[text] != part.whole:
+            stale[s.by] = None
+    return list(stale)

@@ -18,7 +18,6 @@ from typing import Self, Unpack
 
 import anyio
 
-from swarm.attempt.types import Attempt
 from swarm.base.clock import GRACE_SECONDS, RunClock
 from swarm.base.errors import PlanError, Problem, SwarmError, TaskError
 from swarm.base.text import clip
@@ -48,11 +47,11 @@ from swarm.record.outcome import Outcome
 from swarm.record.recorded import recorded
 from swarm.record.recorder import Recorder
 from swarm.record.state import State
-from swarm.record.steps import StepState
 from swarm.results.outputs import write_outputs
 from swarm.results.result import Result, plan_of
 from swarm.scheduling.assign import Assigner
 from swarm.scheduling.dispatcher import Dispatcher
+from swarm.scheduling.expand import Expander
 from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.files import public, write_yaml
 from swarm.spec.plan import PLAN_STEP
@@ -319,11 +318,10 @@ class Run:
             advised_goal=(prepared.task.goal or "") if prepared.task.swarm == "auto" else None,
         )
 
-        def attempt_of(s: StepState) -> Attempt:
-            return budgeted.fitted(self._assigner.attempt_of(s))
-
-        scheduler = Scheduler(state, self._emit, self._rules(), self._assigner.output_of)
-        return Dispatcher(scheduler, assemble(wiring), attempt_of, self._emit, self._bug)
+        attempt_of, executor = self._assigner.attempt_of, assemble(wiring)
+        expand = Expander(attempt_of, state.steps)
+        scheduler = Scheduler(state, self._emit, self._rules(), self._assigner.output_of, expand)
+        return Dispatcher(scheduler, executor, lambda s: budgeted.fitted(attempt_of(s)), self._emit, self._bug)
 
     @property
     def _merges_the_report(self) -> bool:

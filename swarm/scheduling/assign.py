@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from swarm.attempt.parts import narrowed
-from swarm.attempt.prompt import room_to_read
+from swarm.attempt.prompt import written
+from swarm.attempt.reading import room_to_read
 from swarm.attempt.types import Attempt, Given, Missing, Stated, determining, part_digest
 from swarm.base.errors import AttemptError, LimitError
 from swarm.base.text import cut
 from swarm.base.values import Json, canonical
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.record.state import State
-from swarm.record.steps import StepState
+from swarm.record.steps import Status, StepState
 from swarm.scheduling.label_flow import LabelFlow
 from swarm.scheduling.merging import merge_attempt
 from swarm.scheduling.outputs import Outputs
@@ -243,6 +244,14 @@ class Assigner:
     def given_to(self, s: StepState) -> tuple[tuple[Given, ...], tuple[Missing, ...]]:
         """Return the outputs that a step reads, in plan order, and the missing ones."""
         return self._outputs.given_to(s)
+
+    def text_of(self, kind: str, name: str) -> str | None:
+        """Return the text of an input, or of the output of a step (`kind`), as it is now. None if there is none."""
+        if kind == "input":
+            found = self._inputs.get(name)
+            return None if found is None else found.text
+        s = self._state.steps.get(name)
+        return None if s is None or s.status is not Status.DONE else written(self.output_of(s))
 
     def brief_for(self, s: StepState) -> Brief:
         """Return what a planner must know about the run and its limits."""

@@ -8,7 +8,8 @@ deadlines.
 The decisions, each time something has changed:
 
 1. A step that needs a failed one can never run: it is skipped.
-2. A ready `each` step is expanded: its instances join the graph.
+2. A ready `each` step is expanded: its instances join the graph. So is a step that would read too
+   much (`swarm.scheduling.expand`): the steps that read for it join the graph.
 3. Any other ready step is queued: longest remaining path first, then plan order.
 4. While a slot is free, the head of the queue starts. A step that waits for others holds no slot.
 5. A failed attempt is retried after a pause if another attempt may help; otherwise the step has
@@ -35,6 +36,7 @@ from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 from swarm.scheduling.breaker import nothing_found, reason_of
+from swarm.scheduling.expand import Expansion
 from swarm.spec.plan import PLAN_STEP, Step, before_of, chosen
 from swarm.spec.task import Limits
 
@@ -77,7 +79,14 @@ class Rules:
 class Scheduler:
     """Maker of the decisions of a run."""
 
-    def __init__(self, state: State, emit: Emit, rules: Rules, output_of: Callable[[StepState], Json]) -> None:
+    def __init__(
+        self,
+        state: State,
+        emit: Emit,
+        rules: Rules,
+        output_of: Callable[[StepState], Json],
+        expand: Callable[[StepState], Expansion | None] = lambda _: None,
+    ) -> None:
         self.state = state
         self.rules = rules
         self.stop: Stop = ""
@@ -86,6 +95,7 @@ class Scheduler:
         self.pausing = 0
         self._emit = emit
         self._output_of = output_of
+        self._expansion_of = expand
         self._random = Random(rules.seed)  # noqa: S311 - jitter
         self._queue: list[tuple[float, int, str]] = []
         self._remaining: dict[str, float] = {}
@@ -116,10 +126,10 @@ class Scheduler:
         nothing = nothing_found(self.state, s) if s.id == self.state.report_step else None
         if nothing is not None:
             self._emit(e.StepFailed(step=s.id, attempt=s.attempt, error=nothing))
-        elif s.step.each is None:
-            self._push(s)
-        else:
+        elif s.step.each is not None:
             self._expand(s)
+        else:
+            self._size(s)
 
     def take(self) -> StepState | None:
         """Return the step to start now, or None."""
@@ -183,7 +193,8 @@ class Scheduler:
     def wake(self, name: str) -> None:
         """Queue a step after its pause."""
         self.pausing -= 1
-        self._push(self.state.steps[name])
+        self._size(self.state.steps[name])
+        self.settle()
 
     def reach(self, limit: str, value: float) -> None:
         """Record that a limit is reached. From now on only the report starts."""
@@ -246,10 +257,10 @@ class Scheduler:
         return report is not None and not report.over
 
     def _skip_the_rest(self) -> None:
-        """Skip every step that has not started, except the report after a limit."""
-        keep = self.state.report_step if self.stop == "limit" else None
+        """Skip every step that has not started, except, after a limit, the report and all that reads for it."""
+        keeps_report = self.stop == "limit"
         for s in list(self.state.steps.values()):
-            if s.status in (Status.WAITING, Status.READY) and s.id != keep:
+            if s.status in (Status.WAITING, Status.READY) and not (keeps_report and self.state.is_report(s.id)):
                 self._emit(e.StepSkipped(step=s.id, because=self.because))
 
     def _why(self, blame: str) -> str:
@@ -274,6 +285,19 @@ class Scheduler:
 
     def _push(self, s: StepState) -> None:
         heapq.heappush(self._queue, (-self._remaining.get(s.id, 0.0), s.order, s.id))
+
+    def _size(self, s: StepState) -> None:
+        """Queue a ready step, or let the steps join the graph that it is expanded to because of its size."""
+        try:
+            expansion = self._expansion_of(s)
+        except Exception as error:  # noqa: BLE001 - one step that cannot be sized must not end the others
+            message = f"internal error: what the step would read cannot be sized: {error!r}"
+            self._emit(e.StepFailed(step=s.id, attempt=0, error=e.Failure(kind="bug", message=message)))
+            return
+        if expansion is None:
+            self._push(s)
+        else:
+            self._emit(e.StepsAdded(by=s.id, steps=expansion.steps, combine=expansion.combine))
 
     def _expand(self, s: StepState) -> None:
         found = self._items(s.step)
