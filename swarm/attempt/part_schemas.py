@@ -24,12 +24,16 @@ def part_schema(schema: dict[str, Json]) -> dict[str, Json]:
     if kind == "array":
         return {key: value for key, value in schema.items() if key not in _OF_ALL}
     if kind == "object" and isinstance(schema.get("properties"), dict):
-        kept = {key: value for key, value in schema.items() if key not in _OF_WHOLE}
-        properties = cast("dict[str, Any]", kept["properties"])
-        return {**kept, "properties": {name: _of_part(value) for name, value in properties.items()}}
+        return _object_schema(schema)
     root = {key: schema[key] for key in _OF_ROOT if key in schema}
     inner = {key: value for key, value in schema.items() if key not in root}
     return {**root, "anyOf": [inner, {"type": "null"}]}
+
+
+def _object_schema(schema: dict[str, Json]) -> dict[str, Json]:
+    kept = {key: value for key, value in schema.items() if key not in _OF_WHOLE}
+    properties = cast("dict[str, Any]", kept["properties"])
+    return {**kept, "properties": {name: _of_part(value) for name, value in properties.items()}}
 
 
 def _of_part(schema: Any) -> Json:
@@ -63,13 +67,19 @@ def filled(values: Iterable[Json]) -> Filled:
     given = [value for value in values if value is not None]
     if given and all(isinstance(value, list) for value in given):
         return Filled(joined(cast("list[list[Json]]", given)))
-    if not given or not all(isinstance(value, dict) for value in given):
-        different = _different(given)
-        return Filled(different[0]) if len(different) == 1 else Filled(None, (VALUE,))
-    objects = cast("list[dict[str, Json]]", given)
+    if given and all(isinstance(value, dict) for value in given):
+        return _filled_object(cast("list[dict[str, Json]]", given))
+    different = _different(given)
+    return Filled(different[0]) if len(different) == 1 else Filled(None, (VALUE,))
+
+
+def _filled_object(objects: Sequence[dict[str, Json]]) -> Filled:
+    names: dict[str, None] = {}
+    for each in objects:
+        names |= dict.fromkeys(each)
     fields: dict[str, Json] = {}
     unclear: list[str] = []
-    for name in dict.fromkeys(name for each in objects for name in each):
+    for name in names:
         inner = filled(each.get(name) for each in objects)
         if inner.open:
             unclear.append(name)

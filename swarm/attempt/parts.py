@@ -49,25 +49,34 @@ def parts_of(step: Step, attempt: Attempt) -> Parts | None:
 
     `attempt` is the attempt at the step as it would be made.
     """
+    if attempt.agent.output == "plan" or step.part is not None:
+        return None
     reading = reading_of(attempt)
     long = [item for item in reading.items if item.splittable and item.total > reading.left]
-    if not long or attempt.agent.output == "plan" or step.part is not None:
-        return None
-    others = [item for item in reading.items if item not in long]
-    goes_along = sum(item.total for item in others) <= reading.room // SMALL
-    shared = [item for item in others if goes_along or item.kind == "missing"]
-    left = [item for item in others if item not in shared]
+    shared, left = _others(reading, long)
     readers = _Readers(step, attempt, reading, shared)
     steps: list[Step] = []
     for item in long:
-        if readers.length < LEAST_LENGTH or readers.space(item) < LEAST_PIECE:
+        if not readers.has_space(item):
             return None
         steps += readers.of(item, len(steps))
-    if len(steps[-1].id) > MOST_ID:
+    if not steps or len(steps[-1].id) > MOST_ID:
         return None
     if not left and _is_list(step.output):
         return Parts(tuple(steps), "array")
     return Parts((*steps, _whole(step, steps, left)), "last")
+
+
+def _others(reading: Reading, long: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """Return what goes with every part, and what is left for the step after them: all other data is one or the other.
+
+    Lines about missing outputs go with every part.
+    """
+    others = [item for item in reading.items if item not in long]
+    if sum(item.total for item in others) <= reading.room // SMALL:
+        return others, []
+    missing = [item for item in others if item.kind == "missing"]
+    return missing, [item for item in others if item not in missing]
 
 
 class _Readers:
@@ -82,6 +91,10 @@ class _Readers:
         self.length = min(self._context // LENGTH, reading.left // 2, reading.answer)
         """Maximum tokens of the answer of a part."""
         self._taken = reading.fixed + sum(item.total for item in shared)
+
+    def has_space(self, item: Item) -> bool:
+        """Whether a piece of a text and an answer have a size that is worth a call."""
+        return self.length >= LEAST_LENGTH and self.space(item) >= LEAST_PIECE
 
     def space(self, item: Item) -> int:
         """Return the tokens that a piece of a text may have."""

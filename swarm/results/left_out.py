@@ -43,15 +43,18 @@ def _unread_parts(state: State) -> Iterator[LeftOut]:
     for s in state.real_steps():
         if s.step.part is not None:
             parts.setdefault((s.step.part.kind, s.step.part.name, s.by), []).append(s)
-    for readers in parts.values():
-        failed = [s.step.part for s in readers if s.over and s.status is not Status.DONE]
-        if not failed:
-            continue
-        total = max(s.step.part.end for s in readers if s.step.part is not None)
-        unread = sum(part.end - part.own for part in failed if part is not None)
-        one = readers[0].step.part
-        assert one is not None
-        yield LeftOut(of=one.kind, name=one.name, read=total - unread, total=total)
+    for (of, name, _), readers in parts.items():
+        pieces = [part for s in readers if (part := s.step.part) is not None]
+        unread = sum(map(_unread_bytes, readers))
+        total = max(part.end for part in pieces)
+        if unread:
+            yield LeftOut(of="input" if of == "input" else "output", name=name, read=total - unread, total=total)
+
+
+def _unread_bytes(s: StepState) -> int:
+    """Return the bytes that only this part has, if it has no output."""
+    part = s.step.part
+    return part.end - part.own if part is not None and s.over and s.status is not Status.DONE else 0
 
 
 def left_out_line(found: Iterable[LeftOut]) -> str:

@@ -44,14 +44,10 @@ class Outputs:
             return self._sections(children)
         if s.combine == "text":
             return "\n\n".join(filter(None, map(self._text_of, children)))
+        if s.combine == "list":
+            return [self.of(child) for child in children]
         done = [self.of(child) for child in children if child.status is Status.DONE]
-        if s.combine == "table":
-            return _joined(done, s.step.output)
-        if s.combine == "array":
-            return joined([cast("list[Json]", each) for each in done if isinstance(each, list)])
-        if s.combine == "majority":
-            return most_common(done)
-        return [self.of(child) for child in children]
+        return _made_of(done, s)
 
     def _sections(self, children: list[StepState]) -> str:
         """Return a report in sections: the summary, which the last child wrote, then the others in order."""
@@ -141,6 +137,15 @@ def _short_item(step: Step) -> str:
     item = step.item
     is_short = isinstance(item, str) and len(item) <= NAME_CHARACTERS and item.isprintable()
     return cast("str", item) if is_short else ""
+
+
+def _made_of(outputs: list[Json], s: StepState) -> Json:
+    """Return one value made of the outputs of the children of a stand-in, without those that have none."""
+    if s.combine == "table":
+        return _joined(outputs, s.step.output)
+    if s.combine == "array":
+        return joined([cast("list[Json]", each) for each in outputs if isinstance(each, list)])
+    return most_common(outputs)
 
 
 def most_common(values: Iterable[Json]) -> Json:
