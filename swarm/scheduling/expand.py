@@ -35,7 +35,7 @@ class Expander:
     def __call__(self, s: StepState) -> Expansion | None:
         """Return the expansion of a step that could start now, or None if it is one attempt."""
         if s.step.merge is not None or s.transcript:
-            return None  # It calls no model, or goes on with a conversation that was sized before.
+            return None  # It calls no model, or continues a conversation that was sized before.
         try:
             attempt = self._attempt_of(s)
         except AttemptError:
