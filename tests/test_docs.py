@@ -33,6 +33,7 @@ NOT_IN_A_CHECKOUT = {
     ".swarm/",
     ".swarm/cache/",
     ".swarm/runs/",
+    ".swarm/runs",
     "replaced/",
     ".swarm/plans/",
     "steps/",

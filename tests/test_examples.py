@@ -38,7 +38,7 @@ nbformat.write(notebook, sys.argv[2])
 @pytest.fixture
 def examples(tmp_path: Path) -> Path:
     """Copy the examples, with what they read of the project beside them."""
-    leave = shutil.ignore_patterns(".swarm", "__pycache__", "metadata", "recorded", "report.*")
+    leave = shutil.ignore_patterns(".swarm", "__pycache__", "metadata", "recorded", "report.*", "rows.*")
     shutil.copytree(FOLDER, tmp_path / "examples", ignore=leave)
     (tmp_path / "swarm").symlink_to(ROOT / "swarm")
     shutil.copy(ROOT / "CONTRIBUTING.md", tmp_path)
@@ -71,7 +71,7 @@ def by_source(report: str) -> dict[str, str]:
 
 
 def test_every_example_has_a_test() -> None:
-    tested = {"library.ipynb", "licences", "modules", "notes", "replay", "two_models", "typed"}
+    tested = {"library.ipynb", "licences", "modules", "notes", "replay", "table", "two_models", "typed"}
     assert {path.name for path in FOLDER.iterdir() if not path.name.startswith(".")} == tested
 
 
@@ -116,6 +116,19 @@ class TestLicences:
         done = program("licences/collect.py", "no-such-package", folder=examples)
         assert done.returncode == 1
         assert done.stderr.startswith("no-such-package is not installed")
+
+
+class TestTable:
+    def test_each_note_is_a_row_in_the_report_and_in_files(self, examples: Path) -> None:
+        ran = carried_out("table/task.yaml", "--endpoint", "offline", folder=examples)
+        rows = [{"name": name, "memory_gb": figure} for name, figure in MEMORY.items()]
+        assert ran["report"]["table"] == rows
+        assert ran["usage"]["calls"] == len(MEMORY)
+        assert "| Backups | 2 | [read.1] |" in (examples / "table" / "report.md").read_text()
+        lines = (examples / "table" / "rows.csv").read_text().splitlines()
+        assert lines == ["name,memory_gb", *(f"{name},{figure}" for name, figure in MEMORY.items())]
+        written = (examples / "table" / "rows.jsonl").read_text().splitlines()
+        assert [json.loads(line) for line in written] == rows
 
 
 class TestTyped:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from swarm.base.errors import EndpointRefused, PlanError
+from swarm.attempt.types import MERGER, Attempt, Given
+from swarm.base.errors import AttemptError, EndpointRefused, PlanError
+from swarm.executors.merging import outcome_of
 from swarm.forecast.advice import advise, as_one_agent, worst_tokens
 from swarm.forecast.expect import Experience
 from swarm.lifecycle.options import Options
@@ -149,16 +151,17 @@ FACTS = {"a.md": ("Alpha", "MIT"), "b.md": ("Beta", None), "c.md": ("ALPHA", "BS
 ROWS = [{"name": "Alpha", "licence": "MIT"}, {"name": "Beta", "licence": None}]
 
 
+def fact_of(request: Request, fails: str = "") -> str | Exception:
+    """Read every fact of an input without an error."""
+    (name,) = data_in(request, "input")
+    if name == fails:
+        return EndpointRefused("it would not", kind="refused")
+    return json.dumps(dict(zip(("name", "licence"), FACTS[name], strict=True)))
+
+
 def reader(fails: str = "") -> Function:
-    """Make a double that reads every fact of an input without an error."""
-
-    def answer(request: Request) -> str | Exception:
-        (name,) = data_in(request, "input")
-        if name == fails:
-            return EndpointRefused("it would not", kind="refused")
-        return json.dumps(dict(zip(("name", "licence"), FACTS[name], strict=True)))
-
-    return Function(answer)
+    """Make a double that reads the facts."""
+    return Function(lambda request: fact_of(request, fails), identity="facts")
 
 
 def facts(folder: Path, *steps: Step, **more: Any) -> Task:
@@ -218,7 +221,7 @@ class TestRuns:
         result = await run_with(reader(fails="c.md"), facts(tmp_path, one, TABLE))
 
         assert (result.status, result.exit_code) == ("failed", 1)
-        assert [(each.step, each.kind) for each in result.errors] == [("read", "refused"), ("table", "merge")]
+        assert [(each.step, each.kind) for each in result.errors] == [("read", "refused"), ("table", "nothing_found")]
 
     async def test_what_a_failed_step_would_have_read_is_not_merged(self, tmp_path: Path) -> None:
         first = Step(id="names", prompt="Read.", output=ROW, inputs=("a.md",))
@@ -297,6 +300,18 @@ class TestRuns:
 
         assert result.report is not None
         assert len(result.report.value) == 2000
+
+
+def test_outputs_that_are_not_rows_are_named_and_alone_they_are_an_error() -> None:
+    given = (Given(step="read.1", about="", output="none found"), Given(step="read.2", about="", output=ROWS))
+    attempt = Attempt(run="", step=TABLE, agent=MERGER, given=given)
+
+    assert outcome_of(attempt).output == ROWS
+    assert outcome_of(attempt).left_out == ("the output of read.1: it has no rows",)
+    for left in ((), given[:1]):
+        with pytest.raises(AttemptError, match=r"has an output|has rows: read\.1") as raised:
+            outcome_of(attempt.model_copy(update={"given": left}))
+        assert raised.value.kind == "merge"
 
 
 def test_people_see_who_merges() -> None:

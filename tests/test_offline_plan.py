@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swarm.endpoints.offline.columns import columns_of
 from swarm.endpoints.offline.plan import READ, READ_SEVERAL, REPORT, WIDEST, asked, plan, shape
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.planning.lint import lint
 from swarm.spec.plan import Plan
+from swarm.spec.rows import fields_of
 from swarm.spec.task import Limits
 
 GOAL = "How much memory does each library need?"
@@ -32,6 +34,38 @@ def test_each_input_is_read_by_a_step_of_its_own_and_then_merged() -> None:
     assert read.prompt == f"{READ} {GOAL}"
     assert (reduce.id, reduce.agent, reduce.after, reduce.needs) == ("reduce", "reducer", ("read",), ())
     assert reduce.prompt == f"{REPORT} {GOAL}"
+
+
+@pytest.mark.parametrize(
+    ("goal", "columns"),
+    [
+        ("A table of all libraries: name, licence and year of release.", ("name", "licence", "year_of_release")),
+        ("Make a table with the columns Name, Größe (MB) & Owner", ("name", "größe_mb", "owner")),
+        ("A table with their name, price, and stock.", ("name", "price", "stock")),
+        ("Eine Tabelle: Name und Preis", ("name", "preis")),
+        ("A table of everything.", ()),
+        ("A table: one row for each of the many libraries that we use, and nothing else", ()),
+    ],
+)
+def test_the_columns_that_a_goal_names(goal: str, columns: tuple[str, ...]) -> None:
+    assert columns_of(goal) == columns
+
+
+def test_a_table_is_planned_where_one_is_wanted() -> None:
+    goal = "A table: name, licence."
+    read, table = planned(brief("a.md", "b.md", table="asked"), goal=goal).steps
+    assert (read.each, fields_of(read.output)) == ("inputs", ("name", "licence"))
+    assert (table.merge, table.key, table.after) == ("table", ("name",), ("read",))
+    assert planned(brief("a.md", "b.md"), goal=goal).steps[-1].agent == "reducer"
+    assert planned(brief("a.md", "b.md", table="asked")).steps[-1].agent == "reducer", "no columns are named"
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, WIDEST + 1])
+def test_a_table_file_always_gets_rows(count: int) -> None:
+    given = brief(*(f"n{n}.md" for n in range(count)), table="file", steps_left=1000)
+    linted = lint(planned(given), given)
+    assert [str(finding) for finding in linted.findings if finding.severity == "error"] == []
+    assert linted.steps[-1].merge == "table"
 
 
 @pytest.mark.parametrize("inputs", [(), ("a.md",)])

@@ -171,7 +171,7 @@ def _is_replaceable(steps: Sequence[Step], brief: Brief) -> bool:
     It cannot if they use special agents, models, tools, lists or a schema of the report, or media
     or labelled inputs.
     """
-    if len(steps) < 2 or steps[-1].output is not None:
+    if len(steps) < 2 or steps[-1].output is not None or brief.table == "file":
         return False
     if any(each.medium != "text" or each.label is not None for each in brief.inputs):
         return False

@@ -27,6 +27,7 @@ from swarm.record.cache import Cache
 from swarm.record.events import RunStarted
 from swarm.record.state import State
 from swarm.record.steps import StepState
+from swarm.results.outputs import TABLES
 from swarm.scheduling.assign import Assigner, RunResources
 from swarm.spec.agent import Agent
 from swarm.spec.files import (
@@ -227,6 +228,7 @@ def resolve(task: Task, chosen: ChosenModels, files: LoadedFiles) -> ResolvedTas
         outside_pools=outside_pools(routes),
         tools=tuple(each.name for each in files.toolbox.tools),
         tool_labels=files.toolbox.labels,
+        has_table_file=any(each.path.suffix in TABLES for each in files.outputs),
         tools_key=files.toolbox.key,
     )
     return _first_steps(resources, files.agents)

@@ -1,6 +1,10 @@
 """The brief of a planner: what it needs to know, and what its plan is checked against."""
 
-from swarm.base.values import Frozen, Id
+from typing import Literal
+
+from pydantic import Field
+
+from swarm.base.values import Frozen, Id, is_none
 from swarm.spec.labels import Access
 from swarm.spec.task import Limits
 
@@ -43,5 +47,8 @@ class Brief(Frozen):
     """Approximate maximum tokens of inputs of a step; None if no model states its context."""
     access: Access | None = None
     """The models for each label and medium, if inputs have labels or are not text."""
+    table: Literal["asked", "file"] | None = Field(default=None, exclude_if=is_none)
+    """Whether the plan should end in a table: `asked` for in the goal, or needed for a `file` of the
+    task's `output`. Then a plan without rows is an error."""
     first: bool = True
     """True if this is the run's first plan, which must end in the report."""

@@ -1,7 +1,7 @@
 """The report as files: in the run's folder, and where the task's `output:` says."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,11 +11,17 @@ from pydantic_core import to_json
 from swarm.base.files import write_file
 from swarm.base.private import write_private
 from swarm.results.result import Result
+from swarm.results.table import FILE, Table
+from swarm.results.table_files import csv_bytes, jsonl_bytes
 
 REPORT = "report.md"
 """Name of the report in the run's folder."""
 REPLACED = "replaced"
 """Folder of the files that the outputs of a run replaced, in the run's folder."""
+
+
+TABLES: Mapping[str, Callable[[Table], bytes]] = {".csv": csv_bytes, ".jsonl": jsonl_bytes}
+"""Writers of a table, by the ending of the file."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +39,25 @@ def write_outputs(result: Result, paths: Iterable[Path]) -> Written:
     A file that is replaced is kept in the run's folder. What cannot be written is in `unwritten` of
     the result.
     """
-    if result.report is None:
+    if result.report is None and result.merged is None:
         return Written(result)
-    text = result.report.text.encode("utf-8", "replace")
     with suppress(OSError):  # the journal has it, too
-        write_private(result.folder, REPORT, text)
+        if result.report is not None:
+            write_private(result.folder, REPORT, _content(result, ".md"))
+        if result.merged is not None:
+            write_private(result.folder, FILE, _content(result, ".csv"))
     notes: list[str] = []
     unwritten: list[str] = []
     for path in paths:
-        content = to_json(result.to_dict(), indent=2) + b"\n" if path.suffix == ".json" else text
+        content = _content(result, path.suffix)
+        if not content:
+            unwritten.append(f"{path} was not written: {_nothing(path)}")
+            continue
         try:
             kept = _kept(path, content, result.folder)
             write_file(path, content, mode=0o644, folders=0o777)
         except OSError as error:
-            where = result.folder / REPORT
+            where = result.folder / (FILE if path.suffix in TABLES else REPORT)
             unwritten.append(
                 f"cannot write {path}: {error.strerror or error}; the report is in {where}\n"
                 f"hint: fix that, then copy it: cp {where} {path}"
@@ -54,6 +65,21 @@ def write_outputs(result: Result, paths: Iterable[Path]) -> Written:
             continue
         notes += [] if kept is None else [f"{path} was replaced; the earlier file is in {kept}"]
     return Written(replace(result, unwritten=tuple(unwritten)), tuple(notes))
+
+
+def _content(result: Result, suffix: str) -> bytes:
+    """Return the bytes of an output file with this ending. Empty if the run has nothing for it."""
+    if suffix in TABLES:
+        return b"" if result.merged is None else TABLES[suffix](result.merged)
+    if result.report is None:
+        return b""
+    return to_json(result.to_dict(), indent=2) + b"\n" if suffix == ".json" else result.text.encode("utf-8", "replace")
+
+
+def _nothing(path: Path) -> str:
+    if path.suffix in TABLES:
+        return "no step of the run gave rows\nhint: `swarm show` lists the steps that failed"
+    return "there is no report, only a table"
 
 
 def _kept(path: Path, content: bytes, folder: Path) -> Path | None:

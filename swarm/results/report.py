@@ -14,7 +14,9 @@ from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 from swarm.results.claims import CheckedClaim, claims_in, evidence_line, not_found, published
 from swarm.results.left_out import left_out, left_out_line
+from swarm.results.table import Table, table_text
 from swarm.spec.plan import Step, role_of
+from swarm.spec.rows import Row
 
 REASON_CHARACTERS = 300
 """Maximum characters of the reason why a step has no output: a report is not a log."""
@@ -35,6 +37,8 @@ class Report(Frozen):
     are."""
     value: Json = None
     """Output of the last step, unchanged: a text or a JSON value."""
+    table: tuple[Row, ...] | None = None
+    """Rows of the table of the run, if a step gives one."""
 
     def _repr_html_(self) -> str:
         """Return the report for a notebook: as text, with every character escaped."""
@@ -46,25 +50,28 @@ def make_report(
     state: State,
     output_of: Callable[[StepState], Json],
     about: Callable[[Step], str],
+    table: Table | None = None,
     *,
     note: Callable[[Exception], object] | None = None,
 ) -> Report | None:
-    """Return the report of a run, or None without one. `about` returns what a step was asked, in one line.
+    """Return the report of a run, or None without one.
 
-    With `note`, an internal error in the check of its claims goes there, and the report has no claims.
+    `about` returns what a step was asked, in one line. `table` is the table of the run. With `note`, an internal error
+    in the check of its claims goes there, and the report has no claims.
     """
     last = state.steps.get(state.report_step or "")
     if last is None or last.status is not Status.DONE:
         return None
-    value = output_of(last)
-    if not isinstance(value, str):
-        return Report(text=to_json(value, indent=2).decode(), value=value)
+    value, rows = output_of(last), _rows(table)
+    body = _body(last, value, table)
+    if body is None:
+        return Report(text=to_json(value, indent=2).decode(), value=value, table=rows)
     steps = list(state.real_steps())
-    sources = claims(value, {s.id for s in steps})
-    checked = _checked(state, value, output_of, about, note)
+    sources = claims(body, {s.id for s in steps})
+    checked = _checked(state, body, output_of, about, note)
     cited = set(chain.from_iterable(sources.values()))
     blocks = (
-        value.strip(),
+        body.strip(),
         _listed("Sources", [_source(s, about(s.step)) for s in steps if s.id in cited]),
         _listed("Not found in sources", not_found(checked)),
         _listed("Missing", [_gap(s) for s in steps if _is_missing(s)]),
@@ -77,6 +84,7 @@ def make_report(
         claims=published(checked),
         not_found=evidence_line(checked),
         value=value,
+        table=rows,
     )
 
 
@@ -94,6 +102,18 @@ def _checked(
             raise
         note(error)  # a report that was paid for must not be lost to the check of its claims
         return []
+
+
+def _rows(table: Table | None) -> tuple[Row, ...] | None:
+    return None if table is None else table.rows
+
+
+def _body(last: StepState, value: Json, table: Table | None) -> str | None:
+    """Return a text as it is, and a merged table as Markdown. None for other values, which are JSON."""
+    if isinstance(value, str):
+        return value
+    is_merged = table is not None and table.step == last.id and last.step.merge is not None
+    return table_text(table) if table is not None and is_merged else None
 
 
 def _listed(title: str, lines: list[str]) -> str:

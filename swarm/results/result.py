@@ -12,10 +12,12 @@ from swarm.record.steps import Status
 from swarm.results.left_out import LeftOut, left_out
 from swarm.results.measure import Costs, Parallelism, cost, measure
 from swarm.results.report import Report, make_report
+from swarm.results.table import Table, table_of
 from swarm.scheduling.assign import Assigner
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Usage
 from swarm.spec.plan import PLAN_STEP, Plan
+from swarm.spec.rows import Row
 
 RunStatus = Literal["done", "partial", "failed", "limit", "cancelled"]
 EXIT_CODES: dict[RunStatus, int] = {"done": 0, "failed": 1, "partial": 3, "limit": 4, "cancelled": 130}
@@ -67,6 +69,8 @@ class Result:
     """Inputs and outputs that were not read completely. Such a run is at best `partial`."""
     media: tuple[StepMedia, ...] = ()
     """Media in answers, in plan order; the files are in the run's folder."""
+    merged: Table | None = None
+    """Table of the run with the steps behind its rows, conflicts and empty cells; None without one."""
     unwritten: tuple[str, ...] = ()
     """Messages about files of `output:` that could not be written. The report is in the run's folder."""
 
@@ -85,7 +89,8 @@ class Result:
         the run: its figures are those of a run without steps.
         """
         finished = state.finished
-        report = make_report(state, assigner.output_of, assigner.about, note=note)
+        table = table_of(state, assigner)
+        report = make_report(state, assigner.output_of, assigner.about, table, note=note)
         return cls(
             run=state.run,
             status="cancelled" if finished is None else finished.status,
@@ -99,12 +104,18 @@ class Result:
             folder=folder.path,
             left_out=left_out(state),
             media=_media(state, folder),
+            merged=table,
         )
 
     @property
     def text(self) -> str:
         """Text of the report. Empty if there is no report."""
         return "" if self.report is None else self.report.text
+
+    @property
+    def table(self) -> tuple[Row, ...] | None:
+        """Rows of the table of the run, each by field; None without one."""
+        return None if self.merged is None else self.merged.rows
 
     @property
     def exit_code(self) -> int:
@@ -119,6 +130,8 @@ class Result:
         """Return the JSON object that `swarm run --json` prints."""
         shown = {"text", "sources", "claims"}
         report = None if self.report is None else self.report.model_dump(mode="json", include=shown)
+        if report is not None and self.merged is not None:
+            report |= {"table": list(self.merged.rows), "table_notes": self.merged.notes()}
         return {
             "run": self.run,
             "status": self.status,

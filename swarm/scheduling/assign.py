@@ -19,7 +19,7 @@ from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 from swarm.scheduling.label_flow import LabelFlow
-from swarm.scheduling.merging import merge_attempt
+from swarm.scheduling.merging import merge_attempt, wanted_table
 from swarm.scheduling.outputs import Outputs
 from swarm.spec.agent import Agent, asked_for
 from swarm.spec.chat import estimate_tokens
@@ -59,6 +59,8 @@ class RunResources:
     """Names of the tools that the run grants."""
     tool_labels: Mapping[str, str] = field(default_factory=dict[str, str])
     """Labels of the results of tools, by name of the tool."""
+    has_table_file: bool = False
+    """Whether the table of the run is written to a file of the task's `output`."""
     tools_key: Callable[[tuple[str, ...]], str] = ",".join
     """Returns a hash of the schemas of tools, by their names."""
 
@@ -268,6 +270,7 @@ class Assigner:
             steps_left=max(0, state.steps_left(resources.task.limits.steps)),
             reads=self._reads(self._contexts()),
             access=None if self._is_plain else self._access_for(s),
+            table=wanted_table(resources.task, resources.wording, has_file=resources.has_table_file) if first else None,
             first=first,
         )
 

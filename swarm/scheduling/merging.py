@@ -1,7 +1,8 @@
 """Attempts at steps that merge outputs: they have no model, and whole outputs, never cut ones."""
 
-import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from swarm.attempt.types import MERGER, Attempt, Given, Missing
 from swarm.base.text import clip, listing
@@ -10,6 +11,7 @@ from swarm.record.state import State
 from swarm.record.steps import StepState
 from swarm.spec.plan import Step
 from swarm.spec.rows import joined_schema
+from swarm.spec.task import Task
 
 TITLE_CHARACTERS = 120
 """Maximum characters of the heading of a merged text."""
@@ -35,12 +37,22 @@ def merge_attempt(
     )
 
 
+def wanted_table(task: Task, wording: Mapping[str, str], *, has_file: bool) -> Literal["asked", "file"] | None:
+    """Return whether a table is needed for a file, or asked for in the goal with one of the words in `table_words`."""
+    if has_file:
+        return "file"
+    words = [word.strip() for word in wording.get("table_words", "").casefold().split(",")]
+    pattern = "|".join(re.escape(word) for word in words if word)
+    found = pattern and re.search(rf"(?<!\w)(?:{pattern})(?!\w)", (task.goal or "").casefold())
+    return "asked" if found else None
+
+
 def _table_of(state: State, step: Step, given: Iterable[Given]) -> dict[str, Json] | None:
     """Return the schema of a merged table: its own, else what those of the steps before it make together."""
     if step.output is not None or step.merge != "table":
         return step.output
-    forms = dict.fromkeys(canonical(_form_of(state, state.steps[each.step].step)) for each in given)
-    return joined_schema(json.loads(form) for form in forms)
+    forms = [_form_of(state, state.steps[each.step].step) for each in given]
+    return joined_schema({canonical(form): form for form in forms}.values())
 
 
 def _form_of(state: State, step: Step) -> Json:

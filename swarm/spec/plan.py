@@ -21,6 +21,8 @@ ANSWER_STEP = "answer"
 """Id of the only step if one agent does the whole task."""
 REDUCE_STEP = "reduce"
 """Id of the step that is added to a plan if several steps end it."""
+TABLE_STEP = "table"
+"""Id of the step that is added to a plan if it ends in rows and a table is wanted."""
 
 
 SET_BY_RUN = ("item", "instance_of", "part", "partial_of", "length")
@@ -184,7 +186,7 @@ def closed(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     reducers = [step for step in last if step.agent == REDUCER and step.each is None]
     if len(reducers) == 1:
         return _with_last(steps, reducers[0], last_ids)
-    return (*steps, Step(id=_free_id(steps), agent=REDUCER, after=last_ids, inputs=()))
+    return (*steps, Step(id=free_id(steps, REDUCE_STEP), agent=REDUCER, after=last_ids, inputs=()))
 
 
 def _has_one_output(step: Step) -> bool:
@@ -204,10 +206,9 @@ def _with_last(steps: tuple[Step, ...], reducer: Step, last_ids: tuple[str, ...]
     return tuple(closing if step.id == closing.id else step for step in steps)
 
 
-def _free_id(steps: tuple[Step, ...]) -> str:
-    """Return the id of an added reducer: `reduce`, with `-all` appended until it is free."""
+def free_id(steps: tuple[Step, ...], name: str) -> str:
+    """Return the id of an added step: its name, with `-all` appended until it is free."""
     taken = {step.id for step in steps}
-    name = REDUCE_STEP
     while name in taken:
         name += "-all"
     return name

@@ -173,7 +173,8 @@ class Task(Frozen):
     """`auto`: one agent does the work if the plan gains nothing from a swarm. `never`: no planner,
     one agent. `always`: run the plan as it is. [default: auto]"""
     output: tuple[str, ...] | str = ()
-    """Files to write the report to: `.md`, or `.json` for the result object. Example: `report.md`."""
+    """Files to write: `.md` for the report, `.csv` or `.jsonl` for its table, `.json` for the
+    result object. Example: `[report.md, rows.csv]`."""
     plan: Plan | tuple[Step, ...] | str | None = None
     """Plan to run instead of calling the planner: a plan, a list of steps, or the path of a plan
     file."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from swarm.endpoints.offline.columns import UNNAMED, columns_of, with_rows
 from swarm.spec.plan import ANSWER_STEP, REDUCE_STEP, REDUCER
 
 READ = "From {item}:"
@@ -30,6 +31,8 @@ class Shape:
     depth: int
     known: tuple[str, ...]
     first: bool
+    table: str = ""
+    """`asked` if the goal asks for a table, `file` if a file needs one."""
 
 
 def asked(prompt: str, goal: str) -> str:
@@ -60,6 +63,7 @@ def shape(brief: str, said: Iterable[str] = ()) -> Shape:
         depth=_number(_object(found.get("limits")).get("depth"), 32),
         known=tuple(str(each) for each in _list(found.get("known"))),
         first=found.get("first") is not False,
+        table=str(found.get("table") or ""),
     )
 
 
@@ -96,6 +100,9 @@ def plan(goal: str, seen: Shape, given: Sequence[str] = ()) -> str:
         steps = [_again(words, seen, given)]
     else:
         steps = _reading(words, seen)
+        columns = columns_of(goal) if seen.table else ()
+        if columns or seen.table == "file":
+            return json.dumps({"steps": with_rows(steps, columns or UNNAMED)}, indent=1)
         sources = len(steps) > 1 or "each" in steps[0]
         if sources and seen.depth > 1:
             after = [step["id"] for step in steps]

@@ -22,7 +22,7 @@ from swarm.base.errors import Problem
 from swarm.planning.brief import Brief
 from swarm.planning.lint.context import Sheet
 from swarm.planning.lint.findings import Finding, Findings, Severity, feedback
-from swarm.planning.lint.merging import check_merges
+from swarm.planning.lint.merging import check_merges, check_table
 from swarm.planning.lint.names import check_agents, check_ids, check_references
 from swarm.planning.lint.placement import check_places
 from swarm.planning.lint.prompts import check_duplicates, check_mentions, check_use
@@ -109,6 +109,7 @@ def lint(plan: Plan | Draft, brief: Brief, *, forgiving: bool = False) -> Linted
     check_reading(sheet)
     check_mentions(sheet)
     check_use(sheet)
+    check_table(sheet)
     if check_cycles(sheet):
         stats = measured(sheet)
     steps = sheet.steps

@@ -6,8 +6,8 @@ from typing import cast
 
 from swarm.base.values import Json
 from swarm.planning.lint.context import Row, Sheet
-from swarm.planning.lint.findings import Names, quoted
-from swarm.spec.plan import PLANNER, REDUCER, Step, before_of
+from swarm.planning.lint.findings import Names, quoted, shortened
+from swarm.spec.plan import PLANNER, REDUCER, TABLE_STEP, Step, before_of, free_id, sinks
 from swarm.spec.rows import fields_of, row_schema
 
 _AGENT = Step.model_fields["agent"].default
@@ -44,6 +44,36 @@ def _check_sources(sheet: Sheet, row: Row, rows: Mapping[str, Row], forms: Mappi
     if step.merge == "table" and step.output is not None and row_schema(step.output) is None:
         message = "the `output` of a merged table must be a list of objects"
         sheet.found.error("not_rows", row.key("output"), message, advice=f"{_ROWS}.", step=step.id)
+
+
+def check_table(sheet: Sheet) -> None:
+    """Find a first plan that gives no rows, if a file of the task needs them."""
+    if sheet.brief.table != "file" or not sheet.brief.first:
+        return
+    forms = sheet.outputs_of()
+    if any(_may_be_rows(output_of(row.step, forms)) for row in sheet.rows):
+        return
+    message = "`output` of the task names a table file (.csv or .jsonl), but no step of the plan gives rows"
+    advice = "Give the step that finds the rows an `output` of objects."
+    sheet.found.error("no_table", ("steps",), message, advice=advice)
+
+
+def _may_be_rows(output: Json) -> bool:
+    """Whether an output is rows, or is not known: an agent of a file, a merged list, a later plan."""
+    return row_schema(cast("Json", output)) is not None if isinstance(output, dict) else output != "text"
+
+
+def with_table(sheet: Sheet) -> tuple[Step, ...]:
+    """Return the steps with one that joins the rows at the end, if a table is wanted and every end gives rows."""
+    steps, forms = sheet.steps, sheet.outputs_of()
+    ends = [step for step in steps if step.id in sinks(steps)]
+    gives_rows = [step.merge is None and row_schema(output_of(step, forms)) is not None for step in ends]
+    if sheet.brief.table is None or not ends or not all(gives_rows):
+        return steps
+    table = Step(id=free_id(steps, TABLE_STEP), merge="table", after=tuple(step.id for step in ends))
+    message = f"added step {quoted(table.id)} to join the rows of {shortened(step.id for step in ends)} without a model"
+    sheet.found.repaired("table", ("steps",), message)
+    return (*steps, table)
 
 
 def output_of(step: Step, forms: Mapping[str, Json]) -> Json:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from swarm.planning import graph
 from swarm.planning.lint.context import Sheet
 from swarm.planning.lint.findings import quoted, shortened
+from swarm.planning.lint.merging import with_table
 from swarm.spec.plan import REDUCER, Step, before_of, closed, sinks
 
 SHORTEST_CHAIN = 3
@@ -103,7 +104,7 @@ def measured(sheet: Sheet) -> Stats:
 
 def close(sheet: Sheet) -> tuple[Step, ...]:
     """Return the steps of a run's first plan, with one last step. Add a repair if that changed the plan."""
-    steps = sheet.steps
+    steps = with_table(sheet)
     _check_orphans(sheet, steps)
     whole = closed(steps)
     ends = sinks(steps)

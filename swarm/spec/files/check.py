@@ -19,7 +19,7 @@ from swarm.spec.yaml.explain import meant, unknown_key
 from swarm.spec.yaml.notation import Path
 from swarm.spec.yaml.schemas import schema_problems
 
-OUTPUTS = (".md", ".json")
+OUTPUTS = (".md", ".json", ".csv", ".jsonl")
 """File name endings of the formats of a report."""
 DEFAULT = "default"
 """Alias of steps and agents that name no model. It exists even if the task has no `models:`."""
