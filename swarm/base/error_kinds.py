@@ -133,6 +133,7 @@ ERROR_KINDS: Mapping[str, ErrorKind] = {
     **FAULTS,
     # Requests that are not sent
     "unknown_model": ErrorKind("no model has that alias", "add it to `models:`"),
+    "unknown_agent": ErrorKind("the agent of a step is missing", "add its file to `agents:` again"),
     "label": ErrorKind(
         "no model may read the labelled data of a step",
         "list a model in `labels:`, or split the step",

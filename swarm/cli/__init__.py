@@ -21,10 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Never raise, not even after an interrupt.
     """
+    from swarm.base.machine import raise_file_limit
     from swarm.cli.interrupts import Interrupts
     from swarm.cli.streams import open_streams
 
     open_streams()
+    raise_file_limit()
     with Interrupts() as interrupts:
         from swarm.cli.app import carry_out
 

@@ -20,7 +20,7 @@ import anyio
 
 from swarm.base.clock import GRACE_SECONDS, RunClock
 from swarm.base.errors import PlanError, Problem, SwarmError, TaskError
-from swarm.base.text import clip
+from swarm.base.machine import fitting_width
 from swarm.budget.setup import open_meters
 from swarm.endpoints import Endpoint
 from swarm.endpoints.custom import CustomEndpoint
@@ -183,9 +183,9 @@ class Run:
             check_offline(prepared, self._options)
         self.warnings += prepared.warnings
         runs = self._options.runs
+        close_levels(levels_of(prepared.task.folder))
         # What a replay copies is as trustworthy as the folder that it comes from.
         marked = self._replay is None or self._replay.is_from_here
-        close_levels(levels_of(prepared.task.folder))
         folder = create(Path(runs) if runs is not None else prepared.runs, marked=marked)
         try:
             self._own(folder)
@@ -280,7 +280,8 @@ class Run:
         keep = not self._plan_only and not self._merges_the_report
         meters = open_meters(prepared.task.limits, routes, state, custom_endpoint=own is not None, keep=keep)
         memory = Memory(prepared.learnt if self._options.uses_cache else None)
-        self.warnings += filter(None, [memory.warning, self._uncached])
+        self._workers, narrowed = fitting_width(prepared.task.limits.workers)
+        self.warnings += filter(None, [memory.warning, self._uncached, narrowed])
         wiring = Wiring(
             rng=rng,
             offline=Offline,
@@ -289,7 +290,7 @@ class Run:
             emit=self._emit,
             around=meters.around,
             labels=prepared.resources.access.labels,
-            workers=prepared.task.limits.workers,
+            workers=self._workers,
         )
         async with connect(routes, wiring) as router:
             looked = Preflight(router, routes, wiring, ahead=self._ahead(), warn=self.warnings.append)
@@ -353,10 +354,10 @@ class Run:
     def _rules(self) -> Rules:
         task = self.prepared.task
         return Rules(
-            limits=task.limits,
+            limits=task.limits.model_copy(update={"workers": self._workers}),
             on_failure=task.on_failure,
             inputs=tuple(each.name for each in self.prepared.resources.inputs),
-            seed=int(self.state.first.trace[:8], 16) if self.state.first is not None else 0,
+            seed=self.state.seed,
             plan_only=self._plan_only,
         )
 
@@ -386,9 +387,8 @@ class Run:
         """Save the traceback of an internal error and return the message that names its file."""
         trace = "".join(traceback.format_exception(error))
         path = self.folder.write_page(name or f"bug-{self.state.seq}.txt", self.prepared.redactor.clean(trace))
-        if path is None:
-            return f"internal error ({type(error).__name__}: {clip(str(error), 300)}); the traceback could not be saved"
-        return f"internal error ({type(error).__name__}); the traceback is in {path}\nhint: report it with that file"
+        saved = "could not be saved" if path is None else f"is in {path}\nhint: report it with that file"
+        return f"internal error ({type(error).__name__}); the traceback {saved}"
 
 
 def reopen(

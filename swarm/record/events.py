@@ -21,14 +21,18 @@ FORMAT = 1
 """Version of the journal format. A journal with a higher version is refused and left unchanged."""
 
 
+Seconds = Annotated[float, Field(ge=0, le=100_000_000_000, allow_inf_nan=False)]
+"""A time or a duration that can be computed with: up to the year 5138."""
+
+
 class Stamped(Frozen):
     """The fields of every event."""
 
     seq: int = 0
     """Number in the journal, from 1; 0 until the event is emitted."""
-    at: float = 0.0
+    at: Seconds = 0.0
     """Wall clock, seconds since 1970, for people only."""
-    t: float = 0.0
+    t: Seconds = 0.0
     """Seconds of the run's own monotonic clock. A resumed run continues from the last value."""
 
 
@@ -164,7 +168,7 @@ class TurnTaken(Stamped):
     messages: tuple[Message, ...]
     """New messages only: the answer, and the correction if it was rejected; or the result of one tool."""
     usage: Usage
-    seconds: float
+    seconds: Seconds
     model: str
     endpoint: str
     finish: str = "stop"
@@ -172,9 +176,9 @@ class TurnTaken(Stamped):
     """How the output format was requested: `json_schema`, `tool`, `json_object`, `prompt`."""
     dropped: tuple[str, ...] = ()
     """Parameters of the task that the endpoint refused, and that are omitted from then on."""
-    wire_seconds: float | None = Field(default=None, exclude_if=is_none)
+    wire_seconds: Seconds | None = Field(default=None, exclude_if=is_none)
     """Seconds from sending the call that was answered to its answer. None for tools, and in earlier journals."""
-    waited: dict[str, float] = Field(default_factory=dict[str, float], exclude_if=is_empty)
+    waited: dict[str, Seconds] = Field(default_factory=dict[str, float], exclude_if=is_empty)
     """Seconds of waiting before the answer, by cause: `slots` of the endpoint, `rate_limit`, `retry`, `budget`."""
 
     @property
@@ -201,7 +205,7 @@ class StepFailed(Stamped):
     step: Id
     attempt: int
     error: Failure
-    retry_in: float | None = None
+    retry_in: Seconds | None = None
 
 
 class StepSkipped(Stamped):

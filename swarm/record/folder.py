@@ -41,7 +41,7 @@ JOURNAL = "journal.jsonl"
 LOCK = "lock"
 TASK = "task.yaml"
 ARTIFACTS = "artifacts"
-_HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
+_HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN})
 """Errors of a lock that another process holds."""
 ARTIFACT_BYTES = 64 * 1024
 """Maximum bytes of an output in the journal. Larger ones are files, so that reading a journal stays cheap."""
@@ -204,16 +204,17 @@ def create(runs: Path, run: str | None = None, *, marked: bool = True) -> RunFol
     """
     now = datetime.now(UTC)  # noqa: TID251 - a name for people; nothing is computed from it
     path = runs / (run or f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}")
+    folder = RunFolder(path)
     try:
         make_folders(runs)
         path.mkdir(mode=0o700)
+        if marked:
+            write_mark(path)
     except OSError as error:
+        folder.remove_new()
         message = f"{path}: cannot create the folder of the run: {error.strerror or error}"
         raise JournalError(f"{message}\nhint: choose another folder: `--runs DIR`") from error
-    if marked:
-        with suppress(OSError):  # without a mark, the run can be resumed with `--trust`
-            write_mark(path)
-    return RunFolder(path)
+    return folder
 
 
 def listed(runs: Path) -> list[RunFolder]:

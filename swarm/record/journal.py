@@ -11,6 +11,7 @@ untrusted input: a line names no class and no function, fields that are not decl
 and reading one runs nothing.
 """
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -29,6 +30,8 @@ from swarm.record.events import EVENT, FORMAT, Event, Stamped
 
 SYNC_SECONDS = 0.2
 """Maximum seconds until an event is durable. A group commit costs about 14 µs per event, single commits about 400."""
+NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
+"""Errors of files that cannot be made durable at all, such as devices and those of some network disks."""
 LINE_BYTES = 64 * 1024 * 1024
 """Maximum bytes of a line that is read: far more than any event has, far less than any memory."""
 
@@ -51,7 +54,8 @@ class Journal:
             opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._fd = opened
         self._dirty = anyio.Event()
-        self._broken = False
+        self._broken = ""
+        """Why no more events are accepted."""
         self._written = 0
         self.synced = 0
         """Events of this process that are durable."""
@@ -63,7 +67,7 @@ class Journal:
         torn line is never followed by another.
         """
         if self._broken:
-            raise JournalError(f"{self.path}: the journal can no longer be written")
+            raise JournalError(self._broken)
         event, line = self._cleaned(event)
         start = os.fstat(self._fd).st_size
         try:
@@ -73,13 +77,10 @@ class Journal:
             while written < len(line):
                 written += os.write(self._fd, line[written:])
         except OSError as error:
-            self._broken = True
+            self._broken = self._refused("cannot write the journal", error)
             with suppress(OSError):
                 os.ftruncate(self._fd, start)
-            raise JournalError(
-                f"{self.path}: cannot write the journal: {error.strerror}; all lines written so far are valid\n"
-                "hint: fix that, for example free disk space, then run `swarm resume`"
-            ) from error
+            raise JournalError(self._broken) from error
         self._written += 1
         self._dirty.set()
         return event
@@ -100,9 +101,21 @@ class Journal:
             self._dirty = anyio.Event()
             written = self._written
             # Cancellation waits here for a sync that has begun, so `close` never closes a file in use.
-            await anyio.to_thread.run_sync(os.fdatasync, self._fd)
+            try:
+                await anyio.to_thread.run_sync(os.fdatasync, self._fd)
+            except OSError as error:
+                if error.errno not in NO_SYNC:
+                    # What the system could not store may be lost: no event may follow it.
+                    self._broken = self._broken or self._refused("cannot make the journal durable", error)
+                    return
             self.synced = written
             await anyio.sleep(SYNC_SECONDS / 2)
+
+    def _refused(self, words: str, error: OSError) -> str:
+        return (
+            f"{self.path}: {words}: {error.strerror}; all lines written so far are valid\n"
+            "hint: fix that, for example free disk space, then run `swarm resume`"
+        )
 
     def close(self) -> None:
         """Make everything durable and close the file."""

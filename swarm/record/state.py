@@ -11,6 +11,7 @@ is settled. It is done if every child is (`list`), or if any child gave somethin
 combine outputs). The transitions of a step are in `swarm.record.steps`.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -79,6 +80,12 @@ class State:
         }
 
     # Questions
+
+    @property
+    def seed(self) -> int:
+        """Number from the trace id, the same in every stretch of the run; 0 if there is no such id."""
+        digits = "" if self.first is None else self.first.trace[:8]
+        return int(digits, 16) if re.fullmatch("[0-9a-f]+", digits) else 0
 
     @property
     def over(self) -> bool:

@@ -13,7 +13,7 @@ from swarm.attempt.prompt import written
 from swarm.attempt.reading import room_to_read
 from swarm.attempt.types import Attempt, Given, Missing, Stated, determining, part_digest
 from swarm.base.errors import AttemptError, LimitError
-from swarm.base.text import cut
+from swarm.base.text import clip, cut
 from swarm.base.values import Json, canonical
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.record.state import State
@@ -88,7 +88,9 @@ class Assigner:
         state, resources, step = self._state, self._resources, s.step
         if step.merge is not None:
             return self._spanned(merge_attempt(state, s, *self.given_to(s), self._label_flow.of(s)))
-        agent = state.agents[step.agent]
+        agent = state.agents.get(step.agent)
+        if agent is None:  # its file was removed since the step was planned
+            raise AttemptError(f"there is no agent `{clip(step.agent)}`: add its file again", kind="unknown_agent")
         limits = resources.task.limits
         plans = s.kind == "planner"
         if plans and state.plans >= limits.rounds:
