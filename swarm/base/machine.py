@@ -36,7 +36,7 @@ def file_limit() -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
-class Width(NamedTuple):
+class FittingWidth(NamedTuple):
     """How many steps can run in parallel."""
 
     workers: int
@@ -44,14 +44,14 @@ class Width(NamedTuple):
     """Why it is less than wanted."""
 
 
-def fitting_width(wanted: int) -> Width:
+def fitting_width(wanted: int) -> FittingWidth:
     """Return how many of these steps can run in parallel within the limit of open files. At least one."""
     limit = file_limit()
     fitting = wanted if limit is None else max(1, min(wanted, limit - _open_files() - SPARE_FILES))
     if fitting == wanted:
-        return Width(wanted)
+        return FittingWidth(wanted)
     words = f"maximum {fitting} steps run in parallel, not {wanted}: this process may open {limit} files"
-    return Width(fitting, f"{words}\nhint: raise the limit: ulimit -n 4096")
+    return FittingWidth(fitting, f"{words}\nhint: raise the limit: ulimit -n 4096")
 
 
 def _open_files() -> int:
