@@ -84,11 +84,13 @@ class TestNothingFound:
         assert ran.state.finished is not None
         assert ran.state.finished.because.startswith("the only step gave no output")
 
-    async def test_after_a_limit_there_is_a_report_in_any_case(self) -> None:
+    async def test_a_limit_is_such_a_reason_too(self) -> None:
         ran = await run_steps(
             ends(studies(2), needs=("s1", "s2")), Sleeper({"s1": 90, "s2": 90}), workers(2, seconds=100)
         )
-        assert ran.statuses == {"s1": "limited", "s2": "limited", "end": "done"}
+        assert ran.statuses == {"s1": "limited", "s2": "limited", "end": "failed"}
+        assert ran.state.finished is not None
+        assert ran.state.finished.status == "failed"
 
 
 async def run_with(graph: tuple[Step, ...], sleeper: Sleeper, *agents: Agent) -> Ran:

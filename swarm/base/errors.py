@@ -201,6 +201,21 @@ class LimitError(AttemptError):
         self.value = value
 
 
+class NoRoomError(LimitError):
+    """A call that does not fit what is left of a limit.
+
+    Its step is limited, and the others continue: the limit of the run is reached when nothing that
+    is ready fits.
+    """
+
+
+class TooLargeError(LimitError):
+    """A call that would not fit a limit of which nothing was spent. Its step has failed."""
+
+    kind = "too_large"
+    goes_on = False
+
+
 class JournalError(SwarmError):
     """A journal that cannot be read or written."""
 

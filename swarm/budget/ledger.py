@@ -201,7 +201,12 @@ class Pot:
     """In open reservations."""
 
     def __post_init__(self) -> None:
+        self._share = self.kept
         self._shrink()
+
+    def whole(self, *, report: bool) -> int:
+        """Return how much could be reserved before anything was spent."""
+        return self.limit - (0 if report else self._share)
 
     def room(self, *, report: bool) -> int:
         """Return how much can be reserved now."""
@@ -268,16 +273,29 @@ class Ledger:
 
     def reserve(self, worst: Amount, *, report: bool = False) -> Reservation | None:
         """Reserve the worst case of a call; return None if it does not fit now."""
-        if any(worst.of(name) > pot.room(report=report) for name, pot in self.pots.items()):
+        if self.lacking(worst, report=report) is not None:
             return None
         reservation = Reservation(worst, self)
         for name, pot in self.pots.items():
             reservation.kept[name] = pot.hold(worst.of(name), report=report)
         return reservation
 
+    def lacking(self, worst: Amount, *, report: bool = False) -> LimitName | None:
+        """Return a limit that has no space for such a call now, or None."""
+        return next((name for name, pot in self.pots.items() if worst.of(name) > pot.room(report=report)), None)
+
+    @property
+    def any_held(self) -> bool:
+        """Whether any call is in flight."""
+        return any(pot.held for pot in self.pots.values())
+
     def exceeded(self, worst: Amount, *, report: bool = False) -> LimitName | None:
         """Return a limit that such a call exceeds even with no call in flight, or None."""
         return next((name for name, pot in self.pots.items() if worst.of(name) > pot.most(report=report)), None)
+
+    def too_large(self, worst: Amount, *, report: bool = False) -> bool:
+        """Return whether such a call exceeds a limit even before anything was spent."""
+        return any(worst.of(name) > pot.whole(report=report) for name, pot in self.pots.items())
 
     def close(self, reservation: Reservation, used: Amount) -> None:
         """Charge a settled reservation; see `Reservation.settle`."""

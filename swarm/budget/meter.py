@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from swarm.base.error_kinds import FAULTS
-from swarm.base.errors import EndpointBusy, EndpointError, LimitError
+from swarm.base.errors import EndpointBusy, EndpointError, LimitError, NoRoomError, TooLargeError
 from swarm.budget.ledger import (
     LONGEST_TOKEN,
     Amount,
@@ -63,6 +63,7 @@ class BudgetQueue:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self._waiters: deque[_Waiter] = deque()
+        self._settled = anyio.Event()
 
     async def reserve(self, worst: Amount, *, report: bool = False) -> Reservation:
         """Return a reservation. Wait for calls in flight if that may help, else raise `LimitError`."""
@@ -83,9 +84,29 @@ class BudgetQueue:
             raise self._refusal(worst, report=report)
         return waiter.reservation
 
+    def take_over(self, account: Account, worst: Amount) -> Reservation | None:
+        """Return the reservation of a call in place of the one that was made before it was sent, if that fits."""
+        held, account.held = account.held, None
+        if not isinstance(held, Reservation):
+            return None
+        held.release()
+        return self.ledger.reserve(worst, report=account.report)
+
+    def give_back(self, account: Account) -> None:
+        """Release what was reserved before a request was sent, if it was not sent."""
+        held, account.held = account.held, None
+        if isinstance(held, Reservation):
+            self.settle(held, Amount())
+
+    async def settled(self) -> None:
+        """Wait until the next call in flight is settled."""
+        await self._settled.wait()
+
     def settle(self, reservation: Reservation, used: Amount) -> None:
         """Charge the usage of a call, and serve calls that wait for the rest of its reservation."""
         reservation.settle(used)
+        self._settled.set()
+        self._settled = anyio.Event()
         self._serve()
 
     def _serve(self) -> None:
@@ -107,20 +128,24 @@ class BudgetQueue:
             self._serve()
 
     def _refusal(self, worst: Amount, *, report: bool) -> LimitError:
+        """Return the error of a call that does not fit: never, or not any more."""
         limit = self.ledger.exceeded(worst, report=report) or next(iter(self.ledger.pots))
         pot = self.ledger.pots[limit]
-        needed, available = worst.of(limit), max(0, pot.most(report=report))
+        value = usd_of(pot.limit) if limit == "usd" else pot.limit
         kept = ""
         if pot.kept and not report:
             kept = f", {_shown(limit, pot.kept)} reserved for the report"
+        facts = f"limit {_shown(limit, pot.limit)}, spent {_shown(limit, pot.spent)}{kept}"
+        needed, available = worst.of(limit), max(0, pot.most(report=report))
         message = (
             f"limits.{limit} is too small: the next call may use up to {_shown(limit, needed)}; "
-            f"available: {_shown(limit, available)} (limit {_shown(limit, pot.limit)}, "
-            f"spent {_shown(limit, pot.spent)}{kept})\n"
+            f"available: {_shown(limit, available)} ({facts})\n"
             f"hint: continue with a higher limit, `swarm resume … --limit {limit}=…`"
         )
-        value = usd_of(pot.limit) if limit == "usd" else pot.limit
-        return LimitError(message, limit=limit, value=value)
+        if not self.ledger.too_large(worst, report=report):
+            return NoRoomError(message, limit=limit, value=value)
+        message += ", or lower `max_tokens`, or let the step read less"
+        return TooLargeError(message, limit=limit, value=value)
 
 
 def _shown(limit: LimitName, count: int) -> str:
@@ -185,7 +210,8 @@ class Meter:
         worst = self.worst(request, weight)
         most = self.amount(worst, worst=True)
         with account.clock.spent("budget"):
-            reservation = await self._queue.reserve(most, report=account.report)
+            reservation = self._queue.take_over(account, most)
+            reservation = reservation or await self._queue.reserve(most, report=account.report)
         sent: list[bool] = []
         used: Usage | None = None
         try:
@@ -338,6 +364,11 @@ class Meters:
             if limit is not None:
                 return limit
         return None
+
+    def most(self, request: Request, weight: Weight) -> Amount:
+        """Return the most that one try of a request may use, whichever model behind its alias serves it."""
+        worst = [meter.amount(meter.worst(request, weight), worst=True) for meter in self._of(request.model)]
+        return Amount(max(each.tokens for each in worst), max(each.picos for each in worst))
 
     def _of(self, alias: str) -> list[Meter]:
         """Return the meters of the models behind an alias, or behind `default` if it is unknown."""

@@ -23,6 +23,8 @@ class Account:
     """Calls that were made."""
     lost: Usage = Usage()  # noqa: RUF009 - frozen
     """What tries without an answer may have cost, if no reply contains it yet; its `calls` are 0."""
+    held: object | None = None
+    """The reservation of its first try, if it was made before the request was sent."""
     clock: RequestClock = field(default_factory=RequestClock)
     """Where the time of the request goes."""
 

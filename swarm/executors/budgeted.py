@@ -4,11 +4,11 @@ The report is the one step that must not end with nothing. If its share is too s
 cut, with a note as for any prompt that does not fit, and its output cap is lowered.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, wanted
 from swarm.attempt.types import Attempt, Note
+from swarm.budget.caps import Caps, largest
 from swarm.budget.ledger import LimitName, worst_input
 from swarm.budget.meter import Meters
 from swarm.endpoints import Endpoint
@@ -35,11 +35,12 @@ class Budgeted:
         self._tools = tools
         self._meters = meters
         self._state = state
+        self._caps = Caps(meters)
 
     def endpoint_for(self, attempt: Attempt, note: Note) -> Endpoint:
         """Return the endpoint of one attempt, which charges its calls."""
         report = self._state.is_report(attempt.step.id)
-        return ChargedCalls(self._endpoint, self._meters, self._state, attempt, note, report=report)
+        return ChargedCalls(self._endpoint, self._caps, self._state, attempt, note, report=report)
 
     def fitted(self, attempt: Attempt) -> Attempt:
         """Return an attempt at the report with a context that fits its share; others unchanged."""
@@ -56,7 +57,7 @@ class Budgeted:
         def fits(context: int) -> bool:
             return self._fits(self._first_request(attempt.model_copy(update={"context": context})), cap)
 
-        context = _largest(LEAST_CONTEXT, attempt.context or ASSUMED_CONTEXT, fits)
+        context = largest(LEAST_CONTEXT, attempt.context or ASSUMED_CONTEXT, fits)
         return attempt.model_copy(update={"context": context})
 
     def _first_request(self, attempt: Attempt) -> Request:
@@ -70,17 +71,6 @@ class Budgeted:
 
     def _fits(self, request: Request, cap: int) -> bool:
         return self._meters.exceeded(request.model, worst_input(request), cap, report=True) is None
-
-
-def _largest(low: int, high: int, fits: Callable[[int], bool]) -> int:
-    """Return the largest number from `low` to `high` that fits, by bisection; else `low`."""
-    while low < high:
-        middle = (low + high + 1) // 2
-        if fits(middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 @dataclass(frozen=True)
@@ -98,7 +88,7 @@ class ChargedCalls:
     def __init__(
         self,
         endpoint: Endpoint,
-        meters: Meters,
+        caps: Caps,
         state: State,
         attempt: Attempt,
         note: Note,
@@ -106,35 +96,75 @@ class ChargedCalls:
         report: bool,
     ) -> None:
         self._endpoint = endpoint
-        self._meters = meters
+        self._caps = caps
+        self._meters = caps.meters
         self._state = state
         self._attempt = attempt
         self._note = note
         self._report = report
+        self._whole: Request | None = None
+        """The last request as it was before a limit lowered its output cap, if that truncated the answer."""
 
     async def complete(self, request: Request) -> Reply:
         """Return the endpoint's answer. Raise what it raises, and `LimitError` if it does not fit."""
         is_report = self._report and not request.optional
         account = Account(self._attempt.step.id, self._attempt.attempt, report=is_report)
-        lowered = self._lowered(request) if is_report else None
-        update: dict[str, object] = {"account": account}
+        if is_report:
+            return await self._report_part(request, account)
+        if self._meters.queue.ledger.pots:
+            request = await self._shrunk(request, account)
+        reply = await self._charged(request, account)
+        self._caps.learn(self._like, reply, self._meters.cap(request))
+        if reply.finish != "length":
+            self._whole = None
+        return reply
+
+    async def _report_part(self, request: Request, account: Account) -> Reply:
+        """Make a call of the report, with a lower output cap if what is left requires it."""
+        lowered = self._lowered(request)
         if lowered is not None:
-            update["max_tokens"] = lowered.cap
+            request = request.model_copy(update={"max_tokens": lowered.cap})
+        reply = await self._charged(request, account)
+        if lowered is not None and reply.finish == "length":
+            self._note_limit(lowered.limit)
+        return reply
+
+    async def _charged(self, request: Request, account: Account) -> Reply:
         answered = False
         try:
-            reply = await self._endpoint.complete(request.model_copy(update=update))
+            reply = await self._endpoint.complete(request.model_copy(update={"account": account}))
             answered = True
             # The usage of the reply contains its own tries; the rest were lost.
             account.tries = max(0, account.tries - reply.usage.calls)
+            return reply
         finally:
             # Also after a cancelled call: what it may have cost is noted, without another await.
+            self._meters.queue.give_back(account)
             waited = {} if answered else account.clock.waited
             if account.lost.unanswered_tokens or sum(waited.values()) >= LEAST_WAITED:
                 self._note_lost(account, waited)
             self._note_limit(self._meters.queue.ledger.overdrawn)
-        if lowered is not None and reply.finish == "length":
-            self._note_limit(lowered.limit)
-        return reply
+
+    async def _shrunk(self, request: Request, account: Account) -> Request:
+        """Return a request with a smaller output cap if a limit leaves little space; wait while that is unknown."""
+        if self._whole is not None:
+            # Instead of a higher cap after a truncated answer: the whole one, which this attempt has not had yet.
+            request, self._whole = request.model_copy(update={"max_tokens": self._whole.max_tokens}), None
+            return request
+        with account.clock.spent("budget"):
+            while (chosen := self._caps.choose(self._like, request)).waits:
+                await self._meters.queue.settled()
+        account.held = chosen.held
+        if chosen.cap is None:
+            return request
+        self._whole = request
+        return request.model_copy(update={"max_tokens": chosen.cap})
+
+    @property
+    def _like(self) -> tuple[str, ...]:
+        """What similar calls have in common: the step that they are instances of, else the agent; and the model."""
+        step = self._attempt.step
+        return (step.instance_of or f"agent {step.agent}", self._attempt.model)
 
     def _lowered(self, request: Request) -> _Lowered | None:
         """Return the output cap of the report that fits what is left.
@@ -149,7 +179,7 @@ class ChargedCalls:
         def fits(cap: int) -> bool:
             return self._meters.exceeded(request.model, most_input, cap, report=True) is None
 
-        cap = _largest(0, most_output, fits)
+        cap = largest(0, most_output, fits)
         return _Lowered(cap, limit) if cap >= LEAST_ANSWER else None
 
     def _note_lost(self, account: Account, waited: dict[str, float]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from swarm.base.errors import TooLargeError
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 
@@ -17,17 +18,20 @@ class Invalidation:
     """Steps that are removed, because their list or their plan is made again."""
 
 
-def invalidation(state: State, *, failed: bool = False, changed: Iterable[str] = ()) -> Invalidation:
+def invalidation(
+    state: State, *, failed: bool = False, changed: Iterable[str] = (), new_limits: bool = False
+) -> Invalidation:
     """Return the steps that a resumed run does not keep.
 
     These run again: steps that an interrupt, a limit or a refusal of the endpoint ended; with
-    `failed` also failed steps; `changed` steps; and every step that waited for one of these,
-    directly or not. Steps that a rerun step had spawned are removed, and so is every wave that was
-    planned on them. All other finished steps are kept.
+    `failed` also failed steps; with `new_limits` those that were too large for a limit; `changed`
+    steps; and every step that waited for one of these, directly or not. Steps that a rerun step had
+    spawned are removed, and so is every wave that was planned on them. All other finished steps are
+    kept.
     """
     work = _Spread(state)
     for s in state.steps.values():
-        if s.kind != "stand_in" and _was_ended(s, failed=failed):
+        if s.kind != "stand_in" and (_was_ended(s, failed=failed) or (new_limits and _was_too_large(s))):
             work.reopen(s)
     for name in changed:
         work.reopen(state.steps[name])
@@ -46,6 +50,10 @@ def _was_ended(s: StepState, *, failed: bool) -> bool:
     if s.status is Status.SKIPPED:
         return not s.doomed  # It was skipped for a limit or a stop, not for a step that it needs.
     return s.status is Status.FAILED and (failed or (s.error is not None and s.error.stops))
+
+
+def _was_too_large(s: StepState) -> bool:
+    return s.status is Status.FAILED and s.error is not None and s.error.kind == TooLargeError.kind
 
 
 class _Spread:

@@ -230,7 +230,9 @@ def differences(state: State, prepared: Prepared, assigner: Assigner, *, failed:
     if first_steps != prepared.steps and not (plans[0] == plans[1] and _as_now(first_steps) == prepared.steps):
         return Differences(words, Invalidation((), tuple(state.steps)), replanned=True)
     changed = _changed_steps(state, assigner)
-    return Differences(words, invalidation(state, failed=failed, changed=changed), replanned=False)
+    new_limits = started.task.get("limits") != public(prepared.task).get("limits")
+    found = invalidation(state, failed=failed, changed=changed, new_limits=new_limits)
+    return Differences(words, found, replanned=False)
 
 
 def _as_now(steps: tuple[Step, ...]) -> tuple[Step, ...]:

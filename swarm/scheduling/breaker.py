@@ -12,9 +12,9 @@ def nothing_found(state: State, report: StepState) -> e.Failure | None:
     """Return the failure of a reducer that is ready to write the report and has nothing to report, or None.
 
     Nothing was found if at least one step failed or was skipped, and none gave an output, planners
-    aside. A report would be a text about nothing, paid for. After a limit there is a report in any case.
+    aside. A report would be a text about nothing, paid for.
     """
-    if state.limits_reached or not state.reduces(report.step) or not before_of(report.step):
+    if not state.reduces(report.step) or not before_of(report.step):
         return None
     lost: Counter[str] = Counter()
     for s in state.real_steps():

@@ -8,7 +8,7 @@ import anyio.abc
 
 from swarm.attempt.types import Attempt, Executor
 from swarm.base.clock import GRACE_SECONDS
-from swarm.base.errors import AttemptError, BugError, JournalError, LimitError, SwarmError
+from swarm.base.errors import AttemptError, BugError, JournalError, LimitError, NoRoomError, SwarmError, TooLargeError
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.steps import StepState
@@ -143,7 +143,7 @@ class Dispatcher:
                 failure = self._cut
         except LimitError as error:
             failure = e.Failure.of(error)
-            self._scheduler.reach(error.limit, error.value)
+            self._limited(error)
         except AttemptError as error:
             failure = e.Failure.of(error)
         except (JournalError, BugError):
@@ -164,6 +164,13 @@ class Dispatcher:
             pause = self._scheduler.failed(s.id, number, failure)
             if pause is not None and self._tasks is not None:
                 self._tasks.start_soon(self._wake_after, pause, s.id)
+
+    def _limited(self, error: LimitError) -> None:
+        """Decide what a call that exceeds a limit means for the other steps."""
+        if isinstance(error, NoRoomError):
+            self._scheduler.fall_short(error.limit, error.value)
+        elif not isinstance(error, TooLargeError):
+            self._scheduler.reach(error.limit, error.value)
 
     async def _wake_after(self, seconds: float, name: str) -> None:
         await anyio.sleep(seconds)

@@ -100,6 +100,8 @@ class Scheduler:
         self._queue: list[tuple[float, int, str]] = []
         self._remaining: dict[str, float] = {}
         self._took: dict[str, tuple[float, int]] = {}
+        self._short: dict[str, float] = {}
+        """Limits, with their values, that left no space for a step."""
 
     # Calls of the dispatcher
 
@@ -115,14 +117,21 @@ class Scheduler:
                 s = state.steps[state.fresh.popleft()]
                 if s.status is Status.READY:  # else a limit that another list has reached skipped it
                     self._admit(s)
+        if self._short and not (self.running or self._queue or self.pausing):
+            self._reach_short()
+            self.settle()
 
     def _skip_doomed(self, name: str, blame: str) -> None:
         s = self.state.steps[name]
+        if s.id == self.state.report_step and self._short:
+            return  # once the limit is reached, it takes what there is
         if s.status is Status.WAITING and s.doomed:
             self._emit(e.StepSkipped(step=name, because=self._why(blame)))
 
     def _admit(self, s: StepState) -> None:
         """Queue a step that has just become ready, or expand it."""
+        if s.id == self.state.report_step:
+            self._reach_short()
         nothing = nothing_found(self.state, s) if s.id == self.state.report_step else None
         if nothing is not None:
             self._emit(e.StepFailed(step=s.id, attempt=s.attempt, error=nothing))
@@ -201,6 +210,15 @@ class Scheduler:
         if limit not in self.state.limits_reached:
             self._emit(e.LimitReached(limit=limit, value=value))
         self.ask_to_stop("limit", f"limit {limit} reached ({value:g})")
+
+    def fall_short(self, limit: str, value: float) -> None:
+        """Note that a step did not fit what is left of a limit. Others may: it is reached when none is left."""
+        self._short.setdefault(limit, value)
+
+    def _reach_short(self) -> None:
+        """Reach the limits that steps fell short of, now that every step before the report has ended."""
+        while self._short:
+            self.reach(*self._short.popitem())
 
     def ask_to_stop(self, why: Stop, because: str) -> None:
         """Start nothing new from now on. A stronger reason replaces a weaker one."""
