@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, wanted
 from swarm.attempt.types import Attempt, Note
+from swarm.base.errors import LimitError
 from swarm.budget.caps import Caps, largest
 from swarm.budget.ledger import LimitName, worst_input
 from swarm.budget.meter import Meters
@@ -102,8 +103,6 @@ class ChargedCalls:
         self._attempt = attempt
         self._note = note
         self._report = report
-        self._whole: Request | None = None
-        """The last request as it was before a limit lowered its output cap, if that truncated the answer."""
 
     async def complete(self, request: Request) -> Reply:
         """Return the endpoint's answer. Raise what it raises, and `LimitError` if it does not fit."""
@@ -111,13 +110,22 @@ class ChargedCalls:
         account = Account(self._attempt.step.id, self._attempt.attempt, report=is_report)
         if is_report:
             return await self._report_part(request, account)
-        if self._meters.queue.ledger.pots:
-            request = await self._shrunk(request, account)
-        reply = await self._charged(request, account)
+        if not self._meters.queue.ledger.pots:
+            return await self._charged(request, account)
+        shrunk = await self._shrunk(request, account)
+        reply = await self._charged(shrunk, account)
+        self._caps.learn(self._like, reply, self._meters.cap(shrunk))
+        is_lowered = shrunk.max_tokens != request.max_tokens
+        return await self._again(request, reply) if is_lowered and reply.finish == "length" else reply
+
+    async def _again(self, request: Request, short: Reply) -> Reply:
+        """Make a call again with its whole output cap; return the truncated answer if that does not fit."""
+        try:
+            reply = await self._charged(request, Account(self._attempt.step.id, self._attempt.attempt))
+        except LimitError:
+            return short
         self._caps.learn(self._like, reply, self._meters.cap(request))
-        if reply.finish != "length":
-            self._whole = None
-        return reply
+        return reply.model_copy(update={"usage": short.usage + reply.usage, "seconds": short.seconds + reply.seconds})
 
     async def _report_part(self, request: Request, account: Account) -> Reply:
         """Make a call of the report, with a lower output cap if what is left requires it."""
@@ -147,18 +155,11 @@ class ChargedCalls:
 
     async def _shrunk(self, request: Request, account: Account) -> Request:
         """Return a request with a smaller output cap if a limit leaves little space; wait while that is unknown."""
-        if self._whole is not None:
-            # Instead of a higher cap after a truncated answer: the whole one, which this attempt has not had yet.
-            request, self._whole = request.model_copy(update={"max_tokens": self._whole.max_tokens}), None
-            return request
         with account.clock.spent("budget"):
             while (chosen := self._caps.choose(self._like, request)).waits:
                 await self._meters.queue.settled()
         account.held = chosen.held
-        if chosen.cap is None:
-            return request
-        self._whole = request
-        return request.model_copy(update={"max_tokens": chosen.cap})
+        return request if chosen.cap is None else request.model_copy(update={"max_tokens": chosen.cap})
 
     @property
     def _like(self) -> tuple[str, ...]:
