@@ -5,7 +5,7 @@ from collections import Counter
 from swarm.record import events as e
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
-from swarm.spec.plan import before_of
+from swarm.spec.plan import PLAN_STEP, before_of
 
 
 def nothing_found(state: State, report: StepState) -> e.Failure | None:
@@ -39,3 +39,9 @@ def reason_of(s: StepState) -> str:
     if s.status is Status.SKIPPED:
         return s.because
     return "" if s.error is None else s.error.message.partition("\n")[0]
+
+
+def why_no_report(state: State) -> str:
+    """Return why the step that was to make the report, or the plan, has not made it; empty if it has."""
+    s = state.steps.get(state.report_step or PLAN_STEP)
+    return reason_of(s) if s is not None and s.over and s.status is not Status.DONE else ""

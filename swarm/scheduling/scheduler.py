@@ -35,9 +35,9 @@ from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
-from swarm.scheduling.breaker import nothing_found, reason_of
+from swarm.scheduling.breaker import nothing_found, why_no_report
 from swarm.scheduling.expand import Expansion
-from swarm.spec.plan import PLAN_STEP, Step, before_of, chosen
+from swarm.spec.plan import Step, before_of, chosen
 from swarm.spec.task import Limits
 
 RETRIES = 1
@@ -257,7 +257,7 @@ class Scheduler:
             good = all(s.status is Status.DONE and s.outcome.is_whole for s in state.steps.values())
             status = "done" if good else "partial"
         step = state.report_step if made else None
-        return e.RunFinished(status=status, report=step, because=self.because or _why_not(state))
+        return e.RunFinished(status=status, report=step, because=self.because or why_no_report(state))
 
     # Parts of the decisions
 
@@ -372,12 +372,6 @@ class Scheduler:
             return step.seconds
         total, count = self._took.get(_duration_key(step), (0.0, 0))
         return total / count if count else 1.0
-
-
-def _why_not(state: State) -> str:
-    """Return why the step that was to make the report, or the plan, has not made it; empty if it has."""
-    s = state.steps.get(state.report_step or PLAN_STEP)
-    return reason_of(s) if s is not None and s.over and s.status is not Status.DONE else ""
 
 
 def _instance(step: Step, number: int, item: Json) -> Step:
