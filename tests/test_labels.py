@@ -315,10 +315,10 @@ async def test_what_is_kept_of_a_model_that_may_not_see_is_not_taken_for_one_tha
     models = {name: Model(endpoint="http://127.0.0.1:9/v1", name=name) for name in ("default", "cloud")}
     plan = Plan(steps=(Step(id="s", prompt="Read.", inputs=("pay.csv",)),))
     open_task = private(tmp_path, models=models, plan=plan, labels={"hr": ("default", "cloud")})
-    assert (await run_with(Scripted("Ada"), open_task)).status == "done"
-    again = Scripted()
+    assert (await run_with(Scripted("Ada", identity="one"), open_task)).status == "done"
+    again = Scripted(identity="one")
     assert (await run_with(again, open_task)).status == "done"
-    closed = Scripted("Ada, again")
+    closed = Scripted("Ada, again", identity="one")
     assert (await run_with(closed, open_task.model_copy(update={"labels": {"hr": ("cloud",)}}))).status == "done"
     assert ([r.model for r in again.requests], [r.model for r in closed.requests]) == ([], ["cloud"])
 

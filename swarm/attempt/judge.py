@@ -11,6 +11,7 @@ interrupted can judge the answers in its transcript again. The cases, in the ord
    a. It is empty, but the model has reasoned: a correction. After it, the reasoning is accepted with a doubt.
    b. It is empty: a correction.
    c. It is a tool call written as text: a correction.
+   d. A small model copies a heading of its prompt: a correction, as for b.
 3. A plan is wanted.
    a. No JSON: a correction.
    b. No steps, from a planner of a later wave: an outcome without steps.
@@ -142,6 +143,8 @@ def judge(attempt: Attempt, text: str, *, asked_form: str = "", thought: str = "
     repair = asked_form != "json_schema"
     if not text:  # 2a, 2b
         return _empty(attempt, thought.strip())
+    if _is_echo(attempt, text):  # 2d
+        return _empty(attempt, "")
     if asked_form != "tool" and is_written_call(text):  # 2c
         words = phrase(attempt.wording, "written_call") if attempt.tools else uncalled(attempt).words
         message = "the model wrote a tool call as text, also after a correction"
@@ -153,6 +156,14 @@ def judge(attempt: Attempt, text: str, *, asked_form: str = "", thought: str = "
     if want.kind == "report":  # 5
         return _judge_report(attempt, text)
     return Outcome(output=text)  # 6
+
+
+def _is_echo(attempt: Attempt, text: str) -> bool:
+    """Check whether a small model began to copy its prompt: its answer starts with a heading of ours."""
+    if not attempt.settings.get("small"):
+        return False
+    first = text.partition("\n")[0].strip()
+    return first.startswith("#") and any(first in words.splitlines() for words in attempt.wording.values())
 
 
 def _empty(attempt: Attempt, thought: str) -> Correction:

@@ -172,7 +172,8 @@ def wanted(attempt: Attempt) -> AnswerForm:
 
 
 def _goal_parts(attempt: Attempt) -> list[Part]:
-    return [Text(text=phrase(attempt.wording, "goal", goal=attempt.goal))] if attempt.goal else []
+    words = phrase(attempt.wording, "goal", goal=attempt.goal) if attempt.goal else ""
+    return [Text(text=words)] if words else []
 
 
 def _brief_parts(attempt: Attempt) -> tuple[list[Part], tuple[str, ...]]:

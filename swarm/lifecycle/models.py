@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from swarm.base.errors import TaskError
 from swarm.endpoints import Endpoint
 from swarm.endpoints.choose import Choice, choose
-from swarm.endpoints.route import Routes, check_models, routes_of
+from swarm.endpoints.route import OFFLINE, Routes, check_models, is_small, routes_of
 from swarm.lifecycle.opened import placed
 from swarm.lifecycle.options import Options
 from swarm.spec.labels import DEFAULT
 from swarm.spec.task import Model, Task
 
+BUILT_IN_ALIASES = ("offline", "built-in", "built-in.offline")
+"""Aliases for the built-in endpoint, if a task has none for it. The first free one is used."""
 CUSTOM_ENDPOINT = "custom endpoint: an object of the calling program"
 """Line for people about the model of a run whose endpoint is an object."""
 
@@ -25,6 +27,8 @@ class ChosenModels:
     """The models as they are served, without prices."""
     endpoint: Endpoint | None
     """The caller's endpoint object, which serves every model; None if there is none."""
+    built_in: str = ""
+    """Alias of the built-in endpoint, which plans and reports for a small `default`; empty if none is needed."""
 
 
 async def choose_models(task: Task, options: Options) -> ChosenModels:
@@ -42,13 +46,30 @@ async def choose_models(task: Task, options: Options) -> ChosenModels:
         folder=task.folder,
     )
     choice = replace(choice, models=as_recorded(choice.models, options.models))
+    choice, built_in = with_built_in(choice)
     try:
         check_models(choice.models)
     except TaskError as error:
         # The model of `--endpoint` replaces `default`, whose place in the file would mislead.
         written = [alias for alias in task.models if alias != DEFAULT or options.endpoint is None]
         raise TaskError(*placed(task, written, error.problems)) from None
-    return ChosenModels(choice, routes_of(choice.models), None)
+    return ChosenModels(choice, routes_of(choice.models), None, built_in)
+
+
+def with_built_in(choice: Choice) -> tuple[Choice, str]:
+    """Return the models with the built-in endpoint, and its alias, if `default` is a small model.
+
+    A small model cannot plan, and loses most of what it should report. The built-in endpoint loses nothing, and what
+    it reads stays on this machine.
+    """
+    default = choice.models.get(DEFAULT)
+    if default is None or not is_small(default):
+        return choice, ""
+    found = next((alias for alias, model in choice.models.items() if model.endpoint == OFFLINE), "")
+    if found:
+        return choice, found
+    alias = next(name for name in BUILT_IN_ALIASES if name not in choice.models)
+    return replace(choice, models={**choice.models, alias: Model(endpoint=OFFLINE)}), alias
 
 
 def as_recorded(models: Mapping[str, Model], earlier: Mapping[str, Model]) -> dict[str, Model]:

@@ -29,10 +29,11 @@ from swarm.record.state import State
 from swarm.record.steps import StepState
 from swarm.results.outputs import TABLES
 from swarm.scheduling.assign import Assigner, RunResources
-from swarm.spec.agent import Agent
+from swarm.spec.agent import Agent, SmallPrompts
 from swarm.spec.files import (
     OutputFiles,
     load_agents,
+    load_small,
     load_wording,
     locate,
     read_inputs,
@@ -54,6 +55,7 @@ class LoadedFiles:
     agents: Mapping[str, Agent]
     """Agents from files, by name. A plan may bring more."""
     wording: Mapping[str, str]
+    small: SmallPrompts
     inputs: tuple[Input, ...]
     toolbox: Toolbox
     outputs: OutputFiles
@@ -172,11 +174,11 @@ def load_files(opened: OpenedTask, options: Options) -> LoadedFiles:
     Raise `InputError`.
     """
     task = opened.task
-    agents, wording = load_agents(task), load_wording(task)
+    agents, wording, small = load_agents(task), load_wording(task), load_small(task)
     outputs = read_outputs(task, source=opened.source, given=options.outputs)
     notes: list[str] = []
     inputs = read_inputs(task, outputs, notes)
-    return LoadedFiles(agents, wording, inputs, toolbox(options.tools, task), outputs, tuple(notes))
+    return LoadedFiles(agents, wording, small, inputs, toolbox(options.tools, task), outputs, tuple(notes))
 
 
 def toolbox(functions: Iterable[Callable[..., Any] | Tool], task: Task) -> Toolbox:
@@ -221,10 +223,13 @@ def resolve(task: Task, chosen: ChosenModels, files: LoadedFiles) -> ResolvedTas
         task=task.model_copy(update={"models": dict(models)}),
         inputs=files.inputs,
         wording=files.wording,
+        small=files.small,
+        small_models=frozenset(alias for alias, route in single(routes).items() if route.is_small),
+        built_in=chosen.built_in,
         settings={alias: dict(route.answer_settings) for alias, route in routes.items()},
         identities=identities_of(routes, chosen.endpoint),
         contexts=contexts_of(routes),
-        access=access_of(routes, task.labels),
+        access=access_of(routes, _seen_by_built_in(task.labels, chosen.built_in)),
         outside_pools=outside_pools(routes),
         tools=tuple(each.name for each in files.toolbox.tools),
         tool_labels=files.toolbox.labels,
@@ -242,6 +247,14 @@ def contexts_of(routes: Routes) -> dict[str, int]:
         if smallest := min(filter(None, known), default=None):
             sizes[alias] = smallest
     return sizes
+
+
+def _seen_by_built_in(labels: Mapping[str, Iterable[str]], alias: str) -> dict[str, tuple[str, ...]]:
+    """Return which models the data of each label may reach: the built-in endpoint like the `default` it reports for."""
+    reached = {label: tuple(aliases) for label, aliases in labels.items()}
+    if not alias:
+        return reached
+    return {label: (*aliases, alias) if DEFAULT in aliases else aliases for label, aliases in reached.items()}
 
 
 def access_of(routes: Routes, labels: Mapping[str, Iterable[str]]) -> Access:

@@ -21,7 +21,7 @@ from swarm.record.steps import Status, StepState
 from swarm.scheduling.label_flow import LabelFlow
 from swarm.scheduling.merging import merge_attempt, wanted_table
 from swarm.scheduling.outputs import Outputs
-from swarm.spec.agent import Agent, asked_for
+from swarm.spec.agent import Agent, SmallPrompts, asked_for
 from swarm.spec.chat import estimate_tokens
 from swarm.spec.files import fill
 from swarm.spec.labels import DEFAULT, Access, Place, medium_of
@@ -53,6 +53,12 @@ class RunResources:
     """Context size in tokens, input and output together, by model alias; only if known."""
     access: Access = Access()  # noqa: RUF009 - frozen
     """The labels each model may see, and the media it accepts."""
+    small: SmallPrompts = SmallPrompts()  # noqa: RUF009 - frozen
+    """Agents and phrases for small models."""
+    small_models: frozenset[str] = frozenset()
+    """Aliases of small models."""
+    built_in: str = ""
+    """Alias of the built-in endpoint, which plans and reports for a small `default`; empty if none is needed."""
     outside_pools: tuple[str, ...] = ()
     """Aliases that no pool uses."""
     tools: tuple[str, ...] = ()
@@ -101,6 +107,7 @@ class Assigner:
         labels = self._label_flow.of(s)
         place = self.place_of(step, agent, labels, inputs)
         model = place.model
+        agent, wording = self._prompts_for(agent, model)
         given, missing = self.given_to(s)
         inputs, given = narrowed(step, inputs, given)
         settings = self._settings_of(place)
@@ -122,13 +129,13 @@ class Assigner:
             context=self._contexts().get(model),
             stated=self._stated(model, plans),
             brief=self.brief_for(s) if plans else None,
-            wording=dict(resources.wording),
+            wording=dict(wording),
             transcript=tuple(s.transcript),
             turns_taken=s.turns_taken,
             seconds_left=None if limits.seconds is None else max(0.0, limits.seconds - state.t),
             labels=labels,
             endpoints=endpoints,
-            shared=self._shared(agent, settings, endpoints),
+            shared=self._shared(agent, wording, settings, endpoints),
         )
         return self._spanned(attempt)
 
@@ -144,13 +151,32 @@ class Assigner:
         named = [identity for identity in found if identity is not None]
         return tuple(named) if len(named) == len(found) else None
 
-    def _shared(self, agent: Agent, settings: dict[str, Json], endpoints: tuple[str, ...] | None) -> dict[str, str]:
+    def _prompts_for(self, agent: Agent, model: str) -> tuple[Agent, Mapping[str, str]]:
+        """Return the instructions and phrases for an agent on a model: for a small model, the short ones."""
+        small = self._resources.small
+        if model not in self._resources.small_models:
+            return agent, self._resources.wording
+        variant = small.agents.get(agent.name)
+        if variant is None:
+            return agent, small.wording
+        return agent.model_copy(update={"instructions": variant.instructions}), small.wording
+
+    def _shared(
+        self,
+        agent: Agent,
+        wording: Mapping[str, str],
+        settings: dict[str, Json],
+        endpoints: tuple[str, ...] | None,
+    ) -> dict[str, str]:
         """Return the hashes of the parts that siblings share. Each is computed once."""
         hashes, resources = self._hashes, self._resources
-        if "wording" not in hashes:
-            hashes["wording"] = part_digest(dict(resources.wording))
+        if "goal" not in hashes:
             hashes["goal"] = part_digest(fill(resources.task.goal or "", resources.task.parameters))
-        role, model, endpoint = f"agent {agent.name}", f"model {canonical(settings)!r}", f"endpoint {endpoints}"
+        phrases = "wording" if wording is resources.wording else "small wording"
+        if phrases not in hashes:
+            hashes[phrases] = part_digest(dict(wording))
+        role, model = f"{phrases} agent {agent.name}", f"model {canonical(settings)!r}"
+        endpoint = f"endpoint {endpoints}"
         if role not in hashes:
             hashes[role] = part_digest(determining(agent))
         if model not in hashes:
@@ -158,7 +184,7 @@ class Assigner:
         if endpoint not in hashes:
             hashes[endpoint] = part_digest(endpoints)
         shared = {"agent": hashes[role], "model": hashes[model], "endpoint": hashes[endpoint]}
-        return shared | {name: hashes[name] for name in ("goal", "wording")}
+        return shared | {"goal": hashes["goal"], "wording": hashes[phrases]}
 
     def prompt_of(self, step: Step) -> str:
         """Return the step's prompt with parameters and item filled in."""
@@ -205,11 +231,16 @@ class Assigner:
         return labels
 
     def model_of(self, step: Step, agent: Agent) -> str:
-        """Return the alias of a step, else of its agent if the task has it, else `default`."""
+        """Return the alias of a step, else of its agent if the task has it, else `default`.
+
+        If `default` is a small model, the built-in endpoint writes plans and reports in its place.
+        """
         if step.model is not None:
             return step.model
-        known = self._resources.settings
-        return agent.model if agent.model is not None and agent.model in known else DEFAULT
+        if agent.model is not None and agent.model in self._resources.settings:
+            return agent.model
+        is_for_people = agent.output in ("plan", "report") and step.output is None
+        return self._resources.built_in if is_for_people and self._resources.built_in else DEFAULT
 
     def aliases_ahead(self) -> tuple[str, ...]:
         """Return the aliases that the unfinished steps will need, or may need.

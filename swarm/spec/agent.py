@@ -1,5 +1,7 @@
 """An agent: instructions and settings, from a Markdown file with front matter or from a plan."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import Field
@@ -33,6 +35,16 @@ class Agent(Frozen):
     truncated: Literal["keep", "retry"] | None = Field(default=None, exclude_if=is_none)
     """What happens to a text that reaches its output cap: `keep` it with a note, or `retry` once, asking for a shorter
     one. JSON and plans are always retried. [default: `keep`; `retry` for reports]"""
+
+
+@dataclass(frozen=True)
+class SmallPrompts:
+    """The prompts for small models: what replaces the agents and phrases of a run."""
+
+    agents: Mapping[str, Agent] = field(default_factory=dict[str, Agent])
+    """Agents by name. Other roles keep their instructions."""
+    wording: Mapping[str, str] = field(default_factory=dict[str, str])
+    """All phrases, those of the run where the small set has none."""
 
 
 def asked_for(agent: Agent, granted: tuple[str, ...]) -> tuple[str, ...]:

@@ -68,6 +68,10 @@ class Model(Frozen):
     extra: dict[str, Json] = Field(default_factory=dict)
     """More fields of the request body, sent unchanged. Example: `{service_tier: flex}`. [default:
     none]"""
+    small: bool | None = None
+    """Treat it as a small model: short prompts, temperature 0 unless `params` sets it, and plan and
+    report by the built-in endpoint unless their agents name a model. [default: true for `local:`
+    models, else false]"""
     hedge: bool = False
     """Make a slow call twice and use the first answer. [default: false]"""
     warm: bool = False

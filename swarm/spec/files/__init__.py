@@ -1,6 +1,6 @@
 """Readers of tasks, plans, agents and inputs. This module exports the functions of its siblings."""
 
-from swarm.spec.files.agent import load_agents, load_wording, parse_agent
+from swarm.spec.files.agent import load_agents, load_small, load_wording, parse_agent
 from swarm.spec.files.inputs import read_inputs
 from swarm.spec.files.outputs import OutputFile, OutputFiles, read_outputs
 from swarm.spec.files.overrides import COMMAND_NAMES, PYTHON_NAMES, OverrideNames, Overrides, typed
@@ -22,6 +22,7 @@ __all__ = [
     "fill",
     "load_agents",
     "load_plan",
+    "load_small",
     "load_task",
     "load_wording",
     "locate",

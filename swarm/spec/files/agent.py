@@ -1,12 +1,13 @@
 """Readers of agent files (Markdown with front matter, built-in or of a task) and of the phrases in `wording.md`."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from swarm.base.errors import AgentError, InputError, Problem
 from swarm.base.text import clip
-from swarm.spec.agent import Agent
+from swarm.spec.agent import Agent, SmallPrompts
 from swarm.spec.task import Task
 from swarm.spec.yaml.explain import meant, unknown_key
 from swarm.spec.yaml.schemas import schema_problems
@@ -14,6 +15,8 @@ from swarm.spec.yaml.strict import Document, parse, read_file, validate
 
 WORDING = "wording.md"
 """Name of the file of phrases, in the folder of the agent files."""
+SMALL = "small"
+"""Name of the folder of the prompts for small models, in the folder of the agent files."""
 _NOT_AGENTS = {"readme.md", WORDING}
 _FRONT = re.compile(r"---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
@@ -115,8 +118,13 @@ def load_wording(task: Task) -> dict[str, str]:
     """
     phrases = {name: text for name, (text, _) in _sections(builtin_folder() / WORDING).items()}
     folder = task_folder(task)
-    if folder is None or not (folder / WORDING).exists():
-        return phrases
+    return phrases if folder is None else phrases | _own_wording(folder, phrases)
+
+
+def _own_wording(folder: Path, phrases: Mapping[str, str]) -> dict[str, str]:
+    """Return the sections of a folder's `wording.md`. Raise AgentError for one that is unknown."""
+    if not (folder / WORDING).exists():
+        return {}
     own = _sections(folder / WORDING)
     known = ", ".join(sorted(phrases))
     problems = [
@@ -126,7 +134,24 @@ def load_wording(task: Task) -> dict[str, str]:
     ]
     if problems:
         raise AgentError(*problems)
-    return phrases | {name: text for name, (text, _) in own.items()}
+    return {name: text for name, (text, _) in own.items()}
+
+
+def load_small(task: Task) -> SmallPrompts:
+    """Return the prompts for small models: the folder `small` of the built-in agents, then that of the task's agents.
+
+    A role that the task's agents replace, and that has no file in their own `small`, has no small variant. Raise
+    AgentError.
+    """
+    agents, wording = _read_folder(builtin_folder() / SMALL), load_wording(task)
+    wording |= {name: text for name, (text, _) in _sections(builtin_folder() / SMALL / WORDING).items()}
+    folder = task_folder(task)
+    if folder is not None:
+        replaced = _read_folder(folder)
+        agents = {name: agent for name, agent in agents.items() if name not in replaced}
+        agents |= _read_folder(folder / SMALL)
+        wording |= _own_wording(folder, wording) | _own_wording(folder / SMALL, wording)
+    return SmallPrompts(agents, wording)
 
 
 def _sections(path: Path) -> dict[str, tuple[str, str]]:
