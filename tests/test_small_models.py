@@ -18,6 +18,7 @@ from swarm.spec.task import Model, Task
 from swarm.testing import Answer, FakeServer, Received, Scripted
 
 PLAN = '{"steps": [{"id": "read", "each": "inputs", "prompt": "How much?"}]}'
+WORDING = {"inputs": "# Inputs\n\nRead this data:", "empty": "Write it now."}
 SMALL = Model(endpoint="http://127.0.0.1:9/v1", name="m", small=True)
 
 
@@ -78,15 +79,13 @@ class TestThePrompts:
 
 
 class TestEchoes:
-    WORDING = {"inputs": "# Inputs\n\nRead this data:", "empty": "Write it now."}  # noqa: RUF012
-
     def verdict(self, text: str, *, small: bool) -> object:
         attempt = Attempt(
             run="r",
             step=Step(id="a", prompt="Read."),
             agent=Agent(name="worker", instructions="Do."),
             settings={"small": True} if small else {},
-            wording=self.WORDING,
+            wording=WORDING,
         )
         return judge(attempt, text)
 

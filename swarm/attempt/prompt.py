@@ -259,7 +259,9 @@ def _part_noted(attempt: Attempt, text: Shown) -> list[Part]:
 
 def part_words(wording: Mapping[str, str], name: str, *, is_shared: bool) -> str:
     """Return the note below a part of a text; `is_shared` if its first line or record is in the part before, too."""
-    return phrase(wording, "part_shared" if is_shared else "part", name=name)
+    if is_shared:
+        return phrase(wording, "part_shared", name=name)
+    return phrase(wording, "part", name=name)
 
 
 def _missing_line(attempt: Attempt, missing: Missing) -> str:
