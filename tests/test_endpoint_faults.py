@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from swarm.base.error_kinds import FAULTS
 from swarm.base.errors import EndpointBusy, EndpointRefused
-from swarm.endpoints.wire.faults import Fault, error_in, fault_of, retry_after
+from swarm.endpoints.wire.error_bodies import error_in
+from swarm.endpoints.wire.faults import Fault, fault_of, retry_after
 from swarm.endpoints.wire.judge import judge
 from swarm.endpoints.wire.kinds import kind_of
 from swarm.spec.chat import Request, says

@@ -1,6 +1,8 @@
 """Rows 109 to 139 of the fault matrix, as far as the wire goes: what endpoints do in their own ways."""
 
+import gzip
 import json
+import zlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
@@ -19,7 +21,7 @@ from swarm.record.events import StepFinished, TurnTaken
 from swarm.spec.chat import Reply, says
 from swarm.spec.plan import Plan, Step
 from swarm.spec.task import Task
-from swarm.testing.fake import Answer, sse
+from swarm.testing.fake import Answer, completion, error, sse
 from tests.models import Model, events_of, run_with
 
 pytestmark = pytest.mark.anyio
@@ -212,3 +214,90 @@ def test_parallel_calls_are_told_apart(case: Case) -> None:
     reply = answer.reply(ASK)
     assert "; ".join(f"{call.name} {call.arguments.strip()}" for call in reply.message.tool_calls) == case.seen
     assert len({call.id for call in reply.message.tool_calls}) == len(reply.message.tool_calls)
+
+
+MARK = b"\xef\xbb\xbf"
+BODY = json.dumps(completion(Answer(FIVE), model="m")).encode()
+EVENTS = [chunk(role="assistant", content="The sum "), chunk(content="is five."), chunk("stop")]
+
+
+def response(content: bytes, head: str = "content-type: text/event-stream", status: int = 200) -> Answer:
+    """An answer with exactly these headers, and its bytes."""
+    lines = f"HTTP/1.1 {status} X\r\n{head}\r\ncontent-length: {len(content)}\r\n\r\n".replace("\r\n\r\nc", "\r\nc")
+    return Answer(pieces=(lines.encode() + content,))
+
+
+def typed(kind: str) -> Answer:
+    return response(sse(EVENTS), f"content-type: {kind}" if kind else "x-none: 1")
+
+
+def encoded(label: str, content: bytes = BODY) -> Answer:
+    return response(content, f"content-type: application/json\r\ncontent-encoding: {label}")
+
+
+@of(
+    Case(114, "before a body", SAID, response(MARK + BODY, "content-type: application/json")),
+    Case(114, "before a stream", SAID, response(MARK + sse(EVENTS))),
+    *(Case(118, f"a stream as {kind or 'nothing'}", SAID, typed(kind))
+      for kind in ("application/json", "text/plain; charset=utf-8", "", "application/octet-stream",
+                   "Text/Event-Stream; charset=UTF-8", "text/event-stream")),
+    Case(118, "an answer as a stream", SAID, response(b"\n \n" + BODY)),
+    Case(118, "a whole answer in a stream", SAID, response(b"data: " + BODY + b"\n\n")),
+    *(Case(129, f"plain bytes as {label or 'nothing'}", SAID, encoded(label))
+      for label in ("", "utf-8", "none", "Identity", "identity, identity", "aws-chunked", "gzip", "deflate", "br")),
+    *(Case(129, label, SAID, encoded(label, gzip.compress(BODY))) for label in ("gzip", "x-gzip", "identity", "")),
+    Case(129, "deflate", SAID, encoded("deflate", zlib.compress(BODY))),
+    Case(129, "deflate without a head", SAID, encoded("Deflate", zlib.compress(BODY)[2:-4])),
+    Case(129, "a compressed stream", SAID, response(gzip.compress(sse(EVENTS)), "content-encoding: gzip")),
+    Case(129, "compressed with brotli", "retried: malformed, 2 calls; once: answered 'passed', 2 calls",
+         encoded("br", b"\x8b\x02\x80")),
+    Case(129, "a compressed refusal", "endpoint stopped: quota, 1 call",
+         response(gzip.compress(json.dumps(error("no", code="insufficient_quota")).encode()),
+                  "content-encoding: gzip", 429)),
+)  # fmt: skip
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_bytes_decide(case: Case, stream: bool) -> None:
+    assert await seen_on_the_wire(case.give, stream=stream) == case.seen
+
+
+BEGIN, MIDDLE, END = (sse([event], done=False) for event in EVENTS)
+
+
+@of(
+    *(Case(127, what, SAID, frame)
+      for what, frame in {
+          "a priming frame": b"data: \nid: 0\nretry: 3000\n\n",
+          "empty": b"data:\n\n",
+          "null": b"data: null\n\n",
+          "a word": b"data: keepalive\n\n",
+          "a text": b'data: "ping"\n\n',
+          "a number": b"data: 1\n\n",
+          "an empty object": b"data: {}\n\n",
+          "a named text": b"event: ping\ndata: still here\n\n",
+          "a named object": b'event: ping\ndata: {"type": "ping"}\n\n',
+          "a cost": b'data: {"cost": "0.001", "x": [1], "model": {"id": 1}}\n\n',
+          "a message": b'data: {"message": "queued", "code": 0}\n\n',
+          "no choices": b'data: {"choices": null}\n\n',
+          "no delta": b'data: {"choices": [{"index": 0, "delta": null, "finish_reason": null}]}\n\n',
+          "an error that is none": b'data: {"choices": [], "error": {"code": 0, "message": ""}}\n\n',
+          "an empty error": b'data: {"choices": [{"index": "0", "delta": {}}], "error": ""}\n\n',
+      }.items()),
+)  # fmt: skip
+async def test_frames_without_an_answer_are_ignored(case: Case) -> None:
+    for done in (b"data: [DONE]\n\n", b'data: "[DONE]"\n\n', b"data: [done]\n\n"):
+        for content in (BEGIN + case.give + MIDDLE + END + done, case.give + BEGIN + MIDDLE + END + case.give + done):
+            assert await seen_on_the_wire(response(content), stream=True) == case.seen
+
+
+@of(
+    Case(130, "without `data:`", "endpoint stopped: quota, 1 call",
+         b'{"error": {"message": "no credits", "code": "insufficient_quota"}}\n\n'),
+    Case(130, "in a list", "endpoint stopped: quota, 1 call",
+         b'data: [{"error": {"message": "no credits", "code": 402}}]\n\n'),
+    Case(130, "flat", "endpoint stopped: quota, 1 call",
+         b'data: {"object": "error", "message": "no credits", "code": "insufficient_quota"}\n\n'),
+    Case(130, "an event of its own", "endpoint stopped: quota, 1 call",
+         b'event: error\ndata: {"code": 402, "msg": "no credits", "success": false}\n\n'),
+)  # fmt: skip
+async def test_an_error_in_a_stream_has_any_shape(case: Case) -> None:
+    assert await seen_on_the_wire(response(BEGIN + case.give), stream=True) == case.seen

@@ -241,7 +241,6 @@ async def test_what_is_no_answer_is_an_error_of_ours(answer: Answer, kind: str, 
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        (streamed(chunk(content="hel")), "truncated_stream"),
         (streamed(chunk(content="hel"), done=False), "truncated_stream"),
         (streamed(chunk(content="hel"), done=False, then="close"), "disconnected"),
         (streamed(chunk(content="hel"), done=False, then="reset"), "disconnected"),

@@ -8,7 +8,8 @@ import pytest
 from swarm.attempt.too_long import LEAST_CONTEXT, smaller_context
 from swarm.base.errors import EndpointRefused
 from swarm.endpoints.route import routes_of
-from swarm.endpoints.wire.faults import Fault, error_in
+from swarm.endpoints.wire.error_bodies import error_in
+from swarm.endpoints.wire.faults import Fault
 from swarm.endpoints.wire.judge import judge
 from swarm.endpoints.wire.too_long import context_in
 from swarm.lifecycle.prepare import contexts_of

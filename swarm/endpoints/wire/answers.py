@@ -21,9 +21,9 @@ from swarm.endpoints.wire.shapes import (
     WireCall,
     WireChoice,
     WireMessage,
-    fault_in,
-    fault_without_choice,
+    error_of,
     read_answer,
+    without_message,
 )
 from swarm.endpoints.wire.thoughts import answer_in
 from swarm.endpoints.wire.usage import read_usage
@@ -120,8 +120,7 @@ class Assembly:
     def add(self, data: bytes) -> bool:
         """Add one chunk of a stream, as JSON. Return True if it had any content."""
         answer = read_answer(data)
-        if answer.error:
-            raise BadAnswer(fault_in(answer.error))
+        self._raise_error(answer, data, strict=True)
         self._note(answer)
         progress = False
         for choice in answer.choices or ():
@@ -130,8 +129,6 @@ class Assembly:
         return progress
 
     def _add_choice(self, choice: WireChoice) -> bool:
-        if choice.error:
-            raise BadAnswer(fault_in(choice.error))
         piece, progress = choice.delta or choice.message, False
         before = self.finish
         if piece is not None:
@@ -141,7 +138,7 @@ class Assembly:
         if progress and before is not None:
             self.early, self.ended = True, False
         if choice.finish_reason and self.finish != REPEATS:
-            self.finish = choice.finish_reason
+            self.finish = str(choice.finish_reason)
             self.ended = not (progress or self.early or self.empty)
         return progress
 
@@ -157,10 +154,9 @@ class Assembly:
         answer = read_answer(data)
         choices = answer.choices or []
         message = choices[0].message if choices else None
-        if choices and choices[0].error:
-            raise BadAnswer(fault_in(choices[0].error))
+        self._raise_error(answer, data)
         if message is None:
-            raise BadAnswer(fault_without_choice(answer, data))
+            raise BadAnswer(without_message(data))
         self._note(answer)
         self._take(message)
         for other in choices[1:]:  # vLLM-Omni sends the audio in a choice of its own
@@ -170,7 +166,16 @@ class Assembly:
             draft = _Draft()
             draft.add(call)
             self.calls.append(draft)
-        self.finish = choices[0].finish_reason or "stop"
+        self.finish = str(choices[0].finish_reason or "stop")
+
+    def _raise_error(self, answer: WireAnswer, data: bytes, *, strict: bool = False) -> None:
+        """Raise the error that an answer or chunk has, in any shape. Only suspicious ones are read for it again."""
+        choices = answer.choices or []
+        if choices and not answer.error and not choices[0].error:
+            return
+        fault = error_of(data, strict=strict)
+        if fault is not None:
+            raise BadAnswer(fault)
 
     def settle(self) -> None:
         """Make the file of the audio, if there is any. Raise `BadAnswer` if it is invalid."""
@@ -182,7 +187,7 @@ class Assembly:
 
     def _note(self, answer: WireAnswer) -> None:
         self.usage = answer.usage or self.usage
-        self.model = answer.model or self.model
+        self.model = answer.model if isinstance(answer.model, str) and answer.model else self.model
 
     def _take(self, message: WireMessage) -> bool:
         """Add all of a message but its tool calls. Return True if it had any content."""

@@ -1,9 +1,9 @@
 """Faults: what an endpoint did. No input or output.
 
 A `Fault` holds what was seen: a status, a code, some words, an exception. This module reads faults
-from error bodies, exceptions and headers. `kinds.kind_of` returns the kind of a fault (its meaning
-is in `swarm.base.error_kinds`), and `judge.judge` turns a fault into the exception that callers act
-on.
+from exceptions and headers; `error_bodies` reads those in bodies. `kinds.kind_of` returns the kind
+of a fault (its meaning is in `swarm.base.error_kinds`), and `judge.judge` turns a fault into the
+exception that callers act on.
 """
 
 import re
@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from math import isfinite
-from typing import Any
 
 from swarm.base.values import Json
 
@@ -30,59 +29,16 @@ class Fault:
     """`code` of the error object, if it has one."""
     type: str = ""
     """`type` of the error object, if it has one."""
+    param: str = ""
+    """`param` of the error object: the field of the request that was refused."""
+    more: str = ""
+    """All fields of the body as JSON. They are searched, and not shown."""
     text: str = ""
     """The words of the endpoint or of the exception."""
     kind: str = ""
     """The kind, if the code that saw the fault knows it: `malformed`, `timeout` …"""
     context: Json = None
     """`n_ctx` of the error object: llama.cpp states the context size there."""
-
-
-# Error bodies
-
-
-def error_in(value: Json) -> Fault | None:
-    """Return the error object of a body, in any of the shapes in use, or None."""
-    if not isinstance(value, dict):
-        return None
-    body: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType] - JSON
-    error = _error_of(body)
-    if isinstance(error, str):
-        return Fault(text=error, code=_text(body.get("code")), type=_text(body.get("type")))
-    if not isinstance(error, dict) or not error:
-        return None
-    fields: dict[str, Any] = error  # pyright: ignore[reportUnknownVariableType] - JSON
-    return Fault(
-        text=_words_of(fields),
-        code=_text(fields.get("code")),
-        type=_text(fields.get("type") or fields.get("status")),
-        context=fields.get("n_ctx"),
-    )
-
-
-def _error_of(body: dict[str, Any]) -> Any:
-    """Return the part of a body that describes the error: a mapping or a text, or None."""
-    error: Any = body.get("error") or body.get("errors") or body.get("detail")
-    if error is None and isinstance(body.get("message"), str):
-        return body  # the body itself is the error object
-    if isinstance(error, list) and error:
-        several: list[Any] = error  # pyright: ignore[reportUnknownVariableType] - JSON
-        return several[0]
-    return error  # pyright: ignore[reportUnknownVariableType] - JSON
-
-
-def _words_of(fields: dict[str, Any]) -> str:
-    """Return the message of an error object."""
-    message = fields.get("message")
-    if not message and "loc" in fields:
-        message = fields  # FastAPI: the refused field is in `loc`, and a dialect learns from its name
-    elif not message:
-        message = fields.get("msg") or fields
-    return message if isinstance(message, str) else repr(message)
-
-
-def _text(value: Json) -> str:
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
 # Exceptions

@@ -23,12 +23,13 @@ from swarm.base.version import __version__
 from swarm.endpoints.wire.answers import Assembly, is_prose
 from swarm.endpoints.wire.audio import Sound, asked_sound
 from swarm.endpoints.wire.dialect import Dialect, WireRequest
-from swarm.endpoints.wire.faults import Fault, error_in, fault_of
+from swarm.endpoints.wire.error_bodies import error_in
+from swarm.endpoints.wire.faults import Fault, fault_of
 from swarm.endpoints.wire.judge import judge
 from swarm.endpoints.wire.learnt import Learnt
 from swarm.endpoints.wire.repetition import Watch
-from swarm.endpoints.wire.shapes import BadAnswer
-from swarm.endpoints.wire.stream import read_stream
+from swarm.endpoints.wire.shapes import BYTE_ORDER_MARK, BadAnswer
+from swarm.endpoints.wire.stream import read_answer_in
 from swarm.endpoints.wire.uploads import File, Shelf, Uploads
 from swarm.spec.chat import Reply, Request
 from swarm.spec.providers import Quirks, quirks_of
@@ -281,7 +282,7 @@ class OpenAIEndpoint:
             cast_to=httpx2.Response,
             content=written.body,
             options={"headers": headers},
-            stream=self._model.stream,
+            stream=True,  # the library reads no answer: its first bytes tell whether it is a stream
         )
         assert isinstance(response, httpx2.Response)
         self._on_headers(response.headers)
@@ -300,12 +301,9 @@ class OpenAIEndpoint:
             sound=Sound(self._sound or ""),
             watch=Watch() if is_prose(request) else None,
         )
-        content = response.headers.get("content-type", "")
-        if self._model.stream and content.startswith("text/event-stream"):
-            async with aclosing(response.aiter_raw()) as chunks:
-                await read_stream(chunks, answer, lambda: self._on_first_token(request))
-        else:
-            answer.whole(await response.aread())
+        label = response.headers.get("content-type", "")
+        async with aclosing(response.aiter_raw()) as chunks:
+            await read_answer_in(chunks, answer, label, lambda: self._on_first_token(request))
         answer.settle()
         return answer
 
@@ -321,7 +319,7 @@ def _refusal(response: "httpx2.Response") -> Fault:
     """Return the fault of an answer whose status is an error."""
     text = response.text
     try:
-        fault = error_in(from_json(response.content))
+        fault = error_in(from_json(response.content.removeprefix(BYTE_ORDER_MARK)))
     except ValueError:
         fault = None
     headers = {name.lower(): value for name, value in response.headers.items()}

@@ -8,9 +8,11 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
 
-from swarm.base.values import Json
-from swarm.endpoints.wire.faults import Fault, error_in
+from swarm.endpoints.wire.error_bodies import error_in
+from swarm.endpoints.wire.faults import Fault
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Bytes that some servers send before a text in UTF-8."""
 _EXCERPT_BYTES = 300
 """Bytes of a malformed answer that its fault quotes."""
 
@@ -66,7 +68,7 @@ class WireChoice(BaseModel):
     index: int | None = None
     message: WireMessage | None = None
     delta: WireMessage | None = None
-    finish_reason: str | None = None
+    finish_reason: Any = None
     error: Any = None
 
 
@@ -75,12 +77,13 @@ class WireAnswer(BaseModel):
 
     choices: list[WireChoice] | None = None
     usage: Any = None
-    model: str | None = None
+    model: Any = None
     error: Any = None
 
 
 def read_answer(data: bytes) -> WireAnswer:
     """Read an answer or a chunk. Raise `BadAnswer` if its JSON or its types are wrong."""
+    data = data.removeprefix(BYTE_ORDER_MARK)
     try:
         return WireAnswer.model_validate_json(data)
     except ValidationError as error:
@@ -89,23 +92,22 @@ def read_answer(data: bytes) -> WireAnswer:
         fixed = mend_surrogates(data)
         if fixed != data:
             return read_answer(fixed)
-    raise BadAnswer(_malformed(data, problem["msg"], problem["loc"]))
+    fault = error_of(data)
+    raise BadAnswer(fault or _malformed(data, problem["msg"], problem["loc"]))
 
 
-def fault_without_choice(answer: WireAnswer, data: bytes) -> Fault:
-    """Return the fault of an answer without a message: its error in any shape, or `malformed`."""
-    if answer.error:
-        return fault_in(answer.error)
-    fault = error_in(from_json(data))
-    if fault is not None:
-        return replace(fault, status=200)
+def error_of(data: bytes, *, strict: bool = False) -> Fault | None:
+    """Return the error in the JSON of an answer with status 200, in any shape; None if there is none."""
+    try:
+        fault = error_in(from_json(data.removeprefix(BYTE_ORDER_MARK)), strict=strict)
+    except ValueError:
+        return None
+    return None if fault is None else replace(fault, status=200)
+
+
+def without_message(data: bytes) -> Fault:
+    """Return the fault of an answer that has neither a message nor an error."""
     return _malformed(data, "no message", ("choices",))
-
-
-def fault_in(error: Json) -> Fault:
-    """Return the fault of an error object in an answer with status 200."""
-    fault = error_in({"error": error}) or Fault(text=repr(error))
-    return replace(fault, status=200)
 
 
 def _malformed(data: bytes, message: str, where: Iterable[Any]) -> Fault:

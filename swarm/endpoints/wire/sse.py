@@ -29,10 +29,13 @@ class EventStream:
         self._name = ""
         self._data: list[bytes] = []
         self._size = 0
+        self._begun = False
 
     def feed(self, chunk: bytes) -> Iterator[Sent]:
         """Yield the events that a chunk completes. Raise `EventTooLargeError` above the maximum."""
         chunk = self._rest + chunk if self._rest else chunk
+        if not self._begun and len(chunk) >= 3:
+            chunk, self._begun = chunk.removeprefix(b"\xef\xbb\xbf"), True
         if b"\r" in chunk:
             chunk = _with_plain_line_ends(chunk)
         *lines, self._rest = chunk.split(b"\n")
@@ -52,6 +55,8 @@ class EventStream:
         yield from self.feed(b"\n\n")
 
     def _line(self, line: bytes) -> None:
+        if line[:1] == b"{":  # JSON without a field, as some servers send their errors
+            line = b"data:" + line
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
@@ -61,6 +66,18 @@ class EventStream:
                 raise EventTooLargeError(f"an event over {self._most} bytes")
         elif name == b"event":
             self._name = value.decode("utf-8", "replace")
+
+
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+
+
+def is_stream(start: bytes) -> bool | None:
+    """Return whether a body that starts so is an event stream; None if more bytes are needed to know."""
+    bare = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if bare.startswith(_FIELDS):
+        return True
+    is_open = any(field.startswith(bare) for field in _FIELDS) or b"\xef\xbb\xbf".startswith(bare)
+    return None if is_open else False
 
 
 def _with_plain_line_ends(chunk: bytes) -> bytes:

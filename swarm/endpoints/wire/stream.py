@@ -1,21 +1,24 @@
 """The reading of a streamed answer to its end, with a limit for silence."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from math import inf
 
 import anyio
-from pydantic_core import from_json
 
 from swarm.endpoints.wire.answers import REPEATS, Assembly
-from swarm.endpoints.wire.faults import Fault, error_in
-from swarm.endpoints.wire.shapes import BadAnswer
-from swarm.endpoints.wire.sse import EventStream, EventTooLargeError, Sent
+from swarm.endpoints.wire.faults import Fault
+from swarm.endpoints.wire.shapes import BadAnswer, error_of
+from swarm.endpoints.wire.sse import EventStream, EventTooLargeError, Sent, is_stream
 
 IDLE_SECONDS = 60.0
 """Maximum seconds without content once a stream has begun. Keep-alive comments are not content."""
 TAIL_SECONDS = 2.0
 """Maximum seconds between the end of the answer and the end of the stream, for the usage."""
+
+_NOTHING = re.compile(rb'[\w.:-]*|"[^"\\]*"|\{\}')
+"""Data of events without an answer: none, `null`, a word, a text."""
 
 
 async def read_stream(
@@ -77,9 +80,19 @@ def _add(events: Iterator[Sent], answer: Assembly) -> bool:
     for event in events:
         if event.name == "error":
             raise BadAnswer(_error_event(event.data))
-        is_end = event.data.startswith(b"[DONE]")
-        progress = (answer.done() if is_end else answer.add(event.data)) or progress
+        data = event.data.strip()
+        if data.strip(b'"').upper().startswith(b"[DONE]"):
+            progress = answer.done() or progress
+        elif _is_answer(event.name, data):
+            progress = answer.add(data) or progress
     return progress
+
+
+def _is_answer(name: str, data: bytes) -> bool:
+    """Return whether an event has a part of an answer. Others keep a connection alive, or are for other readers."""
+    if data[:1] == b"{" and data != b"{}":
+        return True
+    return not name and _NOTHING.fullmatch(data) is None
 
 
 def _incomplete(answer: Assembly, *, silent: bool) -> Fault:
@@ -90,8 +103,37 @@ def _incomplete(answer: Assembly, *, silent: bool) -> Fault:
 
 
 def _error_event(data: bytes) -> Fault:
-    try:
-        fault = error_in(from_json(data))
-    except ValueError:
-        fault = None
-    return replace(fault or Fault(text=data.decode("utf-8", "replace")), status=200)
+    return error_of(data) or Fault(status=200, text=data.decode("utf-8", "replace"))
+
+
+async def read_answer_in(
+    chunks: AsyncIterator[bytes],
+    answer: Assembly,
+    label: str,
+    first: Callable[[], None] = lambda: None,
+) -> None:
+    """Read the body of an answer, whole or streamed, whatever was requested: its first bytes decide.
+
+    `label` is its content type. It decides only if the bytes do not.
+    """
+    start = b""
+    streamed: bool | None = None
+    async for chunk in chunks:
+        start += chunk
+        streamed = is_stream(start)
+        if streamed is not None:
+            break
+    if not streamed and start.lstrip()[:1] not in {b"{", b"[", b"<", b'"'}:
+        streamed = label.strip().lower().startswith("text/event-stream")
+    rest = _after(start, chunks)
+    if streamed:
+        async with aclosing(rest):
+            await read_stream(rest, answer, first)
+    else:
+        answer.whole(b"".join([chunk async for chunk in rest]))
+
+
+async def _after(start: bytes, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    yield start
+    async for chunk in chunks:
+        yield chunk

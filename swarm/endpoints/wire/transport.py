@@ -7,8 +7,8 @@ no limit of connections: callers limit their calls.
 
 `OneOrigin` decides what leaves: an explicit list of headers, to one origin. It adds the key, so
 that no object of the library above, and none of its exceptions, ever holds the key. It also decides
-what comes back: bodies are capped, and compressed bodies are refused. Plain bytes were requested,
-and a few kilobytes that unpack to gigabytes are an attack.
+what comes back: bodies are capped. Plain bytes are requested; a body that is compressed all the same
+is unpacked within the cap, because a few kilobytes that unpack to gigabytes are an attack.
 """
 
 import select
@@ -24,7 +24,9 @@ import httpx2
 
 from swarm.base.network import proxy_for
 from swarm.endpoints.wire.faults import Fault
+from swarm.endpoints.wire.inflate import Inflated
 from swarm.endpoints.wire.shapes import BadAnswer
+from swarm.endpoints.wire.sse import is_stream
 
 BODY_BYTES = 8_000_000
 """Maximum bytes of an answer: a million tokens of text, far above any output cap."""
@@ -106,7 +108,7 @@ class OneOrigin(httpx2.AsyncBaseTransport):
             self._own.append((b"Authorization", b"Bearer " + key.encode()))
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send a request. Raise `BadAnswer` for another origin, and for a compressed body."""
+        """Send a request. Raise `BadAnswer` for another origin."""
         if _place(request.url) != self._origin:
             raise BadAnswer(Fault(kind="redirect", text=f"to {request.url.host}"))
         kept = [(name, value) for name, value in request.headers.raw if name.lower() in _SENT]
@@ -119,18 +121,9 @@ class OneOrigin(httpx2.AsyncBaseTransport):
         )
         response = await self._inner.handle_async_request(stripped)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
-        streamed = response.headers.get("content-type", "").startswith("text/event-stream")
-        body = _Body(response.stream, STREAM_BYTES if streamed else self._most)
-        if response.headers.get("content-encoding", "identity") == "identity":
-            response.stream = body
-            return response
-        # Compressed. Of an error the status and the headers are enough; its body is dropped.
-        await body.aclose()
-        if response.is_success:
-            text = "the answer is compressed, but plain bytes were requested"
-            raise BadAnswer(Fault(status=200, kind="malformed", text=text))
-        del response.headers["content-encoding"]
-        return httpx2.Response(response.status_code, headers=response.headers, content=b"")
+        label = response.headers.pop("content-encoding", "")
+        response.stream = _Body(response.stream, Inflated(label, self._most))
+        return response
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -144,11 +137,13 @@ def _place(url: httpx2.URL) -> tuple[str, str, int | None]:
 class _Body(httpx2.AsyncByteStream):
     """A body with a maximum size, whose generators are closed if it is left half read."""
 
-    def __init__(self, inner: httpx2.AsyncByteStream, most: int) -> None:
+    def __init__(self, inner: httpx2.AsyncByteStream, plain: Inflated) -> None:
         self._inner = inner
         self._chunks = aiter(inner)
-        self._left = most
-        self._most = most
+        self._plain = plain
+        self._start = b""
+        self._known = False
+        """Whether the bytes have told if the body is a stream."""
         self._open = True
         self._ended = False
 
@@ -156,16 +151,34 @@ class _Body(httpx2.AsyncByteStream):
         return self
 
     async def __anext__(self) -> bytes:
-        try:
-            chunk = await anext(self._chunks)
-        except BaseException:  # also a cancellation: the generators have ended, and closed theirs
-            self._ended = True
-            raise
-        self._left -= len(chunk)
-        if self._left < 0:  # counted as it arrives: `Content-Length` may be absent or wrong
-            text = f"over {self._most} bytes"
-            raise BadAnswer(Fault(status=200, kind="too_large_response", text=text))
-        return chunk
+        if self._ended:
+            raise StopAsyncIteration
+        while True:
+            try:
+                data = await anext(self._chunks)
+            except StopAsyncIteration:
+                self._ended = True
+                rest = self._plain.end()
+                if rest:
+                    return rest
+                raise
+            except BaseException:  # also a cancellation: the generators have ended, and closed theirs
+                self._ended = True
+                raise
+            chunk = self._plain.feed(data)  # counted as it arrives: `Content-Length` may be absent or wrong
+            if chunk:
+                self._look(chunk)
+                return chunk
+
+    def _look(self, chunk: bytes) -> None:
+        """Raise the maximum if the first bytes are those of a stream."""
+        if self._known:
+            return
+        self._start += chunk
+        streamed = is_stream(self._start)
+        self._known = streamed is not None
+        if streamed:
+            self._plain.most = STREAM_BYTES
 
     async def aclose(self) -> None:
         if not self._open:
