@@ -10,14 +10,15 @@ import pytest
 import swarm
 from swarm.forecast.advice import Setting, advise, as_one_agent, usd_of, worst_tokens
 from swarm.forecast.expect import Experience, experience_of
-from swarm.forecast.plan import Forecast, forecast_plan, planned_course
+from swarm.forecast.plan import Forecast, forecast_plan, planned_course, scene_of
 from swarm.planning.brief import Brief, InputBrief
 from swarm.record import events as e
+from swarm.scheduling.assign import RunResources
 from swarm.spec.plan import Step
 from swarm.spec.task import Input, Limits, Price, Task
 from swarm.spec.task import Model as Spec
 from tests.models import Model, events_of, resume_with, run_with, task, write_notes
-from tests.swarms import Sleeper, run_virtually, steps
+from tests.swarms import WORKER, Sleeper, run_virtually, steps
 
 GRAPHS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "data" / "graphs.json").read_text())["graphs"]
 CHAIN: dict[str, Any] = {
@@ -59,9 +60,9 @@ class TestFigures:
         assert found.swarm.seconds == 21, "two on the path, each handed over in half a second"
         assert found.speedup == pytest.approx(40 / 21, abs=1e-3)
         assert found.ideal_speedup == 2
-        assert found.one_agent.tokens == 4 * 1000 + (1000 + 2000 + 3000)
+        assert found.one_agent.tokens == 4 * 1000, "everything once"
         assert found.swarm.tokens == 4 * (1000 + 600)
-        assert found.one_agent.usd == pytest.approx((3000 * 1 + 1000 * 10 + 6000 * 0.1) / 1e6)
+        assert found.one_agent.usd == pytest.approx((3000 * 1 + 1000 * 10) / 1e6)
         assert found.swarm.usd == pytest.approx((4800 * 1 + 1600 * 10) / 1e6)
         assert (found.verdict, found.critical_path) == ("swarm", ("a", "d"))
 
@@ -70,12 +71,18 @@ class TestFigures:
         assert advise(plan, Setting(workers=1)).verdict == "one agent"
 
     def test_work_beyond_one_context_needs_a_swarm(self) -> None:
-        found = advise(steps("a b:a"), Setting(input_tokens=100_000))
-        assert found.verdict == "swarm"
-        assert "too much" in found.reason
+        for setting, verdict in (
+            (Setting(input_tokens=120_000), "swarm"),
+            (Setting(input_tokens=100_000), "one agent"),
+            (Setting(input_tokens=6_000, context=8_192), "swarm"),
+            (Setting(input_tokens=3_000, reads=2_999), "swarm"),
+            (Setting(input_tokens=3_000, reads=3_000), "one agent"),
+        ):
+            found = advise(steps("a b:a"), setting)
+            assert (found.verdict, "too much" in found.reason) == (verdict, verdict == "swarm")
 
     def test_an_unknown_price_is_not_zero(self) -> None:
-        assert usd_of(1000, 0, None) is None
+        assert usd_of(1000, None) is None
         assert advise(steps("a b")).swarm.usd is None
 
     def test_assumed_list_lengths_are_marked(self) -> None:
@@ -100,9 +107,8 @@ class TestForecast:
         wanted = task(Path(), models=models, limits=Limits(workers=3, **limits))
         text = Input(name="a.md", medium="text", size=299)
         image = Input(name="b.png", medium="image", size=9_000_000)
-        return forecast_plan(
-            (Step(id="a", retries=0),), wanted, inputs=(text, image), context=5000, experience=Experience()
-        )
+        resources = RunResources(task=wanted, inputs=(text, image), settings={"default": {"max_tokens": 100}})
+        return forecast_plan((Step(id="a", retries=0, inputs=("a.md",)),), scene_of(resources, [WORKER], Experience()))
 
     def test_the_worst_case_has_the_higher_price(self) -> None:
         found = self.forecast(tokens=None)
@@ -115,7 +121,7 @@ class TestForecast:
         assert self.forecast(usd=0.001).worst_usd == 0.001
 
     def test_without_a_price_the_cost_is_unknown(self) -> None:
-        found = forecast_plan((Step(id="a"),), task(Path()), inputs=(), context=None, experience=Experience())
+        found = forecast_plan((Step(id="a"),), scene_of(RunResources(task=task(Path())), [WORKER], Experience()))
         assert found.worst_usd is None
 
     def test_a_course_has_the_expected_time_tokens_and_price(self) -> None:

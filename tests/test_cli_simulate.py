@@ -146,7 +146,7 @@ class TestPlan:
     def test_it_is_shown_with_what_it_takes_and_advice(self, command: Command, empty: Path) -> None:
         make_task(empty)
         said = command("plan", "task.yaml")
-        assert "Advice: swarm: predicted" in said.err
+        assert "Advice: one agent: it holds all of the work" in said.err
         assert "Worst case: " in said.err
 
     def test_in_json(self, command: Command, plan: Path) -> None:

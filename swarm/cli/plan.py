@@ -116,23 +116,18 @@ def show_plan(planned: Planned, prepared: "Prepared | None" = None) -> None:
     if prepared is not None:
         from swarm.views.simulation import advice_lines
 
-        found = _forecast(prepared, planned.steps)
+        found = _forecast(prepared, planned)
         say("\n".join(advice_lines(found.advice, found.worst_tokens, found.worst_usd)))
 
 
-def _forecast(prepared: "Prepared", steps: "tuple[Step, ...]") -> "Forecast":
-    """Return the forecast of a plan, from similar steps in earlier runs of the task."""
+def _forecast(prepared: "Prepared", planned: Planned) -> "Forecast":
+    """Return the forecast of a plan: from its sizes, similar steps in earlier runs, and the cache."""
     from swarm.forecast.expect import experience_of
-    from swarm.forecast.plan import DEFAULT_MODEL, forecast_plan
+    from swarm.forecast.plan import forecast_plan, scene_of
 
-    resources = prepared.resources
-    return forecast_plan(
-        steps,
-        prepared.task,
-        inputs=resources.inputs,
-        context=resources.contexts.get(DEFAULT_MODEL),
-        experience=experience_of(prepared.runs),
-    )
+    agents = {agent.name: agent for agent in (*prepared.agents.values(), *planned.agents)}
+    experience = experience_of(prepared.runs)
+    return forecast_plan(planned.steps, scene_of(prepared.resources, agents.values(), experience, prepared.cache))
 
 
 def _plan(name: str, options: Options, out: str | None, show: Show) -> int:
@@ -191,7 +186,7 @@ def _present(planned: Planned, prepared: "Prepared", to: PlanOutput) -> None:
         levels = stages(planned.steps)
         findings = [{"severity": f.severity, "kind": f.kind, "message": str(f)} for f in planned.findings]
         figures = {"stages": levels, "width": max(map(len, levels)), "depth": len(levels)}
-        expected = _forecast(prepared, planned.steps).value
+        expected = _forecast(prepared, planned).value
         said = {"findings": findings, "notes": planned.notes}
         answer_json({**to.about, "plan": planned.value, **figures, **said, **expected})
     elif to.out is None:

@@ -1,28 +1,32 @@
-"""The advice whether a swarm is worth it: its gain over one agent, and its cost.
+"""The advice whether a swarm is worth it: does one agent hold the work, is it independent, what does it cost.
 
-Both are predicted from the steps of the plan. The cost of making the plan is left out, because it
-is paid either way.
+The cost of making the plan is left out, because it is paid either way.
 
-    one agent   runs the steps one after the other in one conversation. Its time is the sum of their
-                times. Its tokens are those of the steps and, at each step, everything before it
-                again as input. With tokens t1 … tn that is the sum over i of (ti + t1 + … + t(i-1)).
-                Repeated input has the price of cached input, because every endpoint with a prefix
-                cache charges it so.
-    the swarm   is simulated with the run's workers (`swarm.forecast.simulate`). Each step takes
-                `HANDOVER_SECONDS` and `HANDOVER_TOKENS` more, because it reads the rules, the
-                instructions, the goal and the results of others. A plan with several last steps
-                gets one more step that reduces them, for both.
+    one agent   reads all inputs once and writes one answer. If the plan states how long its steps
+                take, or they use tools, one agent has to do them all: then its time is the sum of
+                theirs.
+    the swarm   is simulated with the run's workers (`swarm.forecast.simulate`). Each of its steps
+                reads the rules, the instructions, the goal and the results of others again, so it
+                takes more tokens: often 2 to 15 times as many.
 
-The advice is "swarm" if the swarm is `WORTH` times as fast, or if the work exceeds one agent's
-context; else "one agent". It is a prediction with two constants. `swarm show` reports what a run
-really gained.
+The first of these that applies decides:
+
+1. One agent cannot hold the work: inputs and one answer exceed its context, or the results exceed
+   one answer. Then "swarm".
+2. No two steps can run in parallel. Then "one agent".
+3. The swarm is less than `WORTH` times as fast. Then "one agent".
+4. It takes more times the tokens than it is faster. Then "one agent".
+5. Otherwise "swarm".
+
+If the sizes are known, `swarm.forecast.plan` decides with those of a rehearsal. `advise` decides by
+the times of the steps alone: it knows no sizes, so it cannot apply case 4.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from swarm.attempt.prompt import ASSUMED_CONTEXT
+from swarm.attempt.reading import ASSUMED_CONTEXT, room_to_read
 from swarm.base.values import Frozen, Id
 from swarm.forecast.expect import Expected, Experience
 from swarm.forecast.simulate import ITEMS, Course, simulate
@@ -79,6 +83,12 @@ class Advice(Frozen):
     """Sources of the expected times: `plan`, `earlier runs`, `default`."""
     is_estimate: bool = False
     """True if the length of a list is unknown, so that `ITEMS` instances were assumed."""
+    token_ratio: float | None = None
+    """Tokens of the swarm divided by those of one agent. None if sizes are unknown."""
+    steps: int = 0
+    """Steps of the swarm that run, including instances and parts."""
+    cached: int = 0
+    """Number of these steps that are in the cache: they cost nothing."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,9 @@ class Setting:
     """Tokens of all inputs: the minimum that one agent reads."""
     context: int | None = None
     """Context size of one agent in tokens, or None if it is unknown."""
+    reads: int | None = None
+    """Tokens of inputs that fit one agent's context, next to its instructions and its answer. None if
+    they follow from the context."""
     price: Price | None = None
     items: int = ITEMS
     """Assumed length of lists that are not known yet."""
@@ -122,22 +135,28 @@ def advise(
     swarm = simulate(handed, workers=setting.workers)
     done = [s for s in plain.state.real_steps() if s.spans and s.step.merge is None]
     tokens = [expect(s.step).tokens for s in done]
-    one = _alone(plain.work_seconds, tokens, setting.price)
-    many = _together(swarm.seconds, tokens, setting.price)
-    is_chain = plain.seconds >= plain.work_seconds
-    verdict, reason = _weigh(one, many, sum(tokens), setting, is_chain=is_chain)
+    one = _estimate(plain.work_seconds, sum(tokens), setting.price)
+    many = _estimate(swarm.seconds, sum(tokens) + HANDOVER_TOKENS * len(tokens), setting.price)
+    grounds = Grounds(
+        too_much=_too_much(setting),
+        is_chain=plain.seconds >= plain.work_seconds,
+        gain=ratio_of(one.seconds, many.seconds),
+        workers=setting.workers,
+    )
+    verdict, reason = weigh(grounds)
     seconds = {name: each.seconds for name, each in expected.items()}
     return Advice(
         verdict=verdict,
         reason=reason,
-        speedup=round(_ratio(one.seconds, many.seconds), 3),
-        ideal_speedup=round(_ratio(plain.work_seconds, plain.seconds), 3),
+        speedup=round(grounds.gain, 3),
+        ideal_speedup=round(ratio_of(plain.work_seconds, plain.seconds), 3),
         workers=setting.workers,
         one_agent=one,
         swarm=many,
         critical_path=critical_path(steps, seconds).steps,
         expected_from=experience.sources(steps),
         is_estimate=any(step.each is not None and not _is_known(step, setting) for step in steps),
+        steps=len(done),
     )
 
 
@@ -158,7 +177,8 @@ def as_one_agent(
         return None
     size = sum(each.size for each in brief.inputs)
     names = tuple(each.name for each in brief.inputs)
-    advice = advise(steps, Setting(workers, names, input_tokens=-(-size // BYTES_PER_TOKEN)))
+    setting = Setting(workers, names, input_tokens=-(-size // BYTES_PER_TOKEN), reads=brief.reads)
+    advice = advise(steps, setting)
     if advice.verdict == "swarm":
         return None
     note = f"one agent replaces the planner's {len(steps)} steps (swarm: auto): {advice.reason}"
@@ -231,57 +251,61 @@ def _handover(step: Step) -> float:
     return HANDOVER_SECONDS if step.merge is None else 0.0
 
 
-def _alone(seconds: float, tokens: Sequence[int], price: Price | None) -> Estimate:
-    """Return the estimate of one agent, which reads everything before a step again."""
-    said = again = 0
-    for count in tokens:
-        again += said
-        said += count
-    return Estimate(seconds=seconds, tokens=said + again, usd=usd_of(said, again, price))
+def _estimate(seconds: float, tokens: int, price: Price | None) -> Estimate:
+    """Return an estimate. Of its tokens, `OUTPUT_SHARE` are output."""
+    return Estimate(seconds=seconds, tokens=tokens, usd=usd_of(tokens, price))
 
 
-def _together(seconds: float, tokens: Sequence[int], price: Price | None) -> Estimate:
-    """Return the estimate of a swarm, where each step reads the handover."""
-    total = sum(tokens) + HANDOVER_TOKENS * len(tokens)
-    return Estimate(seconds=seconds, tokens=total, usd=usd_of(total, 0, price))
-
-
-def usd_of(new: int, again: int, price: Price | None) -> float | None:
-    """Return the price of expected tokens in US dollars, or None without a price.
-
-    `again` are input tokens that the endpoint has cached.
-    """
+def usd_of(tokens: int, price: Price | None) -> float | None:
+    """Return the price of expected tokens in US dollars, or None without a price."""
     if price is None:
         return None
-    cached = price.input if price.cached is None else price.cached
-    written = new * OUTPUT_SHARE
-    return ((new - written) * price.input + written * price.output + again * cached) / 1_000_000
+    given = tokens * OUTPUT_SHARE
+    return ((tokens - given) * price.input + given * price.output) / 1_000_000
 
 
-def _weigh(
-    one: Estimate,
-    many: Estimate,
-    tokens: int,
-    setting: Setting,
-    *,
-    is_chain: bool,
-) -> tuple[Recommendation, str]:
-    """Return the recommendation and its reason."""
+def _too_much(setting: Setting) -> str:
+    """Return why one agent cannot read all inputs and answer; nothing if it can."""
     context = setting.context or ASSUMED_CONTEXT
-    held = setting.input_tokens + tokens
-    # Half of the context is left for the answers of the one agent.
-    if held > context // 2:
-        size = f"about {held:,} tokens, too much for one agent's context of {context:,}"
-        return "swarm", f"the work is {size}"
-    if is_chain:
-        return "one agent", "no two of its steps can run in parallel"
-    gain = _ratio(one.seconds, many.seconds)
-    more_tokens = many.tokens / one.tokens if one.tokens else 1.0
-    predicted = f"{gain:.1f}× with {setting.workers} workers, for {more_tokens:.1f}× the tokens"
-    if gain >= WORTH:
-        return "swarm", f"predicted speed-up {predicted}"
-    return "one agent", f"predicted speed-up of a swarm {predicted}; at least {WORTH:g}× is needed"
+    reads = room_to_read(context, {}) if setting.reads is None else setting.reads
+    if setting.input_tokens <= reads:
+        return ""
+    return f"the inputs have about {setting.input_tokens:,} tokens, too much for one agent, which can read {reads:,}"
 
 
-def _ratio(one: float, other: float) -> float:
+@dataclass(frozen=True)
+class Grounds:
+    """What decides whether a swarm is worth it."""
+
+    too_much: str
+    """Why one agent cannot hold the work; empty if it can."""
+    is_chain: bool
+    """Whether no two steps can run in parallel."""
+    gain: float
+    """Time of one agent divided by that of the swarm."""
+    workers: int
+    token_ratio: float | None = None
+    """Tokens of the swarm divided by those of one agent. None if sizes are unknown."""
+
+
+def weigh(grounds: Grounds) -> tuple[Recommendation, str]:
+    """Return the recommendation and its reason. The cases are those of the module."""
+    gain, ratio = grounds.gain, grounds.token_ratio
+    cost = "" if ratio is None else f", for {ratio:.1f}× the tokens"
+    predicted = f"{gain:.1f}× with {grounds.workers} workers{cost}"
+    if grounds.too_much:  # 1
+        return "swarm", grounds.too_much
+    if grounds.is_chain:  # 2
+        return "one agent", f"no two of its steps can run in parallel{cost}"
+    if gain < 1 and ratio is not None:  # 3
+        return "one agent", f"it holds all of the work; a swarm would take {1 / gain:.1f}× the time{cost}"
+    if gain < WORTH:
+        return "one agent", f"predicted speed-up of a swarm {predicted}; at least {WORTH:g}× is needed"
+    if ratio is not None and ratio > gain:  # 4
+        return "one agent", f"it holds all of the work; predicted speed-up of a swarm {predicted}"
+    return "swarm", f"predicted speed-up {predicted}"  # 5
+
+
+def ratio_of(one: float, other: float) -> float:
+    """Return one figure divided by another; 1.0 if the other is 0."""
     return one / other if other > 0 else 1.0

@@ -1,15 +1,18 @@
 """Expected seconds and tokens of steps: from the plan, else from similar steps, else a default.
 
 Steps are similar if they have the same agent and the same prompt (with another item or other
-inputs). If no step has both, steps with the same agent count as similar. Only steps that ran and
-are done count. A step from the cache took no time, so it is ignored.
+inputs). If no step has both, steps with the same agent count as similar. In any case the same model
+with the same settings, at the same endpoint, has served them: what one model took says nothing of
+another. Only steps that ran and are done count. A step from the cache took no time, so it is
+ignored. So is a step of a journal that does not say which endpoint served it.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from swarm.attempt.types import part_digest
 from swarm.base.errors import JournalError
 from swarm.base.values import Frozen
 from swarm.forecast.simulate import DEFAULT_SECONDS
@@ -26,7 +29,10 @@ NEWEST = 5
 MOST_BYTES = 4_000_000
 """Maximum bytes of a journal that is read. That takes at most 0.1 s, so the advice stays fast."""
 
-Source = Literal["plan", "earlier runs", "default"]
+UNKNOWN = frozenset({"", part_digest(None)})
+"""Endpoints of which nothing can be learnt: those of earlier journals, and objects without an identity."""
+
+Source = Literal["plan", "earlier runs", "sizes", "default"]
 
 
 class Expected(Frozen):
@@ -39,31 +45,76 @@ class Expected(Frozen):
     tokens_from: Source
 
 
+class ServedBy(NamedTuple):
+    """Who served a step: two parts of its key (`Attempt.parts`)."""
+
+    endpoint: str
+    model: str
+
+
+class Like(NamedTuple):
+    """What similar steps took on average."""
+
+    seconds: float
+    """Seconds of the last attempt, without waiting."""
+    tokens: float
+    output_tokens: float
+    calls: float
+
+
 @dataclass
-class _Mean:
+class _Sums:
     seconds: float = 0.0
     tokens: int = 0
+    output_tokens: int = 0
+    calls: int = 0
     count: int = 0
 
-    def add(self, seconds: float, tokens: int) -> None:
-        self.seconds += seconds
-        self.tokens += tokens
+    def add(self, s: StepState) -> None:
+        self.seconds += _seconds(s)
+        self.tokens += s.usage.tokens
+        self.output_tokens += s.usage.output_tokens
+        self.calls += s.turns
         self.count += 1
+
+    @property
+    def mean(self) -> Like:
+        count = self.count
+        return Like(self.seconds / count, self.tokens / count, self.output_tokens / count, self.calls / count)
 
 
 @dataclass
 class Experience:
-    """The average time and tokens of steps in earlier runs, by kind of step."""
+    """The average time and tokens of steps in earlier runs, by kind of step and by who served it."""
 
-    _means: dict[tuple[str, ...], _Mean] = field(default_factory=dict[tuple[str, ...], _Mean])
+    _sums: dict[tuple[str, ...], dict[ServedBy, _Sums]] = field(
+        default_factory=dict[tuple[str, ...], dict[ServedBy, _Sums]]
+    )
 
     def learn(self, state: State) -> None:
         """Add the steps of a run to the averages."""
         for s in state.real_steps():
             is_measured = s.status is Status.DONE and not s.outcome.cached and bool(s.spans) and s.step.merge is None
             if is_measured:
+                served = ServedBy(s.parts.get("endpoint", ""), s.parts.get("model", ""))
                 for kind in _kinds(s.step):
-                    self._means.setdefault(kind, _Mean()).add(_seconds(s), s.usage.tokens)
+                    self._sums.setdefault(kind, {}).setdefault(served, _Sums()).add(s)
+
+    def like(self, step: Step, served: ServedBy | None = None) -> Like | None:
+        """Return what similar steps took that were served so. Return None if there are none.
+
+        Without `served`, they are those of whoever served such a step last.
+        """
+        for kind in _kinds(step):
+            found = self._sums.get(kind, {})
+            sums = next(iter(found.values()), None) if served is None else found.get(served)
+            if sums is not None and (served is None or served.endpoint not in UNKNOWN):
+                return sums.mean
+        return None
+
+    def of_equal_prompts(self) -> "Experience":
+        """Return the experience with steps of the same agent and prompt only."""
+        return Experience({kind: sums for kind, sums in self._sums.items() if len(kind) > 1})
 
     def expect(self, step: Step) -> Expected:
         """Return the expected time and tokens of an attempt at a step, or at one of its instances.
@@ -75,11 +126,11 @@ class Experience:
         seconds, tokens = DEFAULT_SECONDS, float(DEFAULT_TOKENS)
         seconds_from: Source = "default"
         tokens_from: Source = "default"
-        mean = next((self._means[kind] for kind in _kinds(step) if kind in self._means), None)
-        if mean is not None:
-            seconds, seconds_from = mean.seconds / mean.count, "earlier runs"
-            if mean.tokens:
-                tokens, tokens_from = mean.tokens / mean.count, "earlier runs"
+        like = self.like(step)
+        if like is not None:
+            seconds, seconds_from = like.seconds, "earlier runs"
+            if like.tokens:
+                tokens, tokens_from = like.tokens, "earlier runs"
         if step.seconds is not None:
             seconds, seconds_from = step.seconds, "plan"
         if step.tokens is not None:
@@ -127,6 +178,7 @@ def _kinds(step: Step) -> tuple[tuple[str, ...], ...]:
 
 
 def _seconds(s: StepState) -> float:
-    """Return the seconds of the attempt that succeeded. Failed attempts do not count."""
+    """Return the seconds of the attempt that succeeded, without waiting. Failed attempts do not count."""
     last = s.spans[-1]
-    return 0.0 if last.end is None else last.end - last.start
+    whole = 0.0 if last.end is None else last.end - last.start
+    return max(0.0, whole - sum(s.waited.values()))

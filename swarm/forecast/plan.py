@@ -1,18 +1,27 @@
 """The forecast of a plan: its estimate, its worst case, and its course in a simulation."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from random import Random
 
+from swarm.attempt.reading import ASSUMED_CONTEXT
 from swarm.base.values import Json
 from swarm.budget.prices import tariff_of
-from swarm.endpoints.route import route_of
-from swarm.forecast.advice import Advice, Setting, advise, usd_of, worst_tokens
-from swarm.forecast.expect import Experience
-from swarm.forecast.simulate import ITEMS, Course
+from swarm.endpoints.route import Route, Routes, route_of, routes_of
+from swarm.forecast.advice import Advice, Estimate, Grounds, ratio_of, usd_of, weigh, worst_tokens
+from swarm.forecast.expect import Experience, Source
+from swarm.forecast.rehearse import Rehearsal, Scene, rehearse
+from swarm.forecast.simulate import ITEMS, Course, course_of, simulate
+from swarm.record.cache import Cache
+from swarm.results.timeline import Timeline
+from swarm.scheduling.assign import RunResources
+from swarm.spec.agent import Agent
 from swarm.spec.chat import BYTES_PER_TOKEN
-from swarm.spec.plan import Step
-from swarm.spec.task import Input, Model, Price, Task
+from swarm.spec.plan import ANSWER_STEP, Step, closed
+from swarm.spec.task import Model, Price
 
+ALMOST = 1 - 1e-9
+"""Share of the work that a chain has: all of it, but for rounding."""
 DEFAULT_MODEL = "default"
 """The alias of the model that the forecast assumes for every step."""
 
@@ -39,32 +48,112 @@ def price_of(model: Model | None) -> Price | None:
     return None if tariff is None else tariff.tiers[0][1]
 
 
-def forecast_plan(
-    steps: Sequence[Step],
-    task: Task,
-    *,
-    inputs: Sequence[Input],
-    context: int | None,
+def scene_of(
+    resources: RunResources,
+    agents: Iterable[Agent],
     experience: Experience,
-) -> Forecast:
-    """Return the forecast of a plan. Steps that are similar to steps in `experience` are estimated
-    from them.
+    cache: Cache | None = None,
+) -> Scene:
+    """Return everything but the plan that its forecast depends on, with the prices of all models."""
+    routes = routes_of(resources.task.models)
+    prices = {alias: _dearest(route, routes) for alias, route in routes.items()}
+    prices.setdefault(DEFAULT_MODEL, None)
+    return Scene(resources=resources, agents=tuple(agents), experience=experience, cache=cache, prices=prices)
 
-    `context` is the context size of the default model in tokens, or None if it is unknown.
-    """
+
+def _dearest(route: Route, routes: Routes) -> Price | None:
+    """Return the price of a model; of a pool, that of the most expensive model in it. None if it is unknown."""
+    prices = [price_of(routes[member].settings) for member in route.members]
+    known = [price for price in prices if price is not None]
+    if len(known) < len(prices) or not known:
+        return None
+    return max(known, key=lambda price: price.input + price.output)
+
+
+def forecast_plan(steps: Sequence[Step], scene: Scene) -> Forecast:
+    """Return the forecast of a plan, from the sizes of what its steps read. Raise `PlanError` if it is invalid."""
+    task, inputs = scene.resources.task, scene.resources.inputs
     limits = task.limits
     model = task.models.get(DEFAULT_MODEL) or Model()
     size = sum(each.size for each in inputs if each.medium == "text")
-    setting = Setting(
-        workers=limits.workers,
-        inputs=tuple(each.name for each in inputs),
-        input_tokens=-(-size // BYTES_PER_TOKEN),
-        context=context,
-        price=price_of(model),
+    advice = _advise(closed(tuple(steps)), scene)
+    worst = worst_tokens(steps, limits, model, -(-size // BYTES_PER_TOKEN))
+    return Forecast(advice, worst, _worst_usd(worst, price_of(model), limits.usd))
+
+
+def _advise(steps: tuple[Step, ...], scene: Scene) -> Advice:
+    """Return the advice from the rehearsals of the plan and of one agent."""
+    workers = scene.resources.task.limits.workers
+    many, alone = rehearse(steps, scene), rehearse((_one_step(steps, scene),), scene.for_one_agent())
+
+    def latency(step: Step, random: Random) -> float:
+        del random
+        return many.seconds_of(step)
+
+    course = replace(course_of(many.state), latency=latency)
+    widest, swarm = simulate(course), simulate(course, workers=workers)
+    # Time that the plan states, and that of tools, one agent takes as well; an answer it writes only once.
+    has_own_time = any(each.is_stated or each.calls > 1 for each in many.paid)
+    answered = sum(each.seconds for each in alone.steps.values())
+    seconds = max(answered, widest.work_seconds) if has_own_time else answered
+    ratio = many.tokens / alone.tokens if alone.tokens and not many.cached else None
+    grounds = Grounds(
+        too_much=_too_much(many, alone, scene),
+        is_chain=widest.seconds >= widest.work_seconds * ALMOST,
+        gain=ratio_of(seconds, swarm.seconds),
+        workers=workers,
+        token_ratio=ratio,
     )
-    advice = advise(steps, setting, experience)
-    worst = worst_tokens(steps, limits, model, setting.input_tokens)
-    return Forecast(advice, worst, _worst_usd(worst, setting.price, limits.usd))
+    verdict, reason = weigh(grounds)
+    measured = {s.id: s for s in many.state.real_steps()}
+    return Advice(
+        verdict=verdict,
+        reason=reason,
+        speedup=round(grounds.gain, 3),
+        ideal_speedup=round(ratio_of(widest.work_seconds, widest.seconds), 3),
+        workers=workers,
+        one_agent=Estimate(seconds=round(seconds, 3), tokens=alone.tokens, usd=alone.usd),
+        swarm=Estimate(seconds=round(swarm.seconds, 3), tokens=many.tokens, usd=many.usd),
+        critical_path=Timeline(widest.state).longest(_seconds(many)).steps,
+        expected_from=sources_of(many),
+        is_estimate=many.has_unknown_lists,
+        token_ratio=None if ratio is None else round(ratio, 2),
+        steps=len(measured),
+        cached=many.cached,
+    )
+
+
+def _one_step(steps: tuple[Step, ...], scene: Scene) -> Step:
+    """Return the step of one agent that does all of the work."""
+    prompts = dict.fromkeys(step.prompt for step in steps)
+    return Step(id=ANSWER_STEP, prompt=scene.resources.task.goal or "\n".join(prompts))
+
+
+def _too_much(many: Rehearsal, alone: Rehearsal, scene: Scene) -> str:
+    """Return why one agent cannot hold the work; empty if it can."""
+    model = scene.resources.task.models.get(DEFAULT_MODEL) or Model()
+    context = scene.resources.contexts.get(DEFAULT_MODEL, ASSUMED_CONTEXT)
+    if len(alone.steps) > 1 or any(each.is_cut for each in alone.steps.values()):
+        size = sum(each.size for each in scene.resources.inputs) // BYTES_PER_TOKEN
+        return (
+            f"the inputs have up to {size:,} tokens: with an answer of up to {model.max_tokens:,} tokens, that is too "
+            f"much for one agent's context of {context:,}"
+        )
+    if many.merged_tokens > model.max_tokens:
+        return (
+            f"the merged results have about {many.merged_tokens:,} tokens, more than one answer of "
+            f"{model.max_tokens:,} can hold"
+        )
+    return ""
+
+
+def _seconds(rehearsal: Rehearsal) -> dict[str, float]:
+    return {name: each.seconds for name, each in rehearsal.steps.items()}
+
+
+def sources_of(rehearsal: Rehearsal) -> tuple[Source, ...]:
+    """Return the sources of the expected lengths and seconds, each once."""
+    return tuple(dict.fromkeys(each.source for each in rehearsal.paid))
 
 
 def _worst_usd(tokens: int, price: Price | None, limit: float | None) -> float | None:
@@ -94,5 +183,5 @@ def planned_course(
         inputs,
         items,
         tokens_of=tokens_of,
-        usd_of=lambda step: usd_of(tokens_of(step), 0, price),
+        usd_of=lambda step: usd_of(tokens_of(step), price),
     )

@@ -100,7 +100,8 @@ def course_of(state: State) -> Course:
     took = Timeline(state).seconds
     spawned: dict[str, tuple[Step, ...]] = {}
     for s in state.steps.values():
-        if s.children and s.kind != "stand_in":
+        # A step that was expanded because of its size takes no time itself, like one whose outcome spawns steps.
+        if s.children and (s.kind != "stand_in" or s.step.each is None):
             spawned[s.id] = tuple(_as_expanded(state.steps[child], state) for child in s.children)
     first = tuple(_as_expanded(s, state) for s in state.steps.values() if s.by not in state.steps)
     by = "run" if any(s.by == "run" for s in state.steps.values()) else "task"

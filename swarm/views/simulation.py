@@ -42,7 +42,8 @@ def usd(price: float | None) -> str:
 
 def advice_lines(advice: Advice, worst_tokens: int | None = None, worst_usd: float | None = None) -> list[str]:
     """Return the estimate of a plan, its worst case, and the advice."""
-    known = {"plan": "the plan", "earlier runs": "similar steps in earlier runs", "default": "default durations"}
+    known = {"plan": "the plan", "earlier runs": "similar steps in earlier runs"}
+    known |= {"sizes": "the sizes of inputs and usual answers", "default": "default durations"}
     sources = some([known.get(source, source) for source in advice.expected_from], 3)
     lists = "; list lengths are assumed" if advice.is_estimate else ""
     rows = [("swarm", *_estimate(advice.swarm)), ("one agent", *_estimate(advice.one_agent))]
@@ -50,6 +51,8 @@ def advice_lines(advice: Advice, worst_tokens: int | None = None, worst_usd: flo
         f"Estimate (from {sources}{lists}):",
         *table(("", "TIME", "TOKENS", "USD"), rows, right=(1, 2, 3), indent="  ").splitlines(),
     ]
+    if advice.cached:
+        lines.append(f"Cache: {advice.cached:,} of {counted(advice.steps, 'step')} are in the cache and cost nothing")
     if worst_tokens is not None:
         price = "" if worst_usd is None else f", {worst_usd:,.4f} USD"
         lines.append(f"Worst case: {worst_tokens:,} tokens{price}")
