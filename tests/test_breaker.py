@@ -2,7 +2,7 @@
 
 import pytest
 
-from swarm.base.errors import AnswerError
+from swarm.base.errors import AnswerError, EndpointRefused
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
@@ -91,6 +91,81 @@ class TestNothingFound:
         assert ran.statuses == {"s1": "limited", "s2": "limited", "end": "failed"}
         assert ran.state.finished is not None
         assert ran.state.finished.status == "failed"
+
+
+WRONG = AnswerError("the answer does not fit\nhint: simplify it", kind="form")
+
+
+def failing(*names: str, error: Exception = WRONG) -> dict[str, object]:
+    return dict.fromkeys(names, error)
+
+
+class TestBreaker:
+    async def test_after_five_equal_failures_similar_steps_stop_and_the_reason_is_said_once(self) -> None:
+        graph = studies(100, retries=3)
+        sleeper = Sleeper(gives=failing(*(s.id for s in graph)))
+        ran = await run_steps(ends(graph, needs=tuple(s.id for s in graph)), sleeper, workers(2))
+        assert len({name for name, _ in sleeper.log}) <= 5 + 1, "one more may be in flight"
+        assert sleeper.log[-1][1] <= 10, "nothing is retried after the fifth"
+        assert list(ran.statuses.values()).count("skipped") >= 94
+        finished = ran.state.finished
+        assert finished is not None
+        assert (finished.status, finished.because) == (
+            "failed",
+            "5 similar steps failed equally (form): the answer does not fit",
+        )
+
+    async def test_a_success_between_them_shows_that_it_can_be_done(self) -> None:
+        graph = studies(20)
+        bad = [f"s{n}" for n in range(1, 21) if n % 5]
+        ran = await run_steps(ends(graph, after=tuple(s.id for s in graph)), Sleeper(gives=failing(*bad)), workers(1))
+        assert list(ran.statuses.values()).count("failed") == len(bad)
+
+    async def test_other_steps_go_on(self) -> None:
+        other = (
+            Step(id="other", agent="expert"),
+            Step(id="typed", output={"type": "object"}),
+            Step(id="strong", model="strong"),
+        )
+        graph = (*studies(9), *other)
+        ran = await run_steps(ends(graph, after=tuple(s.id for s in graph)), bad_studies(), workers(1))
+        assert [ran.statuses[name] for name in ("s5", "s6", "other", "typed", "strong", "end")] == [
+            "failed",
+            "skipped",
+            "done",
+            "done",
+            "done",
+            "done",
+        ]
+        assert ran.state.finished is not None
+        assert ran.state.finished.status == "partial"
+
+    async def test_one_step_that_fails_many_times_stops_nobody(self) -> None:
+        graph = (Step(id="s1", retries=9, seconds=99), *studies(3)[1:])
+        ran = await run_steps(ends(graph, after=("s1", "s2", "s3")), Sleeper({"s2": 900, "s3": 900}, failing("s1")))
+        assert ran.state.steps["s1"].failures == 10
+        assert (ran.statuses["s2"], ran.statuses["s3"]) == ("done", "done")
+
+    @pytest.mark.parametrize("kind", ["context_length", "content_filter", "timeout", "rate_limited"])
+    async def test_what_lies_in_one_step_or_in_the_endpoint_does_not_count(self, kind: str) -> None:
+        graph = studies(9)
+        error = EndpointRefused("no", kind=kind)
+        sleeper = Sleeper(gives=failing(*(s.id for s in graph[:8]), error=error))
+        ran = await run_steps(ends(graph, after=tuple(s.id for s in graph)), sleeper, workers(1))
+        assert ran.statuses["s9"] == "done"
+
+    async def test_a_step_that_waits_for_its_retry_stops_with_its_own_error(self) -> None:
+        graph = (*studies(1, retries=9, seconds=99), *studies(6)[1:])
+        sleeper = Sleeper({f"s{n}": 0.0 for n in range(2, 7)} | {"s1": 0.0}, bad_studies().gives)
+        ran = await run_steps(ends(graph, after=tuple(s.id for s in graph)), sleeper, workers(1))
+        error = ran.state.steps["s1"].error
+        assert error is not None
+        assert (ran.statuses["s1"], error.kind) == ("failed", "form")
+        assert len(ran.began("s1")) == 1
+
+
+def bad_studies() -> Sleeper:
+    return Sleeper(gives=failing(*(f"s{n}" for n in range(1, 10))))
 
 
 async def run_with(graph: tuple[Step, ...], sleeper: Sleeper, *agents: Agent) -> Ran:

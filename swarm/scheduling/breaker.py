@@ -1,11 +1,72 @@
-"""What the failures of many steps mean for the rest of a run: whether anything is left to report."""
+"""What the failures of many steps mean for the rest of a run: which steps stop, whether there is a report.
+
+A model that never answers in the output format fails every step that asks for it, and each failure
+is paid for several times. So after five equal failures of similar steps, with no success of such a
+step in between, no more of them start: a circuit breaker (Nygard, Release It!, 2007). It knows the
+failures of one stretch of the run only, so a resumed run tries again.
+"""
 
 from collections import Counter
 
+from swarm.base.error_kinds import WAITS
 from swarm.record import events as e
 from swarm.record.state import State
-from swarm.record.steps import Status, StepState
+from swarm.record.steps import INTERRUPTIONS, Status, StepState
 from swarm.spec.plan import PLAN_STEP, before_of
+
+ENOUGH = 5
+"""Number of steps that failed equally after which similar steps stop: one or two may be bad luck."""
+OF_ONE_STEP = frozenset(
+    {*INTERRUPTIONS, "context_length", "too_large", "content_filter", "label", "media", "simulated"}
+)
+"""Kinds of failure that depend on what one step reads, or on the run's limits: they say nothing about other steps."""
+OF_ENDPOINTS = frozenset({*WAITS, "timeout", "unreachable", "disconnected", "busy"})
+"""Kinds of failure of a busy or absent endpoint. Its own retries, pauses and limits answer them."""
+
+Like = tuple[str, str | None, str]
+"""What similar steps have in common: agent, model and output format."""
+
+
+class Breaker:
+    """The equal failures of similar steps since the last success of one of them."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+        """Why similar steps stopped, the first time."""
+        self._failures: dict[Like, dict[str, set[str]]] = {}
+        """Steps that failed, by kind of failure."""
+        self._stopped: dict[Like, str] = {}
+        """Why steps do not start."""
+
+    def succeeded(self, s: StepState) -> None:
+        """Note a success: the failures before it were no rule."""
+        self._failures.pop(_like(s), None)
+
+    def failed(self, s: StepState, failure: e.Failure) -> None:
+        """Note a failed attempt. Several attempts at one step count once."""
+        if failure.kind in OF_ONE_STEP or failure.kind in OF_ENDPOINTS:
+            return
+        like = _like(s)
+        same = self._failures.setdefault(like, {}).setdefault(failure.kind, set())
+        same.add(s.id)
+        if len(same) >= ENOUGH and like not in self._stopped:
+            why = failure.message.partition("\n")[0]
+            self._stopped[like] = f"not started after {ENOUGH} similar steps failed equally ({failure.kind}): {why}"
+            self.reason = self.reason or f"{ENOUGH} similar steps failed equally ({failure.kind}): {why}"
+
+    def stops(self, s: StepState) -> bool:
+        """Return whether a step does not start any more."""
+        return _like(s) in self._stopped
+
+    def event(self, s: StepState) -> e.Stamped:
+        """Return the event of a ready step that does not start: it keeps the error of its last attempt, if any."""
+        if s.error is not None:
+            return e.StepFailed(step=s.id, attempt=s.attempt, error=s.error)
+        return e.StepSkipped(step=s.id, because=self._stopped[_like(s)])
+
+
+def _like(s: StepState) -> Like:
+    return s.step.agent, s.step.model, "" if s.step.output is None else repr(s.step.output)
 
 
 def nothing_found(state: State, report: StepState) -> e.Failure | None:

@@ -13,7 +13,8 @@ The decisions, each time something has changed:
 3. Any other ready step is queued: longest remaining path first, then plan order.
 4. While a slot is free, the head of the queue starts. A step that waits for others holds no slot.
 5. A failed attempt is retried after a pause if another attempt may help; otherwise the step has
-   failed. The other steps continue, unless the task has `on_failure: stop`.
+   failed. The other steps continue, unless the task has `on_failure: stop`. After five equal
+   failures without a success, similar steps no longer start: `swarm.scheduling.breaker`.
 6. After a limit, a stop or an interrupt, nothing new starts; after a limit, the report still does.
 7. When every step is over, or when nothing may start and nothing runs, the run is over.
 
@@ -30,13 +31,13 @@ from typing import Literal, cast
 
 from swarm.base.errors import BugError
 from swarm.base.values import Json
-from swarm.planning.graph import topological_order
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
-from swarm.scheduling.breaker import nothing_found, why_no_report
+from swarm.scheduling.breaker import Breaker, nothing_found, why_no_report
 from swarm.scheduling.expand import Expansion
+from swarm.scheduling.order import duration_key, instance, ordered
 from swarm.spec.plan import Step, before_of, chosen
 from swarm.spec.task import Limits
 
@@ -100,6 +101,7 @@ class Scheduler:
         self._queue: list[tuple[float, int, str]] = []
         self._remaining: dict[str, float] = {}
         self._took: dict[str, tuple[float, int]] = {}
+        self._breaker = Breaker()
         self._short: dict[str, float] = {}
         """Limits, with their values, that left no space for a step."""
 
@@ -149,6 +151,10 @@ class Scheduler:
             s = self.state.steps.get(heapq.heappop(self._queue)[2])
             if s is None or s.status is not Status.READY:
                 continue
+            if self._breaker.stops(s):
+                self.because = self.because or self._breaker.reason
+                self._emit(self._breaker.event(s))
+                continue
             self.running += 1
             return s
         return None
@@ -157,6 +163,8 @@ class Scheduler:
         """Record the outcome of an attempt, or the limit that its spawned steps exceed."""
         self.running -= 1
         s = self.state.steps[name]
+        if not outcome.cached:
+            self._breaker.succeeded(s)
         limit = self._overflow(s, outcome)
         if limit is not None:
             value = getattr(self.rules.limits, limit)
@@ -170,7 +178,7 @@ class Scheduler:
         self._emit(e.StepFinished(step=name, attempt=attempt, outcome=outcome))
         span = s.spans[-1]
         if span.end is not None and not outcome.cached:
-            key = _duration_key(s.step)
+            key = duration_key(s.step)
             total, count = self._took.get(key, (0.0, 0))
             self._took[key] = (total + span.end - span.start, count + 1)
         if self.rules.plan_only and outcome.spawned:
@@ -181,16 +189,9 @@ class Scheduler:
         """Record a failed attempt. Return the seconds until its retry, or None."""
         self.running -= 1
         s = self.state.steps[name]
-        retries = RETRIES if s.step.retries is None else s.step.retries
-        is_retried = failure.may_help and s.failures < retries and not self.stop
-        pause = None
-        if failure.context is not None and s.resized < RESIZED and not self.stop:
-            pause = 0.0
-            self.pausing += 1
-        elif is_retried:
-            longest = min(PAUSE_SECONDS * 2**s.failures, LONGEST_PAUSE_SECONDS)
-            pause = self._random.uniform(0, longest)
-            self.pausing += 1
+        self._breaker.failed(s, failure)
+        pause = None if self.stop or self._breaker.stops(s) else self._pause(s, failure)
+        self.pausing += pause is not None
         self._emit(e.StepFailed(step=name, attempt=attempt, error=failure, retry_in=pause))
         if failure.stops:
             self.ask_to_stop("endpoint", failure.message)
@@ -198,6 +199,15 @@ class Scheduler:
             self.ask_to_stop("failure", f"step {name} failed, and the task has on_failure: stop")
         self.settle()
         return pause
+
+    def _pause(self, s: StepState, failure: e.Failure) -> float | None:
+        """Return the seconds before the next attempt, or None if there is none."""
+        if failure.context is not None and s.resized < RESIZED:
+            return 0.0
+        retries = RETRIES if s.step.retries is None else s.step.retries
+        if not failure.may_help or s.failures >= retries:
+            return None
+        return self._random.uniform(0, min(PAUSE_SECONDS * 2**s.failures, LONGEST_PAUSE_SECONDS))
 
     def wake(self, name: str) -> None:
         """Queue a step after its pause."""
@@ -331,7 +341,7 @@ class Scheduler:
             self._fail_list(s, "limit", message)
             self.reach("steps", self.rules.limits.steps)
             return
-        steps = tuple(_instance(s.step, n, item) for n, item in enumerate(items, 1))
+        steps = tuple(instance(s.step, n, item) for n, item in enumerate(items, 1))
         self._emit(e.StepsAdded(by=s.id, steps=steps))
 
     def _fail_list(self, s: StepState, kind: str, message: str) -> None:
@@ -358,7 +368,7 @@ class Scheduler:
                 behind = (self._remaining.get(waiter, 0.0) for waiter in state.steps[by].waiters)
                 beyond[by] = max(behind, default=0.0)
         tail = {name: beyond.get(state.steps[name].by, 0.0) for name in names}
-        for name in reversed(_ordered(names, state)):
+        for name in reversed(ordered(names, state)):
             step = state.steps[name].step
             self._remaining[name] = self._seconds(step) + tail[name]
             for before in before_of(step):
@@ -370,28 +380,5 @@ class Scheduler:
     def _seconds(self, step: Step) -> float:
         if step.seconds is not None:
             return step.seconds
-        total, count = self._took.get(_duration_key(step), (0.0, 0))
+        total, count = self._took.get(duration_key(step), (0.0, 0))
         return total / count if count else 1.0
-
-
-def _instance(step: Step, number: int, item: Json) -> Step:
-    """Return the instance of an `each` step for one item of its list."""
-    inputs = (item,) if step.each == "inputs" else step.inputs
-    update = {"id": f"{step.id}.{number}", "each": None, "item": item, "instance_of": step.id, "inputs": inputs}
-    return step.model_copy(update=update)
-
-
-def _duration_key(step: Step) -> str:
-    """Return the key for averages of durations: the `each` step of an instance, else the agent."""
-    if step.merge is not None:
-        return "merge"
-    return step.instance_of or f"agent {step.agent}"
-
-
-def _ordered(names: list[str], state: State) -> list[str]:
-    """Return steps in an order in which each comes after those it waits for."""
-    inside = set(names)
-    waits: dict[str, int] = {}
-    for name in names:
-        waits[name] = sum(1 for before in before_of(state.steps[name].step) if before in inside)
-    return topological_order(waits, lambda name: state.steps[name].waiters)
