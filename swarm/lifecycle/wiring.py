@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from swarm.attempt.types import Attempt, Executor
 from swarm.executors.budgeted import Budgeted
 from swarm.executors.cached import Cached
+from swarm.executors.filling import Filling
 from swarm.executors.local import Local
 from swarm.executors.merging import Merging
 from swarm.executors.one_agent import OneAgent
@@ -17,7 +18,7 @@ from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.tools import Toolbox
 
-EXECUTOR_ORDER: tuple[type[Executor], ...] = (Salvaging, OneAgent, Cached, Pages, Merging, Local)
+EXECUTOR_ORDER: tuple[type[Executor], ...] = (Salvaging, OneAgent, Cached, Pages, Merging, Filling, Local)
 """Executors of a run, outermost first. The list in ARCHITECTURE.md gives the reason for each place."""
 
 
@@ -76,6 +77,11 @@ def _with_merging(inner: Executor, wiring: ExecutorWiring) -> Executor:
     return Merging(inner)
 
 
+def _with_filling(inner: Executor, wiring: ExecutorWiring) -> Executor:
+    del wiring
+    return Filling(inner)
+
+
 def _with_advice(inner: Executor, wiring: ExecutorWiring) -> Executor:
     return inner if wiring.advised_goal is None else OneAgent(inner, goal=wiring.advised_goal)
 
@@ -85,6 +91,7 @@ def _with_salvaging(inner: Executor, wiring: ExecutorWiring) -> Executor:
 
 
 _WRAPPERS: Mapping[type[Executor], Callable[[Executor, ExecutorWiring], Executor]] = {
+    Filling: _with_filling,
     Merging: _with_merging,
     Pages: _with_pages,
     Cached: _with_cache,
