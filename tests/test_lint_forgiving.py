@@ -60,3 +60,29 @@ def test_what_a_plan_can_do_without_is_left_out_where_that_is_asked_for() -> Non
     assert forgiving.ok
     assert (by_id(forgiving)["a"].needs, by_id(forgiving)["a"].tools) == (("b",), ("files",))
     assert sum("; it was dropped" in one.message for one in forgiving.repaired) == 2
+
+
+def test_an_input_that_is_read_in_parts_is_said() -> None:
+    long = InputBrief(name="long.md", medium="text", size=3001)
+    longer = InputBrief(name="longer.md", medium="text", size=30_000)
+    brief = MUCH.model_copy(update={"inputs": (*MUCH.inputs, long, longer)})
+    one = linted(step("a", inputs=["long.md"]), brief=brief)
+    assert found(one, "hint") == [("parts", "steps.0.inputs")]
+    words = "'long.md' has about 1,001 tokens, and a step can read about 100: it is read in about 11 parts"
+    assert one.findings[0].message == words
+    every = linted(step("a", each="inputs"), brief=brief)
+    assert "'longer.md' has about 10,000 tokens" in every.findings[0].message
+    assert every.findings[0].message.endswith(", and so are 1 more")
+    assert found(linted(step("a", inputs=[FILES[0]]), brief=brief), "hint") == []
+
+
+def test_a_brief_names_the_parts_of_long_texts_only() -> None:
+    long = InputBrief(name="long.md", medium="text", size=3001).sized(100)
+    assert (long.tokens, long.parts) == (1001, 11)
+    for other in (
+        InputBrief(name="a.md", medium="text", size=300),
+        InputBrief(name="p.png", medium="image", size=9999),
+    ):
+        assert other.sized(100) == other
+        assert "parts" not in other.model_dump_json()
+    assert InputBrief(name="long.md", medium="text", size=3001).sized(None).parts == 0

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from swarm.base.values import Frozen, Id, is_none
+from swarm.base.values import Frozen, Id, is_empty, is_none
+from swarm.spec.chat import BYTES_PER_TOKEN
 from swarm.spec.labels import Access
 from swarm.spec.task import Limits
 
@@ -25,6 +26,17 @@ class InputBrief(Frozen):
     size: int
     label: str | None = None
     first_line: str = ""
+    tokens: int = Field(default=0, exclude_if=is_empty)
+    """Approximate tokens of a text that no step can read at once; 0 for any other input."""
+    parts: int = Field(default=0, exclude_if=is_empty)
+    """Approximate number of parts in which a step reads such a text."""
+
+    def sized(self, reads: int | None) -> "InputBrief":
+        """Return the input with its tokens and parts if it is a text of more than `reads` tokens."""
+        tokens = -(-self.size // BYTES_PER_TOKEN)
+        if reads is None or self.medium != "text" or tokens <= reads:
+            return self
+        return self.model_copy(update={"tokens": tokens, "parts": -(-tokens // max(1, reads))})
 
 
 class Brief(Frozen):

@@ -291,17 +291,17 @@ class Assigner:
     def brief_for(self, s: StepState) -> Brief:
         """Return what a planner must know about the run and its limits."""
         state, resources = self._state, self._resources
-        first = s.id == PLAN_STEP
+        first, reads = s.id == PLAN_STEP, self._reads(self._contexts())
         return Brief(
             roles=tuple(self._role_brief(agent) for agent in self._roles_for(s)),
-            inputs=tuple(_input_brief(each) for each in resources.inputs),
+            inputs=tuple(_input_brief(each).sized(reads) for each in resources.inputs),
             models=tuple(resources.settings) or ("default",),
             tools=resources.tools,
             limits=resources.task.limits,
             known=() if first else tuple(state.steps),
             barred=() if first else self._barred(s),
             steps_left=max(0, state.steps_left(resources.task.limits.steps)),
-            reads=self._reads(self._contexts()),
+            reads=reads,
             access=None if self._is_plain else self._access_for(s),
             table=wanted_table(resources.task, resources.wording, has_file=resources.has_table_file) if first else None,
             first=first,

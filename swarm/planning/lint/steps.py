@@ -1,11 +1,12 @@
 """Checks of single steps: prompt, items, inputs and output."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import cast
 
 from swarm.base.text import listing
 from swarm.base.values import Json
+from swarm.planning.brief import InputBrief
 from swarm.planning.lint.context import Row, Sheet
 from swarm.planning.lint.findings import quoted
 from swarm.planning.lint.values import LIST_OF_TEXTS, Schemas, gives_list, unusable
@@ -51,26 +52,42 @@ def check_steps(sheet: Sheet) -> None:
 
 
 def check_reading(sheet: Sheet) -> None:
-    """Find steps that read more than fits a model: each input would be truncated."""
+    """Find steps that read more than fits a model at once."""
     reads = sheet.brief.reads
     if reads is None:
         return
     sizes = {each.name: each.size // BYTES_PER_TOKEN for each in sheet.brief.inputs if each.medium == "text"}
     for row in sheet.rows:
-        if row.step.each == "inputs" or row.step.agent == PLANNER:
+        if row.step.agent == PLANNER:
             continue
         names = _inputs_read(sheet, row.step, sizes)
+        _hint_at_parts(sheet, row, (each for each in sheet.brief.inputs if each.name in names))
         tokens = sum(sizes.get(name, 0) for name in names)
-        if len(names) > 1 and tokens > reads:
+        if row.step.each != "inputs" and len(names) > 1 and tokens > reads:
             message = f"the {len(names)} inputs have about {tokens:,} tokens; the maximum of a step is about {reads:,}"
             _add_too_much(sheet, row, message)
 
 
+def _hint_at_parts(sheet: Sheet, row: Row, inputs: Iterable[InputBrief]) -> None:
+    """Add a hint about the inputs that a step cannot read at once, with the size of the largest one."""
+    long = [each for each in (one.sized(sheet.brief.reads) for one in inputs) if each.parts]
+    if not long:
+        return
+    most = max(long, key=lambda each: each.tokens)
+    more = f", and so are {len(long) - 1:,} more" if len(long) > 1 else ""
+    message = (
+        f"{quoted(most.name)} has about {most.tokens:,} tokens, and a step can read about {sheet.brief.reads:,}: it is "
+        f"read in about {most.parts:,} parts{more}"
+    )
+    advice = "Keep one step for it: swarm splits it and merges the answers."
+    sheet.found.hint("parts", row.key("inputs"), message, advice=advice, step=row.step.id)
+
+
 def _inputs_read(sheet: Sheet, step: Step, texts: Collection[str]) -> Collection[str]:
-    """Return the inputs that a step without `each` reads: named ones, else all texts if it waits for nothing."""
+    """Return the inputs that a step or its instances read: named ones, else all texts if it waits for nothing."""
     if step.inputs is not None:
         return sheet.inputs_of(step.inputs)
-    return () if before_of(step) else texts
+    return () if before_of(step) and step.each != "inputs" else texts
 
 
 def _add_too_much(sheet: Sheet, row: Row, message: str) -> None:
