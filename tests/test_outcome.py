@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from swarm.record import events as e
 from swarm.record.cache import Entry
-from swarm.record.outcome import Outcome
+from swarm.record.outcome import Outcome, Unread
 from swarm.spec.chat import Usage
 from swarm.spec.plan import Step
 
@@ -17,6 +17,7 @@ FULL = Outcome(
     spawned=(Step(id="b"),),
     usage=Usage(calls=1, input_tokens=3),
     cached=True,
+    unread=(Unread(of="input", name="a.md", read=1, total=2),),
     notes=("fixed",),
     doubts=("cut",),
 )
