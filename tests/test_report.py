@@ -20,8 +20,8 @@ def start(state: State, step: str) -> None:
     state.apply(e.StepStarted(step=step, attempt=1, span="", model=""))
 
 
-def report(text: str, reason: str = "no", read: str = "X.") -> Report:
-    """Return the report of a run in which `bad` failed and `late` was skipped. `read` is the output of `read.1`."""
+def report(text: str, reason: str = "no", read: str = "X.", weigh: str = "Y.") -> Report:
+    """Return the report of a run in which `bad` failed and `late` was skipped; two steps wrote these texts."""
     state = State()
     state.apply(e.RunStarted(run="r", trace="0" * 32, versions={}, task={}, agents=()))
     state.apply(e.StepsAdded(by="task", steps=GRAPH))
@@ -32,7 +32,7 @@ def report(text: str, reason: str = "no", read: str = "X.") -> Report:
     state.apply(e.StepSkipped(step="late", because="bad failed"))
     outcomes = {
         "read.1": Outcome(output=read),
-        "weigh": Outcome(output="Y.", left_out=("input a.md: 5 of 9 bytes were shown",)),
+        "weigh": Outcome(output=weigh, left_out=("input a.md: 5 of 9 bytes were shown",)),
         "reduce": Outcome(output=text),
     }
     for name, outcome in outcomes.items():
@@ -113,3 +113,24 @@ def test_an_error_in_the_check_of_claims_does_not_lose_the_report() -> None:
     assert found is not None
     assert (found.claims, found.value) == ((), "It is 5 [a].")
     assert [str(error) for error in noted] == ["a bug"]
+
+
+ONE, OTHER = "Lunr needs 40 MB of memory.", "In our test, Lunr took 45 MB of memory."
+
+
+def test_conflicts_between_outputs_are_listed_if_the_report_does_not_mention_them() -> None:
+    found = report("Lunr needs 40 MB of memory [read.1].", read=ONE, weigh=OTHER)
+    (conflict,) = found.conflicts
+    assert conflict.about == "Lunr memory"
+    assert [(side.steps, side.figure, side.text) for side in conflict.sides] == [
+        (("weigh",), "45 MB", OTHER),
+        (("read.1",), "40 MB", ONE),
+    ]
+    foot = found.text.split("## Conflicts between sources\n\n")[1].split("\n\n")[0]
+    assert foot == "- Lunr memory: 45 MB [weigh]; 40 MB [read.1]"
+
+
+def test_a_conflict_that_the_report_mentions_is_only_data() -> None:
+    found = report("Lunr needs 40 MB [read.1] or 45 MB [weigh] of memory.", read=ONE, weigh=OTHER)
+    assert len(found.conflicts) == 1
+    assert "Conflicts" not in found.text

@@ -153,3 +153,18 @@ async def test_a_call_that_an_answer_names_must_have_been_made() -> None:
     other = await notes_of("I executed `pytest -q` and it passed.", looks("a"), tools=("look_up",))
     assert other == ("the answer says 'I executed `pytest -q`', but no such call was made",)
     assert await notes_of("The author says: I was there. A test ran.") == ()
+
+
+async def test_a_report_reads_the_conflicts_between_its_outputs() -> None:
+    from swarm.attempt.support import conflict_lines
+
+    one = Given(step="read.1", about="", output="Lunr needs 40 MB of memory.")
+    other = Given(step="read.2", about="", output="Lunr took 45 MB of memory.")
+    lines = conflict_lines((one, other))
+    assert lines == ("Lunr memory: 40 MB [read.1]; 45 MB [read.2]",)
+    tried = Tried(attempt("reducer", given=(one, other), conflicts=lines), "40 [read.1] or 45 [read.2].")
+    await tried.outcome()
+    prompt = tried.requests[0].messages[-1].text
+    assert WORDING["conflicts"] in prompt
+    assert lines[0] in prompt
+    assert conflict_lines((one, one.model_copy(update={"step": "read.3"}))) == ()

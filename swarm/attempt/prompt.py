@@ -224,6 +224,9 @@ def _data_parts(attempt: Attempt, texts: Sequence[Shown], notes: Notes) -> list[
             parts.append(Data(of="brief", name="steps", text=about))
         for data, last in framed((text for text in texts if text.of == "output"), shares_a_note=len(notes) < 2):
             parts += [data, *_noted(last, notes), *_part_noted(attempt, last)]
+    if attempt.conflicts:
+        parts += _announced(attempt, "conflicts")
+        parts.append(Data(of="brief", name="conflicts", text="\n".join(attempt.conflicts)))
     if attempt.missing:
         lines = (_missing_line(attempt, missing) for missing in attempt.missing)
         parts += _announced(attempt, "missing")

@@ -12,6 +12,7 @@ from typing import cast
 
 from swarm.attempt.citations import check_report
 from swarm.attempt.evidence.check import Checker, ReportClaim, unfounded
+from swarm.attempt.evidence.conflicts import Contradiction, conflicts, line
 from swarm.attempt.evidence.sources import SourceText
 from swarm.attempt.prompt import known_steps, phrase, written
 from swarm.attempt.types import Attempt, Given
@@ -31,6 +32,13 @@ READ_CHARACTERS = 200_000
 """Maximum characters that an answer other than a report is checked against: some 0.2 seconds of work."""
 MOST_UNFOUNDED = 5
 """Maximum figures, names and quotations that a note lists."""
+
+CONFLICTS_LISTED = 12
+"""Maximum conflicts in a prompt: some 500 tokens."""
+LINE_CHARACTERS = 300
+"""Maximum characters of a conflict in a prompt."""
+COMPARED_CHARACTERS = 2_000_000
+"""Maximum characters of the outputs of a step that are compared with each other: a second of work."""
 
 _OFFLINE = f"offline-{__version__}"
 _RAN = re.compile(
@@ -106,6 +114,19 @@ def claims_of(attempt: Attempt, text: str) -> list[ReportClaim]:
         cited = check_report(written(given.output), known)
         known.update(cited.cited, cited.unknown)
     return report_claims(text, known, attempt.given, f"{attempt.goal}\n\n{attempt.step.prompt}")
+
+
+def contradictions(given: Iterable[Given]) -> list[Contradiction]:
+    """Return the conflicts between outputs. Of more than `COMPARED_CHARACTERS`, none are looked for."""
+    texts = [SourceText(each.step, written(each.output)) for each in given]
+    if len(texts) < 2 or sum(len(text.text) for text in texts) > COMPARED_CHARACTERS:
+        return []
+    return conflicts(texts)
+
+
+def conflict_lines(given: Iterable[Given]) -> tuple[str, ...]:
+    """Return the conflicts between outputs, a line each, for a prompt."""
+    return tuple(cut(line(each), LINE_CHARACTERS) for each in contradictions(given)[:CONFLICTS_LISTED])
 
 
 def is_doubtful(claim: ReportClaim) -> bool:

@@ -89,6 +89,8 @@ class Attempt(Frozen):
     goal: str = ""
     given: tuple[Given, ...] = ()
     missing: tuple[Missing, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    """Conflicts between the given outputs, a line each, if the step writes a report. They follow from the outputs."""
     inputs: tuple[Input, ...] = ()
     tools: tuple[str, ...] = ()
     """Names of the granted tools: those of the step that its agent and the task grant too."""

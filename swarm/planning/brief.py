@@ -1,13 +1,16 @@
 """The brief of a planner: what it needs to know, and what its plan is checked against."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
 from swarm.base.values import Frozen, Id, is_empty, is_none
 from swarm.spec.chat import BYTES_PER_TOKEN
 from swarm.spec.labels import Access
-from swarm.spec.task import Limits
+from swarm.spec.task import Input, Limits
+
+FIRST_LINE_CHARACTERS = 200
+"""Maximum characters of an input's first line that a planner sees."""
 
 
 class RoleBrief(Frozen):
@@ -37,6 +40,13 @@ class InputBrief(Frozen):
         if reads is None or self.medium != "text" or tokens <= reads:
             return self
         return self.model_copy(update={"tokens": tokens, "parts": -(-tokens // max(1, reads))})
+
+    @classmethod
+    def of(cls, given: Input) -> Self:
+        """Return the brief of an input. Of a labelled one, planners see the name, never the content."""
+        first = next((line.strip() for line in given.text.splitlines() if line.strip()), "")
+        shown = "" if given.label is not None else first[:FIRST_LINE_CHARACTERS]
+        return cls(name=given.name, medium=given.medium, size=given.size, label=given.label, first_line=shown)
 
 
 class Brief(Frozen):

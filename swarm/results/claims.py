@@ -1,11 +1,15 @@
 """The claims of a report, each with the steps behind it and whether their outputs support it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 from pydantic import Field
 
 from swarm.attempt.evidence.check import Evidence, ReportClaim
-from swarm.attempt.support import count_line, is_doubtful, report_claims
+from swarm.attempt.evidence.conflicts import Contradiction, line
+from swarm.attempt.evidence.figures import figures
+from swarm.attempt.support import contradictions, count_line, is_doubtful, report_claims
 from swarm.attempt.types import Given
 from swarm.base.text import cut, listing
 from swarm.base.values import Frozen, Json
@@ -35,13 +39,65 @@ class CheckedClaim(Frozen):
     """The figures, names and quotations that are not there."""
 
 
-def claims_in(
+class ConflictSide(Frozen):
+    """What one output says."""
+
+    steps: tuple[str, ...]
+    figure: str
+    text: str
+    """The sentence or row with the figure."""
+
+
+class OutputConflict(Frozen):
+    """Outputs that say different things about the same."""
+
+    about: str
+    """Names and words that the sides share."""
+    sides: tuple[ConflictSide, ...]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check of a report against the outputs of its run found."""
+
+    claims: tuple[ReportClaim, ...] = ()
+    conflicts: tuple[Contradiction, ...] = ()
+    """Conflicts between outputs."""
+    unmentioned: tuple[Contradiction, ...] = ()
+    """Those of which the report does not mention all figures."""
+
+
+def check_report_of(
     state: State, text: str, output_of: Callable[[StepState], Json], about: Callable[[Step], str]
-) -> list[ReportClaim]:
-    """Return the claims of the report of a run, checked against the outputs of the steps that they cite."""
+) -> Checked:
+    """Return the claims of the report of a run, checked, and the conflicts between the outputs of its steps."""
     last = state.steps[state.report_step or ""]
     steps = [s for s in state.real_steps() if s.status is Status.DONE and s.kind == "plain" and s is not last]
-    given = [Given(step=s.id, about=_about(s.step, about), output=output_of(s)) for s in steps]
+    given = {s.id: Given(step=s.id, about=_about(s.step, about), output=output_of(s)) for s in steps}
+    found = contradictions(given[s.id] for s in steps if _is_leaf(s.step))
+    said = _values(text) if found else set[float | str]()
+    return Checked(
+        claims=tuple(_claims(state, last, text, list(given.values()))),
+        conflicts=tuple(found),
+        unmentioned=tuple(each for each in found if not _is_mentioned(each, said)),
+    )
+
+
+def _is_leaf(step: Step) -> bool:
+    """Whether a step is not a partial report: it may read a part of an input."""
+    return step.partial_of is None or step.part is not None
+
+
+def _values(text: str) -> set[float | str]:
+    """Return the values of all figures of a text."""
+    return set(chain.from_iterable(figure.values or (figure.code,) for figure in figures(text)))
+
+
+def _is_mentioned(conflict: Contradiction, said: set[float | str]) -> bool:
+    return all(said & _values(side.figure) for side in conflict.sides)
+
+
+def _claims(state: State, last: StepState, text: str, given: list[Given]) -> list[ReportClaim]:
     known = {s.id for s in state.real_steps()}
     found = report_claims(text, known, given, str(state.task.get("goal") or ""))
     return list(map(_unchecked, found)) if _reads_more(state, last.step) else found
@@ -68,6 +124,25 @@ def published(claims: Sequence[ReportClaim]) -> tuple[CheckedClaim, ...]:
         CheckedClaim(id=each.id, text=each.text, steps=each.steps, evidence=each.evidence, missing=each.missing)
         for each in claims
     )
+
+
+def published_conflicts(found: Sequence[Contradiction]) -> tuple[OutputConflict, ...]:
+    """Return conflicts as they are in a result."""
+    return tuple(
+        OutputConflict(
+            about=each.about,
+            sides=tuple(ConflictSide(steps=side.steps, figure=side.figure, text=side.text) for side in each.sides),
+        )
+        for each in found
+    )
+
+
+def not_mentioned(found: Sequence[Contradiction]) -> list[str]:
+    """Return a line for each conflict that the report does not mention, for its foot."""
+    lines = [line(each) for each in found[:LISTED]]
+    if len(found) > LISTED:
+        lines.append(f"and {len(found) - LISTED:,} more")
+    return lines
 
 
 def not_found(claims: Sequence[ReportClaim]) -> list[str]:

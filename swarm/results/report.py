@@ -7,12 +7,21 @@ from pydantic import Field
 from pydantic_core import to_json
 
 from swarm.attempt.citations import claims
-from swarm.attempt.evidence.check import ReportClaim
 from swarm.base.text import listing
 from swarm.base.values import Frozen, Json
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
-from swarm.results.claims import CheckedClaim, claims_in, evidence_line, not_found, published
+from swarm.results.claims import (
+    Checked,
+    CheckedClaim,
+    OutputConflict,
+    check_report_of,
+    evidence_line,
+    not_found,
+    not_mentioned,
+    published,
+    published_conflicts,
+)
 from swarm.results.left_out import left_out, left_out_line
 from swarm.results.table import Table, table_text
 from swarm.spec.plan import Step, role_of
@@ -35,6 +44,8 @@ class Report(Frozen):
     not_found: str = ""
     """How many claims are not in their sources, for people: `2 of 41 claims not found in their sources`. Empty if all
     are."""
+    conflicts: tuple[OutputConflict, ...] = ()
+    """Outputs of the run that say different things about the same."""
     value: Json = None
     """Output of the last step, unchanged: a text or a JSON value."""
     table: tuple[Row, ...] | None = None
@@ -73,7 +84,8 @@ def make_report(
     blocks = (
         body.strip(),
         _listed("Sources", [_source(s, about(s.step)) for s in steps if s.id in cited]),
-        _listed("Not found in sources", not_found(checked)),
+        _listed("Conflicts between sources", not_mentioned(checked.unmentioned)),
+        _listed("Not found in sources", not_found(checked.claims)),
         _listed("Missing", [_gap(s) for s in steps if _is_missing(s)]),
         _listed("Left out", _left_out(state, steps)),
     )
@@ -81,8 +93,9 @@ def make_report(
     return Report(
         text=text + "\n",
         sources=sources,
-        claims=published(checked),
-        not_found=evidence_line(checked),
+        claims=published(checked.claims),
+        not_found=evidence_line(checked.claims),
+        conflicts=published_conflicts(checked.conflicts),
         value=value,
         table=rows,
     )
@@ -94,14 +107,14 @@ def _checked(
     output_of: Callable[[StepState], Json],
     about: Callable[[Step], str],
     note: Callable[[Exception], object] | None,
-) -> list[ReportClaim]:
+) -> Checked:
     try:
-        return claims_in(state, text, output_of, about)
+        return check_report_of(state, text, output_of, about)
     except Exception as error:
         if note is None:
             raise
         note(error)  # a report that was paid for must not be lost to the check of its claims
-        return []
+        return Checked()
 
 
 def _rows(table: Table | None) -> tuple[Row, ...] | None:

@@ -128,7 +128,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Json]:
         """Return the JSON object that `swarm run --json` prints."""
-        shown = {"text", "sources", "claims"}
+        shown = {"text", "sources", "claims", "conflicts"}
         report = None if self.report is None else self.report.model_dump(mode="json", include=shown)
         if report is not None and self.merged is not None:
             report |= {"table": list(self.merged.rows), "table_notes": self.merged.notes()}

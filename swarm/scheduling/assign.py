@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from swarm.attempt.parts import narrowed
 from swarm.attempt.prompt import written
 from swarm.attempt.reading import room_to_read
+from swarm.attempt.support import conflict_lines
 from swarm.attempt.types import Attempt, Given, Missing, Stated, determining, part_digest
 from swarm.base.errors import AttemptError, LimitError
 from swarm.base.text import clip, cut
@@ -30,8 +31,6 @@ from swarm.spec.task import Input, Task
 
 ABOUT_CHARACTERS = 120
 """Maximum characters of a step's prompt that the readers of its output see."""
-FIRST_LINE_CHARACTERS = 200
-"""Maximum characters of an input's first line that a planner sees."""
 LEAST_READ_TOKENS = 256
 """Minimum tokens of inputs in a brief: a plan for smaller inputs is not useful."""
 FRAME_TOKENS = 200
@@ -122,6 +121,7 @@ class Assigner:
             goal=fill(resources.task.goal or "", resources.task.parameters),
             given=given,
             missing=missing,
+            conflicts=conflict_lines(given) if agent.output == "report" else (),
             inputs=inputs,
             tools=granted,
             tools_key=resources.tools_key(granted) if granted else "",
@@ -294,7 +294,7 @@ class Assigner:
         first, reads = s.id == PLAN_STEP, self._reads(self._contexts())
         return Brief(
             roles=tuple(self._role_brief(agent) for agent in self._roles_for(s)),
-            inputs=tuple(_input_brief(each).sized(reads) for each in resources.inputs),
+            inputs=tuple(InputBrief.of(each).sized(reads) for each in resources.inputs),
             models=tuple(resources.settings) or ("default",),
             tools=resources.tools,
             limits=resources.task.limits,
@@ -388,12 +388,3 @@ class Assigner:
         """Return the prompt of a step in one line."""
         line = " ".join(self.prompt_of(step).split())
         return cut(line, ABOUT_CHARACTERS)
-
-
-def _input_brief(each: Input) -> InputBrief:
-    first = next((line.strip() for line in each.text.splitlines() if line.strip()), "")
-    if each.label is not None:
-        first = ""  # a planner sees the names of labelled inputs, never their content
-    return InputBrief(
-        name=each.name, medium=each.medium, size=each.size, label=each.label, first_line=first[:FIRST_LINE_CHARACTERS]
-    )

@@ -16,7 +16,7 @@ only the spellings of figures are looked for."""
 
 _SPLIT = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 _CLAUSE = re.compile(
-    r"[,;:()|–—]\s|[，、；：（）]|\s(?:and|but|while|whereas|versus|und|aber|während|et|mais|tandis|y|pero)\s"
+    r"[,;()|–—]\s|[，、；（）]|\s(?:and|but|while|whereas|versus|und|aber|während|et|mais|tandis|y|pero)\s"
 )
 
 _BETWEEN_INITIALS = r"\S* (?:\S{1,3} ){0,2}"
@@ -44,7 +44,7 @@ class Occurrence:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
+class Cell:
     """A cell of a table, or a field of a record."""
 
     start: int
@@ -95,9 +95,13 @@ class Statement:
             self._near[figure.start] = self._words_of_cell(figure) if is_row else self._words_of_clause(figure)
         return self._near[figure.start]
 
+    def words_of_clause(self, figure: Quantity) -> frozenset[str]:
+        """Return the content words of the clause of a figure alone."""
+        return words_of(self._without_figures(*self.clause(figure)))
+
     def _words_of_clause(self, figure: Quantity) -> frozenset[str]:
-        start, end = self._clause(figure)
-        near = words_of(self._without_figures(start, end))
+        start, end = self.clause(figure)
+        near = self.words_of_clause(figure)
         names = [name for name in self.names if name.start < end]
         if names and not any(name.start >= start for name in names):
             last = names[-1]
@@ -106,14 +110,15 @@ class Statement:
             near |= words_of(self.passage.context)
         return near
 
-    def _clause(self, figure: Quantity) -> tuple[int, int]:
+    def clause(self, figure: Quantity) -> tuple[int, int]:
+        """Return start and end of the clause of a figure."""
         place = bisect_right(self._cuts, figure.start)
         end = bisect_left(self._cuts, figure.end)
         return self._cuts[max(0, place - 1)], self._cuts[min(end, len(self._cuts) - 1)]
 
     def _words_of_cell(self, figure: Quantity) -> frozenset[str]:
         found: set[str] = set()
-        for cell in self._cells:
+        for cell in self.cells:
             if cell.start <= figure.start <= cell.end:
                 found |= words_of(f"{cell.label} {self._blanked(cell.value)}")
             elif not any(cell.start <= each.start < cell.end for each in self.figures if not each.word):
@@ -123,17 +128,17 @@ class Statement:
         return frozenset(found)
 
     @cached_property
-    def _cells(self) -> list["_Cell"]:
+    def cells(self) -> list["Cell"]:
         """The cells of a row of a table, or the fields of a record, with their labels."""
         text = self.passage.text
         separator = "|" if "|" in text else "; "
         heads = self.passage.context.rpartition(" / ")[2].split("|") if separator == "|" else []
-        found: list[_Cell] = []
+        found: list[Cell] = []
         at = 0
         for n, words in enumerate(text.split(separator)):
             label, _, value = words.rpartition(": ")
             head = heads[n] if n < len(heads) else ""
-            found.append(_Cell(at, at + len(words), f"{head} {label}".strip(), value))
+            found.append(Cell(at, at + len(words), f"{head} {label}".strip(), value))
             at += len(words) + len(separator)
         return found
 
@@ -141,7 +146,7 @@ class Statement:
         """Return a figure without a unit with that of its label: `memory_mb: 40`, `Memory (MB)`."""
         if figure.unit is not None or figure.code:
             return figure
-        label = next((cell.label for cell in self._cells if cell.start <= figure.start <= cell.end), "")
+        label = next((cell.label for cell in self.cells if cell.start <= figure.start <= cell.end), "")
         words = re.split(r"[\s_()\[\]/,]+", label.casefold().rstrip(" )]"))
         unit = UNITS.get(words[-1]) if len(words[-1]) > 1 or words[-1] in ("%", "$", "€", "£", "¥", "s") else None
         return figure if unit is None else replace(figure, unit=unit)
