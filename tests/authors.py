@@ -55,7 +55,7 @@ def over_files(folder: Path, *, context: int | None = None, workers: int = 16, a
         goal="Which service needs most memory?",
         inputs=("notes/*.md",),
         models={"default": model},
-        limits=Limits(workers=workers, tokens=None),
+        limits=Limits(workers=workers, tokens=None, steps=2_000),
         plan=None if alone else Plan(steps=(READ, REPORT)),
         swarm="never" if alone else "auto",
         folder=folder,

@@ -33,7 +33,7 @@ async def rehearsed(task: Task, endpoint: Any, **more: Any) -> Rehearsal:
     return rehearse(prepared.steps, scene_of(prepared.resources, prepared.agents.values(), Experience(), **more))
 
 
-@pytest.mark.parametrize("count", [3, 30])
+@pytest.mark.parametrize("count", [3, 30, pytest.param(300, marks=pytest.mark.slow)])
 async def test_what_is_foreseen_is_used(count: int, tmp_path: Path) -> None:
     """Thirty files of 2 kB were once foreseen to take one agent 992,000 tokens; it took 15,409."""
     written_files(tmp_path, count)
