@@ -72,6 +72,15 @@ def test_a_run_is_like_itself() -> None:
     assert compare(state, state).counts == {"added": 0, "gone": 0, "changed": 0, "same": 1}
 
 
+def test_what_an_earlier_journal_does_not_say_is_no_difference() -> None:
+    before, after = (run(name, ("a", 2.0, "x"), graph=steps("a")) for name in ("one", "two"))
+    after.steps["a"].parts = {**after.steps["a"].parts, "endpoint": "here"}
+    assert compare(before, after).counts["same"] == 1
+    before.steps["a"].parts = {**before.steps["a"].parts, "endpoint": "there"}
+    (found,) = compare(before, after).steps
+    assert (found.change, found.differs) == ("changed", ("endpoint",))
+
+
 def test_for_people() -> None:
     shown = comparison(pair())
     assert "steps: 1 added, 1 gone, 2 changed, 1 same" in shown

@@ -114,7 +114,9 @@ def _pair(name: str, one: _Run, other: _Run) -> StepPair:
 
 
 def _differing(before: StepState, after: StepState) -> tuple[str, ...]:
-    parts = differing(before.parts, after.parts) if before.parts and after.parts else ()
+    # Journals of earlier versions lack some parts: what one of them does not say is no difference.
+    known = before.parts.keys() & after.parts.keys()
+    parts = tuple(name for name in differing(before.parts, after.parts) if name in known)
     if not parts and before.status is not after.status:
         return ("status",)
     return parts
