@@ -7,6 +7,7 @@ import pytest
 
 from swarm.attempt.loop import carry_out
 from swarm.endpoints.wire.dialect import Dialect
+from swarm.endpoints.wire.learnt import Learnt
 from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.spec.chat import Form, Message, Reply, Request, Text, ToolSpec, says
 from swarm.spec.providers import quirks_of
@@ -152,3 +153,110 @@ async def test_a_server_that_ignores_the_schema_is_asked_another_way_when_asked_
         ("json_schema", "It is three."),
         ("tool", '{"n":3}'),
     ]
+
+
+# What an endpoint does not accept, in each provider's words
+
+SYSTEM_WORDS = (
+    "System role not supported at row 1, column 40",
+    "Only user, assistant and tool roles are supported, got system.",
+    "Developer instruction is not enabled for models/gemma-3-27b-it",
+    "Conversation roles must alternate user/assistant/user/assistant/...",
+    "This model does not support the system role",
+)
+
+
+@pytest.mark.parametrize("words", SYSTEM_WORDS)
+def test_fault_119_system_text_goes_in_front_of_the_first_user_s(words: str) -> None:
+    learnt = Learnt()
+    spoken = Dialect(Model.model_validate({"endpoint": URL}), name="m", quirks=quirks_of(URL), learnt=learnt)
+    messages = (says("system", "Be brief."), says("user", "hi"), says("user", "again"), says("assistant", "yes"))
+    request = Request(model="default", messages=messages)
+    first = spoken.write(request)
+    assert spoken.learn(first, words, status=500)
+    second = spoken.write(request)
+    assert json.loads(second.body)["messages"] == [
+        {"role": "user", "content": "Be brief.\n\nhi\n\nagain"},
+        {"role": "assistant", "content": "yes"},
+    ]
+    assert not spoken.learn(second, words), "there is nothing more to learn"
+    assert "no system role" in learnt.words
+
+
+def test_fault_120_reasoning_is_not_sent_back_if_it_is_refused() -> None:
+    spoken = dialect()
+    said = says("assistant", "5").model_copy(update={"raw": {"reasoning": "hm"}})
+    request = Request(model="default", messages=(says("user", "hi"), said, says("user", "and?")))
+    first = spoken.write(request)
+    assert not spoken.learn(first, "reasoning_content is missing and must be passed back"), "it must be sent"
+    assert spoken.learn(first, "'messages.1': property 'reasoning' is unsupported")
+    assert "reasoning" not in json.loads(spoken.write(request).body)["messages"][1]
+
+
+@pytest.mark.parametrize(
+    ("words", "cap"),
+    [
+        ("Invalid max_tokens value, the valid range of max_tokens is [1, 1024]", 1024),
+        ("`max_tokens` must be less than or equal to `1024`, the maximum value for `max_tokens`", 1024),
+        ("max_tokens is too large: 4096. This model supports at most 1024 completion tokens", 1024),
+        ("'max_tokens' is too large: 4096. Your request has 3072 input tokens (4096 > 4096 - 3072).", 1024),
+        (
+            "maximum context length is 4096 tokens. However, you requested 4096 output tokens and your prompt contains "
+            "at least 3072 input tokens",
+            1024,
+        ),
+        ("max_tokens: 4096 > 1024, which is the maximum allowed number of output tokens", 1024),
+        ("Range of max_tokens should be [1, 1024]", 1024),
+        ("Input should be less than or equal to 1024: max_tokens", 1024),
+        ("maximum context length is 4096 tokens, you requested 9000 tokens (4904 in the messages)", None),
+        ("max_tokens must be at least 1", None),
+        ("the prompt has 1024 tokens too many", None),
+    ],
+)
+def test_fault_121_a_cap_is_lowered_to_what_the_endpoint_names(words: str, cap: int | None) -> None:
+    spoken = dialect()
+    first = spoken.write(ASK)
+    assert spoken.learn(first, words) is (cap is not None)
+    assert json.loads(spoken.write(ASK).body)["max_tokens"] == (cap or 4096)
+    raised = spoken.write(ASK.model_copy(update={"max_tokens": 8192}))
+    assert json.loads(raised.body)["max_tokens"] == (cap or 8192), "our own raise obeys it"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (404, "No endpoints found that can handle response_format"),
+        (500, "JSON schema conversion failed"),
+        (501, "response_format is not implemented"),
+        (400, "The specified schema has too many states for serving."),
+        (400, "Unknown name at 'generation_config.response_schema'"),
+        (400, "response_format.json_schema Invalid value."),
+    ],
+)
+def test_fault_122_a_refused_form_goes_one_rung_down_with_any_status(status: int, words: str) -> None:
+    spoken = dialect()
+    request = ASK.model_copy(update={"form": Form(name="answer", json_schema={"type": "object"})})
+    first = spoken.write(request)
+    assert spoken.learn(first, words, status=status)
+    assert spoken.write(request).form == "tool"
+    assert not spoken.learn(spoken.write(request), "internal function error", status=500)
+
+
+def test_fault_123_bad_json_of_the_model_leaves_a_rung_the_second_time() -> None:
+    spoken = dialect()
+    request = ASK.model_copy(update={"form": Form(name="answer", json_schema={"type": "object"})})
+    first = spoken.write(request)
+    assert not spoken.learn(first, "Failed to generate JSON", code="json_validate_failed")
+    assert spoken.learn(first, "Failed to generate JSON", code="json_validate_failed")
+    assert spoken.write(request).form == "tool"
+
+
+def test_fault_124_answers_are_streamed_after_a_gateway_gave_up() -> None:
+    learnt = Learnt()
+    spoken = Dialect(Model.model_validate({"endpoint": URL}), name="m", quirks=quirks_of(URL), learnt=learnt)
+    assert "stream" not in json.loads(spoken.write(ASK).body)
+    spoken.learn_to_stream()
+    assert json.loads(spoken.write(ASK).body)["stream"] is True
+    assert learnt.words == "streamed"
+    other = dialect()
+    assert other.learn(other.write(ASK), "enable_thinking must be set to false for non-streaming calls")

@@ -14,6 +14,7 @@ from swarm.base.values import Json, canonical
 from swarm.endpoints.wire.audio import Heard, Sound
 from swarm.endpoints.wire.faults import Fault
 from swarm.endpoints.wire.finishes import Ending, ending_of
+from swarm.endpoints.wire.messages import REPLAYED
 from swarm.endpoints.wire.repetition import Watch, unrepeated
 from swarm.endpoints.wire.shapes import (
     BadAnswer,
@@ -28,9 +29,6 @@ from swarm.endpoints.wire.shapes import (
 from swarm.endpoints.wire.thoughts import answer_in
 from swarm.endpoints.wire.usage import read_usage
 from swarm.spec.chat import Finish, Message, Reply, Request, Text, ToolCall
-
-REPLAYED = ("reasoning_content", "reasoning", "reasoning_details", "extra_content")
-"""Fields of an assistant's message that some endpoints require back. They go back unchanged."""
 
 _FINISHES: Mapping[Ending, Finish] = {"cut": "length", "refused": "refused"}
 """Our finish reasons for endings that are not normal."""

@@ -5,6 +5,10 @@ learns to write the request without it. One rejection teaches one of these, the 
 
 | the rejection names | learned |
 | --- | --- |
+| a system role, or roles that do not take turns | the system text goes in front of the first user's |
+| reasoning that was sent back | it is not sent back |
+| a largest output cap, or a context that leaves less | the cap is lowered to it |
+| that answers are streamed only | answers are streamed |
 | the answer form, on a rung that has fields for it | the form goes one rung down |
 | `stream_options` | the usage of a stream is not requested |
 | `max_tokens`, and that the other name is right | the cap is called `max_completion_tokens` |
@@ -22,23 +26,42 @@ from typing import Literal, NamedTuple
 from pydantic_core import from_json
 
 from swarm.base.values import Json
+from swarm.endpoints.wire.caps import largest_cap
 from swarm.endpoints.wire.learnt import Learnt, mark
-from swarm.endpoints.wire.messages import NO_ADDRESSES, encode, write_message
+from swarm.endpoints.wire.messages import NO_ADDRESSES, REPLAYED, encode, write_message
+from swarm.endpoints.wire.roles import without_system
 from swarm.spec.chat import Form, Media, Message, Part, Reply, Request, Text, ToolSpec
 from swarm.spec.providers import CapField, Quirks, Rung
 from swarm.spec.task import Model
 
 _FORM_REJECTED = re.compile(
-    r"response[_ ]?format|json[_ ]?(schema|object|mode)|structured[_ -]?outputs?|guided|grammar"
-    r"|\bschema\b"
+    r"response[_ ]?(format|schema)|json[_ ]?(schema|object|mode)|structured[_ -]?outputs?|guided|grammar"
+    r"|\bschema\b|too many states"
 )
 _TOOL_REJECTED = re.compile(r"tool|function")
+_TOOL_NAMED = re.compile(r"tool_choice|tool (use|call)|tools?\b.{0,40}support|function.?call")
 _REJECTED_RUNG: Mapping[str, re.Pattern[str]] = {
     "json_schema": _FORM_REJECTED,
     "tool": _TOOL_REJECTED,
     "json_object": _FORM_REJECTED,
 }
 """Words by which a rung is rejected. The rung `prompt` has no field that could be rejected."""
+_SYSTEM_REJECTED = re.compile(
+    r"system (role|message|prompt|instruction)s?\b.{0,40}(not |un)(supported|allowed|enabled|available)"
+    r"|(developer|system) instruction is not enabled|only user,? (and )?assistant|must alternate"
+    r"|not support (the )?(system|developer)|(unexpected|unknown|invalid|unsupported) role"
+    r"|system message must be at the beginning"
+)
+_REPLAY_REJECTED = re.compile(r"reasoning(_content|_details)?\b|extra_content|thought_signature")
+_REPLAY_REQUIRED = re.compile(r"missing|must be (passed|sent|provided)|required|passed back")
+_STREAM_REQUIRED = re.compile(
+    r"(only|must) (support|use|be)s? (the )?stream|stream(ing)? (mode )?(is )?(only|required)|non-?streaming call"
+    r"|stream ?= ?true|set `?stream`? to true"
+)
+_BAD_GENERATION = frozenset({"json_validate_failed", "tool_use_failed"})
+"""Codes of an answer of the model that the endpoint did not accept."""
+_BAD_GENERATIONS = 2
+"""Number of such answers on one rung after which the next rung is used."""
 _CAP_REJECTED = re.compile(r"max_completion_tokens|max_tokens")
 _USAGE_REJECTED = re.compile(r"stream_options|include_usage")
 _UNKNOWN_FIELD = re.compile(
@@ -65,6 +88,14 @@ class Wording(NamedTuple):
     """True if the usage of a stream is requested."""
     dropped: frozenset[str]
     """Parameters of the task that are omitted."""
+    system: bool = True
+    """True if messages may have the role `system`."""
+    replay: bool = True
+    """True if reasoning is sent back."""
+    most: int | None = None
+    """The largest output cap; None if it is unknown."""
+    stream: bool = False
+    """True if the answer is streamed."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +107,8 @@ class WireRequest:
     """How the answer form is requested; empty if none is."""
     wording: Wording
     """The dialect's decisions when it wrote the body."""
+    cap: int = 0
+    """The output cap in it; 0 if the task sets it in `params`."""
 
 
 class Dialect:
@@ -98,6 +131,8 @@ class Dialect:
         self._given: Mapping[str, Json] = {**model.params, **model.extra}
         self._marks = {param: mark(param, value) for param, value in self._given.items()}
         self._reported: frozenset[str] = frozenset()
+        self._bad: dict[int, int] = {}
+        """Answers of the model that the endpoint did not accept, by rung."""
         self._audio = "data:;base64," if quirks.audio_uri else ""
         one_medium = quirks.one_medium
         self._one_medium = bool(one_medium and re.match(one_medium, name.lower()))
@@ -124,9 +159,17 @@ class Dialect:
         return Wording(
             rung=self._rung,
             cap=self._learnt.cap or self._quirks.cap,
-            usage=self._model.stream and self._learnt.usage,
+            usage=self._streams and self._learnt.usage,
             dropped=self.dropped,
+            system=self._learnt.system,
+            replay=self._learnt.replay,
+            most=self._learnt.most,
+            stream=self._streams,
         )
+
+    @property
+    def _streams(self) -> bool:
+        return self._model.stream or self._learnt.stream
 
     # Writing
 
@@ -140,25 +183,35 @@ class Dialect:
         dropped = wording.dropped
         body = {name: value for name, value in self._given.items() if name not in dropped}
         body["model"] = self._name
-        messages = self._split(request)
-        body["messages"] = [write_message(each, self._audio, addresses) for each in messages]
-        if "max_tokens" not in body and "max_completion_tokens" not in body:
-            body[wording.cap] = request.max_tokens or self._model.max_tokens
+        body["messages"] = [
+            write_message(each, self._audio, addresses, replay=wording.replay) for each in self._split(request)
+        ]
+        cap = self._cap(request, body)
+        if cap:
+            body[wording.cap] = cap
         form: Rung | Literal[""] = ""
         if request.tools:
             body["tools"] = [_function(tool) for tool in request.tools]
         elif request.form is not None:
             form = self._forms[wording.rung]
             body |= _form_fields(form, request.form)
-        if self._model.stream:
+        if wording.stream:
             body["stream"] = True
         if wording.usage:
             body["stream_options"] = {"include_usage": True}
-        return WireRequest(encode(body), form, wording)
+        return WireRequest(encode(body), form, wording, cap)
+
+    def _cap(self, request: Request, body: Mapping[str, Json]) -> int:
+        """Return the output cap that is sent; 0 if the task sets it in `params`."""
+        if "max_tokens" in body or "max_completion_tokens" in body:
+            return 0
+        cap, most = request.max_tokens or self._model.max_tokens, self._learnt.most
+        return cap if most is None else min(cap, most)
 
     def _split(self, request: Request) -> Iterable[Message]:
         """Yield the messages; with one kind of media each, if the endpoint requires it."""
-        for message in request.messages:
+        messages = request.messages if self._learnt.system else without_system(request.messages)
+        for message in messages:
             if self._one_medium and len(_media_of(message)) > 1:
                 yield from _by_medium(message)
             else:
@@ -166,20 +219,58 @@ class Dialect:
 
     # Learning
 
-    def learn(self, written: WireRequest, said: str) -> bool:
-        """Learn from the words of a rejection. Return True if the request would now differ."""
+    def learn(self, written: WireRequest, said: str, *, status: int = 400, code: str = "") -> bool:
+        """Learn from the words of a rejection. Return True if the request would now differ.
+
+        `code` is that of the error. With a `status` that is not about a field (404, 500, 501), only
+        words about what was sent count.
+        """
         said = said[:_WORDS_READ].lower()
+        if code.lower() in _BAD_GENERATION:
+            self._note_bad_generation(written)
+        elif not self._learn_messages(written, said):
+            self._learn_fields(written, said, parameters=status in {400, 422})
+        # A parallel call may have learned the same before: then this request is different, too.
+        return self._wording != written.wording
+
+    def learn_to_stream(self) -> None:
+        """Learn that a gateway gives up on answers that are not streamed."""
+        self._learnt.stream = True
+
+    def _note_bad_generation(self, written: WireRequest) -> None:
+        if written.form in {"", "prompt"}:
+            return
+        rung = written.wording.rung
+        self._bad[rung] = self._bad.get(rung, 0) + 1
+        if self._bad[rung] >= _BAD_GENERATIONS:
+            self._go_down(written)
+
+    def _learn_messages(self, written: WireRequest, said: str) -> bool:
+        """Learn what messages may not have, and how large and how an answer may be. Return True if that was it."""
+        learnt, before = self._learnt, written.wording
+        most = largest_cap(said, written.cap) if written.cap else None
+        if before.system and _SYSTEM_REJECTED.search(said):
+            learnt.system = False
+        elif before.replay and _rejects_replay(written, said):
+            learnt.replay = False
+        elif most is not None:
+            learnt.most = most if learnt.most is None else min(most, learnt.most)
+        elif not before.stream and _STREAM_REQUIRED.search(said):
+            learnt.stream = True
+        else:
+            return False
+        return True
+
+    def _learn_fields(self, written: WireRequest, said: str, *, parameters: bool) -> None:
         cap = _other_cap(written, said)
-        if _rejects_form(written, said):
+        if _rejects_form(written, said, sure=not parameters):
             self._go_down(written)
         elif written.wording.usage and _USAGE_REJECTED.search(said):
             self._learnt.usage = False
         elif cap is not None:
             self._learnt.cap = cap
-        else:
+        elif parameters:
             self._learnt.refused |= self._marks_named(said)
-        # A parallel call may have learned the same before: then this request is different, too.
-        return self._wording != written.wording
 
     def _marks_named(self, said: str) -> frozenset[str]:
         """Return the marks of the task's parameters that a text names."""
@@ -207,8 +298,15 @@ class Dialect:
 # Rejections
 
 
-def _rejects_form(written: WireRequest, said: str) -> bool:
-    pattern = _REJECTED_RUNG.get(written.form)
+def _rejects_replay(written: WireRequest, said: str) -> bool:
+    if _REPLAY_REJECTED.search(said) is None or _REPLAY_REQUIRED.search(said) is not None:
+        return False
+    return any(b'"%s":' % name.encode() in written.body for name in REPLAYED)
+
+
+def _rejects_form(written: WireRequest, said: str, *, sure: bool) -> bool:
+    """Return whether a rejection names the form; with `sure`, a word that may be about anything does not count."""
+    pattern = _TOOL_NAMED if sure and written.form == "tool" else _REJECTED_RUNG.get(written.form)
     return pattern is not None and pattern.search(said) is not None
 
 

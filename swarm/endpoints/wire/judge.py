@@ -3,11 +3,13 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import inf
 
 from swarm.base.error_kinds import FAULTS, ErrorKind
 from swarm.base.errors import EndpointBusy, EndpointRefused
 from swarm.endpoints.wire.faults import Fault, retry_after
 from swarm.endpoints.wire.kinds import kind_of
+from swarm.endpoints.wire.resets import reset_in
 from swarm.endpoints.wire.too_long import context_in, plausible
 
 MESSAGE_BYTES = 2048
@@ -19,17 +21,22 @@ def judge(
     *,
     endpoint: str = "",
     model: str = "",
+    deadline: float = inf,
     clean: Callable[[str], str] = str,
 ) -> EndpointBusy | EndpointRefused:
     """Return the exception for a fault: `EndpointBusy` if a retry may help, else `EndpointRefused`.
 
-    `endpoint` and `model` are named in its message. `clean` removes secrets from the endpoint's
-    words.
+    `endpoint` and `model` are named in its message. A limit that is reset after the `deadline` of a
+    call, in seconds, is an exhausted quota. `clean` removes secrets from the endpoint's words.
     """
     kind = kind_of(fault)
+    reset = reset_in(fault) if kind in {"rate_limited", "quota"} else None
+    if kind == "rate_limited" and reset is not None and reset > deadline:
+        kind = "quota"
     meaning = _as_the_endpoint_wishes(FAULTS[kind], fault.headers)
-    wait = retry_after(fault.headers) if meaning.may_help else None
-    message = _message(fault, meaning, wait, where=_place(endpoint, model), clean=clean)
+    wait = (retry_after(fault.headers) or reset) if meaning.may_help else None
+    details = [f"it is reset in about {span(reset)}"] if reset is not None and not meaning.may_help else []
+    message = _message(fault, meaning, wait, details, where=_place(endpoint, model), clean=clean)
     if meaning.may_help:
         return EndpointBusy(
             message,
@@ -73,14 +80,14 @@ def _message(
     fault: Fault,
     meaning: ErrorKind,
     wait: float | None,
+    details: list[str],
     *,
     where: str,
     clean: Callable[[str], str],
 ) -> str:
     """Return `where: what (status; wait). Details: words`, without the empty parts."""
-    details: list[str] = []
     if fault.status not in {None, 200}:
-        details.append(f"status {fault.status}")
+        details.insert(0, f"status {fault.status}")
     if wait is not None:
         digits = 0 if wait >= 1 else 2
         details.append(f"the endpoint asks to wait {wait:,.{digits}f} s")
@@ -89,6 +96,14 @@ def _message(
         message += f" ({'; '.join(details)})"
     said = tidy(clean(fault.text))
     return cut(f"{message}. Details: {said}" if said else f"{message}.")
+
+
+def span(seconds: float) -> str:
+    """Return a time span for people, in its largest unit."""
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def cut(text: str) -> str:

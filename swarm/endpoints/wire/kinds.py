@@ -1,14 +1,14 @@
 """Kinds of faults: which of them a fault is, by its code, its words and its status. Pure.
 
 The words of a body count as much as its status: an exhausted quota and a rate limit are both 429,
-and some endpoints put errors in a 200. Every table is data; `kind_of` says in which order they are
+and some endpoints put errors in a 200. Every table is data, in `words`; `kind_of` says in which order they are
 asked.
 """
 
-import re
 from collections.abc import Mapping
 
 from swarm.endpoints.wire.faults import Fault, retry_after
+from swarm.endpoints.wire.words import CODES, FIELD, NOT_FOUND, PASSES, PER_DAY, SPENT, WORDS
 
 _STATUS: Mapping[int, str] = {
     401: "auth",
@@ -25,45 +25,6 @@ _STATUS: Mapping[int, str] = {
 }
 """Statuses whose kind is not that of their hundred."""
 
-_CODES: Mapping[str, str] = {
-    "insufficient_quota": "quota",
-    "billing_hard_limit_reached": "quota",
-    "billing_hard_limit": "quota",
-    "exceeded_current_quota_error": "quota",
-    "insufficient_balance": "quota",
-    "arrearage": "quota",
-    "billing_not_active": "quota",
-    "invalid_api_key": "auth",
-    "invalid_authentication_error": "auth",
-    "authentication_error": "auth",
-    "permission_error": "auth",
-    "model_not_found": "model_not_found",
-    "model_not_exist": "model_not_found",
-    "context_length_exceeded": "context_length",
-    "exceed_context_size_error": "context_length",
-    "request_too_large": "too_large",
-    "content_filter": "content_filter",
-    "content_policy_violation": "content_filter",
-    "data_inspection_failed": "content_filter",
-    "datainspectionfailed": "content_filter",
-    "overloaded_error": "overloaded",
-    "overloaded": "overloaded",
-    "engine_overloaded_error": "overloaded",
-    "rate_limit_exceeded": "rate_limited",
-    "rate_limit_error": "rate_limited",
-    "rate_limit_reached_error": "rate_limited",
-    "tokens": "rate_limited",
-    "requests": "rate_limited",
-    "server_error": "server_error",
-    "internal_error": "server_error",
-    "internal_server_error": "server_error",
-    "api_error": "server_error",
-    "timeout": "timeout",
-    "invalid_request_error": "bad_request",
-    "badrequesterror": "bad_request",
-}
-"""Codes and types that providers document, in lower case, and their kinds."""
-
 _IMPRECISE = frozenset({"bad_request", "server_error", "rate_limited", "auth"})
 """Kinds by code that the words of the body may refine: `invalid_request_error` says little."""
 
@@ -78,69 +39,12 @@ _REFINES: Mapping[str, frozenset[str]] = {
     "model_not_found": frozenset({"wrong_path", "bad_request", "auth", ""}),
     "overloaded": frozenset({"server_error", "rate_limited", ""}),
     "auth": frozenset({"bad_request", ""}),
+    "rate_limited": frozenset({"auth", ""}),
+    "wrong_path": frozenset({""}),
     "content_filter": frozenset({"bad_request", "auth", ""}),
 }
 """For each kind by words: the kinds by status that it may replace; "" is a status without a kind."""
 
-_WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    (
-        "context_length",
-        re.compile(
-            r"context[ _-]?(length|size|window)|maximum (context|prompt|input) length"
-            r"|prompt is too long|input is too long|too many (input )?tokens"
-            r"|exceeds? the (available|maximum) (context|number of tokens)"
-            r"|reduce the length of the (messages|prompt)|range of input length"
-        ),
-    ),
-    (
-        "too_large",
-        re.compile(r"request too large|request entity too large|payload too large|body too large"),
-    ),
-    (
-        "quota",
-        re.compile(
-            r"insufficient[ _](quota|balance|funds|credits?)|billing hard limit|out of credits"
-            r"|not enough credits|requires more credits|credit balance is too low"
-            r"|suspended due to insufficient|account is in arrears"
-        ),
-    ),
-    (
-        "content_filter",
-        re.compile(
-            r"content (filter|management policy|policy)|moderation|flagged|inappropriate content",
-        ),
-    ),
-    (
-        "model_not_found",
-        re.compile(
-            r"model\b.{0,200}?"
-            r"(does not exist|not found|not exist|is not available|not supported by|unknown)"
-            r"|(no such|unknown|invalid) model\b|no endpoints found|not a valid model"
-        ),
-    ),
-    (
-        "overloaded",
-        re.compile(r"overloaded|at capacity|server is busy|engine is currently|loading model"),
-    ),
-    (
-        "auth",
-        re.compile(
-            r"invalid api.?key|incorrect api.?key|api.?key (is )?(missing|invalid|not valid)"
-            r"|unauthori[sz]ed"
-        ),
-    ),
-)
-"""Patterns of the words of bodies in lower case, the most precise first. All run in linear time."""
-
-_FIELD = re.compile(r"\b(parameters?|fields?|arguments?|propert(y|ies))\b|does not support")
-"""Words about a field that a model does not accept. The model exists,
-so the endpoint is not stopped."""
-_SPENT = re.compile(r"exceeded your current quota")
-"""Words for an exhausted quota; some providers use them for a rate limit, too."""
-_PASSES = re.compile(
-    r"per[ -]?(minute|second|day|hour)|retry[ _-]?(in|delay|after)|rate.?limit|rpm|tpm",
-)
-"""Words for a limit that passes by itself."""
 _WORDS_READ = 4096
 """Characters of a body that are searched for words: a long body must cost no time."""
 
@@ -173,7 +77,10 @@ def kind_of(fault: Fault) -> str:
 
 def _by_code(fault: Fault) -> str:
     """Return the kind by the documented code or type; empty if neither is known."""
-    return _CODES.get(fault.code.lower()) or _CODES.get(fault.type.lower()) or ""
+    codes = (fault.code.lower(), fault.type.lower())
+    if not NOT_FOUND.isdisjoint(codes) and "model" in fault.text.lower():
+        return "model_not_found"
+    return next((CODES[code] for code in codes if code in CODES), "")
 
 
 def _by_status(status: int | None) -> str:
@@ -190,14 +97,19 @@ def _by_status(status: int | None) -> str:
 def _by_words(fault: Fault) -> str:
     """Return the kind by the words of the body; empty if they say nothing."""
     text = fault.text[:_WORDS_READ].lower()
-    if fault.status in {429, 403} and _SPENT.search(text):
-        # Some providers use these words for a rate limit, too. That one passes, and says so.
-        passes = _PASSES.search(text) or retry_after(fault.headers) is not None
-        return "" if passes else "quota"
-    kind = next((kind for kind, pattern in _WORDS if pattern.search(text)), "")
-    if kind == "model_not_found" and fault.status in {400, 422} and _FIELD.search(text):
+    if fault.status == 429 and PER_DAY.search(fault.more[:_WORDS_READ]):
+        return "quota"
+    if fault.status in {429, 403} and SPENT.search(text):
+        return "" if _passes(fault, text) else "quota"
+    kind = next((kind for kind, pattern in WORDS if pattern.search(text)), "")
+    if kind == "model_not_found" and fault.status in {400, 422} and FIELD.search(text):
         return ""
     return kind
+
+
+def _passes(fault: Fault, text: str) -> bool:
+    """Return whether a limit passes: some providers use the words of an exhausted quota for a rate limit."""
+    return PASSES.search(text) is not None or retry_after(fault.headers) is not None
 
 
 def _may_refine(kind: str, by_status: str) -> bool:

@@ -5,7 +5,8 @@ every alias of that model, so a run shares it. For later runs of the project it 
 the cache of finished steps, in `.swarm/cache/endpoints.json`, readable by its owner only.
 
 An entry has a hash of URL and model name as its key. It holds the day, the answer form, the name of
-the output cap, and the rejected parameters, each with a hash of its value. It holds no request, no
+the output cap, its largest value, what messages may not have, and the rejected parameters, each with a hash of
+its value. It holds no request, no
 answer, no address and no key. Entries expire after `DAYS`, because servers are upgraded.
 
 The file is written under another name and then renamed, so it is complete or absent. If runs end at
@@ -16,7 +17,7 @@ file. An unreadable file is replaced; a file of a newer version is not changed.
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -52,6 +53,14 @@ class Learnt:
     """False if it rejects a request for the usage of a stream."""
     refused: frozenset[str] = frozenset()
     """Rejected parameters, each as `mark` writes it: another value may be accepted."""
+    system: bool = True
+    """False if it knows no system role, or requires users and assistants in turn."""
+    replay: bool = True
+    """False if it rejects its own reasoning when it is sent back."""
+    most: int | None = None
+    """Its largest output cap in tokens; None if none was rejected."""
+    stream: bool = False
+    """True if it, or a gateway before it, only streams long answers."""
 
     @property
     def words(self) -> str:
@@ -62,12 +71,16 @@ class Learnt:
             f"output cap {self.cap}" if self.cap else "",
             "" if self.usage else "no usage of streams",
             f"without {listing(names)}" if names else "",
+            "" if self.system else "no system role",
+            "" if self.replay else "reasoning not sent back",
+            f"output cap at most {self.most:,}" if self.most else "",
+            "streamed" if self.stream else "",
         ]
         return ", ".join(filter(None, parts))
 
     def copy(self) -> "Learnt":
         """Return a copy that does not change with this one."""
-        return Learnt(self.form, self.cap, self.usage, self.refused)
+        return replace(self)
 
 
 def mark(name: str, value: Json) -> str:
@@ -82,6 +95,10 @@ class _Entry(Frozen):
     cap: CapField | None = None
     usage: bool = True
     refused: tuple[str, ...] = ()
+    system: bool = True
+    replay: bool = True
+    most: int | None = None
+    stream: bool = False
 
 
 class _Book(Frozen):
@@ -112,6 +129,10 @@ class Memory:
                 entry.cap,
                 entry.usage,
                 frozenset(entry.refused),
+                entry.system,
+                entry.replay,
+                entry.most,
+                entry.stream,
             )
 
     @property
@@ -145,6 +166,10 @@ class Memory:
                 cap=each.cap,
                 usage=each.usage,
                 refused=tuple(sorted(each.refused)),
+                system=each.system,
+                replay=each.replay,
+                most=each.most,
+                stream=each.stream,
             )
         try:
             write_private(self._file.parent, self._file.name, _written(entries))

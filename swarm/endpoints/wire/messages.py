@@ -13,6 +13,8 @@ from swarm.spec.chat import Media, Message, Part, ToolCall, render
 NO_ADDRESSES: Mapping[str, str] = MappingProxyType({})
 """The addresses of a request without uploaded media."""
 
+REPLAYED = ("reasoning_content", "reasoning", "reasoning_details", "extra_content")
+"""Fields of an assistant's message that some endpoints require back. They go back unchanged."""
 _AUDIO_FORMATS: Mapping[str, str] = {
     "audio/mpeg": "mp3",
     "audio/mp3": "mp3",
@@ -26,10 +28,13 @@ def write_message(
     message: Message,
     audio: str = "",
     addresses: Mapping[str, str] = NO_ADDRESSES,
+    *,
+    replay: bool = True,
 ) -> dict[str, Json]:
     """Return one message as JSON. Fields in `raw` of an assistant's message go back unchanged.
 
-    `audio` is a prefix of the base64 of audio. `addresses` maps the base64 of uploaded media to
+    Without `replay` they stay away: some endpoints reject what they have sent. `audio` is a prefix
+    of the base64 of audio. `addresses` maps the base64 of uploaded media to
     their addresses. Of audio that a model made only the words are sent back: OpenAI's id of it
     expires, and no other endpoint knows it.
     """
@@ -37,7 +42,7 @@ def write_message(
         text = render(message.parts)
         return {"role": "tool", "tool_call_id": message.tool_call_id or "", "content": text}
     if message.role == "assistant":
-        return _assistant(message)
+        return _assistant(message if replay else message.model_copy(update={"raw": None}))
     return {"role": message.role, "content": _content(message.parts, audio, addresses)}
 
 

@@ -43,8 +43,10 @@ _T = TypeVar("_T")
 
 _CLOSE_SECONDS = 1
 """Maximum seconds to close a response that is left before its end."""
-_REFUSED_FIELD = frozenset({400, 422})
-"""Statuses by which an endpoint rejects a field of a request."""
+_REFUSED_FIELD = frozenset({400, 404, 413, 422, 500, 501})
+"""Statuses by which an endpoint rejects a part of a request. Its words decide."""
+_GAVE_UP = frozenset({408, 504, 524})
+"""Statuses by which a gateway gives up on an answer that takes long. Streamed ones pass."""
 _RETRY_AFTER = frozenset({"retry-after", "retry-after-ms"})
 """Headers by which a refusal says how long to wait."""
 
@@ -153,8 +155,7 @@ class OpenAIEndpoint:
             result = await self._try(written, request)
             if isinstance(result, Assembly):
                 break
-            rejects_field = result.status in _REFUSED_FIELD
-            if not rejects_field or not self._dialect.learn(written, result.text):
+            if not self._learns(written, result):
                 raise self._judged(result)
         reply = self._dialect.see(written, result.reply(request))
         reply = reply.model_copy(
@@ -175,8 +176,24 @@ class OpenAIEndpoint:
             error.reply = reply
         raise error
 
+    def _learns(self, written: WireRequest, fault: Fault) -> bool:
+        """Return whether the dialect learns from a fault how to write the request so that it is accepted."""
+        if fault.status in _GAVE_UP:
+            self._dialect.learn_to_stream()  # the next try is streamed: this one may have been billed
+            return False
+        if fault.status not in _REFUSED_FIELD:
+            return False
+        said = f"{fault.param} {fault.text}"
+        return self._dialect.learn(written, said, status=fault.status, code=fault.code)
+
     def _judged(self, fault: Fault) -> EndpointBusy | EndpointRefused:
-        return judge(fault, endpoint=self.label, model=self._name, clean=self._redact)
+        return judge(
+            fault,
+            endpoint=self.label,
+            model=self._name,
+            deadline=self._model.deadline,
+            clean=self._redact,
+        )
 
     def _redact(self, text: str) -> str:
         return self._redactor.clean(self._clean(text))
