@@ -173,7 +173,7 @@ def test_threat_s23_a_changed_journal_is_no_internal_error(lines: int | None, ru
 def test_threat_s23_no_changed_journal_is_an_internal_error(
     seed: int, lines: int | None, run: Path, command: Command
 ) -> None:
-    assert fuzzed(run, command, seed, 120, lines=lines) == []
+    assert fuzzed(run, command, seed, 50, lines=lines) == []
 
 
 @pytest.mark.slow  # every field of every kind of event, with values that a reader may stumble over

@@ -1,5 +1,6 @@
 """Files that are written completely or not at all, and folders with a mode of their own."""
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -39,7 +40,10 @@ def make_folders(path: Path, mode: int = 0o700) -> None:
     A mode given to `mkdir(parents=True)` reaches the last folder only.
     """
     missing: list[Path] = []
+    wanted = path
     while not path.is_dir() and path != path.parent:
+        if path.is_file():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(wanted))
         missing.append(path)
         path = path.parent
     for folder in reversed(missing):

@@ -1,8 +1,9 @@
-"""Addresses: which are on this machine, and the proxy for the others."""
+"""Addresses: which are on this machine, and which are none."""
 
 import re
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+
+from swarm.base.settings import hidden_character
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """Names of this machine. Its endpoints need no key and no proxy, and are free."""
@@ -14,19 +15,30 @@ def is_loopback(base_url: str) -> bool:
     """Return True if a base URL is on this machine. A model file (`local:`) is."""
     if base_url.startswith("local:"):
         return True
-    host = (urlsplit(base_url).hostname or "").lower()
+    host = host_of(base_url)
     if host in LOOPBACK or host.endswith(".localhost"):
         return True
     return _LOOPBACK_ADDRESS.fullmatch(host) is not None
 
 
-def proxy_for(origin: str) -> str | None:
-    """Return this machine's proxy for an origin; None for its own addresses.
+def host_of(url: str) -> str:
+    """Return the host of a URL in lower case; empty if it has none, or is not a URL."""
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return ""
 
-    Read `HTTPS_PROXY` and its family the way Python's standard library does.
-    """
-    url = urlsplit(origin)
-    if is_loopback(origin) or proxy_bypass(url.hostname or ""):
-        return None
-    proxies = getproxies()
-    return proxies.get(url.scheme) or proxies.get("all")
+
+def wrong_address(url: str) -> str | None:
+    """Return why a text is not the address of an endpoint, or None."""
+    hidden = hidden_character(url, blanks=True)
+    if hidden is not None:
+        return f"the address contains {hidden}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        return f"this is not an address: {error}"
+    if not parts.hostname:
+        return "the address has no host"
+    return "the address has port 0" if port == 0 else None

@@ -173,14 +173,18 @@ def _findings(planned: Planned) -> list[dict[str, str]]:
 
 
 def _model(model: "Model", unset: tuple[str, ...]) -> "dict[str, Json]":
+    from swarm.base.proxy import proxy_of
     from swarm.spec.files.references import masked_url
+    from swarm.spec.providers import address_of
 
     if model.use is not None:
         return {"use": list(model.use)}
     key = "none"
     if model.keys:
         key = "not set" if unset and "not-set" in model.keys else "set"
-    return {"endpoint": masked_url(model.endpoint or "offline"), "name": model.name, "key": key}
+    found = {"endpoint": masked_url(model.endpoint or "offline"), "name": model.name, "key": key}
+    proxy = proxy_of(address_of(model), os.environ)
+    return found if proxy is None else {**found, "proxy": proxy.shown}
 
 
 def _told(prepared: "Prepared", unset: tuple[str, ...]) -> str:
@@ -207,7 +211,8 @@ def _told(prepared: "Prepared", unset: tuple[str, ...]) -> str:
 def _model_line(model: "Mapping[str, Json]") -> str:
     if "use" in model:
         return f"pool of {', '.join(model['use'])}; the first that answers is used"
-    return f"{model['name'] or 'any model'} at {model['endpoint']}, key: {model['key']}"
+    proxy = f", proxy: {model['proxy']}" if "proxy" in model else ""
+    return f"{model['name'] or 'any model'} at {model['endpoint']}, key: {model['key']}{proxy}"
 
 
 def _output_line(output: "OutputFile") -> str:

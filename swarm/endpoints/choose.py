@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import anyio
 from pydantic import SecretStr
 
-from swarm.base.network import is_loopback
+from swarm.base.errors import Problem, TaskError
+from swarm.base.network import host_of, is_loopback, wrong_address
+from swarm.base.settings import cleaned, hidden_character
 from swarm.endpoints.contexts import ANSWER_SECONDS, Size, asked, size_of
 from swarm.local_models.names import located
 from swarm.spec.providers import PROVIDERS, Provider, key_in, provider_named
@@ -69,6 +70,8 @@ async def _choice(
     probe: Probe,
     folder: Path,
 ) -> Choice:
+    models = {alias: _cleaned(each) for alias, each in models.items()}
+    endpoint, model = _clean(endpoint), _clean(model)
     found = {alias: _keyed(located(each, environ=environ, folder=folder), environ) for alias, each in models.items()}
     if endpoint is not None or (model is not None and "default" not in found):
         chosen = await _named(endpoint, model, environ, probe)
@@ -85,7 +88,7 @@ async def _choice(
 
 async def _from_surroundings(environ: Mapping[str, str], probe: Probe) -> Choice:
     """Return the model of the environment or of this machine, if options and task name none."""
-    endpoint, name = environ.get("SWARM_ENDPOINT") or None, environ.get("SWARM_MODEL") or None
+    endpoint, name = _variable("SWARM_ENDPOINT", environ), _variable("SWARM_MODEL", environ)
     if endpoint is not None:
         chosen = await _named(endpoint, name, environ, probe)
         return Choice({"default": chosen}, f"{_about(chosen)}: SWARM_ENDPOINT is set")
@@ -118,6 +121,26 @@ def _at(provider: Provider, name: str | None, environ: Mapping[str, str]) -> Mod
     return _keyed(Model(endpoint=provider.name, name=name or provider.model), environ)
 
 
+def _clean(text: str | None) -> str | None:
+    return None if text is None else cleaned(text)
+
+
+def _cleaned(model: Model) -> Model:
+    """Return a model without the blanks that were copied with its address and its name."""
+    changes = {name: _clean(getattr(model, name)) for name in ("endpoint", "name")}
+    changes = {name: text for name, text in changes.items() if text != getattr(model, name)}
+    return model.model_copy(update=changes) if changes else model
+
+
+def _variable(name: str, environ: Mapping[str, str]) -> str | None:
+    """Return the value of a variable, or None if it is unset or blank. Raise TaskError, which names it."""
+    value = cleaned(environ.get(name, ""))
+    hidden = hidden_character(value)
+    if hidden is not None:
+        raise TaskError(Problem(f"the value contains {hidden}\nhint: set it again", key=name))
+    return value or None
+
+
 def _keyed(model: Model, environ: Mapping[str, str]) -> Model:
     """Add the key of the provider, found by its name or by the host of its base URL.
 
@@ -133,11 +156,11 @@ def _keyed(model: Model, environ: Mapping[str, str]) -> Model:
 
 
 def _by_host(endpoint: str) -> Provider | None:
-    url = urlsplit(endpoint)
-    if url.scheme != "https":
+    host = host_of(endpoint)
+    if not endpoint.startswith("https://"):
         return None
     remote = (provider for provider in PROVIDERS if provider.keys)
-    return next((each for each in remote if urlsplit(each.base_url).hostname == url.hostname), None)
+    return next((each for each in remote if host_of(each.base_url) == host), None)
 
 
 async def _with_name(model: Model, probe: Probe) -> Model:
@@ -152,8 +175,8 @@ async def _with_name(model: Model, probe: Probe) -> Model:
 def _about(model: Model) -> str:
     if model.use is not None:
         return f"the pool of {', '.join(model.use)}"
-    host = urlsplit(model.endpoint or "")
-    where = host.netloc.rpartition("@")[2] or model.endpoint or ""
+    place = (model.endpoint or "").partition("://")[2].partition("/")[0]
+    where = place.rpartition("@")[2] or model.endpoint or ""
     return f"{model.name} at {where}" if model.name else where
 
 
@@ -186,6 +209,8 @@ async def _sized(model: Model, sizes: dict[tuple[str, str | None], Size | None])
     once per model. Only plain-HTTP servers are asked: they are in the own network.
     """
     base_url = _base_url(model)
+    if wrong_address(base_url) is not None:
+        return model  # an error of the task, which is reported with all others
     if (model.calls is not None and model.context is not None) or not base_url.startswith("http://"):
         return model
     spot = (base_url, model.name)

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from swarm.base.errors import TaskError
+from swarm.base.errors import Problem, TaskError
+from swarm.base.proxy import certificate_problems, proxy_of
 from swarm.endpoints import Endpoint
 from swarm.endpoints.choose import Choice, choose
 from swarm.endpoints.route import OFFLINE, Routes, check_models, is_small, routes_of
 from swarm.lifecycle.opened import placed
 from swarm.lifecycle.options import Options
 from swarm.spec.labels import DEFAULT
+from swarm.spec.providers import address_of
 from swarm.spec.task import Model, Task
 
 BUILT_IN_ALIASES = ("offline", "built-in", "built-in.offline")
@@ -53,6 +55,7 @@ async def choose_models(task: Task, options: Options) -> ChosenModels:
         # The model of `--endpoint` replaces `default`, whose place in the file would mislead.
         written = [alias for alias in task.models if alias != DEFAULT or options.endpoint is None]
         raise TaskError(*placed(task, written, error.problems)) from None
+    check_network(choice.models, options.environ)
     return ChosenModels(choice, routes_of(choice.models), None, built_in)
 
 
@@ -70,6 +73,20 @@ def with_built_in(choice: Choice) -> tuple[Choice, str]:
         return choice, found
     alias = next(name for name in BUILT_IN_ALIASES if name not in choice.models)
     return replace(choice, models={**choice.models, alias: Model(endpoint=OFFLINE)}), alias
+
+
+def check_network(models: Mapping[str, Model], environ: Mapping[str, str]) -> None:
+    """Raise TaskError for proxies and certificates of the environment that no call to these models could use."""
+    problems: dict[Problem, None] = {}
+    for address in filter(None, map(address_of, models.values())):
+        if address.startswith("https://"):
+            problems |= dict.fromkeys(certificate_problems(environ))
+        try:
+            proxy_of(address, environ)
+        except TaskError as error:
+            problems |= dict.fromkeys(error.problems)
+    if problems:
+        raise TaskError(*problems)
 
 
 def as_recorded(models: Mapping[str, Model], earlier: Mapping[str, Model]) -> dict[str, Model]:

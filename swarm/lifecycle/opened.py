@@ -83,8 +83,10 @@ def placed(task: Task, aliases: Collection[str], problems: Iterable[Problem]) ->
         return tuple(problems)
     found: list[Problem] = []
     for problem in problems:
-        alias = problem.key.split(".")[1]
-        found += document.located([problem]) if alias in aliases else [problem]
+        # A variable such as HTTPS_PROXY is a key, too, and has no place in the file.
+        first, _, rest = problem.key.partition(".")
+        is_written = first == "models" and rest.partition(".")[0] in aliases
+        found += document.located([problem]) if is_written else [problem]
     return tuple(found)
 
 

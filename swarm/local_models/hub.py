@@ -204,7 +204,7 @@ class Hub:
         """Send one request, with the token only if it goes to the hub itself."""
         import httpx2
 
-        from swarm.base.network import proxy_for
+        from swarm.base.proxy import proxy_for
 
         # Compressed bytes are not the bytes of the file, and a store that compresses ignores
         # ranges.

@@ -210,6 +210,8 @@ def create(runs: Path, run: str | None = None, *, marked: bool = True) -> RunFol
         path.mkdir(mode=0o700)
         if marked:
             write_mark(path)
+    except NotADirectoryError:
+        raise  # it says all there is to say
     except OSError as error:
         folder.remove_new()
         message = f"{path}: cannot create the folder of the run: {error.strerror or error}"

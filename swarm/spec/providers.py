@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from swarm.base.network import is_loopback
+from swarm.base.network import host_of, is_loopback
 from swarm.spec.chat import Medium
 from swarm.spec.task import Model
 
@@ -149,9 +149,16 @@ def provider_named(name: str) -> Provider | None:
     return next((provider for provider in PROVIDERS if provider.name == name), None)
 
 
+def address_of(model: Model) -> str:
+    """Return the base URL of a model; empty for a pool, the built-in endpoint and a model file."""
+    provider = provider_named(model.endpoint or "")
+    address = (model.endpoint or "") if provider is None else provider.base_url
+    return address if address.startswith(("http://", "https://")) else ""
+
+
 def provider_at(base_url: str) -> Provider | None:
     """Return the provider at a base URL, or None for local servers and unknown hosts."""
-    host = (urlsplit(base_url).hostname or "").lower()
+    host = host_of(base_url)
     if is_loopback(base_url):
         return None
     for provider in PROVIDERS:

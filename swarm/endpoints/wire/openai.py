@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import anyio
 from pydantic_core import from_json
@@ -80,7 +80,7 @@ class OpenAIEndpoint:
         assert model.endpoint is not None
         assert model.name is not None
         self._model = model
-        self._url = model.endpoint.rstrip("/")
+        self._url, self._query = base_of(model.endpoint)
         self._key = key if key is not None else next(iter(model.keys), None)
         self._clean = clean
         self._redactor = Redactor((self._key,) if self._key else ())
@@ -120,6 +120,7 @@ class OpenAIEndpoint:
         )
         client = AsyncOpenAI(
             base_url=self._url,
+            default_query=self._query,
             api_key="-",  # the transport adds the key
             max_retries=0,
             timeout=timeout,
@@ -323,6 +324,17 @@ class OpenAIEndpoint:
             await read_answer_in(chunks, answer, label, lambda: self._on_first_token(request))
         answer.settle()
         return answer
+
+
+def base_of(address: str) -> tuple[str, dict[str, object]]:
+    """Return the base URL of an address and its query: Azure wants `api-version=…` at the end of each path.
+
+    The address of the chat completions themselves is accepted, too.
+    """
+    parts = urlsplit(address)
+    path = parts.path.rstrip("/").removesuffix("/chat/completions")
+    query: dict[str, object] = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return urlunsplit((parts.scheme, parts.netloc, path, "", "")), query
 
 
 def label_of(url: str) -> str:

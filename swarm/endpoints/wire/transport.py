@@ -22,7 +22,7 @@ import anyio.abc
 import h11
 import httpx2
 
-from swarm.base.network import proxy_for
+from swarm.base.proxy import proxy_for
 from swarm.endpoints.wire.faults import Fault
 from swarm.endpoints.wire.inflate import Inflated
 from swarm.endpoints.wire.shapes import BadAnswer

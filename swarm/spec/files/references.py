@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from swarm.base.errors import Problem
 from swarm.base.redaction import MASK, looks_like_key
+from swarm.base.settings import cleaned, hidden_character
 from swarm.base.values import Json
 from swarm.spec.task import Reference, Task
 from swarm.spec.yaml.notation import Path, at, scalar
@@ -18,6 +19,8 @@ _PROVIDER_AND_NAME = re.compile(r"(\$\{[^}]*\}|[^/$]+)/(.+)")
 _TEXT_FIELDS = {"endpoint", "name", "key", "use", "takes"}
 """Text fields of a model. A value from the environment stays text there, also if it looks like a
 number."""
+_COPIED_FIELDS = {"endpoint", "name", "use", "takes"}
+"""Text fields in which blanks around a value from the environment mean nothing."""
 _FREE_FIELDS = {"params", "extra"}
 """Fields with values of any type. A value from the environment becomes a number or boolean if its
 reference is not quoted."""
@@ -106,7 +109,7 @@ class _Resolver:
         value = self._environ.get(name, default)
         if value:
             if value.encode("utf-8", "replace").decode() == value:
-                return value
+                return self._copied(name, value, path)
             self.problems.append(Problem(f"the environment variable {name} is not valid UTF-8", path=path))
             return ""
         if default is None:
@@ -114,6 +117,16 @@ class _Resolver:
             message = f"the environment variable {name} {state}; set it, or add a default: ${{{name}:-…}}"
             self.problems.append(Problem(message, path=path))
         return default or ""
+
+    def _copied(self, name: str, value: str, path: Path) -> str:
+        """Return the value of a variable without the blanks around it, if it is an address or a name."""
+        if len(path) < 3 or path[2] not in _COPIED_FIELDS:
+            return value
+        value = cleaned(value)
+        hidden = hidden_character(value)
+        if hidden is not None:
+            self.problems.append(Problem(f"the environment variable {name} contains {hidden}", path=path))
+        return value
 
     def _typed(self, text: str, path: Path) -> Json:
         name = path[2] if len(path) > 2 else ""
