@@ -59,7 +59,8 @@ def known_tables(path: Path) -> Iterator[Known]:
         columns = tuple(" ".join(name.split()) for name in table["columns"])
         wanted = {_plain(name) for name in table["key"]}
         key = tuple(name for name in columns if _plain(name) in wanted)
-        rows = tuple({name: " ".join(c.split()) for name, c in zip(columns, row, strict=True)} for row in table["rows"])
+        lines = dict.fromkeys(tuple(" ".join(cell.split()) for cell in row) for row in table["rows"])  # each once
+        rows = tuple(dict(zip(columns, line, strict=True)) for line in lines)
         if len({tuple(_plain(row[name]) for name in key) for row in rows}) < len(rows):
             key = columns  # its key names several rows: only whole rows are told apart
         yield Known(table["id"], columns, key, rows)

@@ -76,6 +76,15 @@ class TestPlans:
     def test_what_a_merge_cannot_have(self, changes: dict[str, Any], expected: tuple[str, str]) -> None:
         assert errors(READ, TABLE.model_copy(update=changes)) == [expected]
 
+    def test_a_merge_takes_what_exists_wherever_it_is(self) -> None:
+        last = Step(id="last", prompt="Write about it.", needs=("table",))
+        found = lint(Plan(steps=(READ, TABLE, last)), BRIEF.model_copy(update={"first": False}))
+        assert (found.steps[1].needs, found.steps[1].after) == ((), ("read",))
+
+    def test_a_plan_without_an_end_is_closed_as_it_is(self) -> None:
+        cycle = (TABLE.model_copy(update={"needs": ("b",)}), Step(id="b", prompt="x", needs=("table",)))
+        assert closed(cycle) == cycle
+
     def test_a_table_is_not_made_of_texts(self) -> None:
         texts = READ.model_copy(update={"output": None})
 
@@ -208,6 +217,7 @@ class TestRuns:
         assert result.report is not None
         assert result.report.text.startswith("## a.md [read.1]\n\n{")
         assert list(result.report.sources.values()) == [("read.1",), ("read.2",), ("read.3",)]
+        assert [claim.evidence for claim in result.report.claims] == ["supported"] * 3
 
     async def test_a_failed_step_does_not_cost_the_table(self, tmp_path: Path) -> None:
         result = await run_with(reader(fails="c.md"), facts(tmp_path))
@@ -231,6 +241,26 @@ class TestRuns:
         )
 
         assert result.report is None
+
+    async def test_a_model_that_reads_a_table_sees_its_conflicts_and_empty_cells(self, tmp_path: Path) -> None:
+        seen: list[str] = []
+
+        def answer(request: Request) -> str | Exception:
+            if request.purpose != "report":
+                return fact_of(request)
+            seen.append(data_in(request, "output")["table"])
+            return "Done [table]."
+
+        last = Step(id="last", agent="reducer", needs=("table",))
+        counted = Step(id="count", merge="count", key=("licence",), needs=("table",))
+        steps = (READ, TABLE, counted, last.model_copy(update={"needs": ("table", "count")}))
+        result = await run_with(Function(answer), facts(tmp_path, *steps))
+
+        assert result.status == "done"
+        shown = json.loads(seen[0])
+        assert shown["rows"] == ROWS
+        assert shown["gaps"] == [{"key": {"name": "Beta"}, "field": "licence"}]
+        assert shown["conflicts"][0]["values"][1] == {"value": "BSD", "steps": ["read.3"]}
 
     async def test_no_endpoint_is_needed_for_a_merge(self, tmp_path: Path) -> None:
         task = facts(tmp_path)
@@ -307,6 +337,7 @@ def test_outputs_that_are_not_rows_are_named_and_alone_they_are_an_error() -> No
     attempt = Attempt(run="", step=TABLE, agent=MERGER, given=given)
 
     assert outcome_of(attempt).output == ROWS
+    assert [(each.name, each.read, each.total) for each in outcome_of(attempt).unread] == [("read.1", 0, 12)]
     assert outcome_of(attempt).left_out == ("the output of read.1: it has no rows",)
     for left in ((), given[:1]):
         with pytest.raises(AttemptError, match=r"has an output|has rows: read\.1") as raised:

@@ -22,8 +22,8 @@ from swarm.scheduling.merging import wanted_table
 from swarm.spec.plan import Plan, Step, closed
 from swarm.spec.task import Task
 from swarm.testing import Function
-from tests.models import Model, run_with
-from tests.test_merging import READ, ROWS, TABLE, fact_of, facts, reader
+from tests.models import Model, data_in, run_with
+from tests.test_merging import FACTS, READ, ROWS, TABLE, fact_of, facts, reader
 
 ROLES = tuple(RoleBrief(name=name, description="") for name in ("planner", "worker", "reducer"))
 
@@ -152,6 +152,25 @@ class TestRuns:
 
         assert result.table is not None
         assert [row["name"] for row in result.table] == ["Alpha", "Beta", "ALPHA"]
+
+    async def test_one_failed_step_costs_neither_the_table_nor_the_file(self, tmp_path: Path) -> None:
+        report = Step(id="report", agent="reducer", needs=("read",))
+        model = Model({"Find the facts": lambda request: fact_of(request, "c.md"), "Write the report": "Two [read.1]."})
+        result = await run_with(model, facts(tmp_path, READ, report, output="rows.csv"))
+
+        assert (result.status, result.table) == ("partial", tuple(ROWS))
+        assert rows_of_csv((tmp_path / "rows.csv").read_bytes())[1][0] == "Alpha"
+
+    async def test_a_list_is_a_table_of_one_column_with_its_sources(self, tmp_path: Path) -> None:
+        names = READ.model_copy(update={"output": {"type": "string"}})
+        listed = Step(id="names", merge="list", needs=("read",))
+        model = Function(lambda request: json.dumps(FACTS[next(iter(data_in(request, "input")))][0]))
+        result = await run_with(model, facts(tmp_path, names, listed, output="names.csv"))
+
+        assert result.report is not None
+        assert result.report.value == ["Alpha", "Beta"]
+        assert "| Alpha | [read.1, read.3] |" in result.report.text
+        assert (tmp_path / "names.csv").read_bytes() == b"value\r\nAlpha\r\nBeta\r\n"
 
     async def test_a_run_of_texts_has_no_table(self, tmp_path: Path) -> None:
         result = await run_with(Model(), Task(plan=Plan(steps=(Step(id="a", prompt="x"),)), folder=tmp_path))

@@ -20,7 +20,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, cast
 
@@ -31,6 +31,9 @@ from swarm.spec.rows import Row, fields_of, items_of, required_of, rows_of
 
 EMPTY = frozenset({"", "-", "?", "n/a", "null", "unknown"})
 """Texts of cells, in normal form, that give way to any other value and leave a gap if the cell is required."""
+
+VALUE = "value"
+"""Column of values that have no field: those of a list, and those that are counted."""
 
 _PLAIN = str.maketrans(
     {
@@ -123,6 +126,16 @@ def merged_of(attempt: Attempt) -> Merged:
     return merged(step.merge, leaves, key=step.key or (), schema=step.output)
 
 
+def notes_of(merged: Merged) -> dict[str, Json]:
+    """Return the conflicts and the empty cells of a table as JSON, each with the key of its row; no empty lists."""
+    conflicts = [
+        {"key": each.key, "field": each.field, "values": [asdict(value) for value in each.values]}
+        for each in merged.conflicts
+    ]
+    gaps = [{"key": each.key, "field": each.field} for each in merged.gaps]
+    return {name: found for name, found in (("conflicts", conflicts), ("gaps", gaps)) if found}
+
+
 def merge_table(leaves: Iterable[Leaf], *, key: Sequence[str] = (), schema: Json = None) -> Merged:
     """Return the rows of all outputs, with rows of equal keys merged, in the order of their first appearance.
 
@@ -189,11 +202,11 @@ def merge_counts(leaves: Iterable[Leaf], *, key: Sequence[str] = ()) -> Merged:
         return tuple(normal(_cell(item, field)) for field in key) if key else normal(item)
 
     found = sorted(_grouped(leaves, identity), key=len, reverse=True)
-    fields = (*key, "count") if key else ("value", "count")
+    fields = (*key, "count") if key else (VALUE, "count")
     counts: list[Row] = []
     for members in found:
         item = members[0][1]
-        named = {field: _cell(item, field) for field in key} if key else {"value": item}
+        named = {field: _cell(item, field) for field in key} if key else {VALUE: item}
         counts.append({**named, "count": len(members)})
     return Merged("count", counts, tuple(_steps(step for step, _ in members) for members in found), fields)
 

@@ -6,7 +6,8 @@ from swarm.attempt.merge import merged_of
 from swarm.attempt.types import Attempt, Executor, Note
 from swarm.base.errors import AttemptError
 from swarm.base.text import listing
-from swarm.record.outcome import Outcome
+from swarm.base.values import canonical
+from swarm.record.outcome import Outcome, Unread
 
 MOST_AT_ONCE = 200_000
 """Maximum characters of outputs that are merged in the event loop, which takes a few hundredths of a second. More are
@@ -37,5 +38,7 @@ def outcome_of(attempt: Attempt) -> Outcome:
         what = "no step before it has an output" if not attempt.given else "no output of the steps before it has rows"
         steps = [each.step for each in attempt.missing] or list(found.unread)
         raise AttemptError(f"{what}: {listing(steps, MOST_NAMED)}", kind="merge")
-    left_out = tuple(f"the output of {step}: it has no rows" for step in found.unread)
-    return Outcome(output=found.value, left_out=left_out)
+    sizes = {each.step: len(canonical(each.output)) for each in attempt.given if each.step in found.unread}
+    unread = tuple(Unread(of="output", name=step, read=0, total=size) for step, size in sizes.items())
+    left_out = tuple(f"the output of {step}: it has no rows" for step in sizes)
+    return Outcome(output=found.value, left_out=left_out, unread=unread)

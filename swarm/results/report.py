@@ -1,6 +1,7 @@
 """The report of a run and its provenance: the steps behind each claim, missing steps, what was left out."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain
 
 from pydantic import Field
@@ -79,7 +80,7 @@ def make_report(
         return Report(text=to_json(value, indent=2).decode(), value=value, table=rows)
     steps = list(state.real_steps())
     sources = claims(body, {s.id for s in steps})
-    checked = _checked(state, body, output_of, about, note)
+    checked = _without_uncited(last, _checked(state, body, output_of, about, note))
     cited = set(chain.from_iterable(sources.values()))
     blocks = (
         body.strip(),
@@ -99,6 +100,13 @@ def make_report(
         value=value,
         table=rows,
     )
+
+
+def _without_uncited(last: StepState, checked: Checked) -> Checked:
+    """Return the claims of a report; of a merged text only the cited ones, since its headings cite the sources."""
+    if last.step.merge is None:
+        return checked
+    return replace(checked, claims=tuple(each for each in checked.claims if each.steps))
 
 
 def _checked(

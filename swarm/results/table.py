@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import cast
 
-from swarm.attempt.merge import Conflict, Leaf, Merged, merge_table, merged_of
+from swarm.attempt.merge import VALUE, Conflict, Leaf, Merged, merge_table, merged_of
 from swarm.base.errors import JournalError
 from swarm.base.text import clip
 from swarm.base.values import Json
@@ -83,12 +83,16 @@ def table_of(state: State, assigner: Assigner) -> Table | None:
 
 
 def _candidates(state: State) -> Iterator[StepState]:
-    """Yield the finished steps that may give rows, the best first."""
-    done = [s for s in state.steps.values() if s.status is Status.DONE and _stands_alone(s)]
+    """Yield the steps that may give rows, the best first. Of a list that failed, the instances that are done count."""
+    done = [s for s in state.steps.values() if _is_there(s) and _stands_alone(s)]
     done.reverse()
     yield from (s for s in done if s.id == state.report_step)
     yield from (s for s in done if s.step.merge in ("table", "count"))
     yield from (s for s in done if row_schema(s.step.output) is not None)
+
+
+def _is_there(s: StepState) -> bool:
+    return s.status is Status.DONE or (s.kind == "stand_in" and s.over)
 
 
 def _stands_alone(s: StepState) -> bool:
@@ -102,21 +106,23 @@ def _merged_in(s: StepState, state: State, assigner: Assigner) -> Merged | None:
         leaves = [Leaf(child.id, assigner.output_of(child)) for child in children if child.status is Status.DONE]
         return merge_table(leaves, schema=s.step.output)
     output = assigner.output_of(s)
+    if s.step.merge in ("table", "list", "count"):
+        found = merged_of(assigner.attempt_of(s))
+        if found.value == output:
+            return found if found.fields else _with_fields(found)
     rows = rows_of(output) if isinstance(output, dict | list) else None
-    if rows is None:
-        return None
-    found = None if s.step.merge is None else merged_of(assigner.attempt_of(s))
-    if found is not None and found.value == output:
-        return found if found.fields else _with_fields(found)
-    return merge_table([Leaf(s.id, rows)], schema=s.step.output)
+    return None if rows is None else merge_table([Leaf(s.id, rows)], schema=s.step.output)
 
 
 def _with_fields(merged: Merged) -> Merged:
-    """Return a merged list of objects as a table."""
+    """Return a merged list as a table: of its objects, else of one column, `value`."""
+    rows = rows_of(merged.value)
+    if rows is None:
+        rows = [{VALUE: item} for item in merged.value]
     fields: dict[str, None] = {}
-    for row in merged.value:
+    for row in rows:
         fields |= dict.fromkeys(row)
-    return replace(merged, fields=tuple(fields))
+    return replace(merged, value=rows, fields=tuple(fields))
 
 
 # The table for people

@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import cast
 
-from swarm.attempt.merge import Leaf, merge_list, merge_table
+from swarm.attempt.merge import Leaf, merge_list, merge_table, merged_of, notes_of
 from swarm.attempt.part_schemas import joined
 from swarm.attempt.prompt import written
 from swarm.attempt.types import Given, Missing
 from swarm.base.values import Json, canonical
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
+from swarm.scheduling.merging import merge_attempt
 from swarm.spec.plan import Step, before_of, sinks
 
 NAME_CHARACTERS = 80
@@ -30,6 +31,8 @@ class Outputs:
         self._state = state
         self._load = load
         self._about = about
+        self._notes: dict[tuple[str, int], dict[str, Json]] = {}
+        """Conflicts and empty cells of tables that were read, by step and attempt."""
 
     # The output of one step
 
@@ -103,17 +106,32 @@ class Outputs:
             if in_place := self._in_place_of(other):  # 1
                 stack.extend(reversed(in_place))
             elif other.status is Status.DONE:  # 2
-                given.append(self._given(other))
+                given.append(self._given(other, s))
             else:  # 3
                 missing.append(Missing(step=name, because=_because(other)))
                 if s.step.length is None and s.step.merge is None:
                     stack.extend(reversed(self._before(other)))
         return tuple(given), tuple(missing)
 
-    def _given(self, s: StepState) -> Given:
+    def _given(self, s: StepState, reader: StepState) -> Given:
         item = _short_item(s.step)
         template = s.step.model_copy(update={"instance_of": None}) if item else s.step
-        return Given(step=s.id, about=self._about(template), output=self.of(s), item=item)
+        return Given(step=s.id, about=self._about(template), output=self._read_by(reader, s), item=item)
+
+    def _read_by(self, reader: StepState, s: StepState) -> Json:
+        """Return what a step reads of another.
+
+        With the rows of a table, a model gets its conflicts and empty cells: a later planner plans who looks again.
+        """
+        output = self.of(s)
+        if s.step.merge != "table" or reader.step.merge is not None:
+            return output
+        known = (s.id, s.attempt)
+        if known not in self._notes:
+            found = merged_of(merge_attempt(self._state, s, *self.given_to(s), ()))
+            self._notes[known] = notes_of(found)
+        notes = self._notes[known]
+        return {"rows": output, **notes} if notes else output
 
     def _in_place_of(self, s: StepState) -> tuple[str, ...]:
         """Return the steps read in place of a step: its instances, its sections, or the ends of its plan."""

@@ -172,8 +172,7 @@ def reading_items_only(step: Step) -> Step:
 def closed(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """Return the plan with one last step whose output can be the report.
 
-    1. No step is last (a cycle), or one step is last and it has one output: the plan is unchanged. A last step that
-       merges outputs takes those that exist, so it waits `after` its `needs`.
+    1. No step is last (a cycle), or one step is last and it has one output: the plan is unchanged.
     2. One of the last steps is a reducer: it also waits for the others.
     3. Otherwise a reducer is added after all last steps. This includes a single last step whose output is a list
        (`each`) or more steps (a planner).
@@ -182,7 +181,7 @@ def closed(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     is_last = frozenset(last_ids)
     last = [step for step in steps if step.id in is_last]
     if not last or (len(last_ids) == 1 and _has_one_output(last[0])):
-        return steps if last[0].merge is None else _taking_what_exists(steps, last[0])
+        return steps
     reducers = [step for step in last if step.agent == REDUCER and step.each is None]
     if len(reducers) == 1:
         return _with_last(steps, reducers[0], last_ids)
@@ -191,12 +190,6 @@ def closed(steps: tuple[Step, ...]) -> tuple[Step, ...]:
 
 def _has_one_output(step: Step) -> bool:
     return step.each is None and step.agent != PLANNER
-
-
-def _taking_what_exists(steps: tuple[Step, ...], last: Step) -> tuple[Step, ...]:
-    """Return the steps with a last one that waits `after` its needs: a failed step does not stop it."""
-    merge = last.model_copy(update={"needs": (), "after": tuple(dict.fromkeys((*last.needs, *last.after)))})
-    return tuple(merge if step.id == last.id else step for step in steps)
 
 
 def _with_last(steps: tuple[Step, ...], reducer: Step, last_ids: tuple[str, ...]) -> tuple[Step, ...]:

@@ -24,6 +24,8 @@ def check_merges(sheet: Sheet) -> None:
         if row.step.merge is not None:
             _check_fields(sheet, row)
             _check_sources(sheet, row, rows, forms)
+            # It takes the outputs that exist: one failed step must not cost the table.
+            row.change(needs=(), after=tuple(dict.fromkeys((*row.step.needs, *row.step.after))))
         elif row.step.key is not None:
             _refuse(sheet, row, "key", "`key` is only for steps with `merge`")
 
