@@ -227,6 +227,33 @@ async def test_two_equal_files_are_both_read(tmp_path: Path) -> None:
     assert names.count("long.txt") == names.count("same.txt") > 1
 
 
+async def test_answers_that_do_not_fit_one_are_joined_without_a_model(tmp_path: Path) -> None:
+    text = lines(100_000, 900)
+    reader = Reader()
+    result = await run_with(reader, study(tmp_path, text))
+    assert result.report is not None
+    assert facts_in(result.report.text) == facts_in(text)
+    assert result.status == "done"
+    assert not any(data_in(request, "output") for request in reader.requests), "nobody merges what one cannot repeat"
+
+
+async def test_the_fields_of_an_object_are_filled_from_the_parts(tmp_path: Path) -> None:
+    properties = {"first": {"type": "string"}, "all": {"type": "array", "items": {"type": "string"}}}
+    schema = {"type": "object", "properties": properties, "required": ["first", "all"]}
+
+    def write(request: Request, texts: list[str]) -> str:
+        facts = FACT.findall(texts[0])
+        first = {"first": facts[0]} if "fact 0000" in texts[0] else {}
+        return json.dumps({**first, "all": facts})
+
+    text = lines(60_000, 30)
+    reader = Reader(write)
+    result = await run_with(reader, study(tmp_path, text, output=schema))
+    assert result.report is not None
+    assert result.report.value == {"first": FACT.findall(text)[0], "all": FACT.findall(text)}
+    assert not any(data_in(request, "output") for request in reader.requests)
+
+
 async def test_a_step_that_cannot_be_sized_fails_alone() -> None:
     scheduler = scheduler_of(Step(id="a"), Step(id="b"))
 

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from swarm.attempt.part_schemas import part_schema
+from swarm.attempt.answers import fit
+from swarm.attempt.part_schemas import VALUE, Filled, filled, part_schema
 from swarm.attempt.prompt import part_words, reading_of, written
 from swarm.attempt.reading import ASSUMED_CONTEXT, OWN_FRAME, Item, Reading, room_to_read
 from swarm.attempt.types import Attempt, Given
 from swarm.base.cutting import LEAST, Piece, cut_text, shown
-from swarm.base.values import Json, text_digest
+from swarm.base.values import Json, canonical, text_digest
 from swarm.spec.chat import BYTES_PER_TOKEN, estimate_tokens
 from swarm.spec.plan import Part, Step
 from swarm.spec.task import Input
@@ -28,6 +29,8 @@ LENGTH = 4
 kept for answers of a few words."""
 SMALL = 4
 """Other data goes with every part if all of it takes at most one part in this many of the space."""
+REPEATED = 0.8
+"""Part of an answer that the texts which a model merges may have: with its own words it needs more."""
 LEAST_LENGTH = 64
 """Minimum tokens of the answer of a part: two sentences."""
 LEAST_PIECE = 128
@@ -169,6 +172,50 @@ def _text_of(attempt: Attempt, item: Item) -> str:
 
 def _is_list(schema: dict[str, Json] | None) -> bool:
     return schema is not None and schema.get("type") == "array"
+
+
+# The answers of all parts
+
+
+def joined_answers(step: Step, attempt: Attempt) -> Parts | None:
+    """Return the step that puts the answers of all parts in a row, without a model, or None if a model can merge them.
+
+    A model that merges texts must be able to repeat what it reads: else what does not fit its answer is lost.
+    """
+    if attempt.agent.output != "text" or step.output is not None or not _reads_parts_only(attempt):
+        return None
+    reading = reading_of(attempt)
+    answers = sum(item.tokens for item in reading.items if item.kind == "output")
+    if reading.fits and answers <= REPEATED * reading.answer:
+        return None
+    fields = {"id": f"{step.id}.1", "partial_of": step.id, "merge": "text", "length": None}
+    return Parts((step.model_copy(update=fields),), "last")
+
+
+def filled_by_parts(attempt: Attempt) -> Filled | None:
+    """Return the value that the parts of a text make, with the fields to ask for.
+
+    None if the attempt is not about the parts of one text alone, or if their values do not make one
+    that its schema allows.
+    """
+    schema = attempt.step.output
+    if schema is None or not _reads_parts_only(attempt):
+        return None
+    found = filled(each.output for each in attempt.given)
+    value: Json = found.value
+    required: list[str] = schema.get("required") or []
+    missing = [name for name in required if name not in value] if isinstance(value, dict) else []
+    found = Filled(value, tuple(dict.fromkeys((*found.open, *missing))))
+    if found.open == (VALUE,):
+        return None
+    return found if found.open or fit(canonical(value).decode(), schema).ok else None
+
+
+def _reads_parts_only(attempt: Attempt) -> bool:
+    """Whether an attempt is to make one answer of those of all parts, and reads nothing else."""
+    parent = attempt.step.partial_of
+    is_last = attempt.step.id == f"{parent}.0"
+    return is_last and not attempt.inputs and all(each.step.startswith(f"{parent}.") for each in attempt.given)
 
 
 # One part

@@ -2,10 +2,9 @@
 
 from typing import Any, cast
 
-from swarm.attempt.answers import fit
-from swarm.attempt.part_schemas import VALUE, Filled, filled
+from swarm.attempt.parts import filled_by_parts
 from swarm.attempt.types import Attempt, Executor, Note
-from swarm.base.values import Json, canonical
+from swarm.base.values import Json
 from swarm.record.outcome import Outcome
 
 
@@ -20,7 +19,7 @@ class Filling:
 
     async def execute(self, attempt: Attempt, note: Note) -> Outcome:
         """Return the value without a call if the parts agree, else with the fields that a model was asked for."""
-        found = _found(attempt)
+        found = filled_by_parts(attempt)
         if found is None:
             return await self._inner.execute(attempt, note)
         schema = attempt.step.output or {}
@@ -30,31 +29,6 @@ class Filling:
         rest = await self._inner.execute(attempt.model_copy(update={"step": step}), note)
         output = {**cast("dict[str, Json]", found.value), **cast("dict[str, Json]", rest.output)}
         return rest.model_copy(update={"output": output})
-
-
-def _found(attempt: Attempt) -> Filled | None:
-    """Return the value that the parts of a text make, with the fields to ask for.
-
-    None if the attempt is not about the parts of one text alone, or if their values do not make one
-    that its schema allows.
-    """
-    schema = attempt.step.output
-    if schema is None or not _reads_parts_only(attempt):
-        return None
-    found = filled(each.output for each in attempt.given)
-    value: Json = found.value
-    required: list[str] = schema.get("required") or []
-    missing = [name for name in required if name not in value] if isinstance(value, dict) else []
-    found = Filled(value, tuple(dict.fromkeys((*found.open, *missing))))
-    if found.open == (VALUE,):
-        return None
-    return found if found.open or fit(canonical(value).decode(), schema).ok else None
-
-
-def _reads_parts_only(attempt: Attempt) -> bool:
-    parent = attempt.step.partial_of
-    is_last = attempt.step.id == f"{parent}.0"
-    return is_last and not attempt.inputs and all(each.step.startswith(f"{parent}.") for each in attempt.given)
 
 
 def _only(schema: dict[str, Json], fields: tuple[str, ...]) -> dict[str, Json]:

@@ -9,7 +9,7 @@ again.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from swarm.attempt.parts import parts_of
+from swarm.attempt.parts import filled_by_parts, joined_answers, parts_of
 from swarm.attempt.types import Attempt
 from swarm.base.errors import AttemptError
 from swarm.record.steps import StepState
@@ -40,7 +40,10 @@ class Expander:
             attempt = self._attempt_of(s)
         except AttemptError:
             return None  # The attempt fails for the same reason, and says so.
-        parts = parts_of(s.step, attempt)
+        found = filled_by_parts(attempt)
+        if found is not None and not found.open:
+            return None  # It needs no call, whatever the size of the parts' answers.
+        parts = joined_answers(s.step, attempt) or parts_of(s.step, attempt)
         if parts is None or any(step.id in self._taken for step in parts.steps):
             return None
         return Expansion(parts.steps, parts.combine)

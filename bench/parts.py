@@ -1,0 +1,125 @@
+"""A long text on a small context: facts found, tokens read, and what an inserted line changes.
+
+    python bench/parts.py [--bytes 3000000] [--facts 300] [--context 8192]
+
+The reader is a double that never errs: it gives each fact that it is shown, and its answers are cut at the output cap.
+So what is lost is lost by the reading in parts. The text is read three times: in lines, in sentences on one line, in
+words on one line. Facts are at equal distances, and at every cut, one byte before it and one byte after it. The aim:
+every fact is found, with at most 1.3 times the tokens of the text; an inserted line changes at most 3 pieces.
+"""
+
+import argparse
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import anyio
+
+from swarm.base.cutting import cut_text
+from swarm.lifecycle.prepare import Options
+from swarm.lifecycle.run import Run
+from swarm.results.result import Result
+from swarm.spec.chat import Data, Reply, Request, Usage, estimate_tokens, request_tokens, split_data
+from swarm.spec.plan import Plan, Step
+from swarm.spec.task import Limits, Model, Task
+from swarm.testing import Function, reply
+
+FACT = re.compile(r"fact \d{6} is \d{4}")
+JOINTS = {"lines": "\n", "sentences": ". ", "words": " "}
+
+
+class Reader(Function):
+    """A reader that gives every fact that it is shown, and counts the requests that would not fit its context."""
+
+    def __init__(self, context: int) -> None:
+        super().__init__(self._answer)
+        self.context = context
+        self.too_long = 0
+
+    def _answer(self, request: Request) -> Reply:
+        used, cap = request_tokens(request), request.max_tokens or 4096
+        self.too_long += used + cap > self.context
+        data = [part for message in request.messages for part in split_data(message.parts) if isinstance(part, Data)]
+        given = [part for part in data if part.of in ("input", "output")]
+        facts = dict.fromkeys(fact for part in given for fact in FACT.findall(part.text))
+        source = f" [{given[0].name}]" if request.purpose == "report" and given else ""
+        text = "\n".join(f"{fact}{source}" for fact in facts) or "not stated"
+        whole = estimate_tokens(text) <= cap
+        text = text if whole else text.encode()[: 3 * cap].decode("utf-8", "ignore")
+        usage = Usage(calls=1, input_tokens=used, output_tokens=estimate_tokens(text))
+        return reply(text, usage=usage).model_copy(update={"finish": "stop" if whole else "length"})
+
+
+def text_of(size: int, facts: int, joint: str, most: int) -> str:
+    """Return a text with facts at equal distances, and at and around every cut into pieces of `most` bytes."""
+    words = [f"w{n:08d}" for n in range(size // (9 + len(joint)))]
+    for n in range(facts):
+        words[n * len(words) // facts] = fact(n)
+    text = joint.join(words)
+    places = [piece.own + shift for piece in cut_text(text, most)[1:] for shift in (-1, 0, 1)]
+    made: list[str] = []
+    last = 0
+    for n, place in enumerate(places, facts):
+        made += [text[last:place], f" {fact(n)} "]
+        last = place
+    return "".join([*made, text[last:]])
+
+
+def fact(number: int) -> str:
+    """Return a fact."""
+    return f"fact {number:06} is {number * 37 % 9000 + 1000}"
+
+
+async def read(text: str, context: int) -> tuple[Result, Reader]:
+    """Run one step that reads a text."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "long.txt").write_text(text, encoding="utf-8")
+        reader = Reader(context)
+        models = {"default": Model(endpoint="offline", context=context)}
+        plan = Plan(steps=(Step(id="study", prompt="List every fact.", inputs=("long.txt",)),))
+        limits = Limits(tokens=None)
+        task = Task(
+            goal="List the facts.", inputs=("long.txt",), plan=plan, models=models, limits=limits, folder=folder
+        )
+        async with Run(task, options=Options(endpoint=reader, cache=False)) as run:
+            pass
+        return run.result, reader
+
+
+def main() -> None:
+    """Print the figures, and exit with 1 if an aim is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bytes", type=int, default=3_000_000)
+    parser.add_argument("--facts", type=int, default=300)
+    parser.add_argument("--context", type=int, default=8192)
+    options = parser.parse_args()
+    good = True
+    for name, joint in JOINTS.items():
+        text = text_of(options.bytes, options.facts, joint, 3 * options.context // 2)
+        began = time.perf_counter()
+        result, reader = anyio.run(read, text, options.context)
+        seconds = time.perf_counter() - began
+        wanted = set(FACT.findall(text))
+        found = set(FACT.findall(result.report.text)) & wanted if result.report is not None else set[str]()
+        ratio = result.usage.tokens / estimate_tokens(text)
+        good = good and found == wanted and ratio <= 1.3 and result.status == "done"
+        print(
+            f"{name:9}: {len(found) / len(wanted):.3f} of {len(wanted):,} facts, {ratio:.3f} times the tokens, "
+            f"{result.usage.calls:,} calls, {reader.too_long} too long, {result.status}, {seconds:.1f} s"
+        )
+    lines = text_of(options.bytes, options.facts, "\n", 12_000)
+    began = time.perf_counter()
+    before = cut_text(lines, 12_000)
+    seconds = time.perf_counter() - began
+    place = lines.index("\n", len(lines) // 3) + 1
+    after = cut_text(f"{lines[:place]}a new line\n{lines[place:]}", 12_000)
+    changed = len({piece.sha256 for piece in after} - {piece.sha256 for piece in before})
+    print(f"an inserted line changes {changed} of {len(after)} pieces; {len(lines):,} bytes are cut in {seconds:.2f} s")
+    sys.exit(0 if good and changed <= 3 else 1)
+
+
+if __name__ == "__main__":
+    main()
