@@ -7,7 +7,7 @@ import typer
 
 from swarm.base.errors import Problem, RunNotFoundError
 from swarm.cli import options as o
-from swarm.cli.reading import row_of, run_object
+from swarm.cli.reading import result_of, row_of, run_object
 from swarm.cli.streams import answer, answer_json, message, say
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ NEWEST = 30
 StepName = Annotated[
     str | None, typer.Argument(metavar="STEP", help="Id of a step: shows its turns.", show_default=False)
 ]
+Claim = Annotated[
+    str | None,
+    typer.Option("--claim", metavar="ID", help="Claim of the report, such as 7 or c7: shows its sources."),
+]
+Claims = Annotated[bool, typer.Option("--claims", help="List the claims of the report with their evidence.")]
 Newest = Annotated[
     int,
     typer.Option(
@@ -73,17 +78,28 @@ def runs(
     return 0
 
 
-def show(run: Shown = "last", step: StepName = None, folder: o.Runs = None, as_json: o.AsJson = False) -> int:
-    """Show a run, or the turns of one step.
+def show(
+    run: Shown = "last",
+    step: StepName = None,
+    claim: Claim = None,
+    claims: Claims = False,
+    folder: o.Runs = None,
+    as_json: o.AsJson = False,
+) -> int:
+    """Show a run, the turns of one step, or the sources of a claim.
 
     For a run: its steps, their tokens and cost, and how parallel it was. A run that is still running
-    can be shown, too.
+    can be shown, too. For a claim of the report: the steps it cites and the lines of their inputs.
     """
     from swarm.record.folder import find
     from swarm.record.recorded import recorded
 
     where = find(run, o.runs_folder(folder))
+    if claim is not None:
+        return _show_claim(where, claim, as_json=as_json)
     found = recorded(where)
+    if claims:
+        return _show_claims(found, where, as_json=as_json)
     if step is not None:
         return _show_step(found, step, as_json=as_json)
     return _show_run(found, where, as_json=as_json)
@@ -97,6 +113,32 @@ def _show_run(found: "Recorded", where: "RunFolder", *, as_json: bool) -> int:
     from swarm.views.tables import run_table
 
     answer(run_table(found.state, measure(found.state)))
+    return 0
+
+
+def _show_claim(where: "RunFolder", claim: str, *, as_json: bool) -> int:
+    from swarm.results.provenance import provenance_of
+    from swarm.views.claims import provenance_page
+
+    found = provenance_of(where, claim)
+    if as_json:
+        answer_json(found.model_dump(mode="json"))
+    else:
+        answer(provenance_page(found))
+    return 0
+
+
+def _show_claims(found: "Recorded", where: "RunFolder", *, as_json: bool) -> int:
+    from swarm.views.claims import claims_table
+
+    report = result_of(found.state, where).report
+    claims = () if report is None else report.claims
+    if as_json:
+        answer_json([claim.model_dump(mode="json") for claim in claims])
+    elif claims:
+        answer(claims_table(claims))
+    else:
+        say(message("note", f"run {found.state.run} has no report with claims"))
     return 0
 
 

@@ -11,6 +11,7 @@ from swarm.record.state import State
 from swarm.record.steps import Status
 from swarm.results.left_out import LeftOut, left_out
 from swarm.results.measure import Costs, Parallelism, cost, measure
+from swarm.results.provenance import Provenance, provenance_of
 from swarm.results.report import Report, make_report
 from swarm.results.table import Table, table_of
 from swarm.scheduling.assign import Assigner
@@ -125,6 +126,13 @@ class Result:
         if self.unwritten and self.status == "done":
             return EXIT_CODES["partial"]
         return EXIT_CODES[self.status]
+
+    def provenance(self, claim: str) -> Provenance:
+        """Return the steps behind a claim of the report (`c7`, or `7`), and the places in their inputs.
+
+        Raise `RunNotFoundError` if there is no such claim.
+        """
+        return provenance_of(RunFolder(self.folder), claim)
 
     def to_dict(self) -> dict[str, Json]:
         """Return the JSON object that `swarm run --json` prints."""
