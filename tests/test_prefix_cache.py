@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from swarm.base.errors import EndpointBusy
+from swarm.endpoints.account import Account
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.prefix_cache import (
     KEPT,
@@ -75,6 +76,19 @@ class Server:
 @pytest.mark.anyio
 @pytest.mark.virtual
 class TestWaiting:
+    async def test_the_wait_for_the_first_one_is_counted_as_waiting(self) -> None:
+        async def slow(_: Request) -> str:
+            await anyio.sleep(4)
+            return "done"
+
+        account = Account()
+        endpoint = PrefixFirst(Function(slow), Leads())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(endpoint.complete, ask(0))
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(endpoint.complete, ask(1, account=account))
+        assert account.clock.waited == {"slots": 4}
+
     async def test_siblings_follow_the_first_ones_first_token(self) -> None:
         assert await Server(first=1.5).all(*map(ask, range(4))) == [0.0, 1.5, 1.5, 1.5]
 

@@ -26,6 +26,7 @@ import anyio
 
 from swarm.base.values import canonical
 from swarm.endpoints import Endpoint
+from swarm.endpoints.traffic.clock import clock_of
 from swarm.spec.chat import Media, Reply, Request
 
 LEAST_TOKENS = 1_024
@@ -120,7 +121,7 @@ class PrefixFirst:
         lead = self._leads.of(prefix)
         if lead is None:
             return await self._go_ahead(prefix, request)
-        with anyio.CancelScope(deadline=lead.began + WAIT_SECONDS):
+        with anyio.CancelScope(deadline=lead.began + WAIT_SECONDS), clock_of(request).spent("slots"):
             await lead.read.wait()
         if lead.used is not None:
             lead.used = anyio.current_time()

@@ -14,8 +14,8 @@ import anyio
 from swarm.spec.chat import Request
 
 Cause = Literal["slots", "rate_limit", "retry", "budget", "wire"]
-"""`slots` of the endpoint or the model; a `rate_limit` or an overload; a pause before a `retry`; space in the `budget`;
-`wire`: no waiting, the call is being answered."""
+"""`slots` of the endpoint or the model, or a shared prefix that another call reads first; a `rate_limit` or an
+overload; a pause before a `retry`; space in the `budget`; `wire`: no waiting, the call is being answered."""
 WIRE: Cause = "wire"
 
 
