@@ -146,6 +146,7 @@ ROWS: dict[int, tuple[str, str]] = {
         "the bytes decide; errors are unpacked, too",
     ),
     130: ("errors with status 200, in the provider's own shape", "read, and treated like the same words with a status"),
+    135: ("counts of tokens at another place, under other names, as text", "read"),
     137: ("reasoning without an answer", "requested once more, then the reasoning is accepted with a note"),
     166: ("a text that reaches its output cap", "kept with a note; the run is not `done`"),
 }

@@ -198,3 +198,57 @@ def test_no_text_raises(text: str) -> None:
     for schema in (True, FIGURE, NAMES, {"type": "string"}):
         found = fit(text, schema, key="answer", repair=True)
         assert found.ok != bool(found.errors)
+
+
+LIST = {
+    "type": "object",
+    "properties": {
+        "items": {"type": "array", "items": {"type": "string"}},
+        "meta": {"type": "object"},
+        "n": {"type": "integer"},
+        "b": {"type": "boolean"},
+    },
+    "required": ["items"],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"items": "[\\"a\\", \\"b\\"]"}', {"items": ["a", "b"]}),
+        (json.dumps(json.dumps({"items": ["a"]})), {"items": ["a"]}),
+        ('{"items": ["a"], "meta": "{\\"k\\": 1}"}', {"items": ["a"], "meta": {"k": 1}}),
+        ('{"items": ["a"], "n": "3", "b": "True"}', {"items": ["a"], "n": 3, "b": True}),
+        ('{"name": "answer", "arguments": {"items": ["a"]}}', {"items": ["a"]}),
+        ('{"name": "answer", "arguments": "{\\"items\\": [\\"a\\"]}"}', {"items": ["a"]}),
+        ('{"type": "object", "properties": {"items": ["a"]}}', {"items": ["a"]}),
+        ('[{"items": ["a"]}]', {"items": ["a"]}),
+        ('{"items": ["a"], "n": null}', {"items": ["a"]}),
+        ('{"Items": ["a"]}', {"items": ["a"]}),
+        ('{"result": {"items": ["a"]}}', {"items": ["a"]}),
+        ('["a", "b"]', {"items": ["a", "b"]}),
+        ("{“items”: [“a，b”]，“n”：3}", {"items": ["a，b"], "n": 3}),
+        ('｛"items"：［"a“b”"］｝', {"items": ["a“b”"]}),
+    ],
+)
+def test_fault_128_a_slip_with_one_meaning_is_put_right_by_the_schema(text: str, value: Any) -> None:
+    found = fit(text, LIST)
+    assert (found.value, found.ok, found.coerced, found.repaired) == (value, True, True, False)
+
+
+@pytest.mark.parametrize("text", ['{"items": "a, b"}', '{"items": ["a"], "n": "three"}', '{"items": null}', '{"n": 3}'])
+def test_fault_128_what_has_no_one_meaning_stays_wrong(text: str) -> None:
+    assert not fit(text, LIST).ok
+
+
+def test_fault_128_what_matches_is_not_touched() -> None:
+    loose: dict[str, Any] = {"type": "object", "properties": {"n": {"type": ["string", "integer"]}}}
+    found = fit('{"n": "3", "properties": null}', loose)
+    assert (found.value, found.coerced) == ({"n": "3", "properties": None}, False)
+
+
+def test_fault_169_a_bare_value_is_that_of_the_only_field() -> None:
+    one: dict[str, Any] = {"type": "object", "properties": {"mb": {"type": "number"}}, "required": ["mb"]}
+    assert fit("836", one).value == {"mb": 836}
+    two: dict[str, Any] = {**one, "required": ["mb", "kb"]}
+    assert not fit("836", two).ok

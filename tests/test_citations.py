@@ -98,3 +98,26 @@ def test_claims_and_citations_agree(pieces: list[str]) -> None:
     text = "".join(pieces)
     behind = {step for steps in claims(text, KNOWN).values() for step in steps}
     assert behind == set(check_report(text, KNOWN).cited)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "需要 12 GB【a】。",
+        "需要 12 GB［a］。",
+        "It needs 12 GB. 【a†L1-L3】",
+        "It needs 12 GB. [^a]",
+        "It needs 12 GB. [step a]",
+        "It needs 12 GB. [Source: a]",
+        "It needs 12 GB. [steps a]",
+    ],
+)
+def test_fault_136_citations_of_other_hands_are_read(text: str) -> None:
+    assert check_report(text, ("a", "b")).cited == ("a",)
+    assert claims(text, ("a", "b")) == {"c1": ("a",)}
+
+
+@pytest.mark.parametrize("text", ["两者【a，b】", "两者[a、b]", "Both. [a；b]", "Both. [sources a and b]"])
+def test_fault_136_separators_of_other_scripts_are_read(text: str) -> None:
+    assert check_report(text, ("a", "b")).cited == ("a", "b")
+    assert check_report("See [source].", ("source",)).cited == ("source",), "a step may have such a name"

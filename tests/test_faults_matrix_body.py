@@ -90,7 +90,7 @@ async def test_a_body_that_is_no_answer(case: Case) -> None:
     Case(45, "missing", "9 + 2 tokens, estimated", None),
     Case(45, "negative", "9 + 2 tokens, estimated", {"prompt_tokens": -5, "completion_tokens": None}),
     Case(45, "NaN", "9 + 2 tokens, estimated", {"prompt_tokens": float("nan"), "completion_tokens": float("inf")}),
-    Case(45, "strings", "9 + 2 tokens, estimated", {"prompt_tokens": "7", "completion_tokens": "1"}),
+    Case(45, "strings", "7 + 1 tokens", {"prompt_tokens": "7", "completion_tokens": "1"}),
     Case(45, "true", "7 + 1 tokens", {"prompt_tokens": 7, "completion_tokens": 1}),
 )
 @pytest.mark.parametrize("stream", [False, True])
@@ -109,11 +109,11 @@ LIMITED = "in a run: every call charged at its worst case; limits.tokens ends it
 @of(
     Case(45, "plausible", "in a run: 5 of 5 calls within limits.tokens", (700, 90)),
     Case(45, "input missing", LIMITED, (None, 90)),
-    Case(45, "input as text", LIMITED, ("700", 90)),
+    Case(45, "input as other text", LIMITED, ("7e2", 90)),
     Case(45, "input negative, output far above the answer", LIMITED, (-1, 5_000)),
     Case(45, "output negative", LIMITED, (900, -1)),
     Case(45, "output NaN, input far above the request", LIMITED, (90_000, float("nan"))),
-    Case(45, "output as text", LIMITED, (700, "90")),
+    Case(45, "output as other text", LIMITED, (700, "some")),
     Case(45, "output below the answer", LIMITED, (700, 1)),
 )
 @pytest.mark.parametrize("stream", [False, True])

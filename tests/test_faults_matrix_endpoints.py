@@ -301,3 +301,36 @@ async def test_frames_without_an_answer_are_ignored(case: Case) -> None:
 )  # fmt: skip
 async def test_an_error_in_a_stream_has_any_shape(case: Case) -> None:
     assert await seen_on_the_wire(response(BEGIN + case.give), stream=True) == case.seen
+
+
+COUNTS = {"prompt_tokens": 432, "completion_tokens": 21, "cached_tokens": 400}
+ZEROS: dict[str, Any] = {"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
+
+
+def last(**more: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], **more}
+
+
+PLACES: dict[str, list[dict[str, Any]]] = {
+    "in the last chunk": [last(usage=COUNTS)],
+    "in the choice": [{"choices": [{"delta": {}, "finish_reason": "stop", "usage": COUNTS}]}],
+    "in `x_groq`": [last(x_groq={"usage": COUNTS})],
+    "in `timings`": [last(timings={"prompt_n": 32, "cache_n": 400, "predicted_n": 21})],
+    "other names": [last(usage={"input_tokens": 432, "output_tokens": 21, "cache_read_input_tokens": 400})],
+    "text": [last(usage={name: str(count) for name, count in COUNTS.items()})],
+    "zeros last": [last(usage=COUNTS), ZEROS],
+    "in two parts": [last(usage={"prompt_tokens": 432, "cached_tokens": 400}), {"usage": {"output_tokens": 21}}],
+}
+
+
+@of(
+    *(Case(135, what, "432 + 21 tokens, 400 cached", chunks)
+      for what, chunks in PLACES.items()),
+)  # fmt: skip
+def test_counts_are_read_at_every_place(case: Case) -> None:
+    answer = Assembly()
+    for sent in (chunk(content="five"), *case.give):
+        answer.add(json.dumps(sent).encode())
+    usage = answer.reply(ASK).usage
+    assert not usage.estimated
+    assert f"{usage.input_tokens} + {usage.output_tokens} tokens, {usage.cached_tokens} cached" == case.seen

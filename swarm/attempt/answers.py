@@ -9,13 +9,14 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from itertools import chain, islice
 from typing import Any, SupportsIndex, cast
 
 from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
 
+from swarm.attempt.coercion import coerced, straightened
 from swarm.base.errors import AnswerError
 from swarm.base.values import MOST_DEPTH, Json
 
@@ -31,6 +32,8 @@ REPAIRED_CHARACTERS = 32_768
 LOOKS = 5
 """Characters that a repair may read per character of its text. Broken plans need 2 to 2.5;
 hostile texts need thousands."""
+MOST_COERCED = 5
+"""Maximum number of values in one text whose slips are put right: each costs several checks."""
 PATTERN_CHARACTERS = 1000
 """Maximum characters of a pattern in a schema; longer ones are not checked."""
 
@@ -44,6 +47,8 @@ class Fit:
     """What the model must change, one line each; empty if the value matches the schema."""
     repaired: bool = False
     """Whether the JSON was broken and was repaired."""
+    coerced: bool = False
+    """Whether a slip with one meaning was put right by the schema."""
 
     @property
     def ok(self) -> bool:
@@ -59,7 +64,8 @@ def read_json(text: str, *, repair: bool = False) -> Fit:
 def fit(text: str, schema: dict[str, Json] | bool, *, key: str | None = None, repair: bool = False) -> Fit:
     """Return the JSON value in a text that matches a schema.
 
-    1. The first value that matches: the whole text, a code fence, anything that starts like JSON.
+    1. The first value that matches: the whole text, a code fence, anything that starts like JSON;
+       after those, the first value with slips that the schema puts right.
     2. With `repair`, the longest broken piece, if it matches once it is repaired.
     3. The text itself, if the schema is that of a text and nothing in the text starts like JSON.
     4. Else the errors of the first value; if the broken piece is longer, its syntax error.
@@ -67,6 +73,15 @@ def fit(text: str, schema: dict[str, Json] | bool, *, key: str | None = None, re
     Of an object whose only key is `key`, the value under it is taken.
     Raise `AnswerError` if the schema itself cannot be used.
     """
+    fitted = _fit(text, schema, key, repair=repair)
+    straight = straightened(text)
+    if fitted.ok or straight == text:
+        return fitted
+    other = _fit(straight, schema, key, repair=repair)
+    return replace(other, coerced=True) if other.ok else fitted
+
+
+def _fit(text: str, schema: dict[str, Json] | bool, key: str | None, *, repair: bool) -> Fit:
     found = _scan(text.strip().removeprefix("\ufeff"))
     first: Fit | None = None
     for candidate in _candidates(text.strip(), found, schema, key, repair=repair):
@@ -83,6 +98,10 @@ def _candidates(
 ) -> Iterator[Fit]:
     for value in found.values:  # 1
         yield _checked(_unwrapped(value, key), schema)
+    for value in found.values[:MOST_COERCED]:
+        meant = coerced(value, schema, lambda candidate: _checked(candidate, schema).ok)
+        if meant is not None:
+            yield Fit(_checked(meant, schema).value, coerced=True)
     repaired = _repaired(found.broken) if repair and found.broken else None
     if repaired is not None:  # 2
         checked = _checked(_unwrapped(repaired, key), schema)

@@ -27,6 +27,12 @@ _CHECKBOX = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s+$")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。！？]")
 _ID = re.compile(ID_PATTERN)
 _SEPARATOR = re.compile("[,;]")
+_FILLERS = frozenset({"", "and", "&", "和", "step", "steps", "source", "sources", "ref", "see", "来源", "步骤"})
+"""Words in a bracket that are no ids."""
+_PLAIN = str.maketrans(
+    {"【": "[", "】": "]", "［": "[", "］": "]", "〔": "[", "〕": "]", "，": ",", "、": ",", "；": ";"}
+)
+"""Brackets and separators of other scripts, and ours: one character each, so that positions stay."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ def _citations(text: str, known: frozenset[str]) -> Iterator[_Citation]:
 
 def _citation(match: re.Match[str], known: frozenset[str], looked_up: dict[str, bool]) -> _Citation | None:
     """Return the steps in a bracket, or None if it is not a citation."""
-    tokens = _tokens(match[1])
+    tokens = _tokens(match[1], known)
     steps = tuple(token for token in tokens if token in known)
     others = [token for token in tokens if token not in known]
     if others and len(tokens) > 1 and not _SEPARATOR.search(match[1]):
@@ -140,8 +146,13 @@ def _citation(match: re.Match[str], known: frozenset[str], looked_up: dict[str, 
     return _Citation(match.start(), match.end(), steps, unknown) if is_citation else None
 
 
-def _tokens(inside: str) -> list[str]:
+def _tokens(inside: str, known: frozenset[str]) -> list[str]:
+    """Return the words of a bracket; without the words of other styles of citation if only known ids are left."""
     words = re.split(r"[,;\s]+", inside.strip().lower())
+    bare = [word.lstrip("^").partition("†")[0] for word in words]
+    ids = [word for word in bare if word in known or word.rstrip(":") not in _FILLERS]
+    if ids and known.issuperset(ids):
+        return ids
     return [word for word in words if word not in ("", "and", "&")]
 
 
@@ -190,7 +201,7 @@ def _bare(text: str, known: frozenset[str]) -> str:
             lines.append(" " * len(line))
         else:
             lines.append(_INLINE_CODE.sub(partial(_blanked, known=known), line) if "`" in line else line)
-    return "\n".join(lines)
+    return "\n".join(lines).translate(_PLAIN)
 
 
 def _blanked(code: re.Match[str], known: frozenset[str]) -> str:

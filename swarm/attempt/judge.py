@@ -215,7 +215,7 @@ def _planned(linted: Linted, *, doubts: tuple[str, ...]) -> Outcome:
 def _judge_json(attempt: Attempt, text: str, want: AnswerForm, *, repair: bool) -> Outcome | Correction:
     found = fit(text, want.schema or {}, key=ANSWER if want.wrapped else None, repair=repair)
     if found.ok:  # 4a
-        return Outcome(output=found.value, doubts=_repair_doubts(found))
+        return Outcome(output=found.value, notes=_coercion_notes(found), doubts=_repair_doubts(found))
     return _wrong_form(attempt, found)  # 4b
 
 
@@ -281,3 +281,7 @@ def _wrong_form(attempt: Attempt, found: Fit) -> Correction:
 
 def _repair_doubts(found: Fit) -> tuple[str, ...]:
     return ("the answer's JSON was broken and was repaired",) if found.repaired else ()
+
+
+def _coercion_notes(found: Fit) -> tuple[str, ...]:
+    return ("a slip in the answer was put right by its schema",) if found.coerced else ()

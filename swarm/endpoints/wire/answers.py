@@ -27,7 +27,7 @@ from swarm.endpoints.wire.shapes import (
     without_message,
 )
 from swarm.endpoints.wire.thoughts import answer_in
-from swarm.endpoints.wire.usage import read_usage
+from swarm.endpoints.wire.usage import merged, read_usage
 from swarm.spec.chat import Finish, Message, Reply, Request, Text, ToolCall
 
 _FINISHES: Mapping[Ending, Finish] = {"cut": "length", "refused": "refused"}
@@ -184,7 +184,13 @@ class Assembly:
             raise BadAnswer(Fault(status=200, kind="malformed", text=text)) from None
 
     def _note(self, answer: WireAnswer) -> None:
-        self.usage = answer.usage or self.usage
+        places: list[Json] = [answer.usage, answer.timings]
+        groq: Json = answer.x_groq
+        if isinstance(groq, dict):
+            places.append(cast("dict[str, Json]", groq).get("usage"))
+        places += [choice.usage for choice in answer.choices or ()]  # Kimi's streams
+        for place in filter(None, places):
+            self.usage = merged(self.usage, place)
         self.model = answer.model if isinstance(answer.model, str) and answer.model else self.model
 
     def _take(self, message: WireMessage) -> bool:

@@ -69,6 +69,7 @@ class WireChoice(BaseModel):
     message: WireMessage | None = None
     delta: WireMessage | None = None
     finish_reason: Any = None
+    usage: Any = None
     error: Any = None
 
 
@@ -77,6 +78,8 @@ class WireAnswer(BaseModel):
 
     choices: list[WireChoice] | None = None
     usage: Any = None
+    x_groq: Any = None
+    timings: Any = None
     model: Any = None
     error: Any = None
 

@@ -1,5 +1,6 @@
 """Usage of a call: what the endpoint counted, or an upper estimate of what is missing. Pure."""
 
+import re
 from math import isfinite
 from typing import cast
 
@@ -10,6 +11,21 @@ ABSURD_TOKENS = 100_000_000
 """Tokens above which a count is invalid: no model reads or writes a tenth of it in one call."""
 
 
+INPUTS = ("prompt_tokens", "input_tokens")
+"""Names of the input tokens."""
+OUTPUTS = ("completion_tokens", "output_tokens", "predicted_n")
+"""Names of the output tokens."""
+
+
+def merged(before: Json, new: Json) -> Json:
+    """Return the counts of two reports about one answer. A later zero overwrites nothing."""
+    if not isinstance(new, dict):
+        return before
+    fields = cast("dict[str, Json]", new)
+    known = _mapping(before)
+    return {**known, **{name: value for name, value in fields.items() if value or name not in known}}
+
+
 def read_usage(usage: Json, *, request: Request, written: str, other: int = 0) -> Usage:
     """Return the usage of a call. Missing, negative or absurd counts are estimated and marked.
 
@@ -17,8 +33,10 @@ def read_usage(usage: Json, *, request: Request, written: str, other: int = 0) -
     includes them.
     """
     fields = _mapping(usage)
-    read = _count(fields.get("prompt_tokens"))
-    wrote = _count(fields.get("completion_tokens"))
+    read = _first(fields, INPUTS)
+    if read is None and "prompt_n" in fields:  # llama.cpp
+        read = (_count(fields["prompt_n"]) or 0) + (_count(fields.get("cache_n")) or 0)
+    wrote = _first(fields, OUTPUTS)
     # An answer with content cannot have cost no output: some servers report zeros in a stream.
     wrote_nothing = wrote == 0 and (written != "" or other > 0)
     estimated = not read or wrote is None or wrote_nothing
@@ -38,8 +56,16 @@ def _cached(fields: dict[str, Json]) -> int:
         _count(_mapping(fields.get("prompt_tokens_details")).get("cached_tokens")),  # OpenAI
         _count(fields.get("cached_tokens")),  # Kimi
         _count(fields.get("prompt_cache_hit_tokens")),  # DeepSeek
+        _count(fields.get("cache_read_input_tokens")),  # Claude
+        _count(fields.get("cache_n")),  # llama.cpp
     )
     return next((count for count in counts if count), 0)
+
+
+def _first(fields: dict[str, Json], names: tuple[str, ...]) -> int | None:
+    """Return the first of several counts that is not zero; zero if there is no other."""
+    counts = [count for count in (_count(fields.get(name)) for name in names) if count is not None]
+    return next(filter(None, counts), counts[0] if counts else None)
 
 
 def _mapping(value: Json) -> dict[str, Json]:
@@ -48,6 +74,8 @@ def _mapping(value: Json) -> dict[str, Json]:
 
 def _count(value: Json) -> int | None:
     """Return a count of tokens, or None if it is not a plausible one."""
+    if isinstance(value, str) and re.fullmatch(r"\d{1,12}", value):
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         return None
     return int(value) if 0 <= value <= ABSURD_TOKENS else None
