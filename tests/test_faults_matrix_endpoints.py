@@ -10,18 +10,19 @@ from typing import Any
 
 import anyio
 import pytest
-from faults import ASK, Case, chunk, of, seen_on_the_wire, streamed
+from faults import ASK, Case, chunk, model, of, seen_on_the_wire, streamed
 
 from swarm.endpoints.wire.answers import Assembly
+from swarm.endpoints.wire.openai import OpenAIEndpoint
 from swarm.endpoints.wire.shapes import BadAnswer
 from swarm.endpoints.wire.stream import IDLE_SECONDS, TAIL_SECONDS, read_stream
 from swarm.endpoints.wire.thoughts import answer_in
 from swarm.record.cache import Cache
 from swarm.record.events import StepFinished, TurnTaken
-from swarm.spec.chat import Reply, says
+from swarm.spec.chat import Reply, Request, says
 from swarm.spec.plan import Plan, Step
 from swarm.spec.task import Task
-from swarm.testing.fake import Answer, completion, error, sse
+from swarm.testing.fake import Answer, FakeServer, completion, error, sse
 from tests.models import Model, events_of, run_with
 
 pytestmark = pytest.mark.anyio
@@ -334,3 +335,23 @@ def test_counts_are_read_at_every_place(case: Case) -> None:
     usage = answer.reply(ASK).usage
     assert not usage.estimated
     assert f"{usage.input_tokens} + {usage.output_tokens} tokens, {usage.cached_tokens} cached" == case.seen
+
+
+LONG = Request(model="default", messages=(says("user", "filler words here " * 6000),))
+
+
+@of(
+    Case(113, "a tenth of it", "noted: read 2,050 tokens of a prompt with at least 13,500", (2050, 0)),
+    Case(113, "nearly all of it", "no note", (13_000, 0)),
+    Case(113, "the rest was in the cache", "no note", (2050, 2048)),
+    Case(113, "a count that is none", "no note", (10, 0)),
+)
+async def test_a_prompt_that_the_server_truncated_is_noted(case: Case) -> None:
+    read, cached = case.give
+    usage = {"prompt_tokens": read, "completion_tokens": 5, "cached_tokens": cached}
+    async with FakeServer(Answer(FIVE, usage=usage)) as server, OpenAIEndpoint(model(server)) as endpoint:
+        doubts = (await endpoint.complete(LONG)).message.doubts
+        assert (await endpoint.complete(ASK)).message.doubts == (), "a short prompt is not checked"
+    assert all("num_ctx" in doubt for doubt in doubts)
+    noted = [doubt.partition(":")[0].removeprefix("the endpoint ") for doubt in doubts]
+    assert (f"noted: {noted[0]}" if noted else "no note") == case.seen

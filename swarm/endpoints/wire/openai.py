@@ -31,6 +31,7 @@ from swarm.endpoints.wire.repetition import Watch
 from swarm.endpoints.wire.shapes import BYTE_ORDER_MARK, BadAnswer
 from swarm.endpoints.wire.stream import read_answer_in
 from swarm.endpoints.wire.uploads import File, Shelf, Uploads
+from swarm.endpoints.wire.usage import unread
 from swarm.spec.chat import Reply, Request
 from swarm.spec.providers import Quirks, quirks_of
 from swarm.spec.task import Model
@@ -169,6 +170,10 @@ class OpenAIEndpoint:
                 "dropped": self._dialect.unreported(written),
             }
         )
+        doubt = unread(request, reply.usage)
+        if doubt:
+            doubts = (*reply.message.doubts, doubt)
+            reply = reply.model_copy(update={"message": reply.message.model_copy(update={"doubts": doubts})})
         fault = result.incomplete()
         if fault is None:
             return reply

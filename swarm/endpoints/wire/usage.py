@@ -11,6 +11,12 @@ ABSURD_TOKENS = 100_000_000
 """Tokens above which a count is invalid: no model reads or writes a tenth of it in one call."""
 
 
+MOST_BYTES_PER_TOKEN = 8
+"""Maximum mean bytes of ASCII text per token."""
+LEAST_CHECKED = 1500
+"""Minimum tokens of a prompt that is checked: no server has so small a context size."""
+PLAUSIBLE_CONTEXT = 256
+"""Minimum input tokens of a count that is believed."""
 INPUTS = ("prompt_tokens", "input_tokens")
 """Names of the input tokens."""
 OUTPUTS = ("completion_tokens", "output_tokens", "predicted_n")
@@ -47,6 +53,24 @@ def read_usage(usage: Json, *, request: Request, written: str, other: int = 0) -
         output_tokens=wrote or estimate_tokens(written) + other,
         cached_tokens=min(_cached(fields), read),
         estimated=estimated,
+    )
+
+
+def unread(request: Request, usage: Usage) -> str:
+    """Return the doubt about a prompt that the endpoint has silently truncated; empty if there is none.
+
+    Local servers cut a prompt that exceeds their context size and report success. Only their count
+    of it shows that: English text has 4 to 5 bytes per token, and never 16.
+    """
+    if usage.estimated or usage.cached_tokens or usage.input_tokens < PLAUSIBLE_CONTEXT:
+        return ""
+    sent = sum(len(message.text.encode("ascii", "ignore")) for message in request.messages)
+    least = sent // MOST_BYTES_PER_TOKEN
+    if least < LEAST_CHECKED or usage.input_tokens >= least // 2:
+        return ""
+    return (
+        f"the endpoint read {usage.input_tokens:,} tokens of a prompt with at least {least:,}: "
+        "it truncated the prompt; raise the context size of the server (`num_ctx` of Ollama), or set `context:` to it"
     )
 
 
