@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,37 @@ class Said:
 Command = Callable[..., Said]
 
 
+SERVERS: list[FakeServer] = []
+"""Servers that run now: a command that exits with 2 has called none of them."""
+MOST_WATCHED = 200
+"""Maximum files of a folder whose content is compared."""
+
+
+def calls_made() -> int:
+    """Count the chat requests that all servers have received."""
+    received = (server.requests for server in SERVERS)
+    return sum(sum("/chat/completions" in request.path for request in requests) for requests in received)
+
+
+def contents() -> dict[Path, bytes]:
+    """Read every file below the current folder that is not of a run; nothing if these are too many."""
+    files = (path for path in Path.cwd().rglob("*") if ".swarm" not in path.parts and path.is_file())
+    found = list(islice(files, MOST_WATCHED + 1))
+    return {path: path.read_bytes() for path in found} if len(found) <= MOST_WATCHED else {}
+
+
 def in_process(capsys: pytest.CaptureFixture[str]) -> Command:
     """Run command lines in this process."""
 
     def carry_out(*arguments: str) -> Said:
+        calls, before = calls_made(), contents()
         code = main(arguments)
         said = capsys.readouterr()
+        if code == 2:
+            # Exit code 2 means that no call was made and no input was changed, in every test.
+            assert calls_made() == calls, "a call was made by a command that exits with 2"
+            after = contents()
+            assert {path: after.get(path) for path in before} == before, "a file was changed"
         assert "Traceback" not in said.out + said.err
         assert [c for c in STEERING if c not in ALLOWED and c in said.out + said.err] == []
         return Said(code, said.out, said.err)
@@ -123,7 +149,11 @@ def served(respond: Respond, models: Answer | None = None) -> Generator[FakeServ
     with start_blocking_portal() as portal:
         server = FakeServer(respond=respond, models=models)
         with portal.wrap_async_context_manager(server):
-            yield server
+            SERVERS.append(server)
+            try:
+                yield server
+            finally:
+                SERVERS.remove(server)
 
 
 @contextmanager

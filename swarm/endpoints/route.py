@@ -6,14 +6,13 @@ the models behind it. Everything that calls, checks or prices a model reads its 
 resolved twice.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from swarm.base.errors import Problem, TaskError
 from swarm.base.network import wrong_address
-from swarm.base.settings import hidden_character
 from swarm.base.text import listing
 from swarm.base.values import Json
 from swarm.base.version import __version__
@@ -286,7 +285,8 @@ def _model_problems(alias: str, model: Model) -> list[Problem]:
 
 def _remote_problems(key: str, model: Model, provider: Provider | None) -> list[Problem]:
     """Return the errors of a model that is called over a network."""
-    problems = list(_copied_problems(key, model, provider))
+    wrong = wrong_address(model.endpoint or "") if provider is None else None
+    problems = [] if wrong is None else [Problem(wrong, key=f"{key}.endpoint")]
     if not model.name and (provider is None or provider.model is None):
         needed = "needs a `name`: the name that its endpoint knows the model by"
         problems.append(Problem(needed, key=key))
@@ -298,16 +298,6 @@ def _remote_problems(key: str, model: Model, provider: Provider | None) -> list[
         invalid = "has characters that no key has; check for a line break at its end"
         problems.append(Problem(invalid, key=f"{key}.key"))
     return problems
-
-
-def _copied_problems(key: str, model: Model, provider: Provider | None) -> Iterator[Problem]:
-    """Yield the errors in texts that people copy: the address and the name."""
-    wrong = wrong_address(model.endpoint or "") if provider is None else None
-    if wrong is not None:
-        yield Problem(wrong, key=f"{key}.endpoint")
-    hidden = hidden_character(model.name or "")
-    if hidden is not None:
-        yield Problem(f"the name contains {hidden}", key=f"{key}.name")
 
 
 def _can_be_key(key: str) -> bool:
