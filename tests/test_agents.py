@@ -102,14 +102,19 @@ def phrases_said() -> dict[str, set[str]]:
     return said
 
 
+PARTIAL = {"section", "summary", "share"}
+"""Phrases that the expansion of a step says."""
+
+
 def test_every_phrase_that_is_said_is_written_and_the_other_way_round() -> None:
     named = {"step_text", "step_json", "step_plan", "step_report", "form", "form_plan"}  # put together from the kind
-    named.add("table_words")  # in no prompt
+    named |= {*PARTIAL, "part", "part_shared", "table_words"}  # table_words is in no prompt
     assert set(phrases_said()) | named == set(WORDING)
 
 
 def test_phrases_have_the_places_that_are_filled() -> None:
-    said = phrases_said() | {"form": {"schema"}, "form_plan": {"schema"}}
+    said = phrases_said() | {"form": {"schema"}, "form_plan": {"schema"}} | {key: {"prompt"} for key in PARTIAL}
+    said |= {"part": {"name"}, "part_shared": {"name"}}
     assert {name: set(PLACE.findall(text)) for name, text in WORDING.items()} == {
         name: said.get(name, set()) for name in WORDING
     }

@@ -27,6 +27,7 @@ interrupted can judge the answers in its transcript again. The cases, in the ord
 6. A text is wanted: an outcome.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -68,6 +69,10 @@ CUT_REPORT = "the report was truncated twice at its output cap; raise the model'
 """Note on a truncated report that was accepted: one line of the report's list."""
 CUT_TEXT = "the end of the answer: it reached its output cap; raise the model's `max_tokens`"
 """Note on a truncated text that was accepted."""
+CUT_SHARE = "the end of the answer: it reached its length, and was kept up to its last complete sentence"
+"""Note on a truncated answer of a step that does a share of another one's work."""
+_SENTENCE_END = re.compile(r"[.!?…](?:\s*\[[^\[\]\n]{1,200}\])*(?=\s)|[。！？]|\n(?=\s*\n)|\](?=\s*\n)")
+"""The end of a sentence with its citations, of a paragraph, or of a line that ends with a citation."""
 _TRUNCATED: Mapping[str, Literal["keep", "retry"]] = {"text": "keep", "report": "retry"}
 """What is done with a truncated answer if the role does not say it."""
 CUT_ANSWER = "the answer was truncated twice at its output cap\nhint: raise `max_tokens`, or split the step"
@@ -96,6 +101,9 @@ class Correction:
     asks: bool = True
     """Whether another answer is requested before that outcome is accepted."""
 
+    ends: bool = False
+    """Whether the attempt ends without another answer."""
+
     def error(self) -> AnswerError:
         """Return the error that ends the attempt."""
         return AnswerError(self.message, kind=self.kind, may_help=self.may_help)
@@ -105,16 +113,28 @@ def truncated(attempt: Attempt, text: str) -> Correction:
     """Return the correction of an answer that reached the output cap (case 1).
 
     Another attempt would reach the cap too. People read a text or a report: truncated and with a
-    note, it is worth more than none. Of a value, a step passes all of it or none.
+    note, it is worth more than none. So is the share of another step's work, up to its last
+    sentence. Of a value, a step passes all of it or none. If all that the step read is kept
+    (`on_cut`), none is better.
     """
     words = phrase(attempt.wording, "truncated")
     kind, text = wanted(attempt).kind, text.strip()
     accepted: Outcome | None = None
+    if attempt.on_cut != "keep":
+        return Correction("truncated", words, CUT_ANSWER, may_help=attempt.on_cut == "split", ends=True)
     if text and kind in {"report", "text"}:
         left_out = CUT_REPORT if kind == "report" else CUT_TEXT
+        if attempt.step.length is not None:
+            text, left_out = up_to_last_sentence(text), CUT_SHARE
         accepted = Outcome(output=text, left_out=(left_out,), doubts=(CUT,))
     asks = accepted is None or (attempt.agent.truncated or _TRUNCATED[kind]) == "retry"
     return Correction("truncated", words, CUT_ANSWER, may_help=False, accepted=accepted, asks=asks)
+
+
+def up_to_last_sentence(text: str) -> str:
+    """Return a truncated text without its incomplete last sentence; unchanged if it has no complete one."""
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    return text[: ends[-1]].rstrip() if ends else text
 
 
 def uncalled(attempt: Attempt) -> Correction:
@@ -267,6 +287,8 @@ def _cited_by_outputs(attempt: Attempt, known: tuple[str, ...]) -> set[str]:
     """Return what the given outputs cite: a report may repeat the citations of a partial report."""
     names: set[str] = set()
     for given in attempt.given:
+        if given.below:
+            continue  # its sources are known: it cannot make an invented id valid
         found = check_report(written(given.output), known)
         names.update(found.cited, found.unknown)
     return names

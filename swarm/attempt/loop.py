@@ -238,6 +238,8 @@ class _Conversation:
         if reply.message.tool_calls:
             return self._correct(uncalled(self.attempt))
         verdict = judge_message(self.attempt, message, asked_form=reply.form)
+        if isinstance(verdict, Correction) and verdict.ends:
+            raise verdict.error()
         return self._correct(verdict) if isinstance(verdict, Correction) else verdict
 
     def _drop_calls(self, message: Message) -> Correction:

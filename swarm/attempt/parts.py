@@ -192,6 +192,12 @@ def joined_answers(step: Step, attempt: Attempt) -> Parts | None:
     return Parts((step.model_copy(update=fields),), "last")
 
 
+def needs_no_call(attempt: Attempt) -> bool:
+    """Whether the parts of a text agree on its value: then the size of their answers does not matter."""
+    found = filled_by_parts(attempt)
+    return found is not None and not found.open
+
+
 def filled_by_parts(attempt: Attempt) -> Filled | None:
     """Return the value that the parts of a text make, with the fields to ask for.
 

@@ -334,6 +334,7 @@ def known_steps(attempt: Attempt) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for given in attempt.given:
         names[given.step] = None
+        names.update(dict.fromkeys(given.below))
         output: object = given.output
         if isinstance(output, list):
             count = len(cast("list[Json]", output))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from pydantic import Field
 from pydantic_core import to_json
@@ -27,6 +27,8 @@ class Given(Frozen):
     output: Json
     item: str = Field(default="", exclude_if=is_empty)
     """The item of an instance, if it is a short text: it names the step for its readers."""
+    below: tuple[Id, ...] = Field(default=(), exclude_if=is_empty)
+    """Steps that a partial report was made from: who reads it may cite them."""
 
 
 class Missing(Frozen):
@@ -68,6 +70,12 @@ class Stated(Frozen):
     """Context size of the model as it was stated; None if it was unknown."""
     reads: int | None
     """Tokens of inputs that a step can read, for a planner's brief."""
+
+
+def _rare_parts(step: Step) -> dict[str, str]:
+    """Return the parts that most steps do not have, so that their keys are those of earlier versions."""
+    rare = {"merge": [step.merge, list(step.key or ())] if step.merge is not None else None, "length": step.length}
+    return {name: part_digest(value) for name, value in rare.items() if value is not None}
 
 
 class Attempt(Frozen):
@@ -116,6 +124,9 @@ class Attempt(Frozen):
     labels: tuple[Id, ...] = ()
     """Labels of all that the step reads, sorted. Only models that may see all of them serve it.
     Like limits, labels are not part of the key."""
+    on_cut: Literal["keep", "split", "drop"] = "keep"
+    """What becomes of an answer that reaches the output cap. `keep`: it is corrected, then accepted
+    or refused. `split`: the step is expanded. `drop`: it fails, because its sources are kept."""
     trace: str = ""
     span: str = ""
     shared: dict[str, str] = Field(default_factory=dict)
@@ -139,7 +150,6 @@ class Attempt(Frozen):
         if self.stated is not None:
             context = self.stated.context
             brief = None if brief is None else brief.model_copy(update={"reads": self.stated.reads})
-        merge = {} if step.merge is None else {"merge": part_digest([step.merge, list(step.key or ())])}
         parts = {
             "agent": shared.get("agent") or part_digest(determining(self.agent)),
             "brief": part_digest(None if brief is None else brief.model_dump(mode="json", exclude=NOT_DETERMINING)),
@@ -156,7 +166,7 @@ class Attempt(Frozen):
             "tools": part_digest(self.tools_key),
             "wording": shared.get("wording") or part_digest(self.wording),
         }
-        return dict(sorted((parts | merge).items()))
+        return dict(sorted((parts | _rare_parts(step)).items()))
 
     @property
     def key_anywhere(self) -> str:

@@ -51,7 +51,7 @@ from swarm.results.outputs import write_outputs
 from swarm.results.result import Result, plan_of
 from swarm.scheduling.assign import Assigner
 from swarm.scheduling.dispatcher import Dispatcher
-from swarm.scheduling.expand import Expander
+from swarm.scheduling.reduction import Reduction
 from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.files import public, write_yaml
 from swarm.spec.plan import PLAN_STEP
@@ -319,10 +319,10 @@ class Run:
             advised_goal=(prepared.task.goal or "") if prepared.task.swarm == "auto" else None,
         )
 
-        attempt_of, executor = self._assigner.attempt_of, assemble(wiring)
-        expand = Expander(attempt_of, state.steps)
-        scheduler = Scheduler(state, self._emit, self._rules(), self._assigner.output_of, expand)
-        return Dispatcher(scheduler, executor, lambda s: budgeted.fitted(attempt_of(s)), self._emit, self._bug)
+        reduction = Reduction(state, self._assigner, prepared.task.report)
+        scheduler = Scheduler(state, self._emit, self._rules(), self._assigner.output_of, reduction.expander)
+        attempt_of = reduction.attempts(budgeted.fitted)
+        return Dispatcher(scheduler, assemble(wiring), attempt_of, self._emit, self._bug)
 
     @property
     def _merges_the_report(self) -> bool:

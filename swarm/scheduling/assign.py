@@ -90,9 +90,16 @@ class Assigner:
         Raise `LimitError` if the step would make more plans than `limits.rounds`. Raise
         `AttemptError` of kind `label` or `media` if no model may see, or accepts, its inputs.
         """
+        return self._attempt(s, self._label_flow.of(s))
+
+    def draft(self, s: StepState) -> Attempt:
+        """Return the attempt at a step that need not be in the graph yet, and keep nothing of it. Raise the same."""
+        return self._attempt(s, self._label_flow.would_have(s))
+
+    def _attempt(self, s: StepState, labels: tuple[str, ...]) -> Attempt:
         state, resources, step = self._state, self._resources, s.step
         if step.merge is not None:
-            return self._spanned(merge_attempt(state, s, *self.given_to(s), self._label_flow.of(s)))
+            return self._spanned(merge_attempt(state, s, *self.given_to(s), labels))
         agent = state.agents.get(step.agent)
         if agent is None:  # its file was removed since the step was planned
             raise AttemptError(f"there is no agent `{clip(step.agent)}`: add its file again", kind="unknown_agent")
@@ -103,7 +110,6 @@ class Assigner:
             raise LimitError(message, limit="rounds", value=limits.rounds)
         granted = self.tools_of(step, agent)
         inputs = () if plans else self.inputs_of(step)
-        labels = self._label_flow.of(s)
         place = self.place_of(step, agent, labels, inputs)
         model = place.model
         agent, wording = self._prompts_for(agent, model)
@@ -189,7 +195,7 @@ class Assigner:
     def prompt_of(self, step: Step) -> str:
         """Return the step's prompt with parameters and item filled in."""
         parameters = self._resources.task.parameters
-        if step.instance_of is None:
+        if step.instance_of is None and (step.partial_of is None or step.item is None):
             return fill(step.prompt, parameters)
         return fill(step.prompt, parameters, step.item)
 
@@ -287,6 +293,10 @@ class Assigner:
             return None if found is None else found.text
         s = self._state.steps.get(name)
         return None if s is None or s.status is not Status.DONE else written(self.output_of(s))
+
+    def read_by(self, s: StepState) -> tuple[Given | Missing, ...]:
+        """Return the same in one order: as the step reads them."""
+        return self._outputs.read_by(s)
 
     def brief_for(self, s: StepState) -> Brief:
         """Return what a planner must know about the run and its limits."""

@@ -9,11 +9,17 @@ again.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from swarm.attempt.parts import filled_by_parts, joined_answers, parts_of
+from swarm.attempt.parts import joined_answers, needs_no_call, parts_of
+from swarm.attempt.prompt import written
 from swarm.attempt.types import Attempt
 from swarm.base.errors import AttemptError
 from swarm.record.steps import StepState
 from swarm.spec.plan import Combine, Step
+
+QUICK_BYTES = 1_024
+"""Characters that any model has room for: a step that reads less is not measured."""
+QUICK_TEXTS = 8
+"""Number of texts up to which their marks have space, too."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +33,19 @@ class Expansion:
 class Expander:
     """Answers whether a step is expanded."""
 
-    def __init__(self, attempt_of: Callable[[StepState], Attempt], taken: Collection[str]) -> None:
-        """`attempt_of` makes the attempt at a step, which shows what it would read. `taken` has the ids of the run."""
+    def __init__(
+        self,
+        attempt_of: Callable[[StepState], Attempt],
+        taken: Collection[str],
+        reduce: Callable[[StepState, Attempt], Expansion | None] = lambda s, attempt: None,
+    ) -> None:
+        """`attempt_of` makes the attempt at a step, which shows what it would read. `taken` has the ids of the run.
+
+        `reduce` returns the expansion of a step that reads many things, each of which fits.
+        """
         self._attempt_of = attempt_of
         self._taken = taken
+        self._reduce = reduce
 
     def __call__(self, s: StepState) -> Expansion | None:
         """Return the expansion of a step that could start now, or None if it is one attempt."""
@@ -40,10 +55,18 @@ class Expander:
             attempt = self._attempt_of(s)
         except AttemptError:
             return None  # The attempt fails for the same reason, and says so.
-        found = filled_by_parts(attempt)
-        if found is not None and not found.open:
-            return None  # It needs no call, whatever the size of the parts' answers.
-        parts = joined_answers(s.step, attempt) or parts_of(s.step, attempt)
-        if parts is None or any(step.id in self._taken for step in parts.steps):
+        if needs_no_call(attempt) or (_is_small(attempt) and s.error is None):
             return None
-        return Expansion(parts.steps, parts.combine)
+        parts = joined_answers(s.step, attempt) or parts_of(s.step, attempt)
+        found = self._reduce(s, attempt) if parts is None else Expansion(parts.steps, parts.combine)
+        if found is None or any(step.id in self._taken for step in found.steps):
+            return None
+        return found
+
+
+def _is_small(attempt: Attempt) -> bool:
+    """Return whether a step reads so little that it fits any model."""
+    if len(attempt.given) + len(attempt.missing) + len(attempt.inputs) > QUICK_TEXTS:
+        return False
+    size = sum(len(each.text) + len(each.base64) for each in attempt.inputs)
+    return size <= QUICK_BYTES and size + sum(len(written(each.output)) for each in attempt.given) <= QUICK_BYTES

@@ -38,6 +38,15 @@ class LabelFlow:
         self._kept[s.id] = found
         return tuple(sorted(found))
 
+    def would_have(self, s: StepState) -> tuple[str, ...]:
+        """Return the labels of a step that need not be in the graph, sorted. Nothing is kept."""
+        if not self._every:
+            return ()
+        found = set(self._own(s))
+        for source in list(self._sources(s, found)):
+            found |= self._collect(source)
+        return tuple(sorted(found))
+
     def output_of(self, s: StepState) -> tuple[str, ...]:
         """Return the labels of the outputs of a step and of every step that it spawned, sorted.
 
@@ -73,7 +82,7 @@ class LabelFlow:
         """Yield the writers of what a step reads. A removed writer adds every label to `found`."""
         # 1 and 2: the steps before it, and the step that spawned it.
         yield from ((before, True) for before in before_of(s.step))
-        yield s.by, False
+        yield self._writer_of(s), False
         # 3: the planners that brought its role. 4: for a later planner, those that brought any role.
         is_later_planner = s.kind == "planner" and s.id != PLAN_STEP
         roles = set(self._state.agents) if is_later_planner else {s.step.agent}
@@ -86,6 +95,18 @@ class LabelFlow:
         if is_later_planner:
             others = self._state.steps.values()
             yield from ((other.id, False) for other in others if _named_steps_before(other, s))
+
+    def _writer_of(self, s: StepState) -> str:
+        """Return the step that wrote the prompt of a step.
+
+        The step for which another one does a share of the work wrote nothing: a partial has the labels of its own
+        group, not of all groups.
+        """
+        seen: set[str] = set()
+        while s.step.partial_of is not None and s.by in self._state.steps and s.by not in seen:
+            seen.add(s.by)
+            s = self._state.steps[s.by]
+        return s.by
 
     def _given_roles(self) -> set[str]:
         """Return the roles that no plan brought."""

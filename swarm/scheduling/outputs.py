@@ -92,9 +92,14 @@ class Outputs:
            was given its share, and what it misses stands next to its answer. Neither does a merge: what a missing
            step would have read is of another kind.
         """
+        read = self.read_by(s)
+        given = tuple(each for each in read if isinstance(each, Given))
+        return given, tuple(each for each in read if isinstance(each, Missing))
+
+    def read_by(self, s: StepState) -> tuple[Given | Missing, ...]:
+        """Return the same in one order, that of the plan."""
         steps = self._state.steps
-        given: list[Given] = []
-        missing: list[Missing] = []
+        read: list[Given | Missing] = []
         seen: set[str] = set()
         stack = list(reversed(before_of(s.step)))
         while stack:
@@ -106,17 +111,18 @@ class Outputs:
             if in_place := self._in_place_of(other):  # 1
                 stack.extend(reversed(in_place))
             elif other.status is Status.DONE:  # 2
-                given.append(self._given(other, s))
+                read.append(self._given(other, s))
             else:  # 3
-                missing.append(Missing(step=name, because=_because(other)))
+                read.append(Missing(step=name, because=_because(other)))
                 if s.step.length is None and s.step.merge is None:
                     stack.extend(reversed(self._before(other)))
-        return tuple(given), tuple(missing)
+        return tuple(read)
 
     def _given(self, s: StepState, reader: StepState) -> Given:
         item = _short_item(s.step)
         template = s.step.model_copy(update={"instance_of": None}) if item else s.step
-        return Given(step=s.id, about=self._about(template), output=self._read_by(reader, s), item=item)
+        output, below = self._read_by(reader, s), self._below(s)
+        return Given(step=s.id, about=self._about(template), output=output, item=item, below=below)
 
     def _read_by(self, reader: StepState, s: StepState) -> Json:
         """Return what a step reads of another.
@@ -132,6 +138,21 @@ class Outputs:
             self._notes[known] = notes_of(found)
         notes = self._notes[known]
         return {"rows": output, **notes} if notes else output
+
+    def _below(self, s: StepState) -> tuple[str, ...]:
+        """Return the steps that a partial, or the steps that stand in for one, were made from, over all levels."""
+        steps = self._state.steps
+        names: dict[str, None] = {}
+        stack = [s] if s.step.partial_of is not None or s.kind == "stand_in" else []
+        while stack:
+            now = stack.pop()
+            for name in (*now.children, *before_of(now.step)):
+                if name not in names:
+                    names[name] = None
+                    other = steps[name]
+                    is_partial = other.step.partial_of is not None
+                    stack += [other] if is_partial or other.kind == "stand_in" else []
+        return tuple(names)
 
     def _in_place_of(self, s: StepState) -> tuple[str, ...]:
         """Return the steps read in place of a step: its instances, its sections, or the ends of its plan."""

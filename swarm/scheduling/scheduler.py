@@ -315,9 +315,10 @@ class Scheduler:
         heapq.heappush(self._queue, (-self._remaining.get(s.id, 0.0), s.order, s.id))
 
     def _size(self, s: StepState) -> None:
-        """Queue a ready step, or let the steps join the graph that it is expanded to because of its size."""
+        """Queue a ready step, or expand it because of its size; after a stop, nothing but the report is expanded."""
+        may_be = s.status is Status.READY and (not self.stop or self.state.is_report(s.id))
         try:
-            expansion = self._expansion_of(s)
+            expansion = self._expansion_of(s) if may_be else None
         except Exception as error:  # noqa: BLE001 - one step that cannot be sized must not end the others
             message = f"internal error: what the step would read cannot be sized: {error!r}"
             self._emit(e.StepFailed(step=s.id, attempt=0, error=e.Failure(kind="bug", message=message)))

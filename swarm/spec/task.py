@@ -176,6 +176,10 @@ class Task(Frozen):
     swarm: Literal["auto", "always", "never"] = "auto"
     """`auto`: one agent does the work if the plan gains nothing from a swarm. `never`: no planner,
     one agent. `always`: run the plan as it is. [default: auto]"""
+    report: Literal["sections", "summary"] | None = None
+    """Form of a report that does not fit one answer of its model. `sections`: as many sections as
+    it needs, joined without a model, with a summary above. `summary`: one answer, made from partial
+    reports. [default: sections if most outputs are instances of an `each` or have a schema]"""
     output: tuple[str, ...] | str = ()
     """Files to write: `.md` for the report, `.csv` or `.jsonl` for its table, `.json` for the
     result object. Example: `[report.md, rows.csv]`."""
