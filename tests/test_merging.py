@@ -20,6 +20,7 @@ from swarm.record import events as e
 from swarm.record.folder import RunFolder
 from swarm.record.state import State
 from swarm.scheduling.assign import Assigner, RunResources
+from swarm.spec.agent import Agent
 from swarm.spec.chat import Reply, Request, Usage
 from swarm.spec.files import read_inputs
 from swarm.spec.files.plan import load_plan
@@ -154,6 +155,10 @@ class TestForecasts:
         chain = (one, TABLE.model_copy(update={"needs": ("one",)}))
 
         assert as_one_agent(chain, "A table", BRIEF, workers=4) is None
+        texts = (one, Step(id="last", agent="reducer", needs=("one",)))
+        needed = BRIEF.model_copy(update={"table": "file"})
+        assert as_one_agent(texts, "A table", needed, workers=4) is None
+        assert as_one_agent(texts, "A table", BRIEF, workers=4) is not None
 
 
 FACTS = {"a.md": ("Alpha", "MIT"), "b.md": ("Beta", None), "c.md": ("ALPHA", "BSD")}
@@ -267,9 +272,13 @@ class TestRuns:
         state = State()
         resources = RunResources(task=task, inputs=read_inputs(task))
         assigner = Assigner(state, resources, lambda _: None)
+        worker = Agent(name="worker", instructions="Work.")
+        state.apply(e.RunStarted(run="r", trace="", versions={}, task={}, agents=(worker,)))
         state.apply(e.StepsAdded(by="task", steps=(TABLE.model_copy(update={"needs": ()}),)))
-
         assert assigner.aliases_ahead() == ()
+
+        state.apply(e.StepsAdded(by="task", steps=(Step(id="other", prompt="x"),)))
+        assert assigner.aliases_ahead() == ("default",)
 
     async def test_a_merge_under_a_spent_budget_still_gives_the_table(self, tmp_path: Path) -> None:
         read = reader()
