@@ -137,8 +137,8 @@ def anew(folder: Path, steps: int) -> None:
 
 PARTS = 8
 """Parts of the slow test, so that none reaches the time limit of a test."""
-FIRST = 40
-"""Calls of a run until its second step."""
+FIRST = 25
+"""Calls of a run until its first step."""
 RUN = ("run", "task.yaml", "--quiet")
 
 
