@@ -1,5 +1,6 @@
 """Nothing that was found is lost: a report over more than its model can read or write."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from swarm.lifecycle.options import Options
 from swarm.lifecycle.run import Run
+from swarm.record.folder import RunFolder
 from swarm.record.state import State
 from swarm.record.steps import Status
 from swarm.spec.chat import Data, split_data
@@ -140,3 +142,21 @@ async def test_a_replay_takes_the_expansion_of_the_journal(tmp_path: Path) -> No
     async with Run(this, options=Options(endpoint=PerfectReader(4_096)), replay=done.folder) as again:
         pass
     assert again.result.report == done.result.report
+
+
+@pytest.mark.anyio
+@pytest.mark.slow  # forty resumed runs
+async def test_killed_after_any_event_and_resumed_the_report_is_the_same(tmp_path: Path) -> None:
+    this = task(tmp_path, 24)
+    done = await run(this, PerfectReader(4_096))
+    assert partials(done.state)
+    lines = (done.folder.path / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    for cut in range(2, len(lines), max(1, len(lines) // 40)):
+        copy = tmp_path / "cut" / str(cut)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copytree(done.folder.path, copy)
+        (copy / "journal.jsonl").write_bytes(b"".join(lines[:cut]))
+        options = Options(endpoint=PerfectReader(4_096), cache=False)
+        async with Run(options=options, resume=RunFolder(copy)) as again:
+            pass
+        assert again.result.report == done.result.report, cut

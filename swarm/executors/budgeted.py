@@ -44,8 +44,11 @@ class Budgeted:
         return ChargedCalls(self._endpoint, self._caps, self._state, attempt, note, report=report)
 
     def fitted(self, attempt: Attempt) -> Attempt:
-        """Return an attempt at the report with a context that fits its share; others unchanged."""
-        if not self._state.is_report(attempt.step.id):
+        """Return an attempt at the report with a context that fits its share; others unchanged.
+
+        A step that does a share of the report is never cut: without it, its reader has what it would have read.
+        """
+        if not self._state.is_report(attempt.step.id) or attempt.step.length is not None:
             return attempt
         request = self._first_request(attempt)
         cap = self._meters.cap(request)

@@ -21,8 +21,11 @@ class Salvaging:
         self._state = state
 
     async def execute(self, attempt: Attempt, note: Note) -> Outcome:
-        """Run an attempt. If it makes the report and reaches a limit, return its last answer."""
-        if not self._state.is_report(attempt.step.id):
+        """Run an attempt. If it makes the report and reaches a limit, return its last answer.
+
+        Not of a section: what it would have read is in the report if it has no answer.
+        """
+        if not self._state.is_report(attempt.step.id) or attempt.on_cut != "keep":
             return await self._inner.execute(attempt, note)
         messages: list[Message] = list(attempt.transcript)
 

@@ -27,7 +27,7 @@ from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.record.steps import StepState
 from swarm.scheduling.assign import Assigner, RunResources
-from swarm.scheduling.expand import Expander
+from swarm.scheduling.reduction import Reduction
 from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Media, Message, Request, request_tokens
@@ -159,7 +159,7 @@ class _Stage:
         self._assigner = Assigner(self.state, scene.resources, _unloadable)
         names = tuple(each.name for each in scene.resources.inputs)
         rules = Rules(limits=Limits(steps=MOST_STEPS), inputs=names)
-        expand = Expander(self._assigner.attempt_of, self.state.steps)
+        expand = Reduction(self.state, self._assigner, scene.resources.task.report).expander
         self._scheduler = Scheduler(self.state, self.state.apply, rules, self._assigner.output_of, expand)
 
     def run(self) -> Rehearsal:

@@ -181,9 +181,10 @@ class Dispatcher:
         await anyio.sleep(seconds)
         self._cut_off()
 
-    def _cut_off(self, but: str | None = None) -> None:
+    def _cut_off(self, *, but_report: bool = False) -> None:
+        """Cancel the running attempts; with `but_report`, not the report and what reads for it."""
         for name, scope in self._scopes.items():
-            if name != but:
+            if not (but_report and self._scheduler.state.is_report(name)):
                 scope.cancel()
 
     def _watch_the_clock(self) -> None:
@@ -201,7 +202,7 @@ class Dispatcher:
             message=f"limits.seconds: {limit:g} s, less the share of the report, have passed",
         )
         self._guarded(lambda: self._scheduler.reach("seconds", limit))
-        self._cut_off(but=self._scheduler.state.report_step)
+        self._cut_off(but_report=True)
         self._guarded(self._go)
 
     async def _last_deadline(self, seconds: float, limit: float) -> None:
