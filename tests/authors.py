@@ -53,6 +53,7 @@ def over_files(folder: Path, *, context: int | None = None, workers: int = 16, a
     model = Model(endpoint="offline", context=context, max_tokens=1024)
     return Task(
         goal="Which service needs most memory?",
+        report="summary",
         inputs=("notes/*.md",),
         models={"default": model},
         limits=Limits(workers=workers, tokens=None, steps=2_000),
