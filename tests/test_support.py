@@ -8,7 +8,6 @@ from attempts import CUT, GIVEN, WORDING, Tried, attempt, looks
 from swarm.attempt.support import CitedOutputs, claims_of, count_line
 from swarm.attempt.types import Given
 from swarm.base.errors import EndpointBusy, EndpointRefused, LimitError
-from swarm.base.version import __version__
 from swarm.endpoints import Endpoint
 from swarm.spec.chat import Reply, Request
 from swarm.spec.task import Input
@@ -59,11 +58,29 @@ async def test_the_first_report_is_kept_if_the_second_is_not_better(second: str 
     assert len(tried.requests) == 2
 
 
-@pytest.mark.parametrize("fields", [{"turns": 1}, {"settings": {"name": f"offline-{__version__}"}}])
-async def test_nothing_is_asked_without_a_turn_left_and_of_the_built_in_endpoint(fields: dict[str, Any]) -> None:
-    tried = Tried(reducing(**fields), WRONG)
-    assert (await tried.outcome()).notes == (NOTE,)
-    assert len(tried.requests) == 1
+async def test_nothing_is_asked_without_a_turn_left_and_of_the_built_in_endpoint() -> None:
+    from swarm.attempt.loop import carry_out
+
+    for fields, name in (({"turns": 1}, "x"), ({}, "offline")):
+        tried = Tried(reducing(**fields), WRONG)
+        endpoint = Labelled(tried.endpoint, name)
+        outcome = await carry_out(tried.attempt, endpoint=endpoint, tools=tried.library.box, note=tried.note)
+        assert outcome.notes == (NOTE,)
+        assert len(tried.requests) == 1
+        again = Tried(reducing(transcript=tuple(tried.said), **fields))
+        assert (await again.outcome()).notes == (NOTE,)
+        assert again.requests == []
+
+
+class Labelled:
+    """An endpoint with a label."""
+
+    def __init__(self, inner: Endpoint, label: str) -> None:
+        self.inner = inner
+        self.label = label
+
+    async def complete(self, request: Request) -> Reply:
+        return (await self.inner.complete(request)).model_copy(update={"endpoint": self.label})
 
 
 class Slow:

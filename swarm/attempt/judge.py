@@ -36,7 +36,7 @@ from swarm.attempt.answer_schemas import ANSWER
 from swarm.attempt.answers import Fit, fit, read_json
 from swarm.attempt.citations import check_report
 from swarm.attempt.prompt import AnswerForm, known_steps, phrase, wanted, written
-from swarm.attempt.support import can_be_asked, claims_of, count_line, is_better, question
+from swarm.attempt.support import claims_of, count_line, is_better, question
 from swarm.attempt.types import Attempt
 from swarm.attempt.written_calls import is_written_call
 from swarm.base.errors import AnswerError
@@ -264,8 +264,6 @@ def _judge_claims(attempt: Attempt, text: str) -> Outcome | Correction:
     if not note:  # 5a
         return Outcome(output=text)
     outcome = Outcome(output=text, notes=(note,))
-    if not can_be_asked(attempt):
-        return outcome
     return Correction("evidence", question(attempt.wording, claims), note, accepted=outcome, optional=True)  # 5c
 
 

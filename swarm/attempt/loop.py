@@ -35,6 +35,7 @@ from swarm.attempt.types import Attempt, Note
 from swarm.base.errors import AnswerError, EndpointError, EndpointRefused, LimitError, ToolError
 from swarm.base.text import listing
 from swarm.endpoints import Endpoint
+from swarm.endpoints.route import OFFLINE
 from swarm.record.events import TurnTaken
 from swarm.record.outcome import Outcome
 from swarm.spec.chat import Data, MediaFile, Message, Part, Reply, Request, Text, ToolCall, Usage, says
@@ -148,7 +149,13 @@ class _Conversation:
         if not isinstance(verdict, Correction):
             return verdict
         is_corrected = before is None or before.role != "assistant"
-        return self._settle(verdict) if is_corrected else self._correct(verdict)
+        return self._settle(verdict) if is_corrected else self._uncorrected(verdict)
+
+    def _uncorrected(self, verdict: Correction) -> Outcome | Correction:
+        """Correct the last answer of a transcript. An optional question would be in the same turn: it was not asked."""
+        if verdict.optional and verdict.accepted is not None:
+            return verdict.accepted
+        return self._correct(verdict)
 
     def _replay_result(self, message: Message) -> None:
         call = next((call for call in self._calls() if call.id == message.tool_call_id), None)
@@ -262,6 +269,8 @@ class _Conversation:
     def _settle(self, correction: Correction, more: int = 0) -> Outcome | Correction:
         """Return the accepted outcome if corrections or turns are used up, else the correction."""
         used_up = not correction.asks or self.corrections[correction.kind] + more > ALLOWED[correction.kind]
+        if correction.optional and self._served.endpoint == OFFLINE:
+            used_up = True  # the built-in endpoint repeats sentences: a question would change nothing
         if correction.accepted is not None and (used_up or self.turns >= self.attempt.turns):
             return correction.accepted
         return correction
@@ -282,10 +291,7 @@ class _Conversation:
         return correction.accepted
 
     async def reconsider(self, endpoint: Endpoint, question: Correction) -> Outcome:
-        """Ask an optional question, and return the better of the two answers; the first one if there is no second.
-
-        No error comes of it: not from the endpoint, not from a limit, and not from the time that is left.
-        """
+        """Ask an optional question, and return the better answer; the first one after any error, or if time is up."""
         first = question.accepted
         assert first is not None, "an optional question is about an answer that is good enough"
         left = self._seconds_left()

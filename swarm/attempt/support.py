@@ -18,7 +18,6 @@ from swarm.attempt.prompt import known_steps, phrase, written
 from swarm.attempt.types import Attempt, Given
 from swarm.base.text import clip, cut, listing
 from swarm.base.values import Json
-from swarm.base.version import __version__
 from swarm.record.outcome import Outcome
 from swarm.spec.chat import Data, Message, Text, ToolCall
 
@@ -40,7 +39,6 @@ LINE_CHARACTERS = 300
 COMPARED_CHARACTERS = 2_000_000
 """Maximum characters of the outputs of a step that are compared with each other: a second of work."""
 
-_OFFLINE = f"offline-{__version__}"
 _RAN = re.compile(
     r"\bI(?:'ve|’ve| have)?(?: just| then| also)? (?:ran|run|executed|called|invoked|searched|browsed|downloaded"
     r"|fetched|opened|queried|installed|tested|benchmarked)\b"
@@ -159,11 +157,6 @@ def question(wording: Mapping[str, str], claims: Sequence[ReportClaim]) -> str:
     return phrase(wording, "evidence", claims="\n".join(lines))
 
 
-def can_be_asked(attempt: Attempt) -> bool:
-    """Return whether a question may change an answer: the built-in endpoint only repeats sentences."""
-    return attempt.settings.get("name") != _OFFLINE
-
-
 def is_better(attempt: Attempt, new: str, old: str) -> bool:
     """Return whether a revised report has fewer claims that are not found, and kept most of the first one."""
     theirs, before = claims_of(attempt, new), claims_of(attempt, old)
@@ -184,7 +177,7 @@ def with_notes(outcome: Outcome, attempt: Attempt, said: Sequence[Message]) -> O
     `said` is the whole conversation: the prompt, the answers and the results of tools.
     """
     kind = attempt.step.output if attempt.step.output is not None else attempt.agent.output
-    if kind in ("plan", "report") or outcome.output is None or not can_be_asked(attempt):
+    if kind in ("plan", "report") or outcome.output is None:
         return outcome
     text = written(outcome.output)
     notes = (*_unread(text, said), *_not_called(text, said))

@@ -104,7 +104,7 @@ COMMANDS = (
         show,
         INSPECT,
         "troubleshooting",
-        ("swarm show last", "swarm show last study.3", "swarm show last --json"),
+        ("swarm show last", "swarm show last study.3", "swarm show last --claim 7", "swarm show last --json"),
     ),
     Listed(runs, INSPECT, "command-line", ("swarm runs", "swarm runs --json --all")),
     Listed(diff, INSPECT, "command-line", ("swarm diff 20260730-1412 last", "swarm diff 20260730-1412 last --json")),

@@ -86,7 +86,7 @@ def show(
     folder: o.Runs = None,
     as_json: o.AsJson = False,
 ) -> int:
-    """Show a run, the turns of one step, or the sources of a claim.
+    """Show a run, one step, or a claim's sources.
 
     For a run: its steps, their tokens and cost, and how parallel it was. A run that is still running
     can be shown, too. For a claim of the report: the steps it cites and the lines of their inputs.
