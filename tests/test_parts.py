@@ -125,6 +125,13 @@ def test_every_part_is_told_what_is_missing() -> None:
     assert "gone" not in found.steps[-1].after
 
 
+def test_a_part_of_a_report_can_repeat_what_it_reads() -> None:
+    *parts, _ = made_of(reading(given=(Given(step="x", about="", output=LINES),), agent="reducer"))
+    for each in parts:
+        assert each.step.length is not None
+        assert len(str(each.given[0].output)) <= 3 * each.step.length
+
+
 def test_two_long_texts_are_both_read() -> None:
     *parts, last = made_of(reading(file("one.txt", LINES), file("two.txt", LINES)))
     names = [each.step.part.name for each in parts if each.step.part]

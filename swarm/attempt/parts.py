@@ -104,7 +104,10 @@ class _Readers:
         attempt, tools = self._attempt, bool(self._attempt.tools)
         room = room_to_read(self._context, attempt.settings, tools=tools, length=self.length)
         words = estimate_tokens(part_words(attempt.wording, item.name, is_shared=True)) + 1
-        return room - self._taken - words - OWN_FRAME - estimate_tokens(item.name)
+        space = room - self._taken - words - OWN_FRAME - estimate_tokens(item.name)
+        if attempt.agent.output == "report":  # who merges texts must be able to repeat them
+            return min(space, int(REPEATED * self.length))
+        return space
 
     def of(self, item: Item, first: int) -> list[Step]:
         """Return the steps for one text, numbered after `first`."""
