@@ -14,6 +14,7 @@ from swarm.base.errors import EndpointBusy, EndpointRefused
 from swarm.record.state import State
 from swarm.record.steps import Call, StepState
 from swarm.results.calls import in_flight, one_worker
+from swarm.results.measure import measure
 from swarm.spec.chat import Request, Usage
 from swarm.spec.plan import Plan, Step
 from swarm.spec.task import Limits, Task
@@ -183,3 +184,15 @@ class TestRuns:
         text = run_table(state_of(result), result.parallelism) + summary(state_of(result), result.parallelism)
         assert "UNANSWERED" not in text
         assert "failed calls" not in text
+
+    async def test_seconds_in_which_only_the_program_was_busy_are_no_work(self, tmp_path: Path) -> None:
+        """Attempts that share one processor with the program seem to run in parallel, and do not."""
+        result = await run_with(Shared(), fanned(tmp_path, 2))
+        state = state_of(result)
+        before = result.parallelism.work_seconds
+        s = state.steps["s1"]
+        s.spans[-1].end = (s.spans[-1].end or 0.0) + 7
+        s.tool_seconds = 3
+        p = measure(state)
+        assert p.work_seconds == pytest.approx(before + 3)
+        assert p.waiting.other == pytest.approx(4)

@@ -71,7 +71,7 @@ def lives(ran: Ran) -> float:
 def turn(step: str, n: int = 1, **usage: int) -> e.TurnTaken:
     counted = Usage.model_validate({"calls": 1, "input_tokens": 10, "output_tokens": 5, **usage})
     said = (says("assistant", f"turn {n}"),)
-    sent = {"seconds": 0.1, "wire_seconds": 0.0, "model": "default", "endpoint": "x"}
+    sent = {"seconds": 0.1, "model": "default", "endpoint": "x"}
     return e.TurnTaken.model_validate({"step": step, "attempt": 1, "messages": said, "usage": counted, **sent})
 
 

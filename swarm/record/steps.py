@@ -152,6 +152,8 @@ class StepState:
     """Answered calls of all attempts. Journals of earlier versions do not say when they ran."""
     waited: dict[str, float] = field(default_factory=dict[str, float])
     """Seconds in which its attempts waited, by cause; see `TurnTaken.waited`."""
+    tool_seconds: float = 0.0
+    """Seconds of its calls of tools."""
     ready_at: float = 0.0
     """Time, on the run's clock, when everything it waits for was settled."""
     children: list[str] = field(default_factory=list[str])
@@ -198,5 +200,7 @@ class StepState:
             used = turn.usage
             sizes = used.input_tokens, used.output_tokens
             self.calls.append(Call(start, turn.t, turn.endpoint, turn.model, *sizes, self.id))
+        if turn.messages and not turn.is_answer:
+            self.tool_seconds += turn.seconds
         for cause, spent in turn.waited.items():
             self.waited[cause] = self.waited.get(cause, 0.0) + spent

@@ -131,8 +131,21 @@ class Timeline:
         return self.state.t if span.end is None else span.end
 
     def _seconds(self, s: StepState) -> float:
+        return max(0.0, self.unwaited(s) - self.idle(s))
+
+    def unwaited(self, s: StepState) -> float:
+        """Return the seconds of a step's attempts without those in which they waited."""
         whole = sum((end - start for start, end in self.spans(s)), 0.0)
         return max(0.0, whole - sum(s.waited.values()))
+
+    def idle(self, s: StepState) -> float:
+        """Return those of these seconds that are neither of an answered call nor of a tool.
+
+        They are 0 for a step whose calls were not recorded: one without calls, or of an earlier journal.
+        """
+        if not s.calls or s.turns > len(s.calls):
+            return 0.0
+        return max(0.0, self.unwaited(s) - sum(call.seconds for call in s.calls) - s.tool_seconds)
 
     def _is_main(self, s: StepState) -> bool:
         agent = self.state.agents.get(s.step.agent)

@@ -32,6 +32,8 @@ class Waiting(Frozen):
     """While calls in flight held what a call needed of a limit."""
     equal_step: float = 0.0
     """While an equal step was running, whose output was then taken from the cache."""
+    other: float = 0.0
+    """While the program itself was busy, or a call ran that failed."""
     total: float = 0.0
     """Sum of all causes."""
 
@@ -44,6 +46,7 @@ def waiting_of(timeline: Timeline) -> Waiting:
         if s.spans and s.outcome.cached:
             waited["equal_step"] += max(0.0, timeline.end_of(s.spans[-1]) - s.spans[-1].start)
         # Rounding apart, what its attempts waited is never more than they took.
+        waited["other"] += timeline.idle(s)
         for cause, spent in s.waited.items():
             waited[IN_ATTEMPTS.get(cause, "retry")] += spent
     waited["total"] = sum(waited.values())

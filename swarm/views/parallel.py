@@ -81,6 +81,7 @@ def _waits(waiting: Waiting) -> str:
         (waiting.retry, "before a retry"),
         (waiting.budget, "for the budget"),
         (waiting.equal_step, "for an equal step"),
+        (waiting.other, "for failed calls and the program itself"),
     )
     waits = [f"{seconds(value)} {what}" for value, what in causes if value > 0]
     whole = f" {seconds(waiting.total)} =" if len(waits) > 1 else ""
