@@ -20,6 +20,9 @@ from swarm.attempt.coercion import coerced, straightened
 from swarm.base.errors import AnswerError
 from swarm.base.values import MOST_DEPTH, Json
 
+MOST_CHARACTERS = 262_144
+"""Maximum characters of an answer in which JSON is looked for: 64,000 tokens and more. Checking a value of
+this size against its schema takes most of a second, during which no other step continues."""
 MOST_ERRORS = 10
 """Maximum number of errors in a correction: with more, models correct fewer of them."""
 ERROR_CHARACTERS = 240
@@ -73,6 +76,8 @@ def fit(text: str, schema: dict[str, Json] | bool, *, key: str | None = None, re
     Of an object whose only key is `key`, the value under it is taken.
     Raise `AnswerError` if the schema itself cannot be used.
     """
+    if len(text) > MOST_CHARACTERS:
+        return Fit(errors=(f"$: the answer has {len(text):,} characters; the maximum is {MOST_CHARACTERS:,}",))
     fitted = _fit(text, schema, key, repair=repair)
     straight = straightened(text)
     if fitted.ok or straight == text:

@@ -24,6 +24,10 @@ def result_of(call: ToolCall, *parts: Part) -> Message:
     return Message(role="tool", parts=parts, tool_call_id=call.id)
 
 
+KEPT_CALLS = 512
+"""Maximum tool calls of an answer that are recorded, each with its result. Answers from the wire have fewer."""
+
+
 def usable(reply: Reply, *, has_tools: bool) -> Message:
     """Return the message of a reply as it is recorded and sent back.
 
@@ -31,6 +35,8 @@ def usable(reply: Reply, *, has_tools: bool) -> Message:
     so, because a resumed attempt judges it again.
     """
     message = reply.message
+    if len(message.tool_calls) > KEPT_CALLS:
+        message = message.model_copy(update={"tool_calls": message.tool_calls[:KEPT_CALLS]})
     if message.tool_calls and not has_tools:
         raw = {name: value for name, value in (message.raw or {}).items() if name != "tool_calls"}
         message = message.model_copy(update={"tool_calls": (), "raw": raw or None})

@@ -56,6 +56,10 @@ MEDIA_CHARACTERS = 16
 has 31, so this is half of the densest known case."""
 MEDIA_MOST = 1_048_576
 """Maximum tokens of one sound or video: no model reads more at once."""
+MOST_NESTED = 1_000
+"""Maximum levels of JSON that Python reads: its recursion limit."""
+LAID_OUT_CHARACTERS = 16_384
+"""Maximum characters of a tool call's arguments that are laid out to count them."""
 LONGEST_TOKEN = 256
 """Bytes of the longest token of a vocabulary: runs of 128 spaces are known. A reported count below
 one token per 256 bytes is not plausible."""
@@ -157,7 +161,16 @@ def visible_output(message: Message) -> int:
 
 
 def _arguments(written: str) -> int:
+    """Return the most that arguments take if a template lays them out anew.
+
+    To lay out long ones would take seconds, or more memory than there is if they are also deep. So
+    each bracket, comma and colon counts as a line with the deepest possible indentation.
+    """
     plain = len(written.encode("utf-8", "replace"))
+    if len(written) > LAID_OUT_CHARACTERS:
+        deep = min(MOST_NESTED, written.count("[") + written.count("{"))
+        escaped = 6 * len(written) if not written.isascii() else len(written)
+        return 2 * escaped + sum(map(written.count, "[]{},:")) * (2 + 4 * deep)
     try:
         return max(plain, _laid_out(json.loads(written)))
     except (ValueError, RecursionError):

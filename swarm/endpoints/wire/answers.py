@@ -32,6 +32,11 @@ from swarm.spec.chat import Finish, Message, Reply, Request, Text, ToolCall
 
 _FINISHES: Mapping[Ending, Finish] = {"cut": "length", "refused": "refused"}
 """Our finish reasons for endings that are not normal."""
+MOST_CALLS = 33
+"""Maximum tool calls of one answer that are read: one more than an attempt runs in a turn, so that the
+model is told about the limit. Endless ones cost nobody else any time or space."""
+MOST_ARGUMENTS = 1_000_000
+"""Maximum characters of the arguments of one tool call that are read. The rest is dropped, so they are invalid."""
 REPEATS = "repeats"
 """Our finish reason for a stream that we stopped. No endpoint sends it."""
 
@@ -43,6 +48,8 @@ class _Draft:
     id: str = ""
     name: str = ""
     arguments: list[str] = field(default_factory=list[str])
+    size: int = 0
+    """Characters of the arguments that were sent."""
     extra: Json = None
 
     def add(self, call: WireCall) -> None:
@@ -52,10 +59,11 @@ class _Draft:
         if call.extra_content:
             self.extra = call.extra_content
         arguments = call.function.arguments
-        if isinstance(arguments, str):
-            self.arguments.append(arguments)
-        elif arguments is not None:  # some servers send an object, not a text
-            self.arguments.append(canonical(arguments).decode())
+        if arguments is not None and not isinstance(arguments, str):  # some servers send an object, not a text
+            arguments = canonical(arguments).decode()
+        if arguments:
+            self.arguments.append(arguments[: max(0, MOST_ARGUMENTS - self.size)])
+            self.size += len(arguments)
 
     def continues(self, call: WireCall) -> bool:
         """Return whether a piece belongs to this call, or begins another one in the same place."""
@@ -160,7 +168,7 @@ class Assembly:
         for other in choices[1:]:  # vLLM-Omni sends the audio in a choice of its own
             if other.message is not None and not self.sound.heard:
                 self._hear(other.message.audio)
-        for call in message.tool_calls or ():  # each is complete, whatever its id and index
+        for call in (message.tool_calls or ())[:MOST_CALLS]:  # each is complete, whatever its id and index
             draft = _Draft()
             draft.add(call)
             self.calls.append(draft)
@@ -243,6 +251,8 @@ class Assembly:
         if known is not None and known.continues(call):
             return known
         draft = _Draft()
+        if len(self.calls) >= MOST_CALLS:
+            return draft  # not read
         if known is not None and not call.function.name:  # more arguments for the same tool: a parallel call
             draft.name = known.name
         self.calls.append(draft)
