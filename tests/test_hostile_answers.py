@@ -46,7 +46,8 @@ def test_arguments_are_cut_when_the_answer_is_read() -> None:
 
 
 def test_an_endpoint_object_that_asks_for_thousands_of_tools_gets_some() -> None:
-    answer = reply(calls=[("look", {})] * 60_000)
+    calls: list[tuple[str, dict[str, Any]]] = [("look", {})]
+    answer = reply(calls=calls * 60_000)
     assert len(usable(answer, has_tools=True).tool_calls) == KEPT_CALLS
 
 
