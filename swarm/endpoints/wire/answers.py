@@ -251,13 +251,16 @@ class Assembly:
         if known is not None and known.continues(call):
             return known
         draft = _Draft()
-        if len(self.calls) >= MOST_CALLS:
-            return draft  # not read
         if known is not None and not call.function.name:  # more arguments for the same tool: a parallel call
             draft.name = known.name
-        self.calls.append(draft)
-        if call.index is not None:
-            self.by_index[call.index] = draft
+        return self._kept(draft, call.index)
+
+    def _kept(self, draft: _Draft, index: int | None) -> _Draft:
+        """Add a draft to the answer, unless it has enough of them: then it is read and dropped."""
+        if len(self.calls) < MOST_CALLS:
+            self.calls.append(draft)
+            if index is not None:
+                self.by_index[index] = draft
         return draft
 
     # The reply
