@@ -13,7 +13,7 @@ from swarm.forecast.expect import Experience, experience_of
 from swarm.forecast.plan import Forecast, forecast_plan, planned_course, scene_of
 from swarm.planning.brief import Brief, InputBrief
 from swarm.record import events as e
-from swarm.scheduling.assign import RunResources
+from swarm.scheduling.resources import RunResources
 from swarm.spec.plan import Step
 from swarm.spec.task import Input, Limits, Price, Task
 from swarm.spec.task import Model as Spec

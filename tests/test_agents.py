@@ -48,12 +48,18 @@ def plans_shown() -> list[tuple[dict[str, Any], tuple[str, ...]]]:
 
 def test_the_roles_are_there() -> None:
     assert {name: agent.output for name, agent in AGENTS.items()} == {
+        "critic": "text",
         "planner": "plan",
         "reducer": "report",
         "worker": "text",
     }
     assert all(agent.description and "\n" not in agent.description for agent in AGENTS.values())
-    assert {name: agent.tools for name, agent in AGENTS.items()} == {"planner": (), "worker": ("*",), "reducer": ()}
+    assert {name: agent.tools for name, agent in AGENTS.items()} == {
+        "critic": (),
+        "planner": (),
+        "worker": ("*",),
+        "reducer": (),
+    }
 
 
 @pytest.mark.parametrize("number", range(4), ids=["wide", "diamond", "table", "one-step"])
@@ -92,8 +98,8 @@ def test_the_reducer_is_shown_citations_that_count() -> None:
 def phrases_said() -> dict[str, set[str]]:
     """Find the phrases that the mechanism says, with the values it fills in: `phrase(wording, name, value=…)`."""
     said: dict[str, set[str]] = {}
-    for name in ("prompt", "support", "judge", "loop"):
-        tree = ast.parse((ROOT / "swarm" / "attempt" / f"{name}.py").read_text(encoding="utf-8"))
+    for name in ("attempt/prompt", "attempt/support", "attempt/judge", "attempt/loop", "scheduling/checks"):
+        tree = ast.parse((ROOT / "swarm" / f"{name}.py").read_text(encoding="utf-8"))
         for call in (thing for thing in ast.walk(tree) if isinstance(thing, ast.Call)):
             called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
             if called in ("phrase", "_phrase", "_announced"):

@@ -11,7 +11,8 @@ from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.results.report import make_report
-from swarm.scheduling.assign import LEAST_READ_TOKENS, Assigner, RunResources
+from swarm.scheduling.assign import LEAST_READ_TOKENS, Assigner
+from swarm.scheduling.resources import RunResources
 from swarm.spec.agent import Agent
 from swarm.spec.chat import estimate_tokens
 from swarm.spec.plan import Step

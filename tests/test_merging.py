@@ -19,7 +19,8 @@ from swarm.planning.lint import Linted, lint, read_plan
 from swarm.record import events as e
 from swarm.record.folder import RunFolder
 from swarm.record.state import State
-from swarm.scheduling.assign import Assigner, RunResources
+from swarm.scheduling.assign import Assigner
+from swarm.scheduling.resources import RunResources
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Reply, Request, Usage
 from swarm.spec.files import read_inputs

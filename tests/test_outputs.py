@@ -7,8 +7,9 @@ from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.record.steps import Status
-from swarm.scheduling.assign import Assigner, RunResources
+from swarm.scheduling.assign import Assigner
 from swarm.scheduling.outputs import most_common
+from swarm.scheduling.resources import RunResources
 from swarm.spec.plan import Combine, Step
 from swarm.spec.task import Task
 from tests.swarms import WORKER

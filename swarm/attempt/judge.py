@@ -25,6 +25,7 @@ interrupted can judge the answers in its transcript again. The cases, in the ord
    b. It cites none, or an unknown one: a correction. After it, the report is accepted with a note.
    c. Claims are not in what they cite: an optional question. The better report is accepted.
 6. A text is wanted: an outcome.
+7. The output does not match the schema of `check`: a correction.
 """
 
 import re
@@ -33,7 +34,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from swarm.attempt.answer_schemas import ANSWER
-from swarm.attempt.answers import Fit, fit, read_json
+from swarm.attempt.answers import Fit, fit, read_json, validate
 from swarm.attempt.citations import check_report
 from swarm.attempt.prompt import AnswerForm, known_steps, phrase, wanted, written
 from swarm.attempt.support import claims_of, count_line, is_better, question
@@ -145,10 +146,14 @@ def uncalled(attempt: Attempt) -> Correction:
 
 
 def judge_message(attempt: Attempt, message: Message, *, asked_form: str = "") -> Outcome | Correction:
-    """Judge the message of an answer without tool calls (cases 1 to 6)."""
+    """Judge the message of an answer without tool calls (cases 1 to 7)."""
     if CUT in message.doubts:
         return truncated(attempt, message.spoken)
-    return judge(attempt, message.spoken, asked_form=asked_form, thought=message.thought)
+    verdict = judge(attempt, message.spoken, asked_form=asked_form, thought=message.thought)
+    schema = attempt.step.check
+    if isinstance(schema, dict) and isinstance(verdict, Outcome):  # 7
+        return _checked(attempt, verdict, schema)
+    return verdict
 
 
 def judge(attempt: Attempt, text: str, *, asked_form: str = "", thought: str = "") -> Outcome | Correction:
@@ -176,6 +181,12 @@ def judge(attempt: Attempt, text: str, *, asked_form: str = "", thought: str = "
     if want.kind == "report":  # 5
         return _judge_report(attempt, text)
     return Outcome(output=text)  # 6
+
+
+def _checked(attempt: Attempt, outcome: Outcome, schema: dict[str, Json]) -> Outcome | Correction:
+    """Judge an output by the schema of `check`. It is compared as it is: a text is a string."""
+    errors = validate(outcome.output, schema)
+    return _wrong_form(attempt, Fit(errors=errors)) if errors else outcome
 
 
 def _is_echo(attempt: Attempt, text: str) -> bool:

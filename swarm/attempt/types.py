@@ -74,7 +74,12 @@ class Stated(Frozen):
 
 def _rare_parts(step: Step) -> dict[str, str]:
     """Return the parts that most steps do not have, so that their keys are those of earlier versions."""
-    rare = {"merge": [step.merge, list(step.key or ())] if step.merge is not None else None, "length": step.length}
+    rare: dict[str, Json] = {
+        "merge": [step.merge, list(step.key or ())] if step.merge is not None else None,
+        "length": step.length,
+        "ballot": step.ballot,
+        "check": step.check if isinstance(step.check, dict) else None,
+    }
     return {name: part_digest(value) for name, value in rare.items() if value is not None}
 
 

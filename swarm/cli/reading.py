@@ -50,7 +50,8 @@ def state_of(folder: "RunFolder") -> "State":
 def result_of(state: "State", folder: "RunFolder") -> "Result":
     """Return the result of a run as `swarm run` returned it, or would return it now."""
     from swarm.results.result import Result
-    from swarm.scheduling.assign import Assigner, RunResources
+    from swarm.scheduling.assign import Assigner
+    from swarm.scheduling.resources import RunResources
     from swarm.spec.task import Task
 
     parameters: dict[str, Any] = state.task.get("parameters") or {}

@@ -14,7 +14,7 @@ from swarm.forecast.rehearse import Rehearsal, Scene, rehearse
 from swarm.forecast.simulate import ITEMS, Course, course_of, simulate
 from swarm.record.cache import Cache
 from swarm.results.timeline import Timeline
-from swarm.scheduling.assign import RunResources
+from swarm.scheduling.resources import RunResources
 from swarm.spec.agent import Agent
 from swarm.spec.chat import BYTES_PER_TOKEN
 from swarm.spec.plan import ANSWER_STEP, Step, closed

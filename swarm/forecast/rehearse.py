@@ -26,8 +26,9 @@ from swarm.record.cache import Cache
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.record.steps import StepState
-from swarm.scheduling.assign import Assigner, RunResources
+from swarm.scheduling.assign import Assigner
 from swarm.scheduling.reduction import Reduction
+from swarm.scheduling.resources import RunResources
 from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Media, Message, Request, request_tokens

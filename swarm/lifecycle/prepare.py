@@ -28,7 +28,8 @@ from swarm.record.events import RunStarted
 from swarm.record.state import State
 from swarm.record.steps import StepState
 from swarm.results.outputs import TABLES
-from swarm.scheduling.assign import Assigner, RunResources
+from swarm.scheduling.assign import Assigner
+from swarm.scheduling.resources import RunResources
 from swarm.spec.agent import Agent, SmallPrompts
 from swarm.spec.files import (
     OutputFiles,
@@ -226,6 +227,7 @@ def resolve(task: Task, chosen: ChosenModels, files: LoadedFiles) -> ResolvedTas
         small=files.small,
         small_models=frozenset(alias for alias, route in single(routes).items() if route.is_small),
         built_in=chosen.built_in,
+        critics=tuple(alias for alias in outside_pools(routes) if not routes[alias].is_offline),
         settings={alias: dict(route.answer_settings) for alias, route in routes.items()},
         identities=identities_of(routes, chosen.endpoint),
         contexts=contexts_of(routes),

@@ -22,7 +22,6 @@ from swarm.base.clock import GRACE_SECONDS, RunClock
 from swarm.base.errors import PlanError, Problem, SwarmError, TaskError
 from swarm.base.machine import fitting_width
 from swarm.budget.setup import open_meters
-from swarm.endpoints import Endpoint
 from swarm.endpoints.custom import CustomEndpoint
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.preflight import Preflight
@@ -50,6 +49,7 @@ from swarm.record.state import State
 from swarm.results.outputs import write_outputs
 from swarm.results.result import Result, plan_of
 from swarm.scheduling.assign import Assigner
+from swarm.scheduling.checks import Checks
 from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.reduction import Reduction
 from swarm.scheduling.scheduler import Rules, Scheduler
@@ -295,16 +295,13 @@ class Run:
         async with connect(routes, wiring) as router:
             looked = Preflight(router, routes, wiring, ahead=self._ahead(), warn=self.warnings.append)
             self._preflight = looked
-            endpoint = looked if own is None else meters.alone(self._custom(own))
+            self._own_endpoint = None if own is None else CustomEndpoint(own)
+            endpoint = looked if self._own_endpoint is None else meters.alone(self._own_endpoint)
             budgeted = Budgeted(endpoint, prepared.toolbox, meters, state)
             self._dispatcher = self._dispatcher_of(budgeted)
             if self._interrupted is not None:
                 self._dispatcher.interrupt(*self._interrupted)
             await self._dispatcher.run(journal.keep_synced)
-
-    def _custom(self, endpoint: Endpoint) -> Endpoint:
-        self._own_endpoint = CustomEndpoint(endpoint)
-        return self._own_endpoint
 
     def _dispatcher_of(self, budgeted: Budgeted) -> Dispatcher:
         prepared, state = self.prepared, self.state
@@ -319,8 +316,9 @@ class Run:
             advised_goal=(prepared.task.goal or "") if prepared.task.swarm == "auto" else None,
         )
 
-        reduction = Reduction(state, self._assigner, prepared.task.report)
-        scheduler = Scheduler(state, self._emit, self._rules(), self._assigner.output_of, reduction.expander)
+        reduction, checks = Reduction(state, self._assigner, prepared.task.report), Checks(prepared.resources.wording)
+        expand, outputs = checks.before(reduction.expander, state), self._assigner.output_of
+        scheduler = Scheduler(state, self._emit, self._rules(), outputs, expand, checks.follow_up)
         attempt_of = reduction.attempts(budgeted.fitted)
         return Dispatcher(scheduler, assemble(wiring), attempt_of, self._emit, self._bug)
 

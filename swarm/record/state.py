@@ -365,6 +365,8 @@ class State:
         children = [self.steps[name] for name in s.children]
         if s.combine == "last":
             return bool(children) and children[-1].status is Status.DONE
+        if s.combine == "checked":
+            return bool(children) and children[0].status is Status.DONE
         if any(child.status is Status.DONE for child in children):
             return True
         # The text contains what the children would have read.

@@ -177,6 +177,11 @@ class StepState:
         return self.step.id
 
     @property
+    def has_one_output(self) -> bool:
+        """Whether it passes on one output of its own, not those of its children."""
+        return self.combine not in ("list", "sections", "text")
+
+    @property
     def over(self) -> bool:
         """Whether its own status is final."""
         return self.status in OVER

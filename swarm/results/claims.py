@@ -67,12 +67,18 @@ class Checked:
     """Those of which the report does not mention all figures."""
 
 
+def citable_steps(state: State) -> list[StepState]:
+    """Return every step that a report may cite: those with attempts, and stand-ins that pass on one output."""
+    return [s for s in state.steps.values() if s.kind != "stand_in" or s.spans or s.has_one_output]
+
+
 def check_report_of(
     state: State, text: str, output_of: Callable[[StepState], Json], about: Callable[[Step], str]
 ) -> Checked:
     """Return the claims of the report of a run, checked, and the conflicts between the outputs of its steps."""
     last = state.steps[state.report_step or ""]
-    steps = [s for s in state.real_steps() if s.status is Status.DONE and s.kind == "plain" and s is not last]
+    citable = citable_steps(state)
+    steps = [s for s in citable if s.status is Status.DONE and s.kind != "planner" and s is not last]
     given = {s.id: Given(step=s.id, about=_about(s.step, about), output=output_of(s)) for s in steps}
     found = contradictions(given[s.id] for s in steps if _is_leaf(s.step))
     said = _values(text) if found else set[float | str]()
@@ -98,7 +104,7 @@ def _is_mentioned(conflict: Contradiction, said: set[float | str]) -> bool:
 
 
 def _claims(state: State, last: StepState, text: str, given: list[Given]) -> list[ReportClaim]:
-    known = {s.id for s in state.real_steps()}
+    known = {s.id for s in citable_steps(state)}
     found = report_claims(text, known, given, str(state.task.get("goal") or ""))
     return list(map(_unchecked, found)) if _reads_more(state, last.step) else found
 

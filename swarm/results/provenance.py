@@ -18,7 +18,8 @@ from swarm.record.recorded import recorded
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 from swarm.results.claims import CheckedClaim, check_report_of, published
-from swarm.scheduling.assign import Assigner, RunResources
+from swarm.scheduling.assign import Assigner
+from swarm.scheduling.resources import RunResources
 from swarm.spec.plan import before_of, chosen
 from swarm.spec.task import Task
 from swarm.spec.yaml.explain import meant

@@ -17,6 +17,7 @@ from swarm.results.claims import (
     CheckedClaim,
     OutputConflict,
     check_report_of,
+    citable_steps,
     evidence_line,
     not_found,
     not_mentioned,
@@ -78,7 +79,7 @@ def make_report(
     body = _body(last, value, table)
     if body is None:
         return Report(text=to_json(value, indent=2).decode(), value=value, table=rows)
-    steps = list(state.real_steps())
+    steps = citable_steps(state)
     sources = claims(body, {s.id for s in steps})
     checked = _without_uncited(last, _checked(state, body, output_of, about, note))
     cited = set(chain.from_iterable(sources.values()))

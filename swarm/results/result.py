@@ -15,6 +15,7 @@ from swarm.results.provenance import Provenance, provenance_of
 from swarm.results.report import Report, make_report
 from swarm.results.table import Table, table_of
 from swarm.scheduling.assign import Assigner
+from swarm.scheduling.checks import Judged, judged
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Usage
 from swarm.spec.plan import PLAN_STEP, Plan
@@ -66,6 +67,8 @@ class Result:
     """Reason why the run stopped early; empty if it did not."""
     folder: Path
     """The run's folder."""
+    checks: tuple[Judged, ...] = ()
+    """Verdicts on the steps with `check`, in plan order. A run with contradicted work is at best `partial`."""
     left_out: tuple[LeftOut, ...] = ()
     """Inputs and outputs that were not read completely. Such a run is at best `partial`."""
     media: tuple[StepMedia, ...] = ()
@@ -103,6 +106,7 @@ class Result:
             steps=counts(state),
             because="" if finished is None else finished.because,
             folder=folder.path,
+            checks=judged(state),
             left_out=left_out(state),
             media=_media(state, folder),
             merged=table,
@@ -150,6 +154,7 @@ class Result:
             "costs": self.costs.model_dump(mode="json", exclude={"run"}),
             "parallelism": self.parallelism.model_dump(mode="json"),
             "errors": [{"step": each.step, "kind": each.kind, "message": each.message} for each in self.errors],
+            "checks": [asdict(each) for each in self.checks],
             "left_out": [each.model_dump() for each in self.left_out],
             "media": [{**asdict(each), "path": str(each.path)} for each in self.media],
             "unwritten": list(self.unwritten),

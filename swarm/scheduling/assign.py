@@ -6,7 +6,6 @@ that the run grants.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from swarm.attempt.parts import narrowed
 from swarm.attempt.prompt import written
@@ -22,12 +21,13 @@ from swarm.record.steps import Status, StepState
 from swarm.scheduling.label_flow import LabelFlow
 from swarm.scheduling.merging import merge_attempt, wanted_table
 from swarm.scheduling.outputs import Outputs
-from swarm.spec.agent import Agent, SmallPrompts, asked_for
+from swarm.scheduling.resources import RunResources
+from swarm.spec.agent import Agent, asked_for
 from swarm.spec.chat import estimate_tokens
 from swarm.spec.files import fill
 from swarm.spec.labels import DEFAULT, Access, Place, medium_of
 from swarm.spec.plan import PLAN_STEP, Step, before_of, chosen
-from swarm.spec.task import Input, Task
+from swarm.spec.task import Input
 
 ABOUT_CHARACTERS = 120
 """Maximum characters of a step's prompt that the readers of its output see."""
@@ -35,39 +35,6 @@ LEAST_READ_TOKENS = 256
 """Minimum tokens of inputs in a brief: a plan for smaller inputs is not useful."""
 FRAME_TOKENS = 200
 """Approximate tokens of a prompt that are not inputs."""
-
-
-@dataclass(frozen=True)
-class RunResources:
-    """The resources of a run: everything, except its state, that attempts are made from."""
-
-    task: Task
-    inputs: tuple[Input, ...] = ()
-    wording: Mapping[str, str] = field(default_factory=dict[str, str])
-    settings: Mapping[str, dict[str, Json]] = field(default_factory=dict[str, dict[str, Json]])
-    """Settings that determine an answer, by model alias."""
-    identities: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
-    """Identity of the endpoint of each model that is not a pool, by alias; None if its endpoint has none."""
-    contexts: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Context size in tokens, input and output together, by model alias; only if known."""
-    access: Access = Access()  # noqa: RUF009 - frozen
-    """The labels each model may see, and the media it accepts."""
-    small: SmallPrompts = SmallPrompts()  # noqa: RUF009 - frozen
-    """Agents and phrases for small models."""
-    small_models: frozenset[str] = frozenset()
-    """Aliases of small models."""
-    built_in: str = ""
-    """Alias of the built-in endpoint, which plans and reports for a small `default`; empty if none is needed."""
-    outside_pools: tuple[str, ...] = ()
-    """Aliases that no pool uses."""
-    tools: tuple[str, ...] = ()
-    """Names of the tools that the run grants."""
-    tool_labels: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Labels of the results of tools, by name of the tool."""
-    has_table_file: bool = False
-    """Whether the table of the run is written to a file of the task's `output`."""
-    tools_key: Callable[[tuple[str, ...]], str] = ",".join
-    """Returns a hash of the schemas of tools, by their names."""
 
 
 class Assigner:
@@ -245,6 +212,9 @@ class Assigner:
             return step.model
         if agent.model is not None and agent.model in self._resources.settings:
             return agent.model
+        if step.judges is not None:
+            worker = self._state.steps[step.judges].model or DEFAULT
+            return next((alias for alias in self._resources.critics if alias != worker), DEFAULT)
         is_for_people = agent.output in ("plan", "report") and step.output is None
         return self._resources.built_in if is_for_people and self._resources.built_in else DEFAULT
 

@@ -13,6 +13,8 @@ from swarm.attempt.parts import joined_answers, needs_no_call, parts_of
 from swarm.attempt.prompt import written
 from swarm.attempt.types import Attempt
 from swarm.base.errors import AttemptError
+from swarm.record.outcome import Outcome
+from swarm.record.state import State
 from swarm.record.steps import StepState
 from swarm.spec.plan import Combine, Step
 
@@ -28,6 +30,12 @@ class Expansion:
 
     steps: tuple[Step, ...]
     combine: Combine
+
+
+def follow_nothing(state: State, s: StepState, outcome: Outcome) -> tuple[Step, ...]:
+    """Return no steps: no outcome leads to more steps than it spawned itself."""
+    del state, s, outcome
+    return ()
 
 
 class Expander:

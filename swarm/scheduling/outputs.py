@@ -5,7 +5,6 @@ a text, a child without an output is replaced by the texts that it would have re
 of its step. So a failed or unpaid partial report loses nothing that was found before it.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import cast
 
@@ -13,9 +12,10 @@ from swarm.attempt.merge import Leaf, merge_list, merge_table, merged_of, notes_
 from swarm.attempt.part_schemas import joined
 from swarm.attempt.prompt import written
 from swarm.attempt.types import Given, Missing
-from swarm.base.values import Json, canonical
+from swarm.base.values import Json
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
+from swarm.scheduling.checks import also_read, judged_child, most_common
 from swarm.scheduling.merging import merge_attempt
 from swarm.spec.plan import Step, before_of, sinks
 
@@ -49,6 +49,8 @@ class Outputs:
             return "\n\n".join(filter(None, map(self._text_of, children)))
         if s.combine == "list":
             return [self.of(child) for child in children]
+        if s.combine in ("checked", "majority") and (judged := judged_child(self._state, s)) is not None:
+            return self.of(judged)
         done = [self.of(child) for child in children if child.status is Status.DONE]
         return _made_of(done, s)
 
@@ -116,6 +118,9 @@ class Outputs:
                 read.append(Missing(step=name, because=_because(other)))
                 if s.step.length is None and s.step.merge is None:
                     stack.extend(reversed(self._before(other)))
+        if (spawner := also_read(self._state, s)) is not None and spawner.id not in seen:
+            read.append(self._given(spawner, s))
+            read.sort(key=lambda each: steps[each.step].order)  # whichever vote was the last one
         return tuple(read)
 
     def _given(self, s: StepState, reader: StepState) -> Given:
@@ -185,13 +190,6 @@ def _made_of(outputs: list[Json], s: StepState) -> Json:
     if s.combine == "array":
         return joined([cast("list[Json]", each) for each in outputs if isinstance(each, list)])
     return most_common(outputs)
-
-
-def most_common(values: Iterable[Json]) -> Json:
-    """Return the value that occurs most often, by content; the first one of several. None without values."""
-    listed = list(values)
-    counts = Counter(map(canonical, listed))
-    return max(listed, key=lambda value: counts[canonical(value)], default=None)
 
 
 def _joined(outputs: Iterable[Json], schema: Json) -> list[Json]:

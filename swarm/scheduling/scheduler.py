@@ -35,8 +35,9 @@ from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
-from swarm.scheduling.breaker import Breaker, nothing_found, why_no_report
-from swarm.scheduling.expand import Expansion
+from swarm.scheduling.breaker import Breaker, nothing_found
+from swarm.scheduling.ending import run_finished
+from swarm.scheduling.expand import Expansion, follow_nothing
 from swarm.scheduling.order import duration_key, instance, ordered
 from swarm.spec.plan import Step, before_of, chosen
 from swarm.spec.task import Limits
@@ -87,7 +88,9 @@ class Scheduler:
         rules: Rules,
         output_of: Callable[[StepState], Json],
         expand: Callable[[StepState], Expansion | None] = lambda _: None,
+        follow: Callable[[State, StepState, Outcome], tuple[Step, ...]] = follow_nothing,
     ) -> None:
+        """`follow` returns the steps that an outcome leads to, in addition to those that it spawned itself."""
         self.state = state
         self.rules = rules
         self.stop: Stop = ""
@@ -97,6 +100,7 @@ class Scheduler:
         self._emit = emit
         self._output_of = output_of
         self._expansion_of = expand
+        self._followed_by = follow
         self._random = Random(rules.seed)  # noqa: S311 - jitter
         self._queue: list[tuple[float, int, str]] = []
         self._remaining: dict[str, float] = {}
@@ -165,6 +169,8 @@ class Scheduler:
         s = self.state.steps[name]
         if not outcome.cached:
             self._breaker.succeeded(s)
+        if followed := self._followed_by(self.state, s, outcome):
+            outcome = outcome.model_copy(update={"spawned": (*outcome.spawned, *followed)})
         limit = self._overflow(s, outcome)
         if limit is not None:
             value = getattr(self.rules.limits, limit)
@@ -253,21 +259,7 @@ class Scheduler:
 
     def finish(self) -> e.RunFinished:
         """Return the terminal event of this stretch of the run."""
-        state = self.state
-        report = state.steps.get(state.report_step or "")
-        made = report is not None and report.status is Status.DONE
-        status: Literal["done", "partial", "failed", "limit", "cancelled"]
-        if self.stop in ("interrupt", "planned"):
-            status = "cancelled"
-        elif self.stop in ("failure", "endpoint") or not made:
-            status = "failed"
-        elif state.limits_reached:
-            status = "limit"
-        else:
-            good = all(s.status is Status.DONE and s.outcome.is_whole for s in state.steps.values())
-            status = "done" if good else "partial"
-        step = state.report_step if made else None
-        return e.RunFinished(status=status, report=step, because=self.because or why_no_report(state))
+        return run_finished(self.state, self.stop, self.because)
 
     # Parts of the decisions
 
@@ -305,11 +297,12 @@ class Scheduler:
         Parallel planners were each given the same number of steps left.
         """
         state, limits = self.state, self.rules.limits
-        if not outcome.spawned:
+        counted = sum(step.partial_of is None for step in outcome.spawned)
+        if not counted:
             return None
         if s.kind == "planner" and state.plans >= limits.rounds:
             return "rounds"
-        return "steps" if len(outcome.spawned) > state.steps_left(limits.steps) else None
+        return "steps" if counted > state.steps_left(limits.steps) else None
 
     def _push(self, s: StepState) -> None:
         heapq.heappush(self._queue, (-self._remaining.get(s.id, 0.0), s.order, s.id))

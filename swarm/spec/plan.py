@@ -25,10 +25,10 @@ TABLE_STEP = "table"
 """Id of the step that is added to a plan if it ends in rows and a table is wanted."""
 
 
-SET_BY_RUN = ("item", "instance_of", "part", "partial_of", "length")
+SET_BY_RUN = ("item", "instance_of", "part", "partial_of", "length", "judges", "ballot")
 """Fields of a step that only the run sets: plans of users and planners may not have them."""
 
-Combine = Literal["list", "last", "sections", "text", "table", "array", "majority"]
+Combine = Literal["list", "last", "sections", "text", "table", "array", "majority", "checked"]
 """How the output of a step is made from the outputs of the steps that it was expanded into.
 
 - `list`: all of them, as a list.
@@ -37,7 +37,8 @@ Combine = Literal["list", "last", "sections", "text", "table", "array", "majorit
 - `text`: all texts in order.
 - `table`: all rows, joined by key.
 - `array`: the entries of all lists in order, what neighbours share once. For parts of a text.
-- `majority`: the value that most of them have.
+- `majority`: the value that most of them have, else the one that a critic chose.
+- `checked`: that of the last one that did the work; the others judged it.
 """
 
 MergeKind = Literal["table", "list", "count", "text"]
@@ -107,6 +108,13 @@ class Step(Frozen):
     key: tuple[str, ...] | None = Field(default=None, min_length=1, exclude_if=_is_none)
     """Fields that identify a row of a merged table, or that are counted. Example: `[name, year]`.
     [default: all fields]"""
+    check: Id | dict[str, Json] | None = Field(default=None, exclude_if=_is_none)
+    """Agent that checks the output against its sources before other steps read it, such as
+    `critic`; or a JSON Schema that the output must match, too. Work that is contradicted is done
+    again with the reasons, at most twice. [default: none]"""
+    vote: int | None = Field(default=None, ge=2, le=9, exclude_if=_is_none)
+    """Number of independent attempts at the step: the answer that most of them gave is its output.
+    Without a majority a critic chooses. [default: one attempt]"""
     model: Id | None = None
     """Alias in `models:` of the task. [default: the model of the agent, else `default`]"""
     tools: tuple[str, ...] | None = None
@@ -129,6 +137,10 @@ class Step(Frozen):
     """Id of the step for which this one does a share of the work. Set by the run."""
     length: SkipJsonSchema[int | None] = Field(default=None, ge=1, exclude_if=_is_none)
     """Maximum tokens of the answer, sent as the output cap. Set by the run."""
+    judges: SkipJsonSchema[Id | None] = Field(default=None, exclude_if=_is_none)
+    """Id of the step whose work this one judges, or among whose votes it chooses. Set by the run."""
+    ballot: SkipJsonSchema[int | None] = Field(default=None, ge=1, exclude_if=_is_none)
+    """Number of the vote, from 1. Set by the run."""
 
 
 class Plan(Frozen):

@@ -4,6 +4,7 @@
     names      ids, steps, agents, tools, models and inputs that must exist
     steps      single steps: prompt, items, inputs, output
     merging    steps that merge outputs without a model
+    checking   steps that are checked or voted on
     prompts    prompts: outputs used without a need, unused needs, equal steps
     placement  a model for every step, for its labels and media
     shape      cycles, size, depth, unused steps
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 
 from swarm.base.errors import Problem
 from swarm.planning.brief import Brief
+from swarm.planning.lint.checking import check_checks
 from swarm.planning.lint.context import Sheet
 from swarm.planning.lint.findings import Finding, Findings, Severity, feedback
 from swarm.planning.lint.merging import check_merges, check_table
@@ -104,6 +106,7 @@ def lint(plan: Plan | Draft, brief: Brief, *, forgiving: bool = False) -> Linted
     check_references(sheet)
     check_duplicates(sheet)
     check_merges(sheet)
+    check_checks(sheet)
     check_lists(sheet)
     check_steps(sheet)
     check_reading(sheet)

@@ -1,0 +1,258 @@
+"""Checks and votes: a step with `check` or `vote` becomes the steps that do its work and judge it.
+
+    work with `check: critic`        work.1 (the work), work.2 (the critic)
+    … if the critic contradicts it   work.3 (the work again, with the reasons), work.4 (the critic), at most twice
+    work with `vote: 3`              work.1, work.2, work.3 (the same step, independent of each other)
+    … without a majority             work.0 (a critic chooses one of them)
+
+All of them are ordinary steps: queued, cached, budgeted, labelled, resumed and replayed like any other. What follows a
+verdict is spawned by the outcome of the critic, in the same event. A critic sees the work and what the work read, not
+how it was made. If a critic fails, the work is unchecked, not refuted.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from swarm.attempt.merge import normal
+from swarm.attempt.prompt import phrase
+from swarm.base.values import Json
+from swarm.record.outcome import Outcome
+from swarm.record.state import State
+from swarm.record.steps import Status, StepState
+from swarm.scheduling.expand import Expansion
+from swarm.spec.plan import Step, before_of
+
+Verdict = Literal["supported", "contradicted", "qualified", "cannot tell", "unchecked"]
+
+REPEATS = 2
+"""Maximum number of times that contradicted work is done again: models rarely correct themselves later."""
+CRITIC = "critic"
+"""Name of the built-in role that chooses among votes without a majority."""
+VERDICT: dict[str, Json] = {
+    "type": "object",
+    "properties": {
+        "verdict": {"enum": ["supported", "contradicted", "qualified", "cannot tell"]},
+        "reasons": {"type": "array", "items": {"type": "string", "maxLength": 1000}, "maxItems": 20},
+    },
+    "required": ["verdict", "reasons"],
+    "additionalProperties": False,
+}
+"""Schema of a critic's answer."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdict on the work of a step."""
+
+    step: str
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+    repeats: int = 0
+    """Number of times that the work was done again."""
+
+
+class Checks:
+    """Maker of the steps that check and vote."""
+
+    def __init__(self, wording: Mapping[str, str]) -> None:
+        self._wording = wording
+
+    def before(self, expand: Callable[[StepState], Expansion | None], state: State) -> Callable[..., Expansion | None]:
+        """Return a function that expands a step for its checks and votes first, then as `expand` says."""
+
+        def asked(s: StepState) -> Expansion | None:
+            mine = None if s.transcript else self.expanded(s.step)
+            if mine is None or any(step.id in state.steps for step in mine.steps):
+                return expand(s)
+            return mine
+
+        return asked
+
+    def expanded(self, step: Step) -> Expansion | None:
+        """Return the steps that do and judge the work of a step, or None if it has neither `check` nor `vote`."""
+        if isinstance(step.check, str):
+            work = self._work(step, 1, step.prompt, before=())
+            return Expansion((work, self._critic(step, 2, work)), "checked")
+        if step.vote is not None:
+            return Expansion(tuple(_ballot(step, n) for n in range(1, step.vote + 1)), "majority")
+        return None
+
+    def follow_up(self, state: State, s: StepState, outcome: Outcome) -> tuple[Step, ...]:
+        """Return the steps that the outcome of a step leads to: the work again, or a critic that chooses."""
+        parent = state.steps.get(s.step.partial_of or "")
+        if parent is None:
+            return ()
+        if s.step.judges is not None and parent.combine == "checked":
+            return self._again(state, s, parent.step, outcome)
+        if s.step.ballot is not None and parent.combine == "majority":
+            return self._chooser(state, s, parent, outcome)
+        return ()
+
+    def _again(self, state: State, critic: StepState, step: Step, outcome: Outcome) -> tuple[Step, ...]:
+        number = int(critic.id.rpartition(".")[2])
+        if _verdict(outcome.output) != "contradicted" or number >= 2 * (REPEATS + 1):
+            return ()
+        prompt = phrase(self._wording, "check_again", prompt=step.prompt, work=critic.step.judges, check=critic.id)
+        # The critic is settled only with what it spawned, so the work cannot wait for it: see `also_read`.
+        work = self._work(step, number + 1, prompt, before=(critic.step.judges or "",))
+        return work, self._critic(step, number + 2, work)
+
+    def _work(self, step: Step, number: int, prompt: str, *, before: Sequence[str]) -> Step:
+        """Return a step that does the work. It comes after what the work before it had, which has ended."""
+        update = {"id": f"{step.id}.{number}", "prompt": prompt, "check": None, "partial_of": step.id}
+        work = step.model_copy(update=update)
+        return work.model_copy(update={"after": (*work.after, *before)}) if before else work
+
+    def _critic(self, step: Step, number: int, work: Step) -> Step:
+        """Return the step that judges the work: it reads the work and all that the work read."""
+        asked = step.prompt or phrase(self._wording, "step_text")
+        return Step(
+            id=f"{step.id}.{number}",
+            agent=cast("str", step.check),
+            prompt=phrase(self._wording, "check", prompt=asked, work=work.id),
+            needs=(work.id,),
+            after=before_of(step),
+            inputs=_sources(step),
+            output=VERDICT,
+            tools=(),
+            item=step.item,
+            partial_of=step.id,
+            judges=work.id,
+        )
+
+    def _chooser(self, state: State, last: StepState, parent: StepState, outcome: Outcome) -> tuple[Step, ...]:
+        """Return the critic that chooses among votes, if all have ended and none has a majority."""
+        others = [state.steps[name] for name in parent.children if name != last.id]
+        if not all(each.over for each in others):
+            return ()
+        outcomes = {each.id: each.outcome for each in others if each.status is Status.DONE} | {last.id: outcome}
+        if len(outcomes) < 2 or has_majority(list(map(_content, outcomes.values()))):
+            return ()
+        ids = sorted(outcomes, key=lambda name: state.steps[name].order)
+        # The last vote is settled only with what it spawned, so nothing can wait for it: see `also_read`.
+        return (self._choosing(parent.step, ids, tuple(name for name in ids if name != last.id)),)
+
+    def _choosing(self, step: Step, ids: list[str], before: tuple[str, ...]) -> Step:
+        schema: dict[str, Json] = {
+            "type": "object",
+            "properties": {"choice": {"enum": ids}},
+            "required": ["choice"],
+        }
+        return Step(
+            id=f"{step.id}.0",
+            agent=CRITIC,
+            prompt=phrase(self._wording, "choose", prompt=step.prompt),
+            after=(*before, *before_of(step)),
+            inputs=_sources(step),
+            output=schema,
+            tools=(),
+            item=step.item,
+            partial_of=step.id,
+            judges=step.id,
+        )
+
+
+def _content(outcome: Outcome) -> Json:
+    """Return what tells an output from others: a long one is in a file, and has a hash."""
+    return outcome.artifact or outcome.output
+
+
+def _sources(step: Step) -> tuple[str, ...] | None:
+    """Return the inputs of a step that reads what another one reads, but comes after it: all, if that one read all."""
+    reads_all = step.inputs is None and not before_of(step) and step.instance_of is None
+    return ("*",) if reads_all else step.inputs
+
+
+def _ballot(step: Step, number: int) -> Step:
+    """Return one of the independent attempts. Its number is part of its key, or the cache would answer all but one."""
+    update = {"id": f"{step.id}.{number}", "vote": None, "partial_of": step.id, "ballot": number}
+    return step.model_copy(update=update)
+
+
+def _verdict(output: Json) -> str:
+    return str(cast("dict[str, Any]", output).get("verdict", "")) if isinstance(output, dict) else ""
+
+
+def has_majority(outputs: Sequence[Json]) -> bool:
+    """Check whether more than half of the outputs are equal. Spelling, blanks and the form of figures do not count."""
+    counts = Counter(map(normal, outputs))
+    return 2 * max(counts.values(), default=0) > len(outputs)
+
+
+def most_common(outputs: Iterable[Json]) -> Json:
+    """Return the output that occurs most often, the first one of several. None without outputs."""
+    listed = list(outputs)
+    counts = Counter(map(normal, listed))
+    return max(listed, key=lambda output: counts[normal(output)], default=None)
+
+
+# Reading of what happened
+
+
+def works(state: State, s: StepState) -> list[tuple[StepState, StepState]]:
+    """Return the attempts at the work of a checked step, each with its critic, in order."""
+    found: list[tuple[StepState, StepState]] = []
+    names = s.children
+    while len(names) >= 2:
+        work, critic = state.steps[names[0]], state.steps[names[1]]
+        found.append((work, critic))
+        names = critic.children
+    return found
+
+
+def last_work(state: State, s: StepState) -> StepState | None:
+    """Return the last work of a checked step that has an output."""
+    done = [work for work, _ in works(state, s) if work.status is Status.DONE]
+    return done[-1] if done else None
+
+
+def judged(state: State) -> tuple[Judged, ...]:
+    """Return the verdicts on all checked steps, in plan order."""
+    found: list[Judged] = []
+    for s in state.steps.values():
+        if s.kind != "stand_in" or s.combine != "checked":
+            continue
+        rounds = works(state, s)
+        done = [(work, critic) for work, critic in rounds if work.status is Status.DONE]
+        if not done:
+            continue
+        _, critic = done[-1]
+        found.append(_judged_by(s.id, critic, len(done) - 1))
+    return tuple(found)
+
+
+def _judged_by(step: str, critic: StepState, repeats: int) -> Judged:
+    value: object = critic.outcome.output
+    if critic.status is not Status.DONE or not isinstance(value, dict):
+        return Judged(step, "unchecked", repeats=repeats)
+    output = cast("dict[str, Any]", value)
+    reasons = tuple(map(str, output.get("reasons") or ()))
+    return Judged(step, cast("Verdict", output["verdict"]), reasons, repeats)
+
+
+def also_read(state: State, s: StepState) -> StepState | None:
+    """Return the step that spawned a step and is read by it, too: the critic of work, the last vote before a choice."""
+    spawner = state.steps.get(s.by)
+    if spawner is None or spawner.kind == "stand_in" or s.step.partial_of is None:
+        return None
+    is_repeat = spawner.step.judges is not None and s.step.judges is None
+    is_choice = spawner.step.ballot is not None and s.step.judges is not None
+    return spawner if is_repeat or is_choice else None
+
+
+def judged_child(state: State, s: StepState) -> StepState | None:
+    """Return the step whose output a checked or voted step passes on, or None if the majority decides."""
+    return last_work(state, s) if s.combine == "checked" else chosen_ballot(state, s)
+
+
+def chosen_ballot(state: State, s: StepState) -> StepState | None:
+    """Return the vote that a critic chose, if there was no majority."""
+    for child in (state.steps[name] for name in s.children):
+        for chooser in (state.steps[name] for name in child.children):
+            output: Any = chooser.outcome.output
+            if chooser.status is Status.DONE and isinstance(output, dict):
+                choice = cast("dict[str, Any]", output).get("choice")
+                return state.steps.get(str(choice))
+    return None
