@@ -10,6 +10,7 @@ import pytest
 from judging import carry_out, llmock, serving, task
 
 import swarm
+from swarm.lifecycle.options import Options
 
 pytestmark = [
     pytest.mark.anyio,
@@ -63,7 +64,7 @@ async def test_the_verdict_on_a_run_that_meets_every_fault_is_clean(judge: str, 
     behaviors = [{**fault, "match": {"model": name}} for name, fault in FAULTS.items()]
     post(f"{judge}/_llmock/scenario", {"behaviors": behaviors})
     streamed = task(f"{judge}/v1", tmp_path, FAULTS, stream=True, deadline=4)
-    async with swarm.Run(streamed, preflight=False) as run:  # each fault is for the run's own calls
+    async with swarm.Run(streamed, options=Options(preflight=False)) as run:  # each fault is for the run's own calls
         pass
     result = run.result
     assert [error.step for error in result.errors] == ["refuses"]
