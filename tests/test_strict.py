@@ -258,7 +258,7 @@ agents: *x
     )
     assert wrong_task(text) == [
         "t.yaml:2:1: modles: unknown key; allowed here: agents, approve, goal, inputs, labels, limits, models, "
-        "on_failure, output, parameters, plan, swarm, tools and version; did you mean `models`?",
+        "on_failure, output, parameters, plan, report, swarm, tools and version; did you mean `models`?",
         "t.yaml:4:5: inputs.0.path: is required but missing",
         "t.yaml:4:6: inputs.0.pth: unknown key; allowed here: as, label, name and path; did you mean `path`?",
         f"t.yaml:4:21: inputs.0.label: invalid name `Bad Label`; {names}; did you mean `bad-label`?",
@@ -280,8 +280,8 @@ agents: *x
 
 def test_a_union_is_one_problem_where_the_branch_that_was_meant_is_wrong() -> None:
     assert wrong_task("plan:\n  steps:\n    - {id: a, agnt: b, each: {x: 1}}") == [
-        "t.yaml:3:15: plan.steps.0.agnt: unknown key; allowed here: after, agent, each, id, inputs, model, needs, "
-        "optional, output, prompt, retries, seconds, tokens and tools; did you mean `agent`?",
+        "t.yaml:3:15: plan.steps.0.agnt: unknown key; allowed here: after, agent, check, each, id, inputs, key, merge, "
+        "model, needs, optional, output, prompt, retries, seconds, tokens, tools and vote; did you mean `agent`?",
         "t.yaml:3:30: plan.steps.0.each: is a mapping; allowed: text or a list",
     ]
     assert wrong_task("plan: 3") == [

@@ -121,7 +121,8 @@ class TestProgress:
 
     def test_a_flood_of_failures_is_cut(self) -> None:
         graph = (Step(id="study", each=tuple(range(200))), Step(id="end", after=("study",)))
-        gives = {f"study.{n}": NO for n in range(1, 201)}
+        own = EndpointRefused("no such model", kind="content_filter")  # a kind that concerns one step only
+        gives = {f"study.{n}": own for n in range(1, 201)}
         lines = watch(run_virtually(graph, Sleeper(gives=gives), workers(16, steps=999)).events)
         assert sum("no such model" in line for line in lines) == MOST_FAILURES
         assert "180 more failures" in told(lines)

@@ -43,7 +43,14 @@ def _check(name: str, options: Options, display: o.Display) -> int:
 
     lenient = read_leniently(name, options)
     prepared = anyio.run(_examined, lenient, replace(options, environ=lenient.environ))
-    warnings = (*prepared.warnings, *(f"{name} is not set\nhint: set it before `swarm run`" for name in lenient.unset))
+    from swarm.lifecycle.sense import tight_limit
+
+    tight = filter(None, [tight_limit(prepared)])
+    warnings = (
+        *prepared.warnings,
+        *tight,
+        *(f"{name} is not set\nhint: set it before `swarm run`" for name in lenient.unset),
+    )
     for warning in warnings:
         say(message("warning", warning))
     if not display.quiet and not lenient.opened.task.models and options.endpoint is None:

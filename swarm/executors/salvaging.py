@@ -25,7 +25,8 @@ class Salvaging:
 
         Not of a section: what it would have read is in the report if it has no answer.
         """
-        if not self._state.is_report(attempt.step.id) or attempt.on_cut != "keep":
+        is_section = attempt.step.partial_of is not None and attempt.on_cut != "keep"
+        if is_section or not self._state.is_report(attempt.step.id):
             return await self._inner.execute(attempt, note)
         messages: list[Message] = list(attempt.transcript)
 

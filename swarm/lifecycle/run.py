@@ -36,7 +36,7 @@ from swarm.lifecycle.options import Options
 from swarm.lifecycle.prepare import Prepared, prepare
 from swarm.lifecycle.replay import Replay
 from swarm.lifecycle.resume import Reopened, reopened, run_resumed, run_started
-from swarm.lifecycle.sense import check_offline
+from swarm.lifecycle.sense import check_offline, nothing_fits, tight_limit
 from swarm.lifecycle.wiring import ExecutorWiring, assemble
 from swarm.record import events as e
 from swarm.record.cache import Cache
@@ -181,7 +181,7 @@ class Run:
         makes_calls = self._replay is None and not (self._plan_only and prepared.linted is not None)
         if makes_calls:
             check_offline(prepared, self._options)
-        self.warnings += prepared.warnings
+        self.warnings += (*prepared.warnings, *filter(None, [tight_limit(prepared)]))
         runs = self._options.runs
         close_levels(levels_of(prepared.task.folder))
         # What a replay copies is as trustworthy as the folder that it comes from.
@@ -369,6 +369,8 @@ class Run:
             self._error = unusable(self.prepared.task, self._preflight.problems, state.run)
         elif self._own_endpoint is not None and self._own_endpoint.misuse:
             self._error = TaskError(Problem(self._own_endpoint.misuse, key="endpoint"))
+        elif not self._plan_only:
+            self._error = nothing_fits(state)
         self._result = Result.of(state, self.folder, self._assigner, note=self._unmeasured)
         plan = plan_of(state)
         if plan is not None:

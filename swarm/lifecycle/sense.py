@@ -5,8 +5,16 @@ from collections.abc import Mapping
 from swarm.base.errors import Problem, TaskError
 from swarm.base.text import clip
 from swarm.endpoints.route import OFFLINE
+from swarm.forecast.need import need_of
 from swarm.lifecycle.options import Options
 from swarm.lifecycle.prepare import Prepared
+from swarm.record.state import State
+from swarm.record.steps import Status
+from swarm.spec.labels import DEFAULT
+from swarm.spec.task import Model
+
+_OF_LIMITS = {"limit", "too_large"}
+"""Kinds of the failure of a step that does not fit a limit."""
 
 
 def check_offline(prepared: Prepared, options: Options) -> None:
@@ -29,6 +37,32 @@ def check_offline(prepared: Prepared, options: Options) -> None:
         because = "the offline endpoint only extracts sentences from inputs, and this task has no inputs"
         hint = f"hint: add `inputs:` to the task, or set a model with {names['endpoint']} or `models:`"
         raise TaskError(Problem(f"{because}\n{hint}", key="inputs"))
+
+
+def tight_limit(prepared: Prepared) -> str | None:
+    """Return the warning that the limit on tokens is too low for all steps of a given plan, or None."""
+    if prepared.linted is None:
+        return None
+    model = prepared.task.models.get(DEFAULT) or Model()
+    return need_of(prepared.steps, prepared.resources.inputs, model).warning(prepared.task.limits.tokens)
+
+
+def nothing_fits(state: State) -> TaskError | None:
+    """Return the error that a limit is too low for any call of a run that has ended, or None if that is not so."""
+    if _has_something(state):
+        return None
+    errors = [s.error for s in state.steps.values() if s.error is not None]
+    refused = [error for error in errors if error.kind in _OF_LIMITS]
+    others = {error.kind for error in errors} - _OF_LIMITS - {"nothing_found"}
+    if not refused or others:
+        return None
+    return TaskError(Problem(f"{refused[0].message}\nNothing was spent", key="limits"))
+
+
+def _has_something(state: State) -> bool:
+    """Whether any call was made, or any step has an output."""
+    was_called = state.usage.calls > 0 or state.usage.charged_tokens > 0
+    return was_called or any(s.status is Status.DONE for s in state.steps.values())
 
 
 def _option_names(options: Options) -> Mapping[str, str]:

@@ -56,7 +56,7 @@ _REPLAY_REJECTED = re.compile(r"reasoning(_content|_details)?\b|extra_content|th
 _REPLAY_REQUIRED = re.compile(r"missing|must be (passed|sent|provided)|required|passed back")
 _STREAM_REQUIRED = re.compile(
     r"(only|must) (support|use|be)s? (the )?stream|stream(ing)? (mode )?(is )?(only|required)|non-?streaming call"
-    r"|stream ?= ?true|set `?stream`? to true"
+    r"|(?<!when )(?<!with )(?<!if )`?stream`? ?= ?true|set `?stream`? to true"
 )
 _BAD_GENERATION = frozenset({"json_validate_failed", "tool_use_failed"})
 """Codes of an answer of the model that the endpoint did not accept."""
