@@ -56,7 +56,8 @@ def nothing_fits(state: State) -> TaskError | None:
     others = {error.kind for error in errors} - _OF_LIMITS - {"nothing_found"}
     if not refused or others:
         return None
-    return TaskError(Problem(f"{refused[0].message}\nNothing was spent", key="limits"))
+    what, _, hint = refused[0].message.partition("\n")
+    return TaskError(Problem(f"{what}. Nothing was spent\n{hint}".rstrip(), key="limits"))
 
 
 def _has_something(state: State) -> bool:
