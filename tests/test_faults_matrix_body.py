@@ -130,7 +130,8 @@ async def test_a_budget_is_charged_the_larger_of_what_is_told_and_what_is_seen(
         limits = Limits(tokens=14_000)
         result = await swarm.run(Task(goal="x", plan=plan, models=models, limits=limits, folder=tmp_path))
         sent = [sum(map(len, texts(received.body["messages"]))) for received in server.requests]
-    turns = [event.usage for event in events_of(result.folder) if isinstance(event, TurnTaken)]
+    events = events_of(result.folder)
+    turns = [event.usage for event in events if isinstance(event, TurnTaken) and event.is_answer]
     assert result.usage.tokens == sum(turn.tokens for turn in turns) <= 14_000
     if case.what == "plausible":
         assert {(turn.input_tokens, turn.output_tokens, turn.estimated) for turn in turns} == {(took, gave, False)}
