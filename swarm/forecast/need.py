@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from swarm.attempt.reading import ASSUMED_CONTEXT
 from swarm.planning.graph import topological_order
 from swarm.spec.chat import BYTES_PER_TOKEN
 from swarm.spec.plan import Step, before_of
 from swarm.spec.task import Input, Model
 
-ASSUMED_CONTEXT = 128_000
-"""Context size in tokens if it is unknown."""
 ASSUMED_ITEMS = 10
 """Number of items of a list that a step has yet to make."""
 AROUND = 600

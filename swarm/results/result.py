@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from swarm.base.values import Json
 from swarm.record.folder import RunFolder
@@ -16,12 +16,12 @@ from swarm.results.report import Report, make_report
 from swarm.results.table import Table, table_of
 from swarm.scheduling.assign import Assigner
 from swarm.scheduling.checks import Judged, judged
+from swarm.scheduling.ending import RunStatus
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Usage
 from swarm.spec.plan import PLAN_STEP, Plan
 from swarm.spec.rows import Row
 
-RunStatus = Literal["done", "partial", "failed", "limit", "cancelled"]
 EXIT_CODES: dict[RunStatus, int] = {"done": 0, "failed": 1, "partial": 3, "limit": 4, "cancelled": 130}
 """Exit codes of the command, by status; see `swarm --help`."""
 

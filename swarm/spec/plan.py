@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from swarm.base.values import Frozen, Id, Json
+from swarm.base.values import Frozen, Id, Json, is_none
 from swarm.spec.agent import Agent
 
 PLANNER = "planner"
@@ -43,11 +43,6 @@ Combine = Literal["list", "last", "sections", "text", "table", "array", "majorit
 
 MergeKind = Literal["table", "list", "count", "text"]
 """How a step merges the outputs it needs without a model; see `swarm.attempt.merge`."""
-
-
-def _is_none(value: object) -> bool:
-    """Whether a field is left out of a file: journals of earlier versions do not have it."""
-    return value is None
 
 
 class Part(Frozen):
@@ -102,17 +97,17 @@ class Step(Frozen):
     list only if `needs` names the step, too."""
     output: dict[str, Json] | None = None
     """JSON Schema of the answer. [default: the output of the agent]"""
-    merge: MergeKind | None = Field(default=None, exclude_if=_is_none)
+    merge: MergeKind | None = Field(default=None, exclude_if=is_none)
     """Merge the outputs in `needs` and `after` without calling a model: `table` joins rows, `list`
     drops duplicates, `count` counts by value, `text` puts texts in order. [default: none]"""
-    key: tuple[str, ...] | None = Field(default=None, min_length=1, exclude_if=_is_none)
+    key: tuple[str, ...] | None = Field(default=None, min_length=1, exclude_if=is_none)
     """Fields that identify a row of a merged table, or that are counted. Example: `[name, year]`.
     [default: all fields]"""
-    check: Id | dict[str, Json] | None = Field(default=None, exclude_if=_is_none)
+    check: Id | dict[str, Json] | None = Field(default=None, exclude_if=is_none)
     """Agent that checks the output against its sources before other steps read it, such as
     `critic`; or a JSON Schema that the output must match, too. Work that is contradicted is done
     again with the reasons, at most twice. [default: none]"""
-    vote: int | None = Field(default=None, ge=2, le=9, exclude_if=_is_none)
+    vote: int | None = Field(default=None, ge=2, le=9, exclude_if=is_none)
     """Number of independent attempts at the step: the answer that most of them gave is its output.
     Without a majority a critic chooses. [default: one attempt]"""
     model: Id | None = None
@@ -131,15 +126,15 @@ class Step(Frozen):
     """Item of an instance of an `each` step. Set by the run."""
     instance_of: SkipJsonSchema[Id | None] = None
     """Id of the `each` step of an instance. Set by the run."""
-    part: SkipJsonSchema[Part | None] = Field(default=None, exclude_if=_is_none)
+    part: SkipJsonSchema[Part | None] = Field(default=None, exclude_if=is_none)
     """Piece of a long text that the step reads. Set by the run."""
-    partial_of: SkipJsonSchema[Id | None] = Field(default=None, exclude_if=_is_none)
+    partial_of: SkipJsonSchema[Id | None] = Field(default=None, exclude_if=is_none)
     """Id of the step for which this one does a share of the work. Set by the run."""
-    length: SkipJsonSchema[int | None] = Field(default=None, ge=1, exclude_if=_is_none)
+    length: SkipJsonSchema[int | None] = Field(default=None, ge=1, exclude_if=is_none)
     """Maximum tokens of the answer, sent as the output cap. Set by the run."""
-    judges: SkipJsonSchema[Id | None] = Field(default=None, exclude_if=_is_none)
+    judges: SkipJsonSchema[Id | None] = Field(default=None, exclude_if=is_none)
     """Id of the step whose work this one judges, or among whose votes it chooses. Set by the run."""
-    ballot: SkipJsonSchema[int | None] = Field(default=None, ge=1, exclude_if=_is_none)
+    ballot: SkipJsonSchema[int | None] = Field(default=None, ge=1, exclude_if=is_none)
     """Number of the vote, from 1. Set by the run."""
 
 
