@@ -47,7 +47,7 @@ changelog: $(DEV)  ## show the next release's changelog; VERSION=0.2.0 writes it
 constraints: $(BIN)/python  ## write constraints.txt anew from the newest releases that pyproject.toml allows
 	$(BIN)/python -m venv --clear .venvs/constraints
 	.venvs/constraints/bin/python -m pip install -qq --upgrade pip setuptools
-	.venvs/constraints/bin/python -m pip install -qq -e ".[local]" --group dev --group mutants
+	.venvs/constraints/bin/python -m pip install -qq -e ".[all]" --group dev --group mutants
 	(echo "# The versions that are tested, names and versions only; written by \`make constraints\`."; \
 	 .venvs/constraints/bin/python -m pip list --format=freeze --exclude local-agent-swarm) > constraints.new
 	mv constraints.new constraints.txt
@@ -76,7 +76,7 @@ $(CORE): pyproject.toml constraints.txt | $(BIN)/python
 
 $(DEV): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install -qq --upgrade -c constraints.txt pip
-	$(PIP) install -qq -c constraints.txt --build-constraint constraints.txt -e . --group dev
+	$(PIP) install -qq -c constraints.txt --build-constraint constraints.txt -e ".[files,mcp,otel,sandbox,web]" --group dev
 	@touch $(CORE) $@
 
 $(MUTANTS): $(DEV)
