@@ -95,10 +95,20 @@ def test_the_reducer_is_shown_citations_that_count() -> None:
     assert (found.cited, found.unknown) == (("memory.2", "sizes"), ())
 
 
+LOOP = ("attempt/loop", "attempt/tool_turns")
+
+
 def phrases_said() -> dict[str, set[str]]:
     """Find the phrases that the mechanism says, with the values it fills in: `phrase(wording, name, value=…)`."""
     said: dict[str, set[str]] = {}
-    for name in ("attempt/prompt", "attempt/support", "attempt/judge", "attempt/loop", "scheduling/checks"):
+    for name in (
+        "attempt/prompt",
+        "attempt/support",
+        "attempt/judge",
+        "attempt/loop",
+        "attempt/tool_turns",
+        "scheduling/checks",
+    ):
         tree = ast.parse((ROOT / "swarm" / f"{name}.py").read_text(encoding="utf-8"))
         for call in (thing for thing in ast.walk(tree) if isinstance(thing, ast.Call)):
             called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")

@@ -9,7 +9,7 @@ import pytest
 from attempts import FIGURE, Tried, attempt, planning
 from faults import Case, of, seen_by_an_attempt
 
-from swarm.attempt.loop import CALLS_A_TURN
+from swarm.attempt.tool_turns import CALLS_A_TURN
 from swarm.attempt.types import Attempt, Given
 from swarm.record.outcome import Outcome
 from swarm.spec.chat import Request

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from swarm.attempt.answers import MOST_CHARACTERS, fit
-from swarm.attempt.loop import CALLS_A_TURN
+from swarm.attempt.tool_turns import CALLS_A_TURN
 from swarm.attempt.transcript import KEPT_CALLS, usable
 from swarm.budget.ledger import worst_input
 from swarm.endpoints.wire.answers import MOST_ARGUMENTS, MOST_CALLS, Assembly

@@ -3,8 +3,9 @@
 import pytest
 from attempts import FIGURE, WORDING, Tried, attempt, looks
 
-from swarm.attempt.loop import CALLS_A_TURN, carry_out
+from swarm.attempt.loop import carry_out
 from swarm.attempt.prompt import phrase
+from swarm.attempt.tool_turns import CALLS_A_TURN
 from swarm.spec.chat import Data, Message, Reply, Request, ToolCall
 from swarm.testing import Function, reply
 from swarm.tools import Toolbox, ToolContext

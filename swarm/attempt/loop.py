@@ -11,9 +11,7 @@ Two rules hold: nothing that was paid for is lost, and nothing is acted on befor
 
 - A `TurnTaken` is noted as soon as an answer arrives, with the words of its correction if it needs
   one. Between the answer and the note there is no await: judging is pure and fast.
-- The result of each tool is noted on its own, as a `TurnTaken` without a call (usage zero). That is
-  before the next tool runs and before the model sees the result. If the process dies during the next
-  tool, the tools before it do not run again.
+- The result of each tool is noted on its own, before the model sees it: see `tool_turns`.
 
 The messages of these events, in order, are the transcript. An attempt that starts with a transcript
 continues after it, and counts the corrections and calls in it.
@@ -26,24 +24,21 @@ from collections.abc import Iterator
 import anyio
 
 from swarm.attempt.judge import ALLOWED, Correction, judge_message, revised, truncated, uncalled
-from swarm.attempt.loop_guard import REPEATS, LoopGuard
+from swarm.attempt.loop_guard import LoopGuard
 from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, phrase, wanted
 from swarm.attempt.support import with_notes
 from swarm.attempt.too_long import smaller_context
+from swarm.attempt.tool_turns import ToolTurns
 from swarm.attempt.transcript import numbered, result_of, usable
 from swarm.attempt.types import Attempt, Note
-from swarm.base.errors import AnswerError, EndpointError, EndpointRefused, LimitError, ToolError
-from swarm.base.text import listing
+from swarm.base.errors import AnswerError, EndpointError, EndpointRefused, LimitError
 from swarm.endpoints import Endpoint
 from swarm.endpoints.route import OFFLINE
 from swarm.record.events import TurnTaken
 from swarm.record.outcome import Outcome
-from swarm.spec.chat import Data, MediaFile, Message, Part, Reply, Request, Text, ToolCall, Usage, says
-from swarm.tools import Toolbox, ToolContext, ToolResult
+from swarm.spec.chat import MediaFile, Message, Reply, Request, Text, ToolCall, Usage, says
+from swarm.tools import Toolbox
 
-CALLS_A_TURN = 32
-"""Maximum tool calls per turn that run: a model that asks for more is not working towards an
-answer."""
 QUESTION_SHARE = 0.75
 """Share of the seconds left of a run that an optional question may take."""
 REASON_CHARACTERS = 500
@@ -98,8 +93,8 @@ class _Conversation:
         self._specs = tools.specs(attempt.tools)
         self._want = wanted(attempt)
         self._guard = LoopGuard(attempt)
-        self._tools = tools
         self._note = note
+        self._tool_turns = ToolTurns(attempt, tools, self._guard, self._say, self._record_result)
         self._unrecorded: list[Message] = []
         self._started = anyio.current_time()
         self._first: Outcome | None = None
@@ -325,49 +320,8 @@ class _Conversation:
     # Tools
 
     async def run_tools(self) -> None:
-        """Run the calls without a result in turn. Each result is noted before the next call."""
-        waiting = list(self._waiting())
-        for place, (n, call) in enumerate(waiting, 1):
-            self._guard.stop_if_stuck(call)
-            started = anyio.current_time()
-            # Cancellation point: a cancelled call has no result in the journal, so a resumed
-            # attempt runs it again. From its return to the note there is no await.
-            parts = await self._run(n, call)
-            self._guard.count(call)
-            self._say(result_of(call, *parts))
-            if place == len(waiting) and self.turns == self.attempt.turns - 1:
-                self._say(says("user", self._phrase("last_turn")))
-            self._record(None, seconds=anyio.current_time() - started)
-
-    def _waiting(self) -> Iterator[tuple[int, ToolCall]]:
-        """Yield the calls of the last answer without a result, and their numbers in that answer."""
-        answered = {message.tool_call_id for message in self.said if message.role == "tool"}
-        last = self._last_answer()
-        for n, call in enumerate(() if last is None else last.tool_calls, 1):
-            if call.id not in answered:
-                yield n, call
-
-    async def _run(self, n: int, call: ToolCall) -> tuple[Part, ...]:
-        """Return the result of a call, or the reason why it has none: both are for the model."""
-        attempt, granted = self.attempt, self.attempt.tools
-        if n > CALLS_A_TURN:
-            return (Text(text=self._phrase("tool_budget", most=CALLS_A_TURN)),)
-        if call.name not in granted:
-            return (Text(text=self._phrase("unknown_tool", name=call.name, tools=listing(sorted(granted)))),)
-        if self._guard.repeats(call):
-            return (Text(text=self._phrase("tool_repeated", times=REPEATS)),)
-        context = ToolContext(step=attempt.step.id, attempt=attempt.attempt, labels=attempt.labels)
-        try:
-            result = await self._tools.call(call.name, call.arguments, granted, context)
-        except ToolError as error:
-            return (Data(of="tool", name=call.name, text=self._phrase("tool_failed", error=error)),)
-        return self._shown(result)
-
-    def _shown(self, result: ToolResult) -> tuple[Part, ...]:
-        if result.shown == result.total:
-            return result.parts
-        note = self._phrase("tool_cut", shown=result.shown, total=result.total)
-        return (*result.parts, Text(text=note))
+        """Run the calls of the last answer that have no result."""
+        await self._tool_turns.run(self.said, is_last=self.turns == self.attempt.turns - 1)
 
     # Facts
 
@@ -377,6 +331,9 @@ class _Conversation:
     def _say(self, message: Message) -> None:
         self.said.append(message)
         self._unrecorded.append(message)
+
+    def _record_result(self, seconds: float) -> None:
+        self._record(None, seconds=seconds)
 
     def _record(self, reply: Reply | None, *, seconds: float = 0.0) -> None:
         """Note the messages since the last note: an answer, or (without a reply) a tool's result."""
