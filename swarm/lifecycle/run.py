@@ -12,7 +12,6 @@ import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from random import Random
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -20,15 +19,6 @@ import anyio
 
 from swarm.base.clock import GRACE_SECONDS, RunClock
 from swarm.base.errors import PlanError, Problem, SwarmError, TaskError
-from swarm.base.machine import fitting_width
-from swarm.budget.setup import open_meters
-from swarm.endpoints.custom import CustomEndpoint
-from swarm.endpoints.offline import Offline
-from swarm.endpoints.preflight import Preflight
-from swarm.endpoints.router import connect
-from swarm.endpoints.wire.learnt import Memory
-from swarm.endpoints.wiring import Wiring
-from swarm.executors.budgeted import Budgeted
 from swarm.lifecycle.arguments import RunArguments, run_options, task_source
 from swarm.lifecycle.levels import close_levels, levels_of
 from swarm.lifecycle.opened import OpenedTask, unusable
@@ -37,9 +27,8 @@ from swarm.lifecycle.prepare import Prepared, prepare
 from swarm.lifecycle.replay import Replay
 from swarm.lifecycle.resume import Reopened, reopened, run_resumed, run_started
 from swarm.lifecycle.sense import check_offline, nothing_fits, tight_limit
-from swarm.lifecycle.wiring import ExecutorWiring, assemble
+from swarm.lifecycle.stretch import Stretch
 from swarm.record import events as e
-from swarm.record.cache import Cache
 from swarm.record.folder import TASK, UNMEASURED, RunFolder, create
 from swarm.record.journal import Journal, cut_tail
 from swarm.record.outcome import Outcome
@@ -49,10 +38,6 @@ from swarm.record.state import State
 from swarm.results.outputs import write_outputs
 from swarm.results.result import Result, plan_of
 from swarm.scheduling.assign import Assigner
-from swarm.scheduling.checks import Checks
-from swarm.scheduling.dispatcher import Dispatcher
-from swarm.scheduling.reduction import Reduction
-from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.files import public, write_yaml
 from swarm.spec.plan import PLAN_STEP
 from swarm.spec.task import TaskSource
@@ -98,16 +83,13 @@ class Run:
         self._known: Mapping[str, Outcome] = {}
         self._served: frozenset[str] = frozenset()
         """Aliases of models that have answered before this stretch."""
-        self._preflight: Preflight | None = None
         self._entered = False
         self._interrupted: tuple[str, float] | None = None
-        """An interrupt that came before the dispatcher was there."""
-        self._own_endpoint: CustomEndpoint | None = None
-        """The caller's endpoint object, if there is one."""
+        """An interrupt that came before the stretch was there."""
         self._stack = AsyncExitStack()
         self._over = anyio.Event()
         self._error: SwarmError | None = None
-        self._dispatcher: Dispatcher | None = None
+        self._stretch: Stretch | None = None
         self._result: Result | None = None
 
     async def __aenter__(self) -> Self:
@@ -149,15 +131,15 @@ class Run:
 
     def interrupt(self, because: str = "interrupted", grace: float = GRACE_SECONDS) -> None:
         """Start nothing new, give running attempts `grace` seconds, then end. `resume` continues from there."""
-        if self._dispatcher is None:
+        if self._stretch is None:
             self._interrupted = (because, grace)
         else:
-            self._dispatcher.interrupt(because, grace)
+            self._stretch.interrupt(because, grace)
 
     @property
     def in_flight(self) -> int:
         """Number of running attempts."""
-        return 0 if self._dispatcher is None else self._dispatcher.in_flight
+        return 0 if self._stretch is None else self._stretch.in_flight
 
     @property
     def over(self) -> bool:
@@ -273,104 +255,28 @@ class Run:
         replay.run(started, steps, self.state, self._assigner, self._emit.again, self.folder)
 
     async def _schedule(self, journal: Journal) -> None:
-        """Run every attempt of this stretch: open the endpoints, assemble the executors, dispatch."""
-        prepared, state = self.prepared, self.state
-        rng, clean = Random(state.run), prepared.redactor.clean  # noqa: S311 - jitter
-        routes, own = prepared.routes, prepared.endpoint
-        keep = not self._plan_only and not self._merges_the_report
-        meters = open_meters(prepared.task.limits, routes, state, custom_endpoint=own is not None, keep=keep)
-        memory = Memory(prepared.learnt if self._options.uses_cache else None)
-        self._workers, narrowed = fitting_width(prepared.task.limits.workers)
-        self.warnings += filter(None, [memory.warning, self._uncached, narrowed])
-        wiring = Wiring(
-            rng=rng,
-            offline=Offline,
-            clean=clean,
-            memory=memory,
-            emit=self._emit,
-            around=meters.around,
-            labels=prepared.resources.access.labels,
-            workers=self._workers,
-        )
-        async with connect(routes, wiring) as router:
-            looked = Preflight(router, routes, wiring, ahead=self._ahead(), warn=self.warnings.append)
-            self._preflight = looked
-            self._own_endpoint = None if own is None else CustomEndpoint(own)
-            endpoint = looked if self._own_endpoint is None else meters.alone(self._own_endpoint)
-            budgeted = Budgeted(endpoint, prepared.toolbox, meters, state)
-            self._dispatcher = self._dispatcher_of(budgeted)
-            if self._interrupted is not None:
-                self._dispatcher.interrupt(*self._interrupted)
-            await self._dispatcher.run(journal.keep_synced)
-
-    def _dispatcher_of(self, budgeted: Budgeted) -> Dispatcher:
-        prepared, state = self.prepared, self.state
-        wiring = ExecutorWiring(
-            budgeted=budgeted,
-            tools=prepared.toolbox,
-            state=state,
+        """Run every attempt of this stretch."""
+        self._stretch = Stretch(
+            prepared=self.prepared,
+            options=self._options,
+            state=self.state,
             folder=self.folder,
-            clean=prepared.redactor.clean,
+            emit=self._emit,
+            assigner=self._assigner,
+            bug=self._bug,
             known=self._known,
-            cache=self._cache,
-            advised_goal=(prepared.task.goal or "") if prepared.task.swarm == "auto" else None,
-        )
-
-        reduction, checks = Reduction(state, self._assigner, prepared.task.report), Checks(prepared.resources.wording)
-        expand, outputs = checks.before(reduction.expander, state), self._assigner.output_of
-        scheduler = Scheduler(state, self._emit, self._rules(), outputs, expand, checks.follow_up)
-        attempt_of = reduction.attempts(budgeted.fitted)
-        return Dispatcher(scheduler, assemble(wiring), attempt_of, self._emit, self._bug)
-
-    @property
-    def _merges_the_report(self) -> bool:
-        """Whether the report is known to be merged without a model: then nothing is kept for it."""
-        report = self.state.steps.get(self.state.report_step or "")
-        return report is not None and report.step.merge is not None
-
-    @property
-    def _cache(self) -> Cache | None:
-        """The cache that this run reads and writes; None with `--no-cache`."""
-        if not self._options.uses_cache:
-            return None
-        folder = self._options.cache_folder
-        return self.prepared.cache if folder is None else Cache(folder)
-
-    @property
-    def _uncached(self) -> str | None:
-        """Return why a run with a cache stores nothing in it, or None if it does."""
-        if not self._options.uses_cache or None not in self.prepared.resources.identities.values():
-            return None
-        return "nothing is cached: the endpoint object has no `identity` (a text that tells it from others)"
-
-    def _ahead(self) -> list[str]:
-        """Return the aliases of the models that are checked before the first paid call."""
-        if not self._options.preflight:
-            return []
-        return [alias for alias in self._assigner.aliases_ahead() if alias not in self._served]
-
-    def _rules(self) -> Rules:
-        task = self.prepared.task
-        return Rules(
-            limits=task.limits.model_copy(update={"workers": self._workers}),
-            on_failure=task.on_failure,
-            inputs=tuple(each.name for each in self.prepared.resources.inputs),
-            seed=self.state.seed,
+            served=self._served,
+            warnings=self.warnings,
             plan_only=self._plan_only,
         )
+        if self._interrupted is not None:
+            self._stretch.interrupt(*self._interrupted)
+        await self._stretch.run(journal.keep_synced)
 
     def _finish(self) -> None:
         """Make the result, and write the report and the files of `output:`."""
         state = self.state
-        planner = state.steps.get(PLAN_STEP)
-        if planner is not None and planner.error is not None and planner.error.kind == "plan":
-            self._error = PlanError(planner.error.message, spent=True)
-        elif self._preflight is not None and self._preflight.problems and not state.usage.charged_tokens:
-            self._error = unusable(self.prepared.task, self._preflight.problems, state.run)
-        elif self._own_endpoint is not None and self._own_endpoint.misuse:
-            self._error = TaskError(Problem(self._own_endpoint.misuse, key="endpoint"))
-        elif not self._plan_only:
-            self._error = nothing_fits(state)
+        self._error = self._spoiled()
         self._result = Result.of(state, self.folder, self._assigner, note=self._unmeasured)
         plan = plan_of(state)
         if plan is not None:
@@ -378,6 +284,18 @@ class Run:
         written = write_outputs(self._result, [each.path for each in self.prepared.files.outputs])
         self._result = written.result
         self.warnings += written.notes
+
+    def _spoiled(self) -> SwarmError | None:
+        """Return the error that ended the run instead of a result, or None."""
+        planner = self.state.steps.get(PLAN_STEP)
+        if planner is not None and planner.error is not None and planner.error.kind == "plan":
+            return PlanError(planner.error.message, spent=True)
+        problems, misuse = ((), "") if self._stretch is None else (self._stretch.problems, self._stretch.misuse)
+        if problems and not self.state.usage.charged_tokens:
+            return unusable(self.prepared.task, problems, self.state.run)
+        if misuse:
+            return TaskError(Problem(misuse, key="endpoint"))
+        return None if self._plan_only else nothing_fits(self.state)
 
     def _unmeasured(self, error: Exception) -> None:
         """Warn about an internal error that lost the figures of a run, and nothing else."""
