@@ -17,9 +17,10 @@ A map of the package, from the ground up:
     scheduling      who runs next: every decision, and the task group that carries them out
     results         a finished run: report, provenance, parallelism
     forecast        what a run would take, and whether a swarm is worth it
+    views           what people see
+    exports         a finished run as files
     executors       where attempts run
     lifecycle       a run from start to end: prepare, run, resume, replay
-    views           what people see
     cli             the command
     testing         public doubles for all of it
 """

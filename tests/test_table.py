@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from swarm.attempt.merge import Leaf, merged
 from swarm.base.errors import PlanError, TaskError
+from swarm.exports.table_files import csv_bytes, guarded, jsonl_bytes
 from swarm.lifecycle.options import Options
 from swarm.lifecycle.prepare import prepare
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.planning.lint import lint
 from swarm.results.table import HEAD, LISTED, SHORT, Table, table_text
-from swarm.results.table_files import csv_bytes, guarded, jsonl_bytes
 from swarm.scheduling.merging import wanted_table
 from swarm.spec.plan import Plan, Step, closed
 from swarm.spec.task import Task

@@ -18,6 +18,7 @@ from swarm.endpoints import Endpoint
 from swarm.endpoints.choose import Choice
 from swarm.endpoints.route import Routes, identities_of, outside_pools, single
 from swarm.endpoints.wire.learnt import FILE as LEARNT
+from swarm.exports.outputs import TABLES
 from swarm.lifecycle.levels import check_levels, levels_of
 from swarm.lifecycle.models import ChosenModels, choose_models
 from swarm.lifecycle.opened import OpenedTask, open_task, with_given_plan
@@ -27,7 +28,6 @@ from swarm.record.cache import Cache
 from swarm.record.events import RunStarted
 from swarm.record.state import State
 from swarm.record.steps import StepState
-from swarm.results.outputs import TABLES
 from swarm.scheduling.assign import Assigner
 from swarm.scheduling.resources import RunResources
 from swarm.spec.agent import Agent, SmallPrompts

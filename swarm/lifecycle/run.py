@@ -19,6 +19,7 @@ import anyio
 
 from swarm.base.clock import GRACE_SECONDS, RunClock
 from swarm.base.errors import PlanError, Problem, SwarmError, TaskError
+from swarm.exports.outputs import write_outputs
 from swarm.lifecycle.arguments import RunArguments, run_options, task_source
 from swarm.lifecycle.levels import close_levels, levels_of
 from swarm.lifecycle.opened import OpenedTask, unusable
@@ -35,7 +36,6 @@ from swarm.record.outcome import Outcome
 from swarm.record.recorded import recorded
 from swarm.record.recorder import Recorder
 from swarm.record.state import State
-from swarm.results.outputs import write_outputs
 from swarm.results.result import Result, plan_of
 from swarm.scheduling.assign import Assigner
 from swarm.spec.files import public, write_yaml

@@ -10,9 +10,9 @@ from pydantic_core import to_json
 
 from swarm.base.files import write_file
 from swarm.base.private import write_private
+from swarm.exports.table_files import csv_bytes, jsonl_bytes
 from swarm.results.result import Result
 from swarm.results.table import FILE, Table
-from swarm.results.table_files import csv_bytes, jsonl_bytes
 
 REPORT = "report.md"
 """Name of the report in the run's folder."""

@@ -1,0 +1,1 @@
+"""A finished run as files: the report, its table, and what `output:` of a task names."""
