@@ -30,10 +30,10 @@ check: $(DEV)  ## lint, format, types, layers, and the limits on size, density a
 	$(BIN)/python -m pytest -q tests/test_tail.py tests/test_density.py tests/test_english.py
 
 test: $(DEV)  ## the tests that take at most five minutes; ARGS="-k graph" narrows them
-	$(BIN)/python -m pytest -m "not slow and not real_model" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not slow and not real_model" $(ARGS)
 
 test-all: $(LOCAL) $(MODEL)  ## every test, at most thirty minutes
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 bench: $(DEV)  ## every measurement in bench/, one after the other
 	@set -e; for file in $(filter-out bench/mutants.py,$(wildcard bench/*.py)); do echo "== $$file"; $(BIN)/python "$$file"; done
