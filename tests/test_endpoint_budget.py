@@ -8,7 +8,8 @@ import pytest
 
 from swarm.base.errors import EndpointBusy, EndpointRefused, LimitError
 from swarm.budget.ledger import Amount, Ledger, LimitName
-from swarm.budget.meter import BudgetQueue, Meter
+from swarm.budget.meter import Meter
+from swarm.budget.queue import BudgetQueue
 from swarm.endpoints.account import Account, ChargedEndpoint
 from swarm.endpoints.traffic.retry import Retrying
 from swarm.spec.chat import Request, Usage, says

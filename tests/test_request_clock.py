@@ -8,7 +8,8 @@ import pytest
 
 from swarm.base.errors import EndpointBusy
 from swarm.budget.ledger import Amount, Ledger
-from swarm.budget.meter import BudgetQueue, Meter
+from swarm.budget.meter import Meter
+from swarm.budget.queue import BudgetQueue
 from swarm.endpoints.account import Account, ChargedEndpoint
 from swarm.endpoints.traffic.clock import WIRE, RequestClock, clock_of
 from swarm.endpoints.traffic.limit import Limit

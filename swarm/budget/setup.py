@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from swarm.budget.ledger import REPORT_INPUT, Amount, Ledger, LimitName, output_cap, report_share
-from swarm.budget.meter import BudgetQueue, Meters
+from swarm.budget.meter import Meters
+from swarm.budget.queue import BudgetQueue
 from swarm.endpoints.route import Route, Routes, single
 from swarm.record.state import State
 from swarm.spec.tariff import picos_of
