@@ -12,7 +12,7 @@ from swarm.budget.meter import Meter
 from swarm.budget.queue import BudgetQueue
 from swarm.endpoints.account import Account, ChargedEndpoint
 from swarm.endpoints.traffic.retry import Retrying
-from swarm.spec.chat import Request, Usage, says
+from swarm.spec.chat import Request, Usage, request_tokens, says
 from swarm.spec.tariff import flat, picos_of, usd_of
 from swarm.spec.task import Model, Price
 from swarm.testing import Function, reply
@@ -153,11 +153,31 @@ class TestTries:
             shared.settle(first, Amount())
         assert spent(shared) == (15, 0)
 
-    @pytest.mark.parametrize("usage", [Usage(), Usage(calls=1, input_tokens=1, output_tokens=5)])
-    async def test_usage_that_is_missing_or_less_than_possible_is_charged_in_full(self, usage: Usage) -> None:
+    @pytest.mark.parametrize("usage", [Usage(), Usage(calls=1, estimated=True)])
+    async def test_fault_135_missing_usage_is_estimated_from_the_words(self, usage: Usage) -> None:
+        shared = queue(100_000)
+        said = reply("five").model_copy(update={"usage": usage})
+        got = await ChargedEndpoint(Function(lambda _: said), meter(shared).around).complete(ASK)
+        assert (got.usage.input_tokens, got.usage.output_tokens) == (request_tokens(ASK), 2)
+        assert got.usage.estimated
+        assert spent(shared) == (request_tokens(ASK) + 2, 0)
+
+    @pytest.mark.parametrize(
+        "update",
+        [{"finish": "length"}, {"message": reply("five").message.model_copy(update={"raw": {"reasoning": "…"}})}],
+    )
+    async def test_fault_45_missing_usage_of_an_answer_that_is_not_all_seen_is_charged_in_full(
+        self, update: dict[str, Any]
+    ) -> None:
+        shared = queue(100_000)
+        said = reply("five").model_copy(update={"usage": Usage(estimated=True), **update})
+        got = await ChargedEndpoint(Function(lambda _: said), meter(shared).around).complete(ASK)
+        assert (got.usage.tokens, got.usage.estimated) == (meter(shared).worst(ASK).tokens, True)
+
+    async def test_usage_that_is_less_than_possible_is_charged_in_full(self) -> None:
         shared = queue(100_000)
         ask = Request(model="default", messages=(says("user", "word " * 1_000),))
-        said = reply("a").model_copy(update={"usage": usage})
+        said = reply("a").model_copy(update={"usage": Usage(calls=1, input_tokens=1, output_tokens=5)})
         got = await ChargedEndpoint(Function(lambda _: said), meter(shared).around).complete(ask)
         assert (got.usage.tokens, got.usage.estimated) == (meter(shared).worst(ask).tokens, True)
         assert spent(shared) == (got.usage.tokens, 0)
@@ -165,8 +185,8 @@ class TestTries:
     async def test_half_a_count_does_not_hide_an_answer_beyond_its_cap(self) -> None:
         shared = BudgetQueue(Ledger({"tokens": 100_000, "usd": picos_of(1.0)}))
         local = Meter(shared, MODEL, flat(Price(input=1.0, output=4.0)))
-        taken = local.worst(ASK).input_tokens
-        half = Usage(calls=1, input_tokens=10, output_tokens=5_000, estimated=True)
+        taken = 10
+        half = Usage(calls=1, input_tokens=taken, output_tokens=5_000, estimated=True)
         got = await ChargedEndpoint(Function(lambda _: reply("word " * 5_000, usage=half)), local.around).complete(ASK)
         assert (got.usage.input_tokens, got.usage.output_tokens, got.usage.estimated) == (taken, 5_000, True)
         assert spent(shared) == (taken + 5_000, 0)

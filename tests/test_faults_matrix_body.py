@@ -104,16 +104,18 @@ async def test_usage_is_never_less_than_nothing(case: Case, stream: bool) -> Non
 
 
 LIMITED = "in a run: every call charged at its worst case; limits.tokens ends it after 3 of 5"
+WORDS = "in a run: what is missing is estimated from the words; 5 of 5 calls within limits.tokens"
 
 
 @of(
     Case(45, "plausible", "in a run: 5 of 5 calls within limits.tokens", (700, 90)),
-    Case(45, "input missing", LIMITED, (None, 90)),
-    Case(45, "input as other text", LIMITED, ("7e2", 90)),
-    Case(45, "input negative, output far above the answer", LIMITED, (-1, 5_000)),
-    Case(45, "output negative", LIMITED, (900, -1)),
+    Case(45, "both missing", WORDS, (None, None)),
+    Case(45, "input missing", WORDS, (None, 90)),
+    Case(45, "input as other text", WORDS, ("7e2", 90)),
+    Case(45, "input negative, output far above the answer", WORDS, (-1, 5_000)),
+    Case(45, "output negative", WORDS, (900, -1)),
     Case(45, "output NaN, input far above the request", LIMITED, (90_000, float("nan"))),
-    Case(45, "output as other text", LIMITED, (700, "some")),
+    Case(45, "output as other text", WORDS, (700, "some")),
     Case(45, "output below the answer", LIMITED, (700, 1)),
 )
 @pytest.mark.parametrize("stream", [False, True])
@@ -137,8 +139,14 @@ async def test_a_budget_is_charged_the_larger_of_what_is_told_and_what_is_seen(
         assert {(turn.input_tokens, turn.output_tokens, turn.estimated) for turn in turns} == {(took, gave, False)}
         assert case.seen == f"in a run: {len(turns)} of 5 calls within limits.tokens"
         return
+    assert all(turn.estimated for turn in turns)
+    if case.seen == WORDS:
+        assert len(turns) == 5
+        for turn, size in zip(turns, sent, strict=True):
+            assert turn.input_tokens == took or size / 3 <= turn.input_tokens <= size / 3 + 50
+            assert turn.output_tokens in (gave, -(-len(words) // 3), len(words), len(words.rstrip()))
+        return
     for turn, size in zip(turns, sent, strict=True):
-        assert turn.estimated
         assert size <= turn.input_tokens <= size + 500, "a token a byte, and the frames"
         told = gave if isinstance(gave, int) and gave <= len(words) else 0
         assert max(told, 200, len(words) // 4) <= turn.output_tokens <= len(words)

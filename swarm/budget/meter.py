@@ -28,7 +28,7 @@ from swarm.endpoints import Endpoint
 from swarm.endpoints.account import Account, ChargedEndpoint
 from swarm.endpoints.route import Routes, single
 from swarm.endpoints.traffic.retry import Around, Try
-from swarm.spec.chat import Reply, Request, Usage
+from swarm.spec.chat import BYTES_PER_TOKEN, Reply, Request, Usage, request_tokens
 from swarm.spec.labels import DEFAULT
 from swarm.spec.tariff import Tariff, usd_of
 from swarm.spec.task import Model
@@ -106,7 +106,7 @@ class Meter:
         try:
             result = await attempt(lambda: sent.append(True))
             if isinstance(result, Reply):
-                used = self._settled(result, weight, worst)
+                used = self._settled(result, request, weight, worst)
                 result = result.model_copy(update={"usage": used + account.lost})
                 account.lost = Usage()
             elif result is None or not _may_be_billed(result):
@@ -125,34 +125,38 @@ class Meter:
                 self._queue.settle(reservation, self.amount(used or Usage()))
         return result
 
-    def _settled(self, reply: Reply, weight: Weight, worst: Usage) -> Usage:
+    def _settled(self, reply: Reply, request: Request, weight: Weight, worst: Usage) -> Usage:
         """Return the usage to charge for an answer.
 
         | | the report of the endpoint | charged |
         | --- | --- | --- |
         | 1 | is exact: the built-in endpoint | the report |
-        | 2 | is missing, or less than is possible | the worst case, or more output if visible |
-        | 3 | has more input than the worst case | the input of the worst case |
-        | 4 | has more output than the worst case | its output, but not more than is visible |
-        | 5 | is plausible | the report |
+        | 2 | is missing, the answer is whole and has no reasoning | an upper estimate of the words, see `_of_words` |
+        | 3 | is missing otherwise, or less than is possible | the worst case, or more output if visible |
+        | 4 | has more input than the worst case | the input of the worst case |
+        | 5 | has more output than the worst case | its output, but not more than is visible |
+        | 6 | is plausible | the report |
 
-        Cases 3 and 4 can come together. In cases 2 and 4 later worst cases grow by the excess; in
-        case 3 the reports of this endpoint bound no other request any more.
+        Cases 4 and 5 can come together, also with 2. In cases 3 and 5 later worst cases grow by the
+        excess; in case 4 the reports of this endpoint bound no other request any more.
         """
         reported = reply.usage
         if self._exact:  # 1
             return self._priced(reported)
-        if reported.estimated or _too_little(reported, reply, weight):  # 2
+        if _is_missing(reported) and _is_all_seen(reply):  # 2
+            reported = _of_words(reply, request)
+        if _too_little(reported, reply, weight) or (reported.estimated and not _is_all_seen(reply)):  # 3
             return self._without_report(reply, worst)
-        self._compare_input(reported.input_tokens, weight, worst)
-        taken = min(reported.input_tokens, worst.input_tokens)  # 3
-        given = self._plausible_output(reply, worst)  # 4
+        if not reported.estimated:
+            self._compare_input(reported.input_tokens, weight, worst)
+        taken = min(reported.input_tokens, worst.input_tokens)  # 4
+        given = self._plausible_output(reported.output_tokens, reply, worst)  # 5
         update = {
             "calls": max(1, reported.calls),
             "input_tokens": taken,
             "output_tokens": given,
             "cached_tokens": min(reported.cached_tokens, taken),
-            "estimated": (taken, given) != (reported.input_tokens, reported.output_tokens),
+            "estimated": reported.estimated or (taken, given) != (reported.input_tokens, reported.output_tokens),
         }
         return self._priced(reported.model_copy(update=update))
 
@@ -164,8 +168,7 @@ class Meter:
         update = {"calls": max(1, reply.usage.calls), "output_tokens": given}
         return self._priced(worst.model_copy(update=update), worst=True)
 
-    def _plausible_output(self, reply: Reply, worst: Usage) -> int:
-        given = reply.usage.output_tokens
+    def _plausible_output(self, given: int, reply: Reply, worst: Usage) -> int:
         if given <= worst.output_tokens:
             return given
         self._overrun *= given / max(1, worst.output_tokens)
@@ -191,6 +194,27 @@ class Meter:
         if self._tariff is None:
             return usage.model_copy(update={"usd": None})
         return usage.model_copy(update={"usd": usd_of(self.amount(usage, worst=worst).picos)})
+
+
+def _is_missing(reported: Usage) -> bool:
+    """Return whether an endpoint reported no usage, or only a part of it."""
+    return reported.estimated or (reported.input_tokens, reported.output_tokens) == (0, 0)
+
+
+def _is_all_seen(reply: Reply) -> bool:
+    """Whether an answer is whole and without reasoning: then its words are all that was written."""
+    return reply.finish == "stop" and not reply.message.raw
+
+
+def _of_words(reply: Reply, request: Request) -> Usage:
+    """Return a usage in which upper estimates of what was sent and received replace what is missing."""
+    reported, seen = reply.usage, visible_output(reply.message)
+    update = {
+        "input_tokens": reported.input_tokens or request_tokens(request),
+        "output_tokens": min(reported.output_tokens, seen) or -(-seen // BYTES_PER_TOKEN),
+        "estimated": True,
+    }
+    return reported.model_copy(update=update)
 
 
 def _too_little(reported: Usage, reply: Reply, weight: Weight) -> bool:
