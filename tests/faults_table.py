@@ -136,7 +136,7 @@ ROWS: dict[int, tuple[str, str]] = {
     ),
     111: ("a tool call written as text", "requested once more, then the step fails; never passed on"),
     112: ("thoughts and template tokens in the words of an answer", "removed, unless they are quoted as code"),
-    113: ("a prompt that the server truncated silently", "noted with both figures; the answer is not stored"),
+    113: ("a prompt that the server truncated silently", "noted with both figures, and read again in parts that fit"),
     114: ("a byte order mark before a body or a stream", "removed"),
     118: ("a stream that was not requested, or with another content type", "the first bytes decide"),
     125: ("parallel calls with one index, without ids or with equal ones", "each is a call of its own"),

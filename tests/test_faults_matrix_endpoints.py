@@ -345,13 +345,18 @@ LONG = Request(model="default", messages=(says("user", "filler words here " * 60
     Case(113, "nearly all of it", "no note", (13_000, 0)),
     Case(113, "the rest was in the cache", "no note", (2050, 2048)),
     Case(113, "a count that is none", "no note", (10, 0)),
+    Case(113, "of 108,000 spaces", "no note", (2050, 0, "a" + " " * 108_000)),
 )
 async def test_a_prompt_that_the_server_truncated_is_noted(case: Case) -> None:
-    read, cached = case.give
+    read, cached, *text = case.give
     usage = {"prompt_tokens": read, "completion_tokens": 5, "cached_tokens": cached}
+    ask = LONG if not text else Request(model="default", messages=(says("user", text[0]),))
     async with FakeServer(Answer(FIVE, usage=usage)) as server, OpenAIEndpoint(model(server)) as endpoint:
-        doubts = (await endpoint.complete(LONG)).message.doubts
-        assert (await endpoint.complete(ASK)).message.doubts == (), "a short prompt is not checked"
+        answer = await endpoint.complete(ask)
+        doubts = answer.message.doubts
+        short = await endpoint.complete(ASK)
+    assert short.message.doubts == (), "a short prompt is not checked"
+    assert (answer.prompt_cut, short.prompt_cut) == (read if doubts else None, None)
     assert all("num_ctx" in doubt for doubt in doubts)
     noted = [doubt.partition(":")[0].removeprefix("the endpoint ") for doubt in doubts]
     assert (f"noted: {noted[0]}" if noted else "no note") == case.seen

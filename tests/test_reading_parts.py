@@ -20,6 +20,7 @@ from swarm.lifecycle.prepare import Options
 from swarm.lifecycle.run import Run
 from swarm.record import events as e
 from swarm.record.folder import RunFolder
+from swarm.record.recorded import recorded
 from swarm.record.steps import StepState
 from swarm.scheduling.expand import Expander
 from swarm.scheduling.scheduler import Rules, Scheduler
@@ -27,6 +28,7 @@ from swarm.spec.chat import Reply, Request, Usage, estimate_tokens, request_toke
 from swarm.spec.plan import Part, Plan, Step
 from swarm.spec.task import Input, Model, Task
 from swarm.testing import Function, reply
+from swarm.views.progress import summary
 from tests.attempts import attempt
 from tests.models import data_in, events_of, resume_with, run_with
 from tests.test_scheduler import scheduler_of
@@ -189,6 +191,54 @@ async def test_an_unknown_context_is_learnt_and_then_read_in_parts(tmp_path: Pat
     assert result.report is not None
     assert facts_in(result.report.text) == facts_in(text)
     assert result.status == "done"
+
+
+class CutsTheFront(Reader):
+    """Reads the last `context` tokens of a prompt, says so in its count only, as some local servers do."""
+
+    def __init__(self, context: int) -> None:
+        super().__init__()
+        self.context = context
+
+    def _answer(self, request: Request) -> Reply | Exception:
+        used = request_tokens(request)
+        texts = [*data_in(request, "input").values(), *data_in(request, "output").values()]
+        if used <= self.context:
+            return reply(self.facts(request, texts), usage=Usage(calls=1, input_tokens=used, output_tokens=9))
+        seen = "".join(texts)[-3 * self.context :]
+        cut = f"the endpoint read {self.context:,} tokens: it truncated the prompt; raise `num_ctx`"
+        said = reply(self.facts(request, [seen]), usage=Usage(calls=1, input_tokens=self.context, output_tokens=9))
+        message = said.message.model_copy(update={"doubts": (cut,)})
+        return said.model_copy(update={"message": message, "prompt_cut": self.context})
+
+
+@pytest.mark.parametrize("said", [None, 131_072])
+async def test_fault_113_a_prompt_that_was_cut_silently_is_read_again_in_parts(
+    tmp_path: Path, said: int | None
+) -> None:
+    text = lines(100_000, 40)
+    task = study(tmp_path, text)
+    task = task.model_copy(update={"models": {"default": Model(endpoint="offline", context=said)}})
+    result = await run_with(CutsTheFront(4096), task)
+    assert result.report is not None
+    assert facts_in(result.report.text) == facts_in(text)
+    assert result.status == "done"
+    state = recorded(RunFolder(result.folder)).state
+    assert "reads 4,096 tokens at once" in summary(state, result.parallelism)
+    assert "num_ctx" in summary(state, result.parallelism)
+    assert result.usage.input_tokens >= 4096, "the answer to the cut prompt was paid for"
+
+
+async def test_an_answer_to_a_cut_prompt_is_kept_with_its_doubt_if_no_prompt_is_short_enough(tmp_path: Path) -> None:
+    task = study(tmp_path, lines(20_000, 4))
+    task = task.model_copy(update={"models": {"default": Model(endpoint="offline")}})
+    result = await run_with(CutsTheFront(300), task)
+    assert result.report is not None
+    assert any(
+        "num_ctx" in doubt
+        for s in recorded(RunFolder(result.folder)).state.steps.values()
+        for doubt in s.outcome.doubts
+    )
 
 
 async def test_a_long_output_is_read_in_parts(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from swarm.attempt.judge import ALLOWED, Correction, judge_message, revised, tru
 from swarm.attempt.loop_guard import LoopGuard
 from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, phrase, wanted
 from swarm.attempt.support import with_notes
-from swarm.attempt.too_long import smaller_context
+from swarm.attempt.too_long import refuse_cut_prompt, smaller_context
 from swarm.attempt.tool_turns import ToolTurns
 from swarm.attempt.transcript import numbered, result_of, usable
 from swarm.attempt.types import Attempt, Note
@@ -68,6 +68,7 @@ async def carry_out(attempt: Attempt, *, endpoint: Endpoint, tools: Toolbox, not
             verdict = talk.shorten(error, verdict)
         else:
             verdict = talk.take(reply)  # no await before the turn is noted
+            refuse_cut_prompt(attempt, reply, request)
     left_out = (*talk.left_out, *verdict.left_out)
     doubts = tuple(dict.fromkeys((*talk.doubts, *verdict.doubts)))
     update = {"usage": talk.usage, "left_out": left_out, "unread": talk.unread, "doubts": doubts, "media": talk.media}

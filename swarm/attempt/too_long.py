@@ -1,9 +1,9 @@
-"""What a refusal of a too long request teaches: the size of the context from now on."""
+"""What a refusal of a too long request teaches, said or silent: the size of the context from now on."""
 
 from swarm.attempt.reading import ASSUMED_CONTEXT, ASSUMED_OUTPUT
 from swarm.attempt.types import Attempt
 from swarm.base.errors import EndpointRefused
-from swarm.spec.chat import Request, request_tokens
+from swarm.spec.chat import Reply, Request, request_tokens
 
 LEAST_CONTEXT = 512
 """Minimum tokens of a context that is worth another try: rules and instructions alone take half."""
@@ -29,3 +29,18 @@ def smaller_context(attempt: Attempt, error: EndpointRefused, request: Request) 
     else:  # 2
         smaller = assumed * 3 // 4
     return smaller if smaller >= LEAST_CONTEXT else None
+
+
+def refuse_cut_prompt(attempt: Attempt, reply: Reply, request: Request) -> None:
+    """Raise `EndpointRefused` if the endpoint truncated the prompt silently: a shorter one may be read whole.
+
+    Nothing is raised if no smaller context is worth a try: the answer keeps its doubt.
+    """
+    if reply.prompt_cut is None:
+        return
+    doubt = reply.message.doubts[-1] if reply.message.doubts else f"it read {reply.prompt_cut:,} tokens of the prompt"
+    error = EndpointRefused(doubt, kind="context_length", endpoint=reply.endpoint)
+    error.context = reply.prompt_cut
+    error.context = smaller_context(attempt, error, request)
+    if error.context is not None:
+        raise error

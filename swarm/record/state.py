@@ -40,6 +40,8 @@ class State(Graph):
         """Number of parallel calls by endpoint, for endpoints where it has changed."""
         self.contexts: dict[str, int] = {}
         """Context sizes in tokens that refusals taught, by model alias."""
+        self.context_errors: dict[str, str] = {}
+        """Message of the refusal that taught each of them."""
         self.plans = 0
         """Number of plans that joined the graph."""
         self.resumed = 0
@@ -195,7 +197,9 @@ class State(Graph):
         s.error = event.error
         if event.error.context is not None:
             s.resized += 1
-            self.contexts[s.model] = min(event.error.context, self.contexts.get(s.model, event.error.context))
+            if event.error.context < self.contexts.get(s.model, event.error.context + 1):
+                self.contexts[s.model] = event.error.context
+                self.context_errors[s.model] = event.error.message
         elif event.error.kind not in INTERRUPTIONS:
             s.failures += 1
         if event.retry_in is not None:

@@ -332,6 +332,8 @@ class Reply(Frozen):
     """Rung of the ladder with which the output format was requested; empty if there was none."""
     dropped: tuple[str, ...] = ()
     """Parameters of the task that the endpoint rejected during this call. Later calls omit them."""
+    prompt_cut: int | None = None
+    """Tokens to which the endpoint truncated the prompt without saying so; None if there is no sign of it."""
 
     @property
     def text(self) -> str:

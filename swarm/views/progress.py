@@ -236,7 +236,7 @@ def summary(state: State, parallelism: Parallelism) -> str:
         about = [speed(parallelism), calls(parallelism), width(parallelism), path(parallelism)]
         lines += [wrapped(line) for line in about if line]
     lines += [wrapped(f"! {flag}") for flag in flags(parallelism)]
-    return "\n".join([*lines, *_not_done(real), *_doubted(real), *_media(real)])
+    return "\n".join([*lines, *_not_done(real), *_doubted(real), *_learnt(state), *_media(real)])
 
 
 def _totals(state: State, real: Sequence[StepState]) -> str:
@@ -279,6 +279,14 @@ def _doubted(real: Sequence[StepState]) -> Iterator[str]:
         yield one_line(f"warning: {s.id}: {'; '.join(s.outcome.doubts)}")
     if len(found) > MOST_BAD:
         yield f"warning: and {len(found) - MOST_BAD:,} more outputs that may be incomplete"
+
+
+def _learnt(state: State) -> Iterator[str]:
+    """Return the contexts that refusals taught, and what would have helped: longer texts were read in parts."""
+    for alias, size in state.contexts.items():
+        yield one_line(
+            f"warning: {alias} reads {size:,} tokens at once, longer texts in parts: {state.context_errors[alias]}"
+        )
 
 
 def _media(real: Sequence[StepState]) -> Iterator[str]:

@@ -173,7 +173,8 @@ class OpenAIEndpoint:
         doubt = unread(request, reply.usage)
         if doubt:
             doubts = (*reply.message.doubts, doubt)
-            reply = reply.model_copy(update={"message": reply.message.model_copy(update={"doubts": doubts})})
+            message = reply.message.model_copy(update={"doubts": doubts})
+            reply = reply.model_copy(update={"message": message, "prompt_cut": reply.usage.input_tokens})
         fault = result.incomplete()
         if fault is None:
             return reply
