@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from swarm.lifecycle.api import resume, resume_sync, run, run_sync
     from swarm.lifecycle.run import Run
     from swarm.record.state import State
+    from swarm.results.finished import FinishedStep
     from swarm.results.report import Report
     from swarm.results.result import Result
     from swarm.spec.agent import Agent
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Agent",
     "Endpoint",
+    "FinishedStep",
     "Model",
     "Plan",
     "Reply",
@@ -70,6 +72,7 @@ __all__ = [
 _HOMES = {
     "Agent": "swarm.spec.agent",
     "Endpoint": "swarm.endpoints",
+    "FinishedStep": "swarm.results.finished",
     "Model": "swarm.spec.task",
     "Plan": "swarm.spec.plan",
     "Reply": "swarm.spec.chat",

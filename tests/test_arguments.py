@@ -1,5 +1,6 @@
 """The Python functions: what they accept, and errors in the words of their arguments."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -226,6 +227,25 @@ def test_a_misspelt_name_is_an_error_with_the_nearest_one() -> None:
         _ = swarm.Taskk  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
 
 
+def checked(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Check the types of a file."""
+    command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, name]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.slow
+def test_the_samples_of_the_docs_are_typed_completely(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    for number, block in enumerate(blocks):
+        imports = [line for line in block.splitlines() if line.startswith(("import ", "from "))]
+        body = [line for line in block.splitlines() if line not in imports]
+        text = "\n".join([*imports, "async def main() -> None:", *(f"    {line}" for line in body)])
+        (tmp_path / f"sample_{number}.py").write_text(f"# pyright: strict\n{text}\n")
+    done = checked(".", tmp_path)
+    assert "0 errors" in done.stdout, done.stdout
+
+
 @pytest.mark.slow
 def test_a_type_checker_sees_wrong_names_and_arguments(tmp_path: Path) -> None:
     (tmp_path / "sample.py").write_text(
@@ -235,7 +255,6 @@ def test_a_type_checker_sees_wrong_names_and_arguments(tmp_path: Path) -> None:
         "swarm.run_sync('task.yaml', endpoint=3)\n"
         "swarm.run_sync({'goal': 'x'}, endpoint='offline', workers=3)\n"
     )
-    command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "sample.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = checked("sample.py", tmp_path)
     lines = [line for line in done.stdout.splitlines() if " error: " in line]
     assert [line.split("sample.py:")[1].split(":")[0] for line in lines] == ["2", "3", "4"], done.stdout

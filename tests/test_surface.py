@@ -18,6 +18,7 @@ import swarm.testing
 PUBLIC = [
     "Agent",
     "Endpoint",
+    "FinishedStep",
     "Model",
     "Plan",
     "Reply",

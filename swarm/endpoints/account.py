@@ -8,6 +8,7 @@ import anyio
 from swarm.endpoints import Endpoint
 from swarm.endpoints.traffic.clock import RequestClock, clock_of
 from swarm.endpoints.traffic.retry import Around
+from swarm.record.signals import Teller
 from swarm.spec.chat import Reply, Request, Usage
 
 
@@ -25,8 +26,13 @@ class Account:
     """What tries without an answer may have cost, if no reply contains it yet; its `calls` are 0."""
     held: object | None = None
     """The reservation of its first try, if it was made before the request was sent."""
-    clock: RequestClock = field(default_factory=RequestClock)
+    teller: Teller = field(default_factory=Teller)
+    """Tells whoever watches what the request does."""
+    clock: RequestClock = field(init=False)
     """Where the time of the request goes."""
+
+    def __post_init__(self) -> None:
+        self.clock = RequestClock(self.teller)
 
 
 class ChargedEndpoint:

@@ -15,6 +15,7 @@ from swarm.budget.meter import Meters
 from swarm.endpoints import Endpoint
 from swarm.endpoints.account import Account
 from swarm.record import events as e
+from swarm.record.signals import Signals, Teller
 from swarm.record.state import State
 from swarm.spec.chat import Reply, Request
 from swarm.spec.tariff import usd_of
@@ -31,17 +32,21 @@ LEAST_CONTEXT = 256
 class Budgeted:
     """The budget of a run as its attempts see it: charged calls, and a report that fits its share."""
 
-    def __init__(self, endpoint: Endpoint, tools: Toolbox, meters: Meters, state: State) -> None:
+    def __init__(
+        self, endpoint: Endpoint, tools: Toolbox, meters: Meters, state: State, signals: Signals | None = None
+    ) -> None:
         self._endpoint = endpoint
         self._tools = tools
         self._meters = meters
         self._state = state
         self._caps = Caps(meters)
+        self._signals = signals
 
     def endpoint_for(self, attempt: Attempt, note: Note) -> Endpoint:
         """Return the endpoint of one attempt, which charges its calls."""
         report = self._state.is_report(attempt.step.id)
-        return ChargedCalls(self._endpoint, self._caps, self._state, attempt, note, report=report)
+        teller = Teller(self._signals, attempt.step.id, attempt.attempt)
+        return ChargedCalls(self._endpoint, self._caps, self._state, attempt, note, report=report, teller=teller)
 
     def fitted(self, attempt: Attempt) -> Attempt:
         """Return an attempt at the report with a context that fits its share; others unchanged.
@@ -98,6 +103,7 @@ class ChargedCalls:
         note: Note,
         *,
         report: bool,
+        teller: Teller | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._caps = caps
@@ -106,11 +112,12 @@ class ChargedCalls:
         self._attempt = attempt
         self._note = note
         self._report = report
+        self._teller = Teller() if teller is None else teller
 
     async def complete(self, request: Request) -> Reply:
         """Return the endpoint's answer. Raise what it raises, and `LimitError` if it does not fit."""
         is_report = self._report and not request.optional
-        account = Account(self._attempt.step.id, self._attempt.attempt, report=is_report)
+        account = self._account(report=is_report)
         if is_report:
             return await self._report_part(request, account)
         if not self._meters.queue.ledger.pots:
@@ -121,10 +128,13 @@ class ChargedCalls:
         is_lowered = shrunk.max_tokens != request.max_tokens
         return await self._again(request, reply) if is_lowered and reply.finish == "length" else reply
 
+    def _account(self, *, report: bool = False) -> Account:
+        return Account(self._attempt.step.id, self._attempt.attempt, report=report, teller=self._teller)
+
     async def _again(self, request: Request, short: Reply) -> Reply:
         """Make a call again with its whole output cap; return the truncated answer if that does not fit."""
         try:
-            reply = await self._charged(request, Account(self._attempt.step.id, self._attempt.attempt))
+            reply = await self._charged(request, self._account())
         except LimitError:
             return short
         self._caps.learn(self._like, reply, self._meters.cap(request))

@@ -32,6 +32,8 @@ async def run(task: str | Path | Task | Mapping[str, Any], **arguments: Unpack[R
     cache        False: do not read or write the cache of finished steps; a `Path`: use the cache in that folder
                  [default: True]. An endpoint object is cached only if it has an attribute `identity`, a
                  text that tells it from others.
+    on_event     function, or coroutine function, that receives each event as it is recorded. A plain function runs
+                 in a worker thread. It cannot hold back the run, and an exception of it does not end the run.
 
     Raise `InputError` before anything is spent, and `PlanError` if the planner made no valid plan.
     All other errors are in the result: its `status` and its `errors`.
@@ -49,7 +51,7 @@ async def resume(
 
     `run` is an id, a unique prefix, a folder or `last`. Keyword arguments, all optional, as in
     `run`: `runs`, `endpoint`, `model`, `workers`, `limits` (to raise them), `tools`, `cache`
-    (by default as the run was started). Raise
+    (by default as the run was started), `on_event`. Raise
     `RunNotFoundError`, `RunInUseError` or `JournalError`; `UntrustedRunError` for a folder that was
     not started here, unless `trust` is set.
     """

@@ -13,6 +13,7 @@ from swarm.base.text import clip, listing
 from swarm.base.values import MOST_DEPTH, Json
 from swarm.endpoints import Endpoint
 from swarm.lifecycle.options import Options
+from swarm.record.events import Event
 from swarm.spec.plan import Plan, PlanSource, Step
 from swarm.spec.task import Task, TaskSource
 from swarm.spec.yaml.explain import meant
@@ -44,6 +45,8 @@ class RunArguments(TypedDict, total=False):
     """Folder of the runs. [default: `.swarm/runs` next to the task]"""
     cache: bool | Path | None
     """Whether the cache of finished steps is read and written, or the folder of another cache. [default: true]"""
+    on_event: Callable[[Event], Any] | None
+    """Function, or coroutine function, that receives each event of the run. It cannot hold back or end the run."""
 
 
 class ResumeArguments(TypedDict, total=False):
@@ -63,6 +66,8 @@ class ResumeArguments(TypedDict, total=False):
     """Python functions that the run grants."""
     cache: bool | Path | None
     """Whether the cache is read and written, or the folder of another one. [default: as the run was started]"""
+    on_event: Callable[[Event], Any] | None
+    """Function, or coroutine function, that receives each event of the run. It cannot hold back or end the run."""
 
 
 def run_options(arguments: RunArguments | ResumeArguments) -> Options:
@@ -214,6 +219,12 @@ def _tools(name: str, value: Any) -> tuple[ToolSource, ...]:
     return tuple(functions)
 
 
+def _on_event(name: str, value: Any) -> Callable[[Event], Any]:
+    if not callable(value):
+        raise TaskError(Problem(f"is {_kind(value)}; expected a function", key=name))
+    return value
+
+
 _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "endpoint": _endpoint,
     "model": _text,
@@ -224,5 +235,6 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "tools": _tools,
     "runs": _path,
     "cache": _cache,
+    "on_event": _on_event,
 }
 """The reader of each argument: it returns the value of the option, or raises `TaskError`."""

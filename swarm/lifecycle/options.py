@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # The command reads this class for `--help`, which must not import what a run needs.
     from swarm.endpoints import Endpoint
+    from swarm.record.events import Event
     from swarm.spec.plan import PlanSource
     from swarm.spec.task import Model
     from swarm.tools import Tool
@@ -38,6 +39,8 @@ class Options:
     """Python functions that the run grants."""
     runs: str | Path | None = None
     """Folder of the runs. None for `.swarm/runs` next to the task."""
+    on_event: "Callable[[Event], Any] | None" = None
+    """Receives each event of the run as it is recorded."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     """Environment of `${NAME}` in `models:` and of the providers' keys."""
     text: str | None = None

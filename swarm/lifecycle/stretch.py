@@ -22,6 +22,7 @@ from swarm.record.cache import Cache
 from swarm.record.folder import RunFolder
 from swarm.record.outcome import Outcome
 from swarm.record.recorder import Recorder
+from swarm.record.signals import Signals
 from swarm.record.state import State
 from swarm.scheduling.assign import Assigner
 from swarm.scheduling.checks import Checks
@@ -47,6 +48,7 @@ class Stretch:
     """Aliases of models that have answered before this stretch."""
     warnings: list[str]
     """The warnings of the run; those of its models are added."""
+    signals: Signals
     plan_only: bool = False
     _preflight: Preflight | None = field(default=None, init=False)
     _own_endpoint: CustomEndpoint | None = field(default=None, init=False)
@@ -81,7 +83,7 @@ class Stretch:
             self._preflight = looked
             self._own_endpoint = None if own is None else CustomEndpoint(own)
             endpoint = looked if self._own_endpoint is None else meters.alone(self._own_endpoint)
-            budgeted = Budgeted(endpoint, prepared.toolbox, meters, state)
+            budgeted = Budgeted(endpoint, prepared.toolbox, meters, state, self.signals)
             self._dispatcher = self._dispatcher_of(budgeted)
             if self._interrupted is not None:
                 self._dispatcher.interrupt(*self._interrupted)

@@ -7,6 +7,7 @@ from swarm.record import events as e
 from swarm.record.folder import RunFolder
 from swarm.record.journal import Journal
 from swarm.record.outcome import Outcome
+from swarm.record.signals import Signals
 from swarm.record.state import State
 from swarm.spec.chat import MediaFile, Message, Part
 
@@ -14,11 +15,14 @@ from swarm.spec.chat import MediaFile, Message, Part
 class Recorder:
     """The only way of an event into the journal and the state of a run."""
 
-    def __init__(self, journal: Journal, state: State, clock: Clock, folder: RunFolder) -> None:
+    def __init__(
+        self, journal: Journal, state: State, clock: Clock, folder: RunFolder, signals: Signals | None = None
+    ) -> None:
         self._journal = journal
         self._state = state
         self._clock = clock
         self._folder = folder
+        self._signals = Signals() if signals is None else signals
 
     def __call__(self, event: e.Stamped) -> None:
         """Record an event."""
@@ -49,4 +53,6 @@ class Recorder:
 
     def again(self, event: e.Stamped) -> None:
         """Record an event that is already stamped."""
-        self._state.apply(self._journal.append(event))
+        recorded = self._journal.append(event)
+        self._state.apply(recorded)
+        self._signals.recorded(recorded)

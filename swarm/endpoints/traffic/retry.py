@@ -182,6 +182,7 @@ class Retrying:
             self._cooldown.shut(wait)
         if failed >= backoff.tries or wait >= tally.left:
             raise self._given_up(error, tally)
+        tally.clock.teller.repeated(kind, wait)
         with tally.clock.spent("rate_limit" if kind in WAITS else "retry"):
             await anyio.sleep(wait)
         tally.left -= wait

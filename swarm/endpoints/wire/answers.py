@@ -3,7 +3,7 @@
 An answer that does not have the shape of a chat completion raises `BadAnswer` with its fault.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -113,6 +113,8 @@ class Assembly:
     usage: Json = None
     model: str = ""
     sound: Sound = field(default_factory=Sound)
+    hear: Callable[[WireMessage], object] | None = None
+    """Receives each piece of a stream: a signal for whoever watches."""
     watch: Watch | None = None
     """Detector of repetition in a stream; None if the answer is not prose."""
 
@@ -138,6 +140,8 @@ class Assembly:
         piece, progress = choice.delta or choice.message, False
         before = self.finish
         if piece is not None:
+            if self.hear is not None:
+                self.hear(piece)
             progress = self._take(piece)
             for call in piece.tool_calls or ():
                 self._draft(call).add(call)

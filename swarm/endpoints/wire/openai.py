@@ -27,11 +27,13 @@ from swarm.endpoints.wire.error_bodies import error_in
 from swarm.endpoints.wire.faults import Fault, fault_of
 from swarm.endpoints.wire.judge import judge
 from swarm.endpoints.wire.learnt import Learnt
+from swarm.endpoints.wire.pieces import hearing
 from swarm.endpoints.wire.repetition import Watch
 from swarm.endpoints.wire.shapes import BYTE_ORDER_MARK, BadAnswer
 from swarm.endpoints.wire.stream import read_answer_in
 from swarm.endpoints.wire.uploads import File, Shelf, Uploads
 from swarm.endpoints.wire.usage import unread
+from swarm.record.signals import teller_of
 from swarm.spec.chat import Reply, Request
 from swarm.spec.providers import Quirks, quirks_of
 from swarm.spec.task import Model
@@ -323,6 +325,7 @@ class OpenAIEndpoint:
         """Read an answer: a stream, or one piece from an endpoint that does not stream."""
         answer = Assembly(
             sound=Sound(self._sound or ""),
+            hear=hearing(teller_of(request)),
             watch=Watch() if is_prose(request) else None,
         )
         label = response.headers.get("content-type", "")
