@@ -9,10 +9,11 @@ import test_faults_matrix_endpoints as endpoints
 import test_faults_matrix_model as model
 import test_faults_matrix_status as status
 import test_faults_matrix_transport as transport
+import test_recorded_errors as bodies
 from faults import Case, cases_in
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "faults.md"
-MODULES = (status, transport, body, model, endpoints)
+MODULES = (status, transport, body, model, endpoints, bodies)
 
 HEAD = """\
 # Faults
@@ -139,6 +140,7 @@ ROWS: dict[int, tuple[str, str]] = {
     113: ("a prompt that the server truncated silently", "noted with both figures, and read again in parts that fit"),
     114: ("a byte order mark before a body or a stream", "removed"),
     118: ("a stream that was not requested, or with another content type", "the first bytes decide"),
+    123: ("400 because the model wrote a bad call or bad JSON", "asked again; then the next way to ask for the format"),
     125: ("parallel calls with one index, without ids or with equal ones", "each is a call of its own"),
     126: ("a tool call although no tool was offered", "not sent back; the model is asked for words once"),
     127: ("events of a stream that are no part of an answer", "ignored"),
@@ -147,6 +149,16 @@ ROWS: dict[int, tuple[str, str]] = {
         "the bytes decide; errors are unpacked, too",
     ),
     130: ("errors with status 200, in the provider's own shape", "read, and treated like the same words with a status"),
+    131: ("a model that is not there, in a provider's words", "`model_not_found`: checked before the first paid call"),
+    132: (
+        "a limit that is reset in hours, said in words or fields",
+        "`quota`, with the time of its reset; a short wait is waited",
+    ),
+    133: (
+        "a prompt that is too long, in a provider's words",
+        "`context_length`, or `too_large` for bytes; the stated size is learnt",
+    ),
+    134: ("a wrong path, in a provider's words", "`wrong_path`, with the right address proposed where it is known"),
     135: ("counts of tokens at another place, under other names, as text", "read"),
     137: ("reasoning without an answer", "requested once more, then the reasoning is accepted with a note"),
     166: ("a text that reaches its output cap", "kept with a note; the run is not `done`"),

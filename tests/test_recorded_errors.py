@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from faults import Case, of
 
 from swarm.base.errors import EndpointRefused
 from swarm.endpoints.wire.error_bodies import error_in
@@ -24,6 +25,8 @@ NOW = "Sat, 28 Nov 2026 12:00:00 GMT"
 class Body(NamedTuple):
     """A body, its status, and what it means."""
 
+    row: int
+    """Its row of `docs/faults.md`."""
     kind: str
     who: str
     status: int
@@ -34,8 +37,12 @@ class Body(NamedTuple):
 BODIES = [Body(**json.loads(line)) for line in (DATA / "error_bodies.jsonl").read_text("utf-8").splitlines()]
 
 
-@pytest.mark.parametrize("this", BODIES, ids=[f"{each.kind}-{each.who}-{n}" for n, each in enumerate(BODIES)])
-def test_a_recorded_body_has_its_kind_and_its_words(this: Body) -> None:
+CASES = [Case(each.row, f"{each.who} {each.status}: {each.words}", each.kind, each) for each in BODIES]
+
+
+@of(*CASES)
+def test_a_recorded_body_has_its_kind_and_its_words(case: Case) -> None:
+    this = case.give
     if this.status == 200:
         fault = error_of(json.dumps(this.body).encode())
     else:
@@ -44,7 +51,7 @@ def test_a_recorded_body_has_its_kind_and_its_words(this: Body) -> None:
         fault = replace(found, status=this.status, headers={"date": NOW})
     assert fault is not None
     error = judge(fault, deadline=300)
-    assert error.kind == this.kind
+    assert error.kind == this.kind == case.seen
     assert this.words in str(error), "the provider's words, and the time of a reset, reach the user"
     assert isinstance(error, EndpointRefused) == (this.kind not in {"rate_limited", "malformed"})
 
