@@ -1,5 +1,7 @@
 """What many failures mean for the rest of a run: a report of what there is, and none of nothing."""
 
+from pathlib import Path
+
 import pytest
 
 from swarm.base.errors import AnswerError, EndpointRefused
@@ -9,7 +11,11 @@ from swarm.record.state import State
 from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.agent import Agent
-from swarm.spec.plan import Step
+from swarm.spec.plan import Plan, Step
+from swarm.spec.task import Limits, Task
+from swarm.testing import Function, reply
+from tests.models import resume_with
+from tests.models import run_with as run_task_with
 from tests.swarms import WORKER, Emitter, Ran, Sleeper, run_steps, simple_attempt, workers
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
@@ -177,3 +183,25 @@ async def run_with(graph: tuple[Step, ...], sleeper: Sleeper, *agents: Agent) ->
     scheduler = Scheduler(state, emit, Rules(), lambda s: s.outcome.output)
     await Dispatcher(scheduler, sleeper, simple_attempt, emit).run()
     return Ran(state, emit.events, sleeper, 0.0)
+
+
+async def test_a_resumed_run_goes_on_with_them_only_if_failed_steps_are_retried(tmp_path: Path) -> None:
+    wants = {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}
+    plan = Plan(
+        steps=(
+            Step(id="s", each=tuple(range(9)), prompt="Read {item}.", output=wants),
+            Step(id="end", agent="reducer", after=("s",)),
+        )
+    )
+    task = Task(goal="x", plan=plan, folder=tmp_path, limits=Limits(workers=1))
+
+    def said(text: str) -> Function:
+        return Function(lambda _: reply(text))
+
+    first = await run_task_with(said("no number"), task)
+    assert first.steps["skipped"] > 0
+    again = await resume_with(said('{"a": 1}'), first.folder)
+    assert again.steps == first.steps, "nothing was tried again"
+    assert again.usage.calls == first.usage.calls
+    failed = await resume_with(said('{"a": 1}'), first.folder, failed=True)
+    assert failed.status == "done"

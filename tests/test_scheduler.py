@@ -27,6 +27,13 @@ def scheduler_of(*graph: Step, rules: Rules | None = None) -> Scheduler:
     return Scheduler(log.state, log, rules or Rules(), lambda s: s.outcome.output)
 
 
+def work_off(scheduler: Scheduler) -> None:
+    """Take and finish steps until none is ready."""
+    while (s := scheduler.take()) is not None:
+        scheduler.state.apply(e.StepStarted(step=s.id, attempt=1, span="", model=""))
+        scheduler.finished(s.id, 1, Outcome(output="Done."))
+
+
 def pauses(failures: int, seed: int) -> list[float]:
     """Fail a step so many times; return the pauses before its next attempts."""
     scheduler = scheduler_of(Step(id="a", retries=failures), rules=Rules(seed=seed))
@@ -115,6 +122,8 @@ class TestRoom:
         scheduler.settle()
         assert scheduler.state.steps["study"].status is status
         assert len(list(scheduler.state.real_steps())) == (8 if status is Status.RUNNING else 3)
+        assert scheduler.stop == "", "the other steps go on"
+        work_off(scheduler)
         assert (scheduler.stop == "limit") is (status is Status.LIMITED)
 
     @pytest.mark.parametrize(("items", "status"), [(3, Status.RUNNING), (4, Status.LIMITED)])
@@ -124,13 +133,14 @@ class TestRoom:
         scheduler.settle()
         assert scheduler.state.steps["study"].status is status
 
-    def test_a_list_that_a_limit_has_skipped_is_not_expanded(self) -> None:
+    def test_a_list_beyond_the_limit_costs_only_its_own_step(self) -> None:
         graph = (Step(id="long", each=tuple(range(9))), Step(id="short", each=(1,)), *steps("end:+long,short"))
         scheduler = scheduler_of(*graph, rules=Rules(limits=self.LIMITS))
-        scheduler.settle()
+        work_off(scheduler)
         statuses = {name: s.status for name, s in scheduler.state.steps.items()}
-        assert statuses == {"long": Status.LIMITED, "short": Status.SKIPPED, "end": Status.READY}
-        assert scheduler.queued == 1, "the decisions after the skipped list were made, too"
+        done = Status.DONE
+        assert statuses == {"long": Status.LIMITED, "short": done, "short.1": done, "end": done}
+        assert scheduler.state.limits_reached == {"steps": 8}
 
 
 class TestStop:
@@ -180,7 +190,11 @@ class TestRounds:
         scheduler.settle()
         taken = [scheduler.take() for _ in range(3)]
         assert state.steps["more"] in taken
-        log(e.StepStarted(step="more", attempt=1, span="", model=""))
+        for s in filter(None, taken):
+            log(e.StepStarted(step=s.id, attempt=1, span="", model=""))
         scheduler.finished("more", 1, Outcome(output={}, spawned=(Step(id="w"),)))
-        assert state.limits_reached == {"rounds": 1}
         assert state.steps["more"].status is Status.LIMITED
+        assert state.limits_reached == {}, "the instances of `study` go on"
+        for n in (1, 2):
+            scheduler.finished(f"study.{n}", 1, Outcome(output="Found."))
+        assert state.limits_reached == {"rounds": 1}

@@ -24,7 +24,7 @@ def invalidation(
     """Return the steps that a resumed run does not keep.
 
     These run again: steps that an interrupt, a limit or a refusal of the endpoint ended; with
-    `failed` also failed steps; with `new_limits` those that were too large for a limit; `changed`
+    `failed` also failed steps, and those that were skipped because similar ones had failed; with `new_limits` those that were too large for a limit; `changed`
     steps; and every step that waited for one of these, directly or not. Steps that a rerun step had
     spawned are removed, and so is every wave that was planned on them. All other finished steps are
     kept.
@@ -48,6 +48,8 @@ def _was_ended(s: StepState, *, failed: bool) -> bool:
     if s.status in (Status.CANCELLED, Status.LIMITED):
         return True
     if s.status is Status.SKIPPED:
+        if s.skipped_after_failures:
+            return failed
         return not s.doomed  # It was skipped for a limit or a stop, not for a step that it needs.
     return s.status is Status.FAILED and (failed or (s.error is not None and s.error.stops))
 

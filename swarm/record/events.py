@@ -214,6 +214,8 @@ class StepSkipped(Stamped):
     event: Literal["StepSkipped"] = "StepSkipped"
     step: Id
     because: str
+    after_failures: bool = Field(default=False, exclude_if=is_empty)
+    """Whether similar steps had failed: only `--failed` runs it again."""
 
 
 class SlotsChanged(Stamped):

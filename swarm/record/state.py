@@ -210,7 +210,7 @@ class State(Graph):
 
     def _step_skipped(self, event: e.StepSkipped) -> None:
         s = self._get(event.step)
-        s.because = event.because
+        s.because, s.skipped_after_failures = event.because, event.after_failures
         self._to(s, Status.SKIPPED)
         self._settle(s)
 

@@ -139,6 +139,8 @@ class StepState:
     outcome: Outcome = Outcome()  # noqa: RUF009 - frozen: one for all steps that have none yet
     error: e.Failure | None = None
     because: str = ""
+    skipped_after_failures: bool = False
+    """Whether it was skipped because similar steps had failed."""
     """Reason why it was skipped."""
     usage: Usage = Usage()  # noqa: RUF009 - frozen: one for all steps that have used nothing yet
     turns: int = 0

@@ -12,7 +12,7 @@ from swarm.attempt.prompt import written
 from swarm.attempt.reading import room_to_read
 from swarm.attempt.support import conflict_lines
 from swarm.attempt.types import Attempt, Given, Missing, Stated, determining, part_digest
-from swarm.base.errors import AttemptError, LimitError
+from swarm.base.errors import AttemptError, NoRoomError
 from swarm.base.text import clip, cut
 from swarm.base.values import Json, canonical
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
@@ -74,7 +74,7 @@ class Assigner:
         plans = s.kind == "planner"
         if plans and state.plans >= limits.rounds:
             message = f"limits.rounds: the run has made {limits.rounds} plans, the maximum"
-            raise LimitError(message, limit="rounds", value=limits.rounds)
+            raise NoRoomError(message, limit="rounds", value=limits.rounds)
         granted = self.tools_of(step, agent)
         inputs = () if plans else self.inputs_of(step)
         place = self.place_of(step, agent, labels, inputs)

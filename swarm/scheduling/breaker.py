@@ -3,7 +3,7 @@
 A model that never answers in the output format fails every step that asks for it, and each failure
 is paid for several times. So after five equal failures of similar steps, with no success of such a
 step in between, no more of them start: a circuit breaker (Nygard, Release It!, 2007). It knows the
-failures of one stretch of the run only, so a resumed run tries again.
+failures of one stretch of the run only: a run that is resumed with `--failed` tries again.
 """
 
 from collections import Counter
@@ -62,7 +62,7 @@ class Breaker:
         """Return the event of a ready step that does not start: it keeps the error of its last attempt, if any."""
         if s.error is not None:
             return e.StepFailed(step=s.id, attempt=s.attempt, error=s.error)
-        return e.StepSkipped(step=s.id, because=self._stopped[_like(s)])
+        return e.StepSkipped(step=s.id, because=self._stopped[_like(s)], after_failures=True)
 
 
 def _like(s: StepState) -> Like:

@@ -178,7 +178,7 @@ class Scheduler:
             message = f"limits.{limit}: its plan of {count} steps exceeds the maximum of {value}"
             failure = e.Failure(kind="limit", message=message)
             self._emit(e.StepFailed(step=name, attempt=attempt, error=failure))
-            self.reach(limit, value)
+            self.fall_short(limit, value)
             self.settle()
             return
         self._emit(e.StepFinished(step=name, attempt=attempt, outcome=outcome))
@@ -333,7 +333,7 @@ class Scheduler:
         if len(items) > room:
             message = f"limits.steps: it has {len(items)} instances, and {room} more steps are allowed"
             self._fail_list(s, "limit", message)
-            self.reach("steps", self.rules.limits.steps)
+            self.fall_short("steps", self.rules.limits.steps)
             return
         steps = tuple(instance(s.step, n, item) for n, item in enumerate(items, 1))
         self._emit(e.StepsAdded(by=s.id, steps=steps))
