@@ -24,10 +24,10 @@ def invalidation(
     """Return the steps that a resumed run does not keep.
 
     These run again: steps that an interrupt, a limit or a refusal of the endpoint ended; with
-    `failed` also failed steps, and those that were skipped because similar ones had failed; with `new_limits` those that were too large for a limit; `changed`
-    steps; and every step that waited for one of these, directly or not. Steps that a rerun step had
-    spawned are removed, and so is every wave that was planned on them. All other finished steps are
-    kept.
+    `failed` also failed steps, and those that were skipped because similar ones had failed; with
+    `new_limits` those that were too large for a limit; `changed` steps; and every step that waited for
+    one of these, directly or not. Steps that a rerun step had spawned are removed, and so is every wave
+    that was planned on them. All other finished steps are kept.
     """
     work = _Spread(state)
     for s in state.steps.values():

@@ -68,7 +68,8 @@ def _may_be_rows(output: Json) -> bool:
 def with_table(sheet: Sheet) -> tuple[Step, ...]:
     """Return the steps with one that joins the rows at the end, if a table is wanted and every end gives rows."""
     steps, forms = sheet.steps, sheet.outputs_of()
-    ends = [step for step in steps if step.id in sinks(steps)]
+    last = frozenset(sinks(steps))
+    ends = [step for step in steps if step.id in last]
     gives_rows = [step.merge is None and row_schema(output_of(step, forms)) is not None for step in ends]
     if sheet.brief.table is None or not ends or not all(gives_rows):
         return steps
