@@ -7,6 +7,11 @@ GRACE_SECONDS = 10.0
 """Seconds that running steps get after an interrupt: most calls end within them."""
 
 
+def wall_clock() -> float:
+    """Return the seconds since 1970."""
+    return datetime.now(UTC).timestamp()  # noqa: TID251 - this is the clock
+
+
 class Clock(Protocol):
     """The two clocks of a run."""
 
@@ -30,7 +35,7 @@ class RunClock:
 
     def wall(self) -> float:
         """Return the seconds since 1970."""
-        return datetime.now(UTC).timestamp()  # noqa: TID251 - this is the clock
+        return wall_clock()
 
     def t(self) -> float:
         """Return the seconds of the run so far."""

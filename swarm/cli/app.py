@@ -22,6 +22,7 @@ from swarm.cli.completion import (
     with_shell,
 )
 from swarm.cli.diff import diff
+from swarm.cli.export import export
 from swarm.cli.failures import OK, WRONG, explain, say_error
 from swarm.cli.getting import get
 from swarm.cli.interrupts import Interrupts
@@ -29,6 +30,7 @@ from swarm.cli.layout import Command, Commands
 from swarm.cli.look import runs, show
 from swarm.cli.models import models
 from swarm.cli.plan import plan
+from swarm.cli.remove import rm
 from swarm.cli.run import resume, run
 from swarm.cli.simulate import simulate
 from swarm.cli.start import agents, init, schema
@@ -107,6 +109,17 @@ COMMANDS = (
         ("swarm show last", "swarm show last study.3", "swarm show last --claim 7", "swarm show last --json"),
     ),
     Listed(runs, INSPECT, "command-line", ("swarm runs", "swarm runs --json --all")),
+    Listed(
+        export,
+        INSPECT,
+        "runs",
+        (
+            "swarm export last -o rows.csv",
+            "swarm export last --step study.3 --format md",
+            "swarm export last --format chrome -o trace.json",
+        ),
+    ),
+    Listed(rm, INSPECT, "runs", ("swarm rm 20260730-1412", "swarm rm --older 30d --keep 10")),
     Listed(diff, INSPECT, "command-line", ("swarm diff 20260730-1412 last", "swarm diff 20260730-1412 last --json")),
     Listed(
         simulate,

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swarm.base.errors import Problem, RunNotFoundError
 from swarm.cli import options as o
-from swarm.cli.reading import result_of, row_of, run_object
+from swarm.cli.reading import no_step, result_of, row_of, run_object
 from swarm.cli.streams import answer, answer_json, message, say
 
 if TYPE_CHECKING:
@@ -37,12 +36,6 @@ Newest = Annotated[
     ),
 ]
 All = Annotated[bool, typer.Option("--all", help="List all runs.")]
-Shown = Annotated[
-    str,
-    typer.Argument(
-        metavar="RUN", help="Run: id, start of an id, folder, or `last`. [default: last]", show_default=False
-    ),
-]
 
 
 def runs(
@@ -72,14 +65,14 @@ def runs(
         return 0
     from swarm.views.tables import runs_table
 
-    answer(runs_table(rows))
+    answer(runs_table(rows, {row.run: row.size for row in rows}))
     if len(rows) < len(found):
         say(f"note: {len(found) - len(rows)} older runs are not shown; list them with --all")
     return 0
 
 
 def show(
-    run: Shown = "last",
+    run: o.ShownRun = "last",
     step: StepName = None,
     claim: Claim = None,
     claims: Claims = False,
@@ -143,14 +136,8 @@ def _show_claims(found: "Recorded", where: "RunFolder", *, as_json: bool) -> int
 
 
 def _show_step(found: "Recorded", step: str, *, as_json: bool) -> int:
-    from swarm.spec.yaml.explain import meant
-
     if step not in found.state.steps:
-        wrong = (
-            f"run {found.state.run} has no step `{step[:80]}`{meant(step, found.state.steps)}\n"
-            f"hint: list the steps with `swarm show {found.state.run}`"
-        )
-        raise RunNotFoundError(Problem(wrong))
+        raise no_step(found.state, step)
     events = [event for event in found.events if getattr(event, "step", None) == step]
     if as_json:
         answer_json({"step": step, "events": [event.model_dump(mode="json", by_alias=True) for event in events]})

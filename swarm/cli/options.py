@@ -43,6 +43,12 @@ Run = Annotated[
     str,
     typer.Argument(metavar="RUN", help="Run: id, start of an id, folder, or `last`.", show_default=False),
 ]
+ShownRun = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="Run: id, start of an id, folder, or `last`. [default: last]", show_default=False
+    ),
+]
 Goal = Annotated[
     str | None,
     typer.Option("--goal", metavar="TEXT", help="Question to answer, instead of a task file."),
@@ -85,7 +91,8 @@ Outputs = Annotated[
     typer.Option(
         "--output",
         metavar="FILE",
-        help="File to write the report to, instead of those of the task. Repeatable. [endings: .md, .json]",
+        help="File to write the report to, instead of those of the task. Repeatable. "
+        "[endings: .md, .json, .csv, .jsonl, .xlsx]",
     ),
 ]
 Runs = Annotated[
@@ -99,7 +106,10 @@ Replay = Annotated[
 ]
 Failed = Annotated[bool, typer.Option("--failed", help="Also retry failed steps.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Resume a run that was started elsewhere, after viewing it.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Approve the plan of a task with `approve: ask`.")]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Do not ask: approve the plan (`approve: ask`), or remove the runs.")
+]
+Out = Annotated[str | None, typer.Option("--out", "-o", metavar="FILE", help="File to write. [default: stdout]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 AsJsonLines = Annotated[bool, typer.Option("--jsonl", help="Print each event as a line of JSON when it happens.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only warnings and errors.")]

@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -25,16 +25,11 @@ if TYPE_CHECKING:
     from swarm.spec.agent import Agent
     from swarm.spec.plan import Step
 
-Out = Annotated[
-    str | None,
-    typer.Option("-o", "--out", metavar="FILE", help="Write the plan to FILE instead of stdout."),
-]
-
 
 def plan(
     ctx: typer.Context,
     *,
-    out: Out = None,
+    out: o.Out = None,
     named: o.Named,
     options: o.RunOptions,
     runs: o.Runs = None,

@@ -6,15 +6,17 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from swarm.base.errors import SwarmError
+from swarm.base.errors import Problem, RunNotFoundError, SwarmError
 from swarm.base.private import read_private
 from swarm.record.folder import LOCK
 
 if TYPE_CHECKING:
     from swarm.base.values import Json
+    from swarm.exports.formats import Export
     from swarm.record.folder import RunFolder
     from swarm.record.state import State
     from swarm.results.result import Result
+    from swarm.scheduling.assign import Assigner
 
 _OWNER = re.compile(r"process (\d+) on (.*)\n")
 RUNNING, STOPPED = "running", "stopped"
@@ -35,6 +37,8 @@ class ListedRun:
     """Start time in seconds since 1970."""
     seconds: float = 0.0
     """Seconds it took, or has taken so far."""
+    size: int = 0
+    """Bytes of the files in its folder."""
     folder: str = ""
     problem: str = ""
     """The error in its journal."""
@@ -50,13 +54,40 @@ def state_of(folder: "RunFolder") -> "State":
 def result_of(state: "State", folder: "RunFolder") -> "Result":
     """Return the result of a run as `swarm run` returned it, or would return it now."""
     from swarm.results.result import Result
+
+    return Result.of(state, folder, assigner_of(state, folder))
+
+
+def assigner_of(state: "State", folder: "RunFolder") -> "Assigner":
+    """Return what reads the outputs of a recorded run."""
     from swarm.scheduling.assign import Assigner
     from swarm.scheduling.resources import RunResources
     from swarm.spec.task import Task
 
     parameters: dict[str, Any] = state.task.get("parameters") or {}
-    resources = RunResources(task=Task(goal="-", parameters=parameters))
-    return Result.of(state, folder, Assigner(state, resources, folder.load))
+    return Assigner(state, RunResources(task=Task(goal="-", parameters=parameters)), folder.load)
+
+
+def exported(folder: "RunFolder", step: str | None = None) -> "Export":
+    """Return a recorded run, or one step of it, to be written. Raise `RunNotFoundError` if there is no such step."""
+    from swarm.exports.formats import Export
+    from swarm.record.recorded import recorded
+    from swarm.results.result import Result
+
+    found = recorded(folder)
+    if step is not None and step not in found.state.steps:
+        raise no_step(found.state, step)
+    assigner = assigner_of(found.state, folder)
+    chosen = None if step is None else found.state.steps[step]
+    return Export(found, Result.of(found.state, folder, assigner), assigner, chosen)
+
+
+def no_step(state: "State", step: str) -> RunNotFoundError:
+    """Return the error that a run has no such step."""
+    from swarm.spec.yaml.explain import meant
+
+    wrong = f"run {state.run} has no step `{step[:80]}`{meant(step, state.steps)}"
+    return RunNotFoundError(Problem(f"{wrong}\nhint: list the steps with `swarm show {state.run}`"))
 
 
 def run_object(folder: "RunFolder", state: "State | None" = None) -> "dict[str, Json]":
@@ -108,7 +139,7 @@ def row_of(folder: "RunFolder") -> ListedRun:
     try:
         found = recorded(folder)
     except SwarmError as error:
-        return ListedRun(folder.run, "damaged", folder=where, problem=str(error))
+        return ListedRun(folder.run, "damaged", size=folder.size(), folder=where, problem=str(error))
     state = found.state
     real = list(state.real_steps())
     return ListedRun(
@@ -119,5 +150,6 @@ def row_of(folder: "RunFolder") -> ListedRun:
         done=sum(s.status == "done" for s in real),
         at=found.events[0].at,
         seconds=state.t,
+        size=folder.size(),
         folder=where,
     )

@@ -1,27 +1,21 @@
 """The report as files: in the run's folder, and where the task's `output:` says."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic_core import to_json
-
 from swarm.base.files import write_file
 from swarm.base.private import write_private
-from swarm.exports.table_files import csv_bytes, jsonl_bytes
+from swarm.exports.content import FORMS, TABLES, content, nothing
 from swarm.results.result import Result
-from swarm.results.table import FILE, Table
+from swarm.results.table import FILE
 
 REPORT = "report.md"
 """Name of the report in the run's folder."""
 REPLACED = "replaced"
 """Folder of the files that the outputs of a run replaced, in the run's folder."""
-
-
-TABLES: Mapping[str, Callable[[Table], bytes]] = {".csv": csv_bytes, ".jsonl": jsonl_bytes}
-"""Writers of a table, by the ending of the file."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +37,22 @@ def write_outputs(result: Result, paths: Iterable[Path]) -> Written:
         return Written(result)
     with suppress(OSError):  # the journal has it, too
         if result.report is not None:
-            write_private(result.folder, REPORT, _content(result, ".md"))
+            write_private(result.folder, REPORT, content(result, "md"))
         if result.merged is not None:
-            write_private(result.folder, FILE, _content(result, ".csv"))
+            write_private(result.folder, FILE, content(result, "csv"))
     notes: list[str] = []
     unwritten: list[str] = []
     for path in paths:
-        content = _content(result, path.suffix)
-        if not content:
-            unwritten.append(f"{path} was not written: {_nothing(path)}")
+        form = FORMS[path.suffix]
+        made = content(result, form)
+        if not made:
+            unwritten.append(f"{path} was not written: {nothing(form)}")
             continue
         try:
-            kept = _kept(path, content, result.folder)
-            write_file(path, content, mode=0o644, folders=0o777)
+            kept = _kept(path, made, result.folder)
+            write_file(path, made, mode=0o644, folders=0o777)
         except OSError as error:
-            where = result.folder / (FILE if path.suffix in TABLES else REPORT)
+            where = result.folder / (FILE if form in TABLES else REPORT)
             unwritten.append(
                 f"cannot write {path}: {error.strerror or error}; the report is in {where}\n"
                 f"hint: fix that, then copy it: cp {where} {path}"
@@ -65,21 +60,6 @@ def write_outputs(result: Result, paths: Iterable[Path]) -> Written:
             continue
         notes += [] if kept is None else [f"{path} was replaced; the earlier file is in {kept}"]
     return Written(replace(result, unwritten=tuple(unwritten)), tuple(notes))
-
-
-def _content(result: Result, suffix: str) -> bytes:
-    """Return the bytes of an output file with this ending. Empty if the run has nothing for it."""
-    if suffix in TABLES:
-        return b"" if result.merged is None else TABLES[suffix](result.merged)
-    if result.report is None:
-        return b""
-    return to_json(result.to_dict(), indent=2) + b"\n" if suffix == ".json" else result.text.encode("utf-8", "replace")
-
-
-def _nothing(path: Path) -> str:
-    if path.suffix in TABLES:
-        return "no step of the run gave rows\nhint: `swarm show` lists the steps that failed"
-    return "there is no report, only a table"
 
 
 def _kept(path: Path, content: bytes, folder: Path) -> Path | None:

@@ -18,7 +18,7 @@ from swarm.endpoints import Endpoint
 from swarm.endpoints.choose import Choice
 from swarm.endpoints.route import Routes, identities_of, outside_pools, single
 from swarm.endpoints.wire.learnt import FILE as LEARNT
-from swarm.exports.outputs import TABLES
+from swarm.exports.content import FORMS, TABLES
 from swarm.lifecycle.levels import check_levels, levels_of
 from swarm.lifecycle.models import ChosenModels, choose_models
 from swarm.lifecycle.opened import OpenedTask, open_task, with_given_plan
@@ -235,7 +235,7 @@ def resolve(task: Task, chosen: ChosenModels, files: LoadedFiles) -> ResolvedTas
         outside_pools=outside_pools(routes),
         tools=tuple(each.name for each in files.toolbox.tools),
         tool_labels=files.toolbox.labels,
-        has_table_file=any(each.path.suffix in TABLES for each in files.outputs),
+        has_table_file=any(FORMS.get(each.path.suffix) in TABLES for each in files.outputs),
         tools_key=files.toolbox.key,
     )
     return _first_steps(resources, files.agents)

@@ -17,7 +17,8 @@ import os
 import platform
 import re
 import secrets
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,6 +114,27 @@ class RunFolder:
         except OSError as error:
             raise JournalError(f"{self.journal}: cannot open the journal: {error.strerror}") from error
 
+    def size(self) -> int:
+        """Return the bytes of all files in the folder."""
+        return sum(size for _, size in _files(self.path))
+
+    def remove(self) -> int:
+        """Remove the folder with everything in it, and return its bytes. The journal goes last.
+
+        The caller owns the run. Links are removed, not followed. Raise OSError if something cannot be removed.
+        """
+        if not is_plain_folder(self.path):
+            raise ForeignFileError(self.path, "it is not a folder, but a link or a file")
+        size = self.size()
+        for entry in sorted(self.path.iterdir()):
+            if is_plain_folder(entry):
+                shutil.rmtree(entry)
+            elif entry.name != JOURNAL:
+                entry.unlink()
+        self.journal.unlink(missing_ok=True)
+        self.path.rmdir()
+        return size
+
     def remove_new(self) -> None:
         """Remove the folder of a run that could not begin, if its journal has no event. Never raise."""
         with suppress(OSError):
@@ -178,6 +200,20 @@ class RunFolder:
             return self.write(name, text)
         except OSError:
             return None
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Yield every file below a folder with its bytes. A link counts as itself; what cannot be read is left out."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(Path(entry.path))
+        else:
+            with suppress(OSError):
+                yield Path(entry.path), entry.stat(follow_symlinks=False).st_size
 
 
 def unwritten(path: Path, words: str, error: OSError) -> str:

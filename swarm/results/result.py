@@ -1,7 +1,7 @@
 """The result of a run for programs: status, report and figures."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from swarm.results.left_out import LeftOut, left_out
 from swarm.results.measure import Costs, Parallelism, cost, measure
 from swarm.results.provenance import Provenance, provenance_of
 from swarm.results.report import Report, make_report
+from swarm.results.step_outputs import Rows, StepOutputs
 from swarm.results.table import Table, table_of
 from swarm.scheduling.assign import Assigner
 from swarm.scheduling.checks import Judged, judged
@@ -20,7 +21,6 @@ from swarm.scheduling.ending import RunStatus
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Usage
 from swarm.spec.plan import PLAN_STEP, Plan
-from swarm.spec.rows import Row
 
 EXIT_CODES: dict[RunStatus, int] = {"done": 0, "failed": 1, "partial": 3, "limit": 4, "cancelled": 130}
 """Exit codes of the command, by status; see `swarm --help`."""
@@ -75,6 +75,8 @@ class Result:
     """Media in answers, in plan order; the files are in the run's folder."""
     merged: Table | None = None
     """Table of the run with the steps behind its rows, conflicts and empty cells; None without one."""
+    outputs: Mapping[str, Json] = field(default_factory=dict[str, Json], compare=False, repr=False)
+    """Output of each finished step, by id; read when you look it up."""
     unwritten: tuple[str, ...] = ()
     """Messages about files of `output:` that could not be written. The report is in the run's folder."""
 
@@ -110,6 +112,7 @@ class Result:
             left_out=left_out(state),
             media=_media(state, folder),
             merged=table,
+            outputs=StepOutputs(state, assigner.output_of),
         )
 
     @property
@@ -118,9 +121,9 @@ class Result:
         return "" if self.report is None else self.report.text
 
     @property
-    def table(self) -> tuple[Row, ...] | None:
-        """Rows of the table of the run, each by field; None without one."""
-        return None if self.merged is None else self.merged.rows
+    def table(self) -> Rows | None:
+        """Rows of the table of the run, each by field; None without one. `to_pandas()` makes a data frame."""
+        return None if self.merged is None else Rows.of(self.merged.rows, self.merged.fields)
 
     @property
     def exit_code(self) -> int:
@@ -156,6 +159,7 @@ class Result:
             "errors": [{"step": each.step, "kind": each.kind, "message": each.message} for each in self.errors],
             "checks": [asdict(each) for each in self.checks],
             "left_out": [each.model_dump() for each in self.left_out],
+            "outputs": self.outputs.to_dict() if isinstance(self.outputs, StepOutputs) else dict(self.outputs),
             "media": [{**asdict(each), "path": str(each.path)} for each in self.media],
             "unwritten": list(self.unwritten),
             "folder": str(self.folder),

@@ -30,6 +30,8 @@ MOST_CITED = 3
 """Maximum steps that are cited for a row. The others are counted."""
 CELL_CHARACTERS = 200
 """Maximum characters of a cell in a report. The files have the whole cell."""
+ITEM_FIELDS = ("step", "item", "output")
+"""Columns of a list of steps whose outputs are not rows."""
 FILE = "table.csv"
 """Name of the table in the run's folder."""
 
@@ -80,6 +82,51 @@ def table_of(state: State, assigner: Assigner) -> Table | None:
             if merged is not None and (merged.value or s.step.merge is not None):
                 return Table(s.id, merged)
     return None
+
+
+def table_of_step(s: StepState, state: State, assigner: Assigner) -> Table | None:
+    """Return the rows that the output of one step holds, or None.
+
+    A list of steps without rows gives one row per item: its step, the item and the output.
+    Raise `JournalError` without the file of a large output.
+    """
+    if not _is_there(s):
+        return None
+    merged = _merged_in(s, state, assigner)
+    if merged is not None and (merged.value or s.step.merge is not None):
+        return Table(s.id, merged)
+    if s.kind == "stand_in":
+        return _item_table(s, state, assigner)
+    output = assigner.output_of(s)
+    if not isinstance(output, list) or not output:
+        return None
+    rows = [{VALUE: item} for item in cast("list[Json]", output)]
+    return Table(s.id, Merged("list", rows, ((s.id,),) * len(rows), (VALUE,)))
+
+
+def _item_table(s: StepState, state: State, assigner: Assigner) -> Table | None:
+    """Return the items of a list of steps with their outputs, or None if there is none."""
+    children = [child for name in s.children if (child := state.steps[name]).status is Status.DONE]
+    if s.combine != "list" or not children:
+        return None
+    rows = [_item_row(child, assigner.output_of(child)) for child in children]
+    return Table(s.id, Merged("list", rows, tuple((child.id,) for child in children), ITEM_FIELDS))
+
+
+def _item_row(child: StepState, output: Json) -> Row:
+    step = child.step
+    item = ", ".join(step.inputs or ()) if step.item is None else step.item
+    return dict(zip(ITEM_FIELDS, (step.id, item, output), strict=True))
+
+
+def table_to_export(state: State, assigner: Assigner) -> Table | None:
+    """Return the table of a run; without one, the items of its last list of steps with their outputs."""
+    found = table_of(state, assigner)
+    lists = (s for s in reversed(state.steps.values()) if s.kind == "stand_in" and s.combine == "list")
+    with suppress(JournalError):
+        while found is None and (s := next(lists, None)) is not None:
+            found = table_of_step(s, state, assigner)
+    return found
 
 
 def _candidates(state: State) -> Iterator[StepState]:

@@ -1,7 +1,7 @@
 """Runs, one run, one step and a plan as plain aligned text: the same on a terminal, in a pipe and in a file."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from swarm.spec.chat import MediaFile, Message, Usage
 from swarm.spec.plan import Step, role_of
 from swarm.views.parallel import paragraph
 from swarm.views.progress import outcome
-from swarm.views.words import block, counted, dollars, one_line, seconds, short, some, table, wrapped
+from swarm.views.words import block, counted, dollars, one_line, seconds, short, size, some, table, wrapped
 
 GOAL_CHARACTERS = 300
 """Maximum characters of a goal."""
@@ -65,12 +65,15 @@ class RunRow(Protocol):
         ...
 
 
-def runs_table(rows: Iterable[RunRow]) -> str:
-    """Return runs in the given order: id, status, steps, time, start (UTC), goal."""
-    made = [
-        (row.run, row.status, f"{row.done}/{row.steps}", seconds(row.seconds), _when(row.at), row.goal) for row in rows
-    ]
-    return table(("RUN", "STATUS", "DONE", "TIME", "STARTED", "GOAL"), made, right=(2, 3))
+def runs_table(rows: Iterable[RunRow], sizes: Mapping[str, int] | None = None) -> str:
+    """Return runs in the given order: id, status, steps, time, size (by id, if known), start (UTC), goal."""
+    head = ["RUN", "STATUS", "DONE", "TIME", *(["SIZE"] if sizes is not None else []), "STARTED", "GOAL"]
+    made: list[list[str]] = []
+    for row in rows:
+        cells = [row.run, row.status, f"{row.done}/{row.steps}", seconds(row.seconds)]
+        cells += [] if sizes is None else [size(sizes.get(row.run, 0))]
+        made.append([*cells, _when(row.at), row.goal])
+    return table(head, made, right=range(2, len(head) - 2))
 
 
 def _when(at: float) -> str:

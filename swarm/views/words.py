@@ -61,6 +61,12 @@ def short(count: float) -> str:
     return f"{count:.0f}"
 
 
+def size(count: int) -> str:
+    """Return a number of bytes: `950 B`, `12 kB`, `3.4 MB`."""
+    text = short(count)
+    return f"{text} B" if count < 1000 else f"{text[:-1]} {text[-1]}B"
+
+
 def dollars(usd: float | None) -> str:
     """Return an amount of USD: `$1.25`, `$0.0042`, `$0`, or `price unknown`."""
     if usd is None:

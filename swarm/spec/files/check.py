@@ -6,6 +6,7 @@ all others.
 
 import re
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import PurePath
 from typing import Any, cast
 
@@ -19,7 +20,9 @@ from swarm.spec.yaml.explain import meant, unknown_key
 from swarm.spec.yaml.notation import Path
 from swarm.spec.yaml.schemas import schema_problems
 
-OUTPUTS = (".md", ".json", ".csv", ".jsonl")
+WORKBOOK = ".xlsx"
+"""Ending of an Excel workbook, which an optional library writes."""
+OUTPUTS = (".md", ".json", ".csv", ".jsonl", WORKBOOK)
 """File name endings of the formats of a report."""
 DEFAULT = "default"
 """Alias of steps and agents that name no model. It exists even if the task has no `models:`."""
@@ -151,8 +154,15 @@ def _output_problems(raw: dict[str, Any]) -> Iterator[Problem]:
 def wrong_ending(name: str) -> str | None:
     """Return why a file cannot hold a report, or None. Its ending decides the format."""
     if PurePath(name).name.endswith(OUTPUTS) and PurePath(name).stem not in {"", *OUTPUTS}:
-        return None
+        return no_workbooks(clip(name, 200)) if name.endswith(WORKBOOK) else None
     return f"invalid report file `{clip(name, 200)}`: the name must end in {' or '.join(OUTPUTS)}"
+
+
+def no_workbooks(name: str) -> str | None:
+    """Return why an Excel workbook cannot be written on this machine, or None if it can."""
+    if find_spec("xlsxwriter") is not None:
+        return None
+    return f'`{name}` is an Excel workbook\nhint: to write it, run `pip install "local-agent-swarm[files]"`'
 
 
 def step_problems(plan: Json, path: Path) -> Iterator[Problem]:

@@ -39,7 +39,7 @@ limits: {{workers: 8, steps: 64, tokens: 400_000, seconds: 900}}
 # auto: run without approval. ask: show the plan and its estimate, and run it after approval.
 approve: auto
 
-# Files to write the report to: .md or .json. The report is always printed.
+# Files to write: .md or .json for the report, .csv or .xlsx for its table. The report is always printed.
 # output: report.md
 """
 

@@ -1,0 +1,115 @@
+"""`swarm export`: results and traces of a run for other programs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swarm.base.errors import Problem, TaskError
+from swarm.cli import options as o
+from swarm.cli.streams import answer, answer_escaped, say
+from swarm.cli.words import shown_path
+from swarm.record.folder import JOURNAL
+
+if TYPE_CHECKING:
+    from swarm.record.state import State
+
+FORMAT_NAMES = "csv, jsonl, json, xlsx, md, chrome, otlp"
+
+Step = Annotated[
+    str | None, typer.Option("--step", metavar="ID", help="Step whose output is written. [default: the whole run]")
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help=f"Format. [names: {FORMAT_NAMES}] [default: from the ending of -o, else csv for rows, else md]",
+    ),
+]
+
+
+def export(
+    run: o.ShownRun = "last",
+    step: Step = None,
+    form: Format = None,
+    out: o.Out = None,
+    folder: o.Runs = None,
+) -> int:
+    """Write the results or a trace of a run.
+
+    csv, jsonl and xlsx have the table of the run; without one, the items of its last list of steps
+    with their outputs. json has everything, md the report, and chrome a trace for
+    ui.perfetto.dev. With --step, the output of one step.
+    """
+    from swarm.cli.reading import exported
+    from swarm.exports.formats import BINARY
+    from swarm.record.folder import find
+
+    where = find(run, o.runs_folder(folder))
+    made = exported(where, step)
+    name = _chosen(form, out) or made.usual
+    if name in BINARY and out is None:
+        raise TaskError(f"--format {name} is not text\nhint: name a file with -o FILE.{name}")
+    content = made.content(name)
+    if out is None:
+        _print(content, name)
+        return 0
+    write_result(Path(out), content, made.found.state)
+    return 0
+
+
+def _chosen(form: str | None, out: str | None) -> str | None:
+    """Return the format that the options name, or None. Raise `TaskError` for an unknown one."""
+    from swarm.exports.content import FORMS
+    from swarm.exports.formats import FORMATS
+    from swarm.spec.yaml.explain import meant
+
+    if form is None:
+        return None if out is None else FORMS.get(Path(out).suffix)
+    if form in FORMATS:
+        return form
+    wrong = f"unknown format `{form[:40]}`{meant(form, FORMATS)}\nhint: choose one of {', '.join(FORMATS)}"
+    raise TaskError(Problem(wrong, key="--format"))
+
+
+def _print(content: bytes, form: str) -> None:
+    """Print an export: with LF as line end and without a byte order mark, which are for files."""
+    text = content.decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n")
+    if form in ("csv", "md"):
+        answer(text)
+    else:
+        answer_escaped(text if text.endswith("\n") else f"{text}\n")
+
+
+def write_result(path: Path, content: bytes, state: "State") -> None:
+    """Write a file that the user named, and print its name. Raise `TaskError` if it may not be replaced, or cannot."""
+    from swarm.base.files import write_file
+
+    _check_target(path, state)
+    is_new = not path.exists()
+    try:
+        write_file(path, content, mode=0o644, folders=0o777)
+    except OSError as error:
+        raise TaskError(f"cannot write {path}: {error.strerror}") from None
+    say(f"{'wrote' if is_new else 'replaced'} {shown_path(path)} ({len(content):,} bytes)")
+
+
+def _check_target(path: Path, state: "State") -> None:
+    """Raise `TaskError` for a file that a run is made of: its task, an input, or its record."""
+    if path.is_dir():
+        raise TaskError(Problem(f"{path} is a folder\nhint: name a file in it", key="-o"))
+    first = state.first
+    place = Path("" if first is None else first.folder)
+    sources = [] if first is None else [first.source, *(str(place / each.name) for each in first.inputs)]
+    if any(source and _is_same(path, Path(source)) for source in sources):
+        raise TaskError(Problem(f"{path} is an input or the task of the run\nhint: choose another name", key="-o"))
+    if any((above / JOURNAL).exists() for above in path.resolve().parents):
+        raise TaskError(Problem(f"{path} is in the folder of a run\nhint: choose another folder", key="-o"))
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        return path.resolve() == other.resolve()

@@ -1,0 +1,32 @@
+"""What a run gives in each format: its report, its table, or all of it as one object."""
+
+from collections.abc import Callable, Mapping
+
+from pydantic_core import to_json
+
+from swarm.exports.table_files import csv_bytes, jsonl_bytes
+from swarm.exports.workbook import xlsx_bytes
+from swarm.results.result import Result
+from swarm.results.table import Table
+from swarm.spec.files.check import OUTPUTS
+
+TABLES: Mapping[str, Callable[[Table], bytes]] = {"csv": csv_bytes, "jsonl": jsonl_bytes, "xlsx": xlsx_bytes}
+"""Writers of a table, by format."""
+FORMS: Mapping[str, str] = {ending: ending.removeprefix(".") for ending in OUTPUTS}
+"""Formats of the files that `output:` may name, by ending."""
+
+
+def content(result: Result, form: str) -> bytes:
+    """Return a result in a format. Empty if the run has nothing for it."""
+    if form in TABLES:
+        return b"" if result.merged is None else TABLES[form](result.merged)
+    if result.report is None:
+        return b""
+    return to_json(result.to_dict(), indent=2) + b"\n" if form == "json" else result.text.encode("utf-8", "replace")
+
+
+def nothing(form: str) -> str:
+    """Return why a run has nothing in a format."""
+    if form in TABLES:
+        return "no step of the run gave rows\nhint: `swarm show` lists the steps that failed"
+    return "there is no report, only a table"

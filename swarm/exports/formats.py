@@ -1,0 +1,96 @@
+"""What `swarm export` writes: a recorded run, or one step of it, in a format of its own choice."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pydantic_core import to_json
+
+from swarm.base.errors import TaskError
+from swarm.base.values import Json
+from swarm.exports.content import TABLES, content
+from swarm.exports.trace import chrome_bytes
+from swarm.record.recorded import Recorded
+from swarm.record.steps import StepState
+from swarm.results.result import Result
+from swarm.results.table import Table, table_of_step, table_to_export
+from swarm.scheduling.assign import Assigner
+
+TRACES: Mapping[str, Callable[[Recorded], bytes]] = {"chrome": chrome_bytes}
+"""Writers of traces, by format."""
+PLANNED = ("otlp",)
+"""Formats that this version names and cannot write."""
+FORMATS = (*TABLES, "json", "md", *TRACES, *PLANNED)
+"""All formats."""
+BINARY = frozenset({"xlsx"})
+"""Formats that only a file can hold."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """A recorded run, to be written in some format."""
+
+    found: Recorded
+    result: Result
+    assigner: Assigner
+    step: StepState | None = None
+    """The step whose output is written; None for the whole run."""
+
+    @property
+    def usual(self) -> str:
+        """The format if none is named: rows are CSV, texts are Markdown, other values JSON."""
+        if self._table() is not None:
+            return "csv"
+        return "md" if self.step is None or isinstance(self._output(self.step), str) else "json"
+
+    def content(self, form: str) -> bytes:
+        """Return the bytes in a format of `FORMATS`. Raise `TaskError` if there is nothing to write in it."""
+        if form in PLANNED:
+            hint = "hint: write a trace for ui.perfetto.dev with --format chrome"
+            raise TaskError(f"--format {form} is not available in this version\n{hint}")
+        if form in TABLES:
+            table = self._table()
+            if table is None:
+                raise TaskError(self._no_rows())
+            return TABLES[form](table)
+        if self.step is None:
+            return self._of_run(form)
+        if form not in ("json", "md"):
+            raise TaskError(f"--format {form} is for a whole run\nhint: remove --step")
+        return _of_value(self._output(self.step), form)
+
+    def _of_run(self, form: str) -> bytes:
+        if form in TRACES:
+            return TRACES[form](self.found)
+        if form == "json":
+            return to_json(self.result.to_dict(), indent=2) + b"\n"
+        made = content(self.result, form)
+        if not made:
+            raise TaskError(f"run {self.result.run} has no report\nhint: write one step with --step ID")
+        return made
+
+    def _table(self) -> Table | None:
+        state = self.found.state
+        if self.step is None:
+            return table_to_export(state, self.assigner)
+        return table_of_step(self.step, state, self.assigner)
+
+    def _output(self, s: StepState) -> Json:
+        if s.id not in self.result.outputs:
+            raise TaskError(f"step {s.id} has no output: it is {s.status}\nhint: list the steps with `swarm show`")
+        return self.result.outputs[s.id]
+
+    def _no_rows(self) -> str:
+        if self.step is not None:
+            self._output(self.step)
+            return f"the output of step {self.step.id} is not rows\nhint: write it with --format md or json"
+        return (
+            f"run {self.result.run} has no table: no step gave rows\n"
+            "hint: write the report with --format md, or the output of one step with --step ID"
+        )
+
+
+def _of_value(value: Json, form: str) -> bytes:
+    if form == "md" and isinstance(value, str):
+        return value.encode("utf-8", "replace") + (b"" if value.endswith("\n") else b"\n")
+    text = to_json(value, indent=2) + b"\n"
+    return b"```json\n" + text + b"```\n" if form == "md" else text

@@ -1,0 +1,89 @@
+"""A table as an Excel workbook: a sheet of rows, and a sheet of the steps behind them.
+
+Every text is written as text. A cell that begins with `=`, `+`, `-` or `@` is never a formula, and an address is never
+a link: the cells were written by models that read files of strangers. Numbers and true or false keep their type.
+"""
+
+import io
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from swarm.base.errors import TaskError
+from swarm.base.values import Json
+from swarm.results.table import Table, plain
+from swarm.spec.files.check import no_workbooks
+
+CELL_CHARACTERS = 32_767
+"""Maximum characters of a cell: the limit of Excel. The rest is in the other formats."""
+MOST_ROWS = 1_048_575
+"""Maximum rows below the head: the limit of Excel."""
+WIDEST = 60
+"""Maximum width of a column, in characters."""
+MEASURED = 200
+"""Rows whose cells decide the width of a column."""
+_EXACT = 2**53
+"""Largest whole number that a cell holds exactly: it is a double."""
+_NOT_TEXT = re.compile("[\ud800-\udfff\ufffe\uffff]")
+"""Characters that no XML file can hold. Control characters are escaped by the writer."""
+
+
+def xlsx_bytes(table: Table) -> bytes:
+    """Return a table as a workbook: the same bytes for the same table. Raise `TaskError` without the library."""
+    if (wrong := no_workbooks("this file")) is not None:
+        raise TaskError(wrong)
+    import xlsxwriter  # pyright: ignore[reportMissingTypeStubs]
+
+    out = io.BytesIO()
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    book: Any = xlsxwriter.Workbook(out, options)
+    book.set_properties({"created": datetime(2000, 1, 1, tzinfo=UTC)})  # equal tables are equal files
+    bold = book.add_format({"bold": True})
+    rows = table.rows[:MOST_ROWS]
+    _sheet(book.add_worksheet("rows"), bold, table.fields, [[row.get(name) for name in table.fields] for row in rows])
+    _sheet(book.add_worksheet("sources"), bold, ("row", "steps", "other values"), _sources(table, len(rows)))
+    book.close()
+    return out.getvalue()
+
+
+def _sources(table: Table, most: int) -> list[list[Json]]:
+    """Return, for each row, its number in the first sheet, its steps, and the values that disagree."""
+    conflicts = table.conflicts_of()
+    found: list[list[Json]] = []
+    for number, steps in enumerate(table.merged.sources[:most]):
+        others: list[str] = []
+        for each in conflicts.get(number, ()):
+            values = (f"{plain(other.value)} [{', '.join(other.steps)}]" for other in each.values[1:])
+            others.append(f"{each.field}: {', '.join(values)}")
+        found.append([number + 2, ", ".join(steps), "; ".join(others)])
+    return found
+
+
+def _sheet(sheet: Any, bold: Any, head: tuple[str, ...], rows: list[list[Json]]) -> None:
+    for column, name in enumerate(head):
+        sheet.write_string(0, column, _text(name), bold)
+    for number, row in enumerate(rows, 1):
+        for column, value in enumerate(row):
+            _write(sheet, number, column, value)
+    for column, name in enumerate(head):
+        longest = max((len(plain(row[column]).split("\n")[0]) for row in rows[:MEASURED]), default=0)
+        sheet.set_column(column, column, min(WIDEST, max(len(name), longest) + 2))
+    sheet.freeze_panes(1, 0)
+    if head and rows:
+        sheet.autofilter(0, 0, len(rows), len(head) - 1)
+
+
+def _write(sheet: Any, row: int, column: int, value: Json) -> None:
+    """Write a cell. A number that a double cannot hold is text."""
+    if value is None:
+        return
+    if isinstance(value, bool):
+        sheet.write_boolean(row, column, value)
+    elif isinstance(value, int | float) and abs(value) <= _EXACT:
+        sheet.write_number(row, column, value)
+    else:
+        sheet.write_string(row, column, _text(plain(value)))
+
+
+def _text(value: str) -> str:
+    return _NOT_TEXT.sub("\ufffd", value)[:CELL_CHARACTERS]
