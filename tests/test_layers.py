@@ -29,9 +29,13 @@ IMPORTERS = {
     "typer": ("cli/*.py",),
     "rich": ("views/*.py", "cli/*.py"),
     "trio": ("testing/*.py",),
+    "pypdfium2": ("readers/pdf.py",),
+    "python_calamine": ("readers/sheets.py",),
+    "selectolax": ("readers/html.py",),
 }
 """Each library's boundary: the only files that may name it. Another one gives its reason in the commit that adds it."""
-LAZY = ("openai", "httpx2", "networkx", "ruamel", "json_repair", "docstring_parser", "jsonschema", "trio")
+_OF_READERS = ("pypdfium2", "python_calamine", "selectolax")
+LAZY = ("openai", "httpx2", "networkx", "ruamel", "json_repair", "docstring_parser", "jsonschema", "trio", *_OF_READERS)
 """Imported inside the function that needs them, so that nobody waits for what they do not use."""
 BASES = {"endpoints/wire/transport.py": "httpx2"}
 """Where a class needs a library's as its base; such a module is itself imported inside a function only."""

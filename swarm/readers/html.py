@@ -1,0 +1,146 @@
+"""The text of a page of HTML in document order: headings, lists, tables, code. Uses selectolax."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from swarm.readers.result import Extract, clean, joined, table
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborNode
+
+_SKIPPED = frozenset({"script", "style", "noscript", "template", "svg", "head", "iframe", "object", "-comment",
+                      "canvas", "select", "datalist", "button", "dialog"})  # fmt: skip
+"""Elements without text for readers."""
+_BLOCKS = frozenset({"address", "article", "aside", "blockquote", "body", "caption", "center", "dd", "details", "div",
+                     "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hr", "html", "li",
+                     "main", "nav", "ol", "p", "pre", "section", "summary", "table", "ul", "h1", "h2", "h3", "h4",
+                     "h5", "h6"})  # fmt: skip
+"""Elements that begin a line of their own."""
+_HEADINGS = {f"h{n}": n for n in range(1, 7)}
+DEEPEST = 200
+"""Maximum depth of elements. Deeper ones are read as one text: programs, not people, nest so deeply."""
+
+
+def read_html(text: str) -> Extract:
+    """Return the text of a page."""
+    return Extract(html_text(text))
+
+
+def html_text(text: str) -> str:
+    """Return the text of a page, its title as the first heading."""
+    from selectolax.lexbor import LexborHTMLParser
+
+    tree = LexborHTMLParser(text)
+    title = tree.css_first("head > title")
+    blocks = list(_blocks(tree.body, 0)) if tree.body is not None else []
+    name = " ".join(title.text().split()) if title is not None else ""
+    if name and not any(block.lstrip("# ") == name for block in blocks[:3]):
+        blocks.insert(0, f"# {clean(name)}")
+    return joined(blocks)
+
+
+def _blocks(parent: "LexborNode", depth: int) -> Iterator[str]:
+    """Yield the blocks of an element. Text between them is a block, too."""
+    line: list[str] = []
+    for child in parent.iter(include_text=True):
+        name = child.tag or ""
+        if name in _SKIPPED or _is_hidden(child):
+            continue
+        if name not in _BLOCKS and not (name != "-text" and _has_blocks(child)):
+            line.append("\n" if name == "br" else _inline(child, depth))
+            continue
+        yield _line(line)
+        line = []
+        yield from _block(child, name, depth + 1)
+    yield _line(line)
+
+
+def _block(node: "LexborNode", name: str, depth: int) -> Iterator[str]:
+    if depth > DEEPEST:
+        yield _line([node.text(separator=" ")])
+    elif name in _HEADINGS:
+        text = " ".join(_inline(node, depth).split())
+        yield f"{'#' * _HEADINGS[name]} {clean(text)}" if text else ""
+    elif name in ("ul", "ol"):
+        yield "\n".join(_items(node, depth, ""))
+    elif name == "table":
+        yield from _table(node, depth)
+    elif name == "pre":
+        yield f"```\n{clean(node.text())}\n```"
+    else:
+        yield from _blocks(node, depth)
+
+
+def _items(node: "LexborNode", depth: int, indent: str) -> Iterator[str]:
+    """Yield the items of a list, and of lists in them."""
+    number = 0
+    for item in node.iter():
+        if item.tag in ("ul", "ol") and depth < DEEPEST:
+            yield from _items(item, depth + 1, f"{indent}  ")
+        elif item.tag == "li":
+            number += 1
+            inner = [block for block in _blocks(item, depth + 1) if block]
+            sign = f"{number}." if node.tag == "ol" else "-"
+            text = "\n".join(inner).replace("\n", f"\n{indent}  ")
+            yield f"{indent}{sign} {text}"
+
+
+def _table(node: "LexborNode", depth: int) -> Iterator[str]:
+    """Yield a table; one that only places other tables and text on the page as its blocks."""
+    caption = node.css_first("caption")
+    if caption is not None:
+        yield _line([caption.text()])
+    has_tables = any(each != node for each in node.css("table"))
+    if has_tables or len(node.css("td, th")) == 1:
+        for each in node.css("td, th"):
+            if each.parent is not None and _table_of(each) == node:
+                yield from _blocks(each, depth + 1)
+        return
+    yield table(_rows(node, depth))
+
+
+def _table_of(node: "LexborNode") -> "LexborNode | None":
+    parent = node.parent
+    while parent is not None and parent.tag != "table":
+        parent = parent.parent
+    return parent
+
+
+def _rows(node: "LexborNode", depth: int) -> Iterator[list[str]]:
+    for row in node.css("tr"):
+        cells: list[str] = []
+        for each in row.css("td, th"):
+            cells.append(" ".join(filter(None, _blocks(each, depth + 1))))
+            span = (each.attributes.get("colspan") or "1").strip()
+            cells += [""] * (min(int(span), 100) - 1 if span.isdigit() else 0)
+        if any(cells):
+            yield cells
+
+
+def _inline(node: "LexborNode", depth: int) -> str:
+    """Return the text of an element in a line."""
+    name = node.tag
+    if name == "-text":
+        return node.text()
+    if name == "br":
+        return "\n"
+    if name == "img":
+        return node.attributes.get("alt") or ""
+    if name in _SKIPPED or depth > DEEPEST or _is_hidden(node):
+        return ""
+    return "".join(_inline(child, depth + 1) for child in node.iter(include_text=True))
+
+
+def _has_blocks(node: "LexborNode") -> bool:
+    """Whether an element that is usually in a line has blocks in it, such as a link around a heading."""
+    return any(child.tag in _BLOCKS for child in node.iter())
+
+
+def _is_hidden(node: "LexborNode") -> bool:
+    return "hidden" in node.attributes if node.tag != "-text" else False
+
+
+def _line(pieces: list[str]) -> str:
+    """Return a paragraph: blanks and line ends of HTML are one blank, `br` ends a line."""
+    text = "".join("\n" if piece == "\n" else " ".join(piece.split(" ")).replace("\n", " ") for piece in pieces)
+    return clean("\n".join(" ".join(line.split()) for line in text.split("\n")).strip())
