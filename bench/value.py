@@ -20,6 +20,8 @@ from trio.testing import MockClock
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from bench.erring import Rates
+from bench.erring import main as erring
 from swarm.lifecycle.options import Options
 from swarm.lifecycle.run import Run
 from swarm.spec.chat import Reply, Request
@@ -103,5 +105,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=numbers, default=[10, 100, 300, 1_000])
     parser.add_argument("--contexts", type=numbers, default=[8_192, 32_768, 131_072])
+    parser.add_argument("--misses", type=float, default=0.0, help="share of the facts that the reader overlooks")
+    parser.add_argument("--invents", type=float, default=0.0, help="share of the facts that it gets wrong")
+    parser.add_argument("--contradicts", type=float, default=0.0, help="share of the facts with two figures")
     chosen = parser.parse_args()
-    main(chosen.documents, chosen.contexts)
+    rates = Rates(chosen.misses, chosen.invents, chosen.contradicts)
+    if rates == Rates(0, 0, 0):
+        main(chosen.documents, chosen.contexts)
+    else:
+        erring(chosen.documents, chosen.contexts, rates)

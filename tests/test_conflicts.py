@@ -92,6 +92,8 @@ def lines_of(**texts: str) -> list[str]:
             "Acme released: 2024-03-05 [a]; 5 April 2024 [b]",
         ),
         ("# Lunr\n\n- Memory: 40 MB", "# Lunr\n\n- Memory: 44 MB", "Memory: 40 MB [a]; 44 MB [b]"),
+        ("F-2-3 is 203.", "F-2-4 is 204. F-2-3 is 837.", "F-2-3: 203 [a]; 837 [b]"),
+        ("GPT-4 costs 20 USD.", "GPT-3.5 costs 5 USD. GPT-4 costs 30 USD.", "GPT-4: 20 USD [a]; 30 USD [b]"),
         (
             "Lunr needs 40 MB of memory [read.1].",
             "Lunr needs 44 MB of memory [read.9].",
@@ -125,6 +127,7 @@ def test_both_sides_are_named(one: str, other: str, expected: str) -> None:
         pytest.param("# Lunr\n\n- Memory: 40 MB", "# Fuse\n\n- Memory: 44 MB", id="another heading"),
         pytest.param("Updated in 2021, Lunr is old.", "Updated in 2023, Lunr is new.", id="years"),
         pytest.param("It needs 40 MB of memory.", "It needs 44 MB of memory.", id="no name"),
+        pytest.param("F-2-3 is 203.", "F-2-4 is 204.", id="a name with another number"),
         pytest.param("Released in March 2024, Acme is new.", "Acme was released on 5 March 2024.", id="less exact"),
     ],
 )

@@ -20,6 +20,7 @@ FULL = Outcome(
     unread=(Unread(of="input", name="a.md", read=1, total=2),),
     notes=("fixed",),
     doubts=("cut",),
+    unfounded=("7",),
 )
 EVENT = e.StepFinished(step="a", attempt=1, outcome=FULL)
 ENTRY = Entry(key="k", parts={}, step="a", agent="worker", run="r", outcome=FULL)

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from attempts import CUT, GIVEN, WORDING, Tried, attempt, looks
 
-from swarm.attempt.support import CitedOutputs, claims_of, count_line
+from swarm.attempt.support import CitedOutputs, claims_of, count_line, report_claims, unfounded_lines
 from swarm.attempt.types import Given
 from swarm.base.errors import EndpointBusy, EndpointRefused, LimitError
 from swarm.endpoints import Endpoint
 from swarm.spec.chat import Reply, Request
+from swarm.spec.plan import Step
 from swarm.spec.task import Input
 from swarm.testing import reply
 
@@ -157,6 +158,43 @@ async def test_a_worker_is_not_asked_but_its_answer_has_a_note() -> None:
     assert wrong == ("not found in what the step read: 41 MB, “it is small and slow” and Jane Dole",)
     assert await notes_of('{"mb": 41}', output={"type": "object"}) == ("not found in what the step read: 41",)
     assert await notes_of("It is 41.", inputs=()) == (), "it read nothing: it answers from what its model knows"
+
+
+async def test_what_a_worker_did_not_read_is_recorded_with_its_output() -> None:
+    tried = Tried(attempt("worker", inputs=(NOTES,)), "Lunr takes 41 MB, says Jane Doe.")
+    assert (await tried.outcome()).unfounded == ("41 MB",)
+    alone = Tried(attempt("reducer", inputs=(NOTES,)), "Lunr takes 41 MB, says Jane Doe.")
+    assert (await alone.outcome()).unfounded == ("41 MB",), "a report without outputs is compared with the inputs"
+
+
+async def test_a_picture_may_show_anything() -> None:
+    picture = Input(name="a.png", text="", medium="image", mime="image/png", base64="AAAA")
+    assert await notes_of("Lunr takes 41 MB.", inputs=(NOTES, picture)) == ()
+
+
+async def test_work_that_is_done_again_and_its_critic_are_no_sources() -> None:
+    given = (
+        Given(step="read.1", about="", output="Lunr takes 41 MB."),
+        Given(step="read.2", about="", output={"verdict": "contradicted", "reasons": ["It is not 42 MB."]}),
+    )
+    for answer in ("Lunr takes 41 MB.", "Lunr takes 42 MB."):
+        tried = Tried(
+            attempt("worker", inputs=(NOTES,), given=given, step=Step(id="read.3", prompt="Find it.", redoes="read.1")),
+            answer,
+        )
+        assert len((await tried.outcome()).unfounded) == 1
+
+
+async def test_a_report_is_told_what_its_outputs_did_not_read_and_not_asked_about_it() -> None:
+    one = Given(step="read.1", about="", output="A needs 5. B needs 9.", unfounded=("9", "“it is good”"))
+    lines = unfounded_lines((one, GIVEN[1]))
+    assert lines == ("read.1: 9 and “it is good”",)
+    tried = Tried(attempt("reducer", given=(one, GIVEN[1]), unfounded=lines), "A needs 5 [read.1]. B needs 9 [read.1].")
+    assert (await tried.outcome()).notes == ()
+    assert lines[0] in tried.requests[0].messages[-1].text
+    assert len(tried.requests) == 1
+    (right, wrong) = report_claims(tried.said[-1].text, {"read.1"}, (one, GIVEN[1]), "")
+    assert (right.evidence, wrong.evidence, wrong.missing) == ("supported", "unsupported", ("9",))
 
 
 async def test_a_result_of_a_tool_counts_as_read() -> None:

@@ -227,6 +227,9 @@ def _data_parts(attempt: Attempt, texts: Sequence[Shown], notes: Notes) -> list[
     if attempt.conflicts:
         parts += _announced(attempt, "conflicts")
         parts.append(Data(of="brief", name="conflicts", text="\n".join(attempt.conflicts)))
+    if attempt.unfounded:
+        parts += _announced(attempt, "unfounded")
+        parts.append(Data(of="brief", name="unfounded", text="\n".join(attempt.unfounded)))
     if attempt.missing:
         lines = (_missing_line(attempt, missing) for missing in attempt.missing)
         parts += _announced(attempt, "missing")

@@ -19,7 +19,7 @@ from swarm.attempt.types import Attempt, Given
 from swarm.base.text import clip, cut, listing
 from swarm.base.values import Json
 from swarm.record.outcome import Outcome
-from swarm.spec.chat import Data, Message, Text, ToolCall
+from swarm.spec.chat import Data, Message, Part, Text, ToolCall, split_data
 
 CLAIMS_ASKED = 20
 """Maximum claims that a question lists: with more, models correct fewer of them."""
@@ -31,11 +31,15 @@ READ_CHARACTERS = 200_000
 """Maximum characters that an answer other than a report is checked against: some 0.2 seconds of work."""
 MOST_UNFOUNDED = 5
 """Maximum figures, names and quotations that a note lists."""
+MOST_KEPT = 100
+"""Maximum figures, names and quotations of an answer that are recorded as not found."""
 
 CONFLICTS_LISTED = 12
 """Maximum conflicts in a prompt: some 500 tokens."""
+DOUBTED_LISTED = 40
+"""Maximum outputs with parts that were not confirmed, in a prompt: some 1,000 tokens."""
 LINE_CHARACTERS = 300
-"""Maximum characters of a conflict in a prompt."""
+"""Maximum characters of a conflict, or of what of an output is not confirmed, in a prompt."""
 COMPARED_CHARACTERS = 2_000_000
 """Maximum characters of the outputs of a step that are compared with each other: a second of work."""
 
@@ -61,7 +65,7 @@ class CitedOutputs:
     @cached_property
     def everything(self) -> tuple[SourceText, ...]:
         """All outputs."""
-        return tuple(self._source(each.step, written(each.output), each.about) for each in self._given.values())
+        return tuple(self._whole(each) for each in self._given.values())
 
     def of(self, step: str) -> Sequence[SourceText]:
         """Return the texts behind a citation of a step.
@@ -73,10 +77,10 @@ class CitedOutputs:
         """
         given = self._given.get(step)
         if given is not None:  # 1
-            return [self._source(step, written(given.output), given.about)]
+            return [self._whole(given)]
         below = [each for each in self._given.values() if each.step.startswith(f"{step}.")]
         if below:  # 2
-            return [self._source(each.step, written(each.output), each.about) for each in below]
+            return [self._whole(each) for each in below]
         entry = self._entry(step)
         if entry is not None:  # 3
             return [entry]
@@ -91,11 +95,14 @@ class CitedOutputs:
         if above is None or not isinstance(listed, list) or not number.isdigit():
             return None
         entries = cast("list[Json]", listed)[int(number) - 1 : int(number)]
-        return self._source(name, written(entries[0]), above.about) if entries else None
+        return self._source(name, written(entries[0]), above) if entries else None
 
-    def _source(self, name: str, text: str, about: str) -> SourceText:
+    def _whole(self, given: Given) -> SourceText:
+        return self._source(given.step, written(given.output), given)
+
+    def _source(self, name: str, text: str, given: Given) -> SourceText:
         if name not in self._sources:
-            self._sources[name] = SourceText(name, text, about=about)
+            self._sources[name] = SourceText(name, text, about=given.about, doubted=given.unfounded)
         return self._sources[name]
 
 
@@ -106,12 +113,16 @@ def report_claims(text: str, known: Iterable[str], given: Iterable[Given], goal:
 
 
 def claims_of(attempt: Attempt, text: str) -> list[ReportClaim]:
-    """Return the claims of a report that an attempt wrote."""
+    """Return the claims of a report that an attempt wrote.
+
+    What the outputs have and their steps did not read is no reason to ask: its prompt said so (`unfounded_lines`).
+    """
     known = set(known_steps(attempt))
     for given in attempt.given:
         cited = check_report(written(given.output), known)
         known.update(cited.cited, cited.unknown)
-    return report_claims(text, known, attempt.given, f"{attempt.goal}\n\n{attempt.step.prompt}")
+    given = [each.model_copy(update={"unfounded": ()}) for each in attempt.given]
+    return report_claims(text, known, given, f"{attempt.goal}\n\n{attempt.step.prompt}")
 
 
 def contradictions(given: Iterable[Given]) -> list[Contradiction]:
@@ -125,6 +136,13 @@ def contradictions(given: Iterable[Given]) -> list[Contradiction]:
 def conflict_lines(given: Iterable[Given]) -> tuple[str, ...]:
     """Return the conflicts between outputs, a line each, for a prompt."""
     return tuple(cut(line(each), LINE_CHARACTERS) for each in contradictions(given)[:CONFLICTS_LISTED])
+
+
+def unfounded_lines(given: Iterable[Given]) -> tuple[str, ...]:
+    """Return what of the outputs is in nothing that their steps read, a line a step, for a prompt."""
+    doubted = [each for each in given if each.unfounded]
+    lines = [cut(f"{each.step}: {listing(each.unfounded)}", LINE_CHARACTERS) for each in doubted[:DOUBTED_LISTED]]
+    return tuple(lines)
 
 
 def is_doubtful(claim: ReportClaim) -> bool:
@@ -172,32 +190,48 @@ def _supported(claims: Iterable[ReportClaim]) -> int:
 
 
 def with_notes(outcome: Outcome, attempt: Attempt, said: Sequence[Message]) -> Outcome:
-    """Return an outcome with notes on what is in nothing that its model read, and on calls that it did not make.
+    """Return an outcome with what is in nothing that its model read, and with notes on it and on calls not made.
 
     `said` is the whole conversation: the prompt, the answers and the results of tools.
     """
     kind = attempt.step.output if attempt.step.output is not None else attempt.agent.output
-    if kind in ("plan", "report") or outcome.output is None:
+    if kind == "plan" or (kind == "report" and attempt.given) or outcome.output is None:
         return outcome
     text = written(outcome.output)
-    notes = (*_unread(text, said), *_not_called(text, said))
-    return outcome.model_copy(update={"notes": (*outcome.notes, *notes)}) if notes else outcome
-
-
-def _unread(text: str, said: Iterable[Message]) -> list[str]:
-    parts = _read(said)
-    has_data = any(isinstance(part, Data) and part.of != "brief" for part in parts)
-    if not has_data or sum(len(part.text) for part in parts) > READ_CHARACTERS:
-        return []
-    missing = unfounded(text, [SourceText("", part.text) for part in parts])
+    missing = _unread(text, said, attempt.step.redoes)
     names = listing((clip(each) for each in missing), MOST_UNFOUNDED)
-    return [f"not found in what the step read: {names}"] if missing else []
+    notes = [f"not found in what the step read: {names}"] if missing else []
+    notes += _not_called(text, said) if kind != "report" else []
+    if not notes:
+        return outcome
+    return outcome.model_copy(update={"notes": (*outcome.notes, *notes), "unfounded": missing[:MOST_KEPT]})
 
 
-def _read(said: Iterable[Message]) -> list[Data | Text]:
-    """Return the texts that a model was shown."""
-    shown = chain.from_iterable(message.parts for message in said if message.role in ("user", "tool"))
-    return [part for part in shown if isinstance(part, Data | Text)]
+def _unread(text: str, said: Iterable[Message], redoes: str | None) -> tuple[str, ...]:
+    """Return what of an answer is in no text that a model was shown. Pictures and sounds may say anything.
+
+    Work that it does again, and the reasons of the critic, are no sources.
+    """
+    shown = [part for part in _shown(said) if not _is_work(part, redoes)]
+    texts = [part for part in shown if isinstance(part, Data | Text)]
+    has_data = any(isinstance(part, Data) and part.of != "brief" for part in texts)
+    if not has_data or len(texts) < len(shown) or sum(len(part.text) for part in texts) > READ_CHARACTERS:
+        return ()
+    return unfounded(text, [SourceText("", part.text) for part in texts])
+
+
+def _shown(said: Iterable[Message]) -> list[Part]:
+    """Return what a model was shown: the parts of its prompt, and the results of its tools."""
+    heard = (message.parts for message in said if message.role in ("user", "tool"))
+    return split_data(chain.from_iterable(heard))
+
+
+def _is_work(part: Part, redoes: str | None) -> bool:
+    """Whether a text is work that is done again, or the verdict on it, which is the step behind it."""
+    if redoes is None or not isinstance(part, Data) or part.of != "output":
+        return False
+    step, _, number = redoes.rpartition(".")
+    return part.name in (redoes, f"{step}.{int(number) + 1}")
 
 
 def _not_called(text: str, said: Sequence[Message]) -> list[str]:

@@ -29,6 +29,8 @@ class Given(Frozen):
     """The item of an instance, if it is a short text: it names the step for its readers."""
     below: tuple[Id, ...] = Field(default=(), exclude_if=is_empty)
     """Steps that a partial report was made from: who reads it may cite them."""
+    unfounded: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Figures, names and quotations of the output that are in nothing that its step read."""
 
 
 class Missing(Frozen):
@@ -104,6 +106,9 @@ class Attempt(Frozen):
     missing: tuple[Missing, ...] = ()
     conflicts: tuple[str, ...] = ()
     """Conflicts between the given outputs, a line each, if the step writes a report. They follow from the outputs."""
+    unfounded: tuple[str, ...] = ()
+    """What of the given outputs is in nothing that their steps read, a line a step, if the step writes a report. The
+    same holds for it."""
     inputs: tuple[Input, ...] = ()
     tools: tuple[str, ...] = ()
     """Names of the granted tools: those of the step that its agent and the task grant too."""

@@ -51,6 +51,8 @@ class Outcome(Frozen):
     """Notes for people: a repaired plan, a citation of an unknown step."""
     doubts: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """Why the output may be incomplete or wrong, for people. An outcome with doubts is not stored in the cache."""
+    unfounded: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Figures, names and quotations of the output that are in nothing that the step read."""
     media: tuple[MediaFile, ...] = ()
     """Media in the answer. In a run each is a file in `artifacts/`, in the cache a file next to the entry."""
 

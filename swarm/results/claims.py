@@ -9,12 +9,14 @@ from pydantic import Field
 from swarm.attempt.evidence.check import Evidence, ReportClaim
 from swarm.attempt.evidence.conflicts import Contradiction, line
 from swarm.attempt.evidence.figures import figures
+from swarm.attempt.evidence.sources import keyed
 from swarm.attempt.support import contradictions, count_line, is_doubtful, report_claims
 from swarm.attempt.types import Given
 from swarm.base.text import cut, listing
 from swarm.base.values import Frozen, Json
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
+from swarm.scheduling.checks import unfounded_in
 from swarm.spec.plan import Step, before_of, role_of
 
 LISTED = 20
@@ -79,7 +81,7 @@ def check_report_of(
     last = state.steps[state.report_step or ""]
     citable = citable_steps(state)
     steps = [s for s in citable if s.status is Status.DONE and s.kind != "planner" and s is not last]
-    given = {s.id: Given(step=s.id, about=_about(s.step, about), output=output_of(s)) for s in steps}
+    given = {s.id: _given(state, s, output_of, about) for s in steps}
     found = contradictions(given[s.id] for s in steps if _is_leaf(s.step))
     said = _values(text) if found else set[float | str]()
     return Checked(
@@ -87,6 +89,10 @@ def check_report_of(
         conflicts=tuple(found),
         unmentioned=tuple(each for each in found if not _is_mentioned(each, said)),
     )
+
+
+def _given(state: State, s: StepState, output_of: Callable[[StepState], Json], about: Callable[[Step], str]) -> Given:
+    return Given(step=s.id, about=_about(s.step, about), output=output_of(s), unfounded=unfounded_in(state, s))
 
 
 def _is_leaf(step: Step) -> bool:
@@ -106,7 +112,9 @@ def _is_mentioned(conflict: Contradiction, said: set[float | str]) -> bool:
 def _claims(state: State, last: StepState, text: str, given: list[Given]) -> list[ReportClaim]:
     known = {s.id for s in citable_steps(state)}
     found = report_claims(text, known, given, str(state.task.get("goal") or ""))
-    return list(map(_unchecked, found)) if _reads_more(state, last.step) else found
+    if not _reads_more(state, last.step):
+        return found
+    return [_of_inputs(claim, unfounded_in(state, last)) for claim in found]
 
 
 def _reads_more(state: State, step: Step) -> bool:
@@ -115,9 +123,13 @@ def _reads_more(state: State, step: Step) -> bool:
     return bool(step.inputs) or not before_of(step) or (agent is not None and bool(agent.tools))
 
 
-def _unchecked(claim: ReportClaim) -> ReportClaim:
-    """Return a claim as one that was not checked, if it has no citation."""
-    return claim if claim.steps else ReportClaim(claim.id, claim.text, claim.start, claim.end, evidence="uncited")
+def _of_inputs(claim: ReportClaim, unfounded: Sequence[str]) -> ReportClaim:
+    """Return a claim without a citation as its step checked it, against all that it read."""
+    if claim.steps:
+        return claim
+    said = f" {keyed(claim.text)} "
+    missing = tuple(each for each in unfounded if f" {keyed(each)} " in said)
+    return ReportClaim(claim.id, claim.text, claim.start, claim.end, evidence="uncited", missing=missing)
 
 
 def _about(step: Step, about: Callable[[Step], str]) -> str:

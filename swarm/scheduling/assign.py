@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from swarm.attempt.parts import narrowed
 from swarm.attempt.prompt import written
 from swarm.attempt.reading import room_to_read
-from swarm.attempt.support import conflict_lines
+from swarm.attempt.support import conflict_lines, unfounded_lines
 from swarm.attempt.types import Attempt, Given, Missing, Stated, determining, part_digest
 from swarm.base.errors import AttemptError, NoRoomError
 from swarm.base.text import clip, cut
@@ -82,6 +82,7 @@ class Assigner:
         agent, wording = self._prompts_for(agent, model)
         given, missing = self.given_to(s)
         inputs, given = narrowed(step, inputs, given)
+        told = given if agent.output == "report" else ()
         settings = self._settings_of(place)
         endpoints = self._endpoints_of(place)
         attempt = Attempt(
@@ -94,7 +95,8 @@ class Assigner:
             goal=fill(resources.task.goal or "", resources.task.parameters),
             given=given,
             missing=missing,
-            conflicts=conflict_lines(given) if agent.output == "report" else (),
+            conflicts=conflict_lines(told),
+            unfounded=unfounded_lines(told),
             inputs=inputs,
             tools=granted,
             tools_key=resources.tools_key(granted) if granted else "",

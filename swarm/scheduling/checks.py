@@ -103,7 +103,8 @@ class Checks:
         """Return a step that does the work. It comes after what the work before it had, which has ended."""
         update = {"id": f"{step.id}.{number}", "prompt": prompt, "check": None, "partial_of": step.id}
         work = step.model_copy(update=update)
-        return work.model_copy(update={"after": (*work.after, *before)}) if before else work
+        again = {"after": (*work.after, *before), "redoes": before[0] if before else None}
+        return work.model_copy(update=again) if before else work
 
     def _critic(self, step: Step, number: int, work: Step) -> Step:
         """Return the step that judges the work: it reads the work and all that the work read."""
@@ -245,6 +246,18 @@ def also_read(state: State, s: StepState) -> StepState | None:
 def judged_child(state: State, s: StepState) -> StepState | None:
     """Return the step whose output a checked or voted step passes on, or None if the majority decides."""
     return last_work(state, s) if s.combine == "checked" else chosen_ballot(state, s)
+
+
+def unfounded_in(state: State, s: StepState) -> tuple[str, ...]:
+    """Return what of the output of a step is in nothing that was read for it: of equal votes, what each of them has."""
+    if s.kind != "stand_in":
+        return s.outcome.unfounded
+    if s.combine not in ("checked", "majority"):
+        return ()
+    if (child := judged_child(state, s)) is not None:
+        return unfounded_in(state, child)
+    votes = [state.steps[name].outcome.unfounded for name in s.children if state.steps[name].status is Status.DONE]
+    return tuple(each for each in votes[0] if all(each in vote for vote in votes)) if votes else ()
 
 
 def chosen_ballot(state: State, s: StepState) -> StepState | None:

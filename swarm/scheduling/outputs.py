@@ -15,7 +15,7 @@ from swarm.attempt.types import Given, Missing
 from swarm.base.values import Json
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
-from swarm.scheduling.checks import also_read, judged_child, most_common
+from swarm.scheduling.checks import also_read, judged_child, most_common, unfounded_in
 from swarm.scheduling.merging import merge_attempt
 from swarm.spec.plan import Step, before_of, sinks
 
@@ -127,7 +127,8 @@ class Outputs:
         item = _short_item(s.step)
         template = s.step.model_copy(update={"instance_of": None}) if item else s.step
         output, below = self._read_by(reader, s), self._below(s)
-        return Given(step=s.id, about=self._about(template), output=output, item=item, below=below)
+        about, unfounded = self._about(template), unfounded_in(self._state, s)
+        return Given(step=s.id, about=about, output=output, item=item, below=below, unfounded=unfounded)
 
     def _read_by(self, reader: StepState, s: StepState) -> Json:
         """Return what a step reads of another.

@@ -25,7 +25,7 @@ TABLE_STEP = "table"
 """Id of the step that is added to a plan if it ends in rows and a table is wanted."""
 
 
-SET_BY_RUN = ("item", "instance_of", "part", "partial_of", "length", "judges", "ballot")
+SET_BY_RUN = ("item", "instance_of", "part", "partial_of", "length", "judges", "redoes", "ballot")
 """Fields of a step that only the run sets: plans of users and planners may not have them."""
 
 Combine = Literal["list", "last", "sections", "text", "table", "array", "majority", "checked"]
@@ -134,6 +134,8 @@ class Step(Frozen):
     """Maximum tokens of the answer, sent as the output cap. Set by the run."""
     judges: SkipJsonSchema[Id | None] = Field(default=None, exclude_if=is_none)
     """Id of the step whose work this one judges, or among whose votes it chooses. Set by the run."""
+    redoes: SkipJsonSchema[Id | None] = Field(default=None, exclude_if=is_none)
+    """Id of the contradicted work that this step does again. Set by the run."""
     ballot: SkipJsonSchema[int | None] = Field(default=None, ge=1, exclude_if=is_none)
     """Number of the vote, from 1. Set by the run."""
 

@@ -3,7 +3,7 @@
 A figure of a claim is one of these, in the order of the code:
 
 1. Found in a cited text, with a unit that may be the same: supported. But if another passage is clearly the one that
-   the claim repeats, and has another figure: unsupported.
+   the claim repeats, and has another figure, or if the writer of the text did not read the figure: unsupported.
 2. The same quantity in another unit, or rounded: derived.
 3. A sum, difference, ratio, percentage, average or count of cited figures: derived.
 4. In the goal, which the report may repeat: supported.

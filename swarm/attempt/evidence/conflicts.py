@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import combinations
 
 from swarm.attempt.evidence.figures import Quantity
-from swarm.attempt.evidence.sources import Cell, SourceText, Statement, in_base
+from swarm.attempt.evidence.sources import Cell, SourceText, Statement, in_base, is_like_a_year
 from swarm.attempt.evidence.terms import STOP_WORDS, Name, fold, names_of, stem, words_of
 
 ALIKE_WORDS = 0.6
@@ -39,7 +39,9 @@ _RANGE = re.compile(r"\s?(?:[-–]|to|bis|à)\s?\d")
 _ABOUT = re.compile(
     r"(?:about|around|roughly|approximately|approx\.?|nearly|almost|ca\.?|rund|etwa|environ|[~≈约約])\s*$", re.I
 )
+_STATED = re.compile(r"(?:\b(?:is|are|was|equals?|ist|beträgt|war|est|était|es|era)\s|[=:]\s?)$", re.I)
 _OF = re.compile(r"\s(?:of|an|de)\s(?:the\s|its\s)?([^\W\d_]{3,30})")
+_TOKEN = re.compile(r"[^\W\d_]+-?\d(?:[\w.-]*\w)?|[^\W\d_]{2,}")
 _NEXT = re.compile(r"\s([^\W\d_]{3,30})")
 _SINGLE = re.compile(
     r"\b(?:founded|born|established|released|launched|opened|gegründet|erschien|fondée?|sorti)\b", re.I
@@ -86,6 +88,8 @@ class _Fact:
     others: frozenset[str]
     """The other figures around it: its conditions."""
     hedged: bool
+    stated: bool = False
+    """Whether it is all that its sentence says of its names: `F-7 is 12`."""
 
     @cached_property
     def kind(self) -> str:
@@ -117,7 +121,8 @@ def conflicts(sources: Iterable[SourceText]) -> list[Contradiction]:
 def _conflict(cluster: Sequence[_Fact]) -> Contradiction:
     first = cluster[0]
     shared = first.nouns.intersection(*(fact.nouns for fact in cluster))
-    words = [word for word in re.findall(r"[^\W\d_]{2,}", first.text) if stem(fold(word)) in first.names | shared]
+    known = first.names | shared
+    words = [word for word in _TOKEN.findall(first.text) if {fold(word), stem(fold(word))} & known]
     sides = tuple(OneSide(fact.steps, fact.figure.text, fact.text) for fact in cluster)
     return Contradiction(" ".join(dict.fromkeys(words)) or " ".join(sorted(first.names)), sides)
 
@@ -152,7 +157,7 @@ def _is_same(one: _Fact, other: _Fact) -> bool:
         return False
     common, every = one.nouns & other.nouns, one.nouns | other.nouns
     if not every:
-        return bool(one.kind)
+        return bool(one.kind) or (one.stated and other.stated)
     if not common or (every - common) & _QUALIFIERS:
         return False
     return len(common) / len(every) >= ALIKE_WORDS or (bool(one.head) and one.head == other.head)
@@ -197,7 +202,8 @@ def _facts(source: SourceText, common: frozenset[str]) -> Iterator[_Fact]:
                 names, nouns, head = fact
                 hedged = _ABOUT.search(statement.passage.text[: figure.start]) is not None
                 others = _conditions(statement, figure)
-                yield _Fact(source.name, steps, text, figure, names, nouns, head, others, hedged)
+                stated = _STATED.search(statement.passage.text[: figure.start]) is not None
+                yield _Fact(source.name, steps, text, figure, names, nouns, head, others, hedged, stated)
 
 
 def _without_citations(source: SourceText, at: int) -> Statement:
@@ -208,7 +214,7 @@ def _without_citations(source: SourceText, at: int) -> Statement:
 def _is_single(statement: Statement, figure: Quantity) -> bool:
     """Whether a figure is one value: not a word, bound, range, version or year."""
     text = statement.passage.text
-    if figure.word or _BOUND.search(text[max(0, figure.start - 20) : figure.start]):
+    if figure.word or _is_in_name(statement, figure) or _BOUND.search(text[max(0, figure.start - 20) : figure.start]):
         return False
     if _RANGE.match(text, figure.end) or (figure.code and not re.match(r"\d{4}-", figure.code)):
         return False
@@ -216,9 +222,9 @@ def _is_single(statement: Statement, figure: Quantity) -> bool:
     return not (is_year or figure.code) or statement.passage.kind == "row" or _SINGLE.search(text) is not None
 
 
-def is_like_a_year(figure: Quantity) -> bool:
-    """Return whether a figure is probably a year."""
-    return figure.unit is None and len(figure.text) == 4 and "1500" <= figure.text < "2100"
+def _is_in_name(statement: Statement, figure: Quantity) -> bool:
+    """Whether a figure is a part of a name: the 3 of `F-2-3`."""
+    return any(name.has(figure.start) for name in statement.names)
 
 
 def _conditions(statement: Statement, figure: Quantity) -> frozenset[str]:
@@ -226,7 +232,8 @@ def _conditions(statement: Statement, figure: Quantity) -> frozenset[str]:
     if statement.passage.kind == "row":
         return frozenset()
     start, end = statement.clause(figure)
-    near = [each for each in statement.figures if each is not figure and not each.word]
+    others = [each for each in statement.figures if each is not figure]
+    near = [each for each in others if not (each.word or _is_in_name(statement, each))]
     years = [each for each in near if each.code or is_like_a_year(each)]
     inside = [each for each in near if start <= each.start < end]
     return frozenset(each.code or str(each.values[0]) for each in (*years, *inside))
@@ -255,7 +262,9 @@ def _names_of(statement: Statement, figure: Quantity, common: frozenset[str]) ->
 
 
 def _words(names: Iterable[Name]) -> frozenset[str]:
-    return words_of(" ".join(name.text for name in names))
+    """Return the words of names; of a name with digits all of it, since they tell it from others."""
+    texts = [name.text for name in names]
+    return words_of(" ".join(texts)) | {fold(text) for text in texts if any(c.isdigit() for c in text)}
 
 
 def _above(statement: Statement, common: frozenset[str]) -> frozenset[str]:

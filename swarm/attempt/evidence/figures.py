@@ -13,7 +13,7 @@ DAYS_A_MONTH = 31
 MOST_FIGURES = 100_000
 """Maximum figures that are read of one text."""
 
-_MYRIADS = "万萬億亿兆"
+_MYRIADS = "万萬만億亿억兆조"
 """Scale words that may be followed by a smaller one: `1億2000万`."""
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _SPACES = dict.fromkeys((0xA0, 0x2007, 0x2009, 0x202F, 0x3000), ord(" "))
@@ -26,8 +26,8 @@ _LATIN = "A-Za-z\u00aa\u00b5\u00ba\u00c0-\u024f\u0370-\u052f"
 _MONTH = "|".join(sorted(map(re.escape, MONTHS), key=len, reverse=True))
 _DATES = re.compile(
     rf"""
-      (?<![{_LATIN}0-9_.-])(?P<y1>\d{{4}})-(?P<m1>\d{{1,2}})(?:-(?P<d1>\d{{1,2}}))?(?![{_LATIN}0-9_-])(?!\.\d)
-    | (?P<y2>\d{{4}})\s?年\s?(?P<m2>\d{{1,2}})\s?月(?:\s?(?P<d2>\d{{1,2}})\s?日)?
+      (?<![{_LATIN}0-9_.-])(?P<y1>\d{{4}})-(?P<m1>\d{{1,2}})(?:-(?P<d1>\d{{1,2}}))?(?:(?=T\d\d:)|(?![{_LATIN}0-9_-])(?!\.\d))
+    | (?P<y2>\d{{4}})\s?[年년]\s?(?P<m2>\d{{1,2}})\s?[月월](?:\s?(?P<d2>\d{{1,2}})\s?[日일])?
     | (?<![\w.])(?P<d3>\d{{1,2}})(?:st|nd|rd|th|er|\.)?\s+(?:de\s+|of\s+)?(?P<m3>{_MONTH})\b\.?,?
       (?:\s+(?:de\s+)?(?P<y3>\d{{4}})\b)?
     | \b(?P<m4>{_MONTH})\b\.?\s+(?P<d4>\d{{1,2}})(?:st|nd|rd|th)?\b(?!\s?[%\w])(?:,?\s+(?P<y4>\d{{4}})\b)?
@@ -36,8 +36,8 @@ _DATES = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_MAY_BE_DATE = re.compile(rf"\d{{4}}|\b(?:{_MONTH})\b|月", re.IGNORECASE)
-_CODE = r"\d{1,2}:\d\d(?::\d\d)?(?!\d)|\d+(?:\.\d+){2,}(?![\d])"
+_MAY_BE_DATE = re.compile(rf"\d{{4}}|\b(?:{_MONTH})\b|[月월]", re.IGNORECASE)
+_CODE = r"\d{1,2}:\d\d(?::\d\d)?(?!\d)|(?!\d{1,3}(?:\.\d{3})+(?![.\d]))\d+(?:\.\d+){2,}(?![\d])"
 _GROUPED = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d{1,3}(?:['_ ]\d{3})+(?:[.,]\d+)?"
 _SCALE = "|".join(sorted((word for word in SCALES if word != "k"), key=len, reverse=True))
 _NUMBER = re.compile(
@@ -50,14 +50,15 @@ _NUMBER = re.compile(
     )
     (?:(?P<ordinal>st|nd|rd|th|er|ère|ème)\b)?
     (?:(?P<letter>[KkMmBGT])(?![{_LATIN}0-9_/])(?!\s?[Bb]ytes)
-     |[ -]?(?P<scale>{_SCALE})(?:\b|(?<=[\u3040-\u9fff]))\.?)?
+     |[ -]?(?P<scale>{_SCALE})(?:\b|(?<=[\u3040-\u9fff\uac00-\ud7af]))\.?)?
     (?:[ -]?(?P<unit>%|per\s?cent\b|pour\s?cents?\b|°\s?[CF]\b|[$€£¥]|US\$
         |(?:years?|days?|hours?|minutes?|seconds?|months?|weeks?)\b
-        |[A-Za-zµäöüéèñí]{{1,12}}(?![{_LATIN}0-9_'])
-        |[\u3040-\u9fff]{{1,3}}))?
+        |[A-Za-zµäöüéèñíа-яё₽]{{1,12}}(?![{_LATIN}0-9_'])
+        |[\u3040-\u9fff\uac00-\ud7af]{{1,3}}))?
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_MINUS = re.compile(r"(?:^|[^\w)\]%-]\s?)-$|^\s?-$")
 _DIGIT = re.compile(r"\d")
 _WORD = re.compile(
     r"(?<![\w-])(" + "|".join(w for w in NUMBER_WORDS if w.isascii() or "ü" in w or "ö" in w) + r")(?![\w-])"
@@ -86,6 +87,10 @@ class Quantity:
     """Zeros at the end of a whole number."""
     word: bool = False
     """Whether it is a number word."""
+    negative: bool = False
+    """Whether a minus sign is directly before it."""
+    also: str = ""
+    """The other reading of a date in figures: 3 May of `05/03/2024`, which may be 5 March."""
 
 
 def has_figures(text: str) -> bool:
@@ -119,10 +124,10 @@ def figures(text: str) -> list[Quantity]:
     for match in islice(_NUMBER.finditer(text), MOST_FIGURES):
         figure = _figure(match)
         before = found[-1] if found else figure
-        if match["scale"] and before.end == figure.start and before.text[-1] in _MYRIADS:
+        if before.end == figure.start and before.text[-1] in _MYRIADS and figure.values and before.values:
             value = tidy(before.values[0] + figure.values[0])
             text_of = before.text + figure.text
-            found[-1] = replace(figure, start=before.start, text=text_of, values=(value,))
+            found[-1] = replace(figure, start=before.start, text=text_of, values=(value,), unit=figure.unit)
         else:
             found.append(figure)
     found.extend(_words(text))
@@ -156,7 +161,9 @@ def _figure(match: re.Match[str]) -> Quantity:
     if named is not None:
         unit, end = unit or named, match.end("unit")
     zeros = 0 if places else len(number) - len(number.rstrip("0,.' _"))
-    return Quantity(start, end, match.string[start:end], values, unit, step=tidy(factor * 10**-places), zeros=zeros)
+    step, text = tidy(factor * 10**-places), match.string[start:end]
+    is_negative = _MINUS.search(match.string, max(0, start - 3), start) is not None
+    return Quantity(start, end, text, values, unit, step=step, zeros=zeros, negative=is_negative)
 
 
 def _with_letter(values: tuple[float, ...], unit: Unit | None, letter: str) -> tuple[tuple[float, ...], Unit | None]:
@@ -222,7 +229,14 @@ def _date(match: re.Match[str]) -> Quantity | None:
     if not 1 <= month <= MONTHS_A_YEAR or not 1 <= int(day or 1) <= DAYS_A_MONTH:
         return None
     code = f"{year or '-'}-{month:02}" + (f"-{int(day):02}" if day else "")
-    return Quantity(*match.span(), match[0].strip(), code=code)
+    return Quantity(*match.span(), match[0].strip(), code=code, also=_other_date(match))
+
+
+def _other_date(match: re.Match[str]) -> str:
+    """Return the date with the month first, if day and month of a date with slashes may be exchanged."""
+    if match["s6"] != "/" or max(int(match["a6"]), int(match["b6"])) > MONTHS_A_YEAR:
+        return ""
+    return f"{match['y6']}-{int(match['a6']):02}-{int(match['b6']):02}"
 
 
 def _first(match: re.Match[str], *groups: str) -> str:

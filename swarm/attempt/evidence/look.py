@@ -1,7 +1,7 @@
 """The search for what one claim says in the texts that it cites."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from swarm.attempt.evidence.derive import computed, computes, restated
@@ -22,6 +22,14 @@ _REFERENCE = re.compile(
     r"\b(?:section|table|figure|fig\.|appendix|step|point|item|option|question|chapter|abschnitt|tabelle|abbildung)\s$",
     re.IGNORECASE,
 )
+_FALLS = re.compile(
+    r"\b(?:minus|negative|below|under|loss\w*|los[et]\w*|f[ae]ll\w*|drop\w*|declin\w*|decreas\w*|reduc\w*|down|lower\w*|less|"
+    r"fewer|cut\w*|shr[aiu]nk\w*|deficit|debt|contract\w*|worse\w*|sank|sink\w*|gefallen|gesunken|rückgang|verlust\w*|unter|"
+    r"weniger|abgenommen|perte\w*|baiss\w*|recul\w*|chut\w*|diminu\w*|moins|bajó|cay\w*|pérdida\w*|menos)\b"
+    r"|[下降减減少跌亏赤]|сниз|упал|убыт|минус|меньше",
+    re.IGNORECASE,
+)
+"""Words of a fall: `fell by 5 %` is -5 %."""
 _GERMAN = re.compile(
     r"\b(?:der|das|und|ist|sind|mit|von|für|eine?|einer|wie|mehr|als|nicht|auch|oder|zum|zur|gegenüber|beträgt|wird)\b",
     re.IGNORECASE,
@@ -67,16 +75,29 @@ class Look:
                 self.missing.append(figure.text.strip())
 
     def _is_found(self, figure: Quantity) -> bool:
-        same = list(chain.from_iterable(source.same(figure) for source in self._cited))
-        if same:  # 1
-            best = max(same, key=lambda each: self._share(figure, each))
-            if self._contradicted(figure, self._share(figure, best)):
-                return False
-            self.found.append(best)
-            return True
+        every = list(chain.from_iterable(source.same(figure) for source in self._cited))
+        if every:  # 1
+            best = self._best(figure, every)
+            self.found += [] if best is None else [best]
+            return best is not None
         if any(not each.is_indexed and each.mentions(figure.text) for each in self._cited):
             return True
         return self._is_derived(figure) or self._is_context(figure) or self._is_two(figure)
+
+    def _best(self, figure: Quantity, every: Iterable[Occurrence]) -> Occurrence | None:
+        """Return the place that a figure is from, or None if it is of something else, or was not read."""
+        same = [each for each in every if not each.source.doubts(figure) and self._has_its_sign(figure, each)]
+        best = max(same, key=lambda each: self._share(figure, each), default=None)
+        if best is None or self._contradicted(figure, self._share(figure, best)):
+            return None
+        return None if self._is_of_another(figure, same) else best
+
+    def _has_its_sign(self, figure: Quantity, other: Occurrence) -> bool:
+        """Whether two figures have the same sign. The word for a fall stands for a minus sign."""
+        if figure.negative == other.figure.negative:
+            return True
+        text = other.passage.text if figure.negative else self._statement.passage.text
+        return _FALLS.search(text) is not None
 
     def _is_derived(self, figure: Quantity) -> bool:
         other = restated(self._statement, figure, self._cited)  # 2
@@ -133,6 +154,21 @@ class Look:
                     return True
         return False
 
+    def _is_of_another(self, figure: Quantity, same: Sequence[Occurrence]) -> bool:
+        """Whether a figure is stated of `GPT-3.5` or 2023 only, and the `GPT-4` or 2024 of the claim has another."""
+        mine = self._statement.identities(figure)
+        if not mine or not all(_clash(mine, _identities(each)) for each in same):
+            return False
+        others = chain.from_iterable(source.occurrences for source in self._cited)
+        own = (each for each in others if self._is_other(figure, each.figure) and _agree(mine, _identities(each)))
+        return any(self._is_alike(figure, each) for each in own)
+
+    def _is_alike(self, figure: Quantity, each: Occurrence) -> bool:
+        """Whether most words near a figure are in the passage of another."""
+        wanted, theirs = self._statement.words_near(figure), each.source.statement(each.at)
+        near = theirs.words_near(each.figure) | theirs.own_words
+        return len(wanted & near) >= ALIKE * len(wanted)
+
     def _tells(self, shared: frozenset[str], wanted: int) -> bool:
         """Whether shared words are enough to identify a statement."""
         return len(shared) >= 2 or len(shared) == wanted == 1
@@ -142,7 +178,8 @@ class Look:
         if bool(figure.code) != bool(other.code) or other.word:
             return False
         if figure.code:
-            return len(figure.code) == len(other.code) and figure.code != other.code
+            codes = {figure.code, figure.also} & {other.code, other.also} - {""}
+            return len(figure.code) == len(other.code) and not codes
         units = {figure.unit, other.unit} - {None}
         if len(units) > 1 and in_base(figure)[0] != in_base(other)[0]:
             return False
@@ -185,6 +222,8 @@ class Look:
             (found if is_there else missing).append(name)
         for name in missing:
             if self._is_missing(name, bool(found)):
+                parts = {figure.text for figure in self._statement.figures if name.has(figure.start)}
+                self.missing = [each for each in self.missing if each not in parts]
                 self.missing.append(name.text)
 
     def _is_missing(self, name: Name, others: bool) -> bool:
@@ -215,6 +254,24 @@ class Look:
             if alien and alike >= ALIKE:
                 return True
         return False
+
+
+Identities = Mapping[str, set[str]]
+
+
+def _identities(each: Occurrence) -> Identities:
+    return each.source.statement(each.at).identities(each.figure)
+
+
+def _clash(mine: Identities, theirs: Identities) -> bool:
+    """Whether both have names that differ in digits only, and none is the same."""
+    alike = mine.keys() & theirs.keys()
+    return bool(alike) and any(mine[key].isdisjoint(theirs[key]) for key in alike)
+
+
+def _agree(mine: Identities, theirs: Identities) -> bool:
+    """Whether another text has every name with digits and every year of the claim."""
+    return all(key in theirs and not names.isdisjoint(theirs[key]) for key, names in mine.items())
 
 
 def _is_year(figure: Quantity) -> bool:

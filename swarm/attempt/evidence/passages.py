@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from swarm.attempt.evidence.units import MONTHS
 from swarm.base.values import Json
 
 Kind = Literal["sentence", "row", "heading", "code"]
@@ -23,9 +24,13 @@ _QUOTE = re.compile(r"\s{0,3}>\s?")
 _RULE = re.compile(r"[\s|:+=_*-]+$")
 _CITED = r"(?:\s*\[[^\[\]\n]{1,600}\])*"
 _END = re.compile(rf"(?:[.!?…]+[\"'”’»)\]*_]*{_CITED}[.!?]?(?=\s|$)|[。！？]+[”’」』）]*{_CITED}|(?<=\]);(?=\s))")
+_DAY = re.compile(r"(?:^|\D)\d{1,2}$")
+_MEASURED = re.compile(r"\d\s?(?:ms|min|[^\W\d_])\.$")
+"""A unit that would be an abbreviation behind other words: `20 ms. The next sentence`."""
+_MONTH = re.compile(rf"\s+(?:{'|'.join(map(re.escape, MONTHS))})\b", re.IGNORECASE)
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|approx|vs|cf|al|no|nos|fig|vol|dr|mr|mrs|ms|prof|st|inc|ltd|co|corp|jr|sr|est|max|min|avg|"
-    r"z\.\s?b|d\.\s?h|u\.\s?a|ca|bzw|ggf|evtl|inkl|exkl|mio|mrd|nr|abs|art|env|p\.\s?ex|c\.-à-d|pp?|u\.s|a\.m|p\.m)"
+    r"z\.\s?b|d\.\s?h|u\.\s?a|ca|bzw|ggf|evtl|inkl|exkl|mio|mrd|nr|abs|art|env|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|okt|dez|janv|févr|juil|déc|p\.\s?ex|c\.-à-d|pp?|u\.s|a\.m|p\.m)"
     r"|(?<![\w-])[^\W\d_])\.$",
     re.IGNORECASE,
 )
@@ -193,7 +198,11 @@ def _goes_on(text: str, at: int, stop: re.Match[str], rest: str) -> bool:
         return False
     if rest.islower() and "[" not in stop[0]:
         return True
+    if _DAY.search(text, max(at, stop.start() - 3), stop.start()) and _MONTH.match(text, stop.end()):
+        return True
     before = text[max(at, stop.start() - 12) : stop.start() + 1]
+    if _MEASURED.search(before):
+        return False
     return _ABBREVIATION.search(before) is not None and "[" not in stop[0]
 
 

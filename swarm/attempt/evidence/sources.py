@@ -2,8 +2,10 @@
 
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 
 from swarm.attempt.evidence.figures import Quantity, figures, has_figures, tidy
 from swarm.attempt.evidence.passages import Sentence, passages
@@ -19,6 +21,7 @@ _CLAUSE = re.compile(
     r"[,;()|–—]\s|[，、；（）]|\s(?:and|but|while|whereas|versus|und|aber|während|et|mais|tandis|y|pero)\s"
 )
 
+_DIGITS = re.compile(r"\d+(?: \d+)*")
 _BETWEEN_INITIALS = r"\S* (?:\S{1,3} ){0,2}"
 _NO_NAMES = frozenset((*UNITS, *SCALES, *MONTHS))
 
@@ -60,6 +63,7 @@ class Statement:
     def __init__(self, passage: Sentence) -> None:
         self.passage = passage
         self._near: dict[int, frozenset[str]] = {}
+        self._identities: dict[int, dict[str, set[str]]] = {}
         self.figures = figures(passage.text)
         if passage.kind == "row":
             self.figures = [self._with_unit(figure) for figure in self.figures]
@@ -94,6 +98,35 @@ class Statement:
             is_row = self.passage.kind == "row"
             self._near[figure.start] = self._words_of_cell(figure) if is_row else self._words_of_clause(figure)
         return self._near[figure.start]
+
+    def identities(self, figure: Quantity) -> dict[str, set[str]]:
+        """Return the names with digits and the years that a figure is stated of, by what they have without digits.
+
+        `GPT-4` and `GPT-3.5`, `Python 3.11` and `Python 3.12`, 2023 and 2024 are alike, and not the same.
+        """
+        if figure.start not in self._identities:
+            start, end = (0, len(self.passage.text)) if self.passage.kind == "row" else self.clause(figure)
+            found: dict[str, set[str]] = {}
+            for at, key in self._numbered:
+                if start <= at < end and at != figure.start:
+                    found.setdefault(_DIGITS.sub("#", key), set()).add(key)
+            self._identities[figure.start] = found
+        return self._identities[figure.start]
+
+    @cached_property
+    def _numbered(self) -> list[tuple[int, str]]:
+        """The names with digits, the names with a number behind them, and the years, each with its place."""
+        text = self.passage.text
+        found = [(name.start, keyed(name.text)) for name in self.names if any(c.isdigit() for c in name.text)]
+        ends = {name.start + len(name.text): name for name in self.names}
+        for figure in self.figures:
+            if figure.code[:2].isdigit() and figure.code[:4].isdigit():
+                found.append((figure.start, figure.code[:4]))
+            elif is_like_a_year(figure):
+                found.append((figure.start, figure.text))
+            elif figure.unit is None and figure.start - 1 in ends and text[figure.start - 1] == " ":
+                found.append((figure.start, keyed(f"{ends[figure.start - 1].text} {figure.text}")))
+        return found
 
     def words_of_clause(self, figure: Quantity) -> frozenset[str]:
         """Return the content words of the clause of a figure alone."""
@@ -144,7 +177,7 @@ class Statement:
 
     def _with_unit(self, figure: Quantity) -> Quantity:
         """Return a figure without a unit with that of its label: `memory_mb: 40`, `Memory (MB)`."""
-        if figure.unit is not None or figure.code:
+        if figure.unit is not None or figure.code or is_like_a_year(figure):
             return figure
         label = next((cell.label for cell in self.cells if cell.start <= figure.start <= cell.end), "")
         words = re.split(r"[\s_()\[\]/,]+", label.casefold().rstrip(" )]"))
@@ -165,11 +198,15 @@ class Statement:
 class SourceText:
     """A text that claims rest on."""
 
-    def __init__(self, name: str, text: str, *, about: str = "") -> None:
-        """`about` says what the text is about: a name in it counts as one of the text."""
+    def __init__(self, name: str, text: str, *, about: str = "", doubted: Sequence[str] = ()) -> None:
+        """`about` says what the text is about: a name in it counts as one of the text.
+
+        `doubted` are figures, names and quotations of the text that support nothing: its writer did not read them.
+        """
         self.name = name
         self.text = text
         self.about = about
+        self._doubted = doubted
         self._statements: dict[int, Statement] = {}
         self._blocks: dict[int, frozenset[str]] = {}
 
@@ -226,6 +263,12 @@ class SourceText:
                 found.setdefault(key, []).append(each)
         return found
 
+    def doubts(self, figure: Quantity) -> bool:
+        """Return whether the writer of the text did not read a figure of it."""
+        found = chain.from_iterable(figures(doubted)[:1] for doubted in self._doubted)
+        same = (each for each in found if each.start == 0 and _keys(figure) & _keys(each))
+        return any(may_agree(figure, each) for each in same)
+
     def same(self, figure: Quantity) -> list[Occurrence]:
         """Return the places with the same value, in a unit that may be the same."""
         if figure.code:
@@ -236,7 +279,7 @@ class SourceText:
         return found
 
     def _dated(self, figure: Quantity) -> list[Occurrence]:
-        return self._by_value.get(figure.code, [])
+        return [*self._by_value.get(figure.code, ()), *(self._by_value.get(figure.also, ()) if figure.also else ())]
 
     @cached_property
     def _squeezed(self) -> str:
@@ -252,6 +295,8 @@ class SourceText:
 
     def has_quotation(self, quoted: str) -> bool:
         """Return whether the pieces of a quotation are in the text, in their order."""
+        if any(squeezed(quoted) == squeezed(doubted) for doubted in self._doubted):
+            return False
         at = 0
         for piece in pieces(quoted):
             at = self._squeezed.find(piece, at)
@@ -264,7 +309,7 @@ class SourceText:
         """Return whether a name is in the text, in any case, or as its initials, or with its words apart."""
         wanted = keyed(name.removesuffix("'s").removesuffix("’s"))
         if not wanted or f" {wanted} " in self._keyed:
-            return True
+            return all(wanted != keyed(doubted) for doubted in self._doubted)
         parts = wanted.split()
         if all(f" {part} " in self._keyed or stem(part) in self._stems for part in parts):
             return True
@@ -282,12 +327,17 @@ def _keys(figure: Quantity) -> set[float | str]:
     if not figure.code:
         return set(figure.values)
     parts = figure.code.split("-")
-    found: set[float | str] = {figure.code}
+    found: set[float | str] = {figure.code, figure.also or figure.code}
     if len(parts) == 3 and len(parts[0]) == 4:
         found.update((f"{parts[0]}-{parts[1]}", f"--{parts[1]}-{parts[2]}", float(parts[0])))
     elif len(parts) == 2 and len(parts[0]) == 4:
         found.add(float(parts[0]))
     return found
+
+
+def is_like_a_year(figure: Quantity) -> bool:
+    """Return whether a figure is probably a year."""
+    return figure.unit is None and len(figure.text) == 4 and "1500" <= figure.text < "2100"
 
 
 def may_agree(one: Quantity, other: Quantity) -> bool:

@@ -18,7 +18,7 @@ _CJK_RUN = re.compile(f"[{_CJK}]+")
 _LATIN_WORD = re.compile(rf"[^\W{_CJK}_]+(?:[.'][^\W{_CJK}_]+)*")
 _COMBINING = re.compile("[\u0300-\u036f]+")
 _QUOTED = re.compile(
-    r"“([^“”\n]{4,2000})”|\"([^\"\n]{4,2000})\"|„([^„“”\n]{4,2000})[“”]|«\s?([^«»\n]{4,2000}?)\s?»"
+    r"“([^“”\n]{4,2000})”|\"([^\"\n]{4,2000})\"|„([^„“”\n]{4,2000})[“”]|«\s?([^«»\n]{4,2000}?)\s?»|»([^«»\n]{4,2000}?)«"
     r"|「([^「」\n]{4,2000})」|『([^『』\n]{4,2000})』|(?<!\w)‘([^‘\n]{4,2000}?)’(?!\w)|(?<!\w)'([^'\n]{4,400}?)'(?!\w)"
 )
 _ELLIPSIS = re.compile(r"\s*(?:\[\s*(?:…|\.\.\.)\s*\]|\(\s*(?:…|\.\.\.)\s*\)|…|\.{3,})\s*|\s*\[[^\]]{1,60}\]\s*")
@@ -92,6 +92,10 @@ class Name:
     start: int
     sure: bool
     """Whether it is certainly a name: it has inner capitals or digits, or it is inside of a sentence."""
+
+    def has(self, place: int) -> bool:
+        """Return whether a place of the sentence is inside of it: that of the 3 in `F-2-3`."""
+        return self.start < place < self.start + len(self.text)
 
 
 def names_of(text: str) -> list[Name]:

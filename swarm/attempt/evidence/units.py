@@ -16,7 +16,7 @@ class Unit:
 
 
 _TABLE = """
-% 1: % percent pct prozent pourcent
+% 1: % percent pct prozent pourcent процент процента процентов 퍼센트
 pp 1: pp
 bytes 1: b byte bytes octet octets
 bytes 1e3: kb ko kilobyte kilobytes
@@ -30,6 +30,9 @@ seconds 1e-9: ns
 seconds 1e-6: µs us
 seconds 1e-3: ms millisecond milliseconds millisekunden millisecondes 毫秒 ミリ秒
 seconds 1: s sec secs second seconds sekunde sekunden seconde secondes segundos 秒
+seconds 1: сек секунд секунды
+seconds 60: мин минут минуты
+seconds 3600: час часа часов
 seconds 60: min mins minute minutes minuten minutos 分钟 分鐘 分
 seconds 3600: h hr hrs hour hours stunde stunden heure heures horas 小时 小時 時間
 days 1: d day days tag tage tagen jour jours días dias 天 日 日間
@@ -41,9 +44,13 @@ metres 1e-2: cm centimetre centimetres centimeter centimeters
 metres 1: m metre metres meter meters mètre mètres 米
 metres 1e3: km kilometre kilometres kilometer kilometers kilomètres 公里 キロメートル
 metres 0.3048: ft foot feet
+metres 1: м
+metres 1e3: км
 metres 1609.344: mile miles
 grams 1e-3: mg
 grams 1: g gram grams gramm
+grams 1: г
+grams 1e3: кг
 grams 1e3: kg kilo kilos kilogram kilograms kilogramm 公斤 キログラム
 grams 1e6: t ton tons tonne tonnes tonnen 吨
 grams 453.59237: lb lbs pound pounds
@@ -69,6 +76,9 @@ GBP 1: £ gbp
 JPY 1: ¥ jpy yen 円 日元
 CNY 1: cny rmb yuan 元 人民币
 CHF 1: chf franken
+RUB 1: ₽ rub ruble rubles rouble roubles руб рубль рубля рублей
+KRW 1: krw won 원
+INR 1: inr rupee rupees
 """
 
 
@@ -83,18 +93,43 @@ def _units() -> dict[str, Unit]:
 
 UNITS = _units()
 """Units by spelling, case-folded. A spelling with several meanings has the most frequent one."""
-SCALES: dict[str, float] = {
-    **dict.fromkeys(("k", "thousand", "tausend", "tsd", "mille", "mil", "千"), 1e3),
-    **dict.fromkeys(("万", "萬"), 1e4),
-    **dict.fromkeys(("lakh", "lakhs"), 1e5),
-    **dict.fromkeys(("million", "millions", "millionen", "millones", "mio", "mn", "mln", "百万", "百萬"), 1e6),
-    **dict.fromkeys(("crore", "crores"), 1e7),
-    **dict.fromkeys(("億", "亿"), 1e8),
-    **dict.fromkeys(
-        ("billion", "billions", "bn", "milliard", "milliards", "milliarde", "milliarden", "mrd", "十亿"), 1e9
-    ),
-    **dict.fromkeys(("trillion", "trillions", "兆"), 1e12),
-}
+_MILLIONS = [
+    "millón",
+    "milhão",
+    "milhões",
+    "milione",
+    "milioni",
+    "miljoen",
+    "miljoner",
+    "млн",
+    "миллион",
+    "миллиона",
+    "миллионов",
+]
+_BILLIONS = ["miliardo", "miliardi", "miljard", "miljarder", "млрд", "миллиард", "миллиарда", "миллиардов"]
+_SCALES = """
+1e3: k thousand tausend tsd mille mil 千 천 тыс тысяча тысячи тысяч
+1e4: 万 萬 만
+1e5: lakh lakhs
+1e6: million millions millionen millones millón milhão milhões milione milioni miljoen mio mn mln 百万 百萬
+1e6: млн миллион миллиона миллионов
+1e7: crore crores
+1e8: 億 亿 억
+1e9: billion billions bn milliard milliards milliarde milliarden miliardo miliardi miljard mrd 十亿
+1e9: млрд миллиард миллиарда миллиардов
+1e12: trillion trillions 兆 조 трлн триллион триллиона триллионов
+"""
+
+
+def _scales() -> dict[str, float]:
+    found: dict[str, float] = {}
+    for line in _SCALES.strip().splitlines():
+        factor, _, words = line.partition(": ")
+        found.update(dict.fromkeys(words.split(), float(factor)))
+    return found
+
+
+SCALES = _scales()
 """Scale words, case-folded, and the factor of each."""
 LETTER_SCALES: dict[str, float] = {"K": 1e3, "k": 1e3, "M": 1e6, "m": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
 """Letters directly behind a number that may be a scale or a unit: `5M`, `3B`."""
@@ -124,6 +159,7 @@ MONTHS = _numbered(
     "jan feb mar apr may jun jul aug sept oct nov dec",
     "januar februar märz april mai juni juli august september oktober november dezember",
     "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+    "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
     "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
 )
 """Names of months and their abbreviations, case-folded."""
