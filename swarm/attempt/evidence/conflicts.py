@@ -222,6 +222,11 @@ def _is_single(statement: Statement, figure: Quantity) -> bool:
     return not (is_year or figure.code) or statement.passage.kind == "row" or _SINGLE.search(text) is not None
 
 
+def _numbers(statement: Statement) -> list[Quantity]:
+    """Return the figures of a statement that are no words and no parts of names."""
+    return [each for each in statement.figures if not (each.word or _is_in_name(statement, each))]
+
+
 def _is_in_name(statement: Statement, figure: Quantity) -> bool:
     """Whether a figure is a part of a name: the 3 of `F-2-3`."""
     return any(name.has(figure.start) for name in statement.names)
@@ -232,8 +237,7 @@ def _conditions(statement: Statement, figure: Quantity) -> frozenset[str]:
     if statement.passage.kind == "row":
         return frozenset()
     start, end = statement.clause(figure)
-    others = [each for each in statement.figures if each is not figure]
-    near = [each for each in others if not (each.word or _is_in_name(statement, each))]
+    near = [each for each in _numbers(statement) if each is not figure]
     years = [each for each in near if each.code or is_like_a_year(each)]
     inside = [each for each in near if start <= each.start < end]
     return frozenset(each.code or str(each.values[0]) for each in (*years, *inside))

@@ -222,9 +222,13 @@ class Look:
             (found if is_there else missing).append(name)
         for name in missing:
             if self._is_missing(name, bool(found)):
-                parts = {figure.text for figure in self._statement.figures if name.has(figure.start)}
-                self.missing = [each for each in self.missing if each not in parts]
-                self.missing.append(name.text)
+                self._miss(name)
+
+    def _miss(self, name: Name) -> None:
+        """Record that a name is missing; the figures in it are not missing by themselves."""
+        parts = {figure.text for figure in self._statement.figures if name.has(figure.start)}
+        self.missing = [each for each in self.missing if each not in parts]
+        self.missing.append(name.text)
 
     def _is_missing(self, name: Name, others: bool) -> bool:
         """Whether a name that is in no cited text is an error. `others`: another name of the sentence is there."""
