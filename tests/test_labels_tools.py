@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from swarm.base.errors import EndpointRefused, TaskError
+from swarm.base.errors import EndpointRefused, PlanError, TaskError
 from swarm.results.result import Result
 from swarm.spec.chat import Request
 from swarm.spec.plan import Plan, Step
@@ -109,11 +109,13 @@ async def test_a_resumed_run_knows_the_label_of_a_result_in_its_journal(tmp_path
     assert again.served["Tell."] == {"a"}
 
 
-async def test_where_no_model_may_see_the_label_the_step_fails_and_the_tool_does_not_run(tmp_path: Path) -> None:
+async def test_where_no_model_may_see_the_label_the_run_does_not_start_and_the_tool_does_not_run(
+    tmp_path: Path,
+) -> None:
     models = Models()
     plan = Plan(steps=(STEPS[0].model_copy(update={"model": "default"}),))
-    result = await run(models, task(tmp_path, plan=plan))
-    assert [error.kind for error in result.errors] == ["label"]
+    with pytest.raises(PlanError, match="the model `default` may not see all its data: `red` reaches a"):
+        await run(models, task(tmp_path, plan=plan))
     assert models.contexts == []
     assert models.sent == {}
 

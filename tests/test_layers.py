@@ -171,7 +171,7 @@ def test_only_the_command_and_the_task_read_the_environment() -> None:
     assert [name for name in found if not any(Path(name).match(glob) for glob in allowed)] == []
 
 
-def test_only_three_places_open_task_groups() -> None:
+def test_few_places_open_task_groups() -> None:
     found = {
         name_of(path)
         for path in modules()
@@ -183,5 +183,8 @@ def test_only_three_places_open_task_groups() -> None:
         "endpoints/*.py",
         "endpoints/traffic/*.py",
         "record/journal.py",
+        "lifecycle/wiring.py",  # around the kits of a run
+        "tools/box.py",
+        "attempt/tool_turns.py",
     )
     assert [name for name in sorted(found) if not any(Path(name).match(glob) for glob in allowed)] == []

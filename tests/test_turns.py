@@ -67,6 +67,7 @@ def cached(inner: Slow, folder: Path | None, *, is_repeatable: bool = True) -> C
         known={},
         cache=None if folder is None else Cache(folder),
         is_repeatable=lambda _: is_repeatable,
+        is_stable=lambda _: True,
         clean=str,
         content=lambda _: b"",
     )

@@ -28,7 +28,7 @@ from swarm.attempt.loop_guard import LoopGuard
 from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, phrase, wanted
 from swarm.attempt.support import with_notes
 from swarm.attempt.too_long import refuse_cut_prompt, smaller_context
-from swarm.attempt.tool_turns import ToolTurns
+from swarm.attempt.tool_turns import ToolTurns, place_of
 from swarm.attempt.transcript import numbered, result_of, usable
 from swarm.attempt.types import Attempt, Note
 from swarm.base.errors import AnswerError, EndpointError, EndpointRefused, LimitError
@@ -37,7 +37,8 @@ from swarm.endpoints.route import OFFLINE
 from swarm.record.events import TurnTaken
 from swarm.record.outcome import Outcome
 from swarm.spec.chat import MediaFile, Message, Reply, Request, Text, ToolCall, Usage, says
-from swarm.tools import Toolbox
+from swarm.tools import Place, Toolbox
+from swarm.tools.place import Storage
 
 QUESTION_SHARE = 0.75
 """Share of the seconds left of a run that an optional question may take."""
@@ -45,13 +46,22 @@ REASON_CHARACTERS = 500
 """Maximum characters of a model's reason to refuse that an error quotes."""
 
 
-async def carry_out(attempt: Attempt, *, endpoint: Endpoint, tools: Toolbox, note: Note) -> Outcome:
-    """Run an attempt: turns, tools and corrections, until there is an outcome.
+async def carry_out(
+    attempt: Attempt, *, endpoint: Endpoint, tools: Toolbox, note: Note, storage: Storage | None = None
+) -> Outcome:
+    """Run an attempt: turns, tools and corrections, until there is an outcome. `storage` has the files of its run.
 
     Raise what the endpoint raises, and `AnswerError` of kind `refused`, `empty`, `truncated`,
     `form`, `plan`, `loop`, `unknown_tool` or `turns` if the model does not give a usable answer.
     """
-    talk = _Conversation(attempt, tools, note)
+    place = place_of(attempt, storage)
+    try:
+        return await _carry_out(_Conversation(attempt, tools, note, place), attempt, endpoint)
+    finally:
+        await place.aclose()
+
+
+async def _carry_out(talk: "_Conversation", attempt: Attempt, endpoint: Endpoint) -> Outcome:
     verdict = talk.replay()
     while not isinstance(verdict, Outcome):
         if verdict is not None and verdict.optional:
@@ -71,14 +81,22 @@ async def carry_out(attempt: Attempt, *, endpoint: Endpoint, tools: Toolbox, not
             refuse_cut_prompt(attempt, reply, request)
     left_out = (*talk.left_out, *verdict.left_out)
     doubts = tuple(dict.fromkeys((*talk.doubts, *verdict.doubts)))
-    update = {"usage": talk.usage, "left_out": left_out, "unread": talk.unread, "doubts": doubts, "media": talk.media}
+    notes = (*verdict.notes, *attempt.barred)
+    update = {
+        "usage": talk.usage,
+        "notes": notes,
+        "left_out": left_out,
+        "unread": talk.unread,
+        "doubts": doubts,
+        "media": talk.media,
+    }
     return with_notes(verdict.model_copy(update=update), attempt, talk.said)
 
 
 class _Conversation:
     """The conversation of an attempt with its model."""
 
-    def __init__(self, attempt: Attempt, tools: Toolbox, note: Note) -> None:
+    def __init__(self, attempt: Attempt, tools: Toolbox, note: Note, place: Place) -> None:
         prompt = messages(attempt)
         self.attempt = attempt
         self.left_out = prompt.left_out
@@ -93,9 +111,9 @@ class _Conversation:
         self._prompt = prompt.messages
         self._specs = tools.specs(attempt.tools)
         self._want = wanted(attempt)
-        self._guard = LoopGuard(attempt)
+        self._guard = LoopGuard(spec.name for spec in self._specs)
         self._note = note
-        self._tool_turns = ToolTurns(attempt, tools, self._guard, self._say, self._record_result)
+        self._tool_turns = ToolTurns(attempt, tools, place, self._guard, self._say, self._record_result)
         self._unrecorded: list[Message] = []
         self._started = anyio.current_time()
         self._first: Outcome | None = None

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from swarm.attempt.types import Attempt
 from swarm.base.errors import AnswerError
 from swarm.spec.chat import ToolCall
 
@@ -16,8 +15,9 @@ UNKNOWN_TURNS = 3
 class LoopGuard:
     """Detection of a loop: the same call three times, or three turns with unknown tools only."""
 
-    def __init__(self, attempt: Attempt) -> None:
-        self._granted = frozenset(attempt.tools)
+    def __init__(self, granted: Iterable[str]) -> None:
+        """`granted` are the names by which the model calls its tools."""
+        self._granted = frozenset(granted)
         self._last: tuple[str, str] | None = None
         self._times = 0
         self._turn = 0

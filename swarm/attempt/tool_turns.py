@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 import anyio
 
 from swarm.attempt.loop_guard import REPEATS, LoopGuard
-from swarm.attempt.prompt import phrase
+from swarm.attempt.prompt import phrase, written
 from swarm.attempt.transcript import result_of
 from swarm.attempt.types import Attempt
 from swarm.base.errors import ToolError
 from swarm.base.text import listing
 from swarm.spec.chat import Data, Message, Part, Text, ToolCall, says
-from swarm.tools import Toolbox, ToolContext, ToolResult
+from swarm.tools import Place, Toolbox, ToolContext, ToolResult
+from swarm.tools.place import Storage
 
 CALLS_A_TURN = 32
 """Maximum tool calls per turn that run: a model that asks for more is not working towards an
@@ -30,6 +31,7 @@ class ToolTurns:
         self,
         attempt: Attempt,
         tools: Toolbox,
+        place: Place,
         guard: LoopGuard,
         say: Callable[[Message], None],
         record: Callable[[float], None],
@@ -37,6 +39,7 @@ class ToolTurns:
         """`say` adds a message to the conversation; `record` notes all since the last note, with its seconds."""
         self._attempt = attempt
         self._tools = tools
+        self._place = place
         self._guard = guard
         self._say = say
         self._record = record
@@ -62,15 +65,18 @@ class ToolTurns:
     async def _run(self, n: int, call: ToolCall) -> tuple[Part, ...]:
         """Return the result of a call, or the reason why it has none: both are for the model."""
         attempt, granted = self._attempt, self._attempt.tools
+        name = self._tools.named(call.name)
         if n > CALLS_A_TURN:
             return (Text(text=self._phrase("tool_budget", most=CALLS_A_TURN)),)
-        if call.name not in granted:
-            return (Text(text=self._phrase("unknown_tool", name=call.name, tools=listing(sorted(granted)))),)
+        if name not in granted:
+            known = listing(spec.name for spec in self._tools.specs(granted))
+            return (Text(text=self._phrase("unknown_tool", name=call.name, tools=known)),)
         if self._guard.repeats(call):
             return (Text(text=self._phrase("tool_repeated", times=REPEATS)),)
-        context = ToolContext(step=attempt.step.id, attempt=attempt.attempt, labels=attempt.labels)
+        place, labels = self._place, attempt.labels
+        context = ToolContext(step=attempt.step.id, attempt=attempt.attempt, labels=labels, place=place)
         try:
-            result = await self._tools.call(call.name, call.arguments, granted, context)
+            result = await self._tools.call(name, call.arguments, granted, context)
         except ToolError as error:
             return (Data(of="tool", name=call.name, text=self._phrase("tool_failed", error=error)),)
         return self._shown(result)
@@ -83,6 +89,17 @@ class ToolTurns:
 
     def _phrase(self, name: str, /, **values: object) -> str:
         return phrase(self._attempt.wording, name, **values)
+
+
+def place_of(attempt: Attempt, storage: Storage | None) -> Place:
+    """Return the place of an attempt: what its tools may use."""
+    return Place(
+        step=attempt.step.id,
+        inputs=attempt.inputs,
+        given={each.step: written(each.output) for each in attempt.given},
+        labels=attempt.labels,
+        storage=storage,
+    )
 
 
 def _waiting(said: Sequence[Message]) -> Iterator[tuple[int, ToolCall]]:

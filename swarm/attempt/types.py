@@ -42,7 +42,7 @@ class Missing(Frozen):
 
 MERGER = Agent(name="merge", instructions="(none)")
 """Agent of attempts that merge outputs: they have no model, so nothing reads its instructions."""
-NOT_DETERMINING = {"limits", "steps_left"}
+NOT_DETERMINING = {"limits", "steps_left", "about"}
 """Fields of a brief that are not part of the cache key."""
 NOT_RERUN = {"endpoint"}
 """Parts that determine an output, but are no reason to pay again for a finished step of the same run: an endpoint that
@@ -113,7 +113,9 @@ class Attempt(Frozen):
     tools: tuple[str, ...] = ()
     """Names of the granted tools: those of the step that its agent and the task grant too."""
     tools_key: str = ""
-    """Hash of the granted tools' schemas."""
+    """Hash of what decides the results of the granted tools: schemas, versions, effects."""
+    barred: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Tools of its role that the step does not get because of its labels, in words."""
     turns: int = 20
     """Maximum number of turns."""
     context: int | None = None

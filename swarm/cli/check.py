@@ -122,7 +122,7 @@ async def _examined(lenient: Lenient, options: Options) -> "Prepared":
 
 
 def _all_problems(opened: "OpenedTask", options: Options) -> list[Problem]:
-    from swarm.lifecycle.prepare import toolbox
+    from swarm.lifecycle.grants import toolbox
     from swarm.spec.files import load_agents, load_wording, read_inputs, read_outputs
 
     task, source = opened.task, opened.source
@@ -131,7 +131,7 @@ def _all_problems(opened: "OpenedTask", options: Options) -> list[Problem]:
         lambda: load_agents(task),
         lambda: load_wording(task),
         lambda: read_inputs(task, read_outputs(task, source=source, given=options.outputs)),
-        lambda: toolbox((), task),
+        lambda: toolbox(options.tools, task),
     )
     problems: list[Problem] = []
     for look in looks:
@@ -164,11 +164,19 @@ def _found(prepared: "Prepared", unset: tuple[str, ...]) -> "dict[str, Json]":
             {"name": each.name, "medium": each.medium, "size": each.size, "label": each.label}
             for each in prepared.resources.inputs
         ],
+        "tools": [_tool(prepared, name) for name in prepared.toolbox.names],
         "outputs": [_output(each) for each in prepared.files.outputs],
         "limits": prepared.task.limits.model_dump(mode="json"),
         "plan": None if planned is None else planned.value,
         "findings": [] if planned is None else _findings(planned),
     }
+
+
+def _tool(prepared: "Prepared", name: str) -> "dict[str, Json]":
+    box = prepared.toolbox
+    known = next((tool for tool in box.tools if tool.name == name), None)
+    effect = None if known is None else known.effect
+    return {"name": name, "effect": effect, "goes_to": box.goes_to.get(name, ""), "label": box.labels.get(name)}
 
 
 def _output(output: "OutputFile") -> "dict[str, Json]":
@@ -206,6 +214,7 @@ def _told(prepared: "Prepared", unset: tuple[str, ...]) -> str:
         f"limits: {limits_line(prepared.task.limits)}",
         f"inputs: {len(inputs)}, {sum(each.size for each in inputs):,} bytes",
         *(f"  {each.size:>11,}  {each.medium:<5}  {each.name}{_label(each.label)}" for each in inputs),
+        *_tool_lines(found["tools"]),
         *(f"output: {_output_line(each)}" for each in prepared.files.outputs),
     ]
     if prepared.linted is None:
@@ -225,6 +234,18 @@ def _model_line(model: "Mapping[str, Json]") -> str:
 def _output_line(output: "OutputFile") -> str:
     replaced = "" if output.identity is None else " (exists; it would be replaced, and kept in the run's folder)"
     return f"{output.resolved}{replaced}"
+
+
+def _tool_lines(tools: "list[dict[str, Json]]") -> list[str]:
+    """Return a line with the granted tools, each with its effect and the place that its arguments go to."""
+    if not tools:
+        return []
+    words = (f"{each['name']} ({each['effect'] or 'opens with the run'}{_place(each['goes_to'])})" for each in tools)
+    return [f"tools: {', '.join(words)}"]
+
+
+def _place(place: str) -> str:
+    return f", sends to {place}" if place else ""
 
 
 def _label(label: str | None) -> str:

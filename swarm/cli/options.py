@@ -15,6 +15,7 @@ from swarm.lifecycle.options import Options
 
 if TYPE_CHECKING:
     from swarm.cli.source import TaskSource
+    from swarm.tools import Kit, Tool
 
 RUNS = ".swarm/runs"
 """Folder of the runs if neither `--runs` nor a task names one."""
@@ -95,6 +96,12 @@ Outputs = Annotated[
         "[endings: .md, .json, .csv, .jsonl, .xlsx]",
     ),
 ]
+ToolFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tools", metavar="FILE", help="Python file whose `@swarm.tool` functions the run grants. Repeatable."
+    ),
+]
 Runs = Annotated[
     str | None,
     typer.Option("--runs", metavar="DIR", help=f"Folder of the runs. [default: {RUNS}]"),
@@ -167,6 +174,15 @@ class Named:
         return source_of(tasks, goal=self.goal, names=options.parameters, plan=plan)
 
 
+def _loaded(files: list[str] | None) -> "tuple[Tool | Kit, ...]":
+    """Return the tools of Python files. Raise `TaskError`."""
+    if not files:
+        return ()
+    from swarm.lifecycle.tool_files import load_tools
+
+    return load_tools(files)
+
+
 def in_folder(options: Options, runs: str | None) -> Options:
     """Return the options with the folder of the runs. Raise `TaskError` if it is not a folder."""
     if runs is not None and Path(runs).exists() and not Path(runs).is_dir():
@@ -206,6 +222,7 @@ _RESUME = {
     "model": Option(Model),
     "workers": Option(Workers),
     "limits": Option(Limit, partial(pairs, "--limit")),
+    "tools": Option(ToolFiles, _loaded),
 }
 _RUN = {
     **_RESUME,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from itertools import chain
 
 from swarm.attempt.types import Attempt, Executor, Note
 from swarm.base.errors import JournalError
@@ -10,7 +11,7 @@ from swarm.executors.turns import Turns
 from swarm.record import events as e
 from swarm.record.cache import Cache, Entry
 from swarm.record.outcome import Outcome
-from swarm.spec.chat import MediaFile
+from swarm.spec.chat import MediaFile, Message
 
 
 class Cached:
@@ -23,19 +24,22 @@ class Cached:
         known: Mapping[str, Outcome],
         cache: Cache | None,
         is_repeatable: Callable[[Attempt], bool],
+        is_stable: Callable[[str], bool],
         clean: Callable[[str], str],
         content: Callable[[str], bytes],
     ) -> None:
         """Take the outcomes that this run has already, by key, and the cache; None does not use it.
 
         Attempts that are not repeatable, or whose endpoint has no identity, are neither taken from
-        the cache nor stored in it, and two that are equal both run. `clean`
+        the cache nor stored in it, and two that are equal both run. So do two that may call a tool of
+        which `is_stable` says that its results change; an outcome is stored only if none was called. `clean`
         removes secrets from a text; `content` returns an artifact of this run by its hash.
         """
         self._inner = inner
         self._known = known
         self._cache = cache
         self._is_repeatable = is_repeatable
+        self._is_stable = is_stable
         self._clean = clean
         self._content = content
         self._turns = Turns()
@@ -54,6 +58,8 @@ class Cached:
         entry = cache.get(attempt.key)
         if entry is not None:
             return entry.outcome.reused()
+        if not all(map(self._is_stable, attempt.tools)):
+            return await self._run(cache, attempt, note)
         async with self._turns.at(attempt.key, cache.lock_of(attempt.key)):
             entry = cache.get(attempt.key)
             if entry is not None:
@@ -68,7 +74,16 @@ class Cached:
 
     async def _run(self, cache: Cache, attempt: Attempt, note: Note) -> Outcome:
         """Run an attempt and store its outcome."""
-        outcome = await self._inner.execute(attempt, note)
+        called = set(_called(attempt.transcript))
+
+        def noting(fact: e.Stamped) -> None:
+            if isinstance(fact, e.TurnTaken):
+                called.update(_called(fact.messages))
+            note(fact)
+
+        outcome = await self._inner.execute(attempt, noting)
+        if not all(map(self._is_stable, called)):
+            return outcome
         # No later run may rely on an answer that may be incomplete, or that was made of less than its key says: after
         # a refusal had taught a smaller context.
         if not outcome.doubts and not (attempt.stated and outcome.left_out):
@@ -98,6 +113,12 @@ class Cached:
         with suppress(JournalError):
             return made.model_copy(update={"content": self._content(made.sha256)})
         return made
+
+
+def _called(messages: Iterable[Message]) -> Iterable[str]:
+    """Return the names of the tools that messages call."""
+    calls = chain.from_iterable(message.tool_calls for message in messages)
+    return (call.name for call in calls)
 
 
 def known_outcomes(events: Iterable[e.Stamped], load: Callable[[str], Json]) -> dict[str, Outcome]:

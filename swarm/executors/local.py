@@ -7,17 +7,24 @@ from swarm.attempt.types import Attempt, Note
 from swarm.endpoints import Endpoint
 from swarm.record.outcome import Outcome
 from swarm.tools import Toolbox
+from swarm.tools.place import Storage
 
 
 class Local:
     """The innermost executor: runs the turns of an attempt here."""
 
-    def __init__(self, endpoint_for: Callable[[Attempt, Note], Endpoint], tools: Toolbox) -> None:
-        """`endpoint_for` returns the endpoint that completes the requests of one attempt."""
+    def __init__(
+        self,
+        endpoint_for: Callable[[Attempt, Note], Endpoint],
+        tools: Toolbox,
+        storage: Storage | None = None,
+    ) -> None:
+        """`endpoint_for` returns the endpoint of the requests of one attempt; `storage` has the run's files."""
         self._endpoint_for = endpoint_for
         self._tools = tools
+        self._storage = storage
 
     async def execute(self, attempt: Attempt, note: Note) -> Outcome:
         """Run an attempt turn by turn. Raise what its endpoint raises, and `AttemptError`."""
         endpoint = self._endpoint_for(attempt, note)
-        return await carry_out(attempt, endpoint=endpoint, tools=self._tools, note=note)
+        return await carry_out(attempt, endpoint=endpoint, tools=self._tools, note=note, storage=self._storage)

@@ -12,15 +12,14 @@ from swarm.base.errors import Problem, TaskError
 from swarm.base.text import clip, listing
 from swarm.base.values import MOST_DEPTH, Json
 from swarm.endpoints import Endpoint
+from swarm.lifecycle.grants import ToolSource
 from swarm.lifecycle.options import Options
 from swarm.record.events import Event
 from swarm.spec.plan import Plan, PlanSource, Step
 from swarm.spec.task import Task, TaskSource
 from swarm.spec.yaml.explain import meant
-from swarm.tools import Tool
+from swarm.tools import Kit, Tool
 
-ToolSource = Callable[..., Any] | Tool
-"""A Python function, or a tool made of one with `@swarm.tool`."""
 _ENDPOINT = "a base URL, a provider name, `offline`, or an object with `async def complete(request) -> reply`"
 
 
@@ -207,14 +206,14 @@ def _plan(name: str, value: Any) -> PlanSource:
 
 def _tools(name: str, value: Any) -> tuple[ToolSource, ...]:
     """Return the tools. A function that is passed is granted: the task need not list it."""
-    if isinstance(value, Tool) or (callable(value) and not isclass(value)):
+    if isinstance(value, Tool | Kit) or (callable(value) and not isclass(value)):
         return (cast("ToolSource", value),)
     expected = "a function or a list of functions"
     if not isinstance(value, list | tuple):
         raise TaskError(Problem(f"is {_kind(value)}; expected {expected}", key=name))
     functions = cast("Sequence[Any]", value)
     for number, function in enumerate(functions, 1):
-        if not callable(function) and not isinstance(function, Tool):
+        if not callable(function) and not isinstance(function, Tool | Kit):
             raise TaskError(Problem(f"is {_kind(function)}; expected a function", key=f"{name}.{number}"))
     return tuple(functions)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # The command reads this class for `--help`, which must not i
     from swarm.record.events import Event
     from swarm.spec.plan import PlanSource
     from swarm.spec.task import Model
-    from swarm.tools import Tool
+    from swarm.tools import Kit, Tool
 
 PLACEHOLDER = "unset"
 """Value of an unset variable in a run that makes no call."""
@@ -35,8 +35,8 @@ class Options:
     """Plan or plan file, to be run without a planner."""
     outputs: "Sequence[str | Path] | None" = None
     """Files to write the report to, instead of those of the task. They may be outside of the task's folder."""
-    tools: "Sequence[Callable[..., Any] | Tool]" = ()
-    """Python functions that the run grants."""
+    tools: "Sequence[Callable[..., Any] | Tool | Kit]" = ()
+    """Python functions and kits of tools that the run grants."""
     runs: str | Path | None = None
     """Folder of the runs. None for `.swarm/runs` next to the task."""
     on_event: "Callable[[Event], Any] | None" = None
@@ -57,6 +57,8 @@ class Options:
     """Whether models that are needed later are checked before the first paid call."""
     from_python: bool = False
     """Whether Python code set these. Messages then name arguments, not options of the command."""
+    is_replay: bool = False
+    """Whether a recorded run is repeated: no call is made, and no kit of tools opens."""
     needs_keys: bool = True
     """Whether an unset variable is an error. False if no call will be made."""
 

@@ -6,10 +6,10 @@ Each stage returns a value that the next one needs; `prepare` runs them all:
     OpenedTask    ChosenModels      LoadedFiles    ResolvedTask   Routes    Prepared
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from swarm.base.errors import PlanError, Problem, TaskError
 from swarm.base.redaction import Redactor
@@ -19,6 +19,7 @@ from swarm.endpoints.choose import Choice
 from swarm.endpoints.route import Routes, identities_of, outside_pools, single
 from swarm.endpoints.wire.learnt import FILE as LEARNT
 from swarm.exports.content import FORMS, TABLES
+from swarm.lifecycle.grants import toolbox, unused_sections
 from swarm.lifecycle.levels import check_levels, levels_of
 from swarm.lifecycle.models import ChosenModels, choose_models
 from swarm.lifecycle.opened import OpenedTask, open_task, with_given_plan
@@ -45,8 +46,7 @@ from swarm.spec.labels import DEFAULT, LARGE, Access, medium_of, reach
 from swarm.spec.plan import ANSWER_STEP, PLAN_STEP, PLANNER, Plan, Step
 from swarm.spec.task import Input, Limits, Task, TaskSource
 from swarm.spec.yaml.strict import Document
-from swarm.tools import Tool, Toolbox
-from swarm.tools.functions import tool as as_tool
+from swarm.tools import Toolbox
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ async def prepare(source: TaskSource | OpenedTask, options: Options) -> Prepared
 
 
 def load_files(opened: OpenedTask, options: Options) -> LoadedFiles:
-    """Read the agents, the wording and the inputs of a task, check its outputs, and collect its tools.
+    """Read the agents, the wording and the inputs of a task, check its outputs, and find its tools.
 
     Raise `InputError`.
     """
@@ -179,39 +179,9 @@ def load_files(opened: OpenedTask, options: Options) -> LoadedFiles:
     outputs = read_outputs(task, source=opened.source, given=options.outputs)
     notes: list[str] = []
     inputs = read_inputs(task, outputs, notes)
-    return LoadedFiles(agents, wording, small, inputs, toolbox(options.tools, task), outputs, tuple(notes))
-
-
-def toolbox(functions: Iterable[Callable[..., Any] | Tool], task: Task) -> Toolbox:
-    """Return the tools of a run. Raise `TaskError` if the task does not fit them."""
-    box = Toolbox(tuple(each if isinstance(each, Tool) else as_tool(each) for each in functions))
-    for problems in (_unknown_tools(box, task), _unlisted_labels(box, task)):
-        if problems:
-            raise TaskError(*problems)
-    return box
-
-
-def _unknown_tools(box: Toolbox, task: Task) -> list[Problem]:
-    """Return a problem for each tool that the task names and the run does not have."""
-    names = [tool.name for tool in box.tools]
-    available = ", ".join(names)
-    if not names:
-        available = "none; Python functions are given by `swarm.run(task, tools=[…])`"
-    return [
-        Problem(f"there is no tool {name!r}; there are {available}", key="tools")
-        for name in task.tools
-        if name not in names
-    ]
-
-
-def _unlisted_labels(box: Toolbox, task: Task) -> list[Problem]:
-    """Return a problem for each tool whose results have a label that the task does not list."""
-    hint = "hint: list the models that may see its results there"
-    return [
-        Problem(f"tool {name}: label {label!r} is not in the task's `labels`\n{hint}", key="labels")
-        for name, label in box.labels.items()
-        if label not in task.labels
-    ]
+    box = toolbox(options.tools, task, offline=options.is_replay)
+    notes += unused_sections(task, box)
+    return LoadedFiles(agents, wording, small, inputs, box, outputs, tuple(notes))
 
 
 # Resources and first steps
@@ -231,10 +201,13 @@ def resolve(task: Task, chosen: ChosenModels, files: LoadedFiles) -> ResolvedTas
         settings={alias: dict(route.answer_settings) for alias, route in routes.items()},
         identities=identities_of(routes, chosen.endpoint),
         contexts=contexts_of(routes),
-        access=access_of(routes, _seen_by_built_in(task.labels, chosen.built_in)),
+        access=access_of(routes, _seen_by_built_in(task.labels, chosen.built_in)).model_copy(
+            update={"tool_places": files.toolbox.goes_to, "tool_labels": files.toolbox.labels}
+        ),
         outside_pools=outside_pools(routes),
-        tools=tuple(each.name for each in files.toolbox.tools),
-        tool_labels=files.toolbox.labels,
+        tools=files.toolbox.names,
+        tool_groups=files.toolbox.groups,
+        tool_about=files.toolbox.about,
         has_table_file=any(FORMS.get(each.path.suffix) in TABLES for each in files.outputs),
         tools_key=files.toolbox.key,
     )

@@ -6,7 +6,7 @@ names the step, the parts that differ, and the most similar recorded attempt. Us
 without a key.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -44,7 +44,7 @@ class Replay:
         environ = AnyVariable(options.environ)
         source, folder = str(self._folder.journal), Path(first.folder)
         task = recall_task(first.task, source=source, environ=environ, folder=folder)
-        return replace(options, environ=environ, needs_keys=False, models=task.models)
+        return replace(options, environ=environ, needs_keys=False, is_replay=True, models=task.models)
 
     def run(
         self,
@@ -54,19 +54,22 @@ class Replay:
         assigner: Assigner,
         emit: Callable[[e.Stamped], None],
         folder: RunFolder,
+        recall: Callable[[Iterable[e.ToolFact]], None],
     ) -> None:
         """Emit the recorded events with their own stamps, as far as the present task leads to them.
 
-        Large outputs and media are copied into the folder of the new run. Raise `InputError` if the
-        task leads to other events.
+        Large outputs and media are copied into the folder of the new run. `recall` takes the tools of
+        each stretch: no kit is opened. Raise `InputError` if the task leads to other events.
         """
         events = self._recorded.events
         if not isinstance(events[-1], e.RunFinished):
             raise self._error("this run did not end, so it cannot be replayed")
         starts = [event for event in events if isinstance(event, e.StepStarted)]
         for event in events:
+            if isinstance(event, e.RunStarted | e.RunResumed):
+                recall(event.tools)
             if isinstance(event, e.RunStarted):
-                stamp = {"seq": event.seq, "at": event.at, "t": event.t, "trace": event.trace}
+                stamp = {"seq": event.seq, "at": event.at, "t": event.t, "trace": event.trace, "tools": event.tools}
                 emit(started.model_copy(update=stamp))
                 continue
             if isinstance(event, e.StepsAdded) and event.by in ("run", "task") and not _are_same(event.steps, steps):

@@ -92,6 +92,7 @@ async def reopened(
     if prepared is None:
         earlier = _recalled(recorded, folder, options)
         prepared = await prepare(_open_again(recorded, earlier, options), replace(options, models=earlier.models))
+    prepared.toolbox.recall(facts_of_tools(recorded.events))
     state = with_agents(recorded.events, prepared.agents)
     assigner = Assigner(state, prepared.resources, folder.load)
     models = cast("dict[str, Json]", public(prepared.task).get("models", {}))
@@ -123,6 +124,7 @@ def run_started(run: str, prepared: Prepared, options: Options) -> e.RunStarted:
         folder=str(prepared.task.folder),
         source=prepared.source,
         said=kept_options(options, prepared),
+        tools=prepared.toolbox.facts,
     )
 
 
@@ -135,6 +137,7 @@ def run_resumed(prepared: Prepared, differs: Differences) -> e.RunResumed:
         inputs=facts_of(prepared),
         versions=versions(),
         prices=described(prepared.routes),
+        tools=prepared.toolbox.facts,
         changed=differs.words,
         reopened=differs.invalidation.reopened,
         voided=differs.invalidation.voided,
@@ -246,6 +249,12 @@ def facts_of(prepared: Prepared) -> tuple[e.InputFact, ...]:
         e.InputFact(name=i.name, medium=i.medium, sha256=i.sha256, size=i.size, label=i.label)
         for i in prepared.resources.inputs
     )
+
+
+def facts_of_tools(events: Iterable[e.Stamped]) -> tuple[e.ToolFact, ...]:
+    """Return the tools of the last stretch of a run: they stand for those that are not open yet."""
+    stretches = [event for event in events if isinstance(event, e.RunStarted | e.RunResumed)]
+    return stretches[-1].tools if stretches else ()
 
 
 def with_agents(events: Iterable[e.Stamped], agents: Mapping[str, Agent]) -> State:

@@ -32,6 +32,7 @@ from swarm.lifecycle.resume import Reopened, reopened, run_resumed, run_started
 from swarm.lifecycle.sense import check_offline, nothing_fits, tight_limit
 from swarm.lifecycle.stretch import Stretch
 from swarm.lifecycle.watching import OnEvent, finished_steps, tell
+from swarm.lifecycle.wiring import open_tools
 from swarm.record import events as e
 from swarm.record.events import Event
 from swarm.record.folder import TASK, UNMEASURED, RunFolder, create
@@ -229,6 +230,8 @@ class Run:
         folder = create(Path(runs) if runs is not None else prepared.runs, marked=marked)
         try:
             self._own(folder)
+            if makes_calls:
+                await open_tools(prepared, self.folder, self._stack, self.warnings.append)
             journal = self._record()
             if self._replay is None:
                 self._emit(self._started())
@@ -252,10 +255,11 @@ class Run:
         self.warnings += [f"changed since: {words}" for words in differs.words]
         torn = cut_tail(again.folder.journal, self.offset)
         self.warnings += [torn] if torn is not None else []
-        journal = self._record()
         self._idle = self.state.finished is not None and self.state.over and differs.nothing
         if self._idle:
-            return journal
+            return self._record()
+        await open_tools(prepared, self.folder, self._stack, self.warnings.append)
+        journal = self._record()
         self._emit(run_resumed(prepared, differs))
         if differs.replanned:
             self._emit(e.StepsAdded(by=self._first_by, steps=prepared.steps))
@@ -320,7 +324,8 @@ class Run:
         """Emit the events of a recorded run, as far as the present task leads to them."""
         replay = Replay(run) if isinstance(run, RunFolder) else run
         started, steps = self._started(), self.prepared.steps
-        replay.run(started, steps, self.state, self._assigner, self._emit.again, self.folder)
+        recall = self.prepared.toolbox.recall
+        replay.run(started, steps, self.state, self._assigner, self._emit.again, self.folder, recall)
 
     async def _schedule(self, journal: Journal) -> None:
         """Run every attempt of this stretch."""

@@ -1,9 +1,13 @@
-"""The executor of a run: its wrappers, and their order."""
+"""The executor of a run: its wrappers, and their order. The tools that are open during it."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+import anyio
+
 from swarm.attempt.types import Attempt, Executor
+from swarm.base.errors import ToolError
 from swarm.executors.budgeted import Budgeted
 from swarm.executors.cached import Cached
 from swarm.executors.filling import Filling
@@ -12,11 +16,12 @@ from swarm.executors.merging import Merging
 from swarm.executors.one_agent import OneAgent
 from swarm.executors.pages import Pages
 from swarm.executors.salvaging import Salvaging
+from swarm.lifecycle.prepare import Prepared
 from swarm.record.cache import Cache
 from swarm.record.folder import RunFolder
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
-from swarm.tools import Toolbox
+from swarm.tools import Opening, Toolbox
 
 EXECUTOR_ORDER: tuple[type[Executor], ...] = (Salvaging, OneAgent, Cached, Pages, Merging, Filling, Local)
 """Executors of a run, outermost first. The list in ARCHITECTURE.md gives the reason for each place."""
@@ -40,9 +45,20 @@ class ExecutorWiring:
     """Goal of a task with `swarm: auto`, whose first plan may become one agent's work; None for other tasks."""
 
 
+async def open_tools(prepared: Prepared, folder: RunFolder, stack: AsyncExitStack, warn: Callable[[str], None]) -> None:
+    """Open the kits of a run until the stack closes. Raise `TaskError`: nothing was spent then."""
+    box = prepared.toolbox
+    if not box.kits:
+        return
+    tasks = await stack.enter_async_context(anyio.create_task_group())
+    stack.callback(tasks.cancel_scope.cancel)
+    stack.push_async_callback(box.close)
+    await box.open(Opening(folder.path, tasks, prepared.redactor.clean, warn))
+
+
 def assemble(wiring: ExecutorWiring) -> Executor:
     """Return the outermost executor."""
-    executor: Executor = Local(wiring.budgeted.endpoint_for, wiring.tools)
+    executor: Executor = Local(wiring.budgeted.endpoint_for, wiring.tools, wiring.folder)
     for wrapper in reversed(EXECUTOR_ORDER[:-1]):
         executor = _WRAPPERS[wrapper](executor, wiring)
     return executor
@@ -56,17 +72,22 @@ def _with_pages(inner: Executor, wiring: ExecutorWiring) -> Executor:
 
 
 def _with_cache(inner: Executor, wiring: ExecutorWiring) -> Executor:
-    effects = {tool.name: tool.effect for tool in wiring.tools.tools}
+    def is_stable(called: str) -> bool:
+        try:
+            return wiring.tools.get(wiring.tools.named(called)).is_stable
+        except ToolError:
+            return True  # there is no such tool, so the call changed nothing and gave nothing
 
     def is_repeatable(attempt: Attempt) -> bool:
-        # A tool that does more than read must do so in every run. To merge again costs less than to look it up.
-        return attempt.step.merge is None and all(effects[name] == "read" for name in attempt.tools)
+        # To merge again costs less than to look it up.
+        return attempt.step.merge is None
 
     return Cached(
         inner,
         known=wiring.known,
         cache=wiring.cache,
         is_repeatable=is_repeatable,
+        is_stable=is_stable,
         clean=wiring.clean,
         content=wiring.folder.content,
     )

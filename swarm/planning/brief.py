@@ -56,6 +56,10 @@ class Brief(Frozen):
     inputs: tuple[InputBrief, ...] = ()
     models: tuple[str, ...] = ("default",)
     tools: tuple[str, ...] = ()
+    groups: dict[str, tuple[str, ...]] = Field(default_factory=dict, exclude_if=is_empty)
+    """Names that mean several of the tools, such as that of a kit."""
+    about: dict[str, str] = Field(default_factory=dict, exclude_if=is_empty)
+    """What tools are for, in a sentence each."""
     limits: Limits = Limits()
     known: tuple[Id, ...] = ()
     """Ids of the run's steps. New steps may need them, and may not reuse their ids."""

@@ -75,6 +75,18 @@ class InputFact(Frozen):
     label: str | None = None
 
 
+class ToolFact(Frozen):
+    """A tool that the run grants, as it was when the stretch started."""
+
+    name: str
+    effect: str
+    """The most that it does outside of the run: `read`, `write`, `exec` or `network`."""
+    goes_to: str = Field(default="", exclude_if=is_empty)
+    """Place that its arguments go to; empty if they stay in the run."""
+    key: str = ""
+    """Hash of its schema, its version and its effect."""
+
+
 class RunStarted(Stamped):
     """A run started. The event has its task, agents and inputs."""
 
@@ -101,6 +113,8 @@ class RunStarted(Stamped):
     """Options of the caller in addition to the task: limits, parameters, a plan file."""
     prices: dict[str, dict[str, Json] | None] = Field(default_factory=dict)
     """Price of each model, by alias, in US dollars per million tokens, with its source; null if unknown."""
+    tools: tuple[ToolFact, ...] = Field(default=(), exclude_if=is_empty)
+    """The tools that the run grants: a run is linted and replayed without opening them."""
 
 
 class RunResumed(Stamped):
@@ -114,6 +128,7 @@ class RunResumed(Stamped):
     inputs: tuple[InputFact, ...] = ()
     versions: dict[str, str]
     prices: dict[str, dict[str, Json] | None] = Field(default_factory=dict)
+    tools: tuple[ToolFact, ...] = Field(default=(), exclude_if=is_empty)
     changed: tuple[str, ...] = ()
     """Differences from the last stretch, in words: `limits.tokens: 1000 → 2000`."""
     reopened: tuple[Id, ...] = ()

@@ -7,7 +7,8 @@ task.yaml            the task as resolved, without secrets
 plan.yaml            the plan, if there is one
 report.md            the report
 steps/003-study.md   prompt and answer of a step, for people
-artifacts/<sha256>   outputs over 64 KiB and media of answers, written before the event that names them
+scratch/<step>/      files of a running step's tools; what is left becomes artifacts when it ends
+artifacts/<sha256>   outputs over 64 KiB, media of answers, files of tools: written before the event that names them
 """
 
 import errno
@@ -42,6 +43,7 @@ JOURNAL = "journal.jsonl"
 LOCK = "lock"
 TASK = "task.yaml"
 ARTIFACTS = "artifacts"
+SCRATCH = "scratch"
 _HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN})
 """Errors of a lock that another process holds."""
 ARTIFACT_BYTES = 64 * 1024
@@ -188,6 +190,23 @@ class RunFolder:
         if hashlib.sha256(content).hexdigest() != artifact:
             raise JournalError(f"{path}: the artifact was changed after it was written")
         return content
+
+    def scratch(self, step: str) -> Path:
+        """Return the scratch folder of a step, empty: what an earlier attempt left in it is removed. Raise OSError."""
+        self.clear(step)
+        path = self.path / SCRATCH / step
+        for each in (path.parent, path):
+            if not is_plain_folder(each):
+                each.mkdir(mode=0o700)
+        return path
+
+    def clear(self, step: str) -> None:
+        """Remove the scratch folder of a step, and the folder of all of them if it is empty. Never raise."""
+        folder = self.path / SCRATCH
+        if is_plain_folder(folder):
+            shutil.rmtree(folder / step, ignore_errors=True)  # it follows no link
+            with suppress(OSError):
+                folder.rmdir()
 
     def write(self, name: str, text: str) -> Path:
         """Write a file for people into the folder, completely or not at all. Raise OSError."""

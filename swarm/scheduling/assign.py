@@ -18,6 +18,7 @@ from swarm.base.values import Json, canonical
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
+from swarm.scheduling.grants import granted_tools, wanted_tools
 from swarm.scheduling.label_flow import LabelFlow
 from swarm.scheduling.merging import merge_attempt, wanted_table
 from swarm.scheduling.outputs import Outputs
@@ -25,7 +26,7 @@ from swarm.scheduling.resources import RunResources
 from swarm.spec.agent import Agent, asked_for
 from swarm.spec.chat import estimate_tokens
 from swarm.spec.files import fill
-from swarm.spec.labels import DEFAULT, Access, Place, medium_of
+from swarm.spec.labels import DEFAULT, Access, Placement, medium_of
 from swarm.spec.plan import PLAN_STEP, Step, before_of, chosen
 from swarm.spec.task import Input
 
@@ -47,7 +48,7 @@ class Assigner:
         self._inputs = {each.name: each for each in resources.inputs}
         self._hashes: dict[str, str] = {}
         labels = {each.label for each in resources.inputs if each.label is not None}
-        labels.update(resources.tool_labels.values())
+        labels.update(resources.access.tool_labels.values())
         self._label_flow = LabelFlow(state, self._own_labels, labels)
         self._is_plain = not labels and all(each.medium == "text" for each in resources.inputs)
 
@@ -75,7 +76,7 @@ class Assigner:
         if plans and state.plans >= limits.rounds:
             message = f"limits.rounds: the run has made {limits.rounds} plans, the maximum"
             raise NoRoomError(message, limit="rounds", value=limits.rounds)
-        granted = self.tools_of(step, agent)
+        granted, barred = granted_tools(step, agent, resources, labels)
         inputs = () if plans else self.inputs_of(step)
         place = self.place_of(step, agent, labels, inputs)
         model = place.model
@@ -99,6 +100,7 @@ class Assigner:
             unfounded=unfounded_lines(told),
             inputs=inputs,
             tools=granted,
+            barred=barred,
             tools_key=resources.tools_key(granted) if granted else "",
             turns=min(agent.turns or limits.turns, limits.turns),
             context=self._contexts().get(model),
@@ -120,7 +122,7 @@ class Assigner:
         span = hashlib.sha256(f"{trace}/{attempt.step.id}/{attempt.attempt}".encode()).hexdigest()[:16]
         return attempt.model_copy(update={"trace": trace, "span": span})
 
-    def _endpoints_of(self, place: Place) -> tuple[str, ...] | None:
+    def _endpoints_of(self, place: Placement) -> tuple[str, ...] | None:
         """Return the identities of the endpoints of a place, or None if one of them has none."""
         found = [self._resources.identities.get(member, "") for member in place.members]
         named = [identity for identity in found if identity is not None]
@@ -168,12 +170,12 @@ class Assigner:
             return fill(step.prompt, parameters)
         return fill(step.prompt, parameters, step.item)
 
-    def place_of(self, step: Step, agent: Agent, labels: tuple[str, ...], inputs: tuple[Input, ...]) -> Place:
+    def place_of(self, step: Step, agent: Agent, labels: tuple[str, ...], inputs: tuple[Input, ...]) -> Placement:
         """Return the model for a step with these labels and inputs. Raise `AttemptError`."""
         alias = self.model_of(step, agent)
         access = self._resources.access
         if self._is_plain:
-            return Place(alias, access.behind(alias))
+            return Placement(alias, access.behind(alias))
         media = sorted({medium_of(each.medium, each.size) for each in inputs} - {"text"})
         place = access.place(alias, labels, media, named=step.model is not None)
         if place is None:
@@ -181,7 +183,7 @@ class Assigner:
             raise AttemptError(words, kind=kind)
         return place
 
-    def _settings_of(self, place: Place) -> dict[str, Json]:
+    def _settings_of(self, place: Placement) -> dict[str, Json]:
         settings = self._resources.settings
         if place.members == self._resources.access.behind(place.model):
             return dict(settings.get(place.model, {}))
@@ -199,7 +201,7 @@ class Assigner:
             return set()
         labels: set[str] = set()
         if agent is not None:
-            known = self._resources.tool_labels
+            known = self._resources.access.tool_labels
             labels.update(known[tool] for tool in self.tools_of(s.step, agent) if tool in known)
         if s.kind != "planner":
             labels.update(each.label for each in self.inputs_of(s.step) if each.label is not None)
@@ -238,10 +240,8 @@ class Assigner:
         return tuple(dict.fromkeys((*requested, *map(str, by_roles), *self._resources.outside_pools)))
 
     def tools_of(self, step: Step, agent: Agent) -> tuple[str, ...]:
-        """Return the tools that a step may use."""
-        role = asked_for(agent, self._resources.tools)
-        wanted = role if step.tools is None else step.tools
-        return tuple(tool for tool in wanted if tool in role and tool in self._resources.tools)
+        """Return the tools that a step may use, if no label bars one."""
+        return wanted_tools(step, agent, self._resources)
 
     def inputs_of(self, step: Step) -> tuple[Input, ...]:
         """Return the inputs that a step names; without names, all if it waits for no other step."""
@@ -279,6 +279,8 @@ class Assigner:
             inputs=tuple(InputBrief.of(each).sized(reads) for each in resources.inputs),
             models=tuple(resources.settings) or ("default",),
             tools=resources.tools,
+            groups=dict(resources.tool_groups),
+            about=dict(resources.tool_about),
             limits=resources.task.limits,
             known=() if first else tuple(state.steps),
             barred=() if first else self._barred(s),
@@ -305,7 +307,7 @@ class Assigner:
 
     def _role_brief(self, agent: Agent) -> RoleBrief:
         granted = self._resources.tools
-        tools = tuple(tool for tool in asked_for(agent, granted) if tool in granted)
+        tools = tuple(tool for tool in asked_for(agent, granted, self._resources.tool_groups) if tool in granted)
         return RoleBrief(name=agent.name, description=agent.description, tools=tools)
 
     def _contexts(self) -> dict[str, int]:

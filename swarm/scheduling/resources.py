@@ -36,8 +36,10 @@ class RunResources:
     """Aliases that no pool uses."""
     tools: tuple[str, ...] = ()
     """Names of the tools that the run grants."""
-    tool_labels: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Labels of the results of tools, by name of the tool."""
+    tool_groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Names that mean several of them, such as that of a kit, with the tools."""
+    tool_about: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What tools are for, in a sentence each, as far as it is known."""
     has_table_file: bool = False
     """Whether the table of the run is written to a file of the task's `output`."""
     tools_key: Callable[[tuple[str, ...]], str] = ",".join

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal
 
 from pydantic import Field
@@ -47,6 +48,15 @@ class SmallPrompts:
     """All phrases, those of the run where the small set has none."""
 
 
-def asked_for(agent: Agent, granted: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the tools that a role requests. `*` means all granted tools."""
-    return granted if "*" in agent.tools else agent.tools
+def asked_for(
+    agent: Agent, granted: tuple[str, ...], groups: Mapping[str, tuple[str, ...]] | None = None
+) -> tuple[str, ...]:
+    """Return the tools that a role requests. `*` means all granted tools; a name of `groups` means several."""
+    return granted if "*" in agent.tools else expanded(agent.tools, groups or {})
+
+
+def expanded(names: tuple[str, ...], groups: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return names with each that means several tools, such as that of a kit, replaced by those."""
+    if not groups:
+        return names
+    return tuple(dict.fromkeys(chain.from_iterable(groups.get(name, (name,)) for name in names)))

@@ -93,10 +93,13 @@ class Media(Frozen):
 
 
 class MediaFile(Frozen):
-    """An audio file in an answer, stored in the run's artifacts under its hash."""
+    """A file that a model or a tool made, stored in the run's artifacts under its hash."""
 
     kind: Literal["made"] = "made"
-    medium: Literal["image", "audio", "video"]
+    medium: Literal["image", "audio", "video", "file"]
+    """`file`: anything that is not shown to models as it is, such as a table or a long text."""
+    name: str = Field(default="", exclude_if=is_empty)
+    """Name that its maker gave it, relative to the scratch folder of the step; empty if there is none."""
     mime: str
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     """Hash of the content, and name of the file."""

@@ -1,6 +1,6 @@
-"""Access of models to labelled data and media, and the flow of labels along the edges of a graph.
+"""Access of models and tools to labelled data and media, and the flow of labels along the edges of a graph.
 
-A label limits the models that its data may reach. A medium limits the models that can read it. Both
+A label limits the models and the places that its data may reach. A medium limits the models that can read it. Both
 limit the models for a step. The output of a step has all labels of its inputs, whatever the model
 did with them. This module works on sets and names only, without a run.
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from swarm.base.text import listing
-from swarm.base.values import Frozen, Id
+from swarm.base.values import Frozen, Id, is_empty
 
 DEFAULT = "default"
 """Alias of steps and agents that name no model."""
@@ -21,8 +21,19 @@ INLINE_BYTES = 20_000_000
 """Maximum bytes of an image, audio or video file inside a request, as base64. It is the limit of
 common providers."""
 
+PLACES = ("caller", "dask", "python", "web")
+"""Places that data may go to in addition to models: the host that runs `swarm mcp`, an engine, and kits of tools."""
+MCP_PLACE, TOOL_PLACE = "mcp.", "tool."
+"""Beginnings of the other places: `mcp.<server>`, and `tool.<name>` for a single tool with the effect `network`."""
 LARGE = "large"
 """Prefix of the medium of a file that is too large for a request."""
+
+
+def is_place(name: str, servers: Iterable[str] = ()) -> bool:
+    """Return whether a name in `labels` is a place, not a model. `servers` are the names in `mcp:`."""
+    if name.startswith(MCP_PLACE):
+        return name.removeprefix(MCP_PLACE) in servers
+    return name in PLACES or name.startswith(TOOL_PLACE)
 
 
 def medium_of(medium: str, size: int) -> str:
@@ -30,7 +41,7 @@ def medium_of(medium: str, size: int) -> str:
     return medium if size <= INLINE_BYTES or medium == "text" else f"{LARGE} {medium}"
 
 
-class Place(NamedTuple):
+class Placement(NamedTuple):
     """The model for a step."""
 
     model: str
@@ -43,7 +54,7 @@ class Access(Frozen):
     """Labels and media that each model of a run may read."""
 
     labels: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """For each label, the models that its data may reach. A label without an entry reaches none."""
+    """For each label, the models and places that its data may reach. A label without an entry reaches none."""
     members: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """For each alias, the models behind it: itself, or the members of a pool. In the order of the
     task."""
@@ -56,6 +67,10 @@ class Access(Frozen):
     """For each existing step, the labels of its output, if it has any."""
     inherited: tuple[Id, ...] = ()
     """Labels of the planner's own inputs. Everything that the planner writes has them."""
+    tool_places: dict[str, str] = Field(default_factory=dict, exclude_if=is_empty)
+    """For each tool, the place that its arguments go to, if they leave the run."""
+    tool_labels: dict[str, str] = Field(default_factory=dict, exclude_if=is_empty)
+    """For each tool, the label of what it gives, if it has one."""
 
     def behind(self, alias: str) -> tuple[str, ...]:
         """Return the models behind an alias."""
@@ -65,13 +80,18 @@ class Access(Frozen):
         """Check whether data with all these labels may reach a model."""
         return all(model in self.labels.get(label, ()) for label in labels)
 
+    def barred(self, tool: str, labels: Iterable[str]) -> tuple[str, ...]:
+        """Return the labels whose data may not go where the arguments of a tool go."""
+        place = self.tool_places.get(tool)
+        return tuple(label for label in labels if place is not None and place not in self.labels.get(label, ()))
+
     def can(self, model: str, media: Iterable[str]) -> bool:
         """Check whether a model accepts all these media."""
         return all(medium in self.takes.get(model, ()) for medium in media)
 
     def place(
         self, alias: str, labels: Iterable[str] = (), media: Iterable[str] = (), *, named: bool = False
-    ) -> Place | None:
+    ) -> Placement | None:
         """Return the place for a step: its own alias, else the first alias of the task that has access; None if none.
 
         A pool is reduced to its members with access. An alias that the step itself names (`named`)
@@ -84,7 +104,7 @@ class Access(Frozen):
             able = tuple(model for model in self._seeing(each, labels) if self.can(model, media))
             if able:
                 is_one_of_pool = len(able) == 1 and able != self.behind(each)
-                return Place(able[0] if is_one_of_pool else each, able)
+                return Placement(able[0] if is_one_of_pool else each, able)
         return None
 
     def _seeing(self, alias: str, labels: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, field_serializer
+from pydantic import Field, SecretStr, StringConstraints, field_serializer
 from pydantic.json_schema import SkipJsonSchema
 
 from swarm.base.values import Frozen, Id, Json
@@ -16,6 +16,10 @@ from swarm.spec.plan import Plan, Step
 
 FORMAT = 1
 """Version of the task format that this release reads."""
+
+
+PlaceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][A-Za-z0-9_.-]{0,69}$")]
+"""Name of a model or of a place in `labels`. Names of functions may have capital letters: `tool.readFile`."""
 
 
 class Price(Frozen):
@@ -162,11 +166,13 @@ class Task(Frozen):
     agents: Path | None = None
     """Folder of agent files that add to the built-in agents or replace them. Example: `./agents`."""
     tools: tuple[str, ...] = ()
-    """Names of the tools that the run grants. Each agent uses a subset. [default: none]"""
+    """Names of the tools that the run grants: functions, kits such as `files`, single tools of a kit.
+    Each agent uses a subset. [default: none]"""
     limits: Limits = Limits()
     """Limits of the run. Example: `{workers: 8, tokens: 400_000}`."""
-    labels: dict[Id, tuple[Id, ...]] = Field(default_factory=dict)
-    """For each label, the models that its data may reach. Example: `{private: [local]}`."""
+    labels: dict[Id, tuple[PlaceName, ...]] = Field(default_factory=dict)
+    """For each label, the models and the places of tools that its data may reach. Example:
+    `{private: [local, mcp.notes]}`."""
     approve: Literal["auto", "ask"] = "auto"
     """`ask`: show the plan and its estimate, and run it after approval. `auto`: run it without
     approval. [default: auto]"""

@@ -13,7 +13,8 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from swarm.base.errors import TaskError, ToolError
 from swarm.base.values import Json
 from swarm.spec.chat import ToolSpec
-from swarm.tools import DEADLINE_SECONDS, Effect, Tool, ToolContext
+from swarm.tools.kinds import DEADLINE_SECONDS, Alone, Effect, Tool, ToolContext, ToolResult
+from swarm.tools.place import Place
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,6 +53,10 @@ def tool(
     effect: Effect = "read",
     seconds: float = DEADLINE_SECONDS,
     label: str | None = None,
+    stable: bool | None = None,
+    shared: bool | None = None,
+    alone: Alone | None = None,
+    price: float = 0.0,
 ) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 
@@ -63,30 +68,46 @@ def tool(
     effect: Effect = "read",
     seconds: float = DEADLINE_SECONDS,
     label: str | None = None,
+    stable: bool | None = None,
+    shared: bool | None = None,
+    alone: Alone | None = None,
+    price: float = 0.0,
 ) -> Any:
     """Make a tool of a function with typed arguments, sync or async. Use it as `@tool` or `@tool(effect="write")`.
 
     The docstring describes the tool to the model, its `Args:` the arguments. Arguments are
     checked strictly against their types before the function is called. A parameter annotated with
-    `ToolContext` receives the context of the call; models do not see it. Text that the function
-    returns reaches the model as it is, any other value as JSON. With a `label`, all results carry
-    it. A sync function runs in a thread; if it is still running after `seconds`, it is left
-    behind, not stopped. Raise `TaskError` for a function that cannot be a tool.
+    `ToolContext` or `Place` receives the call or the place of the attempt; models do not see it.
+    Text that the function returns reaches the model as it is, a `ToolResult` as its parts, any
+    other value as JSON. With a `label`, all results carry it. `stable`, `shared` and `alone` say
+    whether a result may be kept for later runs, whether one call may serve all steps that ask the
+    same, and which calls wait for it: by default as the `effect` says. A sync function runs in a
+    thread; if it is still running after `seconds`, it is left behind, not stopped. Raise
+    `TaskError` for a function that cannot be a tool.
     """
-    make = functools.partial(_make, name=name, effect=effect, seconds=seconds, label=label)
+    if stable and effect == "network":
+        raise TaskError("a tool of effect `network` cannot be `stable`: what it reads changes outside of the run")
+    traits: dict[str, Any] = {
+        "effect": effect,
+        "seconds": seconds,
+        "label": label,
+        "stable": stable,
+        "shared": shared,
+        "alone": alone,
+        "price": price,
+    }
+    make = functools.partial(_make, name=name, traits=traits)
     return make if function is None else make(function)
 
 
-def _make(
-    function: Callable[..., Any], *, name: str | None, effect: Effect, seconds: float, label: str | None
-) -> FunctionTool[..., Any]:
+def _make(function: Callable[..., Any], *, name: str | None, traits: dict[str, Any]) -> FunctionTool[..., Any]:
     called: str = name or getattr(function, "__name__", "")
     if not NAME.fullmatch(called):
         raise TaskError(f"{called!r} cannot be the name of a tool: letters, digits, _ and -, maximum 64 characters")
     _check_parameters(function, called)
-    contexts = _context_parameters(function)
+    contexts, places = _parameters_of(function, ToolContext), _parameters_of(function, Place)
     try:
-        adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(cast("Any", _collector(function, contexts)))
+        adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(cast("Any", _collector(function, (*contexts, *places))))
         schema = adapter.json_schema()
     except (PydanticUserError, NameError) as error:
         raise TaskError(f"tool {called}: an argument's type has no JSON Schema: {error}") from error
@@ -96,9 +117,9 @@ def _make(
         if argument in parameters.get("properties", {}):
             parameters["properties"][argument].setdefault("description", words)
 
-    async def run(text: str, context: ToolContext) -> Json:
+    async def run(text: str, context: ToolContext) -> Json | ToolResult:
         values = _read(adapter, text)
-        values.update(dict.fromkeys(contexts, context))
+        values.update({**dict.fromkeys(contexts, context), **dict.fromkeys(places, context.place)})
         try:
             if inspect.iscoroutinefunction(function):
                 return await cast("Awaitable[Json]", function(**values))
@@ -112,7 +133,9 @@ def _make(
             raise ToolError(f"{type(error).__name__}: {words}" if words else type(error).__name__) from error
 
     spec = ToolSpec(name=called, description=description, parameters=parameters)
-    return FunctionTool(spec, run, effect, seconds, label, function=function)
+    if contexts or places:
+        traits = traits | {"shared": bool(traits["shared"])}  # what it gives depends on the step that asks
+    return FunctionTool(spec, run, function=function, **traits)
 
 
 def _check_parameters(function: Callable[..., Any], name: str) -> None:
@@ -126,16 +149,16 @@ def _check_parameters(function: Callable[..., Any], name: str) -> None:
             )
 
 
-def _context_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the names of the parameters annotated with `ToolContext`, alone or in a union."""
+def _parameters_of(function: Callable[..., Any], kind: type) -> tuple[str, ...]:
+    """Return the names of the parameters annotated with a class of ours, alone or in a union."""
     parameters = inspect.signature(function).parameters.values()
-    return tuple(each.name for each in parameters if _is_context(each.annotation, function))
+    return tuple(each.name for each in parameters if _is_annotated(each.annotation, function, kind))
 
 
-def _is_context(annotation: Any, function: Callable[..., Any]) -> bool:
+def _is_annotated(annotation: Any, function: Callable[..., Any], kind: type) -> bool:
     if isinstance(annotation, str):  # with `from __future__ import annotations`
         annotation = _named(annotation.partition("|")[0].strip(), function)
-    return annotation is ToolContext or ToolContext in get_args(annotation)
+    return annotation is kind or kind in get_args(annotation)
 
 
 def _named(dotted: str, function: Callable[..., Any]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from swarm.base.values import Json
 from swarm.planning.brief import Brief
 from swarm.planning.lint.findings import Findings, Key, Names
-from swarm.spec.agent import Agent
+from swarm.spec.agent import Agent, expanded
 from swarm.spec.plan import PLAN_STEP, Plan, Step, chosen
 
 GLOB_MARKS = "*?["
@@ -86,8 +86,9 @@ class Sheet:
 
     def tools_of(self) -> dict[str, tuple[str, ...]]:
         """Return the tools of every role that a step may name."""
-        roles = {role.name: role.tools for role in self.brief.roles}
-        return {**{agent.name: agent.tools for agent in self.agents}, **roles}
+        groups = self.brief.groups
+        roles = {role.name: expanded(role.tools, groups) for role in self.brief.roles}
+        return {**{agent.name: expanded(agent.tools, groups) for agent in self.agents}, **roles}
 
     def inputs_of(self, patterns: Iterable[str]) -> frozenset[str]:
         """Return the inputs that names or globs match."""

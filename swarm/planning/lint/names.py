@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from swarm.planning.lint.context import GLOB_MARKS, Row, Sheet
 from swarm.planning.lint.findings import Key, Names, quoted, shortened
 from swarm.planning.lint.values import Schemas
-from swarm.spec.agent import Agent, asked_for
+from swarm.spec.agent import Agent, asked_for, expanded
 from swarm.spec.plan import PLAN_STEP, RESERVED, Step
 
 MOST_INSTANCE_ID = 57
@@ -117,7 +117,7 @@ def check_agents(sheet: Sheet) -> None:
         kept.setdefault(agent.name, agent)
         granted = _resolved(
             sheet,
-            asked_for(agent, sheet.brief.tools),
+            asked_for(agent, sheet.brief.tools, sheet.brief.groups),
             tools,
             (*key, "tools"),
             "tool",
@@ -223,7 +223,8 @@ def _resolve_one(sheet: Sheet, row: Row, name: str, known: Names) -> None:
 def _grant(sheet: Sheet, row: Row, tools: Names, granted: dict[str, tuple[str, ...]]) -> None:
     """Check a step's tools against those of its agent."""
     step = row.step
-    found = _resolved(sheet, step.tools or (), tools, row.key("tools"), "tool", "The run may grant", step)
+    named = expanded(step.tools or (), sheet.brief.groups)
+    found = _resolved(sheet, named, tools, row.key("tools"), "tool", "The run may grant", step)
     own = None if sheet.found.is_wrong(row.key("agent")) else granted.get(step.agent)
     beyond = [tool for tool in found if own is not None and tool not in own]
     if beyond:

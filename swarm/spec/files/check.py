@@ -14,6 +14,7 @@ from swarm.base.errors import Problem
 from swarm.base.text import clip, listing
 from swarm.base.values import ID_PATTERN, Json
 from swarm.spec.files.references import mapping, texts
+from swarm.spec.labels import MCP_PLACE, PLACES, is_place
 from swarm.spec.plan import SET_BY_RUN
 from swarm.spec.task import Task
 from swarm.spec.yaml.explain import meant, unknown_key
@@ -88,10 +89,18 @@ def _input_problems(raw: dict[str, Any]) -> Iterator[Problem]:
 
 def _label_problems(raw: dict[str, Any]) -> Iterator[Problem]:
     aliases = sorted({*mapping(raw.get("models")), DEFAULT})
-    for label, allowed in mapping(raw.get("labels")).items():
-        for index, alias in _entries(allowed):
-            if isinstance(alias, str) and alias not in aliases:
-                yield Problem(_unknown_alias(alias, aliases), path=("labels", label, index))
+    servers = mapping(raw.get("mcp"))
+    places = sorted((*PLACES, *(f"{MCP_PLACE}{server}" for server in servers)))
+    labels = mapping(raw.get("labels"))
+    for alias in aliases if labels else ():
+        if is_place(alias, servers) and alias in mapping(raw.get("models")):
+            message = f"`{alias}` is the name of a place that tools send data to; call the model by another name"
+            yield Problem(message, path=("models", alias), on_key=True)
+    for label, allowed in labels.items():
+        for index, name in _entries(allowed):
+            if isinstance(name, str) and name not in aliases and not is_place(name, servers):
+                message = f"unknown model `{name}`; `models:` has {listing(aliases)}; places are {listing(places)}"
+                yield Problem(f"{message}{meant(name, [*aliases, *places])}", path=("labels", label, index))
 
 
 def _unknown_alias(alias: str, aliases: list[str]) -> str:

@@ -1,0 +1,27 @@
+"""The kits that a task can name in `tools:`: those that are always there, and those that its sections describe.
+
+To add a kit: write its class in a module of its own, and a function here that makes it from the task.
+Its section, if it has one, is a field of `Task`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
+
+from swarm.spec.task import Task
+from swarm.tools.kit import Kit
+
+Source = Callable[[Task], Iterable[Kit]]
+"""Makes kits from a task without opening anything. Raises `TaskError` for a section that cannot be used."""
+
+NAMED: Mapping[str, Source] = {}
+"""Kits that are there for every task, by the name that `tools:` has for them."""
+DESCRIBED: Mapping[str, Source] = {}
+"""Kits that sections of a task describe, by the key of the section. They are made only if the task has it."""
+
+
+def kits_of(task: Task) -> tuple[Kit, ...]:
+    """Return every kit that the tools of a task may mean. Raise `TaskError`."""
+    if not task.tools:
+        return ()
+    sources = [*NAMED.values(), *(source for key, source in DESCRIBED.items() if getattr(task, key, None))]
+    return tuple(chain.from_iterable(source(task) for source in sources))
