@@ -116,7 +116,9 @@ class TestProgress:
         assert len(lines) < 12 < count / 60
         assert "study.7 failed: no such model" in told(lines)
         assert any("from now on a line every 5 s" in line for line in lines)
-        assert any(re.search(r"running: study\.\d+, study\.\d+ and \d+ more; \d+ waiting", line) for line in lines)
+        assert any(
+            re.search(r"running: study\.\d+ \(working, \d+ s\), .* and \d+ more; \d+ waiting", line) for line in lines
+        )
         assert lines[-1].startswith(f"[{count}/{count + 1} done, 1 failed] 0:21")
 
     def test_a_flood_of_failures_is_cut(self) -> None:

@@ -1,15 +1,26 @@
 """One run from start to end, with what people and programs see of it while it works."""
 
-from contextlib import suppress
+import sys
+import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from swarm.base.errors import BugError, SwarmError
 from swarm.base.redaction import safe_text
 from swarm.cli.failures import ReportedError, keep_trace, ours, save_anywhere
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.options import Display
-from swarm.cli.streams import Lines, answer_escaped, message, wants_color
+from swarm.cli.streams import (
+    Lines,
+    answer_escaped,
+    is_ascii,
+    is_terminal,
+    message,
+    terminal_size,
+    wants_color,
+    wants_live,
+)
 from swarm.cli.words import limits_line, shown_path
 from swarm.record.follow import Events, without_checksum
 
@@ -19,8 +30,10 @@ if TYPE_CHECKING:
     from swarm.lifecycle.run import Run
     from swarm.record.state import State
     from swarm.results.result import Result
+    from swarm.views.live import Live
+    from swarm.views.progress import Progress
 
-TICK_SECONDS = 0.25
+TICK_SECONDS = 0.125
 """Interval between two looks at progress, and the maximum delay of an interrupt."""
 COUNTDOWN = (10, 5, 3, 2, 1)
 """Seconds left of the grace period at which the countdown prints a line."""
@@ -83,6 +96,8 @@ class Driver:
         *,
         is_last: bool,
     ) -> None:
+        from swarm.views.board import Board
+
         self._is_last = is_last
         self._run = run
         self._display = display
@@ -90,7 +105,10 @@ class Driver:
         self._grace = grace
         self._lines = Lines()
         self._followers: list[Events] = []
-        self._progress: Any = None
+        self._write = self._lines.write
+        """Writes lines that stay: above the live view, if there is one."""
+        self._view: Progress | Live | None = None
+        self._board = Board(lambda: run.seconds)
         self._ends_at: float | None = None
         self._said: set[int] = set()
         self._warned = 0
@@ -101,25 +119,26 @@ class Driver:
 
         async with self._run as run:
             self._begin()
-            async for state in run.progress(TICK_SECONDS):
-                self._look_for_interrupts(anyio.current_time())
-                self._warn()
-                for follower in self._followers:
-                    follower.look()
-                if self._progress is not None and not self._lines.behind:
-                    self._show(self._progress.show, state)
+            with nullcontext() if self._view is None else run.signals.listen(self._board.hear):
+                async for _ in run.progress(TICK_SECONDS):
+                    self._look_for_interrupts(anyio.current_time())
+                    self._warn()
+                    for follower in self._followers:
+                        follower.look()
+                    if self._view is not None and not self._lines.behind:
+                        self._show(self._view.show)
         self._warn()
-        if self._progress is not None:
-            self._show(self._progress.end if self._is_last else self._progress.show, run.state)
+        if self._view is not None:
+            self._show(self._view.end if self._is_last else self._view.pause)
 
-    def _show(self, show: "Callable[[State], None]", state: "State") -> None:
+    def _show(self, show: "Callable[[State, float], None]") -> None:
         """Show progress. An internal error in it ends the display, never the run."""
         try:
-            show(state)
+            show(self._run.state, self._run.seconds)
         except Exception as error:  # noqa: BLE001 - raised here, it would cancel every attempt in flight
             from swarm.record.folder import UNMEASURED
 
-            self._progress = None
+            self._view = None
             saved = keep_trace(error, lambda trace: _save(self._run, trace, UNMEASURED))
             self._say(message("warning", f"the progress of this run is not shown: {saved}"))
 
@@ -138,15 +157,33 @@ class Driver:
         self._warn()
         if display.quiet:
             return
-        from swarm.views.progress import Progress
-
         self._say(f"folder: {shown_path(run.folder.path)}")
         self._say(f"model: {run.prepared.choice.why}")
         self._say(f"limits: {limits_line(run.prepared.task.limits)}")
         if display.verbose:
             self._say_more()
             self._follow(self._logged())
-        self._progress = Progress(self._lines.write, color=wants_color())
+        self._view = self._view_of(display)
+
+    def _view_of(self, display: Display) -> "Progress | Live":
+        """Return the live view if there is a terminal that nothing else writes to, else plain lines."""
+        from swarm.views.live import Live
+        from swarm.views.progress import Progress
+
+        shared = display.verbose or (display.jsonl and is_terminal(sys.stdout))
+        if shared or not wants_live():
+            return Progress(self._lines.write, self._board, color=wants_color())
+        live = Live(
+            self._lines.write,
+            self._board,
+            size=terminal_size,
+            tick=time.perf_counter,
+            clean=self._run.prepared.redactor.clean,
+            color=wants_color(),
+            ascii_only=is_ascii(),
+        )
+        self._write = live.say
+        return live
 
     def _warn(self) -> None:
         """Print the warnings that are new since the last call."""
@@ -203,7 +240,7 @@ class Driver:
         return counted(self._run.in_flight, "running step")
 
     def _say(self, text: str) -> None:
-        self._lines.write(safe_text(text) + "\n")
+        self._write(safe_text(text) + "\n")
 
 
 def printed(lines: list[bytes]) -> None:

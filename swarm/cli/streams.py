@@ -89,6 +89,29 @@ def wants_color() -> bool:
     return is_terminal(sys.stderr) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def wants_live() -> bool:
+    """Return whether stderr is a terminal that can be drawn on, with somebody who looks at it."""
+    return is_terminal(sys.stderr) and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
+
+
+def terminal_size() -> tuple[int, int]:
+    """Return the columns and lines of the terminal at stderr."""
+    try:
+        columns, lines = os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError):
+        columns, lines = 0, 0
+    return columns or 80, lines or 24  # a terminal that does not know its size reports zeros
+
+
+def is_ascii() -> bool:
+    """Return whether stderr cannot show more than ASCII."""
+    try:
+        "█…◆".encode(sys.stderr.encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return True
+    return False
+
+
 def is_terminal(stream: TextIO) -> bool:
     """Return whether a stream is a terminal."""
     try:

@@ -59,16 +59,7 @@ class PieceHeard:
     told: Told = "text"
 
 
-@dataclass(frozen=True, slots=True)
-class SlotsUsed:
-    """The calls in flight at an endpoint, and how many it allows."""
-
-    endpoint: str
-    used: int
-    allowed: int
-
-
-Signal = Stamped | RequestTurned | CallRepeated | PieceHeard | SlotsUsed
+Signal = Stamped | RequestTurned | CallRepeated | PieceHeard
 """An event that was recorded, or a signal that never is."""
 Hear = Callable[[Signal], object]
 

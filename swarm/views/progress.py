@@ -10,31 +10,33 @@ It reads a state and no clock: the times are those of the run.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
 
 from swarm.record.state import State
 from swarm.record.steps import Kind, Status, StepState
 from swarm.results.measure import Parallelism
 from swarm.spec.chat import Usage
 from swarm.spec.plan import role_of
+from swarm.views.board import Board
+from swarm.views.facts import FactFinder
+from swarm.views.heartbeat import heartbeat
+from swarm.views.paint import Tone, tinted
 from swarm.views.parallel import calls, flags, path, speed, width
-from swarm.views.words import clock, counted, dollars, one_line, seconds, short, some, wrapped
+from swarm.views.words import LINE_CHARACTERS, clock, counted, dollars, one_line, seconds, short, wrapped
 
 BIG = 60
 """Minimum steps of a big run: with two lines per step it would fill several screens."""
+QUIET_SECONDS = 10.0
+"""Maximum seconds of the run's clock without a line."""
 EVERY_SECONDS = 5.0
 """Seconds of the run's clock between two lines of a big run."""
 MOST_FAILURES = 20
 """Maximum failures of a big run that get a line each; the others are counted."""
-NAMED = 2
-"""Maximum running steps that a line of a big run names."""
+HEARTBEAT_CHARACTERS = 400
+"""Maximum characters of a line about everything that runs."""
 
 MOST_BAD = 5
 """Maximum failed or skipped steps that a summary names."""
 
-Tone = Literal["plain", "good", "warning", "bad", "dim"]
-_CODES: dict[Tone, str] = {"good": "32", "warning": "33", "bad": "31", "dim": "2"}
-"""Colours of a terminal; a plain text has none."""
 _TONES: dict[str, Tone] = {"done": "good", "failed": "bad"}
 """Tones by the status of a step or of a run; another status is a warning."""
 
@@ -60,11 +62,22 @@ class Progress:
     """Writer of the changes of a run.
 
     `show` may be called at any time; its cost grows with the number of unfinished steps. `write` receives complete
-    lines with their line ends. Colours are used only if `color` is true.
+    lines with their line ends. `board` knows what each agent does. Colours are used only if `color` is true. With
+    `failures_only`, only failures, reached limits and the end are written: something else shows the rest.
     """
 
-    def __init__(self, write: Callable[[str], object], *, color: bool = False) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], object],
+        board: Board | None = None,
+        *,
+        color: bool = False,
+        failures_only: bool = False,
+    ) -> None:
         self._write = write
+        self._finder = FactFinder(Board(lambda: self._now) if board is None else board)
+        self._failures_only = failures_only
+        self._now = 0.0
         self._color = color
         self._begun = False
         self._joined = 0
@@ -78,27 +91,43 @@ class Progress:
         self._told_at = 0.0
         self._stale = False
 
-    def show(self, state: State) -> None:
-        """Write the changes since the last call."""
+    def show(self, state: State, now: float | None = None) -> None:
+        """Write the changes since the last call, at the time `now` of the run's clock [default: its last event]."""
+        self._now = state.t if now is None else max(now, state.t)
         self._begin(state)
         lines = [*self._about_run(state), *self._about_steps(state)]
-        if not self._big and state.step_count > BIG:
+        if not self._is_brief and state.step_count > BIG:
             self._big = True
             size = counted(state.step_count, "step")
             self._line(state, _Line(f"{size}: from now on a line every {EVERY_SECONDS:.0f} s, and failures"))
         for line in lines:
-            if not self._big:
-                self._line(state, line)
-            elif line.failure:
+            if self._is_brief and line.failure:
                 self._failure(state, line)
+            elif not self._is_brief:
+                self._line(state, line)
         self._stale = self._stale or bool(lines)
-        if self._big and self._stale and state.t >= self._told_at + EVERY_SECONDS:
-            self._line(state, _Line(_at_work(state)))
+        if not self._failures_only and state.finished is None:
+            self._beat(state)
 
-    def end(self, state: State) -> None:
+    @property
+    def _is_brief(self) -> bool:
+        """Whether failures are the only changes that get a line each."""
+        return self._big or self._failures_only
+
+    def _beat(self, state: State) -> None:
+        """Write a line about everything that runs, if the last line is too old."""
+        wait = EVERY_SECONDS if self._big and self._stale else QUIET_SECONDS
+        if self._now >= self._told_at + wait:
+            self._line(state, _Line(heartbeat(self._finder.facts(state, self._now))), most=HEARTBEAT_CHARACTERS)
+
+    def pause(self, state: State, now: float | None = None) -> None:
+        """Write the last changes of a run that is not shown any more."""
+        self.show(state, now)
+
+    def end(self, state: State, now: float | None = None) -> None:
         """Write the last changes, and how the run ended."""
-        self.show(state)
-        if self._big and self._failures > MOST_FAILURES:
+        self.show(state, now)
+        if self._failures > MOST_FAILURES:
             more = self._failures - MOST_FAILURES
             self._line(state, _Line(f"{counted(more, 'more failure')}", "bad"))
         finished = state.finished
@@ -113,9 +142,10 @@ class Progress:
     def _begin(self, state: State) -> None:
         if self._begun or state.first is None:
             return
+        self._told_at = state.t
         self._begun = True
         goal = state.task.get("goal")
-        if isinstance(goal, str) and goal.strip():
+        if isinstance(goal, str) and goal.strip() and not self._failures_only:
             self._write(f"goal: {one_line(goal)}\n")
 
     def _about_run(self, state: State) -> Iterator[_Line]:
@@ -183,20 +213,19 @@ class Progress:
         if self._failures == MOST_FAILURES:
             self._line(state, _Line("more failures are counted, not shown", "warning"))
 
-    def _line(self, state: State, line: _Line) -> None:
-        self._told_at, self._stale = state.t, False
+    def _line(self, state: State, line: _Line, most: int = LINE_CHARACTERS) -> None:
+        self._told_at, self._stale = self._now, False
         done, total, running, failed = self._counts(state)
         counts = [f"{done}/{total} done"]
         counts += [f"{running} running"] if running else []
         counts += [f"{failed} failed"] if failed else []
         paid = f" {dollars(state.usage.cost)}" if state.usage.cost else ""
-        used = f"{clock(state.t)} {short(state.usage.tokens)} tokens{paid}"
+        used = f"{clock(self._now)} {short(state.usage.tokens)} tokens{paid}"
         head = self._painted(f"[{', '.join(counts)}] {used}", "dim")
-        self._write(f"{head}  {self._painted(one_line(line.text), line.tone)}\n")
+        self._write(f"{head}  {self._painted(one_line(line.text, most), line.tone)}\n")
 
     def _painted(self, text: str, tone: Tone) -> str:
-        code = _CODES.get(tone) if self._color else None
-        return f"\x1b[{code}m{text}\x1b[0m" if code else text
+        return tinted(text, tone, color=self._color)
 
     def _counts(self, state: State) -> tuple[int, int, int, int]:
         """Return the numbers of real steps: done, all, running, failed."""
@@ -293,9 +322,3 @@ def _media(real: Sequence[StepState]) -> Iterator[str]:
     files = sum(len(s.outcome.media) for s in real)
     if files:
         yield f"{counted(files, 'audio file')} in the folder of the run"
-
-
-def _at_work(state: State) -> str:
-    running = [s.id for s in state.steps.values() if s.status is Status.RUNNING and s.kind != "stand_in"]
-    waiting = state.counts[Status.WAITING] + state.counts[Status.READY]
-    return f"running: {some(running, NAMED) or 'nothing'}; {waiting:,} waiting"
