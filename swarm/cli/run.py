@@ -85,6 +85,8 @@ def _replay(run: str, name: str, options: Options, show: Show) -> int:
 
     if options.endpoint is not None or options.model is not None:
         raise TaskError("--replay makes no calls\nhint: remove --endpoint and --model")
+    if options.cache is False:
+        raise TaskError("--replay takes every answer from the recorded run\nhint: remove --no-cache")
     replay = Replay(find(run, o.runs_folder(options.runs)))
     return show.carry(Run(name, options=replay.options(options), replay=replay))
 
