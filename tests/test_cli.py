@@ -310,7 +310,8 @@ def test_agents_and_their_task(command: Command, folder: Path) -> None:
 
 def test_init_writes_once_what_runs_and_checks(command: Command, empty: Path) -> None:
     said = command("init", "new")
-    assert (said.code, said.out) == (0, "new/task.yaml\nnew/task.schema.json\n")
+    written = ("task.yaml", "task.schema.json", "notes/alpha.md", "notes/beta.md")
+    assert (said.code, said.out) == (0, "".join(f"new/{name}\n" for name in written))
     assert "swarm run new/task.yaml" in said.err
     assert command("check", "new/task.yaml").code == 0
     assert json.loads((empty / "new" / "task.schema.json").read_text()) == command("schema").json

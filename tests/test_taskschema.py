@@ -6,7 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from swarm.base.errors import InputError
-from swarm.spec.files import load_task, public, read_inputs, starter, task_schema, typed
+from swarm.spec.files import SCHEMA_FILE, STARTERS, load_task, public, read_inputs, task_schema, typed
 from swarm.spec.plan import SET_BY_RUN
 from swarm.spec.yaml.strict import read
 from tests.test_reference import shown
@@ -95,18 +95,23 @@ def test_descriptions_name_the_defaults(schema: dict[str, Any]) -> None:
                 assert f"[default: {written}" in about["description"], name
 
 
-def test_the_starter_is_loaded_and_finds_its_input(tmp_path: Path, schema: dict[str, Any]) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text(starter("mine.yaml"))
+@pytest.mark.parametrize("name", STARTERS)
+def test_a_starter_is_loaded_and_finds_its_samples(name: str, tmp_path: Path, schema: dict[str, Any]) -> None:
+    path, starter = tmp_path / "mine.yaml", STARTERS[name]
+    path.write_text(starter.text(name="mine.yaml", schema=SCHEMA_FILE))
+    for sample, text in starter.samples:
+        (tmp_path / sample).parent.mkdir(exist_ok=True)
+        (tmp_path / sample).write_text(text)
     assert path.read_text().startswith("# yaml-language-server: $schema=task.schema.json\n")
+    assert "<<" not in path.read_text()
     task = load_task(path, environ={})
     assert task.warnings == ()
-    assert [found.name for found in read_inputs(task)] == ["mine.yaml"]
+    assert [found.name for found in read_inputs(task)] == [sample for sample, _ in starter.samples]
     assert check(schema, path.read_text()) == []
 
 
-def test_what_the_starter_offers_in_comments_is_right_too(schema: dict[str, Any]) -> None:
-    lines = starter().split("\n")
+def test_what_a_starter_offers_in_comments_is_right_too(schema: dict[str, Any]) -> None:
+    lines = STARTERS["research"].text(name="task.yaml", schema=SCHEMA_FILE).split("\n")
     offered = [line[2:] for line in lines if line.startswith(("# parameters:", "# models:", "#   ", "# output:"))]
     text = "goal: x\n" + "\n".join(offered)
     assert check(schema, text) == []

@@ -22,9 +22,11 @@ from swarm.cli.completion import (
     with_shell,
 )
 from swarm.cli.diff import diff
+from swarm.cli.doctor import doctor
 from swarm.cli.export import export
 from swarm.cli.failures import OK, WRONG, explain, say_error
 from swarm.cli.getting import get
+from swarm.cli.init import init
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.layout import Command, Commands
 from swarm.cli.look import runs, show
@@ -33,7 +35,7 @@ from swarm.cli.plan import plan
 from swarm.cli.remove import rm
 from swarm.cli.run import resume, run
 from swarm.cli.simulate import simulate
-from swarm.cli.start import agents, init, schema
+from swarm.cli.start import agents, schema
 from swarm.cli.streams import answer, say
 
 EPILOG = """\
@@ -134,7 +136,8 @@ COMMANDS = (
     Listed(cache, INSPECT, "cost-and-limits", ("swarm cache", "swarm cache clear", "swarm cache why last study.3")),
     Listed(clear, INSPECT, "cost-and-limits", ("swarm cache clear",), "cache clear"),
     Listed(why, INSPECT, "cost-and-limits", ("swarm cache why last study.3",), "cache why"),
-    Listed(init, SET_UP, "getting-started", ("swarm init", "swarm init my-question")),
+    Listed(init, SET_UP, "getting-started", ("swarm init", "swarm init my-question", "swarm init --template table")),
+    Listed(doctor, SET_UP, "troubleshooting", ("swarm doctor", "swarm doctor --json")),
     Listed(
         models,
         SET_UP,

@@ -30,7 +30,7 @@ Format = Annotated[
 
 
 def export(
-    run: o.ShownRun = "last",
+    run: o.LastRun = "last",
     step: Step = None,
     form: Format = None,
     out: o.Out = None,

@@ -72,7 +72,7 @@ def runs(
 
 
 def show(
-    run: o.ShownRun = "last",
+    run: o.LastRun = "last",
     step: StepName = None,
     claim: Claim = None,
     claims: Claims = False,

@@ -1,5 +1,6 @@
 """Options that several commands share: their help texts, and how their values are read."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -44,7 +45,7 @@ Run = Annotated[
     str,
     typer.Argument(metavar="RUN", help="Run: id, start of an id, folder, or `last`.", show_default=False),
 ]
-ShownRun = Annotated[
+LastRun = Annotated[
     str,
     typer.Argument(
         metavar="RUN", help="Run: id, start of an id, folder, or `last`. [default: last]", show_default=False
@@ -213,8 +214,23 @@ EXAMPLES = {"--limit": "tokens=100_000", "--set": "audience=managers"}
 
 
 def runs_folder(runs: str | Path | None) -> Path:
-    """Return the folder of the runs if no task names one."""
-    return Path(RUNS if runs is None else runs)
+    """Return the folder of the runs if no task names one: that of `--runs`, else the nearest one.
+
+    It is looked for in the current folder and those above it, so that the commands that look at runs
+    work in sub-folders of a project. Only a folder of this user counts.
+    """
+    if runs is not None:
+        return Path(runs)
+    here = Path.cwd()
+    found = next((each for each in (here, *here.parents) if _is_own_folder(each / RUNS)), None)
+    return Path(RUNS) if found is None or found == here else Path(os.path.relpath(found / RUNS))
+
+
+def _is_own_folder(path: Path) -> bool:
+    try:
+        return path.is_dir() and path.lstat().st_uid == os.geteuid()
+    except OSError:
+        return False
 
 
 _RESUME = {

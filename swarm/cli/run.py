@@ -43,7 +43,7 @@ def run(
 
 def resume(
     ctx: typer.Context,
-    run: o.Run,
+    run: o.LastRun = "last",
     failed: o.Failed = False,
     yes: o.Yes = False,
     trust: o.Trust = False,

@@ -1,65 +1,20 @@
-"""`swarm init`, `swarm agents` and `swarm schema`: create a task, and list what it may use."""
+"""`swarm agents` and `swarm schema`: list what a task may use."""
 
 import os
-import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swarm.base.errors import TaskError
 from swarm.cli import options as o
-from swarm.cli.source import TASK_FILE
-from swarm.cli.streams import answer, answer_json, say
+from swarm.cli.streams import answer, answer_json
 
 if TYPE_CHECKING:
     from swarm.spec.agent import Agent
     from swarm.spec.task import Task
 
-Folder = Annotated[str, typer.Argument(metavar="DIR", help="Directory to create. [default: .]", show_default=False)]
 OneTask = Annotated[
     str | None, typer.Argument(metavar="TASK", help="Task file whose agents are listed, too.", show_default=False)
 ]
-
-
-def init(folder: Folder = ".") -> int:
-    """Create a starter task file.
-
-    Also writes a JSON Schema for editor completion. Existing files are kept.
-    """
-    import json
-
-    from swarm.spec.files import SCHEMA_FILE, starter, task_schema
-
-    where = Path(folder)
-    schema = json.dumps(task_schema(), indent=2, ensure_ascii=False) + "\n"
-    written = [
-        path
-        for path, text in ((where / TASK_FILE, starter(TASK_FILE)), (where / SCHEMA_FILE, schema))
-        if _new(path, text)
-    ]
-    if written:
-        answer("\n".join(str(path) for path in written))
-    for path in (where / TASK_FILE, where / SCHEMA_FILE):
-        if path not in written:
-            say(f"note: {path} exists and is kept")
-    say(f"next: swarm run {shlex.quote(str(where / TASK_FILE))}")
-    return 0
-
-
-def _new(path: Path, text: str) -> bool:
-    """Write a new file. Return False if it exists."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        if path.parent.is_dir():
-            return False
-        raise TaskError(f"{path.parent} is not a folder") from None
-    except OSError as error:
-        raise TaskError(f"cannot write {path}: {error.strerror}") from None
-    return True
 
 
 def agents(task: OneTask = None, as_json: o.AsJson = False) -> int:

@@ -6,7 +6,8 @@ from swarm.spec.files.outputs import OutputFile, OutputFiles, read_outputs
 from swarm.spec.files.overrides import COMMAND_NAMES, PYTHON_NAMES, OverrideNames, Overrides, typed
 from swarm.spec.files.plan import PlanFile, load_plan, plan_of_value, read_plan
 from swarm.spec.files.references import secrets_of
-from swarm.spec.files.schema import SCHEMA_FILE, starter, task_schema
+from swarm.spec.files.schema import SCHEMA_FILE, task_schema
+from swarm.spec.files.starters import STARTERS, Starter
 from swarm.spec.files.task import fill, load_task, locate, public, recall_task, task_of_value, with_overrides
 from swarm.spec.yaml.yaml12 import write_yaml
 
@@ -14,11 +15,13 @@ __all__ = [
     "COMMAND_NAMES",
     "PYTHON_NAMES",
     "SCHEMA_FILE",
+    "STARTERS",
     "OutputFile",
     "OutputFiles",
     "OverrideNames",
     "Overrides",
     "PlanFile",
+    "Starter",
     "fill",
     "load_agents",
     "load_plan",
@@ -34,7 +37,6 @@ __all__ = [
     "read_plan",
     "recall_task",
     "secrets_of",
-    "starter",
     "task_of_value",
     "task_schema",
     "typed",

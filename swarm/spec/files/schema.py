@@ -1,4 +1,4 @@
-"""The JSON Schema of a task file, for editors, and the starter task file."""
+"""The JSON Schema of a task file, for editors."""
 
 from typing import Any, cast
 
@@ -13,43 +13,6 @@ _SHORTHAND = {
     "minLength": 1,
     "description": "Shorthand: `provider/name`, `URL#name`, `local:PATH` or `offline`.",
 }
-_STARTER = """\
-# yaml-language-server: $schema={schema}
-# Run it: swarm run {name}
-# Without `models:`, swarm uses the model it finds, else `offline`, which extracts sentences and is not an LLM.
-
-goal: >
-  What does this task file ask for, and which limits does it set?
-
-# Files that agents may read: paths and globs, relative to this file. Examples: notes/*.md, docs/** (a whole folder).
-inputs:
-  - {name}
-
-# Values for {{name}} in the goal and in prompts. Override one with `--set audience=managers`.
-# parameters: {{audience: engineers}}
-
-# Endpoints that speak the OpenAI protocol, by alias. A key is a reference to the environment, never the key itself.
-# models:
-#   default: {{endpoint: "http://127.0.0.1:8000/v1", name: qwen3-32b, calls: 8}}
-#   strong:  {{endpoint: "https://api.example.com/v1", name: kimi-k2.5, key: "${{MOONSHOT_API_KEY}}"}}
-
-# Limits of the run. At a limit, the run stops and writes a report from the results it has.
-limits: {{workers: 8, steps: 64, tokens: 400_000, seconds: 900}}
-
-# auto: run without approval. ask: show the plan and its estimate, and run it after approval.
-approve: auto
-
-# Files to write: .md or .json for the report, .csv or .xlsx for its table. The report is always printed.
-# output: report.md
-"""
-
-
-def starter(name: str = "task.yaml") -> str:
-    """Return a commented task file that runs unchanged, without a model.
-
-    `name` is the name of the file.
-    """
-    return _STARTER.format(schema=SCHEMA_FILE, name=name)
 
 
 def task_schema() -> dict[str, Json]:

@@ -1,0 +1,122 @@
+"""`swarm init`: create a task that runs at once."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swarm.base.errors import Problem, TaskError
+from swarm.base.text import listing
+from swarm.cli.source import TASK_FILE
+from swarm.cli.streams import answer, is_terminal, say
+
+if TYPE_CHECKING:
+    from swarm.spec.files import Starter
+
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="Directory to create. [default: .]", show_default=False)]
+Template = Annotated[
+    str | None,
+    typer.Option(
+        "--template",
+        metavar="NAME",
+        help="Kind of task, without questions. [names: research, table, code, data]",
+    ),
+]
+
+
+def init(folder: Folder = ".", template: Template = None) -> int:
+    """Create a task file that runs at once.
+
+    Asks three questions: the kind of task, the question to answer, and the files to read; Enter
+    accepts the default. Without a terminal, or with --template, nothing is asked. Also writes a JSON
+    Schema for editor completion, and sample files if there are none to read. Existing files are kept.
+    """
+    from swarm.spec.files import SCHEMA_FILE, task_schema
+
+    where = Path(folder)
+    starter, goal, inputs = _chosen(where, template)
+    files = {
+        TASK_FILE: starter.text(name=TASK_FILE, schema=SCHEMA_FILE, goal=goal, inputs=inputs),
+        SCHEMA_FILE: json.dumps(task_schema(), indent=2, ensure_ascii=False) + "\n",
+    }
+    if (where / TASK_FILE).exists():  # its samples would be read by nothing
+        say(f"note: {where / TASK_FILE} exists and is kept")
+        del files[TASK_FILE]
+    elif inputs in ("", starter.inputs) and not _finds(where, starter.inputs):
+        files |= dict(starter.samples)
+    written = [path for name, text in files.items() if _new(path := where / name, text)]
+    if written:
+        answer("\n".join(map(str, written)))
+    for name in files:
+        if where / name not in written:
+            say(f"note: {where / name} exists and is kept")
+    say(f"next: swarm run {shlex.quote(str(where / TASK_FILE))}")
+    return 0
+
+
+def _chosen(where: Path, template: str | None) -> "tuple[Starter, str, str]":
+    """Return the starter, and the goal and the inputs that were answered; empty for its own."""
+    from swarm.spec.files import STARTERS
+    from swarm.spec.yaml.explain import meant
+
+    if template is not None:
+        if template not in STARTERS:
+            message = f"unknown template `{template[:40]}`; templates: {listing(STARTERS)}{meant(template, STARTERS)}"
+            raise TaskError(Problem(message, key="--template"))
+        return STARTERS[template], "", ""
+    usual = next(iter(STARTERS.values()))
+    if (where / TASK_FILE).exists() or not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        return usual, "", ""
+    for n, each in enumerate(STARTERS.values(), 1):
+        say(f"  {n} {each.name:<9} {each.about}")
+    starter = _starter(_asked(f"Kind of task, 1 to {len(STARTERS)} [1 {usual.name}]: "))
+    goal = _asked(f"Question [{starter.goal}]: ")
+    return starter, _without_braces(goal), _asked(f"Files to read [{starter.inputs}]: ")
+
+
+def _starter(said: str) -> "Starter":
+    """Return the starter of an answer: a number, a name, or nothing for the usual one. Raise TaskError."""
+    from swarm.spec.files import STARTERS
+
+    names = list(STARTERS)
+    numbers = {str(n): name for n, name in enumerate(names, 1)}
+    name = numbers.get(said, said.lower() or names[0])
+    if name not in STARTERS:
+        raise TaskError(f"`{said[:40]}` is no kind of task: choose {listing(names)}\nhint: nothing was written")
+    return STARTERS[name]
+
+
+def _without_braces(goal: str) -> str:
+    """Return a goal for a task file, in which braces would name a parameter."""
+    return goal.replace("{", "(").replace("}", ")")
+
+
+def _asked(question: str) -> str:
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    line = sys.stdin.readline()
+    if not line:
+        raise TaskError("the input ended before the last question was answered: nothing was written")
+    return line.strip()
+
+
+def _finds(where: Path, pattern: str) -> bool:
+    return next(where.glob(pattern), None) is not None
+
+
+def _new(path: Path, text: str) -> bool:
+    """Write a new file. Return False if it exists."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        if path.parent.is_dir():
+            return False
+        raise TaskError(f"{path.parent} is not a folder") from None
+    except OSError as error:
+        raise TaskError(f"cannot write {path}: {error.strerror}") from None
+    return True
