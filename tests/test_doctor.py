@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from swarm.cli.doctor import EXTRAS, Finding, page
+from swarm.cli.doctor import EXTRAS, Observation, page
 from tests.commands import Command, in_process, make_task
 
 command = pytest.fixture(in_process)
@@ -84,9 +84,9 @@ def test_a_sandbox_that_does_not_start_is_wrong(command: Command, empty: Path, m
 
 
 def test_the_page_counts_what_is_missing_or_wrong() -> None:
-    findings = [Finding("A", "x", "ok", "fine"), Finding("A", "y", "missing", "no y", "install y")]
-    assert page(findings).splitlines()[-1].startswith("0 wrong, 1 missing")
-    assert page(findings[:1]).splitlines()[-1] == "Nothing is missing or wrong."
+    observations = [Observation("A", "x", "ok", "fine"), Observation("A", "y", "missing", "no y", "install y")]
+    assert page(observations).splitlines()[-1].startswith("0 wrong, 1 missing")
+    assert page(observations[:1]).splitlines()[-1] == "Nothing is missing or wrong."
 
 
 def test_runs_are_found_from_sub_folders(command: Command, empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """One step never ends the others: whatever one model answers, the steps that do not need it end as without it."""
 
 import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import thread_time
@@ -84,7 +86,14 @@ class LongestTurn:
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    async def watch(self) -> None:
+    @asynccontextmanager
+    async def watched(self) -> AsyncGenerator[None]:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch)
+            yield
+            tasks.cancel_scope.cancel()
+
+    async def _watch(self) -> None:
         before = thread_time()
         while True:
             await anyio.lowlevel.checkpoint()
@@ -99,10 +108,8 @@ async def test_a_hostile_answer_costs_its_own_step_only(kind: str, tmp_path: Pat
     answer = HOSTILE[kind]
     without = await run(tmp_path / "without", None, *GOOD)
     longest = LongestTurn()
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(longest.watch)
+    async with longest.watched():
         beside = await run(tmp_path / "beside", answer, *GOOD, BAD)
-        tasks.cancel_scope.cancel()
     assert longest.seconds < 1.0, "the other steps wait meanwhile"
     assert outputs(beside) == outputs(without)
     assert len(outputs(beside)) == len(GOOD)

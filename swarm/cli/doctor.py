@@ -5,9 +5,11 @@ import platform
 import shutil
 import subprocess
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -34,20 +36,21 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "web": ("the tools `web_fetch` and `web_search`", ("protego", "selectolax")),
 }
 """What each extra is for, and the packages that it installs."""
+MODELS, NETWORK = "Models", "Network"
 MEGABYTE = 1_000_000
 LEAST_SPACE = 500 * MEGABYTE
 """Free bytes below which a long run may not end."""
 FEW_FILES = 512
 """Limit of open files below which a run of 300 steps is narrowed."""
 WIDTH, INDENT = 100, 26
-"""Columns of the page, and those before the words of a finding."""
+"""Columns of the page, and those before the words of a observation."""
 PROBE_SECONDS = 10.0
 """Maximum seconds of a sandbox that starts and ends."""
 WRONG = 1
 
 
 @dataclass(frozen=True)
-class Finding:
+class Observation:
     """One thing that was looked at."""
 
     about: str
@@ -73,60 +76,61 @@ def doctor(folder: o.Runs = None, as_json: o.AsJson = False) -> int:
     return WRONG if any(each.grade == "wrong" for each in found) else 0
 
 
-def page(found: list[Finding]) -> str:
-    """Return the findings for people, under their headings, and a last line that counts them."""
-    lines: list[str] = []
-    for about in dict.fromkeys(each.about for each in found):
-        lines += [about, *(line for each in found if each.about == about for line in _lines(each)), ""]
-    count = {grade: sum(each.grade == grade for each in found) for grade in ("missing", "wrong")}
-    if not any(count.values()):
-        return "\n".join([*lines, "Nothing is missing or wrong."])
-    return "\n".join([*lines, f"{count['wrong']} wrong, {count['missing']} missing: what helps is below each."])
+def page(found: list[Observation]) -> str:
+    """Return the observations for people, under their headings, and a last line that counts them."""
+    sections: dict[str, list[str]] = {}
+    for each in found:
+        sections.setdefault(each.about, []).extend(_lines(each))
+    count = Counter(each.grade for each in found)
+    last = "Nothing is missing or wrong."
+    if count["wrong"] or count["missing"]:
+        last = f"{count['wrong']} wrong, {count['missing']} missing: what helps is below each."
+    return "\n".join([*("\n".join([about, *lines, ""]) for about, lines in sections.items()), last])
 
 
-def _lines(finding: Finding) -> Iterator[str]:
+def _lines(observation: Observation) -> Iterator[str]:
     indent = " " * INDENT
-    head = f"  {finding.grade:<8} {finding.name:<14} "
-    for text in filter(None, (finding.words, finding.remedy)):
+    head = f"  {observation.grade:<8} {observation.name:<14} "
+    for text in filter(None, (observation.words, observation.remedy)):
         yield textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=indent, break_long_words=False)
         head = indent
 
 
-def _machine(folder: str | None) -> Iterator[Finding]:
+def _machine(folder: str | None) -> Iterator[Observation]:
     about = "This machine"
-    yield Finding(about, "Python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-    yield Finding(about, "swarm", "ok", f"{__version__} in {Path(__file__).parents[1]}")
+    yield Observation(about, "Python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    yield Observation(about, "swarm", "ok", f"{__version__} in {Path(__file__).parents[1]}")
     limit = file_limit()
     if limit is None or limit >= FEW_FILES:
-        yield Finding(about, "open files", "ok", "no limit" if limit is None else f"at most {limit:,}")
+        yield Observation(about, "open files", "ok", "no limit" if limit is None else f"at most {limit:,}")
     else:
         words = f"at most {limit:,}: wide runs are narrowed to fit"
-        yield Finding(about, "open files", "note", words, "ulimit -n 4096")
+        yield Observation(about, "open files", "note", words, "ulimit -n 4096")
     yield _space(about, o.runs_folder(folder))
 
 
-def _space(about: str, runs: Path) -> Finding:
+def _space(about: str, runs: Path) -> Observation:
     where = next(each for each in (runs.absolute(), *runs.absolute().parents) if each.is_dir())
     free = shutil.disk_usage(where).free
     words = f"{free / MEGABYTE:,.0f} MB in {where}"
     if free < LEAST_SPACE:
         remedy = "free some, remove old runs with `swarm rm --older 30d`, or choose another place with --runs DIR"
-        return Finding(about, "free space", "wrong", words, remedy)
+        return Observation(about, "free space", "wrong", words, remedy)
     if not os.access(where, os.W_OK):
-        return Finding(
+        return Observation(
             about, "free space", "wrong", f"{where} cannot be written", "choose another place with --runs DIR"
         )
-    return Finding(about, "free space", "ok", words)
+    return Observation(about, "free space", "ok", words)
 
 
-def _extras() -> Iterator[Finding]:
+def _extras() -> Iterator[Observation]:
     for extra, (purpose, packages) in EXTRAS.items():
         missing = [name for name in packages if not _is_installed(name)]
         if missing:
             remedy = f'pip install "local-agent-swarm[{extra}]"'
-            yield Finding("Extras", extra, "missing", f"{purpose} (not installed: {listing(missing)})", remedy)
+            yield Observation("Extras", extra, "missing", f"{purpose} (not installed: {listing(missing)})", remedy)
         else:
-            yield Finding("Extras", extra, "ok", purpose)
+            yield Observation("Extras", extra, "ok", purpose)
 
 
 def _is_installed(package: str) -> bool:
@@ -136,19 +140,19 @@ def _is_installed(package: str) -> bool:
         return False
 
 
-def _sandboxes() -> Iterator[Finding]:
+def _sandboxes() -> Iterator[Observation]:
     about, name = "Sandbox", "bubblewrap"
     program = shutil.which("bwrap")
     if program is None:
-        yield Finding(about, name, "missing", "`bwrap` is not on PATH", "install it: `apt install bubblewrap`")
+        yield Observation(about, name, "missing", "`bwrap` is not on PATH", "install it: `apt install bubblewrap`")
         return
     why = _failure([program, "--ro-bind", "/", "/", "--unshare-all", "true"])
     if why:
-        yield Finding(
+        yield Observation(
             about, name, "wrong", f"{program} does not start: {why}", "allow user namespaces, or use sandlock"
         )
     else:
-        yield Finding(about, name, "ok", program)
+        yield Observation(about, name, "ok", program)
 
 
 def _failure(command: list[str]) -> str:
@@ -163,34 +167,47 @@ def _failure(command: list[str]) -> str:
     return last if done.returncode else ""
 
 
-def _models() -> Iterator[Finding]:
+def _models() -> Iterator[Observation]:
     import anyio
 
-    from swarm.endpoints.choose import choose, servers
-    from swarm.spec.providers import PROVIDERS
+    from swarm.endpoints.choose import servers
 
-    about = "Models"
+    yield _used_model()
+    for url, names in anyio.run(servers).items():
+        yield Observation(MODELS, "local server", "ok", f"{url}: {listing(names, 3)}")
+    yield from _keys()
+
+
+def _used_model() -> Observation:
+    """Return which model a run uses that names none."""
+    import anyio
+
+    from swarm.endpoints.choose import choose
 
     async def chosen() -> "Choice":
         return await choose({}, environ=os.environ)
 
-    choice = _tried(about, "a run uses", lambda: anyio.run(chosen))
-    if isinstance(choice, Finding):
-        yield choice
-    elif why := _wrong_address(choice):
-        yield Finding(about, "a run uses", "wrong", f"{choice.why}; {why}", "correct the address")
-    else:
-        offline = all(model.endpoint == "offline" for model in choice.models.values())
-        remedy = (
-            "set the key of a provider below, start a local server, or `swarm models get smollm2`" if offline else ""
-        )
-        yield Finding(about, "a run uses", "note" if offline else "ok", choice.why, remedy)
-    for url, names in anyio.run(servers).items():
-        yield Finding(about, "local server", "ok", f"{url}: {listing(names, 3)}")
-    variables = [name for provider in PROVIDERS for name in provider.keys]
+    name = "a run uses"
+    try:
+        choice = anyio.run(chosen)
+    except InputError as error:
+        return _wrong(MODELS, name, str(error))
+    if why := _wrong_address(choice):
+        return Observation(MODELS, name, "wrong", f"{choice.why}; {why}", "correct the address")
+    if any(model.endpoint != "offline" for model in choice.models.values()):
+        return Observation(MODELS, name, "ok", choice.why)
+    remedy = "set the key of a provider below, start a local server, or `swarm models get smollm2`"
+    return Observation(MODELS, name, "note", choice.why, remedy)
+
+
+def _keys() -> Iterator[Observation]:
+    """Yield the names of the key variables, never their values."""
+    from swarm.spec.providers import PROVIDERS
+
+    variables = list(chain.from_iterable(provider.keys for provider in PROVIDERS))
     are_set = [name for name in variables if os.environ.get(name, "").strip()]
-    yield Finding(about, "keys set", "ok" if are_set else "note", listing(are_set) if are_set else "none")
-    yield Finding(about, "keys not set", "note", listing(name for name in variables if name not in are_set))
+    yield Observation(MODELS, "keys set", "ok" if are_set else "note", listing(are_set) if are_set else "none")
+    yield Observation(MODELS, "keys not set", "note", listing(name for name in variables if name not in are_set))
 
 
 def _wrong_address(choice: "Choice") -> str | None:
@@ -201,47 +218,50 @@ def _wrong_address(choice: "Choice") -> str | None:
     return next(filter(None, (wrong_address(url) for url in urls if "://" in url)), None)
 
 
-def _tried(about: str, name: str, look: "Callable[[], Choice]") -> "Choice | Finding":
-    """Return what a look finds, or a finding with its error and hint."""
+def _wrong(about: str, name: str, message: str) -> Observation:
+    """Return an error with its hint as the remedy."""
+    words, _, hint = message.partition("\nhint: ")
+    return Observation(about, name, "wrong", words, hint)
+
+
+def _network() -> Iterator[Observation]:
+    yield _proxy("https")
+    yield _proxy("http")
+    yield from _certificates()
+
+
+def _proxy(scheme: str) -> Observation:
+    from swarm.base.proxy import proxy_of
+
+    name = f"{scheme} proxy"
     try:
-        return look()
+        proxy = proxy_of(f"{scheme}://example.com", os.environ)
     except InputError as error:
-        words, _, hint = str(error).partition("\nhint: ")
-        return Finding(about, name, "wrong", words, hint)
+        return _wrong(NETWORK, name, str(error))
+    return Observation(NETWORK, name, "ok", "none" if proxy is None else proxy.shown)
 
 
-def _network() -> Iterator[Finding]:
-    from swarm.base.proxy import certificate_problems, proxy_of
+def _certificates() -> Iterator[Observation]:
+    from swarm.base.proxy import certificate_problems
 
-    about = "Network"
-    for scheme in ("https", "http"):
-        try:
-            proxy = proxy_of(f"{scheme}://example.com", os.environ)
-        except InputError as error:
-            words, _, hint = str(error).partition("\nhint: ")
-            yield Finding(about, f"{scheme} proxy", "wrong", words, hint)
-        else:
-            yield Finding(about, f"{scheme} proxy", "ok", "none" if proxy is None else proxy.shown)
     problems = certificate_problems(os.environ)
-    for problem in problems:
-        words, _, hint = str(problem).partition("\nhint: ")
-        yield Finding(about, "certificates", "wrong", words, hint)
+    yield from (_wrong(NETWORK, "certificates", str(problem)) for problem in problems)
     if not problems:
-        yield Finding(about, "certificates", "ok", os.environ.get("SSL_CERT_FILE") or "those of Python")
+        yield Observation(NETWORK, "certificates", "ok", os.environ.get("SSL_CERT_FILE") or "those of Python")
 
 
-def _folder(folder: str | None) -> Iterator[Finding]:
+def _folder(folder: str | None) -> Iterator[Observation]:
     from swarm.cli.source import TASK_FILE
     from swarm.record.cache import Cache
     from swarm.record.folder import listed
 
     about, runs = "This folder", o.runs_folder(folder)
     if Path(TASK_FILE).is_file():
-        yield Finding(about, "task", "ok", f"./{TASK_FILE}")
+        yield Observation(about, "task", "ok", f"./{TASK_FILE}")
     else:
-        yield Finding(about, "task", "note", f"no ./{TASK_FILE}", "create one with `swarm init`")
+        yield Observation(about, "task", "note", f"no ./{TASK_FILE}", "create one with `swarm init`")
     found = listed(runs)
     size = sum(each.size() for each in found)
-    yield Finding(about, "runs", "ok", f"{len(found):,} in {runs}, {size / MEGABYTE:,.1f} MB")
+    yield Observation(about, "runs", "ok", f"{len(found):,} in {runs}, {size / MEGABYTE:,.1f} MB")
     kept = Cache(runs.parent / "cache").size()
-    yield Finding(about, "cache", "ok", f"{kept.entries:,} finished steps, {kept.bytes / MEGABYTE:,.1f} MB")
+    yield Observation(about, "cache", "ok", f"{kept.entries:,} finished steps, {kept.bytes / MEGABYTE:,.1f} MB")

@@ -30,7 +30,7 @@ class Starter:
             "name": name,
             "schema": schema,
         }
-        text = files(__package__).joinpath(f"{self.name}.yaml").read_text(encoding="utf-8")
+        text = files(__name__).joinpath(f"{self.name}.yaml").read_text(encoding="utf-8")
         for key, value in values.items():
             text = text.replace(f"<<{key}>>", value)
         return text
