@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from swarm.base.errors import TaskError
-from swarm.spec.files import inputs, load_task, read_inputs
+from swarm.spec.files import InputOptions, contents, load_task, read_inputs
 from swarm.spec.task import Input, InputSpec, Task
 
 PNG = base64.b64decode(
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def read(folder: Path, *entries: str | InputSpec) -> tuple[Input, ...]:
-    return read_inputs(Task(goal="x", inputs=entries, folder=folder))
+    return read_inputs(Task(goal="x", inputs=entries, folder=folder)).inputs
 
 
 def names(folder: Path, *entries: str | InputSpec) -> list[str]:
@@ -36,8 +36,9 @@ def names(folder: Path, *entries: str | InputSpec) -> list[str]:
 
 
 def wrong(folder: Path, *entries: str | InputSpec) -> list[str]:
+    """Return all problems of inputs for a strict caller."""
     with pytest.raises(TaskError) as caught:
-        read(folder, *entries)
+        read_inputs(Task(goal="x", inputs=entries, folder=folder), options=InputOptions(strict=True))
     return [str(problem) for problem in caught.value.problems]
 
 
@@ -123,26 +124,25 @@ def test_as_text_overrides_the_ending(folder: Path) -> None:
 
 
 def test_problems_of_all_entries_are_reported_together(folder: Path) -> None:
-    (folder / "latin.txt").write_bytes(b"a\n\xe9")
     (folder / "zeros.bin").write_bytes(b"a\0b")
     os.mkfifo(folder / "pipe")
     found = wrong(
-        folder, "notes", "nots.csv", "notes/*.pdf", "dta.csv", "latin.txt", "zeros.bin", "pipe", "a\0b",
+        folder, "pipe/x", "nots.csv", "notes/*.pdf", "dta.csv", "-", "zeros.bin", "pipe", "a\0b",
         spec(path="notes/*.md", name="n"), spec(path="data.csv", name="same"), spec(path="odd[1].md", name="same"),
         spec(**{"path": "notes/deep/d.txt", "as": "video"}), "**x/**/y", "gone/*.md", "n" * 300 + ".md",
     )  # fmt: skip
     starts = [
-        "inputs.0: `notes` is a folder; for all files in it write `notes/**`",
+        "inputs.0: there is no file `pipe/x` in",
         f"inputs.1: there is no file `nots.csv` in {folder}",
         f"inputs.2: `notes/*.pdf` matches no file in {folder}",
         f"inputs.3: there is no file `dta.csv` in {folder}; did you mean `data.csv`?",
-        "inputs.4: `latin.txt` is not UTF-8 (line 2); save it as UTF-8, or set `as:` to image, audio or video",
-        "inputs.5: `zeros.bin` is not text; convert it to text, or set `as:` to image, audio or video",
+        "inputs.4: `-` is standard input, which this call does not have",
+        "inputs.5: `zeros.bin` is not text: it has NUL bytes, as binary data does",
         "inputs.6: `pipe` is not a regular file",
         "inputs.7: the path contains a NUL character",
         "inputs.8: `notes/*.md` matches 2 files; `name` is allowed for one file only",
         f"inputs.10: two inputs have the name `same`: {folder}/data.csv and {folder}/odd[1].md; set another `name`",
-        "inputs.11: `notes/deep/d.txt` has an unknown video format; give its name one of these endings: .mp4",
+        "inputs.11: `notes/deep/d.txt` has an unknown video format\nhint: give its name one of these endings: .mp4",
         "inputs.12: `**x/**/y` ",
         "inputs.13: `gone/*.md` matches no file",
         "inputs.14: `nnn",
@@ -158,14 +158,14 @@ def test_a_file_that_may_not_be_read_is_named(folder: Path) -> None:
 
 
 def test_sizes_are_bounded(folder: Path) -> None:
-    (folder / "big.txt").write_bytes(b"a" * (inputs.MOST_TEXT + 1))
+    (folder / "big.txt").write_bytes(b"a" * (contents.MOST_TEXT + 1))
     with (folder / "big.png").open("wb") as file:
-        file.truncate(inputs.MOST_MEDIA + 1)  # sparse
+        file.truncate(contents.MOST_MEDIA + 1)  # sparse
     assert [message.split(",", 1)[0] for message in wrong(folder, "big.txt", "big.png")] == [
         "inputs.0: `big.txt` has more than 5", "inputs.1: `big.png` has more than 100",
     ]  # fmt: skip
-    (folder / "big.txt").write_bytes(b"a" * inputs.MOST_TEXT)
-    assert read(folder, "big.txt")[0].size == inputs.MOST_TEXT
+    (folder / "big.txt").write_bytes(b"a" * contents.MOST_TEXT)
+    assert read(folder, "big.txt")[0].size == contents.MOST_TEXT
 
 
 def test_problems_have_the_place_of_the_entry(folder: Path) -> None:

@@ -235,7 +235,7 @@ async def test_a_picture_for_every_instance_is_placed_one_by_one(tmp_path: Path)
 @pytest.mark.anyio
 async def test_the_linter_says_why_a_picture_can_be_looked_at_by_nobody(tmp_path: Path) -> None:
     models = {"default": Model(endpoint="http://127.0.0.1:9/v1", name="m", takes=("audio",))}
-    task = shelf(tmp_path, models=models, plan=Plan(steps=(Step(id="look", prompt="Look."),)))
+    task = shelf(tmp_path, models=models, plan=Plan(steps=(Step(id="look", prompt="Look.", inputs=("shelf.png",)),)))
     with pytest.raises(
         PlanError, match=r"'look' has no model: no model accepts image; add `takes: .image.`.* Remove that"
     ):
@@ -243,9 +243,14 @@ async def test_the_linter_says_why_a_picture_can_be_looked_at_by_nobody(tmp_path
 
 
 @pytest.mark.anyio
-async def test_a_picture_that_nobody_takes_is_found_before_a_planner_is_asked(tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match=r"inputs: no step can read `shelf.png`: no model accepts image"):
-        await prepare(shelf(tmp_path), Options(endpoint="offline", environ={}))
+async def test_a_picture_that_nobody_takes_is_left_out_before_a_planner_is_asked(tmp_path: Path) -> None:
+    found = await prepare(shelf(tmp_path), Options(endpoint="offline", environ={}))
+    assert [(each.name, each.because.partition("\n")[0]) for each in found.files.unread] == [
+        ("shelf.png", "is an image, and no model accepts image")
+    ]
+    assert "shelf.png" not in [each.name for each in found.resources.inputs]
+    with pytest.raises(TaskError, match=r"inputs: no step can read `shelf.png`: it is an image, and no model accepts"):
+        await prepare(shelf(tmp_path), Options(endpoint="offline", environ={}, strict=True))
 
 
 @pytest.mark.anyio

@@ -271,7 +271,7 @@ class TestRuns:
     async def test_no_endpoint_is_needed_for_a_merge(self, tmp_path: Path) -> None:
         task = facts(tmp_path)
         state = State()
-        resources = RunResources(task=task, inputs=read_inputs(task))
+        resources = RunResources(task=task, inputs=read_inputs(task).inputs)
         assigner = Assigner(state, resources, lambda _: None)
         worker = Agent(name="worker", instructions="Work.")
         state.apply(e.RunStarted(run="r", trace="", versions={}, task={}, agents=(worker,)))

@@ -253,7 +253,7 @@ def test_versions_change_with_the_reader() -> None:
 
 
 def test_a_reading_is_complete_by_default() -> None:
-    assert Extract("x") == Extract("x", "", 0, (), (), ())
+    assert Extract("x") == Extract("x", "", 0, (), (), (), ())
 
 
 # Kinds

@@ -106,7 +106,7 @@ def test_a_starter_is_loaded_and_finds_its_samples(name: str, tmp_path: Path, sc
     assert "<<" not in path.read_text()
     task = load_task(path, environ={})
     assert task.warnings == ()
-    assert [found.name for found in read_inputs(task)] == [sample for sample, _ in starter.samples]
+    assert [found.name for found in read_inputs(task).inputs] == [sample for sample, _ in starter.samples]
     assert check(schema, path.read_text()) == []
 
 

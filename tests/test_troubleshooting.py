@@ -1,10 +1,12 @@
 """The page on troubleshooting quotes messages as the command prints them."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.commands import in_process
+from tests.documents import zipped
 from tests.test_docs import text_of
 from tests.test_reference import named, section
 
@@ -15,9 +17,9 @@ CASES: dict[str, str] = {
     "there is no such file": "",
     "unknown key": f"gaol: x\n{TASK}",
     "matches no file": "goal: x\ninputs: ['none/*.md']\n",
-    "is a folder": "goal: x\ninputs: [folder]\n",
     "is not text": "goal: x\ninputs: [binary.md]\n",
-    "is not UTF-8": "goal: x\ninputs: [latin.md]\n",
+    "to read it: pip install": "goal: x\ninputs: [report.pdf]\n",
+    "is a ZIP archive": "goal: x\ninputs: [folder]\n",
     "environment variable": f"{TASK}models: {{default: {{endpoint: '${{NOWHERE}}', name: x}}}}\n",
     "needs a": f"{TASK}models: {{default: {{endpoint: 'https://models.example.com/v1'}}}}\n",
     "is unknown": f"{TASK}limits: {{usd: 1}}\n{REMOTE}",
@@ -36,7 +38,8 @@ def folder(empty: Path) -> Path:
     (empty / "folder").mkdir()
     (empty / "note.md").write_text("The wiki needs 5 GB.\n")
     (empty / "binary.md").write_bytes(b"\0\1")
-    (empty / "latin.md").write_bytes("Größe".encode("latin-1"))
+    (empty / "report.pdf").write_bytes(b"%PDF-1.7")
+    (empty / "folder/a.zip").write_bytes(zipped({"a.txt": "x"}))
     (empty / "shelf.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     return empty
 
@@ -47,7 +50,10 @@ def test_every_message_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("message", CASES)
-def test_a_message_is_printed_as_it_is_quoted(message: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_message_is_printed_as_it_is_quoted(
+    message: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pypdfium2", None)  # as if it was not installed
     if CASES[message]:
         (folder / "task.yaml").write_text(CASES[message])
     said = in_process(capsys)("run", "task.yaml")

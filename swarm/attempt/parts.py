@@ -246,7 +246,7 @@ def narrowed(
 def _piece(part: Part, whole: Input) -> Input:
     text = shown(whole.text, part.start, part.end, part.head)
     size = part.head + part.end - part.start
-    return whole.model_copy(update={"text": text, "sha256": text_digest(text), "size": size})
+    return whole.model_copy(update={"text": text, "sha256": text_digest(text), "size": size, "text_sha256": ""})
 
 
 def _piece_of_output(part: Part, whole: Given) -> Given:

@@ -85,6 +85,12 @@ def _rare_parts(step: Step) -> dict[str, str]:
     return {name: part_digest(value) for name, value in rare.items() if value is not None}
 
 
+def _input_parts(each: Input) -> list[str]:
+    """Return what determines an input: of a document its text, too, which a new reader may write otherwise."""
+    text = [each.text_sha256] if each.text_sha256 else []
+    return [each.name, each.medium, each.sha256, *text]
+
+
 class Attempt(Frozen):
     """One try at a step: all that an executor needs. It can be serialised as JSON."""
 
@@ -169,7 +175,7 @@ class Attempt(Frozen):
             "endpoint": shared.get("endpoint") or part_digest(self.endpoints),
             "given": part_digest(sorted(map(digest, self.given))),
             "goal": shared.get("goal") or part_digest(self.goal),
-            "inputs": part_digest(sorted([each.name, each.medium, each.sha256] for each in self.inputs)),
+            "inputs": part_digest(sorted(map(_input_parts, self.inputs))),
             "item": part_digest(step.item),
             "missing": part_digest(sorted(map(digest, self.missing))),
             "model": shared.get("model") or part_digest(self.settings),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from swarm.base.errors import InputError, Problem, TaskError
 from swarm.cli import options as o
+from swarm.cli.inputs import input_facts, input_lines, unread_lines
 from swarm.cli.plan import Planned, of_prepared, show_plan
 from swarm.cli.streams import answer, answer_json, message, say
 from swarm.cli.words import limits_line
@@ -35,7 +36,7 @@ def check(
     """
     display = o.Display(json=as_json, quiet=quiet)
     source = named.source(options, quiet=quiet)
-    return _check(source.name, replace(options, text=source.text, needs_keys=False), display)
+    return _check(source.name, replace(options, text=source.text, stdin=source.read_input, needs_keys=False), display)
 
 
 def _check(name: str, options: Options, display: o.Display) -> int:
@@ -43,14 +44,7 @@ def _check(name: str, options: Options, display: o.Display) -> int:
 
     lenient = read_leniently(name, options)
     prepared = anyio.run(_examined, lenient, replace(options, environ=lenient.environ))
-    from swarm.lifecycle.sense import tight_limit
-
-    tight = filter(None, [tight_limit(prepared)])
-    warnings = (
-        *prepared.warnings,
-        *tight,
-        *(f"{name} is not set\nhint: set it before `swarm run`" for name in lenient.unset),
-    )
+    warnings = _warnings(prepared, name, lenient.unset, with_unread=display.json)
     for warning in warnings:
         say(message("warning", warning))
     if not display.quiet and not lenient.opened.task.models and options.endpoint is None:
@@ -65,6 +59,19 @@ def _check(name: str, options: Options, display: o.Display) -> int:
     if not display.quiet and options.text is None:
         say(f"next: swarm run {shlex.quote(name)}")
     return 0
+
+
+def _warnings(prepared: "Prepared", name: str, unset: tuple[str, ...], *, with_unread: bool) -> tuple[str, ...]:
+    """Return the warnings about a task; those about inputs that cannot be read only if they are not listed anyway."""
+    from swarm.lifecycle.inputs import unread_notes
+    from swarm.lifecycle.sense import tight_limit
+
+    listed = () if with_unread else unread_notes(prepared.files.unread)
+    return (
+        *(warning for warning in prepared.warnings if warning not in listed),
+        *filter(None, [tight_limit(prepared)]),
+        *(f"{name} is not set\nhint: set it before `swarm run`" for name in unset),
+    )
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,7 @@ async def _examined(lenient: Lenient, options: Options) -> "Prepared":
 
 def _all_problems(opened: "OpenedTask", options: Options) -> list[Problem]:
     from swarm.lifecycle.grants import toolbox
+    from swarm.lifecycle.inputs import input_options
     from swarm.spec.files import load_agents, load_wording, read_inputs, read_outputs
 
     task, source = opened.task, opened.source
@@ -130,7 +138,9 @@ def _all_problems(opened: "OpenedTask", options: Options) -> list[Problem]:
         lambda: _check_models(task),
         lambda: load_agents(task),
         lambda: load_wording(task),
-        lambda: read_inputs(task, read_outputs(task, source=source, given=options.outputs)),
+        lambda: read_inputs(
+            task, read_outputs(task, source=source, given=options.outputs), input_options(opened, options)
+        ),
         lambda: toolbox(options.tools, task),
     )
     problems: list[Problem] = []
@@ -160,10 +170,8 @@ def _found(prepared: "Prepared", unset: tuple[str, ...]) -> "dict[str, Json]":
         "choice": prepared.choice.why,
         "models": {alias: _model(model, unset) for alias, model in prepared.choice.models.items()},
         "agents": list(prepared.agents),
-        "inputs": [
-            {"name": each.name, "medium": each.medium, "size": each.size, "label": each.label}
-            for each in prepared.resources.inputs
-        ],
+        "inputs": [input_facts(each) for each in prepared.resources.inputs],
+        "unread": [each.model_dump() for each in prepared.files.unread],
         "tools": [_tool(prepared, name) for name in prepared.toolbox.names],
         "outputs": [_output(each) for each in prepared.files.outputs],
         "limits": prepared.task.limits.model_dump(mode="json"),
@@ -205,15 +213,14 @@ def _model(model: "Model", unset: tuple[str, ...]) -> "dict[str, Json]":
 def _told(prepared: "Prepared", unset: tuple[str, ...]) -> str:
     """Return what would run, for people."""
     found = _found(prepared, unset)
-    inputs = prepared.resources.inputs
     lines = [
         "The task is valid.",
         f"model: {found['choice']}",
         *(f"  {alias}: {_model_line(model)}" for alias, model in found["models"].items()),
         f"agents: {', '.join(found['agents'])}",
         f"limits: {limits_line(prepared.task.limits)}",
-        f"inputs: {len(inputs)}, {sum(each.size for each in inputs):,} bytes",
-        *(f"  {each.size:>11,}  {each.medium:<5}  {each.name}{_label(each.label)}" for each in inputs),
+        *input_lines(prepared.resources.inputs),
+        *unread_lines(prepared.files.unread),
         *_tool_lines(found["tools"]),
         *(f"output: {_output_line(each)}" for each in prepared.files.outputs),
     ]
@@ -246,7 +253,3 @@ def _tool_lines(tools: "list[dict[str, Json]]") -> list[str]:
 
 def _place(place: str) -> str:
     return f", sends to {place}" if place else ""
-
-
-def _label(label: str | None) -> str:
-    return f"  ({label})" if label else ""

@@ -109,7 +109,7 @@ async def _chosen(
         from swarm.lifecycle.options import Options
 
         source = source_of([task])
-        read = read_leniently(source.name, Options(text=source.text)).opened.task
+        read = read_leniently(source.name, Options(text=source.text, stdin=source.read_input)).opened.task
         folder, named = read.folder, dict(read.models)
     choice = await choose(named, endpoint=endpoint, model=model, environ=os.environ, folder=folder)
     return choice, await servers(), folder

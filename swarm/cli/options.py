@@ -97,6 +97,11 @@ Outputs = Annotated[
         "[endings: .md, .json, .csv, .jsonl, .xlsx]",
     ),
 ]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option("--input", metavar="PATH", help="More input: file, folder, glob, or - for stdin. Repeatable."),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop if an input cannot be read, instead of leaving it out.")]
 ToolFiles = Annotated[
     list[str] | None,
     typer.Option(
@@ -244,6 +249,8 @@ _RUN = {
     **_RESUME,
     "parameters": Option(Set, partial(pairs, "--set")),
     "plan": Option(PlanFile),
+    "inputs": Option(Inputs, lambda given: tuple(given or ())),
+    "strict": Option(Strict),
     "outputs": Option(Outputs),
 }
 RunOptions = Annotated[Options, OptionsOf(_RUN)]

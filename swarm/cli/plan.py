@@ -48,7 +48,7 @@ def plan(
     if out is not None and Path(out).is_dir():
         raise TaskError(f"cannot write {out}: it is a folder")
     source = named.source(options, quiet=quiet)
-    options = replace(o.in_folder(options, runs), text=source.text, preflight=False)
+    options = replace(o.in_folder(options, runs), text=source.text, stdin=source.read_input, preflight=False)
     return _plan(source.name, options, out, Show(display, ctx.obj, grace))
 
 

@@ -35,7 +35,9 @@ def run(
     """
     show = Show(display, ctx.obj, grace)
     source = named.source(options, quiet=display.quiet)
-    options = replace(o.in_folder(options, runs), cache=False if no_cache else None, text=source.text)
+    options = replace(
+        o.in_folder(options, runs), cache=False if no_cache else None, text=source.text, stdin=source.read_input
+    )
     if replay is not None:
         return _replay(replay, source.name, options, show)
     return _run(source.name, options, show, yes=yes)

@@ -13,6 +13,8 @@ from swarm.base.redaction import safe_text
 
 TASK_FILE = "task.yaml"
 """The task file that `swarm init` writes, and that is used if no task is named."""
+MOST_INPUT = 100_000_000
+"""Maximum bytes of an input on stdin: the same as of a file."""
 MOST_BYTES = 1_000_000
 """Maximum bytes of a task on stdin: the same as of a task file."""
 TICK_SECONDS = 0.25
@@ -30,6 +32,15 @@ class TaskSource:
     """Its file, or its name in messages."""
     text: str | None = None
     """Its text if it is not in a file."""
+
+    def read_input(self) -> bytes:
+        """Return standard input, for an input `-`. Raise `TaskError` if it is the task or a terminal."""
+        if self.name == STDIN:
+            raise TaskError("standard input is the task, so it cannot be an input, too\nhint: write the task to a file")
+        if sys.stdin is None or sys.stdin.isatty():  # pyright: ignore[reportUnnecessaryComparison] - without a console
+            hint = "hint: pipe the input: cat FILE | swarm run …"
+            raise TaskError(f"input `-` is standard input, which is a terminal\n{hint}")
+        return _bytes(MOST_INPUT)
 
 
 def source_of(
@@ -101,23 +112,29 @@ def _literal(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("${", "$${")
 
 
-def _stdin() -> str:
+def _bytes(most: int) -> bytes:
+    """Return stdin. Raise `TaskError` if it cannot be read or has more than `most` bytes."""
     try:
-        content = _read(sys.stdin.fileno())
+        content = _read(sys.stdin.fileno(), most)
     except (OSError, ValueError) as error:
         raise TaskError(Problem(f"cannot be read: {error}", where=STDIN)) from None
-    if len(content) > MOST_BYTES:
-        raise TaskError(Problem(f"more than {MOST_BYTES:,} bytes, the maximum", where=STDIN))
+    if len(content) > most:
+        raise TaskError(Problem(f"more than {most:,} bytes, the maximum", where=STDIN))
+    return content
+
+
+def _stdin() -> str:
+    content = _bytes(MOST_BYTES)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise TaskError(Problem("is not UTF-8 text", where=STDIN)) from None
 
 
-def _read(stream: int) -> bytes:
-    """Read to the end, or one byte more than the maximum."""
-    content = b""
-    while len(content) <= MOST_BYTES:
+def _read(stream: int, most: int) -> bytes:
+    """Read to the end, or more than the maximum."""
+    content = bytearray()
+    while len(content) <= most:
         # A plain read would restart after a signal, and Ctrl-C would wait for the next byte.
         if not select.select([stream], [], [], TICK_SECONDS)[0]:
             continue
@@ -125,4 +142,4 @@ def _read(stream: int) -> bytes:
         if not chunk:
             break
         content += chunk
-    return content
+    return bytes(content)

@@ -40,7 +40,7 @@ def _read(name: str) -> "Task":
     from swarm.lifecycle.options import Options
 
     source = source_of([name])
-    return read_leniently(source.name, Options(text=source.text)).opened.task
+    return read_leniently(source.name, Options(text=source.text, stdin=source.read_input)).opened.task
 
 
 def _line(agent: "Agent") -> str:

@@ -38,6 +38,10 @@ class RunArguments(TypedDict, total=False):
     """Parameters by name. They override those of the task."""
     plan: PlanSource | Sequence[Step] | None
     """Plan to run without a planner."""
+    inputs: Sequence[str | Path]
+    """Paths, globs and folders to read in addition to those of the task, relative to the current folder."""
+    strict: bool
+    """Whether an input that cannot be read is an error. [default: false; it is left out and named]"""
     tools: Sequence[ToolSource] | ToolSource
     """Python functions that the run grants."""
     runs: str | Path | None
@@ -184,6 +188,18 @@ def _path(name: str, value: Any) -> str | Path:
     return value
 
 
+def _paths(name: str, value: Any) -> tuple[str | Path, ...]:
+    if isinstance(value, str | Path) or not isinstance(value, list | tuple):
+        raise TaskError(Problem(f"is {_kind(value)}; expected a list of paths", key=name))
+    return tuple(_path(f"{name}.{number}", each) for number, each in enumerate(cast("Sequence[Any]", value), 1))
+
+
+def _yes(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TaskError(Problem(f"is {_kind(value)}; expected True or False", key=name))
+    return value
+
+
 def _names(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise TaskError(Problem(f"is {_kind(value)}; expected a dict", key=name))
@@ -231,6 +247,8 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "limits": _names,
     "parameters": _names,
     "plan": _plan,
+    "inputs": _paths,
+    "strict": _yes,
     "tools": _tools,
     "runs": _path,
     "cache": _cache,

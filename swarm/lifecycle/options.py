@@ -35,6 +35,14 @@ class Options:
     """Plan or plan file, to be run without a planner."""
     outputs: "Sequence[str | Path] | None" = None
     """Files to write the report to, instead of those of the task. They may be outside of the task's folder."""
+    inputs: "Sequence[str | Path]" = ()
+    """Paths, globs and folders to read in addition to those of the task, relative to `inputs_folder`."""
+    inputs_folder: str | Path = ""
+    """Folder of those paths. Empty for the current one."""
+    strict: bool = False
+    """Whether an input that cannot be read is an error. Else it is left out and named."""
+    stdin: "Callable[[], bytes] | None" = None
+    """Returns standard input, for an input `-`. None if the caller has none."""
     tools: "Sequence[Callable[..., Any] | Tool | Kit]" = ()
     """Python functions and kits of tools that the run grants."""
     runs: str | Path | None = None

@@ -20,6 +20,7 @@ from swarm.endpoints.route import Routes, identities_of, outside_pools, single
 from swarm.endpoints.wire.learnt import FILE as LEARNT
 from swarm.exports.content import FORMS, TABLES
 from swarm.lifecycle.grants import toolbox, unused_sections
+from swarm.lifecycle.inputs import load_inputs, unread_notes
 from swarm.lifecycle.levels import check_levels, levels_of
 from swarm.lifecycle.models import ChosenModels, choose_models
 from swarm.lifecycle.opened import OpenedTask, open_task, with_given_plan
@@ -33,18 +34,18 @@ from swarm.scheduling.assign import Assigner
 from swarm.scheduling.resources import RunResources
 from swarm.spec.agent import Agent, SmallPrompts
 from swarm.spec.files import (
+    LoadedInputs,
     OutputFiles,
     load_agents,
     load_small,
     load_wording,
     locate,
-    read_inputs,
     read_outputs,
     secrets_of,
 )
 from swarm.spec.labels import DEFAULT, LARGE, Access, medium_of, reach
 from swarm.spec.plan import ANSWER_STEP, PLAN_STEP, PLANNER, Plan, Step
-from swarm.spec.task import Input, Limits, Task, TaskSource
+from swarm.spec.task import Input, Limits, Task, TaskSource, UnreadInput
 from swarm.spec.yaml.strict import Document
 from swarm.tools import Toolbox
 
@@ -57,11 +58,26 @@ class LoadedFiles:
     """Agents from files, by name. A plan may bring more."""
     wording: Mapping[str, str]
     small: SmallPrompts
-    inputs: tuple[Input, ...]
+    loaded: LoadedInputs
     toolbox: Toolbox
     outputs: OutputFiles
-    notes: tuple[str, ...]
-    """Notes for people about the files."""
+    tool_notes: tuple[str, ...]
+    """Notes for people about sections of the task that no tool uses."""
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """Inputs that steps can read."""
+        return self.loaded.inputs
+
+    @property
+    def unread(self) -> tuple[UnreadInput, ...]:
+        """Inputs that no step can read."""
+        return self.loaded.unread
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes for people about the files."""
+        return (*self.loaded.notes, *self.tool_notes)
 
 
 @dataclass(frozen=True)
@@ -135,8 +151,8 @@ class Prepared:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings about the task file."""
-        return (*self.opened.task.warnings, *self.files.notes)
+        """Warnings about the task file and its inputs."""
+        return (*self.opened.task.warnings, *self.files.notes, *unread_notes(self.files.unread))
 
     @property
     def cache(self) -> Cache:
@@ -161,7 +177,7 @@ async def prepare(source: TaskSource | OpenedTask, options: Options) -> Prepared
         opened = replace(opened, task=opened.task.model_copy(update={"models": dict(options.models)}))
     chosen = await choose_models(opened.task, options)
     check_levels(levels_of(opened.task.folder))
-    files = load_files(opened, options)
+    files = await load_files(opened, chosen, options)
     resolved = resolve(opened.task, chosen, files)
     return pack(opened, chosen, files, resolved, price(opened.task.limits, chosen))
 
@@ -169,7 +185,7 @@ async def prepare(source: TaskSource | OpenedTask, options: Options) -> Prepared
 # Files
 
 
-def load_files(opened: OpenedTask, options: Options) -> LoadedFiles:
+async def load_files(opened: OpenedTask, chosen: ChosenModels, options: Options) -> LoadedFiles:
     """Read the agents, the wording and the inputs of a task, check its outputs, and find its tools.
 
     Raise `InputError`.
@@ -177,11 +193,9 @@ def load_files(opened: OpenedTask, options: Options) -> LoadedFiles:
     task = opened.task
     agents, wording, small = load_agents(task), load_wording(task), load_small(task)
     outputs = read_outputs(task, source=opened.source, given=options.outputs)
-    notes: list[str] = []
-    inputs = read_inputs(task, outputs, notes)
     box = toolbox(options.tools, task, offline=options.is_replay)
-    notes += unused_sections(task, box)
-    return LoadedFiles(agents, wording, small, inputs, box, outputs, tuple(notes))
+    found = await load_inputs(opened, outputs, chosen.routes, options)
+    return LoadedFiles(agents, wording, small, found, box, outputs, tuple(unused_sections(task, box)))
 
 
 # Resources and first steps

@@ -14,6 +14,7 @@ from pathlib import Path
 from swarm.attempt.types import NOT_RERUN
 from swarm.base.errors import InputError, Problem
 from swarm.base.text import listing
+from swarm.lifecycle.inputs import with_recorded_stdin
 from swarm.lifecycle.options import AnyVariable, Options
 from swarm.record import events as e
 from swarm.record.cache import differing
@@ -44,7 +45,8 @@ class Replay:
         environ = AnyVariable(options.environ)
         source, folder = str(self._folder.journal), Path(first.folder)
         task = recall_task(first.task, source=source, environ=environ, folder=folder)
-        return replace(options, environ=environ, needs_keys=False, is_replay=True, models=task.models)
+        options = replace(options, environ=environ, needs_keys=False, is_replay=True, models=task.models)
+        return with_recorded_stdin(options, first, self._folder)
 
     def run(
         self,

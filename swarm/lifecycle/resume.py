@@ -14,6 +14,7 @@ from swarm.base.version import __version__
 from swarm.budget.prices import described
 from swarm.endpoints.preflight import already_served
 from swarm.executors.cached import known_outcomes
+from swarm.lifecycle.inputs import with_recorded_stdin
 from swarm.lifecycle.invalidate import Invalidation, invalidation
 from swarm.lifecycle.opened import OpenedTask, open_task
 from swarm.lifecycle.options import Options
@@ -88,7 +89,7 @@ async def reopened(
     The caller owns the folder. With `failed`, failed steps run again. With `prepared`, the task is
     not read again.
     """
-    options = with_earlier(recorded.first, options)
+    options = with_recorded_stdin(with_earlier(recorded.first, options), recorded.first, folder)
     if prepared is None:
         earlier = _recalled(recorded, folder, options)
         prepared = await prepare(_open_again(recorded, earlier, options), replace(options, models=earlier.models))
@@ -121,6 +122,7 @@ def run_started(run: str, prepared: Prepared, options: Options) -> e.RunStarted:
         agents=tuple(prepared.agents.values()),
         wording=dict(prepared.resources.wording),
         inputs=facts_of(prepared),
+        unread=prepared.files.unread,
         folder=str(prepared.task.folder),
         source=prepared.source,
         said=kept_options(options, prepared),
@@ -135,6 +137,7 @@ def run_resumed(prepared: Prepared, differs: Differences) -> e.RunResumed:
         agents=tuple(prepared.agents.values()),
         wording=dict(prepared.resources.wording),
         inputs=facts_of(prepared),
+        unread=prepared.files.unread,
         versions=versions(),
         prices=described(prepared.routes),
         tools=prepared.toolbox.facts,
@@ -158,7 +161,13 @@ def kept_options(options: Options, prepared: Prepared) -> dict[str, Json]:
         "limits": dict(options.limits),
         "parameters": dict(options.parameters),
         "workers": options.workers,
+        "strict": options.strict,
     }
+    if options.inputs:
+        found["inputs"] = {
+            "folder": str(Path(options.inputs_folder).resolve()),
+            "paths": [str(p) for p in options.inputs],
+        }
     if isinstance(options.plan, str | Path):
         found["plan"] = str(Path(options.plan).resolve())
     outputs = prepared.files.outputs
@@ -178,10 +187,19 @@ def with_earlier(first: e.RunStarted, options: Options) -> Options:
         limits={**cast("dict[str, Any]", earlier.get("limits", {})), **options.limits},
         parameters={**cast("dict[str, Any]", earlier.get("parameters", {})), **options.parameters},
         workers=options.workers or cast("int | None", earlier.get("workers")),
+        strict=options.strict or bool(earlier.get("strict")),
+        **_earlier_inputs(cast("dict[str, Any]", earlier.get("inputs") or {}), options),
         plan=options.plan if options.plan is not None else cast("str | None", earlier.get("plan")),
         outputs=options.outputs if options.outputs is not None else cast("list[str] | None", earlier.get("outputs")),
         cache=options.cache if options.cache is not None else cast("bool | str | None", earlier.get("cache")),
     )
+
+
+def _earlier_inputs(earlier: dict[str, Any], options: Options) -> dict[str, Any]:
+    """Return the options about inputs that a run was started with, unless there are new ones."""
+    if options.inputs or not earlier:
+        return {}
+    return {"inputs": tuple(map(str, earlier["paths"])), "inputs_folder": str(earlier["folder"])}
 
 
 # The task
@@ -246,7 +264,16 @@ def _as_now(steps: tuple[Step, ...]) -> tuple[Step, ...]:
 def facts_of(prepared: Prepared) -> tuple[e.InputFact, ...]:
     """Return the inputs of a task as facts: their hashes, never their content."""
     return tuple(
-        e.InputFact(name=i.name, medium=i.medium, sha256=i.sha256, size=i.size, label=i.label)
+        e.InputFact(
+            name=i.name,
+            medium=i.medium,
+            sha256=i.sha256,
+            size=i.size,
+            label=i.label,
+            reader=i.reader,
+            text_sha256=i.text_sha256,
+            path=i.path,
+        )
         for i in prepared.resources.inputs
     )
 

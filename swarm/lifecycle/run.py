@@ -23,6 +23,7 @@ from swarm.base.errors import PlanError, Problem, SwarmError, TaskError
 from swarm.base.values import Json
 from swarm.exports.outputs import write_outputs
 from swarm.lifecycle.arguments import RunArguments, run_options, task_source
+from swarm.lifecycle.inputs import keep_inputs
 from swarm.lifecycle.levels import close_levels, levels_of
 from swarm.lifecycle.opened import OpenedTask, unusable
 from swarm.lifecycle.options import Options
@@ -232,6 +233,7 @@ class Run:
             self._own(folder)
             if makes_calls:
                 await open_tools(prepared, self.folder, self._stack, self.warnings.append)
+            keep_inputs(prepared.task, prepared.files.loaded, folder, self._options)
             journal = self._record()
             if self._replay is None:
                 self._emit(self._started())

@@ -76,5 +76,6 @@ def _answer(about: dict[str, Any], content: bytes) -> dict[str, Any]:
         "count": found.count,
         "notes": found.notes,
         "unread": found.unread,
+        "damaged": found.damaged,
         "pictures": pictures,
     }

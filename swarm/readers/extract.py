@@ -81,7 +81,7 @@ class Extractor:
         if "wrong" in answer:
             raise UnreadableError(answer["wrong"])
         made = [Picture(each["page"], base64.b64decode(each["png"])) for each in answer["pictures"]]
-        fields = {name: tuple(answer[name]) for name in ("notes", "unread")}
+        fields = {name: tuple(answer[name]) for name in ("notes", "unread", "damaged")}
         return Extract(answer["text"], answer["unit"], answer["count"], **fields, pictures=tuple(made))
 
     def _started(self) -> subprocess.Popen[bytes]:

@@ -78,11 +78,9 @@ def _pages(document: Any, count: int, *, pictures: bool) -> Extract:
             continue
         if text:
             texts.append(f"{mark('page', number)}\n{text}")
-    notes = [f"{_numbers(damaged)} could not be read: damaged"] if damaged else []
-    if not texts and not scanned:
-        notes.append("it has no text")
     made = _pictures(document, scanned) if pictures else ()
-    return Extract("\n\n".join(texts), "page", count, tuple(notes), tuple(scanned), tuple(made))
+    text = "\n\n".join(texts)
+    return Extract(text, "page", count, (), tuple(scanned), tuple(damaged), tuple(made))
 
 
 def _text(page: Any) -> str:
@@ -160,13 +158,3 @@ def png(pixels: bytes, width: int, height: int, stride: int, channels: int) -> b
 
 def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-def _numbers(pages: list[int]) -> str:
-    """Return the numbers of pages in words: `page 3`, `pages 3 to 9`, `12 pages`."""
-    if len(pages) == 1:
-        return f"page {pages[0]}"
-    if pages[-1] - pages[0] == len(pages) - 1:
-        return f"pages {pages[0]} to {pages[-1]}"
-    shown = ", ".join(map(str, pages[:5]))
-    return f"pages {shown}" if len(pages) <= 5 else f"{len(pages):,} pages ({shown} …)"

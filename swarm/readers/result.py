@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from swarm.base.places import unmarked
+from swarm.base.text import listing
 
 _LINE_ENDS = re.compile(r"\r\n?|[\u2028\u2029\x85\x0b\x0c]")
 _HYPHEN_AT_END = re.compile(r"(?<=\w)[\xad\ufffe]\n(?=\w)")
@@ -41,8 +42,19 @@ class Extract:
     """What is in the document and not in the text, in words for people."""
     unread: tuple[int, ...] = ()
     """Pages that are pictures without text."""
+    damaged: tuple[int, ...] = ()
+    """Pages that could not be read."""
     pictures: tuple[Picture, ...] = ()
     """Those pages as pictures, as far as they were wanted."""
+
+
+def pages_words(pages: Sequence[int]) -> str:
+    """Return the numbers of pages in words: `page 3`, `pages 3 to 9`, `pages 1, 4 and 7`."""
+    if len(pages) == 1:
+        return f"page {pages[0]}"
+    if pages[-1] - pages[0] == len(pages) - 1:
+        return f"pages {pages[0]} to {pages[-1]}"
+    return f"pages {listing(map(str, pages), 5)}"
 
 
 def clean(text: str) -> str:

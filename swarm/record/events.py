@@ -16,6 +16,7 @@ from swarm.record.outcome import OutcomeRecord
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Message, Usage
 from swarm.spec.plan import Combine, Step
+from swarm.spec.task import UnreadInput
 
 FORMAT = 1
 """Version of the journal format. A journal with a higher version is refused and left unchanged."""
@@ -73,6 +74,13 @@ class InputFact(Frozen):
     sha256: str
     size: int
     label: str | None = None
+    reader: str = Field(default="", exclude_if=is_empty)
+    """Version of the reader that made the text of a document."""
+    text_sha256: str = Field(default="", exclude_if=is_empty)
+    """Hash of that text."""
+    path: str = Field(default="", exclude_if=is_empty)
+    """Absolute path of the file if its name is not its path in the folder of the task; `-` for standard input, whose
+    bytes are an artifact."""
 
 
 class ToolFact(Frozen):
@@ -105,6 +113,8 @@ class RunStarted(Stamped):
     wording: dict[str, str] = Field(default_factory=dict)
     """The phrases that prompts are built from."""
     inputs: tuple[InputFact, ...] = ()
+    unread: tuple[UnreadInput, ...] = Field(default=(), exclude_if=is_empty)
+    """Files that no step can read. Such a run is at best `partial`."""
     folder: str = ""
     """Folder to which the paths of the task are relative."""
     source: str = ""
@@ -126,6 +136,8 @@ class RunResumed(Stamped):
     agents: tuple[Agent, ...]
     wording: dict[str, str] = Field(default_factory=dict)
     inputs: tuple[InputFact, ...] = ()
+    unread: tuple[UnreadInput, ...] = Field(default=(), exclude_if=is_empty)
+    """Files that no step can read."""
     versions: dict[str, str]
     prices: dict[str, dict[str, Json] | None] = Field(default_factory=dict)
     tools: tuple[ToolFact, ...] = Field(default=(), exclude_if=is_empty)

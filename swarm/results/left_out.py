@@ -7,9 +7,12 @@ from swarm.base.text import listing
 from swarm.base.values import Frozen
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
+from swarm.spec.task import UnreadInput
 
 NAMED = 3
 """Names in the line about what was left out; the others are counted."""
+NAMED_UNREAD = 12
+"""Inputs that could not be read and are named with their reason; the others are counted."""
 
 
 class LeftOut(Frozen):
@@ -22,6 +25,8 @@ class LeftOut(Frozen):
     """Bytes of it that were shown to a model: by the step that read most of it."""
     total: int
     """All its bytes."""
+    because: str = ""
+    """Why no step could read it at all; empty for something that was read in part."""
 
 
 def left_out(state: State) -> tuple[LeftOut, ...]:
@@ -34,7 +39,18 @@ def left_out(state: State) -> tuple[LeftOut, ...]:
             found[key] = LeftOut(of=each.of, name=each.name, read=read, total=each.total)
     for each in _unread_parts(state):
         found.setdefault((each.of, each.name), each)
-    return tuple(found.values())
+    return (*found.values(), *not_read(state))
+
+
+def not_read(state: State) -> tuple[LeftOut, ...]:
+    """Return the inputs that no step could read: encrypted files, archives, pages that are pictures."""
+    unread = () if state.started is None else state.started.unread
+    return tuple(LeftOut(of="input", name=each.name, read=0, total=each.size, because=_reason(each)) for each in unread)
+
+
+def _reason(unread: UnreadInput) -> str:
+    """Return why an input was not read, without what to do about it."""
+    return unread.because.partition("\n")[0].partition("; to read it:")[0]
 
 
 def _unread_parts(state: State) -> Iterator[LeftOut]:
@@ -59,6 +75,14 @@ def _unread_bytes(s: StepState) -> int:
 
 def left_out_line(found: Iterable[LeftOut]) -> str:
     """Return one line about everything that was left out; empty if nothing was."""
+    every = list(found)
+    line = _in_part(entry for entry in every if not entry.because)
+    unread = not_read_line(every)
+    return f"{line}; {unread[:1].lower()}{unread[1:]}" if line and unread else line or unread
+
+
+def _in_part(found: Iterable[LeftOut]) -> str:
+    """Return a line about what was read in part; empty if nothing was."""
     entries = list(found)
     if not entries:
         return ""
@@ -67,3 +91,12 @@ def left_out_line(found: Iterable[LeftOut]) -> str:
     read, total = sum(entry.read for entry in entries), sum(entry.total for entry in entries)
     names = listing((entry.name for entry in entries), NAMED)
     return f"{read:,} of {total:,} bytes of {what} were read: {names}"
+
+
+def not_read_line(found: Iterable[LeftOut]) -> str:
+    """Return one line about the inputs that no step could read; empty if there are none."""
+    unread = [f"{entry.name} {entry.because}" for entry in found if entry.because]
+    if not unread:
+        return ""
+    more = f"; and {len(unread) - NAMED_UNREAD:,} more" if len(unread) > NAMED_UNREAD else ""
+    return f"Not read: {'; '.join(unread[:NAMED_UNREAD])}{more}"

@@ -24,7 +24,7 @@ from swarm.results.claims import (
     published,
     published_conflicts,
 )
-from swarm.results.left_out import left_out, left_out_line
+from swarm.results.left_out import left_out, left_out_line, not_read_line
 from swarm.results.table import Table, table_text
 from swarm.spec.plan import Step, role_of
 from swarm.spec.rows import Row
@@ -165,7 +165,8 @@ def _gap(s: StepState) -> str:
 
 def _left_out(state: State, steps: list[StepState]) -> list[str]:
     """Return what was left out: one line for all inputs and outputs that were not read, and other gaps by step."""
-    lines = [left_out_line(left_out(state))]
+    found = left_out(state)
+    lines = [left_out_line(each for each in found if not each.because), not_read_line(found)]
     for s in steps:
         lines += [f"[{s.id}] {what}" for what in s.outcome.gaps]
     return list(filter(None, lines))

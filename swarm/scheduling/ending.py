@@ -28,6 +28,8 @@ def _status(state: State, stop: str, *, is_made: bool) -> RunStatus:
         return "failed"
     if state.limits_reached:
         return "limit"
+    if state.started is not None and state.started.unread:
+        return "partial"
     is_whole = all(s.status is Status.DONE and s.outcome.is_whole for s in state.steps.values())
     is_contradicted = any(each.verdict == "contradicted" for each in judged(state))
     return "done" if is_whole and not is_contradicted else "partial"

@@ -222,6 +222,31 @@ class Input(Frozen):
     base64: str = ""
     """Content of an image, audio or video file."""
     sha256: str = ""
-    """Hash of the bytes."""
+    """Hash of the bytes of the file."""
     size: int = 0
-    """Size in bytes."""
+    """Size in bytes: of the text if the file was converted to one, else of the file."""
+    kind: str = ""
+    """Kind of document, such as `PDF`; empty for a text in UTF-8 and for a medium."""
+    unit: str = ""
+    """What its marks count: `page`, `slide`, `sheet`, `chapter` or `cell`; empty if it has none."""
+    count: int = 0
+    """Number of those."""
+    reader: str = ""
+    """Version of the reader that made the text; empty if the bytes are the text."""
+    text_sha256: str = ""
+    """Hash of the text that the reader made."""
+    columns: str = ""
+    """Summary of the columns of a table, for planners."""
+    path: str = ""
+    """Absolute path of the file if its name is not its path in the folder of the task; `-` for standard input."""
+
+
+class UnreadInput(Frozen):
+    """A file, or pages of it, that no step can read."""
+
+    name: str
+    """Name as the user wrote it."""
+    because: str
+    """The reason, in words that follow the name: `is encrypted`."""
+    size: int = 0
+    """Size of the file in bytes."""

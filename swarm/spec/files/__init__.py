@@ -1,7 +1,7 @@
 """Readers of tasks, plans, agents and inputs. This module exports the functions of its siblings."""
 
 from swarm.spec.files.agent import load_agents, load_small, load_wording, parse_agent
-from swarm.spec.files.inputs import read_inputs
+from swarm.spec.files.inputs import InputOptions, LoadedInputs, MatchedInputs, read_inputs
 from swarm.spec.files.outputs import OutputFile, OutputFiles, read_outputs
 from swarm.spec.files.overrides import COMMAND_NAMES, PYTHON_NAMES, OverrideNames, Overrides, typed
 from swarm.spec.files.plan import PlanFile, load_plan, plan_of_value, read_plan
@@ -16,6 +16,9 @@ __all__ = [
     "PYTHON_NAMES",
     "SCHEMA_FILE",
     "STARTERS",
+    "InputOptions",
+    "LoadedInputs",
+    "MatchedInputs",
     "OutputFile",
     "OutputFiles",
     "OverrideNames",

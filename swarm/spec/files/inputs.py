@@ -1,194 +1,255 @@
-"""The reader of a task's inputs: paths, globs and mappings become files with their content."""
+"""The reader of a task's inputs: paths, globs, folders and mappings become files with their content.
 
-import base64
+First all entries are matched with files, then the files are read. What cannot be read is left out and named, unless
+the caller is strict: one damaged file of a thousand is no reason to read none. An entry that matches nothing, or a
+rule of the task that is broken, is always an error. All errors are reported together, by the names of their entries.
+"""
+
 import difflib
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import cast
 
 from swarm.base.errors import Problem, TaskError
 from swarm.base.text import clip, listing
-from swarm.spec.chat import Medium
-from swarm.spec.files.outputs import PRIVATE, OutputFiles
-from swarm.spec.task import Input, InputSpec, Task
+from swarm.readers.extract import Extractor
+from swarm.readers.result import Extract
+from swarm.readers.texts import Texts
+from swarm.spec.files.contents import STDIN, Contents, NamedFile
+from swarm.spec.files.folders import MOST_FILES, FoundError, FoundFile, folder_files, glob_files, is_glob
+from swarm.spec.files.outputs import OutputFiles
+from swarm.spec.task import Input, InputSpec, Task, UnreadInput
 from swarm.spec.yaml.strict import Document
 
-MOST_TEXT = 5_000_000
-"""Maximum bytes of a text: more than a million tokens, which exceeds the context of every model."""
-MOST_MEDIA = 100_000_000
-"""Maximum bytes of an image, audio or video file: the largest file that a provider stores. Most
-models accept less (`swarm.spec.labels.INLINE_BYTES`)."""
-MOST_FILES = 10_000
-"""Maximum input files of a task. A glob that matches more is probably a mistake."""
-
-_MIMES: Mapping[str, str] = {
-    ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp",
-    ".bmp": "image/bmp", ".tif": "image/tiff", ".tiff": "image/tiff", ".heic": "image/heic", ".avif": "image/avif",
-    ".wav": "audio/wav", ".mp3": "audio/mpeg", ".flac": "audio/flac", ".ogg": "audio/ogg", ".oga": "audio/ogg",
-    ".opus": "audio/opus", ".m4a": "audio/mp4", ".aac": "audio/aac",
-    ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm",
-    ".mkv": "video/x-matroska", ".avi": "video/x-msvideo", ".mpeg": "video/mpeg", ".mpg": "video/mpeg",
-    ".md": "text/markdown", ".csv": "text/csv", ".html": "text/html", ".htm": "text/html", ".xml": "text/xml",
-    ".json": "application/json", ".yaml": "application/yaml", ".yml": "application/yaml",
-}  # fmt: skip
-"""MIME type by file name ending, the same on every machine. Other endings are `text/plain`."""
-
-_MAGIC: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\x89PNG", "image/png"),
-    (0, b"\xff\xd8\xff", "image/jpeg"),
-    (0, b"GIF8", "image/gif"),
-    (8, b"WEBP", "image/webp"),
-    (8, b"WAVE", "audio/wav"),
-    (0, b"ID3", "audio/mpeg"),
-    (0, b"fLaC", "audio/flac"),
-    (0, b"OggS", "audio/ogg"),
-    (4, b"ftyp", "video/mp4"),
-    (0, b"\x1aE\xdf\xa3", "video/webm"),
+STDIN_NAME = "stdin"
+"""Name of standard input as an input."""
+PLAIN_ENDINGS = frozenset(
+    {"", ".md", ".txt", ".csv", ".tsv", ".json", ".jsonl", ".yaml", ".yml", ".toml", ".py", ".log"}
 )
-"""Signatures of file formats: offset, bytes, MIME type."""
+"""Endings of names of files that are texts in general, so that reading them does not take long."""
+_ADDRESSES = ("http://", "https://")
 
 
 @dataclass(frozen=True)
-class _Match:
-    """A file that an entry of `inputs:` matches."""
+class FetchedInput:
+    """What an address gave."""
 
-    path: Path
+    content: bytes
     name: str
-    entry: int
-    spec: InputSpec
-    by_glob: bool
-    """Whether only globs match it."""
+    """Name of the input."""
 
 
-def read_inputs(task: Task, outputs: OutputFiles | None = None, notes: list[str] | None = None) -> tuple[Input, ...]:
+Fetch = Callable[[str], FetchedInput]
+"""Loads an address by the rules of the web tool. Raises TaskError if it may not or cannot be loaded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputOptions:
+    """What a caller says about inputs, in addition to the task."""
+
+    strict: bool = False
+    """Whether a file that cannot be read is an error."""
+    given: tuple[str, ...] = ()
+    """More paths, globs and folders, relative to `given_folder`."""
+    given_folder: Path = field(default_factory=Path)
+    stdin: Callable[[], bytes] | None = None
+    """Returns standard input; None if the caller has none."""
+    fetch: Fetch | None = None
+    """Loads an address; None if no address may be an input."""
+    pictures: bool = False
+    """Whether a model accepts images: then pages of scanned documents are inputs."""
+    texts: Texts = field(default_factory=lambda: Texts(None))
+    """Texts of documents that were read before."""
+    own_files: tuple[Path, ...] = ()
+    """Files and folders of the task itself: they are no data of a folder that is an input."""
+
+
+@dataclass(frozen=True)
+class LoadedInputs:
+    """The inputs of a run."""
+
+    inputs: tuple[Input, ...] = ()
+    unread: tuple[UnreadInput, ...] = ()
+    """What cannot be read."""
+    notes: tuple[str, ...] = ()
+    """Notes for people."""
+    made: tuple[tuple[str, str, Extract], ...] = ()
+    """Texts of documents that are not stored yet: hash, version of the reader, text."""
+    stdin: bytes | None = None
+    """Standard input, if it is an input."""
+
+
+def read_inputs(task: Task, outputs: OutputFiles | None = None, options: InputOptions | None = None) -> LoadedInputs:
     """Return every input of a task with its content, in the order of its entries; files of a glob sorted by name.
 
-    A glob (`*`, `?`, `[…]`, `**`) skips hidden files and does not follow links to folders. A file
-    that two entries name is read once, with the label, medium and name of either. An output of the
-    task that a glob matches is left out, with a note for people in `notes`. Raise TaskError with all
-    problems.
+    Raise TaskError with all problems.
     """
-    problems: list[tuple[int, str]] = []
-    found = _matches(task, problems)
-    files = _without_outputs(found, outputs or OutputFiles(), problems, [] if notes is None else notes)
-    if len(files) > MOST_FILES:
-        raise TaskError(Problem(f"{len(files):,} input files; maximum {MOST_FILES:,}", key="inputs"))
-    problems += _same_names(files)
-    inputs: list[Input] = []
-    for file in files:
-        try:
-            inputs.append(_read(file))
-        except _EntryError as error:
-            problems.append((file.entry, str(error)))
-    if problems:
-        raise TaskError(*(_problem(task, entry, message) for entry, message in sorted(problems)))
-    return tuple(inputs)
+    return MatchedInputs(task, outputs or OutputFiles(), options or InputOptions()).read()
 
 
-class _EntryError(Exception):
+class EntryError(Exception):
     """An entry of `inputs:` is wrong."""
 
 
-def _matches(task: Task, problems: list[tuple[int, str]]) -> tuple[_Match, ...]:
-    """Return the files that the entries of a task match, each once.
+class MatchedInputs:
+    """The files of a task's inputs, not yet read.
 
-    Add errors to `problems`, by index of the entry.
+    A glob (`*`, `?`, `[…]`, `**`) skips hidden files and does not follow links to folders. A file
+    that two entries name is read once, with the label, medium and name of either. An output of the
+    task that a glob or a folder matches is left out, with a note.
     """
-    matches: dict[Path, _Match] = {}
-    for index, entry in enumerate(task.inputs):
-        spec = InputSpec(path=entry) if isinstance(entry, str) else entry
+
+    def __init__(self, task: Task, outputs: OutputFiles, options: InputOptions) -> None:
+        self._task = task
+        self._options = options
+        self._problems: list[tuple[int, str]] = []
+        self._notes: list[str] = []
+        self._stdin: bytes | None = None
+        self._own = tuple(path.resolve() for path in options.own_files)
+        files = self._without_outputs(self._matches(), outputs)
+        if len(files) > MOST_FILES:
+            raise TaskError(Problem(f"{len(files):,} input files; maximum {MOST_FILES:,}", key="inputs"))
+        self._problems += _same_names(files)
+        self.files = files
+
+    @property
+    def may_take_long(self) -> bool:
+        """Whether a file may be a document, which another process reads."""
+        return any(file.path.suffix.lower() not in PLAIN_ENDINGS for file in self.files)
+
+    def read(self, stopped: Callable[[], bool] = lambda: False) -> LoadedInputs:
+        """Read the files. Raise TaskError with all problems, those of the entries included."""
+        with Extractor(stopped=stopped) as extractor:
+            contents = Contents(extractor, self._options.texts, self._options.pictures)
+            for file in self.files:
+                contents.read(file)
+        problems = [*self._problems, *self._refused(contents)]
+        if problems:
+            raise TaskError(*(self._problem(entry, message) for entry, message in sorted(problems)))
+        return LoadedInputs(
+            tuple(contents.inputs),
+            tuple(each for _, each in contents.unread),
+            (*self._notes, *contents.notes),
+            tuple(contents.made),
+            self._stdin,
+        )
+
+    def _refused(self, contents: Contents) -> Iterator[tuple[int, str]]:
+        """Yield the problems of files that cannot be read: all if the caller is strict, or if nothing is left.
+
+        Else only that of a file named by itself whose reader can be installed.
+        """
+        all_of_them = self._options.strict or not contents.inputs
+        for n, (file, unread) in enumerate(contents.unread):
+            if all_of_them or (n in contents.needs_extra and not file.by_glob):
+                yield file.entry, f"`{clip(unread.name)}` {unread.because}"
+
+    # Files
+
+    def _matches(self) -> tuple[NamedFile, ...]:
+        """Return the files that the entries match, each once."""
+        matches: dict[Path, NamedFile] = {}
+        for index, (spec, folder) in enumerate(self._entries()):
+            try:
+                for found in self._found(spec, index, folder):
+                    resolved = Path(found.name) if found.content is not None else found.path.resolve()
+                    matches[resolved] = _merged(matches[resolved], found) if resolved in matches else found
+            except (EntryError, FoundError) as error:
+                self._problems.append((index, str(error)))
+        return tuple(matches.values())
+
+    def _entries(self) -> Iterator[tuple[InputSpec, Path]]:
+        """Yield the entries of the task and those that were given, each with the folder of its path."""
+        for entry in self._task.inputs:
+            yield InputSpec(path=entry) if isinstance(entry, str) else entry, self._task.folder
+        for path in self._options.given:
+            yield InputSpec(path=path), self._options.given_folder
+
+    def _found(self, spec: InputSpec, entry: int, folder: Path) -> Iterator[NamedFile]:
+        """Yield the files that one entry matches. A path that exists is not a glob, whatever characters it has."""
+        written = spec.path
+        if written == STDIN:
+            yield self._standard_input(spec, entry)
+            return
+        if written.startswith(_ADDRESSES):
+            yield self._fetched(spec, entry)
+            return
+        if "\0" in written:
+            raise EntryError("the path contains a NUL character")
+        outside = folder.resolve() != self._task.folder.resolve()
+        found, by_glob = self._paths(written, folder)
+        if not found:
+            raise EntryError(f"`{clip(written)}` matches no file in {folder}{_near(written, folder)}")
+        if spec.name is not None and len(found) > 1:
+            words = f"`{clip(written)}` matches {len(found)} files; `name` is allowed for one file only"
+            raise EntryError(words)
+        for each in found:
+            base = each.base if by_glob == "folder" else None
+            yield NamedFile(each.path, spec.name or each.name, entry, spec, bool(by_glob), base, outside=outside)
+
+    def _paths(self, written: str, folder: Path) -> tuple[list[FoundFile], str]:
+        """Return the files of a path, and whether it is a `folder` or a `glob`; empty for one file."""
+        path = folder / written
         try:
-            for found in _found(spec, index, task.folder):
-                resolved = found.path.resolve()
-                matches[resolved] = _merged(matches[resolved], found) if resolved in matches else found
-        except _EntryError as error:
-            problems.append((index, str(error)))
-    return tuple(matches.values())
+            if path.is_dir():
+                found = folder_files(written, path)
+                return [each for each in found if not self._is_own(each.path)], "folder"
+            if path.exists() or not is_glob(written):
+                _check_exists(path, written)
+                return [FoundFile(written, path, folder)], ""
+            return glob_files(written, folder), "glob"
+        except OSError as error:
+            raise EntryError(f"`{clip(written)}` cannot be read: {error.strerror or error}") from None
+
+    def _is_own(self, path: Path) -> bool:
+        """Whether a file belongs to the task itself: its file, its plan, its agents."""
+        resolved = path.resolve()
+        return any(resolved == own or own in resolved.parents for own in self._own)
+
+    def _standard_input(self, spec: InputSpec, entry: int) -> NamedFile:
+        if self._options.stdin is None:
+            raise EntryError("`-` is standard input, which this call does not have\nhint: name a file")
+        if self._stdin is None:
+            self._stdin = self._options.stdin()
+        name = spec.name or STDIN_NAME
+        return NamedFile(Path(name), name, entry, spec, by_glob=False, content=self._stdin)
+
+    def _fetched(self, spec: InputSpec, entry: int) -> NamedFile:
+        if self._options.fetch is None:
+            shown = clip(spec.path)
+            raise EntryError(f"`{shown}` is an address, and inputs are files\nhint: download it, and name the file")
+        fetched = self._options.fetch(spec.path)
+        return NamedFile(
+            Path(fetched.name), spec.name or fetched.name, entry, spec, by_glob=False, content=fetched.content
+        )
+
+    def _without_outputs(self, files: tuple[NamedFile, ...], outputs: OutputFiles) -> tuple[NamedFile, ...]:
+        """Return the files that are not outputs of the task. One that is named as an input is a problem."""
+        kept: list[NamedFile] = []
+        for file in files:
+            output = None if file.content is not None else outputs.same_as(file.path)
+            if output is None:
+                kept.append(file)
+            elif file.by_glob:
+                self._notes.append(f"`{clip(file.name)}` is an output of this task, so it is left out of the inputs")
+            else:
+                words = f"`{clip(file.name)}` is an input, and `output: {clip(output.name)}` would replace it"
+                self._problems.append((file.entry, f"{words}\nhint: choose another name for the output"))
+        return tuple(kept)
+
+    def _problem(self, index: int, message: str) -> Problem:
+        own = len(self._task.inputs)
+        if index >= own:
+            return Problem(message, key="--input")
+        origin = self._task.origin
+        where = origin.place(("inputs", index)) if isinstance(origin, Document) else ""
+        return Problem(message, where=where, key=f"inputs.{index}")
 
 
-def _without_outputs(
-    files: tuple[_Match, ...], outputs: OutputFiles, problems: list[tuple[int, str]], notes: list[str]
-) -> tuple[_Match, ...]:
-    """Return the files that are not outputs of the task. One that is named as an input is a problem."""
-    kept: list[_Match] = []
-    for file in files:
-        output = outputs.same_as(file.path)
-        if output is None:
-            kept.append(file)
-        elif file.by_glob:
-            notes.append(f"`{clip(file.name)}` is an output of this task, so it is left out of the inputs")
-        else:
-            words = f"`{clip(file.name)}` is an input, and `output: {clip(output.name)}` would replace it"
-            problems.append((file.entry, f"{words}\nhint: choose another name for the output"))
-    return tuple(kept)
-
-
-def _problem(task: Task, index: int, message: str) -> Problem:
-    where = task.origin.place(("inputs", index)) if isinstance(task.origin, Document) else ""
-    return Problem(message, where=where, key=f"inputs.{index}")
-
-
-def _found(spec: InputSpec, entry: int, folder: Path) -> Iterator[_Match]:
-    """Yield the files that one entry matches.
-
-    A path that exists is not a glob, whatever characters it contains.
-    """
-    written = spec.path
-    shown = clip(written)
-    if "\0" in written:
-        raise _EntryError("the path contains a NUL character")
-    path = folder / written
-    try:
-        if path.is_dir():
-            raise _EntryError(f"`{shown}` is a folder; for all files in it write `{clip(written.rstrip('/'))}/**`")
-        is_path = path.exists() or not _is_glob(written)
-        found = [(written, path)] if is_path else _glob(written, folder)
-    except OSError as error:
-        raise _EntryError(f"`{shown}` cannot be read: {error.strerror or error}") from None
-    if not found:
-        raise _EntryError(f"`{shown}` matches no file in {folder}{_near(written, folder)}")
-    if spec.name is not None and len(found) > 1:
-        raise _EntryError(f"`{shown}` matches {len(found)} files; `name` is allowed for one file only")
-    for name, path in found:
-        yield _Match(path, spec.name or name, entry, spec, not is_path)
-
-
-def _is_glob(path: str) -> bool:
-    return any(c in path for c in "*?[")
-
-
-def _glob(pattern: str, folder: Path) -> list[tuple[str, Path]]:
-    """Return the files that match a glob, sorted: the name, which begins like the pattern, and the path."""
-    parts = PurePosixPath(pattern).parts
-    first = next(index for index, part in enumerate(parts) if _is_glob(part))
-    root = PurePosixPath(*parts[:first])
-    rest = "/".join(parts[first:]) + ("/*" if parts[-1] == "**" else "")
-    base = folder / root
-    found: list[tuple[str, Path]] = []
-    try:
-        for path in base.glob(rest):
-            inner = path.relative_to(base).parts
-            is_private = PRIVATE in (*root.parts, *inner)
-            if is_private or not _is_shown(inner, rest) or not path.is_file():
-                continue
-            found.append((str(root / PurePosixPath(*inner)), path))
-            if len(found) > MOST_FILES:
-                raise _EntryError(
-                    f"`{clip(pattern)}` matches more than {MOST_FILES:,} files, the maximum; use a narrower glob"
-                )
-    except ValueError as error:
-        raise _EntryError(f"`{clip(pattern)}` is not a glob: {error}") from None
-    return sorted(found)
-
-
-def _is_shown(parts: tuple[str, ...], pattern: str) -> bool:
-    """Check that no part of a name is hidden, except parts that the pattern itself names with a leading dot."""
-    named = [part for part in pattern.split("/") if part.startswith(".")]
-    hidden = [part for part in parts if part.startswith(".")]
-    return all(any(fnmatchcase(part, name) for name in named) for part in hidden)
+def _check_exists(path: Path, written: str) -> None:
+    if not path.exists():
+        folder = path.parent
+        raise EntryError(f"there is no file `{clip(written)}` in {folder}{_near(path.name, folder)}")
 
 
 def _near(written: str, folder: Path) -> str:
@@ -202,7 +263,7 @@ def _near(written: str, folder: Path) -> str:
     return f"; did you mean `{clip(str(PurePosixPath(written).with_name(near[0])))}`?" if near else ""
 
 
-def _merged(first: _Match, second: _Match) -> _Match:
+def _merged(first: NamedFile, second: NamedFile) -> NamedFile:
     """Return a file that two entries match.
 
     A label in one of them is kept, so a glob cannot remove it.
@@ -213,82 +274,18 @@ def _merged(first: _Match, second: _Match) -> _Match:
         if one is not None and other is not None and one != other:
             key_in_file = key.rstrip("_")
             values = f"`{key_in_file}: {one}` in one entry and `{key_in_file}: {other}` in this one"
-            raise _EntryError(f"`{clip(first.name)}` has {values}")
+            raise EntryError(f"`{clip(first.name)}` has {values}")
         if one is None and other is not None:
             spec = spec.model_copy(update={key: other})
-    return replace(first, spec=spec, name=spec.name or first.name, by_glob=first.by_glob and second.by_glob)
+    base = first.base if second.base is not None else None
+    by_glob = first.by_glob and second.by_glob
+    return replace(first, spec=spec, name=spec.name or first.name, by_glob=by_glob, base=base)
 
 
-def _same_names(files: Iterable[_Match]) -> Iterator[tuple[int, str]]:
-    seen: dict[str, _Match] = {}
+def _same_names(files: Iterable[NamedFile]) -> Iterator[tuple[int, str]]:
+    seen: dict[str, NamedFile] = {}
     for file in files:
         if file.name in seen:
             paths = listing([str(seen[file.name].path), str(file.path)])
             yield file.entry, f"two inputs have the name `{clip(file.name)}`: {paths}; set another `name` for one"
         seen[file.name] = file
-
-
-def _read(file: _Match) -> Input:
-    mime = _MIMES.get(file.path.suffix.lower(), "text/plain")
-    medium = file.spec.as_ or _medium(mime)
-    most = MOST_TEXT if medium == "text" else MOST_MEDIA
-    content = _content(file, most)
-    empty = Input(
-        name=file.name,
-        medium=medium,
-        mime=mime,
-        label=file.spec.label,
-        sha256=hashlib.sha256(content).hexdigest(),
-        size=len(content),
-    )
-    if medium == "text":
-        text = _decoded(file.name, content)
-        mime = mime if _medium(mime) == "text" else "text/plain"
-        return empty.model_copy(update={"text": text, "mime": mime})
-    if _medium(mime) != medium:
-        mime = _sniffed(file.name, content, medium)
-    return empty.model_copy(update={"base64": base64.b64encode(content).decode(), "mime": mime})
-
-
-def _medium(mime: str) -> Medium:
-    kind = mime.split("/", 1)[0]
-    return cast("Medium", kind) if kind in {"image", "audio", "video"} else "text"
-
-
-def _content(file: _Match, most: int) -> bytes:
-    name = clip(file.name)
-    try:
-        if not file.path.exists():
-            folder = file.path.parent
-            raise _EntryError(f"there is no file `{name}` in {folder}{_near(file.path.name, folder)}")
-        if not file.path.is_file():
-            raise _EntryError(f"`{name}` is not a regular file")
-        with file.path.open("rb") as opened:
-            content = opened.read(most + 1)
-    except OSError as error:
-        raise _EntryError(f"`{name}` cannot be read: {error.strerror or error}") from None
-    if len(content) > most:
-        raise _EntryError(f"`{name}` has more than {most:,} bytes, the maximum for one input; split it")
-    return content
-
-
-def _decoded(name: str, content: bytes) -> str:
-    text = content.removeprefix(b"\xef\xbb\xbf")
-    if b"\0" in text:
-        advice = "convert it to text, or set `as:` to image, audio or video"
-        raise _EntryError(f"`{clip(name)}` is not text; {advice}")
-    try:
-        return text.decode()
-    except UnicodeDecodeError as error:
-        line = text.count(b"\n", 0, error.start) + 1
-        advice = "save it as UTF-8, or set `as:` to image, audio or video"
-        raise _EntryError(f"`{clip(name)}` is not UTF-8 (line {line}); {advice}") from None
-
-
-def _sniffed(name: str, content: bytes, medium: Medium) -> str:
-    """Return the MIME type of a file from its first bytes, if its name has an unknown ending."""
-    for offset, magic, mime in _MAGIC:
-        if content[offset : offset + len(magic)] == magic and _medium(mime) == medium:
-            return mime
-    endings = listing([ending for ending, mime in _MIMES.items() if _medium(mime) == medium])
-    raise _EntryError(f"`{clip(name)}` has an unknown {medium} format; give its name one of these endings: {endings}")

@@ -1,0 +1,152 @@
+"""The inputs of a run, read by what its caller and its models allow."""
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import cast
+
+from anyio import to_thread
+
+from swarm.base.errors import Problem, TaskError
+from swarm.base.text import clip
+from swarm.endpoints.route import Routes, single
+from swarm.lifecycle.opened import OpenedTask
+from swarm.lifecycle.options import Options
+from swarm.readers.texts import Texts
+from swarm.record.events import RunStarted
+from swarm.record.folder import RunFolder
+from swarm.spec.files import SCHEMA_FILE, InputOptions, LoadedInputs, MatchedInputs, OutputFiles
+from swarm.spec.files.contents import STDIN
+from swarm.spec.files.inputs import Fetch
+from swarm.spec.plan import Plan
+from swarm.spec.task import Input, Task, UnreadInput
+from swarm.spec.yaml.strict import Document
+
+TEXTS = ".swarm/cache/texts"
+"""Folder of the texts of documents, next to the task."""
+NAMED = 20
+"""Unread files that get a warning each. More of them are counted in one."""
+
+
+async def load_inputs(opened: OpenedTask, outputs: OutputFiles, routes: Routes, options: Options) -> LoadedInputs:
+    """Return the inputs of a run. Raise TaskError.
+
+    Documents are read in a thread, so that a caller's other work continues. Nothing is written.
+    """
+    accepted = set(chain.from_iterable(route.takes for route in single(routes).values()))
+    matched = MatchedInputs(opened.task, outputs, input_options(opened, options, pictures="image" in accepted))
+    found = await _in_thread(matched.read) if matched.may_take_long else matched.read()
+    return without_media(found, opened.task, accepted, strict=options.strict)
+
+
+async def _in_thread(read: Callable[[Callable[[], bool]], LoadedInputs]) -> LoadedInputs:
+    """Run a reading in a thread. If this is cancelled, the reading stops."""
+    stop = threading.Event()
+    try:
+        return await to_thread.run_sync(read, stop.is_set, abandon_on_cancel=True)
+    finally:
+        stop.set()
+
+
+def input_options(opened: OpenedTask, options: Options, *, pictures: bool = False) -> InputOptions:
+    """Return what a caller says about inputs."""
+    task = opened.task
+    own = [opened.source, str(task.folder / SCHEMA_FILE)]
+    own += [task.plan_origin.source] if isinstance(task.plan_origin, Document) else []
+    own += [str(task.folder / task.agents)] if task.agents is not None else []
+    return InputOptions(
+        strict=options.strict,
+        given=tuple(map(str, options.inputs)),
+        given_folder=Path(options.inputs_folder),
+        stdin=options.stdin,
+        fetch=fetch_of(task),
+        pictures=pictures,
+        texts=Texts(texts_folder(task, options)),
+        own_files=tuple(Path(path) for path in own if path),
+    )
+
+
+def fetch_of(task: Task) -> Fetch | None:
+    """Return what loads an address that is an input, or None if the task does not allow it.
+
+    The rules are those of the tool `web`; while there is no such tool, no address is loaded.
+    """
+    _ = task
+    return None
+
+
+def texts_folder(task: Task, options: Options) -> Path | None:
+    """Return the folder of the texts of documents, or None without a cache."""
+    if not options.uses_cache:
+        return None
+    return task.folder / TEXTS if options.cache_folder is None else options.cache_folder / "texts"
+
+
+def keep_inputs(task: Task, loaded: LoadedInputs, folder: RunFolder, options: Options) -> None:
+    """Store the texts of documents that were read for this run, and standard input, which nobody can read again.
+
+    Raise `JournalError` if standard input cannot be written.
+    """
+    texts = Texts(texts_folder(task, options))
+    for sha256, version, found in loaded.made:
+        texts.put(sha256, version, found)
+    if loaded.stdin is not None:
+        folder.keep(loaded.stdin)
+
+
+def with_recorded_stdin(options: Options, first: RunStarted, folder: RunFolder) -> Options:
+    """Return options with the standard input of a recorded run, if it was an input."""
+    found = next((fact.sha256 for fact in first.inputs if fact.path == STDIN), None)
+    return options if found is None else replace(options, stdin=lambda: folder.content(found))
+
+
+# Media that no model accepts
+
+
+def without_media(found: LoadedInputs, task: Task, accepted: set[str], *, strict: bool) -> LoadedInputs:
+    """Return the inputs without media that no model accepts; those that a step of the task's plan names are kept.
+
+    Raise TaskError for them if the caller is strict, or if nothing else is left.
+    """
+    named = _named_by_plan(task)
+    refused = [each for each in found.inputs if each.medium not in ("text", *accepted) and each.name not in named]
+    if not refused:
+        return found
+    kept = tuple(each for each in found.inputs if each not in refused)
+    unread = tuple(_refusal(each) for each in refused)
+    if strict or not kept:
+        raise _unreadable(task, unread)
+    return replace(found, inputs=kept, unread=(*found.unread, *unread))
+
+
+def _unreadable(task: Task, unread: Iterable[UnreadInput]) -> TaskError:
+    where = task.origin.place(("inputs",)) if isinstance(task.origin, Document) else ""
+    messages = [f"no step can read `{clip(each.name)}`: it {each.because}" for each in unread]
+    return TaskError(*(Problem(message, where=where, key="inputs") for message in messages))
+
+
+def _named_by_plan(task: Task) -> set[str]:
+    """Return the inputs that the steps of the task's plan name; all if one of them reads all."""
+    plan = cast("Plan | None", task.plan)
+    if plan is None:
+        return set()
+    names: set[str] = set()
+    for step in plan.steps:
+        names.update(step.inputs or ())
+    return names
+
+
+def _refusal(each: Input) -> UnreadInput:
+    words = f"is {'a video' if each.medium == 'video' else f'an {each.medium}'}, and no model accepts {each.medium}"
+    advice = f"remove it, or add `takes: [{each.medium}]` to a model that accepts it"
+    return UnreadInput(name=each.name, because=f"{words}\nhint: {advice}", size=each.size)
+
+
+def unread_notes(unread: Iterable[UnreadInput]) -> tuple[str, ...]:
+    """Return a warning for each input that is left out; above a number, one counts the rest."""
+    notes = [f"not read: `{clip(each.name)}` {each.because}" for each in unread]
+    if len(notes) <= NAMED:
+        return tuple(notes)
+    return (*notes[:NAMED], f"not read: {len(notes) - NAMED:,} more files\nhint: `swarm check` lists them")
