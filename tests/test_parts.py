@@ -80,10 +80,51 @@ def test_many_texts_that_fit_alone_are_not_parts() -> None:
     assert parts_of(whole.step, whole) is None
 
 
-def test_a_planner_and_a_part_are_not_split() -> None:
+def test_a_planner_is_not_split() -> None:
     assert parts_of(Step(id="plan"), reading(file("long.txt", LINES), agent="planner")) is None
+
+
+def test_a_part_that_fits_is_not_split_again_and_one_that_does_not_becomes_parts_of_the_same_text() -> None:
+    whole = reading(file("log.csv", "name,price\n" + LINES))
+    part = made_of(whole)[3]
+    assert parts_of(part.step, part) is None
+    small = part.model_copy(update={"context": 4096})
+    found = parts_of(part.step, small)
+    assert found is not None
+    assert (found.combine, {step.partial_of for step in found.steps}) == ("text", {"study.4"})
+    pieces = [step.part for step in found.steps if step.part is not None]
+    mine = part.step.part
+    assert mine is not None
+    assert (pieces[0].start, pieces[0].own, pieces[-1].end) == (mine.start, mine.own, mine.end)
+    assert [one.end for one in pieces[:-1]] == [other.own for other in pieces[1:]]
+    assert (pieces[0].lines[0], pieces[-1].lines[1]) == mine.lines
+    for step in found.steps:
+        inputs, _ = narrowed(step, whole.inputs, ())
+        text = inputs[0].text
+        assert step.part is not None
+        assert (text_digest(text), text[: mine.head]) == (step.part.sha256, part.inputs[0].text[: mine.head])
+        assert reading_of(small.model_copy(update={"step": step, "inputs": inputs})).fits
+
+
+def test_what_an_answer_could_not_repeat_is_read_again_in_pieces_that_it_can() -> None:
     part = made_of(reading(file("long.txt", LINES)))[0]
-    assert parts_of(part.step, part.model_copy(update={"inputs": (file("long.txt", LINES),)})) is None
+    found = parts_of(part.step, part, was_cut=True)
+    assert found is not None
+    assert found.combine == "text"
+    assert {step.length for step in found.steps} == {part.step.length}
+    for step in found.steps:
+        inputs, _ = narrowed(step, (file("long.txt", LINES),), ())
+        assert len(inputs[0].text) <= 0.8 * 3 * (step.length or 0)
+        again = part.model_copy(update={"step": step, "inputs": inputs})
+        assert parts_of(step, again, was_cut=True) is None
+
+
+def test_a_cut_answer_of_several_long_texts_is_not_for_parts_of_one() -> None:
+    given = (Given(step="x", about="", output="word " * 1100),)
+    whole = reading(file("long.txt", LINES[:9000]), given=given)
+    small = whole.model_copy(update={"settings": {"max_tokens": 700}})
+    assert reading_of(small).fits
+    assert parts_of(whole.step, small, was_cut=True) is None
 
 
 def test_no_space_for_a_piece_is_no_part() -> None:

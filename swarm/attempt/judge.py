@@ -72,6 +72,8 @@ CUT_TEXT = "the end of the answer: it reached its output cap; raise the model's 
 """Note on a truncated text that was accepted."""
 CUT_SHARE = "the end of the answer: it reached its length, and was kept up to its last complete sentence"
 """Note on a truncated answer of a step that does a share of another one's work."""
+CUT_SUMMARY = "the summary reached its length, and was kept up to its last complete sentence; its sections are complete"
+"""Note on the truncated summary of a report in sections."""
 _SENTENCE_END = re.compile(r"[.!?…](?:\s*\[[^\[\]\n]{1,200}\])*(?=\s)|[。！？]|\n(?=\s*\n)|\](?=\s*\n)")
 """The end of a sentence with its citations, of a paragraph, or of a line that ends with a citation."""
 _TRUNCATED: Mapping[str, Literal["keep", "retry"]] = {"text": "keep", "report": "retry"}
@@ -121,13 +123,15 @@ def truncated(attempt: Attempt, text: str) -> Correction:
     words = phrase(attempt.wording, "truncated")
     kind, text = wanted(attempt).kind, text.strip()
     accepted: Outcome | None = None
-    if attempt.on_cut != "keep":
+    if attempt.on_cut in ("split", "drop"):
         return Correction("truncated", words, CUT_ANSWER, may_help=attempt.on_cut == "split", ends=True)
     if text and kind in {"report", "text"}:
         left_out = CUT_REPORT if kind == "report" else CUT_TEXT
         if attempt.step.length is not None:
             text, left_out = up_to_last_sentence(text), CUT_SHARE
         accepted = Outcome(output=text, left_out=(left_out,), doubts=(CUT,))
+        if attempt.on_cut == "note":
+            accepted = Outcome(output=text, notes=(CUT_SUMMARY,))
     asks = accepted is None or (attempt.agent.truncated or _TRUNCATED[kind]) == "retry"
     return Correction("truncated", words, CUT_ANSWER, may_help=False, accepted=accepted, asks=asks)
 

@@ -35,7 +35,7 @@ from swarm.base.errors import AnswerError, EndpointError, EndpointRefused, Limit
 from swarm.endpoints import Endpoint
 from swarm.endpoints.route import OFFLINE
 from swarm.record.events import TurnTaken
-from swarm.record.outcome import Outcome
+from swarm.record.outcome import CUT, Outcome
 from swarm.spec.chat import MediaFile, Message, Reply, Request, Text, ToolCall, Usage, says
 from swarm.tools import Place, Toolbox
 from swarm.tools.place import Storage
@@ -129,8 +129,8 @@ class _Conversation:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Why the last answer may not be whole."""
-        last = self._last_answer()
-        return () if last is None else last.doubts
+        found = () if (last := self._last_answer()) is None else last.doubts
+        return tuple(doubt for doubt in found if doubt != CUT or self.attempt.on_cut != "note")
 
     def _last_answer(self) -> Message | None:
         answers = (message for message in reversed(self.said) if message.role == "assistant")

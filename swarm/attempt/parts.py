@@ -5,12 +5,19 @@ piece of the file (`swarm.base.cutting`). What else the step reads goes to each 
 otherwise to `study.0`, which comes after them and makes one answer of theirs. Lists of a JSON Schema are
 joined without a step for that.
 
+Texts are read in parts for one of two reasons:
+
+1. A text is larger than the space of its step. A part may be a part of a part: its context turned out to be smaller.
+2. The answer reached its output cap, so it has less than was asked for. The text is read again in pieces that an answer
+   can repeat, and their answers are put in a row. Once is enough: what reads such a piece is not split again.
+
 The place of a piece is in `Step.part`, not in the prompt: so a piece that did not change has the key that
 it had, and is not read again. Pictures, sounds and videos are never cut.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 from swarm.attempt.answers import fit
@@ -18,7 +25,7 @@ from swarm.attempt.part_schemas import VALUE, Filled, filled, part_schema
 from swarm.attempt.prompt import part_words, reading_of, written
 from swarm.attempt.reading import ASSUMED_CONTEXT, OWN_FRAME, Item, Reading, room_to_read
 from swarm.attempt.types import Attempt, Given
-from swarm.base.cutting import LEAST, Piece, cut_text, shown
+from swarm.base.cutting import LEAST, cut_text, shown
 from swarm.base.values import Json, canonical, text_digest
 from swarm.spec.chat import BYTES_PER_TOKEN, estimate_tokens
 from swarm.spec.plan import Part, Step
@@ -31,6 +38,9 @@ SMALL = 4
 """Other data goes with every part if all of it takes at most one part in this many of the space."""
 REPEATED = 0.8
 """Part of an answer that the texts which a model merges may have: with its own words it needs more."""
+TO_ANSWER = 8
+"""A piece has at most this many times the tokens of its answer: in a large context, answers to larger pieces would
+often reach their cap, and all would be read twice. Rules and instructions are still only 2 % of such a call."""
 LEAST_LENGTH = 64
 """Minimum tokens of the answer of a part: two sentences."""
 LEAST_PIECE = 128
@@ -44,39 +54,66 @@ class Parts:
     """The steps that read a step's data in parts, and how their outputs are combined."""
 
     steps: tuple[Step, ...]
-    combine: Literal["last", "array"]
+    combine: Literal["last", "array", "text"]
 
 
-def parts_of(step: Step, attempt: Attempt) -> Parts | None:
+def parts_of(step: Step, attempt: Attempt, *, was_cut: bool = False) -> Parts | None:
     """Return the parts of a step, or None if each thing that it reads fits alone, or parts cannot help.
 
-    `attempt` is the attempt at the step as it would be made.
+    `attempt` is the attempt at the step as it would be made. `was_cut`: the answer to the last one reached its cap.
     """
-    if attempt.agent.output == "plan" or step.part is not None:
+    if attempt.agent.output == "plan":
         return None
     reading = reading_of(attempt)
-    long = [item for item in reading.items if item.splittable and item.total > reading.left]
-    shared, left = _others(reading, long)
-    readers = _Readers(step, attempt, reading, shared)
+    long = _long(reading, step.part, was_cut=was_cut)
+    shared, left = _others(reading, long, step.part)
+    readers = _Readers(step, attempt, reading, shared, was_cut=was_cut)
+    if not all(map(readers.has_space, long)) or (was_cut and left):
+        return None  # if something is left after a cut answer, each text is worth a group of its own
     steps: list[Step] = []
     for item in long:
-        if not readers.has_space(item):
-            return None
         steps += readers.of(item, len(steps))
-    if not steps or len(steps[-1].id) > MOST_ID:
+    if len(steps) < 2 or len(steps[-1].id) > MOST_ID:
         return None
-    if not left and _is_list(step.output):
-        return Parts(tuple(steps), "array")
-    return Parts((*steps, _whole(step, steps, left)), "last")
+    combine = _combined(step, is_in_a_row=was_cut or step.part is not None)
+    if combine == "last" or left:
+        return Parts((*steps, _whole(step, steps, left)), "last")
+    return Parts(tuple(steps), combine)
 
 
-def _others(reading: Reading, long: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+def _combined(step: Step, *, is_in_a_row: bool) -> Literal["last", "array", "text"]:
+    """Return how the answers of parts are combined: without a model if they are lists, or texts in a row."""
+    if _is_list(step.output):
+        return "array"
+    return "text" if is_in_a_row and step.output is None else "last"
+
+
+def _long(reading: Reading, part: Part | None, *, was_cut: bool) -> list[Item]:
+    """Return the texts that are larger than the space of their step, or of which an answer was cut."""
+    candidates = [item for item in reading.items if item.splittable and _may_be_cut(item, part)]
+    if was_cut:
+        return [item for item in candidates if _is_dominant(item, reading)]
+    return [item for item in candidates if item.total > reading.left]
+
+
+def _may_be_cut(item: Item, part: Part | None) -> bool:
+    """Whether a text may be cut: of a step that reads a part, only that one."""
+    return part is None or (part.kind, part.name) == (item.kind, item.name)
+
+
+def _is_dominant(item: Item, reading: Reading) -> bool:
+    """Whether a text has half or more of what is read, and more than an answer can repeat."""
+    total = sum(each.total for each in reading.items)
+    return 2 * item.total > total and item.total > REPEATED * reading.answer
+
+
+def _others(reading: Reading, long: Sequence[Item], part: Part | None) -> tuple[list[Item], list[Item]]:
     """Return what goes with every part, and what is left for the step after them: all other data is one or the other.
 
-    Lines about missing outputs go with every part.
+    Lines about missing outputs go with every part, and what went with a part goes with its parts.
     """
     others = [item for item in reading.items if item not in long]
-    if sum(item.total for item in others) <= reading.room // SMALL:
+    if part is not None or sum(item.total for item in others) <= reading.room // SMALL:
         return others, []
     missing = [item for item in others if item.kind == "missing"]
     return missing, [item for item in others if item not in missing]
@@ -85,14 +122,18 @@ def _others(reading: Reading, long: Sequence[Item]) -> tuple[list[Item], list[It
 class _Readers:
     """Maker of the steps that read the pieces of a step's texts."""
 
-    def __init__(self, step: Step, attempt: Attempt, reading: Reading, shared: Sequence[Item]) -> None:
+    def __init__(
+        self, step: Step, attempt: Attempt, reading: Reading, shared: Sequence[Item], *, was_cut: bool
+    ) -> None:
         self._step = step
         self._attempt = attempt
         self._shared = shared
         self._context = attempt.context or ASSUMED_CONTEXT
-        # The step that reads all answers has space for two of them.
-        self.length = min(self._context // LENGTH, reading.left // 2, reading.answer)
+        # The step that reads all answers has space for two of them. Answers in a row have no such step.
+        short = min(self._context // LENGTH, reading.left // 2, reading.answer)
+        self.length = reading.answer if was_cut else short
         """Maximum tokens of the answer of a part."""
+        self._repeats = was_cut or attempt.agent.output == "report"
         self._taken = reading.fixed + sum(item.total for item in shared)
 
     def has_space(self, item: Item) -> bool:
@@ -103,35 +144,17 @@ class _Readers:
         """Return the tokens that a piece of a text may have."""
         attempt, tools = self._attempt, bool(self._attempt.tools)
         room = room_to_read(self._context, attempt.settings, tools=tools, length=self.length)
-        words = estimate_tokens(part_words(attempt.wording, item.name, is_shared=True)) + 1
-        space = room - self._taken - words - OWN_FRAME - estimate_tokens(item.name)
-        if attempt.agent.output == "report":  # who merges texts must be able to repeat them
-            return min(space, int(REPEATED * self.length))
-        return space
+        space = room - self._taken - frame_of_part(attempt, item.name)
+        return min(space, int(REPEATED * self.length) if self._repeats else TO_ANSWER * self.length)
 
     def of(self, item: Item, first: int) -> list[Step]:
         """Return the steps for one text, numbered after `first`."""
-        text = _text_of(self._attempt, item)
-        most = max(LEAST, self.space(item) * BYTES_PER_TOKEN)
-        whole = text_digest(text)
-        pieces = cut_text(text, most, name=item.name if item.kind == "input" else "")
-        return [self._reader(item, piece, whole, n) for n, piece in enumerate(pieces, first + 1)]
+        parts = pieces_of(self._attempt, item, self.space(item))
+        return [self._reader(item, part, n) for n, part in enumerate(parts, first + 1)]
 
-    def _reader(self, item: Item, piece: Piece, whole: str, number: int) -> Step:
-        assert item.kind != "missing"
+    def _reader(self, item: Item, part: Part, number: int) -> Step:
         read = [*self._shared, item]
         step, schema = self._step, self._step.output
-        part = Part(
-            kind=item.kind,
-            name=item.name,
-            start=piece.start,
-            end=piece.end,
-            sha256=piece.sha256,
-            whole=whole,
-            own=piece.own,
-            head=piece.head,
-            lines=piece.lines,
-        )
         fields = {
             "id": f"{step.id}.{number}",
             "part": part,
@@ -139,6 +162,48 @@ class _Readers:
             "output": None if schema is None else part_schema(schema),
         }
         return _share_of(step, read).model_copy(update=fields)
+
+
+def frame_of_part(attempt: Attempt, name: str) -> int:
+    """Return the tokens of the marks around a part of a text, and of the note below it."""
+    words = estimate_tokens(part_words(attempt.wording, name, is_shared=True)) + 1
+    return words + OWN_FRAME + estimate_tokens(name)
+
+
+def pieces_of(attempt: Attempt, item: Item, most: int) -> list[Part]:
+    """Return the pieces of a text that an attempt reads, each of at most so many tokens.
+
+    If the attempt reads a part of a text, they are parts of that one.
+    """
+    assert item.kind != "missing"
+    kind, name, text = item.kind, item.name, _text_of(attempt, item)
+    size = max(LEAST, most * BYTES_PER_TOKEN)
+    within = attempt.step.part
+    if within is not None and (within.kind, within.name) == (kind, name):
+        return _pieces_within(within, text, size)
+    whole = text_digest(text)
+    pieces = cut_text(text, size, name=name if kind == "input" else "")
+    return [Part(kind=kind, name=name, whole=whole, **vars(piece)) for piece in pieces]
+
+
+def _pieces_within(part: Part, text: str, size: int) -> list[Part]:
+    """Return the pieces of a part of a text. `text` is what is shown of it, below its repeated head."""
+    data = text.encode("utf-8", "replace")
+    head, body = data[: part.head], data[part.head :]
+    pieces = cut_text(body.decode("utf-8", "replace"), max(LEAST, size - part.head))
+    first_line = part.lines[0] - body.count(b"\n", 0, part.own - part.start)
+    return [
+        part.model_copy(
+            update={
+                "start": part.start + piece.start,
+                "own": max(part.own, part.start + piece.own),
+                "end": part.start + piece.end,
+                "sha256": sha256(head + body[piece.start : piece.end]).hexdigest(),
+                "lines": (max(part.lines[0], first_line + piece.lines[0] - 1), first_line + piece.lines[1] - 1),
+            }
+        )
+        for piece in pieces
+    ]
 
 
 def _share_of(step: Step, items: Iterable[Item]) -> Step:
@@ -152,6 +217,7 @@ def _share_of(step: Step, items: Iterable[Item]) -> Step:
         "after": tuple(item.name for item in read if item.kind != "input"),
         "inputs": tuple(item.name for item in read if item.kind == "input"),
         "each": None,
+        "part": None,
         "partial_of": step.id,
         "optional": False,
         "seconds": None,

@@ -25,7 +25,7 @@ class Salvaging:
 
         Not of a section: what it would have read is in the report if it has no answer.
         """
-        is_section = attempt.step.partial_of is not None and attempt.on_cut != "keep"
+        is_section = attempt.step.partial_of is not None and attempt.on_cut in ("split", "drop")
         if is_section or not self._state.is_report(attempt.step.id):
             return await self._inner.execute(attempt, note)
         messages: list[Message] = list(attempt.transcript)

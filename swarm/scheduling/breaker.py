@@ -43,8 +43,9 @@ class Breaker:
         self._failures.pop(_like(s), None)
 
     def failed(self, s: StepState, failure: e.Failure) -> None:
-        """Note a failed attempt. Several attempts at one step count once."""
-        if failure.kind in OF_ONE_STEP or failure.kind in OF_ENDPOINTS:
+        """Note a failed attempt. Several attempts at one step count once, and one that is split does not."""
+        is_split = failure.kind == "truncated" and failure.may_help
+        if is_split or failure.kind in OF_ONE_STEP or failure.kind in OF_ENDPOINTS:
             return
         like = _like(s)
         same = self._failures.setdefault(like, {}).setdefault(failure.kind, set())

@@ -81,20 +81,22 @@ class Checks:
 
     def follow_up(self, state: State, s: StepState, outcome: Outcome) -> tuple[Step, ...]:
         """Return the steps that the outcome of a step leads to: the work again, or a critic that chooses."""
-        parent = state.steps.get(s.step.partial_of or "")
+        critic = _whole_of(state, s) if s.step.judges is not None else s
+        parent = state.steps.get(critic.step.partial_of or "")
         if parent is None:
             return ()
         if s.step.judges is not None and parent.combine == "checked":
-            return self._again(state, s, parent.step, outcome)
+            return self._again(critic, s, parent.step, outcome)
         if s.step.ballot is not None and parent.combine == "majority":
             return self._chooser(state, s, parent, outcome)
         return ()
 
-    def _again(self, state: State, critic: StepState, step: Step, outcome: Outcome) -> tuple[Step, ...]:
+    def _again(self, critic: StepState, last: StepState, step: Step, outcome: Outcome) -> tuple[Step, ...]:
+        """Return the work and its critic once more. `last` gave the verdict: the critic, or its last partial."""
         number = int(critic.id.rpartition(".")[2])
         if _verdict(outcome.output) != "contradicted" or number >= 2 * (REPEATS + 1):
             return ()
-        prompt = phrase(self._wording, "check_again", prompt=step.prompt, work=critic.step.judges, check=critic.id)
+        prompt = phrase(self._wording, "check_again", prompt=step.prompt, work=critic.step.judges, check=last.id)
         # The critic is settled only with what it spawned, so the work cannot wait for it: see `also_read`.
         work = self._work(step, number + 1, prompt, before=(critic.step.judges or "",))
         return work, self._critic(step, number + 2, work)
@@ -199,8 +201,23 @@ def works(state: State, s: StepState) -> list[tuple[StepState, StepState]]:
     while len(names) >= 2:
         work, critic = state.steps[names[0]], state.steps[names[1]]
         found.append((work, critic))
-        names = critic.children
+        names = _last_of(state, critic).children
     return found
+
+
+def _whole_of(state: State, s: StepState) -> StepState:
+    """Return the step that a step is the last partial of, over all levels; itself if it is none."""
+    parent = state.steps.get(s.by)
+    while parent is not None and parent.combine == "last" and parent.children[-1] == s.id:
+        s, parent = parent, state.steps.get(parent.by)
+    return s
+
+
+def _last_of(state: State, s: StepState) -> StepState:
+    """Return the step that gives the output of a step: itself, or over all levels the last of its partials."""
+    while s.combine == "last":
+        s = state.steps[s.children[-1]]
+    return s
 
 
 def last_work(state: State, s: StepState) -> StepState | None:
@@ -220,7 +237,7 @@ def judged(state: State) -> tuple[Judged, ...]:
         if not done:
             continue
         _, critic = done[-1]
-        found.append(_judged_by(s.id, critic, len(done) - 1))
+        found.append(_judged_by(s.id, _last_of(state, critic), len(done) - 1))
     return tuple(found)
 
 

@@ -38,6 +38,12 @@ def follow_nothing(state: State, s: StepState, outcome: Outcome) -> tuple[Step, 
     return ()
 
 
+def in_parts(s: StepState, attempt: Attempt) -> Expansion | None:
+    """Return the steps that read single long texts of a step in parts, or None if there are none."""
+    parts = parts_of(s.step, attempt)
+    return None if parts is None else Expansion(parts.steps, parts.combine)
+
+
 class Expander:
     """Answers whether a step is expanded."""
 
@@ -45,15 +51,15 @@ class Expander:
         self,
         attempt_of: Callable[[StepState], Attempt],
         taken: Collection[str],
-        reduce: Callable[[StepState, Attempt], Expansion | None] = lambda s, attempt: None,
+        expansion_of: Callable[[StepState, Attempt], Expansion | None] = in_parts,
     ) -> None:
         """`attempt_of` makes the attempt at a step, which shows what it would read. `taken` has the ids of the run.
 
-        `reduce` returns the expansion of a step that reads many things, each of which fits.
+        `expansion_of` returns the expansion of a step that makes an attempt of its own.
         """
         self._attempt_of = attempt_of
         self._taken = taken
-        self._reduce = reduce
+        self._expanded = expansion_of
 
     def __call__(self, s: StepState) -> Expansion | None:
         """Return the expansion of a step that could start now, or None if it is one attempt."""
@@ -65,8 +71,8 @@ class Expander:
             return None  # The attempt fails for the same reason, and says so.
         if needs_no_call(attempt) or (_is_small(attempt) and s.error is None):
             return None
-        parts = joined_answers(s.step, attempt) or parts_of(s.step, attempt)
-        found = self._reduce(s, attempt) if parts is None else Expansion(parts.steps, parts.combine)
+        joined = joined_answers(s.step, attempt)
+        found = self._expanded(s, attempt) if joined is None else Expansion(joined.steps, joined.combine)
         if found is None or any(step.id in self._taken for step in found.steps):
             return None
         return found

@@ -1,41 +1,52 @@
-"""Whether a ready step is expanded because all that it reads is too much, and into which steps.
+"""The steps that a ready step becomes because all that it reads, or what it has to write, is too much.
 
-The cases are those of `swarm.scheduling.tree`.
+The cases are those of `swarm.scheduling.tree`, and `swarm.scheduling.cases` decides between them. One text that is
+larger than the space of its step is read in parts (`swarm.attempt.parts`), unless what is read is repeated.
 
 An answer is pure: it depends on what the step would read, on the sizes of its model and on the task, and keeps nothing.
 It costs O(what the step reads).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from swarm.attempt.part_schemas import part_schema
+from swarm.attempt.parts import TO_ANSWER, frame_of_part, parts_of, pieces_of
 from swarm.attempt.prompt import phrase, reading_of, wanted
-from swarm.attempt.reading import ASSUMED_CONTEXT, Reading, room_to_answer, room_to_read
+from swarm.attempt.reading import ASSUMED_CONTEXT, Item, Reading, room_to_answer, room_to_read
 from swarm.attempt.types import Attempt, Given
 from swarm.base.values import canonical
 from swarm.record.state import State
 from swarm.record.steps import StepState
 from swarm.scheduling.assign import Assigner
+from swarm.scheduling.cases import AGAIN, Cases, kind_of, was_cut
 from swarm.scheduling.expand import Expander, Expansion
-from swarm.scheduling.scheduler import RETRIES
 from swarm.scheduling.tree import (
     LEAST_LENGTH,
-    SECTION_OF_ANSWER,
     SUMMARY_LENGTH,
     Case,
     Read,
     Sizes,
+    again_sizes,
     group,
     is_deep,
     last,
     partials,
     section_sizes,
     share_sizes,
-    shrinks,
+    shortened,
 )
-from swarm.spec.chat import estimate_tokens
-from swarm.spec.plan import Step
+from swarm.spec.chat import BYTES_PER_TOKEN, estimate_tokens
+from swarm.spec.plan import Combine, Step
+
+_COMBINED: dict[Case, Combine] = {
+    "sections": "sections",
+    "smaller": "text",
+    "rows": "table",
+    "fields": "last",
+    "last": "last",
+}
 
 
 @dataclass(frozen=True)
@@ -52,9 +63,9 @@ class _Ready:
         return self.s.step
 
     @property
-    def was_truncated(self) -> bool:
-        """Whether its last answer reached the output cap."""
-        return self.s.error is not None and self.s.error.kind == "truncated"
+    def total(self) -> int:
+        """Tokens of all that it reads."""
+        return sum(read.size for read in self.reads)
 
 
 class Reduction:
@@ -64,75 +75,36 @@ class Reduction:
         """`report` is the key of the task; None leaves the choice to what the report reads."""
         self._state = state
         self._assigner = assigner
-        self._report = report
+        self._cases = Cases(state, report)
 
     @property
     def expander(self) -> Expander:
-        """What the scheduler asks: parts of single long texts first, then partials."""
+        """What the scheduler asks."""
         return Expander(self._assigner.draft, self._state.steps, self)
 
     def __call__(self, s: StepState, attempt: Attempt) -> Expansion | None:
         """Return the steps that take the place of a ready step, or None if it is run as it is."""
         if s.kind == "planner" or s.step.each is not None:
             return None
-        ready = self._ready(s, attempt)
-        case = self._case(ready)
-        return None if case is None or len(ready.reads) < 2 else self._expanded(ready, case)
+        reading = reading_of(attempt)
+        case = self._cases.of(s, attempt, reading)
+        if case is None:
+            return None
+        if not self._cases.is_quoted(s, attempt):
+            parts = parts_of(s.step, attempt, was_cut=was_cut(s) and reading.fits)
+            if parts is not None:
+                return Expansion(parts.steps, parts.combine)
+        return self._expanded(_Ready(s, attempt, reading, self._reads(s, attempt, reading)), case)
 
     def attempts(self, fitted: Callable[[Attempt], Attempt]) -> Callable[[StepState], Attempt]:
         """Return the function that makes the attempts of a run; `fitted` fits one to the budget."""
-        return lambda s: self.marked(s, fitted(self._assigner.attempt_of(s)))
 
-    def marked(self, s: StepState, attempt: Attempt) -> Attempt:
-        """Return an attempt with what becomes of an answer that reaches the output cap."""
-        is_repeated = self._is_repeated(s)
-        if not is_repeated and not self.in_sections(s, attempt.given):
-            return attempt
-        retries = RETRIES if s.step.retries is None else s.step.retries
-        may_split = s.failures < retries and len(attempt.given) + len(attempt.inputs) > 1
-        if may_split:
-            return attempt.model_copy(update={"on_cut": "split"})
-        return attempt.model_copy(update={"on_cut": "drop"}) if is_repeated else attempt
+        def attempt_of(s: StepState) -> Attempt:
+            attempt = fitted(self._assigner.attempt_of(s))
+            on_cut = self._cases.on_cut(s, attempt)
+            return attempt if on_cut == attempt.on_cut else attempt.model_copy(update={"on_cut": on_cut})
 
-    def _ready(self, s: StepState, attempt: Attempt) -> _Ready:
-        reading = reading_of(attempt)
-        return _Ready(s, attempt, reading, self._reads(s, attempt, reading))
-
-    def in_sections(self, s: StepState, given: Sequence[Given]) -> bool:
-        """Return whether a report is written in sections if it does not fit one answer.
-
-        Without a choice of the task it is if most of what it reads was written by instances of lists, or has a schema.
-        """
-        if s.step.partial_of is not None or s.step.length is not None:
-            return False
-        if self._report is not None:
-            return self._report == "sections"
-        steps = [self._state.steps[each.step].step for each in given]
-        alike = sum(step.instance_of is not None or step.output is not None for step in steps)
-        return 2 * alike > len(steps)
-
-    def _is_repeated(self, s: StepState) -> bool:
-        """Return whether what a step reads is in the output of its parent as it is, if the step has no output."""
-        parent = self._state.steps.get(s.by)
-        if parent is None or s.step.partial_of is None:
-            return False
-        return parent.combine == "text" or (parent.combine == "sections" and parent.children[-1] != s.id)
-
-    # The case
-
-    def _case(self, ready: _Ready) -> Case | None:
-        """Return how a step is expanded, or None if it fits."""
-        s, reading = ready.s, ready.reading
-        want = wanted(ready.attempt)
-        must_split = not reading.fits or ready.was_truncated
-        if want.kind == "report" and self.in_sections(s, ready.attempt.given):
-            exceeds = sum(item.total for item in reading.items) > SECTION_OF_ANSWER * reading.answer
-            return "sections" if exceeds or must_split else None
-        if self._is_repeated(s):
-            return "smaller" if must_split else None
-        if reading.fits:
-            return None
-        return "rows" if want.schema is not None and want.schema.get("type") == "array" else "last"
+        return attempt_of
 
     # The steps
 
@@ -140,28 +112,48 @@ class Reduction:
         """Return the partials of a step, or None if there is no space for them or they would not help."""
         prompt = self._prompt(ready, case)
         sizes = self._sizes(ready, case, prompt)
+        if sizes is not None and case == "last":
+            sizes = shortened(sizes, ready.reading, ready.reads)
         if sizes is None:
-            return None
-        total = sum(read.size for read in ready.reads)
-        most = min(sizes.group, -(-total // 2))
-        groups = group(ready.reads, max(1, most))
-        if is_deep(ready.step, self._levels(ready.step), len(groups)):
-            return None
-        if case in ("last", "rows") and not shrinks(ready.reading, sizes, len(groups)):
+            other = AGAIN.get(kind_of(ready.attempt)) if case == "last" else None
+            return None if other is None else self._expanded(ready, other)
+        reads = ready.reads if case == "last" else self._in_pieces(ready, sizes.group)
+        groups = group(reads, sizes.group)
+        if len(groups) < 2 or is_deep(ready.step, self._levels(ready.step), len(groups)):
             return None
         parts = self._fitting(ready, groups, case, prompt, sizes)
         if case == "sections":
             summary = self._phrase(ready, "summary")
-            return Expansion((*parts, last(ready.step, parts, prompt=summary, length=_summary(ready))), "sections")
-        if case == "last":
-            return Expansion((*parts, last(ready.step, parts)), "last")
-        return Expansion(tuple(parts), "text" if case == "smaller" else "table")
+            parts.append(last(ready.step, parts, prompt=summary, length=_summary(ready)))
+        elif case in ("last", "fields"):
+            parts.append(last(ready.step, parts))
+        return Expansion(tuple(parts), _COMBINED[case])
+
+    def _in_pieces(self, ready: _Ready, most: int) -> list[Read]:
+        """Return what a step reads, with texts of more than `most` tokens as pieces of them."""
+        items = {(item.kind, item.name): item for item in ready.reading.items if item.splittable}
+        reads: list[Read] = []
+        for read in ready.reads:
+            item = items.get((read.kind, read.name))
+            space = most - frame_of_part(ready.attempt, read.name)
+            if item is None or read.size <= most or space <= 0:
+                reads.append(read)
+            else:
+                reads += self._pieces(ready.attempt, item, space)
+        return reads
+
+    def _pieces(self, attempt: Attempt, item: Item, space: int) -> list[Read]:
+        frame = frame_of_part(attempt, item.name)
+        return [
+            Read(item.kind, item.name, _tokens(part.head + part.end - part.start) + frame, part.sha256, part)
+            for part in pieces_of(attempt, item, space)
+        ]
 
     def _fitting(
         self, ready: _Ready, groups: list[tuple[Read, ...]], case: Case, prompt: str, sizes: Sizes
     ) -> list[Step]:
         """Return the partials. Each is measured as it will be sent; a group that does not fit is halved."""
-        length = None if case == "rows" else sizes.length
+        length = None if case in ("rows", "fields") else sizes.length
         fitting: list[tuple[Read, ...]] = []
         stack = list(reversed(groups))
         while stack:
@@ -177,16 +169,23 @@ class Reduction:
     def _partials(
         self, ready: _Ready, groups: list[tuple[Read, ...]], case: Case, prompt: str, length: int | None
     ) -> list[Step]:
-        step = ready.step
+        step, schema = ready.step, ready.step.output
         if case == "last" and wanted(ready.attempt).kind == "json":
-            step = step.model_copy(update={"output": {"type": "string"}})
+            is_text = ready.attempt.agent.output == "text"
+            step = step.model_copy(update={"output": None if is_text else {"type": "string"}})
+        elif case == "fields" and schema is not None:
+            step = step.model_copy(update={"output": part_schema(schema)})
         return partials(step, groups, prompt=prompt, length=length)
 
     def _draft(self, ready: _Ready, step: Step) -> Attempt:
         return self._assigner.draft(StepState(step, ready.s.id, ready.s.order, "plain"))
 
     def _sizes(self, ready: _Ready, case: Case, prompt: str) -> Sizes | None:
-        """Return the sizes of the partials of a step."""
+        """Return the sizes of the partials of a step. A group is at most half of what it reads."""
+        sizes = self._sizes_of_case(ready, case, prompt)
+        return None if sizes is None else Sizes(max(1, min(sizes.group, -(-ready.total // 2))), sizes.length)
+
+    def _sizes_of_case(self, ready: _Ready, case: Case, prompt: str) -> Sizes | None:
         (empty,) = self._partials(ready, [()], case, prompt, 1)
         attempt = self._draft(ready, empty)
         alone = reading_of(attempt)
@@ -194,16 +193,14 @@ class Reduction:
         answer = room_to_answer(attempt.context or ASSUMED_CONTEXT, attempt.settings)
         if case == "last":
             return share_sizes(context_left, answer, ready.reading.left)
-        if case == "rows":
-            size = context_left - answer
+        if case == "sections":
+            context, summary = attempt.context or ASSUMED_CONTEXT, _summary(ready)
+            summary_left = room_to_read(context, attempt.settings, length=summary) - alone.total
+            return section_sizes(context_left, answer, summary_left)
+        if case != "smaller" and not was_cut(ready.s):
+            size = min(context_left - answer, TO_ANSWER * answer)
             return Sizes(size, answer) if size > 0 else None
-        if case == "smaller":
-            half = max(1, sum(read.size for read in ready.reads) // 2)
-            length = ready.step.length or answer
-            return Sizes(min(half, max(1, context_left - length)), length)
-        summary = _summary(ready)
-        summary_left = room_to_read(attempt.context or ASSUMED_CONTEXT, attempt.settings, length=summary) - alone.total
-        return section_sizes(context_left, answer, summary_left)
+        return again_sizes(context_left, ready.step.length or answer)
 
     def _levels(self, step: Step) -> int:
         """Return the number of levels of partials that a step is below."""
@@ -214,7 +211,7 @@ class Reduction:
 
     def _prompt(self, ready: _Ready, case: Case) -> str:
         """Return the prompt of the partials. Lists are asked for as before: their rows are only joined."""
-        if case == "rows" or case == "smaller":
+        if case in ("rows", "fields", "smaller"):
             return ready.step.prompt
         return self._phrase(ready, "section" if case == "sections" else "share")
 
@@ -229,19 +226,29 @@ class Reduction:
     def _reads(self, s: StepState, attempt: Attempt, reading: Reading) -> tuple[Read, ...]:
         """Return what a step reads, in plan order: inputs, then outputs and missing ones as they come."""
         items = {(item.kind, item.name): item for item in reading.items}
-        reads = [
-            Read("input", each.name, items["input", each.name].total, f"input {each.name}") for each in attempt.inputs
-        ]
+        part = s.step.part
+        piece = None if part is None else (part.kind, part.name)
+        reads: list[Read] = []
+        for each in attempt.inputs:
+            known = ("input", each.name)
+            reads.append(Read(*known, items[known].total, f"input {each.name}", part if piece == known else None))
         about = ""
         for each in self._assigner.read_by(s):
             if isinstance(each, Given):
                 size = items["output", each.step].total + _told(each, about)
                 about = each.about
-                reads.append(Read("output", each.step, size, _identity(self._state.steps[each.step].step)))
+                known = ("output", each.step)
+                identity = _identity(self._state.steps[each.step].step)
+                reads.append(Read(*known, size, identity, part if piece == known else None))
             else:
                 size = items["missing", each.step].total
                 reads.append(Read("missing", each.step, size, each.step))
         return tuple(reads)
+
+
+def _tokens(size: int) -> int:
+    """Return the estimated tokens of so many bytes."""
+    return -(-size // BYTES_PER_TOKEN)
 
 
 def _told(given: Given, before: str) -> int:

@@ -198,7 +198,10 @@ class Scheduler:
         self._breaker.failed(s, failure)
         pause = None if self.stop or self._breaker.stops(s) else self._pause(s, failure)
         self.pausing += pause is not None
+        known = dict(self.state.contexts)
         self._emit(e.StepFailed(step=name, attempt=attempt, error=failure, retry_in=pause))
+        if known != self.state.contexts:
+            self._size_again()
         if failure.stops:
             self.ask_to_stop("endpoint", failure.message)
         elif self.rules.on_failure == "stop" and s.status is Status.FAILED and not s.step.optional:
@@ -210,6 +213,8 @@ class Scheduler:
         """Return the seconds before the next attempt, or None if there is none."""
         if failure.context is not None and s.resized < RESIZED:
             return 0.0
+        if failure.kind == "truncated" and failure.may_help:
+            return 0.0  # what it read is read again in smaller pieces
         retries = RETRIES if s.step.retries is None else s.step.retries
         if not failure.may_help or s.failures >= retries:
             return None
@@ -320,6 +325,14 @@ class Scheduler:
             self._push(s)
         else:
             self._emit(e.StepsAdded(by=s.id, steps=expansion.steps, combine=expansion.combine))
+
+    def _size_again(self) -> None:
+        """Size what is queued again: a refusal taught that a context is smaller than it was taken for."""
+        queued, self._queue = self._queue, []
+        for _, _, name in sorted(queued):
+            s = self.state.steps[name]
+            if s.status is Status.READY:
+                self._size(s)
 
     def _expand(self, s: StepState) -> None:
         found = self._items(s.step)

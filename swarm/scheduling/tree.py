@@ -1,13 +1,16 @@
-"""The expansion of a step that would read too much: partial steps read its items in groups, each whole.
+"""The expansion of a step that would read or write too much: partial steps read its items in groups, each whole.
 
 A step is one of these cases:
 
 A. A report in sections. Each partial writes one section, and must be able to repeat what it reads: a group is at most
-   `SECTION_OF_ROOM` of its room and `SECTION_OF_ANSWER` of its answer. The last step writes a summary. The output is
-   `sections`. It is expanded if its items exceed one answer, not only if they exceed its prompt.
-B. A section that was truncated or does not fit any more: smaller sections, joined as `text`.
+   `SECTION_OF_ROOM` of its room and `SECTION_OF_ANSWER` of its answer. A text that is longer than that is cut, and each
+   piece is a group. The last step writes a summary. The output is `sections`.
+B. A text whose answer reached its output cap, or a section that does not fit any more: smaller groups, and their
+   answers in a row, as `text`.
 C. A list (by its JSON Schema): partial lists, joined without a model as `table`.
-D. Anything else: partials write short answers, and the step itself reads these instead. The output is that of the
+D. An object that has lists, or whose answer reached its output cap: partial objects. The `last` step is filled from
+   them, and a model is asked only for what they disagree about.
+E. Anything else: partials write short answers, and the step itself reads these instead. The output is that of the
    `last` step. If their answers are still too much, that step is expanded again when it becomes ready, and so on.
 
 Groups are neighbours in plan order. Where one ends is decided by hashes of the items near its end, so an item that is
@@ -18,16 +21,19 @@ other steps finished.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import groupby
 from typing import Literal
 
 from swarm.attempt.reading import Reading
 from swarm.base.values import Json
-from swarm.spec.plan import Step
+from swarm.spec.plan import Part, Step
 
 SECTION_OF_ROOM = 0.8
 """Part of the room that the group of a section takes at most: sizes are estimates."""
 SECTION_OF_ANSWER = 0.9
 """Part of one answer that the group of a section takes at most: citations make an answer longer than its sources."""
+REPEATED = 0.8
+"""Part of one answer that the group of a step takes at most whose answer was cut: it has words of its own, too."""
 SHARE_OF_ROOM = 0.9
 """Part of the room that any other group takes at most."""
 ANSWERS_PER_READER = 4
@@ -43,7 +49,7 @@ MOST_ID = 64
 GROUP_TAIL = 0.4
 """Part of a group in which its end is chosen by hashes: a quarter more groups, but few ends move after a change."""
 
-Case = Literal["sections", "smaller", "rows", "last"]
+Case = Literal["sections", "smaller", "rows", "fields", "last"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class Read:
     """Its tokens in a prompt, with its marks and with what is said about it."""
     identity: str
     """What it is, whatever its place: the item of an instance, the name of a file, else the id of the step."""
+    part: Part | None = None
+    """The piece of its text that is read, if it is only one."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +77,18 @@ class Sizes:
 
 
 def group(reads: Sequence[Read], most: int) -> list[tuple[Read, ...]]:
-    """Return the items in groups of neighbours, each of at most `most` tokens unless it is a single item."""
+    """Return the items in groups of neighbours, each of at most `most` tokens unless it is a single item.
+
+    A step reads one piece of one text, so a piece is a group of its own.
+    """
     groups: list[tuple[Read, ...]] = []
-    start = 0
-    while start < len(reads):
-        end = _end(reads, start, most)
-        groups.append(tuple(reads[start:end]))
-        start = end
+    for is_piece, run in groupby(reads, key=lambda read: read.part is not None):
+        members = tuple(run)
+        start = 0
+        while start < len(members):
+            end = start + 1 if is_piece else _end(members, start, most)
+            groups.append(members[start:end])
+            start = end
     return groups
 
 
@@ -113,6 +126,14 @@ def share_sizes(context_left: int, answer: int, reader_left: int) -> Sizes | Non
     return Sizes(size, length) if length >= LEAST_LENGTH and size >= 2 * length else None
 
 
+def again_sizes(context_left: int, length: int) -> Sizes | None:
+    """Return the sizes of partials that read again what an answer of `length` tokens could not hold, if there is space
+    for them.
+    """
+    size = min(context_left - length, int(REPEATED * length))
+    return Sizes(size, length) if size > 0 else None
+
+
 def partials(step: Step, groups: Iterable[tuple[Read, ...]], *, prompt: str, length: int | None) -> list[Step]:
     """Return a partial step for each group. It calls no tool: those are for the step itself."""
     output: dict[str, Json] | None = step.output
@@ -128,8 +149,10 @@ def partials(step: Step, groups: Iterable[tuple[Read, ...]], *, prompt: str, len
             tools=(),
             retries=step.retries,
             item=step.item,
+            part=members[0].part if members else None,
             partial_of=step.id,
             length=length,
+            ballot=step.ballot,
         )
         for n, members in enumerate(groups, 1)
     ]
@@ -142,6 +165,7 @@ def last(step: Step, parts: Sequence[Step], *, prompt: str | None = None, length
         "needs": (),
         "after": tuple(part.id for part in parts),
         "inputs": (),
+        "part": None,
         "each": None,
         "instance_of": None,
         "partial_of": step.id,
@@ -158,10 +182,12 @@ def is_deep(step: Step, levels: int, count: int) -> bool:
     return levels >= MOST_LEVELS or len(f"{step.id}.{count}") > MOST_ID
 
 
-def shrinks(reading: Reading, sizes: Sizes, count: int) -> bool:
-    """Return whether the answers of so many partials are clearly less than what they read.
+def shortened(sizes: Sizes, reading: Reading, reads: Sequence[Read]) -> Sizes | None:
+    """Return sizes whose answers, of all groups together, are clearly shorter than what they read; None if none are.
 
     A token of an answer may be one and a half estimated ones when it is read.
     """
     items = sum(item.total for item in reading.items)
-    return count > 1 and 1.5 * sizes.length * count <= 0.8 * items
+    count = len(group(reads, sizes.group))
+    length = min(sizes.length, int(0.8 * items / (1.5 * count)))
+    return Sizes(sizes.group, length) if count > 1 and length >= LEAST_LENGTH else None
