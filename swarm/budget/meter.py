@@ -27,7 +27,7 @@ from swarm.budget.queue import BudgetQueue
 from swarm.endpoints import Endpoint
 from swarm.endpoints.account import Account, ChargedEndpoint
 from swarm.endpoints.route import Routes, single
-from swarm.endpoints.traffic.retry import Around, Try
+from swarm.endpoints.traffic.tries import Around, Try
 from swarm.spec.chat import BYTES_PER_TOKEN, Reply, Request, Usage, request_tokens
 from swarm.spec.labels import DEFAULT
 from swarm.spec.tariff import Tariff, usd_of

@@ -7,7 +7,7 @@ import anyio
 
 from swarm.endpoints import Endpoint
 from swarm.endpoints.traffic.clock import RequestClock, clock_of
-from swarm.endpoints.traffic.retry import Around
+from swarm.endpoints.traffic.tries import Around
 from swarm.record.signals import Teller
 from swarm.spec.chat import Reply, Request, Usage
 

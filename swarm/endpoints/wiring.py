@@ -10,7 +10,8 @@ from swarm.endpoints.account import ChargedEndpoint
 from swarm.endpoints.guard import LabelGuard
 from swarm.endpoints.pool import Pool
 from swarm.endpoints.prefix_cache import PrefixFirst
-from swarm.endpoints.traffic.retry import Around, Retrying, Try
+from swarm.endpoints.traffic.retry import Retrying
+from swarm.endpoints.traffic.tries import Around, Try
 from swarm.endpoints.wire.learnt import Memory
 from swarm.record import events as e
 from swarm.spec.chat import Reply, Request

@@ -19,11 +19,9 @@ After a rate limit or an overload, backoff holds for the whole endpoint (`cooldo
 held while a call is on the wire, and never while a caller waits.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from random import Random
-from typing import NamedTuple, TypeVar
 
 import anyio
 
@@ -32,47 +30,12 @@ from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused
 from swarm.endpoints import Endpoint
 from swarm.endpoints.traffic.backoff import BACKOFFS, USUAL, Backoff, doubled
 from swarm.endpoints.traffic.bucket import Permit, Quota
-from swarm.endpoints.traffic.clock import WIRE, RequestClock, clock_of
+from swarm.endpoints.traffic.clock import WIRE, clock_of
 from swarm.endpoints.traffic.cooldown import Cooldown
 from swarm.endpoints.traffic.hedge import Hedge
 from swarm.endpoints.traffic.limit import Limit
+from swarm.endpoints.traffic.tries import Around, Begin, Fault, Result, Sent, Tally, Try, again, both, counted
 from swarm.spec.chat import Reply, Request
-
-Result = Reply | EndpointBusy | None
-"""The result of a try; None if it was not sent."""
-Begin = Callable[[], None]
-"""Called right before a call is sent."""
-Try = Callable[[Begin], Awaitable[Result]]
-"""One try. Calls its argument right before anything is sent."""
-Around = Callable[[Request, Try], Awaitable[Result]]
-"""Wrapper of each try, outside of its slot and deadline: reserves its cost, and settles it."""
-
-_Error = TypeVar("_Error", EndpointBusy, EndpointRefused)
-
-
-@dataclass
-class _Tally:
-    """What one request has used so far."""
-
-    left: float
-    """Seconds until its deadline. Time in the queue for a slot does not count."""
-    clock: RequestClock
-    """Where the time of the request goes."""
-    calls: int = 0
-    """Calls that failed."""
-    failed: dict[str, int] = field(default_factory=dict[str, int])
-    """Calls that failed, by kind of fault."""
-    doubted: bool = False
-    """Whether one of them brought a reply that may be incomplete. The next such reply is accepted."""
-
-
-class _Sent(NamedTuple):
-    """A call on the wire."""
-
-    at: float
-    others: int
-    """Other calls in flight."""
-    permit: Permit
 
 
 async def _free(request: Request, attempt: Try) -> Result:
@@ -136,22 +99,22 @@ class Retrying:
         endpoint that is unreachable, and never answered, is refused for good, too.
         """
         began = anyio.current_time()
-        tally = _Tally(left=self._deadline, clock=clock_of(request))
+        tally = Tally(left=self._deadline, clock=clock_of(request))
         while True:  # ends: each failure uses up tries and seconds, and what is not sent waits
             self._check(tally)
             await self._cool_down(tally)
             result = await self._try(request, tally)
             if isinstance(result, Reply):  # 1
                 self._served = True
-                return _counted(result, tally, seconds=anyio.current_time() - began)
+                return counted(result, tally, seconds=anyio.current_time() - began)
             if isinstance(result, EndpointBusy):  # 3
                 await self._back_off(result, tally)
             # 2: nothing was sent. The endpoint started to cool down, or was stopped: check again.
 
-    def _check(self, tally: _Tally) -> None:
+    def _check(self, tally: Tally) -> None:
         """Raise if another call cannot help."""
         if self._stopped is not None:
-            raise _again(self._stopped)
+            raise again(self._stopped)
         wait = self._cooldown.seconds
         if wait > tally.left:
             raise EndpointBusy(
@@ -161,14 +124,14 @@ class Retrying:
                 retry_after=wait,
             )
 
-    async def _cool_down(self, tally: _Tally) -> None:
+    async def _cool_down(self, tally: Tally) -> None:
         """Wait while the endpoint cools down. That time counts against the deadline."""
         waited = anyio.current_time()
         with tally.clock.spent("rate_limit"):
             await self._cooldown.passed()
         tally.left -= anyio.current_time() - waited
 
-    async def _back_off(self, error: EndpointBusy, tally: _Tally) -> None:
+    async def _back_off(self, error: EndpointBusy, tally: Tally) -> None:
         """Wait before the next try, or raise the error if there is none."""
         kind = error.kind
         failed = tally.failed[kind] = tally.failed.get(kind, 0) + 1
@@ -187,10 +150,10 @@ class Retrying:
             await anyio.sleep(wait)
         tally.left -= wait
 
-    def _given_up(self, error: EndpointBusy, tally: _Tally) -> EndpointError:
+    def _given_up(self, error: EndpointBusy, tally: Tally) -> EndpointError:
         """Return the error of a request that is not tried again."""
         if tally.calls > 1:
-            error = _again(error, f"{error} (tried {tally.calls} times)")
+            error = again(error, f"{error} (tried {tally.calls} times)")
             error.calls = tally.calls
         if error.kind != "unreachable" or self._served:
             return error
@@ -200,30 +163,30 @@ class Retrying:
             endpoint=error.endpoint,
             stops=True,
         )
-        return _again(self._stopped)
+        return again(self._stopped)
 
     # One try
 
-    async def _try(self, request: Request, tally: _Tally) -> Result:
+    async def _try(self, request: Request, tally: Tally) -> Result:
         """Make one call, and a second one if it straggles. Each is charged by itself."""
         if self._hedge is None or request.tools:
             return await self._around(request, lambda begin: self._in_slot(request, tally, begin))
         # The second call has a tally of its own: only its calls count, not its time or its faults.
-        spare = _Tally(left=tally.left, clock=tally.clock)
+        spare = Tally(left=tally.left, clock=tally.clock)
         result = await self._hedge.race(
             lambda sent: self._around(
                 request,
-                lambda begin: self._in_slot(request, tally, _both(begin, sent)),
+                lambda begin: self._in_slot(request, tally, both(begin, sent)),
             ),
             lambda sent: self._around(
                 request,
-                lambda begin: self._in_spare(request, spare, _both(begin, sent)),
+                lambda begin: self._in_spare(request, spare, both(begin, sent)),
             ),
         )
         tally.calls += spare.calls
         return result
 
-    async def _in_slot(self, request: Request, tally: _Tally, begin: Begin) -> Result:
+    async def _in_slot(self, request: Request, tally: Tally, begin: Begin) -> Result:
         """Make one call in a slot. Return None if it may not be sent any more."""
         clock = tally.clock
         with clock.spent("rate_limit"):
@@ -240,11 +203,11 @@ class Retrying:
             # While the call is on the wire, the clock counts that, and not the wait for its slot.
             with clock.spent("slots"):
                 async with self._slots or nullcontext(), self._limit or nullcontext():
-                    return await self._call(request, tally, _both(begin, permit.begin), permit)
+                    return await self._call(request, tally, both(begin, permit.begin), permit)
         finally:
             permit.close()
 
-    async def _in_spare(self, request: Request, tally: _Tally, begin: Begin) -> Result:
+    async def _in_spare(self, request: Request, tally: Tally, begin: Begin) -> Result:
         """Make one call if no other caller has to wait for that; otherwise return None."""
         permit = Permit() if self._quota is None else self._quota.take_now(request)
         if permit is None:
@@ -261,7 +224,7 @@ class Retrying:
                 slots.acquire_on_behalf_of_nowait(borrower)
             try:
                 with nullcontext() if self._limit is None else self._limit.spare():
-                    return await self._call(request, tally, _both(begin, permit.begin), permit)
+                    return await self._call(request, tally, both(begin, permit.begin), permit)
             finally:
                 if slots is not None:
                     slots.release_on_behalf_of(borrower)
@@ -276,14 +239,14 @@ class Retrying:
             return False
         return self._limit is None or not self._limit.full
 
-    async def _call(self, request: Request, tally: _Tally, begin: Begin, permit: Permit) -> Result:
+    async def _call(self, request: Request, tally: Tally, begin: Begin, permit: Permit) -> Result:
         """Send a call, and note what its result says about the endpoint."""
         if not self._may_send():
             return None
         began = anyio.current_time()
         begin()
         others = 0 if self._limit is None else self._limit.sent()
-        sent = _Sent(began, others, permit)
+        sent = Sent(began, others, permit)
         try:
             # The deadline cancels the call and becomes a fault. A cancellation from outside (a lost
             # race, the end of the run) passes through: the call has no result, so nothing is noted,
@@ -311,7 +274,7 @@ class Retrying:
 
     # Faults
 
-    def _failed(self, error: _Error, sent: _Sent, tally: _Tally) -> _Error:
+    def _failed(self, error: Fault, sent: Sent, tally: Tally) -> Fault:
         """Note that a call failed: what it cost, and what that says about the endpoint."""
         tally.calls += 1
         error.calls = tally.calls
@@ -325,7 +288,7 @@ class Retrying:
             self._stopped = error
         return error
 
-    def _refused(self, error: EndpointBusy | EndpointRefused, sent: _Sent) -> None:
+    def _refused(self, error: EndpointBusy | EndpointRefused, sent: Sent) -> None:
         """Note a rate limit or an overload, which the endpoint may have declared final."""
         wait = None
         if isinstance(error, EndpointBusy):
@@ -347,32 +310,3 @@ class Retrying:
             self._cooldown.shut(max(asked, doubled(asked, strikes, backoff.most)))
         elif strikes:
             self._cooldown.shut(backoff.seconds(strikes, self._rng))
-
-
-def _both(first: Begin, second: Begin) -> Begin:
-    def call() -> None:
-        first()
-        second()
-
-    return call
-
-
-def _counted(reply: Reply, tally: _Tally, *, seconds: float) -> Reply:
-    """Return a reply whose usage has the failed calls of its request, with its total time and its waits."""
-    calls = tally.calls + reply.usage.calls
-    usage = reply.usage.model_copy(update={"calls": calls})
-    return reply.model_copy(update={"usage": usage, "seconds": seconds, "waited": tally.clock.waited})
-
-
-def _again(error: _Error, message: str | None = None) -> _Error:
-    """Return a copy of an error: one object that is raised twice would carry both tracebacks."""
-    fresh = type(error)(
-        message or str(error),
-        kind=error.kind,
-        endpoint=error.endpoint,
-        status=error.status,
-    )
-    if isinstance(error, EndpointBusy) and isinstance(fresh, EndpointBusy):
-        fresh.retry_after = error.retry_after
-    fresh.stops = error.stops
-    return fresh
