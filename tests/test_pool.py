@@ -233,7 +233,7 @@ def storm(seed: int) -> Callable[[Received], Answer]:
 async def test_the_same_on_real_sockets() -> None:
     changes: list[e.SlotsChanged | e.TurnTaken] = []
     async with FakeServer(respond=storm(7)) as server:
-        models = {"default": Model(endpoint=server.url, name="m")}
+        models = {"default": Model(endpoint=server.url, name="m", calls=100)}
         made = connect(routes_of(models), Wiring(offline=unused, rng=Random(1), workers=100, emit=changes.append))
         async with made as router:
             done: list[str] = []
@@ -271,10 +271,10 @@ async def test_several_keys_share_the_calls_and_each_event_can_say_which_served(
 
 
 @pytest.mark.anyio
-async def test_a_run_of_a_hundred_has_a_hundred_calls_in_flight_from_the_first_moment() -> None:
+async def test_a_server_that_takes_a_hundred_calls_has_a_hundred_in_flight_from_the_first_moment() -> None:
     together = Together(100)
     async with FakeServer(respond=together.respond) as server:
-        models = {"default": Model(endpoint=server.url, name="m")}
+        models = {"default": Model(endpoint=server.url, name="m", calls=100)}
         async with connect(routes_of(models), Wiring(offline=unused, rng=Random(1), workers=100)) as router:
             with anyio.fail_after(60):
                 await at_once(router, 100)

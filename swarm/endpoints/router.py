@@ -17,6 +17,7 @@ from swarm.endpoints.guard import LabelGuard
 from swarm.endpoints.pool import Pool
 from swarm.endpoints.prefix_cache import Leads, PrefixFirst
 from swarm.endpoints.route import Route, Routes, single
+from swarm.endpoints.traffic.flights import MOST_DEADLINES
 from swarm.endpoints.traffic.hedge import Hedge
 from swarm.endpoints.traffic.retry import Retrying
 from swarm.endpoints.traffic.shared import SharedLimits
@@ -139,6 +140,7 @@ class _Assembly:
             clean=self._wiring.clean,
             shelf=self._shelves[route.address, key],
             learnt=learnt,
+            seconds=MOST_DEADLINES * route.settings.deadline,
             on_headers=cooldown.heed,
             on_first_token=model.leads.begun,
         )

@@ -1,21 +1,24 @@
 """The limits of one endpoint with one key: unknown at first, and measured while it works.
 
-An endpoint may limit the calls in flight, the calls that begin per minute, or both. A 429 does not
-say which. For the first there are slots, with additive growth and multiplicative cuts (AIMD; Chiu
-and Jain 1989), on an `anyio.CapacityLimiter`. For the second there is a pace (`pace.py`). Bursts,
-rows, episodes and what "admitted" means are defined in `refusals.py`.
+An endpoint may limit the calls in flight, the calls that begin per minute, or both, and say so with
+a 429 that does not say which. Or it queues what is too much, and answers late. So there are three
+limits. Slots are bound by answers (`width.py`), and cut by 429s with additive growth after that
+(AIMD; Chiu and Jain 1989). A pace (`pace.py`) is learnt from 429s, too. Bursts, rows, episodes and
+what "admitted" means are defined in `refusals.py`.
 
-**Growth.** A round is as many answers as there are slots.
+**Growth.** Before the first 429, and again when a width that was too much turned out not to be,
+trials decide (`width.Trial`). In between, a round is as many answers as there are slots.
 
 | after | slots |
 | --- | --- |
-| a round with 80 % of the slots in use | doubled; once there was a rate limit, 5 % more |
+| a round with 80 % of the slots in use | 5 % more |
 | a round with fewer in use | unchanged: a limit that is not reached says nothing |
 | an answer in `COOL_SECONDS` after a rate limit, or while it asks to wait | not counted |
 | growth to the width that last was too much | one less, for a minute; then that width is tried |
-| a round at that width | doubled, as at first: it was not too much |
+| a round at that width | trials, as at first: it was not too much |
 
-New slots are opened two per answer, so a rate limit comes before all of them are used.
+New slots are opened two per answer, so a rate limit comes before all of them are used. However they
+grow, there are never more slots than are answered in half a deadline (`width.Bound`).
 
 **Rate limits.** The first case that applies decides (`_case`).
 
@@ -39,18 +42,14 @@ fault says nothing about a limit.
 A wrong decision is corrected later. A pace that is too low is raised after a minute (`pace.py`).
 Slots that are too few are restored by case 3, and while slots are too many the next 429 says so.
 
-**Start.** Slots start at `calls`, which is also their maximum. If a model states none, a run starts
-at its `workers`, the most that it can use: an endpoint that never answers 429 never slows it down.
-If that is too many, case 5 leaves what was admitted of the first burst, 8 at least. So a hundred
-workers at an endpoint for ten cost one burst, not eleven cuts 15 s apart. Without `workers` the
-start is 8.
+**Start.** `shared.py` says where slots start. If that is too many, case 5 leaves what was admitted
+of the first burst, 8 at least. So a hundred slots at an endpoint for ten cost one burst, not eleven
+cuts 15 s apart.
 
 Each change of slots is reported with its reason. A pace is reported when it is learned, when it
 falls, and when it has risen by a tenth.
 """
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from enum import IntEnum
 from math import ceil, inf
 from typing import NamedTuple
@@ -58,10 +57,14 @@ from typing import NamedTuple
 import anyio
 
 from swarm.endpoints.traffic.bucket import Permit
+from swarm.endpoints.traffic.flights import Flight, Flights
+from swarm.endpoints.traffic.opening import Emit, OpenedSlots
 from swarm.endpoints.traffic.pace import Pace
 from swarm.endpoints.traffic.refusals import AS_MANY, COOL_SECONDS, Refusal, Refusals
-from swarm.record.events import SlotsChanged
+from swarm.endpoints.traffic.width import NARROWED_SECONDS, USED, Bound, Trial
 
+DEADLINE = 300.0
+"""Seconds of a deadline if none is given: the default of a model."""
 START = 8
 """Slots at first if no number is given, and the minimum that a first burst leaves: if others have
 used up a quota, none of it is admitted."""
@@ -69,15 +72,8 @@ KEEPS = 0.8
 """Share of the slots that a cut leaves."""
 GROWS = 0.05
 """Share of the slots that a round adds after the first rate limit."""
-USED = 0.8
-"""Share of the slots that must have been in use in parallel for a round to count."""
-OPENS = 2
-"""Slots that an answer opens: a growth to twice as many is open when half of its round is over."""
 HOLD_SECONDS = 60.0
 """Seconds for which a width that was too much is not tried again: quotas are counted per minute."""
-
-Emit = Callable[[SlotsChanged], object]
-"""Receives the changes of slots."""
 
 
 class _Case(IntEnum):
@@ -101,7 +97,7 @@ class _Growth(NamedTuple):
     """The width that last was too much; infinite if none was."""
 
 
-class Limit:
+class Limit(OpenedSlots):
     """The slots and the pace of one endpoint with one key; enter it for each call.
 
     `async with limit:` waits for a slot. The caller reports what happens to a call: `sent`, then
@@ -114,16 +110,19 @@ class Limit:
         *,
         start: int = START,
         most: int | None = None,
+        deadline: float = DEADLINE,
         emit: Emit = lambda _: None,
     ) -> None:
-        """Start with `start` slots, from 1 to `most`. `name` is the endpoint, for people."""
-        self._name = name
+        """Start with `start` slots, from 1 to `most`. `name` is the endpoint, for people.
+
+        `deadline` is the least of the models that share the limit, in seconds.
+        """
         self._most: float = inf if most is None else most
-        self._emit = emit
-        self._slots: anyio.CapacityLimiter | None = None
-        self._size: int = max(1, int(min(start, self._most)))
-        self._opened = self._size
-        """Slots that are open: after growth they follow `_size`."""
+        super().__init__(name, max(1, int(min(start, self._most))), emit)
+        self.flights = Flights()
+        """Its calls on the wire."""
+        self._bound = Bound(deadline)
+        self._trial = Trial()
         self._limited: bool = False
         self._too_much: float = inf
         self._hold_until = -inf
@@ -141,42 +140,14 @@ class Limit:
         self._reported_pace: int | None = None
 
     @property
-    def size(self) -> int:
-        """Maximum calls in flight."""
-        return self._size
-
-    @property
-    def in_use(self) -> int:
-        """Calls in flight."""
-        return 0 if self._slots is None else self._slots.borrowed_tokens
-
-    @property
     def full(self) -> bool:
         """Whether the pace has no space left for another call."""
         return self._pace.full
 
-    async def __aenter__(self) -> None:
-        await self._limiter().acquire()
-        self._peak = max(self._peak, self.in_use)
-
-    async def __aexit__(self, *_: object) -> None:
-        self._limiter().release()
-
-    @contextmanager
-    def spare(self) -> Generator[None]:
-        """Hold a slot if one is free and no caller waits. Raise `anyio.WouldBlock` otherwise."""
-        borrower = object()
-        self._limiter().acquire_on_behalf_of_nowait(borrower)
-        try:
-            yield
-        finally:
-            self._limiter().release_on_behalf_of(borrower)
-
-    def _limiter(self) -> anyio.CapacityLimiter:
-        """Return the slots. They are made in the event loop that uses them."""
-        if self._slots is None:
-            self._slots = anyio.CapacityLimiter(self._opened)
-        return self._slots
+    @property
+    def trying(self) -> bool:
+        """Whether the width is on trial: then its calls say nothing by being slow."""
+        return self._trial.running or self._bound.narrow
 
     # The pace
 
@@ -195,17 +166,26 @@ class Limit:
 
     # Observations
 
-    def sent(self) -> int:
-        """Note that a call is being sent. Return how many others are in flight."""
+    def sent(self, seconds: float = DEADLINE, left: float | None = None) -> Flight:
+        """Note that a call is being sent, with a deadline of `seconds`; `left` is what is left of the first one."""
+        flight = self.flights.begin(seconds, left)
+        self._peak = max(self._peak, self.in_use)
         self._refusals.sent(self.in_use, self._pace.begun)
-        return self.in_use - 1
+        return flight
 
-    def answered(self, began: float) -> None:
-        """Count an answer to a call that began at that time."""
-        self._refusals.answered(began)
+    def answered(self, flight: Flight, tokens: int = 1) -> None:
+        """Count an answer with that many tokens of output."""
+        self.flights.end(flight, answered=True)
+        self._refusals.answered(flight.at)
         self._open()
         now = anyio.current_time()
-        if now < self._counts_from:
+        seconds = now - flight.at
+        self._bound.note(flight.place, seconds)
+        if self._narrows(now) or now < self._counts_from:
+            return
+        if not self._limited:
+            if self._trial.note(flight, seconds, tokens, self._size):
+                self._try(now)
             return
         self._answers += 1
         if self._answers < self._size:
@@ -216,18 +196,31 @@ class Limit:
         if used:
             self._grow(now)
 
-    def refused(self, began: float, wait: float | None = None, *, others: int = 0) -> None:
-        """Note a rate limit of a call that began at that time, with `others` more in flight.
+    def timed_out(self, flight: Flight) -> bool:
+        """Note a call without an answer in time. Return whether that was because too much was in flight."""
+        self.flights.end(flight, answered=False)
+        now = anyio.current_time()
+        self._bound.note(flight.place, now - flight.at, timed_out=True)
+        most = self._bound.most
+        self._narrows(now)
+        return flight.place > most
 
-        `wait` is the number of seconds that the endpoint asks to wait.
-        """
+    def left(self, flight: Flight) -> None:
+        """Note a call that ended otherwise: cancelled, or with a fault that says nothing about the width."""
+        self.flights.end(flight, answered=False)
+
+    def refused(self, flight: Flight, wait: float | None = None) -> None:
+        """Note a rate limit. `wait` is the number of seconds that the endpoint asks to wait."""
+        self.flights.end(flight, answered=False)
         self._cool(wait)
-        if self._refusals.refused(began):
+        if self._refusals.refused(flight.at):
             self._judge()
-            self._refusals.note(began, max(others, self.in_use - 1), self._pace.begun)
+            self._refusals.note(flight.at, max(flight.others, self.in_use - 1), self._pace.begun)
 
-    def strained(self, wait: float | None = None) -> None:
+    def strained(self, flight: Flight | None = None, wait: float | None = None) -> None:
         """Note an overload: no cut, but no growth for a while either."""
+        if flight is not None:
+            self.flights.end(flight, answered=False)
         self._cool(wait)
 
     def begin(self) -> None:
@@ -295,6 +288,7 @@ class Limit:
     def _cut(self, size: int, admitted: int, why: str) -> None:
         size = max(1, min(size, self._size))
         self._limited = True
+        self._trial.restart(self.flights.last)
         self._too_much = max(admitted, size) + 1
         self._hold_until = self._refusals.last_at + HOLD_SECONDS
         self._change(size, why)
@@ -312,36 +306,52 @@ class Limit:
         """Add slots after a round; stop below the width that was too much, while it is on hold."""
         if self._size >= self._too_much:
             self._limited, self._too_much = False, inf
-        step = ceil(self._size * GROWS) if self._limited else self._size
-        size = min(self._size + step, self._most)
+            self._trial.restart(self.flights.last)
+            self._try(now)
+            return
+        size = min(self._size + ceil(self._size * GROWS), self._most, self._bound.allows(self._size, self._most))
         if size >= self._too_much:
             size = self._too_much - 1 if now < self._hold_until else self._too_much
         if size > self._size:
-            self._size_before_growth = self._size
-            self._change(int(size), "no rate limit")
+            self._widen(int(size), "no rate limit")
 
-    def _change(self, size: int, why: str) -> None:
-        before, self._size = self._size, size
-        if before == size:
-            return
-        if size < self._opened:
-            self._opened = size
-            self._limiter().total_tokens = size
-        self._open()
-        self._report(before, why)
+    def _try(self, now: float) -> None:
+        """Try a larger width, keep one that was tried, or take it back."""
+        size = self._size
+        most = self._bound.allows(size, self._most)
+        self._size_before_growth = None
+        wanted = self._trial.decide(size, most, self.flights)
+        self._bound.tried(size, wanted)
+        if wanted < size:
+            self._trial.rest(now + HOLD_SECONDS)
+            self._change(wanted, f"{size} in flight gave no more answers a second")
+        elif wanted > size:
+            self._widen(wanted, "trying whether more in flight gives more answers a second")
+            if self._trial.clear:
+                self._open(self._size)
 
-    def _open(self) -> None:
-        """Open more of the slots, if some are not open yet."""
-        if self._opened < self._size:
-            self._opened = min(self._size, self._opened + OPENS)
-            self._limiter().total_tokens = self._opened
+    def _narrows(self, now: float) -> bool:
+        """Narrow to what is answered in half a deadline, or take that back. Return whether the width changed."""
+        size, bound = self._size, self._bound
+        narrow, wide = bound.narrowed(size), bound.restored(size)
+        if narrow is None and wide is None:
+            return False
+        self._trial.restart(self.flights.last)
+        if wide is not None:
+            self._widen(int(min(wide, self._most, self._too_much - 1)), "answers are not quicker with fewer in flight")
+        elif narrow is not None:
+            self._trial.rest(now + NARROWED_SECONDS)
+            self._size_before_growth = None
+            self._change(narrow, f"answers take {bound.seconds:.1f} s, too long for the deadline")
+        return True
+
+    def _widen(self, size: int, why: str) -> None:
+        self._size_before_growth = self._size
+        self._bound.grown()
+        self._change(size, why)
 
     # Reports
 
     def _report_pace(self, before: int, why: str) -> None:
         self._reported_pace = self._pace.learnt
         self._report(before, f"{why}{self._reported_pace} calls per minute are accepted")
-
-    def _report(self, before: int, why: str) -> None:
-        change = {"endpoint": self._name, "from": before, "to": self._size, "why": why}
-        self._emit(SlotsChanged.model_validate(change))

@@ -32,10 +32,16 @@ from swarm.endpoints.traffic.backoff import BACKOFFS, USUAL, Backoff, doubled
 from swarm.endpoints.traffic.bucket import Permit, Quota
 from swarm.endpoints.traffic.clock import WIRE, clock_of
 from swarm.endpoints.traffic.cooldown import Cooldown
+from swarm.endpoints.traffic.flights import Flight, Flights
 from swarm.endpoints.traffic.hedge import Hedge
 from swarm.endpoints.traffic.limit import Limit
-from swarm.endpoints.traffic.tries import Around, Begin, Fault, Result, Sent, Tally, Try, again, both, counted
+from swarm.endpoints.traffic.tries import Around, Begin, Fault, Result, SentCall, Tally, Try, again, both, counted
 from swarm.spec.chat import Reply, Request
+
+FORGIVEN = 4
+"""How often a request may time out because too much was in flight, before that is a failed try."""
+ANSWERED = 200
+"""Status of an answer: the endpoint did the work, even if the answer cannot be used."""
 
 
 async def _free(request: Request, attempt: Try) -> Result:
@@ -80,6 +86,8 @@ class Retrying:
         self._backoffs = backoffs
         self._usual = usual
         self._around = around
+        self._flights = Flights()
+        """Calls on the wire, if there is no limit that counts them."""
         self._served = False
         """True once a call was answered: the endpoint exists."""
         self._stopped: EndpointRefused | None = None
@@ -133,6 +141,9 @@ class Retrying:
 
     async def _back_off(self, error: EndpointBusy, tally: Tally) -> None:
         """Wait before the next try, or raise the error if there is none."""
+        if tally.pardoned:
+            tally.pardoned = False
+            return
         kind = error.kind
         failed = tally.failed[kind] = tally.failed.get(kind, 0) + 1
         backoff = self._backoffs.get(kind, self._usual)
@@ -180,7 +191,7 @@ class Retrying:
             ),
             lambda sent: self._around(
                 request,
-                lambda begin: self._in_spare(request, spare, both(begin, sent)),
+                lambda begin: self._in_spare(request, tally, spare, both(begin, sent)),
             ),
         )
         tally.calls += spare.calls
@@ -202,13 +213,16 @@ class Retrying:
                 self._limit.begin()
             # While the call is on the wire, the clock counts that, and not the wait for its slot.
             with clock.spent("slots"):
-                async with self._slots or nullcontext(), self._limit or nullcontext():
+                limit = nullcontext() if self._limit is None else self._limit.slot(first=tally.first)
+                async with self._slots or nullcontext(), limit:
                     return await self._call(request, tally, both(begin, permit.begin), permit)
         finally:
             permit.close()
 
-    async def _in_spare(self, request: Request, tally: Tally, begin: Begin) -> Result:
-        """Make one call if no other caller has to wait for that; otherwise return None."""
+    async def _in_spare(self, request: Request, late: Tally, tally: Tally, begin: Begin) -> Result:
+        """Make one call if no other caller has to wait for that, and `late` takes long by itself; else return None."""
+        if not self._straggles(late):
+            return None
         permit = Permit() if self._quota is None else self._quota.take_now(request)
         if permit is None:
             return None
@@ -233,6 +247,12 @@ class Retrying:
         finally:
             permit.close()
 
+    def _straggles(self, late: Tally) -> bool:
+        """Return whether a call takes long by itself, and not because of those that were sent before it."""
+        flights = self._flights if self._limit is None else self._limit.flights
+        trying = self._limit is not None and self._limit.trying
+        return late.flight is not None and not trying and flights.is_passed(late.flight)
+
     def _may_send(self) -> bool:
         """Return whether a call with a slot may be sent: while it queued, all may have changed."""
         if self._cooldown.seconds > 0 or self._stopped is not None:
@@ -243,19 +263,16 @@ class Retrying:
         """Send a call, and note what its result says about the endpoint."""
         if not self._may_send():
             return None
-        began = anyio.current_time()
         begin()
-        others = 0 if self._limit is None else self._limit.sent()
-        sent = Sent(began, others, permit)
+        sent = SentCall(self._flight(tally), permit)
+        flight = tally.flight = sent.flight
+        reply: Reply | None = None
         try:
             # The deadline cancels the call and becomes a fault. A cancellation from outside (a lost
             # race, the end of the run) passes through: the call has no result, so nothing is noted,
             # and its estimate stays charged to the quota.
-            with anyio.fail_after(tally.left), tally.clock.spent(WIRE):
+            with flight.scope, tally.clock.spent(WIRE):
                 reply = await self._endpoint.complete(request)
-        except TimeoutError:
-            text = f"no answer within {self._deadline:g} s, retries included"
-            return self._failed(EndpointBusy(text, kind="timeout"), sent, tally)
         except EndpointBusy as error:
             if not tally.doubted or not isinstance(error.reply, Reply):
                 tally.doubted = tally.doubted or error.reply is not None
@@ -264,42 +281,77 @@ class Retrying:
         except EndpointRefused as error:
             self._failed(error, sent, tally)
             raise
-        finally:
-            tally.left -= anyio.current_time() - began
+        except BaseException:
+            self._left(flight)
+            raise
+        if reply is None:
+            return self._failed(EndpointBusy(self._too_late(flight), kind="timeout"), sent, tally)
         permit.settle(reply)
-        self._cooldown.answered(began)
+        self._cooldown.answered(flight.at)
         if self._limit is not None:
-            self._limit.answered(began)
-        return reply.model_copy(update={"wire_seconds": anyio.current_time() - began})
+            self._limit.answered(flight, reply.usage.output_tokens)
+        else:
+            self._flights.end(flight, answered=True)
+        return reply.model_copy(update={"wire_seconds": anyio.current_time() - flight.at})
+
+    def _flight(self, tally: Tally) -> Flight:
+        """Note that a call is being sent."""
+        if self._limit is not None:
+            return self._limit.sent(self._deadline, tally.left)
+        return self._flights.begin(self._deadline, tally.left)
+
+    def _left(self, flight: Flight) -> None:
+        """Note a call that ended without an answer."""
+        if self._limit is not None:
+            self._limit.left(flight)
+        else:
+            self._flights.end(flight, answered=False)
+
+    def _too_late(self, flight: Flight) -> str:
+        """Return the message of a call whose deadline passed."""
+        if anyio.current_time() - flight.at <= self._deadline:
+            return f"no answer within {self._deadline:g} s, retries included"
+        return f"no answer within {self._deadline:g} s after the calls that were sent before it"
 
     # Faults
 
-    def _failed(self, error: Fault, sent: Sent, tally: Tally) -> Fault:
+    def _failed(self, error: Fault, sent: SentCall, tally: Tally) -> Fault:
         """Note that a call failed: what it cost, and what that says about the endpoint."""
+        flight = sent.flight
         tally.calls += 1
         error.calls = tally.calls
         sent.permit.failed(error.kind)
         if error.kind not in WAITS:
             # The endpoint admitted the call, so the cool-down ends even if the call fails later.
-            self._cooldown.answered(sent.at)
-        else:
-            self._refused(error, sent)
+            self._cooldown.answered(flight.at)
+        self._landed(error, flight)
+        now = anyio.current_time()
+        tally.left = flight.turn + self._deadline - now if flight.turn > flight.at else tally.left - (now - flight.at)
+        if error.kind == "timeout" and flight.is_late and tally.forgiven < FORGIVEN:
+            tally.forgiven += 1
+            tally.first, tally.pardoned, tally.left = True, True, self._deadline
         if isinstance(error, EndpointRefused) and error.stops:
             self._stopped = error
         return error
 
-    def _refused(self, error: EndpointBusy | EndpointRefused, sent: Sent) -> None:
-        """Note a rate limit or an overload, which the endpoint may have declared final."""
-        wait = None
-        if isinstance(error, EndpointBusy):
-            wait = error.retry_after
-            self._cool(error, sent.at)
-        if self._limit is None:
-            return
-        if error.kind == "rate_limited":
-            self._limit.refused(sent.at, wait, others=sent.others)
+    def _landed(self, error: Fault, flight: Flight) -> None:
+        """Note what a fault says about how much the endpoint can do."""
+        wait = error.retry_after if isinstance(error, EndpointBusy) else None
+        limit = self._limit
+        if isinstance(error, EndpointBusy) and error.kind in WAITS:
+            self._cool(error, flight.at)
+        if limit is None:
+            self._flights.end(flight, answered=error.status == ANSWERED)
+        elif error.kind == "rate_limited":
+            limit.refused(flight, wait)
+        elif error.kind == "overloaded":
+            limit.strained(flight, wait)
+        elif error.kind == "timeout":
+            flight.is_late = limit.timed_out(flight)
+        elif error.status == ANSWERED:
+            limit.answered(flight)
         else:
-            self._limit.strained(wait)
+            limit.left(flight)
 
     def _cool(self, error: EndpointBusy, began: float) -> None:
         """Shut the endpoint for all callers; for longer with each refusal in a row."""

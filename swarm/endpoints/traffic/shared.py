@@ -4,8 +4,13 @@ from collections.abc import Mapping
 
 from swarm.endpoints.traffic.bucket import Quota
 from swarm.endpoints.traffic.cooldown import Cooldown
-from swarm.endpoints.traffic.limit import START, Emit, Limit
+from swarm.endpoints.traffic.limit import DEADLINE, START, Limit
+from swarm.endpoints.traffic.opening import Emit
+from swarm.spec.providers import provider_at
 from swarm.spec.task import Model
+
+UNKNOWN = 16
+"""Slots at first of an endpoint of which nothing is known."""
 
 
 class SharedLimits:
@@ -27,13 +32,22 @@ class SharedLimits:
         return found
 
     def _limit(self, endpoint: str, key: str, name: str) -> Limit:
-        """Return a limit that starts at the sum of the aliases' `calls`, if all state it."""
+        """Return a limit that starts where it is likely to end.
+
+        | the endpoint | starts with |
+        | --- | --- |
+        | all its models state `calls` | their sum, which is also the maximum |
+        | is a known provider's | the workers: it refuses what is too much, and does not queue it |
+        | any other | `UNKNOWN`, or the workers if they are fewer |
+        """
         models = [model for model in self._models.values() if _uses(model, endpoint, key)]
+        deadline = min((model.deadline for model in models), default=DEADLINE)
         stated = [model.calls for model in models if model.calls is not None]
         if stated and len(stated) == len(models):
-            return Limit(name, start=sum(stated), most=sum(stated), emit=self._emit)
+            return Limit(name, start=sum(stated), most=sum(stated), deadline=deadline, emit=self._emit)
         wide = None if self._workers is None else max(START, self._workers, *stated)
-        return Limit(name, start=wide or START, most=wide, emit=self._emit)
+        start = wide if wide is not None and provider_at(endpoint) is not None else min(UNKNOWN, wide or UNKNOWN)
+        return Limit(name, start=start, most=wide, deadline=deadline, emit=self._emit)
 
     def quota(self, model: Model, key: str) -> Quota | None:
         """Return the quota of a model with a key, or None if it states none."""

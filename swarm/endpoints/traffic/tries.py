@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 from swarm.base.errors import EndpointBusy, EndpointRefused
 from swarm.endpoints.traffic.bucket import Permit
 from swarm.endpoints.traffic.clock import RequestClock
+from swarm.endpoints.traffic.flights import Flight
 from swarm.spec.chat import Reply, Request
 
 Result = Reply | EndpointBusy | None
@@ -34,16 +35,22 @@ class Tally:
     """Calls that failed."""
     failed: dict[str, int] = field(default_factory=dict[str, int])
     """Calls that failed, by kind of fault."""
+    forgiven: int = 0
+    """Calls that timed out because too much was in flight: they are no failed tries."""
+    pardoned: bool = False
+    """Whether the last try was such a call: the next one needs no wait."""
+    first: bool = False
+    """Whether its next call goes before all others that wait for a slot."""
+    flight: Flight | None = None
+    """Its last call on the wire."""
     doubted: bool = False
     """Whether one of them brought a reply that may be incomplete. The next such reply is accepted."""
 
 
-class Sent(NamedTuple):
+class SentCall(NamedTuple):
     """A call on the wire."""
 
-    at: float
-    others: int
-    """Other calls in flight."""
+    flight: Flight
     permit: Permit
 
 

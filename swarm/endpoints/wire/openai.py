@@ -66,6 +66,7 @@ class OpenAIEndpoint:
         quirks: Quirks | None = None,
         shelf: Shelf | None = None,
         learnt: Learnt | None = None,
+        seconds: float | None = None,
         on_headers: Callable[[Mapping[str, str]], None] = lambda _: None,
         on_first_token: Callable[[Request], None] = lambda _: None,
     ) -> None:
@@ -76,6 +77,7 @@ class OpenAIEndpoint:
         - `quirks` override those of the provider at the base URL: a gateway may be in between.
         - `shelf` is shared by all endpoints at that URL with that key.
         - `learnt` is shared by all endpoints at that URL with that model name.
+        - `seconds` is the maximum of one call, if whoever calls keeps the model's deadline itself.
         - `on_headers` receives the headers of every answer, names in lower case; of a refusal only if it does not say
           itself how long to wait.
         - `on_first_token` receives each request at the first token of its streamed answer.
@@ -83,6 +85,7 @@ class OpenAIEndpoint:
         assert model.endpoint is not None
         assert model.name is not None
         self._model = model
+        self._seconds = model.deadline if seconds is None else seconds
         self._url, self._query = base_of(model.endpoint)
         self._key = key if key is not None else next(iter(model.keys), None)
         self._clean = clean
@@ -259,7 +262,7 @@ class OpenAIEndpoint:
             async with self._sent(written, request) as response:
                 return await self._read(response, request)
 
-        return await self._tried(ask, self._model.deadline)
+        return await self._tried(ask, self._seconds)
 
     async def _tried(self, ask: Callable[[], Awaitable[_T]], seconds: float) -> _T | Fault:
         """Make one call with a deadline. Return its result or its fault.
