@@ -1,6 +1,7 @@
 """Checks and votes: what a step with `check` or `vote` becomes, and what follows a verdict."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,116 @@ class TestChecks:
                 rest.verdicts.insert(0, CONTRADICTED)
             again = await swarm.resume(whole.folder, endpoint=rest.endpoint)
             assert again.text == whole.text, cut
+
+
+NAMED = CHECKED.model_copy(update={"check": "has_five"})
+
+
+def agrees(_: Any) -> bool:
+    return True
+
+
+def divides(_: Any) -> float:
+    return 1 / 0
+
+
+def counts(_: Any) -> int:
+    return 7
+
+
+def takes_nothing() -> None:
+    return None
+
+
+async def checked_by(
+    folder: Path, check: Callable[[Any], Any] | Callable[[Any, Any], Any], *works: Any, step: Step = NAMED, **more: Any
+) -> tuple[Any, Office]:
+    (folder / "n.md").write_text("The wiki needs 5 GB of memory.")
+    office = Office(list(works), [])
+    task = Task(goal="x", inputs=("n.md",), plan=Plan(steps=(step,)), folder=folder)
+    return await swarm.run(task, endpoint=office.endpoint, checks={"has_five": check}, **more), office
+
+
+class TestFunctions:
+    @pytest.mark.parametrize("accepts", [None, True, "", [], ()])
+    async def test_no_objection_passes_the_output_on_without_a_call(self, tmp_path: Path, accepts: Any) -> None:
+        result, office = await checked_by(tmp_path, lambda _: accepts, "5 GB")
+        assert (result.status, result.text.splitlines()[0], office.kinds) == ("done", "5 GB", ["work"])
+        assert [(each.verdict, each.repeats) for each in result.checks] == [("supported", 0)]
+
+    @pytest.mark.parametrize("objects", ["It is 5 GB.", ["It is 5 GB."]])
+    async def test_reasons_send_the_work_back(self, tmp_path: Path, objects: Any) -> None:
+        result, office = await checked_by(tmp_path, lambda text: None if "5" in text else objects, "4 GB", "5 GB")
+        assert (result.status, result.text.splitlines()[0], office.kinds) == ("done", "5 GB", ["work", "work"])
+        assert "It is 5 GB." in office.asked[1][2]
+
+    async def test_it_goes_back_twice_at_most(self, tmp_path: Path) -> None:
+        result, office = await checked_by(tmp_path, lambda _: False, "4", "4!", "4?")
+        assert (result.status, len(office.asked), result.checks[0].verdict) == ("partial", REPEATS + 1, "contradicted")
+        assert result.checks[0].reasons == ("has_five does not accept it",)
+
+    async def test_a_coroutine_function_gets_the_sources(self, tmp_path: Path) -> None:
+        seen: list[Any] = []
+
+        async def check(output: str, sources: dict[str, str]) -> None:
+            seen.append((output, sources))
+
+        result, _ = await checked_by(tmp_path, check, "5 GB")
+        assert result.status == "done"
+        assert seen == [("5 GB", {"n.md": "The wiki needs 5 GB of memory."})]
+
+    @pytest.mark.parametrize("fails", [divides, counts, takes_nothing])
+    async def test_a_function_that_fails_refutes_nothing(self, tmp_path: Path, fails: Any) -> None:
+        result, office = await checked_by(tmp_path, fails, "5 GB")
+        assert result.text.startswith("5 GB")
+        assert (result.status, result.checks[0].verdict, office.kinds) == ("partial", "unchecked", ["work"])
+
+    async def test_a_value_is_checked_as_it_is(self, tmp_path: Path) -> None:
+        step = NAMED.model_copy(update={"output": {"type": "object", "properties": {"gb": {"type": "number"}}}})
+        seen: list[Any] = []
+        await checked_by(tmp_path, seen.append, {"gb": 5}, step=step)
+        assert seen == [{"gb": 5}]
+
+    async def test_the_function_is_called_again_when_the_work_is_cached(self, tmp_path: Path) -> None:
+        await checked_by(tmp_path, lambda _: True, "5 GB")
+        result, office = await checked_by(tmp_path, lambda text: "6" in text, "6 GB")
+        assert (result.text.splitlines()[0], len(office.asked)) == ("6 GB", 1)
+
+    async def test_a_long_work_is_checked_whole(self, tmp_path: Path) -> None:
+        long, seen = "5 GB. " + "and so on " * 6_000, list[Any]()
+        result, _ = await checked_by(tmp_path, seen.append, long)
+        assert (result.status, [len(each) for each in seen]) == ("done", [len(long.strip())])
+
+    async def test_a_resumed_run_needs_the_function_again(self, tmp_path: Path) -> None:
+        whole, _ = await checked_by(tmp_path, lambda _: True, "5 GB")
+        journal = whole.folder / "journal.jsonl"
+        lines = journal.read_bytes().splitlines(keepends=True)
+        last = max(n for n, line in enumerate(lines) if b'"StepStarted"' in line)
+        journal.write_bytes(b"".join(lines[:last]))
+        with pytest.raises(swarm.SwarmError, match="has_five"):
+            await swarm.resume(whole.folder, endpoint=Office([], []).endpoint)
+        again = await swarm.resume(whole.folder, endpoint=Office([], []).endpoint, checks={"has_five": agrees})
+        assert (again.status, again.checks[0].verdict) == ("done", "supported")
+
+    @pytest.mark.parametrize(
+        ("checks", "words"),
+        [
+            ({"critic": print}, "there is an agent named"),
+            ({"has_five": 5}, "expected a function"),
+            ({"has five": print}, "is no id"),
+            ([print], "a dict of functions"),
+            ({}, "does not exist"),
+        ],
+    )
+    async def test_what_is_no_check_is_an_error_before_a_call(self, tmp_path: Path, checks: Any, words: str) -> None:
+        task = Task(goal="x", plan=Plan(steps=(NAMED.model_copy(update={"inputs": None}),)), folder=tmp_path)
+        with pytest.raises(swarm.SwarmError, match=words):
+            await swarm.run(task, endpoint=Office([], []).endpoint, checks=checks)
+
+    async def test_a_function_does_no_work(self, tmp_path: Path) -> None:
+        step = NAMED.model_copy(update={"agent": "has_five", "check": None})
+        result, office = await checked_by(tmp_path, print, step=step)
+        assert (result.status, office.asked) == ("failed", [])
 
 
 class TestSchemas:

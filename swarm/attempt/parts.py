@@ -27,6 +27,7 @@ from swarm.attempt.reading import ASSUMED_CONTEXT, OWN_FRAME, Item, Reading, roo
 from swarm.attempt.types import Attempt, Given
 from swarm.base.cutting import LEAST, cut_text, shown
 from swarm.base.values import Json, canonical, text_digest
+from swarm.spec.agent import is_function
 from swarm.spec.chat import BYTES_PER_TOKEN, estimate_tokens
 from swarm.spec.plan import Part, Step
 from swarm.spec.task import Input
@@ -262,7 +263,9 @@ def joined_answers(step: Step, attempt: Attempt) -> Parts | None:
 
 
 def needs_no_call(attempt: Attempt) -> bool:
-    """Whether the parts of a text agree on its value: then the size of their answers does not matter."""
+    """Whether no model reads it: a function checks, or the parts of a text agree on its value."""
+    if is_function(attempt.agent):
+        return True
     found = filled_by_parts(attempt)
     return found is not None and not found.open
 

@@ -28,6 +28,7 @@ async def run(task: str | Path | Task | Mapping[str, Any], **arguments: Unpack[R
     parameters   parameters by name; they override those of the task
     plan         plan file, `Plan`, list of steps, or dict: replaces the planner
     tools        Python functions; passing one grants it
+    checks       Python functions that check outputs, by the name that `check` of a step has
     runs         folder of the runs [default: `.swarm/runs` next to the task]
     cache        False: do not read or write the cache of finished steps; a `Path`: use the cache in that folder
                  [default: True]. An endpoint object is cached only if it has an attribute `identity`, a
@@ -50,7 +51,7 @@ async def resume(
     """Resume a run where it stopped. Finished steps are kept; with `failed`, failed steps are retried.
 
     `run` is an id, a unique prefix, a folder or `last`. Keyword arguments, all optional, as in
-    `run`: `runs`, `endpoint`, `model`, `workers`, `limits` (to raise them), `tools`, `cache`
+    `run`: `runs`, `endpoint`, `model`, `workers`, `limits` (to raise them), `tools`, `checks`, `cache`
     (by default as the run was started), `on_event`. Raise
     `RunNotFoundError`, `RunInUseError` or `JournalError`; `UntrustedRunError` for a folder that was
     not started here, unless `trust` is set.

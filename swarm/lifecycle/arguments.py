@@ -1,5 +1,6 @@
 """The arguments of the Python functions, checked and made into `Options`, with errors in the words of the caller."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from inspect import isclass
 from math import isfinite
@@ -10,7 +11,7 @@ from pydantic import SecretStr
 
 from swarm.base.errors import Problem, TaskError
 from swarm.base.text import clip, listing
-from swarm.base.values import MOST_DEPTH, Json
+from swarm.base.values import ID_PATTERN, MOST_DEPTH, Json
 from swarm.endpoints import Endpoint
 from swarm.lifecycle.grants import ToolSource
 from swarm.lifecycle.options import Options
@@ -44,6 +45,8 @@ class RunArguments(TypedDict, total=False):
     """Whether an input that cannot be read is an error. [default: false; it is left out and named]"""
     tools: Sequence[ToolSource] | ToolSource
     """Python functions that the run grants."""
+    checks: Mapping[str, Callable[..., Any]] | None
+    """Python functions that check outputs, by the name that `check` of a step has."""
     runs: str | Path | None
     """Folder of the runs. [default: `.swarm/runs` next to the task]"""
     cache: bool | Path | None
@@ -67,6 +70,8 @@ class ResumeArguments(TypedDict, total=False):
     """Limits by name, to raise them."""
     tools: Sequence[ToolSource] | ToolSource
     """Python functions that the run grants."""
+    checks: Mapping[str, Callable[..., Any]] | None
+    """Python functions that check outputs, by the name that `check` of a step has."""
     cache: bool | Path | None
     """Whether the cache is read and written, or the folder of another one. [default: as the run was started]"""
     on_event: Callable[[Event], Any] | None
@@ -234,6 +239,19 @@ def _tools(name: str, value: Any) -> tuple[ToolSource, ...]:
     return tuple(functions)
 
 
+def _checks(name: str, value: Any) -> dict[str, Callable[..., Any]]:
+    """Return the functions that check outputs. Their names are ids, as those of agents are."""
+    if not isinstance(value, Mapping):
+        raise TaskError(Problem(f"is {_kind(value)}; expected a dict of functions by name", key=name))
+    functions = cast("Mapping[Any, Any]", value)
+    for each, function in functions.items():
+        if not isinstance(each, str) or not re.fullmatch(ID_PATTERN, each):
+            raise TaskError(Problem(f"{clip(str(each))!r} is no id: letters, digits, `.`, `_` and `-`", key=name))
+        if not callable(function) or isclass(function):
+            raise TaskError(Problem(f"is {_kind(function)}; expected a function", key=f"{name}.{each}"))
+    return dict(functions)
+
+
 def _on_event(name: str, value: Any) -> Callable[[Event], Any]:
     if not callable(value):
         raise TaskError(Problem(f"is {_kind(value)}; expected a function", key=name))
@@ -250,6 +268,7 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "inputs": _paths,
     "strict": _yes,
     "tools": _tools,
+    "checks": _checks,
     "runs": _path,
     "cache": _cache,
     "on_event": _on_event,

@@ -45,6 +45,8 @@ class Options:
     """Returns standard input, for an input `-`. None if the caller has none."""
     tools: "Sequence[Callable[..., Any] | Tool | Kit]" = ()
     """Python functions and kits of tools that the run grants."""
+    checks: "Mapping[str, Callable[..., Any]]" = field(default_factory=dict[str, "Callable[..., Any]"])
+    """Python functions that check outputs, by the name that `check` of a step has."""
     runs: str | Path | None = None
     """Folder of the runs. None for `.swarm/runs` next to the task."""
     on_event: "Callable[[Event], Any] | None" = None

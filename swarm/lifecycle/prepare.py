@@ -6,10 +6,10 @@ Each stage returns a value that the next one needs; `prepare` runs them all:
     OpenedTask    ChosenModels      LoadedFiles    ResolvedTask   Routes    Prepared
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from swarm.base.errors import PlanError, Problem, TaskError
 from swarm.base.redaction import Redactor
@@ -32,7 +32,7 @@ from swarm.record.state import State
 from swarm.record.steps import StepState
 from swarm.scheduling.assign import Assigner
 from swarm.scheduling.resources import RunResources
-from swarm.spec.agent import Agent, SmallPrompts
+from swarm.spec.agent import Agent, SmallPrompts, function_agent
 from swarm.spec.files import (
     LoadedInputs,
     OutputFiles,
@@ -61,6 +61,8 @@ class LoadedFiles:
     loaded: LoadedInputs
     toolbox: Toolbox
     outputs: OutputFiles
+    checks: Mapping[str, Callable[..., Any]]
+    """Python functions that check outputs, by name. Each has an agent of this name."""
     tool_notes: tuple[str, ...]
     """Notes for people about sections of the task that no tool uses."""
 
@@ -192,10 +194,19 @@ async def load_files(opened: OpenedTask, chosen: ChosenModels, options: Options)
     """
     task = opened.task
     agents, wording, small = load_agents(task), load_wording(task), load_small(task)
+    agents = {**agents, **_function_agents(options.checks, agents)}
     outputs = read_outputs(task, source=opened.source, given=options.outputs)
     box = toolbox(options.tools, task, offline=options.is_replay)
     found = await load_inputs(opened, outputs, chosen.routes, options)
-    return LoadedFiles(agents, wording, small, found, box, outputs, tuple(unused_sections(task, box)))
+    return LoadedFiles(agents, wording, small, found, box, outputs, options.checks, tuple(unused_sections(task, box)))
+
+
+def _function_agents(checks: Iterable[str], agents: Mapping[str, Agent]) -> dict[str, Agent]:
+    """Return an agent for each Python function that checks outputs. Raise `TaskError` if a name is taken."""
+    taken = [name for name in checks if name in agents]
+    if taken:
+        raise TaskError(Problem(f"there is an agent named {taken[0]!r}; give the function another name", key="checks"))
+    return {name: function_agent(name) for name in checks}
 
 
 # Resources and first steps

@@ -116,6 +116,7 @@ class Stretch:
         wiring = ExecutorWiring(
             budgeted=budgeted,
             tools=prepared.toolbox,
+            checks=prepared.files.checks,
             state=state,
             folder=self.folder,
             clean=prepared.redactor.clean,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 
@@ -10,6 +10,7 @@ from swarm.attempt.types import Attempt, Executor
 from swarm.base.errors import ToolError
 from swarm.executors.budgeted import Budgeted
 from swarm.executors.cached import Cached
+from swarm.executors.checking import Check, Checking
 from swarm.executors.filling import Filling
 from swarm.executors.local import Local
 from swarm.executors.merging import Merging
@@ -21,9 +22,10 @@ from swarm.record.cache import Cache
 from swarm.record.folder import RunFolder
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
+from swarm.spec.agent import is_function
 from swarm.tools import Opening, Toolbox
 
-EXECUTOR_ORDER: tuple[type[Executor], ...] = (Salvaging, OneAgent, Cached, Pages, Merging, Filling, Local)
+EXECUTOR_ORDER: tuple[type[Executor], ...] = (Salvaging, OneAgent, Cached, Pages, Merging, Checking, Filling, Local)
 """Executors of a run, outermost first. The list in ARCHITECTURE.md gives the reason for each place."""
 
 
@@ -33,6 +35,8 @@ class ExecutorWiring:
 
     budgeted: Budgeted
     tools: Toolbox
+    checks: Mapping[str, Check] = field(default_factory=dict[str, Check])
+    """Python functions that check outputs, by name."""
     state: State
     folder: RunFolder
     clean: Callable[[str], str]
@@ -79,8 +83,8 @@ def _with_cache(inner: Executor, wiring: ExecutorWiring) -> Executor:
             return True  # there is no such tool, so the call changed nothing and gave nothing
 
     def is_repeatable(attempt: Attempt) -> bool:
-        # To merge again costs less than to look it up.
-        return attempt.step.merge is None
+        # To merge or to call a function again costs less than to look it up.
+        return attempt.step.merge is None and not is_function(attempt.agent)
 
     return Cached(
         inner,
@@ -96,6 +100,10 @@ def _with_cache(inner: Executor, wiring: ExecutorWiring) -> Executor:
 def _with_merging(inner: Executor, wiring: ExecutorWiring) -> Executor:
     del wiring
     return Merging(inner)
+
+
+def _with_checking(inner: Executor, wiring: ExecutorWiring) -> Executor:
+    return Checking(inner, wiring.checks)
 
 
 def _with_filling(inner: Executor, wiring: ExecutorWiring) -> Executor:
@@ -114,6 +122,7 @@ def _with_salvaging(inner: Executor, wiring: ExecutorWiring) -> Executor:
 _WRAPPERS: Mapping[type[Executor], Callable[[Executor, ExecutorWiring], Executor]] = {
     Filling: _with_filling,
     Merging: _with_merging,
+    Checking: _with_checking,
     Pages: _with_pages,
     Cached: _with_cache,
     OneAgent: _with_advice,

@@ -38,6 +38,19 @@ class Agent(Frozen):
     one. JSON and plans are always retried. [default: `keep`; `retry` for reports]"""
 
 
+_FUNCTION = "(a Python function)"
+
+
+def function_agent(name: str) -> Agent:
+    """Return the agent that stands for a Python function which checks outputs. It has no model and no prompt."""
+    return Agent(name=name, description="Python function. Only for `check`, never as `agent`.", instructions=_FUNCTION)
+
+
+def is_function(agent: Agent) -> bool:
+    """Return whether an agent stands for a Python function."""
+    return agent.instructions == _FUNCTION
+
+
 @dataclass(frozen=True)
 class SmallPrompts:
     """The prompts for small models: what replaces the agents and phrases of a run."""

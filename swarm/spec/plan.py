@@ -105,8 +105,9 @@ class Step(Frozen):
     [default: all fields]"""
     check: Id | dict[str, Json] | None = Field(default=None, exclude_if=is_none)
     """Agent that checks the output against its sources before other steps read it, such as
-    `critic`; or a JSON Schema that the output must match, too. Work that is contradicted is done
-    again with the reasons, at most twice. [default: none]"""
+    `critic`; a Python function that the caller gives, by its name; or a JSON Schema that the output
+    must match, too. Work that is contradicted is done again with the reasons, at most twice.
+    [default: none]"""
     vote: int | None = Field(default=None, ge=2, le=9, exclude_if=is_none)
     """Number of independent attempts at the step: the answer that most of them gave is its output.
     Without a majority a critic chooses. [default: one attempt]"""

@@ -117,6 +117,8 @@ class Checker:
         self._sources = sources
         self._everything = everything
         self._goal = SourceText("goal", goal)
+        self._known: dict[object, ReportClaim] = {}
+        """Claims by what decides on their evidence: a report that repeats a sentence is not looked at again."""
 
     def check(self, text: str, known: Collection[str]) -> list[ReportClaim]:
         """Return the claims of a report with their evidence."""
@@ -126,7 +128,14 @@ class Checker:
     def _checked(self, claim: ReportClaim, passage: Sentence | None) -> ReportClaim:
         context = "" if passage is None else passage.context
         kind = "sentence" if passage is None else passage.kind
-        statement = Statement(Sentence(0, len(claim.text), claim.text, kind, 0, context))
+        known = (claim.text, claim.steps, kind, context)
+        if known not in self._known:
+            self._known[known] = self._looked_at(claim, Sentence(0, len(claim.text), claim.text, kind, 0, context))
+        done = self._known[known]
+        return replace(claim, evidence=done.evidence, missing=done.missing, found=done.found)
+
+    def _looked_at(self, claim: ReportClaim, passage: Sentence) -> ReportClaim:
+        statement = Statement(passage)
         cited = self._cited(claim.steps) if claim.steps else list(self._everything)
         is_too_much = not claim.steps and sum(len(each.text) for each in cited) > EVERYTHING_CHARACTERS
         if not cited or is_too_much:

@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 
 from swarm.attempt.evidence.figures import Quantity, figures, has_figures, tidy
 from swarm.attempt.evidence.passages import Sentence, passages
@@ -15,6 +15,9 @@ from swarm.attempt.evidence.units import MONTHS, SCALES, UNITS
 INDEXED_CHARACTERS = 2_000_000
 """Maximum characters of a text whose figures are indexed: one second of work. Of a longer text,
 only the spellings of figures are looked for."""
+
+MOST_PLACES = 100
+"""Maximum places of one figure in one text that are looked at: a text that repeats itself must not take long."""
 
 _SPLIT = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 _CLAUSE = re.compile(
@@ -273,13 +276,12 @@ class SourceText:
         """Return the places with the same value, in a unit that may be the same."""
         if figure.code:
             return self._dated(figure)
-        found: list[Occurrence] = []
-        for value in figure.values:
-            found += [each for each in self._by_value.get(value, ()) if may_agree(figure, each.figure)]
-        return found
+        found = chain.from_iterable(self._by_value.get(value, ()) for value in figure.values)
+        return list(islice((each for each in found if may_agree(figure, each.figure)), MOST_PLACES))
 
     def _dated(self, figure: Quantity) -> list[Occurrence]:
-        return [*self._by_value.get(figure.code, ()), *(self._by_value.get(figure.also, ()) if figure.also else ())]
+        also = self._by_value.get(figure.also, []) if figure.also else []
+        return [*self._by_value.get(figure.code, []), *also][:MOST_PLACES]
 
     @cached_property
     def _squeezed(self) -> str:

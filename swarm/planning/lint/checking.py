@@ -18,7 +18,7 @@ def check_checks(sheet: Sheet) -> None:
         check = row.step.check
         if isinstance(check, str) and check not in roles:
             message = f"`check` names the agent {quoted(check)}, which does not exist"
-            advice = "Name an agent of the run, such as `critic`."
+            advice = "Name an agent of the run, such as `critic`, or a function that `swarm.run(…, checks={…})` gives."
             sheet.found.error("unknown_critic", row.key("check"), message, advice=advice, step=row.step.id)
             row.change(check=None)
         elif isinstance(check, dict) and (problem := schemas.problem(check)) is not None:
