@@ -95,7 +95,7 @@ def test_the_reducer_is_shown_citations_that_count() -> None:
     assert (found.cited, found.unknown) == (("memory.2", "sizes"), ())
 
 
-LOOP = ("attempt/loop", "attempt/tool_turns")
+LOOP = ("attempt/loop", "attempt/tool_turns", "attempt/long_results")
 
 
 def phrases_said() -> dict[str, set[str]]:
@@ -105,8 +105,7 @@ def phrases_said() -> dict[str, set[str]]:
         "attempt/prompt",
         "attempt/support",
         "attempt/judge",
-        "attempt/loop",
-        "attempt/tool_turns",
+        *LOOP,
         "scheduling/checks",
     ):
         tree = ast.parse((ROOT / "swarm" / f"{name}.py").read_text(encoding="utf-8"))

@@ -24,12 +24,13 @@ from collections.abc import Iterator
 import anyio
 
 from swarm.attempt.judge import ALLOWED, Correction, judge_message, revised, truncated, uncalled
+from swarm.attempt.long_results import room_left, with_built_in, with_pictures
 from swarm.attempt.loop_guard import LoopGuard
 from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, phrase, wanted
 from swarm.attempt.support import with_notes
 from swarm.attempt.too_long import refuse_cut_prompt, smaller_context
-from swarm.attempt.tool_turns import ToolTurns, place_of
-from swarm.attempt.transcript import numbered, result_of, usable
+from swarm.attempt.tool_turns import Conversation, ToolTurns, place_of
+from swarm.attempt.transcript import in_order, numbered, result_of, usable
 from swarm.attempt.types import Attempt, Note
 from swarm.base.errors import AnswerError, EndpointError, EndpointRefused, LimitError
 from swarm.endpoints import Endpoint
@@ -40,6 +41,7 @@ from swarm.spec.chat import MediaFile, Message, Reply, Request, Text, ToolCall, 
 from swarm.tools import Place, Toolbox
 from swarm.tools.place import Storage
 
+NO_USAGE = Usage()
 QUESTION_SHARE = 0.75
 """Share of the seconds left of a run that an optional question may take."""
 REASON_CHARACTERS = 500
@@ -109,11 +111,13 @@ class _Conversation:
         self.corrections: Counter[str] = Counter()
         """Corrections so far, by kind."""
         self._prompt = prompt.messages
-        self._specs = tools.specs(attempt.tools)
+        self._specs = with_built_in(tools.specs(attempt.tools))
         self._want = wanted(attempt)
         self._guard = LoopGuard(spec.name for spec in self._specs)
         self._note = note
-        self._tool_turns = ToolTurns(attempt, tools, place, self._guard, self._say, self._record_result)
+        self._place = place
+        talk = Conversation(self.said, self._say, self._record_result, self._room)
+        self._tool_turns = ToolTurns(attempt, tools, place, self._guard, talk)
         self._unrecorded: list[Message] = []
         self._started = anyio.current_time()
         self._first: Outcome | None = None
@@ -204,7 +208,7 @@ class _Conversation:
         attempt = self.attempt
         return Request(
             model=attempt.model,
-            messages=self._compacted() if self.compact else tuple(self.said),
+            messages=self._compacted() if self.compact else with_pictures(attempt, in_order(self.said), self._place),
             tools=self._specs,
             form=None if self._specs else self._want.form,
             max_tokens=self._cap(),
@@ -340,7 +344,10 @@ class _Conversation:
 
     async def run_tools(self) -> None:
         """Run the calls of the last answer that have no result."""
-        await self._tool_turns.run(self.said, is_last=self.turns == self.attempt.turns - 1)
+        await self._tool_turns.run(is_last=self.turns == self.attempt.turns - 1)
+
+    def _room(self) -> int:
+        return room_left(self.attempt, self.request())
 
     # Facts
 
@@ -351,10 +358,12 @@ class _Conversation:
         self.said.append(message)
         self._unrecorded.append(message)
 
-    def _record_result(self, seconds: float) -> None:
-        self._record(None, seconds=seconds)
+    def _record_result(self, seconds: float, usd: float) -> None:
+        usage = Usage(usd=usd) if usd else Usage()
+        self.usage += usage
+        self._record(None, seconds=seconds, usage=usage)
 
-    def _record(self, reply: Reply | None, *, seconds: float = 0.0) -> None:
+    def _record(self, reply: Reply | None, *, seconds: float = 0.0, usage: Usage = NO_USAGE) -> None:
         """Note the messages since the last note: an answer, or (without a reply) a tool's result."""
         served = self._served if reply is None else reply
         self._note(
@@ -362,7 +371,7 @@ class _Conversation:
                 step=self.attempt.step.id,
                 attempt=self.attempt.attempt,
                 messages=tuple(self._unrecorded),
-                usage=Usage() if reply is None else reply.usage,
+                usage=usage if reply is None else reply.usage,
                 seconds=seconds if reply is None else reply.seconds,
                 model=served.model,
                 endpoint=served.endpoint,

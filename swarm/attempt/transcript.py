@@ -1,6 +1,6 @@
 """Messages of a conversation: results of calls, ids of calls, answers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from swarm.record.outcome import CUT
 from swarm.spec.chat import Message, Part, Reply, ToolCall
@@ -24,6 +24,23 @@ def result_of(call: ToolCall, *parts: Part) -> Message:
     return Message(role="tool", parts=parts, tool_call_id=call.id)
 
 
+def in_order(said: Sequence[Message]) -> list[Message]:
+    """Return a conversation with the results of each turn in the order of its calls: they are noted as they end."""
+    ordered: list[Message] = []
+    place: dict[str, int] = {}
+    results: list[Message] = []
+    for message in said:
+        if message.role == "tool":
+            results.append(message)
+            continue
+        ordered += sorted(results, key=lambda result: place.get(result.tool_call_id or "", 0))
+        results.clear()
+        if message.tool_calls:
+            place = {call.id: n for n, call in enumerate(message.tool_calls)}
+        ordered.append(message)
+    return ordered + sorted(results, key=lambda result: place.get(result.tool_call_id or "", 0))
+
+
 KEPT_CALLS = 512
 """Maximum tool calls of an answer that are recorded, each with its result. Answers from the wire have fewer."""
 
@@ -36,7 +53,8 @@ def usable(reply: Reply, *, has_tools: bool) -> Message:
     """
     message = reply.message
     if len(message.tool_calls) > KEPT_CALLS:
-        message = message.model_copy(update={"tool_calls": message.tool_calls[:KEPT_CALLS]})
+        more = message.more_calls + len(message.tool_calls) - KEPT_CALLS
+        message = message.model_copy(update={"tool_calls": message.tool_calls[:KEPT_CALLS], "more_calls": more})
     if message.tool_calls and not has_tools:
         raw = {name: value for name, value in (message.raw or {}).items() if name != "tool_calls"}
         message = message.model_copy(update={"tool_calls": (), "raw": raw or None})

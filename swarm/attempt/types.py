@@ -122,6 +122,8 @@ class Attempt(Frozen):
     """Hash of what decides the results of the granted tools: schemas, versions, effects."""
     barred: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """Tools of its role that the step does not get because of its labels, in words."""
+    takes: tuple[str, ...] = ()
+    """Media that its model accepts in addition to text: pictures of tools are shown to a model that takes them."""
     turns: int = 20
     """Maximum number of turns."""
     context: int | None = None

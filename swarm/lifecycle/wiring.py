@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import anyio
 
@@ -60,9 +61,36 @@ async def open_tools(prepared: Prepared, folder: RunFolder, stack: AsyncExitStac
     await box.open(Opening(folder.path, tasks, prepared.redactor.clean, warn))
 
 
+@dataclass(frozen=True)
+class RunStorage:
+    """The files of a run that its tools may use."""
+
+    folder: RunFolder
+    redacted: Callable[[str], str]
+
+    def clean(self, text: str) -> str:
+        """Return a text without secrets."""
+        return self.redacted(text)
+
+    def content(self, artifact: str) -> bytes:
+        """Return the bytes of an artifact. Raise `JournalError`."""
+        return self.folder.content(artifact)
+
+    def scratch(self, step: str) -> Path:
+        """Return the empty scratch folder of a step. Raise `ToolError` if it cannot be made."""
+        try:
+            return self.folder.scratch(step)
+        except OSError as error:
+            raise ToolError(f"there is no scratch folder: {error.strerror}") from error
+
+    def clear(self, step: str) -> None:
+        """Remove the scratch folder of a step."""
+        self.folder.clear(step)
+
+
 def assemble(wiring: ExecutorWiring) -> Executor:
     """Return the outermost executor."""
-    executor: Executor = Local(wiring.budgeted.endpoint_for, wiring.tools, wiring.folder)
+    executor: Executor = Local(wiring.budgeted.endpoint_for, wiring.tools, RunStorage(wiring.folder, wiring.clean))
     for wrapper in reversed(EXECUTOR_ORDER[:-1]):
         executor = _WRAPPERS[wrapper](executor, wiring)
     return executor

@@ -102,6 +102,7 @@ class Assigner:
             tools=granted,
             barred=barred,
             tools_key=resources.tools_key(granted) if granted else "",
+            takes=resources.access.taken_by(place.members),
             turns=min(agent.turns or limits.turns, limits.turns),
             context=self._contexts().get(model),
             stated=self._stated(model, plans),

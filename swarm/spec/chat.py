@@ -128,6 +128,8 @@ class Message(Frozen):
     role: Literal["system", "user", "assistant", "tool"]
     parts: tuple[Part, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
+    more_calls: int = Field(default=0, exclude_if=is_empty)
+    """For role `assistant`: number of further calls that were dropped when the answer was read. Never sent."""
     tool_call_id: str | None = None
     """For role `tool`: id of the call that it answers."""
     raw: dict[str, Json] | None = None

@@ -85,6 +85,11 @@ class Access(Frozen):
         place = self.tool_places.get(tool)
         return tuple(label for label in labels if place is not None and place not in self.labels.get(label, ()))
 
+    def taken_by(self, models: Iterable[str]) -> tuple[str, ...]:
+        """Return the media that all these models accept in addition to text."""
+        taken = [self.takes.get(model, ()) for model in models]
+        return tuple(medium for medium in taken[0] if all(medium in each for each in taken)) if taken else ()
+
     def can(self, model: str, media: Iterable[str]) -> bool:
         """Check whether a model accepts all these media."""
         return all(medium in self.takes.get(model, ()) for medium in media)

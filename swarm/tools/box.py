@@ -1,10 +1,11 @@
 """The toolbox of a run: it finds tools by name, opens their kits, and checks the right to each call."""
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import AsyncExitStack
 from itertools import chain
 
 import anyio
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, from_json
 
 from swarm.base.errors import Problem, TaskError, ToolError
 from swarm.base.text import listing
@@ -13,9 +14,12 @@ from swarm.record.events import ToolFact
 from swarm.spec.chat import ToolSpec
 from swarm.tools.kinds import Tool, ToolContext, ToolResult, words
 from swarm.tools.kit import CLOSING_SECONDS, OPENING_SECONDS, Kit, Offer, Opening, offered
+from swarm.tools.sharing import Shares
 
-RESULT_BYTES = 64 * 1024
-"""Maximum bytes of a result that a model sees, about 20,000 tokens: more would fill its context."""
+RESULT_BYTES = 32 * 1024 * 1024
+"""Maximum bytes of the words of a result that are kept. Of these a model sees the start, and can read the rest."""
+LOST = "lost"
+"""Kind of the `ToolError` of a call of which nobody knows whether it took place: its server or its connection broke."""
 
 
 class Toolbox:
@@ -36,6 +40,8 @@ class Toolbox:
         """Names in tasks and plans, by the name on the wire."""
         self._recorded: dict[str, str] = {}
         self._kits = tuple(kits)
+        self._shares = Shares()
+        self._locks: dict[str, anyio.Lock] = {}
         self._places = places or {}
         own = tuple(tools)
         for offer in offered(own):
@@ -213,14 +219,38 @@ class Toolbox:
                        whose data may not go where the arguments go
         arguments      the arguments do not match the schema
         timeout        the deadline of the call has passed
+        lost           it is not known whether the call took place, and the tool may not be called again
         tool           anything else
+
+        Rights are checked first, then the call is shared if the tool allows it. A call that was lost is made
+        again once if the tool may repeat it.
         """
         if name not in granted:
             message = f"no tool called {name} may be used; these may: {listing(sorted(granted))}"
             raise ToolError(message, kind="unknown_tool")
         tool = self.get(name)
         self._check_labels(tool, context)
-        return _result(tool, await _run(tool, arguments, context))
+        key = _share_key(tool, arguments, context) if tool.is_shared else None
+        if key is None:
+            return await self._made(tool, arguments, context)
+
+        async def make() -> ToolResult:
+            return await self._made(tool, arguments, context)
+
+        return await self._shares.ask(key, f"{context.step} {context.attempt}", make)
+
+    async def _made(self, tool: Tool, arguments: str, context: ToolContext) -> ToolResult:
+        """Make a call, after those of its kit that must end before it."""
+        async with AsyncExitStack() as stack:
+            if tool.barrier == "run":
+                await stack.enter_async_context(self._locks.setdefault(tool.kit or tool.name, anyio.Lock()))
+            try:
+                return _result(tool, await _run(tool, arguments, context))
+            except ToolError as error:
+                if error.kind != LOST or not tool.is_repeatable:
+                    raise
+            again = ToolContext(context.step, context.attempt, context.labels, place=context.place)
+            return _result(tool, await _run(tool, arguments, again))
 
     def _check_labels(self, tool: Tool, context: ToolContext) -> None:
         if tool.label is not None and tool.label not in context.labels:
@@ -249,8 +279,17 @@ async def _run(tool: Tool, arguments: str, context: ToolContext) -> Json | ToolR
     raise ToolError(message, kind="timeout")
 
 
+def _share_key(tool: Tool, arguments: str, context: ToolContext) -> str | None:
+    """Return what a shared call asks, and with which labels; None if its arguments are not JSON, which is an error."""
+    try:
+        asked: Json = from_json(arguments.strip() or "{}")
+        return digest([tool.name, tool.key, asked, list(context.labels)])
+    except (ValueError, PydanticSerializationError, RecursionError):
+        return None
+
+
 def _result(tool: Tool, value: Json | ToolResult) -> ToolResult:
-    """Return a result as the model sees it: its words cut to `RESULT_BYTES` together."""
+    """Return a result with its words, its label and its price."""
     labels = () if tool.label is None else (tool.label,)
     if isinstance(value, ToolResult):
         return ToolResult(value.parts, max(value.total, value.shown), labels, tool.price)
@@ -260,15 +299,5 @@ def _result(tool: Tool, value: Json | ToolResult) -> ToolResult:
     except (PydanticSerializationError, RecursionError, ValueError, TypeError) as error:
         message = f"the result of {tool.name} is neither text nor JSON: {type(value).__name__}"
         raise ToolError(message) from error
-    return ToolResult((words(tool.name, _head(whole)),), len(whole), labels, tool.price)
-
-
-def _head(whole: bytes) -> str:
-    """Return the start of a text that a model sees, cut at the end of a line if one is near."""
-    if len(whole) <= RESULT_BYTES:
-        return whole.decode()
-    head = whole[:RESULT_BYTES]
-    line = head.rfind(b"\n")
-    if line >= RESULT_BYTES // 2:
-        head = head[:line]
-    return head.decode("utf-8", "ignore")
+    kept = whole[:RESULT_BYTES].decode("utf-8", "ignore")
+    return ToolResult((words(tool.spec.name, kept),), len(whole), labels, tool.price)

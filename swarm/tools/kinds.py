@@ -68,7 +68,12 @@ class ToolResult:
     @property
     def shown(self) -> int:
         """Bytes of that text."""
-        return len(self.text.encode())
+        return len(self.text.encode("utf-8", "replace"))
+
+    @property
+    def files(self) -> tuple[MediaFile, ...]:
+        """Pictures and other files."""
+        return tuple(part for part in self.parts if isinstance(part, MediaFile))
 
 
 def words(name: str, text: str) -> Data:

@@ -36,6 +36,10 @@ class Storage(Protocol):
         """Return the bytes of an artifact. Raise `JournalError`."""
         ...
 
+    def clean(self, text: str) -> str:
+        """Return a text without secrets, as it may be written into a file."""
+        ...
+
     def scratch(self, step: str) -> Path:
         """Return the empty scratch folder of a step."""
         ...

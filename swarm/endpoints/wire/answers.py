@@ -100,6 +100,8 @@ class Assembly:
     refusal: list[str] = field(default_factory=list[str])
     calls: list[_Draft] = field(default_factory=list[_Draft])
     by_index: dict[int, _Draft] = field(default_factory=dict[int, _Draft])
+    dropped: int = 0
+    """Number of further tool calls, which were read and dropped."""
     raw: dict[str, Json] = field(default_factory=dict[str, Json])
     """Fields that are sent back unchanged."""
     finish: str | None = None
@@ -176,6 +178,7 @@ class Assembly:
             draft = _Draft()
             draft.add(call)
             self.calls.append(draft)
+        self.dropped = len(message.tool_calls or ()) - len(self.calls)
         self.finish = str(choices[0].finish_reason or "stop")
 
     def _raise_error(self, answer: WireAnswer, data: bytes, *, strict: bool = False) -> None:
@@ -257,14 +260,16 @@ class Assembly:
         draft = _Draft()
         if known is not None and not call.function.name:  # more arguments for the same tool: a parallel call
             draft.name = known.name
-        return self._kept(draft, call.index)
+        return self._kept(draft, call)
 
-    def _kept(self, draft: _Draft, index: int | None) -> _Draft:
-        """Add a draft to the answer, unless it has enough of them: then it is read and dropped."""
+    def _kept(self, draft: _Draft, call: WireCall) -> _Draft:
+        """Add a draft to the answer, unless it has enough of them: then it is read, counted and dropped."""
         if len(self.calls) < MOST_CALLS:
             self.calls.append(draft)
-            if index is not None:
-                self.by_index[index] = draft
+            if call.index is not None:
+                self.by_index[call.index] = draft
+        elif call.function.name:
+            self.dropped += 1
         return draft
 
     # The reply
@@ -332,7 +337,8 @@ class Assembly:
         words = (Text(text=text),) if text else ()
         sound = () if self.sound.made is None else (self.sound.made,)
         doubts = (self.doubt,) if self.doubt else ()
-        return Message(role="assistant", parts=words + sound, tool_calls=calls, raw=raw or None, doubts=doubts)
+        message = Message(role="assistant", parts=words + sound, tool_calls=calls, raw=raw or None, doubts=doubts)
+        return message.model_copy(update={"more_calls": self.dropped}) if self.dropped else message
 
 
 def is_prose(request: Request) -> bool:
