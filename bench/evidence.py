@@ -53,13 +53,13 @@ def main() -> None:
         print(f"{kind:10} {flagged[kind]:5} of {total[kind]:5} flagged  {flagged[kind] / total[kind]:.2%}")
     large = of_100_claims()
     best = min(_seconds(large) for _ in range(5))
-    print(f"100 claims over 100 outputs, index included: {1000 * best:.1f} ms")
+    print(f"100 claims over 100 outputs, index included: {1000 * best:.1f} ms of CPU")
 
 
 def _seconds(report: Made) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     checked(report)
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 if __name__ == "__main__":

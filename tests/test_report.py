@@ -134,3 +134,22 @@ def test_a_conflict_that_the_report_mentions_is_only_data() -> None:
     found = report("Lunr needs 40 MB [read.1] or 45 MB [weigh] of memory.", read=ONE, weigh=OTHER)
     assert len(found.conflicts) == 1
     assert "Conflicts" not in found.text
+
+
+def test_steps_that_miss_for_one_reason_share_a_line() -> None:
+    state = State()
+    state.apply(e.RunStarted(run="r", trace="0" * 32, versions={}, task={}, agents=()))
+    steps = [Step(id=f"read.{n}", prompt="Read.") for n in range(1, 10)]
+    reduce = Step(id="reduce", prompt="Report.", after=tuple(step.id for step in steps))
+    state.apply(e.StepsAdded(by="task", steps=(*steps, reduce)))
+    for n, step in enumerate(steps):
+        start(state, step.id)
+        failure = e.Failure(kind="form", message="another" if n == 3 else "no")
+        state.apply(e.StepFailed(step=step.id, attempt=1, error=failure))
+    start(state, "reduce")
+    state.apply(e.StepFinished(step="reduce", attempt=1, outcome=Outcome(output="Nothing.")))
+    state.report_step = "reduce"
+    found = make_report(state, lambda s: s.outcome.output, lambda step: step.prompt)
+    assert found is not None
+    first = "- [read.1, read.2, read.3, read.5, read.6] and 3 more failed: no"
+    assert found.text.endswith(f"## Missing\n\n{first}\n- [read.4] failed: another\n")

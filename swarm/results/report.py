@@ -1,6 +1,6 @@
 """The report of a run and its provenance: the steps behind each claim, missing steps, what was left out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import chain
 
@@ -29,6 +29,8 @@ from swarm.results.table import Table, table_text
 from swarm.spec.plan import Step, role_of
 from swarm.spec.rows import Row
 
+NAMED = 5
+"""Steps that a line names which have no output for the same reason. The others are counted."""
 REASON_CHARACTERS = 300
 """Maximum characters of the reason why a step has no output: a report is not a log."""
 
@@ -88,7 +90,7 @@ def make_report(
         _listed("Sources", [_source(s, about(s.step)) for s in steps if s.id in cited]),
         _listed("Conflicts between sources", not_mentioned(checked.unmentioned)),
         _listed("Not found in sources", not_found(checked.claims)),
-        _listed("Missing", [_gap(s) for s in steps if _is_missing(s)]),
+        _listed("Missing", _missing(s for s in steps if _is_missing(s))),
         _listed("Left out", _left_out(state, steps)),
     )
     text = "\n\n".join(block for block in blocks if block)
@@ -155,12 +157,25 @@ def _is_missing(s: StepState) -> bool:
     return s.over and s.status is not Status.DONE
 
 
-def _gap(s: StepState) -> str:
+def _missing(steps: Iterable[StepState]) -> list[str]:
+    """Return a line for each reason why steps have no output, with the first of the steps and their number."""
+    by_reason: dict[str, list[str]] = {}
+    for s in steps:
+        by_reason.setdefault(f"{s.status}: {_reason(s)}".rstrip(": "), []).append(s.id)
+    return [f"{_named(names)} {reason}" for reason, names in by_reason.items()]
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"[{', '.join(names[:NAMED])}]{more}"
+
+
+def _reason(s: StepState) -> str:
+    """Return why a step has no output, in one line."""
     why = s.because
     if s.status is not Status.SKIPPED:
         why = "" if s.error is None else s.error.message
-    line = " ".join(why.split())[:REASON_CHARACTERS]
-    return f"[{s.id}] {s.status}: {line}".rstrip(": ")
+    return " ".join(why.split())[:REASON_CHARACTERS]
 
 
 def _left_out(state: State, steps: list[StepState]) -> list[str]:

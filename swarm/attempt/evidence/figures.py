@@ -36,7 +36,8 @@ _DATES = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_MAY_BE_DATE = re.compile(rf"\d{{4}}|\b(?:{_MONTH})\b|[月월]", re.IGNORECASE)
+_YEAR = re.compile(r"\d{4}|[月월]")
+_MONTH_STARTS = frozenset(name[:3] for name in MONTHS)
 _CODE = r"\d{1,2}:\d\d(?::\d\d)?(?!\d)|(?!\d{1,3}(?:\.\d{3})+(?![.\d]))\d+(?:\.\d+){2,}(?![\d])"
 _GROUPED = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d{1,3}(?:['_ ]\d{3})+(?:[.,]\d+)?"
 _SCALE = "|".join(sorted((word for word in SCALES if word != "k"), key=len, reverse=True))
@@ -114,7 +115,9 @@ def figures(text: str) -> list[Quantity]:
     """Return the figures of a text in order."""
     text = plain(text)
     found: list[Quantity] = []
-    if _MAY_BE_DATE.search(text):
+    if _DIGIT.search(text) is None:
+        return list(_words(text))
+    if _may_have_dates(text):
         for match in _DATES.finditer(text):
             date = _date(match)
             if date is not None:
@@ -132,6 +135,11 @@ def figures(text: str) -> list[Quantity]:
             found.append(figure)
     found.extend(_words(text))
     return sorted(found, key=lambda each: each.start)
+
+
+def _may_have_dates(text: str) -> bool:
+    folded = text.casefold()
+    return _YEAR.search(text) is not None or any(name in folded for name in _MONTH_STARTS)
 
 
 def _words(text: str) -> Iterator[Quantity]:
