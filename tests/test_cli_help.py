@@ -54,7 +54,7 @@ def test_commands_are_grouped(command: Command) -> None:
     groups = re.findall(r"\n(Run|Inspect|Set up):\n((?:  .+\n)+)", page)
     found = {title: [line.split()[0] for line in lines.splitlines()] for title, lines in groups}
     assert found == {
-        "Run": ["run", "plan", "resume", "check"],
+        "Run": ["run", "plan", "resume", "stop", "check"],
         "Inspect": ["show", "runs", "export", "rm", "diff", "simulate", "cache"],
         "Set up": ["init", "doctor", "models", "agents", "schema"],
     }

@@ -154,9 +154,8 @@ agents = st.builds(
     words=words,
     critical=st.booleans(),
 )
-endpoints = st.builds(
-    EndpointUse, name=words, used=st.integers(0, 10**5), allowed=st.none() | st.integers(1, 10**5), why=words
-)
+calls = st.none() | st.integers(0, 10**5)
+endpoints = st.builds(EndpointUse, name=words, used=calls, allowed=calls, why=words)
 facts = st.builds(
     Moment,
     run=st.just("r"),

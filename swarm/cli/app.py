@@ -36,6 +36,7 @@ from swarm.cli.remove import rm
 from swarm.cli.run import resume, run
 from swarm.cli.simulate import simulate
 from swarm.cli.start import agents, schema
+from swarm.cli.stop import stop
 from swarm.cli.streams import answer, say
 
 EPILOG = """\
@@ -103,14 +104,21 @@ COMMANDS = (
         "troubleshooting",
         ("swarm resume last", "swarm resume 20260730-1412 --limit tokens=400_000 --failed"),
     ),
+    Listed(stop, RUN, "runs", ("swarm stop last", "swarm stop 20260730-1412 --wait 300")),
     Listed(check, RUN, "task", ("swarm check task.yaml", "swarm check task.yaml --plan plan.yaml")),
     Listed(
         show,
         INSPECT,
         "troubleshooting",
-        ("swarm show last", "swarm show last study.3", "swarm show last --claim 7", "swarm show last --json"),
+        (
+            "swarm show last",
+            "swarm show last --follow",
+            "swarm show last study.3",
+            "swarm show last --claim 7",
+            "swarm show last --json",
+        ),
     ),
-    Listed(runs, INSPECT, "command-line", ("swarm runs", "swarm runs --json --all")),
+    Listed(runs, INSPECT, "command-line", ("swarm runs", "swarm runs --follow", "swarm runs --json --all")),
     Listed(
         export,
         INSPECT,

@@ -217,6 +217,8 @@ class Driver:
 
     def _look_for_interrupts(self, now: float) -> None:
         """Ask the run to end after the first signal, then count down."""
+        if self._run.folder.take_stop():
+            self._interrupts.ask()
         received = self._interrupts.received
         if not received or self._run.over:
             return

@@ -48,6 +48,10 @@ class Interrupts:
         finally:
             self._begun = _never
 
+    def ask(self) -> None:
+        """Act as after the first Ctrl-C: another process asked the run to end."""
+        self.received = self.received or signal.SIGINT
+
     @property
     def exit_code(self) -> int:
         """Exit code of an interrupted command: 130 after SIGINT, 143 after SIGTERM."""

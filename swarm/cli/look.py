@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swarm.base.errors import TaskError
 from swarm.cli import options as o
 from swarm.cli.reading import no_step, result_of, row_of, run_object
 from swarm.cli.streams import answer, answer_json, message, say
@@ -35,12 +36,14 @@ Newest = Annotated[
         show_default=False,
     ),
 ]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Watch until it ends. Ctrl-C ends the watching only.")]
 All = Annotated[bool, typer.Option("--all", help="List all runs.")]
 
 
 def runs(
     newest: Newest = NEWEST,
     everything: All = False,
+    follow: Follow = False,
     folder: o.Runs = None,
     as_json: o.AsJson = False,
 ) -> int:
@@ -52,8 +55,13 @@ def runs(
     from swarm.record.folder import listed
 
     where = o.runs_folder(folder)
+    most = None if everything else newest
+    if follow:
+        from swarm.cli.follow import follow_runs
+
+        follow_runs(lambda: listed(where)[::-1][:most])
     found = listed(where)[::-1]
-    rows = [row_of(each) for each in (found if everything else found[:newest])]
+    rows = [row_of(each) for each in found[:most]]
     for row in rows:
         if row.problem:
             say(message("warning", row.problem))
@@ -76,18 +84,26 @@ def show(
     step: StepName = None,
     claim: Claim = None,
     claims: Claims = False,
+    follow: Follow = False,
     folder: o.Runs = None,
     as_json: o.AsJson = False,
 ) -> int:
     """Show a run, one step, or a claim's sources.
 
     For a run: its steps, their tokens and cost, and how parallel it was. A run that is still running
-    can be shown, too. For a claim of the report: the steps it cites and the lines of their inputs.
+    can be shown, too, and watched with --follow. For a claim of the report: the steps it cites and
+    the lines of their inputs.
     """
     from swarm.record.folder import find
     from swarm.record.recorded import recorded
 
     where = find(run, o.runs_folder(folder))
+    if follow:
+        if claim is not None or claims or step is not None:
+            raise TaskError("--follow shows a whole run: it is not allowed with STEP, --claim or --claims")
+        from swarm.cli.follow import follow_run
+
+        follow_run(where)
     if claim is not None:
         return _show_claim(where, claim, as_json=as_json)
     found = recorded(where)

@@ -78,6 +78,12 @@ def say(text: str) -> None:
         _write(sys.stderr, safe_text(text) + "\n")
 
 
+def write_frame(stream: TextIO, text: str) -> None:
+    """Write a text of the live view, which has codes of its own. Never raise."""
+    with suppress(OSError, ValueError, SwarmError):
+        _write(stream, text)
+
+
 def redraw(text: str) -> None:
     """Replace the line of the terminal's cursor. Never raise."""
     with suppress(OSError, ValueError, SwarmError):

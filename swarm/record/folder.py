@@ -3,6 +3,7 @@
 journal.jsonl        the events of the run: everything else can be made from it and the artifacts
 origin               where the run was started: see `swarm.record.origin`
 lock                 held by the process that runs it; names its host and process id
+stop                 a request to end the run; its owner removes it
 task.yaml            the task as resolved, without secrets
 plan.yaml            the plan, if there is one
 report.md            the report
@@ -42,6 +43,8 @@ from swarm.record.origin import ORIGIN, origin_of, write_mark
 JOURNAL = "journal.jsonl"
 LOCK = "lock"
 TASK = "task.yaml"
+STOP = "stop"
+"""File with which another process asks the owner of a run to end it."""
 ARTIFACTS = "artifacts"
 SCRATCH = "scratch"
 _HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN})
@@ -105,6 +108,7 @@ class RunFolder:
                 f"run {self.run} is in use by {owner or 'another process'}\nhint: wait for it, or stop it first"
             ) from None
         self._lock = fd
+        self.take_stop()  # a request to a former owner
         with suppress(OSError):  # the owner's name is for people: the lock itself is what counts
             os.ftruncate(fd, 0)
             os.write(fd, f"process {os.getpid()} on {platform.node()}\n".encode())
@@ -146,9 +150,28 @@ class RunFolder:
                 (self.path / name).unlink(missing_ok=True)
             self.path.rmdir()
 
+    def ask_to_stop(self) -> None:
+        """Ask the owner of the run to end it. Raise OSError if the folder is not as a run leaves it."""
+        os.close(open_file(self.path, STOP, os.O_WRONLY | os.O_CREAT))
+
+    def take_stop(self) -> bool:
+        """Return whether another process asked the owner to end the run, and forget the request."""
+        if not os.path.lexists(self.path / STOP):
+            return False
+        is_request = is_plain_file(self.path, STOP)
+        with suppress(OSError):
+            (self.path / STOP).unlink()
+        return is_request
+
+    @property
+    def is_asked_to_stop(self) -> bool:
+        """Whether a request to end the run is not taken yet."""
+        return os.path.lexists(self.path / STOP)
+
     def release(self) -> None:
         """Unlock the run."""
         if self._lock is not None:
+            self.take_stop()
             os.close(self._lock)
             self._lock = None
 

@@ -171,7 +171,7 @@ def scan(path: Path) -> Iterator[tuple[Event, int]]:
                     raise JournalError(f"{path}: line {number} is longer than {LINE_BYTES} bytes")
                 return
             try:
-                event = _decode(line, number)
+                event = decode(line, number)
             except JournalError as error:
                 if not line.strip(b"\0\n"):
                     rest = file.read(LINE_BYTES)
@@ -182,7 +182,8 @@ def scan(path: Path) -> Iterator[tuple[Event, int]]:
             yield event, end
 
 
-def _decode(line: bytes, number: int) -> Event:
+def decode(line: bytes, number: int) -> Event:
+    """Return the event in a line of a journal. Raise `JournalError` if it is not that event."""
     body = line[:-1]
     if body[-18:-10] == b',"crc":"' and body.endswith(b'"}'):
         crc, body = body[-10:-2], body[:-18] + b"}"

@@ -55,6 +55,8 @@ class Board:
         self._now = now
         self.signs: dict[str, Sign] = {}
         """By step. A step that does not run has none."""
+        self.is_live = False
+        """Whether it hears what no journal holds, such as what a request waits for."""
         self.repeated = 0
         """Calls that failed and were made again."""
         self.failed_attempts = 0
@@ -96,6 +98,7 @@ class Board:
             sign.until = self._now() + call.seconds
 
     def _turned(self, step: str, doing: Doing | None) -> None:
+        self.is_live = True
         sign = self.signs.get(step)
         if sign is not None and doing is not None:
             sign.characters = 0

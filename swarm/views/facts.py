@@ -12,8 +12,10 @@ from swarm.record.steps import OVER, Status, StepState
 from swarm.spec.plan import role_of
 from swarm.views.board import Activity, Board, Sign, last_words
 from swarm.views.left import Left, left
-from swarm.views.words import dollars, one_line, short
+from swarm.views.words import counted, dollars, one_line, short
 
+OFFLINE = "offline"
+"""The built-in endpoint: it has no limit, and answers immediately."""
 CHARACTERS_PER_TOKEN = 4
 """Characters per token of an answer that is being written, for its token count so far."""
 BAR_ORDER = (
@@ -73,7 +75,8 @@ class EndpointUse:
     """An endpoint, and the calls in flight there."""
 
     name: str
-    used: int
+    used: int | None
+    """None if a journal is all that is known of the run."""
     allowed: int | None
     """Maximum parallel calls; None if it is not known."""
     why: str
@@ -114,6 +117,15 @@ class Moment:
     def over(self) -> int:
         """Number of real steps that have ended."""
         return sum(count for status, count in self.counts.items() if status in OVER)
+
+
+def calls_at(endpoint: EndpointUse) -> str:
+    """Return the calls in flight at an endpoint, and the maximum: `8 of 16 calls`."""
+    if endpoint.used is None:
+        return "" if endpoint.allowed is None else f"maximum {counted(endpoint.allowed, 'call')}"
+    if endpoint.allowed is None:
+        return counted(endpoint.used, "call")
+    return f"{endpoint.used:,} of {counted(endpoint.allowed, 'call')}"
 
 
 class FactFinder:
@@ -180,9 +192,10 @@ class FactFinder:
             used[_label(models.get(s.model, {})) or s.endpoint] += sign is not None and sign.doing in _IN_FLIGHT
         for name in dict.fromkeys((*allowed, *used, *state.slots)):
             change = self._board.slots.get(name)
-            if name:
+            if name and name != OFFLINE:
                 why = "" if change is None else change.why
-                yield EndpointUse(name, used[name], state.slots.get(name, allowed.get(name)), why)
+                calls = used[name] if self._board.is_live else None
+                yield EndpointUse(name, calls, state.slots.get(name, allowed.get(name)), why)
 
 
 def _runs(s: StepState) -> bool:

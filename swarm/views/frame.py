@@ -22,7 +22,7 @@ from math import ceil
 
 from swarm.record.steps import Status
 from swarm.views.board import TAIL_CHARACTERS
-from swarm.views.facts import EndpointUse, Moment, RunningAgent
+from swarm.views.facts import EndpointUse, Moment, RunningAgent, calls_at
 from swarm.views.paint import Line, Tone, Toned, cut_end, cut_line, cut_to, fitted, width_of
 from swarm.views.words import clock, columns, counted, one_line, short, some
 
@@ -114,7 +114,7 @@ class _Pen:
             yield (Toned(_calls(each), "plain" if not each.why else "warning"),)
         rest = facts.endpoints[ENDPOINTS:]
         if rest:
-            used = sum(each.used for each in rest)
+            used = sum(each.used or 0 for each in rest)
             yield (Toned(f"{counted(len(rest), 'more endpoint')}: {counted(used, 'call')}"),)
 
     def _troubles(self, facts: Moment) -> list[Toned]:
@@ -222,10 +222,8 @@ def seconds_since(value: float) -> str:
 
 def _calls(endpoint: EndpointUse) -> str:
     """Return the calls in flight at an endpoint: `host: 8 of 16 calls (rate limit)`."""
-    allowed = "" if endpoint.allowed is None else f" of {endpoint.allowed:,}"
     why = f" ({one_line(endpoint.why, 120)})" if endpoint.why else ""
-    noun = "call" if endpoint.used == 1 and endpoint.allowed is None else "calls"
-    return f"{one_line(endpoint.name, 60)}: {endpoint.used:,}{allowed} {noun}{why}"
+    return f"{one_line(endpoint.name, 60)}: {calls_at(endpoint)}{why}"
 
 
 def _grouped(doing: "dict[str, int] | Counter[str]") -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The facts of a running run in one line, for a log or a terminal without a live view."""
 
 from swarm.record.steps import Status
-from swarm.views.facts import EndpointUse, Moment, RunningAgent
+from swarm.views.facts import EndpointUse, Moment, RunningAgent, calls_at
 from swarm.views.words import clock, counted, one_line
 
 NAMED = 2
@@ -37,6 +37,5 @@ def _agent(agent: RunningAgent) -> str:
 
 
 def _calls(endpoint: EndpointUse) -> str:
-    allowed = "" if endpoint.allowed is None else f" of {endpoint.allowed:,}"
     why = f" ({one_line(endpoint.why, 60)})" if endpoint.why else ""
-    return f"{one_line(endpoint.name, 40)} {endpoint.used:,}{allowed} calls{why}"
+    return f"{one_line(endpoint.name, 40)} {calls_at(endpoint)}{why}"
