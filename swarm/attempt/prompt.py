@@ -196,7 +196,7 @@ def _brief_text(brief: Brief, most: int) -> tuple[str, int]:
     text = canonical(brief).decode()
     if estimate_tokens(text) <= most:
         return text, len(brief.inputs)
-    bare = tuple(each.model_copy(update={"first_line": ""}) for each in brief.inputs)
+    bare = tuple(each.model_copy(update={"first_line": "", "columns": ""}) for each in brief.inputs)
     left = most - estimate_tokens(canonical(brief.model_copy(update={"inputs": ()})).decode())
     shown = 0
     for each in bare:
@@ -216,7 +216,10 @@ def _texts(attempt: Attempt) -> tuple[Shown, ...]:
 def _data_parts(attempt: Attempt, texts: Sequence[Shown], notes: Notes) -> list[Part]:
     parts: list[Part] = []
     if attempt.inputs:
-        parts += [*_announced(attempt, "inputs"), *_input_parts(attempt, texts, notes)]
+        parts += _announced(attempt, "inputs")
+        if any(each.unit for each in attempt.inputs):
+            parts += _announced(attempt, "places")
+        parts += _input_parts(attempt, texts, notes)
     if attempt.given:
         parts += _announced(attempt, "outputs")
         about = _abouts(attempt.given)

@@ -16,9 +16,9 @@ from typing import Protocol
 
 from pydantic_core import from_json
 
-PAGE, FUNCTION, BLANK, LINE = 7, 8, 9, 10
+MARKED, PAGE, FUNCTION, BLANK, LINE = 0, 7, 8, 9, 10
 """Ranks of the boundaries of lines: the lower, the better. A heading of level 1 to 6 has its level
-as its rank."""
+as its rank. The mark of a place in a document is best: what is below it can then name its page."""
 MOST_NESTED = 6
 """Levels of lists and mappings whose values are units of JSON. Deeper values are cut as text."""
 EXTENDED = 16
@@ -198,6 +198,8 @@ def _values(data: bytes) -> dict[int, list[int]]:
 _LINE_END = re.compile(rb"\r?\n|\r")
 _BLANK = re.compile(rb"\n(?:[ \t\r]*\n)+")
 _PAGE = re.compile(rb"\f|^\[page \d{1,6}\]", re.MULTILINE | re.IGNORECASE)
+_MARK = re.compile(rb"^\[(?:page|slide|cell|chapter|sheet) [^\[\]\n]{1,150}\]$", re.MULTILINE)
+"""The mark of a place in a document: see `swarm.base.places`."""
 _HEADING = re.compile(rb"^(#{1,6})[ \t]+\S|^<h([1-6])[ >]", re.MULTILINE | re.IGNORECASE)
 _UNDERLINED = re.compile(rb"^(?=\S)[^\r\n]{1,200}\r?\n(?:(={3,})|-{3,})[ \t]*\r?$", re.MULTILINE)
 _FUNCTION = re.compile(
@@ -218,10 +220,11 @@ def _ranks(data: bytes, *, is_code: bool) -> dict[int, int]:
     if is_code:
         ranks |= dict.fromkeys(_functions(data), FUNCTION)
     ranks |= {match.start(): PAGE for match in _PAGE.finditer(data)}
+    marks = {match.start(): MARKED for match in _MARK.finditer(data)}
     if not is_code:
         ranks |= {match.start(): 1 if match[1] else 2 for match in _UNDERLINED.finditer(data)}
         ranks |= {match.start(): _level(match) for match in _HEADING.finditer(data)}
-    return ranks
+    return ranks | marks
 
 
 def _level(match: re.Match[bytes]) -> int:

@@ -10,6 +10,7 @@ from swarm.cli.streams import answer, answer_json, say
 
 if TYPE_CHECKING:
     from swarm.endpoints.wire.learnt import Memory
+    from swarm.readers.texts import Texts
     from swarm.record.cache import Cache, Nearest
 
 StepName = Annotated[str, typer.Argument(metavar="STEP", help="Id of a step.", show_default=False)]
@@ -20,17 +21,20 @@ def cache(folder: o.Runs = None, as_json: o.AsJson = False) -> int:
 
     Prints the size of the cache, which is next to the runs, in .swarm/cache. A step is taken from
     it if nothing that its output depends on has changed: instructions, prompt, model and settings,
-    tools, output format, files, and the outputs of other steps. The cache also stores for seven
-    days which request parameters an endpoint rejects.
+    tools, output format, files, and the outputs of other steps. The cache also stores the texts of
+    documents, and for seven days which request parameters an endpoint rejects.
     """
     where, memory = _opened(folder)
     size = where.size()
+    texts, text_bytes = _texts(where).size()
     if as_json:
         about = {"entries": size.entries, "bytes": size.bytes, "endpoints": memory.known}
+        about |= {"texts": texts, "text_bytes": text_bytes}
         answer_json({"folder": str(where.folder), **about})
     else:
         known = f"; models with stored rejections: {memory.known}" if memory.known else ""
-        answer(f"{size.entries} finished steps, {size.bytes:,} bytes in {where.folder}{known}")
+        documents = f"; {texts} texts of documents, {text_bytes:,} bytes" if texts else ""
+        answer(f"{size.entries} finished steps, {size.bytes:,} bytes in {where.folder}{documents}{known}")
     return 0
 
 
@@ -41,6 +45,7 @@ def clear(folder: o.Runs = None) -> int:
     """
     where, memory = _opened(folder)
     removed = where.clear()
+    _texts(where).clear()
     memory.clear()
     rejections = ", and the stored rejections of endpoints" if memory.known else ""
     say(f"removed {removed} finished steps from {where.folder}{rejections}")
@@ -71,6 +76,13 @@ def why(run: o.Run, step: StepName, folder: o.Runs = None, as_json: o.AsJson = F
     else:
         answer(f"{step} was a cache miss: {_reason(nearest)}")
     return 0
+
+
+def _texts(cache: "Cache") -> "Texts":
+    """Return the texts of documents that are stored next to the finished steps."""
+    from swarm.readers.texts import Texts
+
+    return Texts(cache.folder / "texts")
 
 
 def _reason(nearest: "Nearest | None") -> str:

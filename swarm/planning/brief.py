@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field
 
+from swarm.base.places import MARK
 from swarm.base.values import Frozen, Id, is_empty, is_none
 from swarm.spec.chat import BYTES_PER_TOKEN
 from swarm.spec.labels import Access
@@ -11,6 +12,12 @@ from swarm.spec.task import Input, Limits
 
 FIRST_LINE_CHARACTERS = 200
 """Maximum characters of an input's first line that a planner sees."""
+
+
+def _first_line(text: str) -> str:
+    """Return the first line of a text that is neither empty nor the mark of a page."""
+    lines = (line.strip() for line in text.splitlines())
+    return next((line for line in lines if line and not MARK.fullmatch(line)), "")[:FIRST_LINE_CHARACTERS]
 
 
 class RoleBrief(Frozen):
@@ -29,6 +36,10 @@ class InputBrief(Frozen):
     size: int
     label: str | None = None
     first_line: str = ""
+    kind: str = Field(default="", exclude_if=is_empty)
+    """Kind of document, with the number of its pages, slides or sheets."""
+    columns: str = Field(default="", exclude_if=is_empty)
+    """Columns of a table: type, range, sum, most frequent values, empty cells."""
     tokens: int = Field(default=0, exclude_if=is_empty)
     """Approximate tokens of a text that no step can read at once; 0 for any other input."""
     parts: int = Field(default=0, exclude_if=is_empty)
@@ -44,9 +55,17 @@ class InputBrief(Frozen):
     @classmethod
     def of(cls, given: Input) -> Self:
         """Return the brief of an input. Of a labelled one, planners see the name, never the content."""
-        first = next((line.strip() for line in given.text.splitlines() if line.strip()), "")
-        shown = "" if given.label is not None else first[:FIRST_LINE_CHARACTERS]
-        return cls(name=given.name, medium=given.medium, size=given.size, label=given.label, first_line=shown)
+        pages = f", {given.count:,} {given.unit}{'' if given.count == 1 else 's'}" if given.unit else ""
+        found = cls(
+            name=given.name,
+            medium=given.medium,
+            size=given.size,
+            label=given.label,
+            kind=f"{given.kind}{pages}" if given.kind else "",
+        )
+        if given.label is not None:
+            return found
+        return found.model_copy(update={"first_line": _first_line(given.text), "columns": given.columns})
 
 
 class Brief(Frozen):

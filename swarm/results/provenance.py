@@ -1,9 +1,7 @@
 """Where a claim of a report comes from: the steps it cites, down to those that read inputs, and the lines they read."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from hashlib import sha256
 from itertools import chain
-from pathlib import Path
 
 from swarm.attempt.citations import check_report
 from swarm.attempt.evidence.check import ReportClaim
@@ -12,12 +10,14 @@ from swarm.attempt.evidence.passages import Sentence, markdown_passages
 from swarm.attempt.evidence.sources import SourceText, Statement, may_agree
 from swarm.attempt.evidence.terms import squeezed, words_of
 from swarm.base.errors import Problem, RunNotFoundError
+from swarm.base.places import place_of
 from swarm.base.values import Frozen, Json
 from swarm.record.folder import RunFolder
 from swarm.record.recorded import recorded
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 from swarm.results.claims import CheckedClaim, check_report_of, published
+from swarm.results.input_texts import InputTexts
 from swarm.scheduling.assign import Assigner
 from swarm.scheduling.resources import RunResources
 from swarm.spec.plan import before_of, chosen
@@ -39,7 +39,9 @@ class InputPlace(Frozen):
     """From 1."""
     last_line: int
     page: int | None = None
-    """Page, from 1, if the text has page breaks."""
+    """Page, from 1, if the text has page breaks or is that of a document with pages."""
+    at: str = ""
+    """Place in a document, in words: `page 3, line 12`, `sheet Costs, row 17`. Empty for other texts."""
     text: str
     """The sentence or row."""
 
@@ -82,23 +84,7 @@ def provenance_of(folder: RunFolder, claim: str) -> Provenance:
     if found is None:
         wrong = f"the report of run {state.run} has no claim `{name[:20]}`{meant(name, [each.id for each in claims])}"
         raise RunNotFoundError(Problem(f"{wrong}\nhint: list the claims with `swarm show {state.run} --claims`"))
-    return provenance(state, found, assigner.output_of, recorded_inputs(state))
-
-
-def recorded_inputs(state: State) -> dict[str, str]:
-    """Return the text inputs of a run by name, as far as their files are still the same: their hash is recorded."""
-    first = state.first
-    found: dict[str, str] = {}
-    if first is None or not first.folder:
-        return found
-    for fact in first.inputs:
-        try:
-            content = (Path(first.folder) / fact.name).read_bytes()
-        except (OSError, ValueError):
-            continue
-        if fact.medium == "text" and sha256(content).hexdigest() == fact.sha256:
-            found[fact.name] = content.decode("utf-8", "replace")
-    return found
+    return provenance(state, found, assigner.output_of, InputTexts(state, folder))
 
 
 def provenance(
@@ -199,7 +185,11 @@ def _place(s: StepState, name: str, text: str, said: str) -> InputPlace | None:
         return None
     page = text.count("\f", 0, found.start) + 1 if "\f" in text else None
     last = first + found.text.count("\n")
-    return InputPlace(input=name, first_line=first, last_line=last, page=page, text=found.text.strip())
+    place = place_of(text, found.start)
+    if place is not None and place.unit == "page":
+        page = place.number
+    at = "" if place is None else place.words
+    return InputPlace(input=name, first_line=first, last_line=last, page=page, at=at, text=found.text.strip())
 
 
 def _sentence(text: str) -> Sentence:

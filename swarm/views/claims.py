@@ -38,6 +38,10 @@ def _step(step: ClaimStep) -> Iterator[str]:
     if step.text:
         yield block(one_line(step.text))
     for place in step.places:
+        if place.at:
+            yield f"  {place.input}: {place.at}"
+            yield block(one_line(place.text), indent="    ")
+            continue
         lines = (
             f"{place.first_line}" if place.first_line == place.last_line else f"{place.first_line}-{place.last_line}"
         )
