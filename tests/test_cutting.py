@@ -5,7 +5,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from swarm.base.cutting import LEAST, SHARED, TAIL, Piece, cut_text, shown
@@ -28,6 +28,7 @@ def texts_of(text: str, pieces: tuple[Piece, ...]) -> list[str]:
 
 
 @given(TEXTS, st.integers(LEAST, 300), NAMES)
+@example("aaaaaa. . . . . . . . . . . . . 名名名名名名名👩\u200d🚀\x0c", 64, "a.txt")
 @settings(max_examples=300)
 def test_every_byte_is_in_a_piece_of_its_own(text: str, most: int, name: str) -> None:
     pieces = cut_text(text, most, name=name)

@@ -151,5 +151,8 @@ class _Cutter:
                 if self._data[offset:end].strip():
                     return offset
         low = max(low, end - TAIL)
-        found = words.between(low, end - 1) or characters.between(start, low)
-        return found[0] if found else end
+        found = words.between(low, end - 1)
+        if found:
+            return found[0]
+        whole = (characters.between(low - 1, high) for high in range(low, end))  # none is cut, and none is too early
+        return next((offsets[0] for offsets in whole if offsets), end)
