@@ -216,9 +216,6 @@ def _texts(attempt: Attempt) -> tuple[Shown, ...]:
 def _data_parts(attempt: Attempt, texts: Sequence[Shown], notes: Notes) -> list[Part]:
     parts: list[Part] = []
     if attempt.inputs:
-        parts += _announced(attempt, "inputs")
-        if any(each.unit for each in attempt.inputs):
-            parts += _announced(attempt, "places")
         parts += _input_parts(attempt, texts, notes)
     if attempt.given:
         parts += _announced(attempt, "outputs")
@@ -241,7 +238,9 @@ def _data_parts(attempt: Attempt, texts: Sequence[Shown], notes: Notes) -> list[
 
 
 def _input_parts(attempt: Attempt, texts: Sequence[Shown], notes: Notes) -> list[Part]:
-    parts: list[Part] = []
+    parts = _announced(attempt, "inputs")
+    if any(each.unit for each in attempt.inputs):
+        parts += _announced(attempt, "places")
     shown = {text.name: text for text in texts if text.of == "input"}
     for each in attempt.inputs:
         if each.medium != "text":
