@@ -55,7 +55,7 @@ class InputBrief(Frozen):
     @classmethod
     def of(cls, given: Input) -> Self:
         """Return the brief of an input. Of a labelled one, planners see the name, never the content."""
-        pages = f", {given.count:,} {given.unit}{'' if given.count == 1 else 's'}" if given.unit else ""
+        pages = f", {given.count:,} {given.unit}{'s' * (given.count != 1)}" if given.unit else ""
         found = cls(
             name=given.name,
             medium=given.medium,
