@@ -168,7 +168,6 @@ class TestExport:
         ("words", "message"),
         [
             (("--format", "xlsx"), "is not text"),
-            (("--format", "otlp"), "is not available in this version"),
             (("--format", "cvs"), "unknown format `cvs`; did you mean `csv`?"),
             (("--step", "row", "--format", "chrome"), "is for a whole run"),
             (("-o", "notes/mail.md"), "is an input or the task"),
@@ -192,7 +191,7 @@ class TestExport:
         run("run", "--quiet")
         assert "has no step `rea`" in run("export", "--step", "rea").err
 
-    @pytest.mark.parametrize("form", [form for form in FORMATS if form != "otlp"])
+    @pytest.mark.parametrize("form", FORMATS)
     def test_every_format_of_a_run_can_be_written(self, rows: Path, run: Command, form: str) -> None:
         assert run("export", "--format", form, "-o", f"made.{form}").code == 0
         assert (rows / f"made.{form}").stat().st_size > 40

@@ -19,6 +19,7 @@ IMPORTERS = {
         "endpoints/wire/openai.py",
         "endpoints/wire/stream.py",
         "endpoints/wire/transport.py",
+        "exports/otlp.py",
         "local_models/hub.py",
     ),
     "networkx": ("planning/graph.py", "endpoints/offline/centrality.py"),
@@ -32,14 +33,28 @@ IMPORTERS = {
     "pypdfium2": ("readers/pdf.py",),
     "python_calamine": ("readers/sheets.py",),
     "selectolax": ("readers/html.py",),
+    "opentelemetry": ("exports/otlp.py",),
+    "google": ("exports/otlp.py",),
 }
 """Each library's boundary: the only files that may name it. Another one gives its reason in the commit that adds it."""
+_OF_TRACES = ("opentelemetry", "google")
 _OF_READERS = ("pypdfium2", "python_calamine", "selectolax")
-LAZY = ("openai", "httpx2", "networkx", "ruamel", "json_repair", "docstring_parser", "jsonschema", "trio", *_OF_READERS)
+LAZY = (
+    "openai",
+    "httpx2",
+    "networkx",
+    "ruamel",
+    "json_repair",
+    "docstring_parser",
+    "jsonschema",
+    "trio",
+    *_OF_READERS,
+    *_OF_TRACES,
+)
 """Imported inside the function that needs them, so that nobody waits for what they do not use."""
 BASES = {"endpoints/wire/transport.py": "httpx2"}
 """Where a class needs a library's as its base; such a module is itself imported inside a function only."""
-NEVER = ("asyncio", "httpx", "requests", "yaml", "opentelemetry", "numpy", "scipy", "pytest", "hypothesis")
+NEVER = ("asyncio", "httpx", "requests", "yaml", "numpy", "scipy", "pytest", "hypothesis")
 
 
 @cache

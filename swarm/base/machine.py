@@ -1,4 +1,4 @@
-"""The limit of open files of this process, and how many steps fit it.
+"""What this machine has: packages, and the limit of open files of this process with the steps that fit it.
 
 Each running step may hold a connection, and a file now and then. macOS allows 256 open files by
 default, some services 64.
@@ -6,6 +6,7 @@ default, some services 64.
 
 import resource
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,14 @@ SPARE_FILES = 24
 """Open files that a run needs apart from its connections: journal, lock, pages, the cache, the event loop."""
 OPEN_FILES = (Path("/proc/self/fd"), Path("/dev/fd"))
 """Folders that list the open files of this process."""
+
+
+def is_installed(package: str) -> bool:
+    """Return whether a package can be imported, without importing it."""
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # the package around it is missing
+        return False
 
 
 def raise_file_limit() -> None:

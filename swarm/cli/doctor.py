@@ -8,13 +8,12 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from swarm.base.errors import InputError
-from swarm.base.machine import file_limit
+from swarm.base.machine import file_limit, is_installed
 from swarm.base.text import listing
 from swarm.base.version import __version__
 from swarm.cli import options as o
@@ -125,19 +124,12 @@ def _space(about: str, runs: Path) -> Observation:
 
 def _extras() -> Iterator[Observation]:
     for extra, (purpose, packages) in EXTRAS.items():
-        missing = [name for name in packages if not _is_installed(name)]
+        missing = [name for name in packages if not is_installed(name)]
         if missing:
             remedy = f'pip install "local-agent-swarm[{extra}]"'
             yield Observation("Extras", extra, "missing", f"{purpose} (not installed: {listing(missing)})", remedy)
         else:
             yield Observation("Extras", extra, "ok", purpose)
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except ModuleNotFoundError:  # of the package above it
-        return False
 
 
 def _sandboxes() -> Iterator[Observation]:

@@ -27,7 +27,9 @@ from swarm.record.follow import Events, without_checksum
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from swarm.exports.otlp import LiveSpans
     from swarm.lifecycle.run import Run
+    from swarm.record.events import Event
     from swarm.record.state import State
     from swarm.results.result import Result
     from swarm.views.live import Live
@@ -98,6 +100,7 @@ class Driver:
     ) -> None:
         from swarm.views.board import Board
 
+        self._spans = _live_spans(run, display.otlp)  # first: it may refuse the command line
         self._is_last = is_last
         self._run = run
         self._display = display
@@ -147,6 +150,8 @@ class Driver:
         try:
             for follower in self._followers:
                 follower.close()
+            if self._spans is not None and (problem := self._spans.close().problem):
+                self._say(message("warning", problem))
         finally:
             self._lines.close()
 
@@ -154,6 +159,9 @@ class Driver:
         run, display = self._run, self._display
         if display.jsonl:
             self._follow(printed)
+        if self._spans is not None:
+            spans = self._spans
+            self._follow(lambda lines: spans.take(map(_event_of, lines)))
         self._warn()
         if display.quiet:
             return
@@ -204,14 +212,13 @@ class Driver:
 
     def _logged(self) -> "Callable[[list[bytes]], None]":
         """Return a function that writes events as log lines."""
-        from swarm.record.events import EVENT
         from swarm.views.log import EventLog
 
         log = EventLog(self._lines.write)
 
         def write(lines: list[bytes]) -> None:
             for line in lines:
-                log.event(EVENT.validate_json(without_checksum(line)))
+                log.event(_event_of(line))
 
         return write
 
@@ -243,6 +250,22 @@ class Driver:
 
     def _say(self, text: str) -> None:
         self._write(safe_text(text) + "\n")
+
+
+def _live_spans(run: "Run", url: str | None) -> "LiveSpans | None":
+    """Return what sends spans while a run works. Raise `TaskError` for a wrong address, or without the extra."""
+    if url is None:
+        return None
+    from swarm.exports.otlp import LiveSpans
+
+    return LiveSpans(url, lambda: run.state)
+
+
+def _event_of(line: bytes) -> "Event":
+    """Return the event of a line of a journal."""
+    from swarm.record.events import EVENT
+
+    return EVENT.validate_json(without_checksum(line))
 
 
 def printed(lines: list[bytes]) -> None:

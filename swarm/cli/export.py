@@ -7,11 +7,13 @@ import typer
 
 from swarm.base.errors import Problem, TaskError
 from swarm.cli import options as o
+from swarm.cli.failures import NO_REPORT, say_error
 from swarm.cli.streams import answer, answer_escaped, say
 from swarm.cli.words import shown_path
 from swarm.record.folder import JOURNAL
 
 if TYPE_CHECKING:
+    from swarm.record.folder import RunFolder
     from swarm.record.state import State
 
 FORMAT_NAMES = "csv, jsonl, json, xlsx, md, chrome, otlp"
@@ -34,19 +36,25 @@ def export(
     step: Step = None,
     form: Format = None,
     out: o.Out = None,
+    otlp: o.Otlp = None,
     folder: o.Runs = None,
 ) -> int:
     """Write the results or a trace of a run.
 
     csv, jsonl and xlsx have the table of the run; without one, the items of its last list of steps
-    with their outputs. json has everything, md the report, and chrome a trace for
-    ui.perfetto.dev. With --step, the output of one step.
+    with their outputs. json has everything, md the report, chrome a trace for ui.perfetto.dev, and
+    otlp the run as OpenTelemetry spans, which --otlp sends to a collector. With --step, the output
+    of one step.
     """
     from swarm.cli.reading import exported
     from swarm.exports.formats import BINARY
     from swarm.record.folder import find
 
     where = find(run, o.runs_folder(folder))
+    if otlp is not None:
+        if step is not None or form is not None or out is not None:
+            raise TaskError("--otlp sends the whole run\nhint: remove --step, --format and -o")
+        return _send(where, otlp)
     made = exported(where, step)
     name = _chosen(form, out) or made.usual
     if name in BINARY and out is None:
@@ -56,6 +64,19 @@ def export(
         _print(content, name)
         return 0
     write_result(Path(out), content, made.found.state)
+    return 0
+
+
+def _send(where: "RunFolder", url: str) -> int:
+    """Send the spans of a run to a collector. Return 1 if it does not take all of them."""
+    from swarm.exports.otlp import send_run
+    from swarm.record.recorded import recorded
+
+    done = send_run(recorded(where), url)
+    if done.problem:
+        say_error(done.problem)
+        return NO_REPORT
+    say(f"sent {done.sent:,} spans to {done.url}")
     return 0
 
 

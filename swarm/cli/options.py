@@ -127,6 +127,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON."
 AsJsonLines = Annotated[bool, typer.Option("--jsonl", help="Print each event as a line of JSON when it happens.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only warnings and errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also show each event as a log line on stderr.")]
+Otlp = Annotated[
+    str | None,
+    typer.Option("--otlp", metavar="URL", help="Collector that gets the run as OpenTelemetry spans; no texts."),
+]
 Grace = Annotated[
     float,
     typer.Option(
@@ -147,6 +151,7 @@ class Display:
     jsonl: AsJsonLines = False
     quiet: Quiet = False
     verbose: Verbose = False
+    otlp: Otlp = None
 
     def __post_init__(self) -> None:
         if self.json and self.jsonl:

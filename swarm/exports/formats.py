@@ -8,6 +8,7 @@ from pydantic_core import to_json
 from swarm.base.errors import TaskError
 from swarm.base.values import Json
 from swarm.exports.content import TABLES, content
+from swarm.exports.otlp import otlp_bytes
 from swarm.exports.trace import chrome_bytes
 from swarm.record.recorded import Recorded
 from swarm.record.steps import StepState
@@ -15,11 +16,9 @@ from swarm.results.result import Result
 from swarm.results.table import Table, table_of_step, table_to_export
 from swarm.scheduling.assign import Assigner
 
-TRACES: Mapping[str, Callable[[Recorded], bytes]] = {"chrome": chrome_bytes}
+TRACES: Mapping[str, Callable[[Recorded], bytes]] = {"chrome": chrome_bytes, "otlp": otlp_bytes}
 """Writers of traces, by format."""
-PLANNED = ("otlp",)
-"""Formats that this version names and cannot write."""
-FORMATS = (*TABLES, "json", "md", *TRACES, *PLANNED)
+FORMATS = (*TABLES, "json", "md", *TRACES)
 """All formats."""
 BINARY = frozenset({"xlsx"})
 """Formats that only a file can hold."""
@@ -44,9 +43,6 @@ class Export:
 
     def content(self, form: str) -> bytes:
         """Return the bytes in a format of `FORMATS`. Raise `TaskError` if there is nothing to write in it."""
-        if form in PLANNED:
-            hint = "hint: write a trace for ui.perfetto.dev with --format chrome"
-            raise TaskError(f"--format {form} is not available in this version\n{hint}")
         if form in TABLES:
             table = self._table()
             if table is None:
