@@ -15,7 +15,7 @@ from swarm.endpoints.route import routes_of
 from swarm.endpoints.router import connect
 from swarm.endpoints.traffic.limit import Limit
 from swarm.endpoints.traffic.retry import Retrying
-from swarm.endpoints.wiring import Wiring
+from swarm.endpoints.wiring import Told, Wiring
 from swarm.lifecycle.run import Run
 from swarm.record import events as e
 from swarm.record.journal import read
@@ -231,7 +231,7 @@ def storm(seed: int) -> Callable[[Received], Answer]:
 
 @pytest.mark.anyio
 async def test_the_same_on_real_sockets() -> None:
-    changes: list[e.SlotsChanged | e.TurnTaken] = []
+    changes: list[Told] = []
     async with FakeServer(respond=storm(7)) as server:
         models = {"default": Model(endpoint=server.url, name="m", calls=100)}
         made = connect(routes_of(models), Wiring(offline=unused, rng=Random(1), workers=100, emit=changes.append))

@@ -17,7 +17,7 @@ from swarm.endpoints.account import Account
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.preflight import FINISH, SECONDS, Preflight, Wire, already_served
 from swarm.endpoints.route import routes_of
-from swarm.endpoints.wiring import Wiring
+from swarm.endpoints.wiring import Told, Wiring
 from swarm.record import events as e
 from swarm.record.state import State
 from swarm.spec.chat import Reply, Request, Usage, says
@@ -94,7 +94,7 @@ class Bench:
             open_=self.open,
         )
 
-    def tell(self, event: e.SlotsChanged | e.TurnTaken) -> None:
+    def tell(self, event: Told) -> None:
         assert isinstance(event, e.TurnTaken)
         self.told.append(event)
 

@@ -9,6 +9,7 @@ The models of a pool are in order of preference; the keys of one model are equal
 | its rest ends | is probed: it gets the next request, and no other until that is answered |
 | the probe fails | rests twice as long, maximum 5 min |
 | it answers | is healthy |
+| its server is gone | is passed over while another member is there; one call at a time asks whether it is back |
 
 This is a circuit breaker (Nygard 2007, "Release It!") that never refuses by itself: if all members
 of a pool are sick, they are called.
@@ -21,6 +22,7 @@ import anyio
 
 from swarm.base.errors import EndpointBusy, EndpointError, EndpointRefused
 from swarm.endpoints import Endpoint
+from swarm.endpoints.traffic.gate import Gate
 from swarm.endpoints.traffic.retry import Retrying
 from swarm.spec.chat import Reply, Request
 
@@ -35,8 +37,9 @@ MOST_REST_SECONDS = 300.0
 class Member:
     """One endpoint of a pool, and its health."""
 
-    def __init__(self, endpoint: Endpoint, place: int) -> None:
+    def __init__(self, endpoint: Endpoint, place: int, gate: Gate | None = None) -> None:
         self.endpoint = endpoint
+        self._gate = gate
         self.place = place
         """Its index in the pool, from 0."""
         self.in_flight = 0
@@ -54,6 +57,11 @@ class Member:
         return self._failures >= SICK and (self._probing or anyio.current_time() < self._until)
 
     @property
+    def gone(self) -> bool:
+        """Whether its callers would wait until its server is back."""
+        return self._gate is not None and self._gate.waits
+
+    @property
     def cooling(self) -> bool:
         """Whether its callers wait because of a rate limit."""
         return isinstance(self.endpoint, Retrying) and self.endpoint.cooling > 0
@@ -66,7 +74,8 @@ class Member:
         try:
             reply = await self.endpoint.complete(request)
         except EndpointBusy as error:
-            self._failed()
+            if self._gate is None or not self._gate.closed:  # its own gate says when a server that is gone is back
+                self._failed()
             return error
         except EndpointRefused as error:
             if error.stops:
@@ -92,9 +101,16 @@ class Member:
 class Pool:
     """Completes a request with the first of several endpoints that can."""
 
-    def __init__(self, endpoints: Sequence[Endpoint], *, equal: bool = False) -> None:
-        """Take endpoints in order of preference; with `equal`, the least busy one comes first."""
-        self._members = [Member(endpoint, place) for place, endpoint in enumerate(endpoints)]
+    def __init__(
+        self, endpoints: Sequence[Endpoint], *, equal: bool = False, gates: Sequence[Gate | None] | None = None
+    ) -> None:
+        """Take endpoints in order of preference; with `equal`, the least busy one comes first.
+
+        `gates` are those of their servers: while one is gone, the next member is asked.
+        """
+        self._members = [
+            Member(endpoint, place, None if gates is None else gates[place]) for place, endpoint in enumerate(endpoints)
+        ]
         self._equal = equal
 
     async def complete(self, request: Request) -> Reply:
@@ -103,7 +119,9 @@ class Pool:
         calls = 0
         while left := [each for each in self._members if each.place not in errors]:
             member = min(left, key=self._rank)
-            result = await member.ask(request)
+            waits = request.waits and all(each is member or each.gone for each in left)
+            asked = request if waits == request.waits else request.model_copy(update={"waits": waits})
+            result = await member.ask(asked)
             if isinstance(result, Reply):
                 return self._signed(result, member, calls)
             calls += result.calls
@@ -111,9 +129,10 @@ class Pool:
         raise _worth_raising([errors[place] for place in sorted(errors)], calls)
 
     def _rank(self, member: Member) -> tuple[bool, bool, int, int]:
+        away = member.resting or member.gone
         if not self._equal:
-            return member.resting, False, 0, member.place
-        return member.resting, member.cooling, member.in_flight, member.place
+            return away, False, 0, member.place
+        return away, member.cooling, member.in_flight, member.place
 
     def _signed(self, reply: Reply, member: Member, calls: int) -> Reply:
         """Add the failed calls of other members, and the number of the key if there are several."""

@@ -18,6 +18,7 @@ from swarm.endpoints.pool import Pool
 from swarm.endpoints.prefix_cache import Leads, PrefixFirst
 from swarm.endpoints.route import Route, Routes, single
 from swarm.endpoints.traffic.flights import MOST_DEADLINES
+from swarm.endpoints.traffic.gate import Gate
 from swarm.endpoints.traffic.hedge import Hedge
 from swarm.endpoints.traffic.retry import Retrying
 from swarm.endpoints.traffic.shared import SharedLimits
@@ -32,8 +33,14 @@ from swarm.spec.chat import Reply, Request
 class Router:
     """Completes each request with the endpoint of the alias that it names."""
 
-    def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
+    def __init__(self, endpoints: Mapping[str, Endpoint], limits: SharedLimits | None = None) -> None:
         self._endpoints = dict(endpoints)
+        self._limits = limits
+
+    @property
+    def stranded(self) -> bool:
+        """Whether a server is gone, and no call is in flight at another one."""
+        return self._limits is not None and self._limits.stranded
 
     async def complete(self, request: Request) -> Reply:
         """Return the answer of the endpoint that `request.model` names."""
@@ -55,11 +62,11 @@ async def connect(routes: Routes, wiring: Wiring) -> AsyncGenerator[Router]:
         assembly = _Assembly(routes, wiring, files)
         opened = {alias: await assembly.open(route, stack) for alias, route in single(routes).items()}
         pools = {
-            alias: Pool([opened[member] for member in route.members])
+            alias: Pool([opened[each] for each in route.members], gates=[assembly.gate(each) for each in route.members])
             for alias, route in routes.items()
             if route.is_pool
         }
-        yield Router({**opened, **pools})
+        yield Router({**opened, **pools}, assembly.limits)
 
 
 async def _with_files_served(routes: Routes, stack: AsyncExitStack) -> dict[str, Route]:
@@ -106,8 +113,9 @@ class _Assembly:
         """Take routes that can be called, and the aliases whose model is a file."""
         settings = {alias: route.settings for alias, route in routes.items()}
         self._wiring = wiring
+        self._routes = routes
         self._files = files
-        self._limits = SharedLimits(settings, workers=wiring.workers, emit=wiring.emit)
+        self.limits = SharedLimits(settings, workers=wiring.workers, emit=wiring.emit, patience=wiring.patience)
         self._shelves: dict[tuple[str, str], Shelf] = defaultdict(Shelf)
         self._wrap: Mapping[type[Endpoint], Callable[[_Opened], list[Endpoint]]] = {
             LabelGuard: self._guarded,
@@ -129,11 +137,21 @@ class _Assembly:
         (endpoint,) = model.endpoints
         return endpoint
 
+    def gate(self, alias: str) -> Gate:
+        """Return the gate of the address of a model."""
+        return self.limits.gate(self._routes[alias].address)
+
     def _wire(self, model: _Opened, key: str) -> OpenAIEndpoint:
         route = model.route
         # The server of a file has a new address in each run: nothing learnt about it is remembered.
         learnt = Learnt() if route.alias in self._files else self._wiring.memory.of(route.settings)
-        cooldown, _ = self._limits.lane(route.address, key, _label(route, key))
+        cooldown, _ = self.limits.lane(route.address, key, _label(route, key))
+        gate = self.limits.gate(route.address)
+
+        def begun(request: Request) -> None:
+            gate.answered(reply=False)
+            model.leads.begun(request)
+
         return OpenAIEndpoint(
             route.settings,
             key=key,
@@ -142,7 +160,7 @@ class _Assembly:
             learnt=learnt,
             seconds=MOST_DEADLINES * route.settings.deadline,
             on_headers=cooldown.heed,
-            on_first_token=model.leads.begun,
+            on_first_token=begun,
         )
 
     def _guarded(self, model: _Opened) -> list[Endpoint]:
@@ -164,7 +182,7 @@ class _Assembly:
         slots = None if settings.calls is None else anyio.CapacityLimiter(settings.calls)
         retrying: list[Endpoint] = []
         for key, wire in zip(route.keys, model.endpoints, strict=True):
-            cooldown, limit = self._limits.lane(route.address, key, _label(route, key))
+            cooldown, limit = self.limits.lane(route.address, key, _label(route, key))
             retrying.append(
                 Retrying(
                     wire,
@@ -173,7 +191,8 @@ class _Assembly:
                     slots=slots,
                     cooldown=cooldown,
                     limit=limit,
-                    quota=self._limits.quota(settings, key),
+                    gate=self.limits.gate(route.address),
+                    quota=self.limits.quota(settings, key),
                     hedge=Hedge() if settings.hedge else None,
                     around=self._wiring.around(route.alias),
                 )

@@ -10,6 +10,7 @@ from swarm.endpoints.account import ChargedEndpoint
 from swarm.endpoints.guard import LabelGuard
 from swarm.endpoints.pool import Pool
 from swarm.endpoints.prefix_cache import PrefixFirst
+from swarm.endpoints.traffic.gate import PATIENCE
 from swarm.endpoints.traffic.retry import Retrying
 from swarm.endpoints.traffic.tries import Around, Try
 from swarm.endpoints.wire.learnt import Memory
@@ -41,7 +42,11 @@ def uncharged(alias: str) -> Around:
     return make
 
 
-def ignored(event: e.SlotsChanged | e.TurnTaken) -> None:
+Told = e.SlotsChanged | e.EndpointGone | e.EndpointBack | e.TurnTaken
+"""The events of endpoints."""
+
+
+def ignored(event: Told) -> None:
     """Drop an event, if nobody receives it."""
     del event
 
@@ -58,9 +63,11 @@ class Wiring:
     """Removes secrets from messages."""
     memory: Memory = field(default_factory=Memory)
     """What earlier runs learnt about endpoints. It is saved when the router closes."""
-    emit: Callable[[e.SlotsChanged | e.TurnTaken], object] = ignored
-    """Receives each change of an endpoint's slots, and the cost of each call before the run's
-    own."""
+    emit: Callable[[Told], object] = ignored
+    """Receives each change of an endpoint's slots, when it is gone and back, and the cost of each
+    call before the run's own."""
+    patience: float = PATIENCE
+    """Seconds for which calls wait for a server that is gone."""
     around: Callable[[str], Around] = uncharged
     """Returns, for an alias, what goes around each try of its model: the budget."""
     labels: Mapping[str, Container[str]] = field(default_factory=dict[str, Container[str]])

@@ -11,7 +11,7 @@ from swarm.budget.setup import open_meters
 from swarm.endpoints.custom import CustomEndpoint
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.preflight import Preflight
-from swarm.endpoints.router import connect
+from swarm.endpoints.router import Router, connect
 from swarm.endpoints.wire.learnt import Memory
 from swarm.endpoints.wiring import Wiring
 from swarm.executors.budgeted import Budgeted
@@ -54,6 +54,7 @@ class Stretch:
     _own_endpoint: CustomEndpoint | None = field(default=None, init=False)
     """The caller's endpoint object, if there is one."""
     _workers: int = field(default=0, init=False)
+    _router: Router | None = field(default=None, init=False)
     _dispatcher: Dispatcher | None = field(default=None, init=False)
     _interrupted: tuple[str, float] | None = field(default=None, init=False)
     """An interrupt that came before the dispatcher was there."""
@@ -77,8 +78,10 @@ class Stretch:
             around=meters.around,
             labels=prepared.resources.access.labels,
             workers=self._workers,
+            patience=prepared.task.patience,
         )
         async with connect(routes, wiring) as router:
+            self._router = router
             looked = Preflight(router, routes, wiring, ahead=self._ahead(), warn=self.warnings.append)
             self._preflight = looked
             self._own_endpoint = None if own is None else CustomEndpoint(own)
@@ -94,7 +97,9 @@ class Stretch:
         if self._dispatcher is None:
             self._interrupted = (because, grace)
         else:
-            self._dispatcher.interrupt(because, grace)
+            # What waits for a server that is gone will not end by itself: there is nothing to wait for.
+            stranded = self._router is not None and self._router.stranded
+            self._dispatcher.interrupt(because, 0.0 if stranded else grace)
 
     @property
     def problems(self) -> tuple[Problem, ...]:

@@ -255,6 +255,25 @@ class SlotsChanged(Stamped):
     why: str
 
 
+class EndpointGone(Stamped):
+    """An endpoint that has answered cannot be reached any more: its calls wait until it is back."""
+
+    event: Literal["EndpointGone"] = "EndpointGone"
+    endpoint: str
+    why: str
+
+
+class EndpointBack(Stamped):
+    """An endpoint that was gone answers again."""
+
+    event: Literal["EndpointBack"] = "EndpointBack"
+    endpoint: str
+    seconds: Seconds
+    """How long it was gone."""
+    probes: int
+    """Calls that were made to find out."""
+
+
 class LimitReached(Stamped):
     """A limit of the task was reached: only the report may still start."""
 
@@ -283,6 +302,8 @@ Event = Annotated[
     | StepFailed
     | StepSkipped
     | SlotsChanged
+    | EndpointGone
+    | EndpointBack
     | LimitReached
     | RunFinished,
     Field(discriminator="event"),

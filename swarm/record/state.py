@@ -10,6 +10,7 @@ What a change of one step means for the others is in `swarm.record.graph`.
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from swarm.base.error_kinds import WAITS
@@ -22,6 +23,24 @@ from swarm.record.steps import INTERRUPTIONS, Kind, Span, Status, StepState
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Usage
 from swarm.spec.plan import PLAN_STEP, Step, sinks
+
+
+@dataclass
+class Away:
+    """When an endpoint was gone."""
+
+    since: float | None = None
+    """When it went, on the run's clock; None while it is there."""
+    why: str = ""
+    seconds: float = 0.0
+    """How long it was gone before."""
+    pieces: int = 0
+    """How often it was gone before."""
+
+    def end(self, t: float, seconds: float) -> None:
+        """Note that it is back, at a time of the run's clock."""
+        self.seconds += t - self.since if self.since is not None else seconds
+        self.pieces, self.since = self.pieces + 1, None
 
 
 class State(Graph):
@@ -38,6 +57,10 @@ class State(Graph):
         self.usage_by_alias: dict[str, Usage] = {}
         self.slots: dict[str, int] = {}
         """Number of parallel calls by endpoint, for endpoints where it has changed."""
+        self.slots_why: dict[str, str] = {}
+        """Why that number changed last, by endpoint."""
+        self.away: dict[str, Away] = {}
+        """When endpoints were gone, by endpoint."""
         self.contexts: dict[str, int] = {}
         """Context sizes in tokens that refusals taught, by model alias."""
         self.context_errors: dict[str, str] = {}
@@ -58,6 +81,8 @@ class State(Graph):
             e.StepFailed: self._step_failed,
             e.StepSkipped: self._step_skipped,
             e.SlotsChanged: self._slots_changed,
+            e.EndpointGone: self._endpoint_gone,
+            e.EndpointBack: self._endpoint_back,
             e.LimitReached: self._limit_reached,
             e.RunFinished: self._run_finished,
         }
@@ -215,7 +240,14 @@ class State(Graph):
         self._settle(s)
 
     def _slots_changed(self, event: e.SlotsChanged) -> None:
-        self.slots[event.endpoint] = event.after
+        self.slots[event.endpoint], self.slots_why[event.endpoint] = event.after, event.why
+
+    def _endpoint_gone(self, event: e.EndpointGone) -> None:
+        away = self.away.setdefault(event.endpoint, Away())
+        away.since, away.why = event.t, event.why
+
+    def _endpoint_back(self, event: e.EndpointBack) -> None:
+        self.away.setdefault(event.endpoint, Away()).end(event.t, event.seconds)
 
     def _limit_reached(self, event: e.LimitReached) -> None:
         self.limits_reached[event.limit] = event.value
@@ -226,6 +258,9 @@ class State(Graph):
 
     def _run_finished(self, event: e.RunFinished) -> None:
         self.finished = event
+        for away in self.away.values():
+            if away.since is not None:
+                away.end(event.t, event.t - away.since)
 
     # Bookkeeping
 

@@ -307,6 +307,8 @@ class Request(Frozen):
     optional: bool = False
     """Whether the run can do without the answer. It is refused if only the reserve of the report could pay for it.
     Never sent."""
+    waits: SkipJsonSchema[bool] = Field(default=True, exclude=True, repr=False)
+    """Whether it waits for a server that is gone; false if another endpoint can serve it. Never sent."""
     account: SkipJsonSchema[Any] = Field(default=None, exclude=True, repr=False)
     """The `swarm.endpoints.account.Account` that pays for its tries. Never sent, and not part of
     the content."""

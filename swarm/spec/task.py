@@ -176,6 +176,9 @@ class Task(Frozen):
     approve: Literal["auto", "ask"] = "auto"
     """`ask`: show the plan and its estimate, and run it after approval. `auto`: run it without
     approval. [default: auto]"""
+    patience: float = Field(default=600.0, ge=0, le=86_400)
+    """Seconds for which calls wait for an endpoint that has answered and cannot be reached any more. Example: 1800.
+    [default: 600]"""
     on_failure: Literal["continue", "stop"] = "continue"
     """`stop`: a failed step ends the run, unless the step is optional. `continue`: independent
     steps still run. [default: continue]"""

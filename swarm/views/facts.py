@@ -12,7 +12,7 @@ from swarm.record.steps import OVER, Status, StepState
 from swarm.spec.plan import role_of
 from swarm.views.board import Activity, Board, Sign, last_words
 from swarm.views.left import Left, left
-from swarm.views.words import counted, dollars, one_line, short
+from swarm.views.words import clock, counted, dollars, one_line, short
 
 OFFLINE = "offline"
 """The built-in endpoint: it has no limit, and answers immediately."""
@@ -152,7 +152,7 @@ class FactFinder:
             counts=_in_bar_order(counts),
             agents=tuple(agents),
             models=tuple(_models(state)),
-            endpoints=tuple(self._endpoints(state, running)),
+            endpoints=tuple(self._endpoints(state, now, running)),
             repeated=self._board.repeated + self._board.failed_attempts,
             used=tuple(_used(state, limits)),
             waiting=dict(Counter(agent.doing for agent in agents if agent.waits)),
@@ -182,7 +182,7 @@ class FactFinder:
             critical=s.id in self._left.critical,
         )
 
-    def _endpoints(self, state: State, running: list[StepState]) -> Iterator[EndpointUse]:
+    def _endpoints(self, state: State, now: float, running: list[StepState]) -> Iterator[EndpointUse]:
         """Yield each endpoint of the models in use, with its calls in flight."""
         models = _models_of(state)
         allowed = _allowed(state, models)
@@ -194,6 +194,9 @@ class FactFinder:
             change = self._board.slots.get(name)
             if name and name != OFFLINE:
                 why = "" if change is None else change.why
+                away = state.away.get(name)
+                if away is not None and away.since is not None:
+                    why = f"gone for {clock(now - away.since)}: {away.why}"
                 calls = used[name] if self._board.is_live else None
                 yield EndpointUse(name, calls, state.slots.get(name, allowed.get(name)), why)
 

@@ -35,6 +35,8 @@ _NAMES: tuple[tuple[type[e.Stamped], str], ...] = (
     (e.StepFailed, "step failed"),
     (e.StepSkipped, "step skipped"),
     (e.SlotsChanged, "slots changed"),
+    (e.EndpointGone, "endpoint gone"),
+    (e.EndpointBack, "endpoint back"),
     (e.LimitReached, "limit reached"),
     (e.RunFinished, "run finished"),
 )

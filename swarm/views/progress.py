@@ -21,10 +21,12 @@ from swarm.views.facts import FactFinder
 from swarm.views.heartbeat import heartbeat
 from swarm.views.paint import Tone, tinted
 from swarm.views.parallel import calls, flags, path, speed, width
-from swarm.views.words import LINE_CHARACTERS, clock, counted, dollars, one_line, seconds, short, wrapped
+from swarm.views.words import LINE_CHARACTERS, absences, clock, counted, dollars, one_line, seconds, short, wrapped
 
 BIG = 60
 """Minimum steps of a big run: with two lines per step it would fill several screens."""
+ABSENCE_SECONDS = 60.0
+"""Seconds between two lines about an endpoint that is gone."""
 QUIET_SECONDS = 10.0
 """Maximum seconds of the run's clock without a line."""
 EVERY_SECONDS = 5.0
@@ -85,6 +87,8 @@ class Progress:
         self._open: dict[str, _Seen] = {}
         self._stand_ins: list[str] = []
         self._slots: dict[str, int] = {}
+        self._absences: dict[str, int] = {}
+        """Minutes for which endpoints have been gone, as far as they were told."""
         self._limits: set[str] = set()
         self._big = False
         self._failures = 0
@@ -164,11 +168,24 @@ class Progress:
                 self._slots[name] = slots
                 change = f"{slots}" if before is None else f"{before} → {slots}"
                 yield _Line(f"{name}: parallel calls {change}", "dim")
+        yield from self._about_absences(state)
         for name, value in state.limits_reached.items():
             if name not in self._limits:
                 self._limits.add(name)
                 text = f"limit {name} reached ({value:,g}): only the report can still start"
                 yield _Line(text, "warning", failure=True)
+
+    def _about_absences(self, state: State) -> Iterator[_Line]:
+        """Yield when an endpoint is gone, after each minute, and when it is back."""
+        for name, away in state.away.items():
+            if away.since is not None:
+                minutes = int((self._now - away.since) // ABSENCE_SECONDS)
+                if self._absences.get(name, -1) < minutes:
+                    self._absences[name] = minutes
+                    gone = f" for {clock(self._now - away.since)}" if minutes else ""
+                    yield _Line(f"{name}: gone{gone}, its steps wait: {away.why}", "warning")
+            elif self._absences.pop(name, None) is not None:
+                yield _Line(f"{name}: back, {absences(away)} in all", "good")
 
     def _about_steps(self, state: State) -> Iterator[_Line]:
         for name in islice(state.steps, self._joined, None):

@@ -18,7 +18,7 @@ from swarm.spec.chat import MediaFile, Message, Usage
 from swarm.spec.plan import Step, role_of
 from swarm.views.parallel import paragraph
 from swarm.views.progress import outcome
-from swarm.views.words import block, counted, dollars, one_line, seconds, short, size, some, table, wrapped
+from swarm.views.words import absences, block, counted, dollars, one_line, seconds, short, size, some, table, wrapped
 
 GOAL_CHARACTERS = 300
 """Maximum characters of a goal."""
@@ -111,6 +111,8 @@ def _about_run(state: State) -> Iterator[str]:
         yield f"resumed {counted(state.resumed, 'time')}"
     for name, value in state.limits_reached.items():
         yield f"limit {one_line(name)} reached: {value:,g}"
+    for name, away in state.away.items():
+        yield f"{one_line(name)}: {absences(away)}"
 
 
 def _by_step(steps: Iterable[StepState], texts: Callable[[StepState], Iterable[str]]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from swarm.base.redaction import safe_text
 from swarm.base.text import clip, listing
+from swarm.record.state import Away
 
 WIDTH = 80
 """Maximum columns of a table, if the ids allow it: every terminal has as many."""
@@ -50,6 +51,11 @@ def clock(value: float) -> str:
     whole = round(value)
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def absences(away: Away) -> str:
+    """Return how long an endpoint was gone, without the time since it went: `away 0:36 in 1 piece`."""
+    return f"away {clock(away.seconds)} in {counted(away.pieces, 'piece')}"
 
 
 def short(count: float) -> str:

@@ -75,6 +75,11 @@ class Cooldown:
             self._ramp.answered()
             self._changed.set()
 
+    def reopen(self) -> None:
+        """Open gradually: the server was gone, and is back."""
+        self._ramp = Ramp()
+        self._changed.set()
+
     async def passed(self) -> None:
         """Wait until it is not shut, also if it is shut for longer during the wait."""
         while self.seconds > 0:  # noqa: ASYNC110 - the deadline may move during the wait

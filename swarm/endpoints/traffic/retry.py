@@ -3,7 +3,7 @@
 A try goes through these steps, in this order:
 
 1. stop if the endpoint was refused for good, or is cooling down for longer than the deadline allows
-2. wait while it cools down
+2. wait while it cools down, and while its server is gone (`gate.py`)
 3. take a part of the quota, of the pace, and a slot
 4. send the call, unless one of these has changed while it waited
 5. return all of them
@@ -33,6 +33,7 @@ from swarm.endpoints.traffic.bucket import Permit, Quota
 from swarm.endpoints.traffic.clock import WIRE, clock_of
 from swarm.endpoints.traffic.cooldown import Cooldown
 from swarm.endpoints.traffic.flights import Flight, Flights
+from swarm.endpoints.traffic.gate import NO_SERVER, Gate
 from swarm.endpoints.traffic.hedge import Hedge
 from swarm.endpoints.traffic.limit import Limit
 from swarm.endpoints.traffic.tries import Around, Begin, Fault, Result, SentCall, Tally, Try, again, both, counted
@@ -62,6 +63,7 @@ class Retrying:
         slots: anyio.CapacityLimiter | None = None,
         cooldown: Cooldown | None = None,
         limit: Limit | None = None,
+        gate: Gate | None = None,
         quota: Quota | None = None,
         hedge: Hedge | None = None,
         backoffs: Mapping[str, Backoff] = BACKOFFS,
@@ -72,8 +74,8 @@ class Retrying:
 
         `rng` draws the jitter. `deadline` is the maximum seconds of one request, with its retries
         and waits, but without the queues for slots and quotas. `slots` limits the parallel calls of
-        a model. `cooldown` and `limit` are shared by all callers of one endpoint with one key;
-        `quota` and `hedge` belong to a model. `around` belongs to the budget.
+        a model. `cooldown` and `limit` are shared by all callers of one endpoint with one key,
+        `gate` by all of its keys; `quota` and `hedge` belong to a model. `around` belongs to the budget.
         """
         self._endpoint = endpoint
         self._rng = rng
@@ -81,6 +83,8 @@ class Retrying:
         self._slots = slots
         self._cooldown = cooldown or Cooldown()
         self._limit = limit
+        self._gate = gate or Gate()
+        self._gate.add(self._cooldown)
         self._quota = quota
         self._hedge = hedge
         self._backoffs = backoffs
@@ -88,8 +92,6 @@ class Retrying:
         self._around = around
         self._flights = Flights()
         """Calls on the wire, if there is no limit that counts them."""
-        self._served = False
-        """True once a call was answered: the endpoint exists."""
         self._stopped: EndpointRefused | None = None
         """The error that every later request raises."""
 
@@ -111,9 +113,8 @@ class Retrying:
         while True:  # ends: each failure uses up tries and seconds, and what is not sent waits
             self._check(tally)
             await self._cool_down(tally)
-            result = await self._try(request, tally)
+            result = await self._at_the_gate(request, tally)
             if isinstance(result, Reply):  # 1
-                self._served = True
                 return counted(result, tally, seconds=anyio.current_time() - began)
             if isinstance(result, EndpointBusy):  # 3
                 await self._back_off(result, tally)
@@ -139,6 +140,23 @@ class Retrying:
             await self._cooldown.passed()
         tally.left -= anyio.current_time() - waited
 
+    async def _at_the_gate(self, request: Request, tally: Tally) -> Result:
+        """Make one try once the server is there, or as a probe. What is waited here counts for nothing."""
+        gate = self._gate
+        if not gate.closed:
+            return await self._try(request, tally)
+        if gate.waits and not request.waits:
+            raise gate.busy()
+        with tally.clock.spent("retry"):
+            tally.probes = await gate.passed()
+        if not tally.probes:
+            return None
+        try:
+            return await self._try(request, tally)
+        finally:
+            tally.probes = False
+            gate.probed()
+
     async def _back_off(self, error: EndpointBusy, tally: Tally) -> None:
         """Wait before the next try, or raise the error if there is none."""
         if tally.pardoned:
@@ -150,7 +168,9 @@ class Retrying:
         if kind in WAITS:
             wait = self._cooldown.seconds
         elif error.retry_after is None:
-            wait = backoff.seconds(failed, self._rng)
+            # A server that answered may have restarted: if it cannot be reached, that closes the gate.
+            at_once = kind == "disconnected" and failed == 1 and self._gate.served
+            wait = 0.0 if at_once else backoff.seconds(failed, self._rng)
         else:
             wait = error.retry_after
             self._cooldown.shut(wait)
@@ -166,7 +186,7 @@ class Retrying:
         if tally.calls > 1:
             error = again(error, f"{error} (tried {tally.calls} times)")
             error.calls = tally.calls
-        if error.kind != "unreachable" or self._served:
+        if error.kind != "unreachable" or self._gate.served:
             return error
         self._stopped = EndpointRefused(
             str(error),
@@ -213,7 +233,7 @@ class Retrying:
                 self._limit.begin()
             # While the call is on the wire, the clock counts that, and not the wait for its slot.
             with clock.spent("slots"):
-                limit = nullcontext() if self._limit is None else self._limit.slot(first=tally.first)
+                limit = nullcontext() if self._limit is None else self._limit.slot(first=tally.first or tally.probes)
                 async with self._slots or nullcontext(), limit:
                     return await self._call(request, tally, both(begin, permit.begin), permit)
         finally:
@@ -261,7 +281,7 @@ class Retrying:
 
     async def _call(self, request: Request, tally: Tally, begin: Begin, permit: Permit) -> Result:
         """Send a call, and note what its result says about the endpoint."""
-        if not self._may_send():
+        if not self._may_send() or (self._gate.closed and not tally.probes):
             return None
         begin()
         sent = SentCall(self._flight(tally), permit)
@@ -287,6 +307,7 @@ class Retrying:
         if reply is None:
             return self._failed(EndpointBusy(self._too_late(flight), kind="timeout"), sent, tally)
         permit.settle(reply)
+        self._gate.answered()
         self._cooldown.answered(flight.at)
         if self._limit is not None:
             self._limit.answered(flight, reply.usage.output_tokens)
@@ -318,6 +339,13 @@ class Retrying:
     def _failed(self, error: Fault, sent: SentCall, tally: Tally) -> Fault:
         """Note that a call failed: what it cost, and what that says about the endpoint."""
         flight = sent.flight
+        if self._gate.failed(error.kind, str(error)):
+            # It is the server's state: the call waits for it, and has used no try and no time.
+            self._left(flight)
+            sent.permit.failed(error.kind)
+            tally.calls += error.kind not in NO_SERVER
+            error.calls, tally.pardoned, tally.first = tally.calls, True, True
+            return error
         tally.calls += 1
         error.calls = tally.calls
         sent.permit.failed(error.kind)

@@ -1,14 +1,18 @@
 """Shared limits: a limit and a cool-down per endpoint and key, a quota per model and key."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
 
 from swarm.endpoints.traffic.bucket import Quota
 from swarm.endpoints.traffic.cooldown import Cooldown
+from swarm.endpoints.traffic.gate import PATIENCE, Gate
 from swarm.endpoints.traffic.limit import DEADLINE, START, Limit
-from swarm.endpoints.traffic.opening import Emit
+from swarm.record.events import EndpointBack, EndpointGone, SlotsChanged
 from swarm.spec.providers import provider_at
 from swarm.spec.task import Model
 
+Tell = Callable[[SlotsChanged | EndpointGone | EndpointBack], object]
+"""Receives what happens to endpoints."""
 UNKNOWN = 16
 """Slots at first of an endpoint of which nothing is known."""
 
@@ -16,13 +20,35 @@ UNKNOWN = 16
 class SharedLimits:
     """The limits of a run, one of each, however many aliases use them."""
 
-    def __init__(self, models: Mapping[str, Model], *, workers: int | None, emit: Emit) -> None:
-        """Set the resolved models, the maximum of parallel calls, and the receiver of changes."""
+    def __init__(
+        self, models: Mapping[str, Model], *, workers: int | None, emit: Tell, patience: float = PATIENCE
+    ) -> None:
+        """Set the resolved models, the maximum of parallel calls, and the receiver of changes.
+
+        `patience` is how long calls wait for a server that is gone, in seconds.
+        """
         self._models = models
         self._workers = workers
         self._emit = emit
+        self._patience = patience
         self._limits_of: dict[tuple[str, str], tuple[Cooldown, Limit]] = {}
+        self._gates: dict[str, Gate] = {}
         self._quotas: dict[tuple[str, str, str, int | None, int | None], Quota] = {}
+
+    @property
+    def stranded(self) -> bool:
+        """Whether a server is gone, and no call is in flight at another one."""
+        flying = any(limit.in_use for (at, _), (_, limit) in self._limits_of.items() if not self.gate(at).closed)
+        return not flying and any(gate.closed for gate in self._gates.values())
+
+    def gate(self, endpoint: str) -> Gate:
+        """Return the gate of an address, which all paths and keys there share."""
+        found = urlsplit(endpoint)
+        at = f"{found.scheme}://{found.netloc.rpartition('@')[2]}"
+        if at not in self._gates:
+            name = found.netloc.rpartition("@")[2]
+            self._gates[at] = Gate(name, patience=self._patience, tell=self._emit)
+        return self._gates[at]
 
     def lane(self, endpoint: str, key: str, name: str) -> tuple[Cooldown, Limit]:
         """Return what all calls to an endpoint with a key pass; `name` is for people."""

@@ -41,6 +41,8 @@ class Tally:
     """Whether the last try was such a call: the next one needs no wait."""
     first: bool = False
     """Whether its next call goes before all others that wait for a slot."""
+    probes: bool = False
+    """Whether its next call asks if a server that was gone is back."""
     flight: Flight | None = None
     """Its last call on the wire."""
     doubted: bool = False
