@@ -33,7 +33,7 @@ from swarm.spec.chat import (
 )
 from swarm.spec.labels import INLINE_BYTES
 from swarm.tools import Place, ToolResult, made_file
-from swarm.tools.pages import Page, find_lines, page_of
+from swarm.tools.pages import find_lines, page_of, written_page
 
 SHOWN_BYTES = 8 * 1024
 """Maximum bytes of a result's words that a model sees at once."""
@@ -187,15 +187,6 @@ def _picture(attempt: Attempt, made: MediaFile, call: str, place: Place) -> list
     words = phrase(attempt.wording, "tool_picture", name=clip(made.name), call=call)
     picture = Media(medium="image", name=made.name, mime=made.mime, base64=b64encode(content).decode())
     return [Text(text=words), picture]
-
-
-def written_page(page: Page) -> str:
-    """Return a page with its place, and how to go on."""
-    if not page.lines:
-        return page.about
-    text = "\n".join(page.lines)
-    more = "" if page.next_line is None else f"\n(go on with from_line={page.next_line})"
-    return f"{page.about}\n{text}{more}"
 
 
 def arguments_of(text: str, kinds: Mapping[str, type], *, required: str) -> dict[str, Json]:

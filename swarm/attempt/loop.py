@@ -90,7 +90,7 @@ async def _carry_out(talk: "_Conversation", attempt: Attempt, endpoint: Endpoint
         "left_out": left_out,
         "unread": talk.unread,
         "doubts": doubts,
-        "media": talk.media,
+        "media": (*talk.media, *await talk.leave()),
     }
     return with_notes(verdict.model_copy(update=update), attempt, talk.said)
 
@@ -345,6 +345,10 @@ class _Conversation:
     async def run_tools(self) -> None:
         """Run the calls of the last answer that have no result."""
         await self._tool_turns.run(is_last=self.turns == self.attempt.turns - 1)
+
+    async def leave(self) -> tuple[MediaFile, ...]:
+        """Return the files that the tools of the attempt left."""
+        return await self._tool_turns.leave() if self._specs else ()
 
     def _room(self) -> int:
         return room_left(self.attempt, self.request())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 import anyio
+import anyio.to_thread
 
 from swarm.attempt.long_results import NAME as READ_MORE_NAME
 from swarm.attempt.long_results import LongResults
@@ -20,10 +21,11 @@ from swarm.attempt.transcript import result_of
 from swarm.attempt.types import Attempt
 from swarm.base.errors import ToolError
 from swarm.base.text import listing
-from swarm.spec.chat import Data, Message, Part, Text, ToolCall, says
-from swarm.tools import Place, Toolbox, ToolContext
+from swarm.spec.chat import Data, MediaFile, Message, Part, Text, ToolCall, says
+from swarm.tools import Place, Toolbox, ToolContext, made_file
 from swarm.tools.box import LOST
-from swarm.tools.place import Storage
+from swarm.tools.place import STEP, Storage
+from swarm.tools.scratch import collected
 
 CALLS_A_TURN = 32
 """Maximum tool calls per turn that run: a model that asks for more is not working towards an
@@ -81,6 +83,7 @@ class ToolTurns:
         resumed, self._resumed = self._resumed, False
         if not waiting:
             return
+        await self._rebuild()
         answer = _last_answer(self._talk.said)
         asked = 0 if answer is None else len(answer.tool_calls) + answer.more_calls
         turn = _Turn(asked, len(waiting), is_last)
@@ -169,8 +172,6 @@ class ToolTurns:
         try:
             if self._is_built_in(name):
                 return (self._long.read(call.arguments),), 0.0
-            if self._tools.get(name).rebuilds:
-                await self._rebuild()
             result = await self._tools.call(name, call.arguments, self._attempt.tools, self._context())
         except ToolError as error:
             if error.kind == LOST:
@@ -200,16 +201,28 @@ class ToolTurns:
         except ToolError:
             return  # it failed the first time, too, or the next call finds out
 
+    async def leave(self) -> tuple[MediaFile, ...]:
+        """Return what lies in the scratch folder of a step that ends, as files of the run without secrets."""
+        await self._rebuild()
+        if not self._place.has_scratch:
+            return ()
+        found = await anyio.to_thread.run_sync(collected, self._place.scratch)
+        return tuple(made_file(name, self._place.clean(content)) for name, content in found.items())
+
     def _phrase(self, name: str, /, **values: object) -> str:
         return phrase(self._attempt.wording, name, **values)
 
 
 def place_of(attempt: Attempt, storage: Storage | None) -> Place:
     """Return the place of an attempt: what its tools may use."""
+    files: dict[str, MediaFile] = {}
+    for given in attempt.given:
+        files |= {f"{STEP}{given.step}/{made.name}": made for made in given.files}
     return Place(
         step=attempt.step.id,
         inputs=attempt.inputs,
         given={each.step: written(each.output) for each in attempt.given},
+        files=files,
         labels=attempt.labels,
         storage=storage,
     )

@@ -13,7 +13,7 @@ from swarm.planning.brief import Brief
 from swarm.record.events import Stamped
 from swarm.record.outcome import Outcome
 from swarm.spec.agent import Agent
-from swarm.spec.chat import Message
+from swarm.spec.chat import MediaFile, Message
 from swarm.spec.plan import Step
 from swarm.spec.task import Input
 
@@ -27,6 +27,8 @@ class Given(Frozen):
     output: Json
     item: str = Field(default="", exclude_if=is_empty)
     """The item of an instance, if it is a short text: it names the step for its readers."""
+    files: tuple[MediaFile, ...] = Field(default=(), exclude_if=is_empty)
+    """Files that its tools left."""
     below: tuple[Id, ...] = Field(default=(), exclude_if=is_empty)
     """Steps that a partial report was made from: who reads it may cite them."""
     unfounded: tuple[str, ...] = Field(default=(), exclude_if=is_empty)

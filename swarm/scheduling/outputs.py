@@ -128,7 +128,8 @@ class Outputs:
         template = s.step.model_copy(update={"instance_of": None}) if item else s.step
         output, below = self._read_by(reader, s), self._below(s)
         about, unfounded = self._about(template), unfounded_in(self._state, s)
-        return Given(step=s.id, about=about, output=output, item=item, below=below, unfounded=unfounded)
+        files = tuple(made for made in s.outcome.media if made.name)
+        return Given(step=s.id, about=about, output=output, item=item, files=files, below=below, unfounded=unfounded)
 
     def _read_by(self, reader: StepState, s: StepState) -> Json:
         """Return what a step reads of another.

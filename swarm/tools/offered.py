@@ -13,7 +13,15 @@ from swarm.tools.kit import Kit
 Source = Callable[[Task], Iterable[Kit]]
 """Makes kits from a task without opening anything. Raises `TaskError` for a section that cannot be used."""
 
-NAMED: Mapping[str, Source] = {}
+
+def _files(task: Task) -> Iterable[Kit]:
+    del task
+    from swarm.tools.files import FilesKit
+
+    return (FilesKit(),)
+
+
+NAMED: Mapping[str, Source] = {"files": _files}
 """Kits that are there for every task, by the name that `tools:` has for them."""
 DESCRIBED: Mapping[str, Source] = {}
 """Kits that sections of a task describe, by the key of the section. They are made only if the task has it."""

@@ -67,3 +67,12 @@ def cut_line(line: str, around: int = 0) -> str:
     start = max(0, min(around - LINE_CHARACTERS // 2, len(line) - LINE_CHARACTERS))
     end = start + LINE_CHARACTERS
     return f"{'…' if start else ''}{line[start:end]}{'…' if end < len(line) else ''}"
+
+
+def written_page(page: Page) -> str:
+    """Return a page with its place, and how to go on."""
+    if not page.lines:
+        return page.about
+    text = "\n".join(page.lines)
+    more = "" if page.next_line is None else f"\n(go on with from_line={page.next_line})"
+    return f"{page.about}\n{text}{more}"

@@ -11,6 +11,8 @@ from swarm.base.errors import ToolError
 from swarm.spec.chat import MediaFile
 from swarm.spec.task import Input
 
+STEP = "step/"
+"""Beginning of the names of outputs, and of files that other steps left."""
 CLOSING_SECONDS = 10.0
 """Maximum seconds that closing the things of a place may take, for example ending the process of a box."""
 
@@ -90,6 +92,15 @@ class Place:
         if made.content or self.storage is None:
             return made.content
         return self.storage.content(made.sha256)
+
+    def clean(self, content: bytes) -> bytes:
+        """Return the content of a file without secrets, if it is a text."""
+        if self.storage is None:
+            return content
+        try:
+            return self.storage.clean(content.decode()).encode()
+        except UnicodeDecodeError:
+            return content
 
     async def keep(self, name: str, make: Callable[[], Awaitable[K]]) -> K:
         """Return the thing of this name. The first caller makes it; it is closed when the attempt ends."""
