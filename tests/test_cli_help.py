@@ -55,7 +55,7 @@ def test_commands_are_grouped(command: Command) -> None:
     found = {title: [line.split()[0] for line in lines.splitlines()] for title, lines in groups}
     assert found == {
         "Run": ["run", "plan", "resume", "stop", "check"],
-        "Inspect": ["show", "runs", "export", "rm", "diff", "simulate", "cache"],
+        "Inspect": ["show", "runs", "report", "export", "rm", "diff", "simulate", "cache"],
         "Set up": ["init", "doctor", "models", "agents", "schema"],
     }
     assert page.index("Run:") < page.index("Options:") < page.index("Exit codes:")

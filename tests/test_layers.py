@@ -24,7 +24,10 @@ IMPORTERS = {
     ),
     "networkx": ("planning/graph.py", "endpoints/offline/centrality.py"),
     "ruamel": ("spec/yaml/yaml12.py",),
+    "markdown_it": ("views/page/report.py",),
     "structlog": ("views/log.py",),
+    "xlsxwriter": ("exports/workbook.py",),
+    "pandas": ("results/step_outputs.py",),
     "json_repair": ("attempt/answers.py",),
     "docstring_parser": ("tools/functions.py",),
     "typer": ("cli/*.py",),
@@ -39,17 +42,10 @@ IMPORTERS = {
 """Each library's boundary: the only files that may name it. Another one gives its reason in the commit that adds it."""
 _OF_TRACES = ("opentelemetry", "google")
 _OF_READERS = ("pypdfium2", "python_calamine", "selectolax")
+_OF_EXPORTS = ("markdown_it", "pandas", "xlsxwriter")
 LAZY = (
-    "openai",
-    "httpx2",
-    "networkx",
-    "ruamel",
-    "json_repair",
-    "docstring_parser",
-    "jsonschema",
-    "trio",
-    *_OF_READERS,
-    *_OF_TRACES,
+    *("openai", "httpx2", "networkx", "ruamel", "json_repair", "docstring_parser", "jsonschema", "trio"),
+    *(*_OF_READERS, *_OF_TRACES, *_OF_EXPORTS),
 )
 """Imported inside the function that needs them, so that nobody waits for what they do not use."""
 BASES = {"endpoints/wire/transport.py": "httpx2"}

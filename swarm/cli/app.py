@@ -33,6 +33,7 @@ from swarm.cli.look import runs, show
 from swarm.cli.models import models
 from swarm.cli.plan import plan
 from swarm.cli.remove import rm
+from swarm.cli.report import report
 from swarm.cli.run import resume, run
 from swarm.cli.simulate import simulate
 from swarm.cli.start import agents, schema
@@ -119,6 +120,7 @@ COMMANDS = (
         ),
     ),
     Listed(runs, INSPECT, "command-line", ("swarm runs", "swarm runs --follow", "swarm runs --json --all")),
+    Listed(report, INSPECT, "runs", ("swarm report last --open", "swarm report last -o report.html")),
     Listed(
         export,
         INSPECT,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from swarm.record.folder import RunFolder
     from swarm.record.state import State
 
-FORMAT_NAMES = "csv, jsonl, json, xlsx, md, chrome, otlp"
+FORMAT_NAMES = "csv, jsonl, json, xlsx, md, html, chrome, otlp"
 
 Step = Annotated[
     str | None, typer.Option("--step", metavar="ID", help="Step whose output is written. [default: the whole run]")
@@ -42,9 +42,9 @@ def export(
     """Write the results or a trace of a run.
 
     csv, jsonl and xlsx have the table of the run; without one, the items of its last list of steps
-    with their outputs. json has everything, md the report, chrome a trace for ui.perfetto.dev, and
-    otlp the run as OpenTelemetry spans, which --otlp sends to a collector. With --step, the output
-    of one step.
+    with their outputs. json has everything, md the report, html the page of `swarm report`, chrome
+    a trace for ui.perfetto.dev, and otlp the run as OpenTelemetry spans, which --otlp sends to a
+    collector. With --step, the output of one step.
     """
     from swarm.cli.reading import exported
     from swarm.exports.formats import BINARY
@@ -59,7 +59,7 @@ def export(
     name = _chosen(form, out) or made.usual
     if name in BINARY and out is None:
         raise TaskError(f"--format {name} is not text\nhint: name a file with -o FILE.{name}")
-    content = made.content(name)
+    content = made.content(name, place=None if out is None else Path(out))
     if out is None:
         _print(content, name)
         return 0
@@ -97,7 +97,7 @@ def _chosen(form: str | None, out: str | None) -> str | None:
 def _print(content: bytes, form: str) -> None:
     """Print an export: with LF as line end and without a byte order mark, which are for files."""
     text = content.decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n")
-    if form in ("csv", "md"):
+    if form in ("csv", "md", "html"):
         answer(text)
     else:
         answer_escaped(text if text.endswith("\n") else f"{text}\n")

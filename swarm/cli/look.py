@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from swarm.base.errors import TaskError
+from swarm.base.errors import Problem, TaskError
 from swarm.cli import options as o
 from swarm.cli.reading import no_step, result_of, row_of, run_object
 from swarm.cli.streams import answer, answer_json, message, say
@@ -25,6 +25,10 @@ Claim = Annotated[
     typer.Option("--claim", metavar="ID", help="Claim of the report, such as 7 or c7: shows its sources."),
 ]
 Claims = Annotated[bool, typer.Option("--claims", help="List the claims of the report with their evidence.")]
+Sort = Annotated[
+    str | None,
+    typer.Option("--sort", metavar="KEY", help="Order of the steps, the largest first: took, cost or tokens."),
+]
 Newest = Annotated[
     int,
     typer.Option(
@@ -85,18 +89,21 @@ def show(
     claim: Claim = None,
     claims: Claims = False,
     follow: Follow = False,
+    sort: Sort = None,
     folder: o.Runs = None,
     as_json: o.AsJson = False,
 ) -> int:
     """Show a run, one step, or a claim's sources.
 
-    For a run: its steps, their tokens and cost, and how parallel it was. A run that is still running
-    can be shown, too, and watched with --follow. For a claim of the report: the steps it cites and
-    the lines of their inputs.
+    For a run: what took most of its time and cost and what would change that, its steps, and how
+    parallel it was. A run that is still running can be shown, too, and watched with --follow. For a
+    claim of the report: the steps it cites and the lines of their inputs.
     """
     from swarm.record.folder import find
     from swarm.record.recorded import recorded
 
+    if sort is not None:
+        _check_sort(sort)
     where = find(run, o.runs_folder(folder))
     if follow:
         if claim is not None or claims or step is not None:
@@ -111,17 +118,26 @@ def show(
         return _show_claims(found, where, as_json=as_json)
     if step is not None:
         return _show_step(found, step, as_json=as_json)
-    return _show_run(found, where, as_json=as_json)
+    return _show_run(found, where, sort or "", as_json=as_json)
 
 
-def _show_run(found: "Recorded", where: "RunFolder", *, as_json: bool) -> int:
+def _check_sort(sort: str) -> None:
+    from swarm.spec.yaml.explain import meant
+    from swarm.views.tables import SORTS
+
+    if sort not in SORTS:
+        wrong = f"unknown key `{sort[:40]}`{meant(sort, SORTS)}\nhint: choose one of {', '.join(SORTS)}"
+        raise TaskError(Problem(wrong, key="--sort"))
+
+
+def _show_run(found: "Recorded", where: "RunFolder", sort: str, *, as_json: bool) -> int:
     if as_json:
         answer_json(run_object(where, found.state))
         return 0
     from swarm.results.measure import measure
     from swarm.views.tables import run_table
 
-    answer(run_table(found.state, measure(found.state)))
+    answer(run_table(found.state, measure(found.state), sort=sort))
     return 0
 
 

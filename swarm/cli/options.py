@@ -94,7 +94,7 @@ Outputs = Annotated[
         "--output",
         metavar="FILE",
         help="File to write the report to, instead of those of the task. Repeatable. "
-        "[endings: .md, .json, .csv, .jsonl, .xlsx]",
+        "[endings: .md, .html, .json, .csv, .jsonl, .xlsx]",
     ),
 ]
 Inputs = Annotated[
@@ -122,7 +122,12 @@ Trust = Annotated[bool, typer.Option("--trust", help="Resume a run that was star
 Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Do not ask: approve the plan (`approve: ask`), or remove the runs.")
 ]
-Out = Annotated[str | None, typer.Option("--out", "-o", metavar="FILE", help="File to write. [default: stdout]")]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        "--out", "-o", metavar="FILE", help="File to write. [default: stdout; report: report.html in the run's folder]"
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 AsJsonLines = Annotated[bool, typer.Option("--jsonl", help="Print each event as a line of JSON when it happens.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only warnings and errors.")]

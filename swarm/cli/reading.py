@@ -79,7 +79,8 @@ def exported(folder: "RunFolder", step: str | None = None) -> "Export":
         raise no_step(found.state, step)
     assigner = assigner_of(found.state, folder)
     chosen = None if step is None else found.state.steps[step]
-    return Export(found, Result.of(found.state, folder, assigner), assigner, chosen)
+    result = Result.of(found.state, folder, assigner)
+    return Export(found, result, assigner, status_of(found.state, folder), chosen)
 
 
 def no_step(state: "State", step: str) -> RunNotFoundError:

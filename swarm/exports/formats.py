@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic_core import to_json
 
 from swarm.base.errors import TaskError
 from swarm.base.values import Json
-from swarm.exports.content import TABLES, content
+from swarm.exports.content import TABLES, content, page_bytes
 from swarm.exports.otlp import otlp_bytes
 from swarm.exports.trace import chrome_bytes
 from swarm.record.recorded import Recorded
@@ -18,7 +19,7 @@ from swarm.scheduling.assign import Assigner
 
 TRACES: Mapping[str, Callable[[Recorded], bytes]] = {"chrome": chrome_bytes, "otlp": otlp_bytes}
 """Writers of traces, by format."""
-FORMATS = (*TABLES, "json", "md", *TRACES)
+FORMATS = (*TABLES, "json", "md", "html", *TRACES)
 """All formats."""
 BINARY = frozenset({"xlsx"})
 """Formats that only a file can hold."""
@@ -31,6 +32,8 @@ class Export:
     found: Recorded
     result: Result
     assigner: Assigner
+    status: str = ""
+    """How the run ended, or that it has not ended."""
     step: StepState | None = None
     """The step whose output is written; None for the whole run."""
 
@@ -41,20 +44,25 @@ class Export:
             return "csv"
         return "md" if self.step is None or isinstance(self._output(self.step), str) else "json"
 
-    def content(self, form: str) -> bytes:
-        """Return the bytes in a format of `FORMATS`. Raise `TaskError` if there is nothing to write in it."""
+    def content(self, form: str, *, place: Path | None = None) -> bytes:
+        """Return the bytes in a format of `FORMATS`. Raise `TaskError` if there is nothing to write in it.
+
+        `place` is the file that is written: the links of a page lead from there to the folder of the run.
+        """
         if form in TABLES:
             table = self._table()
             if table is None:
                 raise TaskError(self._no_rows())
             return TABLES[form](table)
         if self.step is None:
-            return self._of_run(form)
+            return self._of_run(form, place)
         if form not in ("json", "md"):
             raise TaskError(f"--format {form} is for a whole run\nhint: remove --step")
         return _of_value(self._output(self.step), form)
 
-    def _of_run(self, form: str) -> bytes:
+    def _of_run(self, form: str, place: Path | None) -> bytes:
+        if form == "html":
+            return page_bytes(self.found, self.result, status=self.status, place=place)
         if form in TRACES:
             return TRACES[form](self.found)
         if form == "json":

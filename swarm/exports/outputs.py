@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from swarm.base.errors import SwarmError
 from swarm.base.files import write_file
 from swarm.base.private import write_private
 from swarm.exports.content import FORMS, TABLES, content, nothing
@@ -44,7 +45,11 @@ def write_outputs(result: Result, paths: Iterable[Path]) -> Written:
     unwritten: list[str] = []
     for path in paths:
         form = FORMS[path.suffix]
-        made = content(result, form)
+        try:
+            made = content(result, form, place=path)
+        except SwarmError as error:  # without its journal there is no page
+            unwritten.append(f"{path} was not written: {error}")
+            continue
         if not made:
             unwritten.append(f"{path} was not written: {nothing(form)}")
             continue

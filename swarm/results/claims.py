@@ -6,6 +6,7 @@ from itertools import chain
 
 from pydantic import Field
 
+from swarm.attempt.citations import cited_spans
 from swarm.attempt.evidence.check import Evidence, ReportClaim
 from swarm.attempt.evidence.conflicts import Contradiction, line
 from swarm.attempt.evidence.figures import figures
@@ -72,6 +73,11 @@ class Checked:
 def citable_steps(state: State) -> list[StepState]:
     """Return every step that a report may cite: those with attempts, and stand-ins that pass on one output."""
     return [s for s in state.steps.values() if s.kind != "stand_in" or s.spans or s.has_one_output]
+
+
+def citation_ends(state: State, text: str) -> list[int]:
+    """Return the offset after the citations of each cited claim of a report: those of `c1`, `c2` …, in order."""
+    return [span.end for span in cited_spans(text, {s.id for s in citable_steps(state)})]
 
 
 def check_report_of(

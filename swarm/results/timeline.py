@@ -108,6 +108,31 @@ class Timeline:
         ends = self.ends(dict.fromkeys(self.seconds, 1.0))
         return {s.id: round(ends.get(s.id, 1.0)) for s in self.steps}
 
+    def depths(self) -> dict[str, int]:
+        """Return the length of the longest chain of steps that ends with each real step, as the plan has it.
+
+        Unlike a stage, it does not depend on what has run: a step that still waits has one, too.
+        """
+        own: dict[str, int] = {}
+        settled: dict[str, int] = {}
+        real = self.seconds.keys()
+        for name, settling in self._order:
+            s = self.state.steps[name]
+            if settling:
+                settled[name] = max((own[name], *(settled[child] for child in s.children)))
+            else:
+                start = max((own.get(s.by, 0), *(settled.get(before, 0) for before in self._before[name])))
+                own[name] = start + (name in real)
+        return {name: depth for name, depth in own.items() if name in real}
+
+    def waited_for(self, step: str) -> tuple[str, ...]:
+        """Return the steps that a step waited for until they were settled."""
+        return self._waited.get(step, ())
+
+    def settled_at(self, step: str) -> float:
+        """Return the time at which a step and all it spawned had ended; of one that has not, the present."""
+        return self._settled_at.get(step, self.state.t)
+
     def all_spans(self, names: Collection[str] | None = None) -> list[tuple[float, float]]:
         """Return start and end of each attempt at some steps, or at all."""
         steps = (s for s in self.steps if names is None or s.id in names)

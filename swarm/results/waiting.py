@@ -6,6 +6,9 @@ or waiting for one of these causes. So over all these steps,
     sum of lives = work + sum of waiting
 """
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from swarm.base.values import Frozen
 from swarm.record.steps import Span, StepState
 from swarm.results.timeline import Timeline
@@ -42,7 +45,8 @@ def waiting_of(timeline: Timeline) -> Waiting:
     """Return what the steps of a run waited for."""
     waited: dict[str, float] = dict.fromkeys(Waiting.model_fields, 0.0)
     for s in timeline.steps:
-        _between_attempts(timeline, s, waited)
+        for cause, start, end in pauses(timeline, s):
+            waited[cause] += end - start
         if s.spans and s.outcome.cached:
             waited["equal_step"] += max(0.0, timeline.end_of(s.spans[-1]) - s.spans[-1].start)
         # Rounding apart, what its attempts waited is never more than they took.
@@ -53,8 +57,17 @@ def waiting_of(timeline: Timeline) -> Waiting:
     return Waiting.model_validate(waited)
 
 
-def _between_attempts(timeline: Timeline, s: StepState, waited: dict[str, float]) -> None:
-    """Add what a step waited for before each of its attempts."""
+class Pause(NamedTuple):
+    """A stretch of time before an attempt, and what it was waited for."""
+
+    cause: str
+    """A field of `Waiting`."""
+    start: float
+    end: float
+
+
+def pauses(timeline: Timeline, s: StepState) -> Iterator[Pause]:
+    """Yield what a step waited for before each of its attempts."""
     before, last = _joined(timeline, s), None
     for span in s.spans:
         gap = max(0.0, span.start - before)
@@ -64,8 +77,8 @@ def _between_attempts(timeline: Timeline, s: StepState, waited: dict[str, float]
             cause = "needs"
         else:
             cause, pause = _pause(last, gap)
-        waited[cause] += pause
-        waited["slots"] += gap - pause
+        yield Pause(cause, before, before + pause)
+        yield Pause("slots", before + pause, before + gap)
         before, last = max(before, timeline.end_of(span)), span
 
 

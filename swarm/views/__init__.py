@@ -3,6 +3,8 @@
     progress    lines while a run works, and the summary at its end
     tables      a list of runs, one run, one step with its turns, a plan
     parallel    the parallelism of a run
+    why         what most of its time and cost was spent on
+    page        a run as one page of HTML
     log         events as structured log lines
     simulation  simulations, estimates, and the comparison of two runs
     words       durations, counts, tables, and texts of others

@@ -8,12 +8,23 @@ ON_PATH = 8
 """Maximum steps of the critical path that are named: the first and the last of more."""
 
 
+SHORT_SECONDS = 1.0
+"""Seconds below which a run says nothing about speed: most of them are the program's own. Nobody notices less."""
+SHOWN_SECONDS = 0.005
+"""Minimum seconds of a wait that is named: less is written as 0 s."""
 NONE = 1.05
 """Speed-up below which there is none: the error of its second digit."""
 
 
+def is_short(p: Parallelism) -> bool:
+    """Whether a run was so short that rates and ratios of its time mean nothing: they are those of the program."""
+    return p.seconds < SHORT_SECONDS
+
+
 def speed(p: Parallelism) -> str:
-    """Return the speed-up of a run, or that there is none. Return nothing if it is unknown."""
+    """Return the speed-up of a run, or that there is none. Return nothing if it is unknown or means nothing."""
+    if is_short(p):
+        return ""
     if p.work_seconds <= 0:
         return "Speed-up: none (no step took any time)"
     if p.speedup is None or p.one_worker_seconds is None:
@@ -29,7 +40,7 @@ def calls(p: Parallelism) -> str:
     """Return how many calls were answered in parallel, and per second."""
     if p.calls_peak == 0:
         return ""
-    rate = "" if p.answers_per_second is None else f"; {p.answers_per_second:,.1f} answers per second"
+    rate = "" if p.answers_per_second is None or is_short(p) else f"; {p.answers_per_second:,.1f} answers per second"
     return f"Calls in flight: peak {p.calls_peak:,}, mean {p.calls_mean:.1f}{rate}"
 
 
@@ -40,7 +51,7 @@ def width(p: Parallelism) -> str:
 
 def path(p: Parallelism) -> str:
     """Return the steps on the critical path."""
-    if not p.critical_path:
+    if not p.critical_path or p.critical_path_seconds < SHOWN_SECONDS:
         return ""
     names = p.critical_path
     half = ON_PATH // 2
@@ -58,12 +69,14 @@ def paragraph(p: Parallelism) -> list[str]:
     """Return all figures, one per line."""
     slowest = sorted(p.path, key=lambda each: -each.seconds)[:3]
     shares = some([f"{each.step} {each.share:.0%}" for each in slowest], 3)
+    way = path(p)
+    brief = "; too short for a speed-up" if is_short(p) else ""
     lines = [
-        f"Time: {seconds(p.seconds)} for {seconds(p.work_seconds)} of calls and tools",
+        f"Time: {seconds(p.seconds)} for {seconds(p.work_seconds)} of calls and tools{brief}",
         speed(p),
         calls(p),
         width(p),
-        path(p) + (f" (longest: {shares})" if shares else ""),
+        f"{way} (longest: {shares})" if way and shares else way,
         _bound(p),
         _waits(p.waiting),
         f"Turns: {p.total_steps:,} in total, {p.critical_steps:,} of them in sequence",
@@ -83,13 +96,13 @@ def _waits(waiting: Waiting) -> str:
         (waiting.equal_step, "for an equal step"),
         (waiting.other, "for failed calls and the program itself"),
     )
-    waits = [f"{seconds(value)} {what}" for value, what in causes if value > 0]
+    waits = [f"{seconds(value)} {what}" for value, what in causes if value >= SHOWN_SECONDS]
     whole = f" {seconds(waiting.total)} =" if len(waits) > 1 else ""
     return f"Waiting, sum over steps:{whole} {' + '.join(waits) or 'none'}"
 
 
 def _bound(p: Parallelism) -> str:
-    if p.bound_seconds <= 0:
+    if p.bound_seconds <= 0 or is_short(p):
         return ""
     how = "within" if p.bound_share <= 1 else "over"
     workers = counted(p.workers, "worker")

@@ -14,10 +14,13 @@ from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 from swarm.results.left_out import left_out, left_out_line
 from swarm.results.measure import Parallelism, cost
+from swarm.results.timeline import Timeline
+from swarm.results.why import reasons
 from swarm.spec.chat import MediaFile, Message, Usage
 from swarm.spec.plan import Step, role_of
 from swarm.views.parallel import paragraph
 from swarm.views.progress import outcome
+from swarm.views.why import why_lines
 from swarm.views.words import absences, block, counted, dollars, one_line, seconds, short, size, some, table, wrapped
 
 GOAL_CHARACTERS = 300
@@ -83,12 +86,17 @@ def _when(at: float) -> str:
         return ""
 
 
-def run_table(state: State, parallelism: Parallelism) -> str:
-    """Return one run: its steps, its errors, what each model used, how parallel it was."""
+def run_table(state: State, parallelism: Parallelism, *, sort: str = "") -> str:
+    """Return one run: what took most, its steps, its errors, what each model used, how parallel it was.
+
+    `sort` is a key of `SORTS`; without it, the steps are in plan order.
+    """
     real = list(state.real_steps())
+    timeline = Timeline(state)
     sections = [
         "\n".join(_about_run(state)),
-        _steps(state),
+        "\n".join(why_lines(reasons(timeline, parallelism.workers))),
+        _steps(state, sort),
         _section("not done", [one_line(f"{s.id} {outcome(s)}") for s in _bad(real)]),
         _section("left out", [one_line(line) for line in filter(None, [left_out_line(left_out(state))])]),
         _section("notes", _by_step(real, _notes)),
@@ -135,9 +143,20 @@ def _notes(s: StepState) -> list[str]:
     return [*s.outcome.notes, *s.outcome.doubts, *(f"omitted: {what}" for what in s.outcome.gaps)]
 
 
-def _steps(state: State) -> str:
+SORTS: dict[str, Callable[[StepState], float]] = {
+    "took": lambda s: sum(((span.end or span.start) - span.start for span in s.spans), 0.0),
+    "cost": lambda s: s.usage.cost or 0.0,
+    "tokens": lambda s: float(s.usage.tokens),
+}
+"""What steps can be sorted by, the largest first."""
+
+
+def _steps(state: State, sort: str) -> str:
     priced = bool(state.usage.cost)  # a column of zeros says less than the table of usage
-    rows = [_row(s, priced=priced) for s in _in_order(state) if s.kind != "stand_in"]
+    shown = [s for s in _in_order(state) if s.kind != "stand_in"]
+    if sort:
+        shown.sort(key=SORTS[sort], reverse=True)
+    rows = [_row(s, priced=priced) for s in shown]
     head = ["STEP", "STATUS", "AGENT", "MODEL", "ATTEMPTS", "TURNS", "TOKENS"]
     head += ["USD", "TIME"] if priced else ["TIME"]
     return table(head, rows, right=(4, 5, 6, 7, 8))

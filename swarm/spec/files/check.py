@@ -23,7 +23,7 @@ from swarm.spec.yaml.schemas import schema_problems
 
 WORKBOOK = ".xlsx"
 """Ending of an Excel workbook, which an optional library writes."""
-OUTPUTS = (".md", ".json", ".csv", ".jsonl", WORKBOOK)
+OUTPUTS = (".md", ".html", ".json", ".csv", ".jsonl", WORKBOOK)
 """File name endings of the formats of a report."""
 DEFAULT = "default"
 """Alias of steps and agents that name no model. It exists even if the task has no `models:`."""

@@ -1,0 +1,121 @@
+"""The page of a run: its parts in order."""
+
+import gc
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from swarm.base.version import __version__
+from swarm.record.recorded import Recorded
+from swarm.results.result import Result
+from swarm.views.page.details import panels
+from swarm.views.page.drawing import graph_svg
+from swarm.views.page.gantt import gantt_svg
+from swarm.views.page.html import EMPTY, Html, html, join
+from swarm.views.page.report import claims_part, report_part
+from swarm.views.page.scene import PageScene
+from swarm.views.page.steps import steps_part
+from swarm.views.page.style import policy, script, style
+from swarm.views.page.summary import cost_part, head_part, parallel_part, title_of, why_part
+from swarm.views.words import counted
+
+SECTIONS = (
+    ("why", "Why"),
+    ("report", "Report"),
+    ("claims", "Claims"),
+    ("graph", "Graph"),
+    ("time", "Time"),
+    ("parallel", "Parallelism"),
+    ("cost", "Cost"),
+    ("steps", "Steps"),
+)
+_TITLE_CHARACTERS = 120
+
+
+def page(found: Recorded, result: Result, *, status: str = "", base: str = "") -> str:
+    """Return a run as one page of HTML.
+
+    `status` is how it ended; the default is that of the result. `base` is the path from the page to the folder of the
+    run, with a slash at its end; empty if the page is in that folder.
+    """
+    with _no_collection():
+        return _page(PageScene(found, result, base), status or result.status)
+
+
+@contextmanager
+def _no_collection() -> Generator[None]:
+    """Pause the collector of cyclic garbage: a page makes a million objects without cycles, in a large heap."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _page(scene: PageScene, status: str) -> str:
+    parts = (
+        why_part(scene),
+        report_part(scene),
+        claims_part(scene),
+        graph_part(scene),
+        time_part(scene),
+        parallel_part(scene),
+        cost_part(scene),
+        steps_part(scene),
+    )
+    sections = [html('<li><a href="#{}">{}</a></li>', name, title) for name, title in SECTIONS]
+    present = [link for link, part in zip(sections, parts, strict=True) if part]
+    return html(
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta http-equiv="Content-Security-Policy" content="{}"><meta name="referrer" content="no-referrer">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>{}</title><style>{}</style></head>'
+        '<body>{}<nav aria-label="Sections"><ul>{}</ul></nav><main>{}</main>{}<footer>{}</footer>'
+        "<script>{}</script></body></html>\n",
+        policy(),
+        title_of(scene)[:_TITLE_CHARACTERS],
+        style(),
+        head_part(scene, status=status),
+        join(present),
+        join(parts),
+        join(panels(scene)),
+        f"swarm {__version__}, run {scene.state.run}. This page loads nothing and sends nothing.",
+        script(),
+    )
+
+
+def graph_part(scene: PageScene) -> Html:
+    """Return the graph of steps."""
+    count = len(scene.timeline.steps)
+    folded = len(scene.graph.boxes)
+    about = counted(count, "step") if folded == count else f"{counted(count, 'step')}; alike ones are in one box"
+    return html(
+        '<section id="graph"><h2>Graph</h2><p class="key">{}. {}</p>'
+        '<div class="pic" role="region" aria-label="Graph" tabindex="0">{}</div></section>',
+        about,
+        _key(
+            ("done", "done"),
+            ("failed", "failed"),
+            ("skipped", "skipped"),
+            ("cached", "cached"),
+            ("crit", "critical path"),
+        ),
+        graph_svg(scene.graph, scene.place, scene.took),
+    )
+
+
+def time_part(scene: PageScene) -> Html:
+    """Return the slots, the calls and the waiting over time."""
+    if not scene.bars:
+        return EMPTY
+    return html(
+        '<section id="time"><h2>Time</h2><p class="key">A row is a worker slot, a bar an attempt. {} Below: calls in '
+        "flight at each endpoint, with its present maximum if that changed, and steps that waited, by cause.</p>"
+        '<div class="pic" role="region" aria-label="Time" tabindex="0">{}</div></section>',
+        _key(("done", "done"), ("failed", "failed"), ("crit", "critical path")),
+        gantt_svg(scene.bars, scene.curves, scene.state.t, scene.place, scene.critical),
+    )
+
+
+def _key(*entries: tuple[str, str]) -> Html:
+    return join(html('<b><i class="{}"></i>{}</b>', kind, words) for kind, words in entries)

@@ -1,0 +1,152 @@
+"""The head of a page: what was asked, how it ended, what it took and used, and what that was spent on."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from swarm.record.steps import Status
+from swarm.results.left_out import left_out_line
+from swarm.spec.chat import Usage
+from swarm.views.page.html import EMPTY, Html, html, join
+from swarm.views.page.scene import PageScene
+from swarm.views.parallel import flags, paragraph
+from swarm.views.why import TITLES, amount
+from swarm.views.words import counted, dollars, seconds, short
+
+NOT_DONE = 10
+"""Maximum steps without an output that the head of a page names."""
+
+
+def title_of(scene: PageScene) -> str:
+    """Return the goal of a run, or its id."""
+    goal = scene.state.task.get("goal")
+    return " ".join(goal.split()) if isinstance(goal, str) and goal.strip() else f"Run {scene.state.run}"
+
+
+def head_part(scene: PageScene, *, status: str) -> Html:
+    """Return the goal, the status and the figures of a run."""
+    finished = scene.state.finished
+    because = html(": {}", finished.because) if finished is not None and finished.because else EMPTY
+    return html(
+        '<header><p class="run"><span class="badge {}">{}</span>{} run {}{}</p><h1>{}</h1>{}{}</header>',
+        status,
+        status,
+        because,
+        scene.state.run,
+        _when(scene),
+        title_of(scene),
+        html('<dl class="tiles">{}</dl>', join(_tiles(scene))),
+        _not_done(scene),
+    )
+
+
+def _when(scene: PageScene) -> str:
+    at = scene.found.events[0].at
+    try:
+        return f" · {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC" if at > 0 else ""
+    except (OverflowError, OSError, ValueError):  # a journal may hold any number
+        return ""
+
+
+def _tiles(scene: PageScene) -> Iterator[Html]:
+    steps, usage, p = scene.result.steps, scene.result.usage, scene.parallelism
+    others = [f"{steps[name]:,} {name}" for name in ("failed", "skipped", "cached") if steps[name]]
+    yield _tile("Steps done", f"{steps['done']:,} of {steps['total']:,}", ", ".join(others))
+    yield _tile("Time", seconds(p.seconds), f"{seconds(p.work_seconds)} of calls and tools")
+    if usage.calls:
+        yield _tile("Tokens", short(usage.tokens), f"{short(usage.input_tokens)} in, {short(usage.output_tokens)} out")
+        yield _tile("Cost", dollars(usage.cost), counted(usage.calls, "call"))
+    yield _tile("In parallel", f"{p.peak:,}", f"peak, of {p.workers:,} workers; mean {p.mean:.1f}")
+    if scene.result.report is not None and scene.result.report.claims:
+        claims = scene.result.report.claims
+        found = sum(claim.evidence in ("supported", "derived") for claim in claims)
+        yield _tile("Claims supported", f"{found} of {len(claims)}", scene.result.report.not_found)
+
+
+def _tile(name: str, value: str, more: str) -> Html:
+    return html("<div><dt>{}</dt><dd>{}<small>{}</small></dd></div>", name, value, more)
+
+
+def _not_done(scene: PageScene) -> Html:
+    lines: list[Html] = []
+    for s in [s for s in scene.timeline.steps if s.over and s.status is not Status.DONE][:NOT_DONE]:
+        why = s.because or ("" if s.error is None else s.error.message)
+        lines.append(html("<li>{} {}: {}</li>", scene.link(s.id), s.status.value, " ".join(why.split())[:300]))
+    more = scene.result.steps["failed"] + scene.result.steps["skipped"] - len(lines)
+    if more > 0 and lines:
+        lines.append(html('<li>and {} more in <a href="#steps">the table</a></li>', f"{more:,}"))
+    if line := left_out_line(scene.result.left_out):
+        lines.append(html("<li>left out: {}</li>", line))
+    return html('<div class="note bad"><p>Not done</p><ul>{}</ul></div>', join(lines)) if lines else EMPTY
+
+
+def why_part(scene: PageScene) -> Html:
+    """Return what most of the time and the cost was spent on, and what would change it."""
+    lists: list[Html] = []
+    for of, title in TITLES.items():
+        found = [reason for reason in scene.reasons if reason.of == of]
+        entries = [
+            html(
+                "<li><b>{}</b> ({}) {}<small>→ {}</small></li>",
+                amount(reason),
+                f"{reason.share:.0%}",
+                scene.named(reason.what, reason.steps),
+                reason.advice,
+            )
+            for reason in found
+        ]
+        if entries:
+            lists.append(html("<div><h3>{}</h3><ol>{}</ol></div>", title.capitalize(), join(entries)))
+    if not lists:
+        return EMPTY
+    return html('<section id="why"><h2>Why so long, why so much</h2><div class="why">{}</div></section>', join(lists))
+
+
+def cost_part(scene: PageScene) -> Html:
+    """Return what agents and models used."""
+    costs = scene.result.costs
+    if not costs.run.calls:
+        return EMPTY
+    rows = [_used("all", costs.run, costs.run)]
+    rows += [_used(f"agent {name}", used, costs.run) for name, used in _by_tokens(costs.agents)]
+    rows += [_used(f"model {name}", used, costs.run) for name, used in _by_tokens(costs.models)]
+    return html(
+        '<section id="cost"><h2>Cost by agent and model</h2><div class="wide" role="region" aria-label="Cost" '
+        'tabindex="0"><table class="figures"><thead><tr><th>Of</th><th>Calls</th><th>Input tokens</th>'
+        "<th>from cache</th><th>Output tokens</th><th>USD</th><th>Share</th></tr></thead><tbody>{}</tbody></table>"
+        "</div></section>",
+        join(rows),
+    )
+
+
+def _by_tokens(used: dict[str, Usage]) -> list[tuple[str, Usage]]:
+    return sorted(used.items(), key=lambda item: (-(item[1].cost or 0.0), -item[1].tokens, item[0]))
+
+
+def _used(name: str, used: Usage, whole: Usage) -> Html:
+    of, part = (whole.cost, used.cost) if whole.cost else (whole.tokens, used.tokens)
+    share = (part or 0) / of if of else 0.0
+    return html(
+        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>"
+        '<td><meter min="0" max="1" value="{}" aria-label="{}"></meter> {}</td></tr>',
+        name,
+        f"{used.calls:,}",
+        f"{used.input_tokens:,}",
+        f"{used.cached_tokens:,}",
+        f"{used.output_tokens:,}",
+        "unknown" if used.cost is None else f"{used.cost:,.4f}",
+        f"{share:.4f}",
+        f"share of {name}",
+        f"{share:.0%}",
+    )
+
+
+def parallel_part(scene: PageScene) -> Html:
+    """Return the parallelism of a run in words, its flags first."""
+    found = flags(scene.parallelism)
+    lines = [line for line in paragraph(scene.parallelism) if not line.startswith("! ")]
+    notes = html('<div class="note"><ul>{}</ul></div>', join(html("<li>{}</li>", flag) for flag in found))
+    return html(
+        '<section id="parallel"><h2>Parallelism</h2>{}<ul class="plain">{}</ul></section>',
+        notes if found else EMPTY,
+        join(html("<li>{}</li>", line) for line in lines),
+    )

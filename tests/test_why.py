@@ -1,0 +1,126 @@
+"""Why a run took as long and cost as much: the parts of its way add up to its time, each with what would change it."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swarm.base.errors import EndpointBusy
+from swarm.record import events as e
+from swarm.record.state import State
+from swarm.results.measure import measure
+from swarm.results.timeline import Timeline
+from swarm.results.why import MOST, reasons, way_of
+from swarm.spec.plan import Step
+from swarm.views.parallel import paragraph
+from swarm.views.tables import run_table
+from tests.commands import Command, in_process, make_task
+from tests.pages import opened, record
+from tests.swarms import Sleeper, run_virtually, steps, workers
+from tests.test_measure import refold, turn
+
+
+def time_of(state: State, count: int = 16) -> dict[str, float]:
+    return {r.what: round(r.seconds, 3) for r in reasons(Timeline(state), count) if r.of == "time"}
+
+
+class TestTime:
+    def test_the_slowest_chain_is_named_and_what_would_change_it(self) -> None:
+        ran = run_virtually(steps("a b:a c:a d:b,c"), Sleeper({"a": 2, "b": 7, "c": 1, "d": 3}))
+        assert time_of(ran.state) == {"b (worker)": 7.0, "d (worker)": 3.0, "a (worker)": 2.0}
+        first = reasons(Timeline(ran.state), 16)[0]
+        assert (first.steps, round(first.share, 3)) == (("b",), 0.583)
+        assert "faster model" in first.advice
+
+    def test_too_few_workers_are_named_with_the_option(self) -> None:
+        ran = run_virtually((Step(id=f"s{n}") for n in range(8)), Sleeper({}), workers(2))
+        assert time_of(ran.state, 2) == {"waiting for a free worker": 3.0, "s7 (worker)": 1.0}
+        assert reasons(Timeline(ran.state), 2)[0].advice == "more workers: --workers 4"
+
+    def test_a_list_of_steps_is_followed_through_its_last_item(self) -> None:
+        graph = (Step(id="list", each=(1, 2, 3)), *steps("end:list"))
+        ran = run_virtually(graph, Sleeper({"list.2": 5.0}))
+        assert time_of(ran.state) == {"list.2 (worker)": 5.0, "end (worker)": 1.0}
+
+    def test_a_retry_is_a_reason_of_its_own(self) -> None:
+        busy = EndpointBusy("busy", kind="overloaded")
+        ran = run_virtually(steps("a"), Sleeper({}, {"a": [busy, busy, "x"]}))
+        found = time_of(ran.state)
+        assert found["a (worker)"] <= 3.0
+        assert sum(found.values()) == pytest.approx(ran.state.t, abs=0.01)
+        assert len(found) == 2
+
+    def test_a_run_of_milliseconds_has_no_reasons(self) -> None:
+        ran = run_virtually(steps("a b:a"), Sleeper({"a": 0.01, "b": 0.02}))
+        assert time_of(ran.state) == {}
+
+    @given(st.integers(0, 2**32), st.integers(1, 25), st.integers(1, 6))
+    def test_the_parts_of_the_way_add_up_to_the_time_of_the_run(self, seed: int, count: int, width: int) -> None:
+        from random import Random
+
+        rng = Random(seed)
+        needs = [{f"s{rng.randrange(n)}" for _ in range(rng.randint(0, 2))} if n else set[str]() for n in range(count)]
+        graph = steps(" ".join(f"s{n}:{','.join(sorted(names))}" for n, names in enumerate(needs)))
+        graph = tuple(s.model_copy(update={"each": (1, 2)}) if rng.random() < 0.2 else s for s in graph)
+        sleeper = Sleeper({s.id: rng.uniform(0.1, 9) for s in graph})
+        ran = run_virtually(graph, sleeper, workers(width))
+        way = way_of(Timeline(ran.state))
+        assert sum(way.work.values()) + sum(way.waits.values()) == pytest.approx(ran.state.t)
+
+    def test_so_do_those_of_a_run_with_partial_reports(self, tmp_path: Path) -> None:
+        state = opened(record(tmp_path, 60)).found.state
+        way = way_of(Timeline(state))
+        assert sum(way.work.values()) + sum(way.waits.values()) == pytest.approx(state.t)
+
+
+class TestCost:
+    def test_steps_of_one_list_are_one_reason(self) -> None:
+        graph = (Step(id="list", each=(1, 2, 3)), *steps("end:list"))
+        ran = run_virtually(graph, Sleeper())
+        events: list[e.Stamped] = []
+        for event in ran.events:
+            if isinstance(event, e.StepFinished) and event.step != "list":
+                used = turn(event.step, input_tokens=900, output_tokens=100)
+                events.append(used.model_copy(update={"t": event.t}))
+            events.append(event)
+        found = [r for r in reasons(Timeline(refold(events, {})), 16) if r.of == "cost"]
+        assert [(r.what, r.tokens, r.share) for r in found] == [
+            ("list ×3 (worker)", 3000, 0.75),
+            ("end (worker)", 1000, 0.25),
+        ]
+        assert found[0].advice.startswith("900 input tokens per call; give each step fewer `inputs:`")
+        assert len(found) <= MOST
+
+
+class TestShow:
+    @pytest.fixture
+    def run(self, capsys: pytest.CaptureFixture[str]) -> Command:
+        return in_process(capsys)
+
+    def test_it_begins_with_the_reasons_and_sorts_steps(self, tmp_path: Path, run: Command) -> None:
+        folder = record(tmp_path, 10)
+        text = run("show", str(folder.path)).out
+        head = text.split("\n\n")[1]
+        assert head.splitlines()[0] == "most time"
+        assert "14.6 s, 44%: study-lucene (worker)" in head
+        assert "most cost" in head
+        sorted_text = run("show", str(folder.path), "--sort", "took").out
+        names = [line.split()[0] for line in sorted_text.splitlines() if line]
+        assert names.index("study-lucene") < names.index("speeds") < names.index("study-tantivy")
+        said = run("show", str(folder.path), "--sort", "tok")
+        assert (said.code, "took, cost, tokens" in said.err) == (2, True)
+
+    def test_a_run_of_milliseconds_says_nothing_about_rates(self, empty: Path, run: Command) -> None:
+        make_task(empty)
+        run("run", "--quiet")
+        text = run("show").out
+        assert "too short for a speed-up" in text
+        assert not any(words in text for words in ("Graham", "per second", "Speed-up:", "most time"))
+
+
+def test_a_run_of_seconds_has_them() -> None:
+    ran = run_virtually(steps("a b:a c:a"), Sleeper({"a": 2}))
+    text = "\n".join(paragraph(measure(ran.state)))
+    assert "Graham's bound" in text
+    assert "most time" in run_table(ran.state, measure(ran.state))
