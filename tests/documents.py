@@ -232,7 +232,7 @@ def pdf(pages: Sequence[str] | None = None) -> bytes:
     )
     objects.append(
         b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /X /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity)"
-        b" /Supplement 0 >> /FontDescriptor 5 0 R /DW 1000 >>"
+        b" /Supplement 0 >> /FontDescriptor 5 0 R /DW 500 >>"
     )
     objects.append(
         b"<< /Type /FontDescriptor /FontName /X /Flags 4 /FontBBox [0 0 1000 1000] /ItalicAngle 0 /Ascent 800"

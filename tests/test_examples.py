@@ -71,8 +71,23 @@ def by_source(report: str) -> dict[str, str]:
 
 
 def test_every_example_has_a_test() -> None:
-    tested = {"library.ipynb", "licences", "modules", "notes", "replay", "table", "two_models", "typed"}
+    tested = {"documents", "library.ipynb", "licences", "modules", "notes", "replay", "table", "two_models", "typed"}
     assert {path.name for path in FOLDER.iterdir() if not path.name.startswith(".")} == tested
+
+
+IN_DOCUMENTS = {
+    "budget.xlsx": "52750", "lease.pdf": "31 March 2027", "letter.txt": "350冊", "minutes.docx": "6 April 2027",
+    "offer.html": "18,400 EUR", "plan.pptx": "31,000 EUR", "shelves.ipynb": "3,120 metres", "survey.csv": "Café",
+}  # fmt: skip
+"""What a report over mixed files has of each."""
+
+
+class TestDocuments:
+    def test_every_file_is_read_whatever_it_is(self, examples: Path) -> None:
+        found = carried_out("task.yaml", folder=examples / "documents")
+        text = found["report"]["text"]
+        assert found["left_out"] == []
+        assert [n for n, fact in IN_DOCUMENTS.items() if f"files/{n}" not in text or fact not in text] == []
 
 
 class TestModules:

@@ -100,6 +100,14 @@ def test_the_process_has_no_environment_no_home_and_no_network(tmp_path: Path, m
             assert not Path(f"/proc/{inner}/root{tmp_path}").exists()
 
 
+def test_without_a_box_the_process_reads_the_same() -> None:
+    with Extractor(may_box=False) as bare, Extractor() as other:
+        for make in (documents.pdf, documents.docx):
+            reader = "pdf" if make is documents.pdf else "docx"
+            assert bare.read(reader, make(), "x") == other.read(reader, make(), "x")
+        assert not bare.is_boxed
+
+
 # Hostile archives (S9)
 
 

@@ -106,6 +106,22 @@ def test_a_task_on_standard_input_leaves_none_for_an_input(
     assert said.errors == ["standard input is the task, so it cannot be an input, too\nhint: write the task to a file"]
 
 
+def test_a_fact_on_page_ninety_of_a_document_larger_than_the_context_is_found(run: Command, empty: Path) -> None:
+    words = "It was built long ago and is still in use, as the plates on its walls and the lists of the town say. "
+    pages = [f"Station {n}\n{words}" for n in range(1, 96)]
+    pages[89] += "\nThe valve of station 90 opens at 7.25 bar."
+    (empty / "stations.pdf").write_bytes(documents.pdf(pages))
+    (empty / "task.yaml").write_text(
+        "goal: At what pressure does the valve of station 90 open?\ninputs: [stations.pdf]\n"
+        "models: {default: {endpoint: offline, context: 3000, max_tokens: 400}}\n"
+        "plan: [{id: read, prompt: What opens at which pressure?}, {id: report, agent: reducer, needs: [read]}]\n"
+    )
+    found = run("run", "task.yaml", "--json", "--quiet").json
+    assert found["steps"]["total"] > 4, "it was read in parts"
+    claim = next(each["id"] for each in found["report"]["claims"] if "7.25 bar" in each["text"])
+    assert "stations.pdf: page 90, line 3" in run("show", "last", "--claim", claim).out
+
+
 # Parts and briefs
 
 

@@ -43,11 +43,14 @@ class _GoneError(Exception):
 class Extractor:
     """A process that reads documents: a context manager. It starts with the first document."""
 
-    def __init__(self, *, seconds: int = SECONDS, stopped: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, *, seconds: int = SECONDS, stopped: Callable[[], bool] = lambda: False, may_box: bool = True
+    ) -> None:
+        """Read within `seconds` per document. Without `may_box`, the process runs as where there is no bubblewrap."""
         self._seconds = seconds
         self._stopped = stopped
         self._process: subprocess.Popen[bytes] | None = None
-        self._may_box = True
+        self._may_box = may_box
 
     def __enter__(self) -> Self:
         return self

@@ -84,10 +84,10 @@ def _pages(document: Any, count: int, *, pictures: bool) -> Extract:
 
 
 def _text(page: Any) -> str:
-    """Return the text of a page, without what lies outside of it."""
+    """Return the text of a page, in the order in which it was written."""
     found = page.get_textpage()
     try:
-        return found.get_text_bounded()
+        return found.get_text_range()
     finally:
         found.close()
 
