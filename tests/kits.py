@@ -70,16 +70,16 @@ def shelved(monkeypatch: pytest.MonkeyPatch, *kits: Kit) -> Any:
     return kits[0]
 
 
-def asking(name: str = "shelf__find") -> Function:
+def asking(name: str = "shelf__find", arguments: Json = None) -> Function:
     """Make a model that calls a tool once in each step that has it, then says what it got."""
-    return Function(saying(name))
+    return Function(saying(name, arguments))
 
 
-def saying(name: str = "shelf__find") -> Callable[[Request], Any]:
+def saying(name: str = "shelf__find", arguments: Json = None) -> Callable[[Request], Any]:
     def answer(request: Request) -> Any:
         names = [spec.name for spec in request.tools]
         if len(request.messages) == 2 and name in names:
-            return reply(calls=[(name, {"word": "tea"})])
+            return reply(calls=[(name, arguments or {"word": "tea"})])
         return f"{own_prompt(request)} {' '.join(names)}: {request.messages[-1].text} [ask]"
 
     return answer

@@ -21,6 +21,7 @@ IMPORTERS = {
         "endpoints/wire/transport.py",
         "exports/otlp.py",
         "local_models/hub.py",
+        "tools/web/fetch.py",
     ),
     "networkx": ("planning/graph.py", "endpoints/offline/centrality.py"),
     "ruamel": ("spec/yaml/yaml12.py",),
@@ -38,13 +39,14 @@ IMPORTERS = {
     "selectolax": ("readers/html.py",),
     "opentelemetry": ("exports/otlp.py",),
     "google": ("exports/otlp.py",),
+    "protego": ("tools/web/fetch.py",),
 }
 """Each library's boundary: the only files that may name it. Another one gives its reason in the commit that adds it."""
 _OF_TRACES = ("opentelemetry", "google")
 _OF_READERS = ("pypdfium2", "python_calamine", "selectolax")
 _OF_EXPORTS = ("markdown_it", "pandas", "xlsxwriter")
 LAZY = (
-    *("openai", "httpx2", "networkx", "ruamel", "json_repair", "docstring_parser", "jsonschema", "trio"),
+    *("openai", "httpx2", "networkx", "ruamel", "json_repair", "docstring_parser", "jsonschema", "trio", "protego"),
     *(*_OF_READERS, *_OF_TRACES, *_OF_EXPORTS),
 )
 """Imported inside the function that needs them, so that nobody waits for what they do not use."""

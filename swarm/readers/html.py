@@ -144,3 +144,26 @@ def _line(pieces: list[str]) -> str:
     """Return a paragraph: blanks and line ends of HTML are one blank, `br` ends a line."""
     text = "".join("\n" if piece == "\n" else " ".join(piece.split(" ")).replace("\n", " ") for piece in pieces)
     return clean("\n".join(" ".join(line.split()) for line in text.split("\n")).strip())
+
+
+_AROUND = "nav, footer, header, aside, form, [role=navigation], [role=banner], [role=contentinfo]"
+"""Parts of a page that are not what it is about."""
+LEAST_CHARACTERS = 200
+"""Characters below which a part of a page is not taken for all of its text."""
+
+
+def main_text(text: str) -> tuple[str, str]:
+    """Return the title of a page, and the text of what it is about: without menus, if enough is left."""
+    from selectolax.lexbor import LexborHTMLParser
+
+    tree = LexborHTMLParser(text)
+    title = tree.css_first("head > title")
+    name = " ".join(title.text().split()) if title is not None else ""
+    whole = joined(list(_blocks(tree.body, 0))) if tree.body is not None else ""
+    for node in tree.css(_AROUND):
+        node.decompose()
+    for part in (tree.css_first("main"), tree.css_first("article"), tree.body):
+        found = joined(list(_blocks(part, 0))) if part is not None else ""
+        if len(found) >= LEAST_CHARACTERS:
+            return clean(name), found
+    return clean(name), whole

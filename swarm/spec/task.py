@@ -13,6 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 from swarm.base.values import Frozen, Id, Json
 from swarm.spec.chat import Medium
 from swarm.spec.plan import Plan, Step
+from swarm.spec.web import Web
 
 FORMAT = 1
 """Version of the task format that this release reads."""
@@ -168,6 +169,9 @@ class Task(Frozen):
     tools: tuple[str, ...] = ()
     """Names of the tools that the run grants: functions, kits such as `files`, single tools of a kit.
     Each agent uses a subset. [default: none]"""
+    web: Web | None = None
+    """What the tools of the kit `web` may fetch, and with which search service. Example:
+    `{hosts: ["*.europa.eu"]}`."""
     limits: Limits = Limits()
     """Limits of the run. Example: `{workers: 8, tokens: 400_000}`."""
     labels: dict[Id, tuple[PlaceName, ...]] = Field(default_factory=dict)

@@ -21,7 +21,13 @@ def _files(task: Task) -> Iterable[Kit]:
     return (FilesKit(),)
 
 
-NAMED: Mapping[str, Source] = {"files": _files}
+def _web(task: Task) -> Iterable[Kit]:
+    from swarm.tools.web.kit import web_kits
+
+    return web_kits(task)
+
+
+NAMED: Mapping[str, Source] = {"files": _files, "web": _web}
 """Kits that are there for every task, by the name that `tools:` has for them."""
 DESCRIBED: Mapping[str, Source] = {}
 """Kits that sections of a task describe, by the key of the section. They are made only if the task has it."""
