@@ -29,15 +29,15 @@ class Search(Frozen):
     json_body: dict[str, str] = Field(default_factory=dict, alias="json")
     """Fields of the JSON body of a POST."""
     rows: str = "results"
-    """Dotted path of the list of results in the answer."""
+    """Dotted path of the list of results in the answer. [default: results]"""
     title: str = "title"
-    """Path of a result's title."""
+    """Path of a result's title. [default: title]"""
     link: str = "url"
-    """Path of a result's address."""
+    """Path of a result's address. [default: url]"""
     text: str = "text"
-    """Path of a result's text."""
+    """Path of a result's text. [default: text]"""
     paid: bool = False
-    """Whether a search costs money."""
+    """Whether a search costs money. [default: false]"""
 
     @field_serializer("key")
     def _hide(self, key: SecretStr | None) -> str | None:
