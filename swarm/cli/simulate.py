@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from swarm.forecast.simulate import Course
     from swarm.forecast.simulate import Latency as LatencyOf
     from swarm.lifecycle.prepare import Prepared
-    from swarm.spec.task import Price
 
 SEEDS = 100
 """Number of random trials: the tenth and the ninetieth percentile then rest on ten trials each."""
@@ -148,7 +147,7 @@ def _course(what: str, runs: Path, items: int) -> "Course":
 def _of_file(what: str, runs: Path, items: int) -> "Course":
     """Read a plan file as it is, or the plan of a task as it would run."""
     from swarm.forecast.expect import experience_of
-    from swarm.forecast.plan import DEFAULT_MODEL, planned_course, price_of
+    from swarm.forecast.plan import planned_course
     from swarm.forecast.simulate import MOST_STEPS
     from swarm.spec.files.plan import read_plan
     from swarm.spec.yaml.strict import parse, read_file
@@ -156,14 +155,21 @@ def _of_file(what: str, runs: Path, items: int) -> "Course":
     source = source_of([what])
     text = read_file(Path(what)) if source.text is None else source.text
     value: Any = parse(text, source=source.name).value
-    price: Price | None = None
     if isinstance(value, list) or (isinstance(value, dict) and "steps" in value):
-        steps, inputs = read_plan(source.name, text=text, steps=MOST_STEPS).plan.steps, None
-    else:
-        prepared = _prepared(source)
-        steps, inputs = prepared.steps, tuple(each.name for each in prepared.resources.inputs)
-        price = price_of(prepared.task.models.get(DEFAULT_MODEL))
-    return planned_course(steps, experience_of(runs), inputs=inputs, items=items, price=price)
+        steps = read_plan(source.name, text=text, steps=MOST_STEPS).plan.steps
+        return planned_course(steps, experience_of(runs), items=items)
+    return _of_task(source, runs, items)
+
+
+def _of_task(source: "TaskSource", runs: Path, items: int) -> "Course":
+    """Rehearse the plan of a task: what a step reads decides how many steps it becomes."""
+    from swarm.forecast.expect import experience_of
+    from swarm.forecast.plan import DEFAULT_MODEL, price_of, rehearsed_course, scene_of
+
+    prepared = _prepared(source)
+    scene = scene_of(prepared.resources, prepared.agents.values(), experience_of(runs))
+    price = price_of(prepared.task.models.get(DEFAULT_MODEL))
+    return rehearsed_course(prepared.steps, replace(scene, items=items), price=price)
 
 
 def _prepared(source: "TaskSource") -> "Prepared":

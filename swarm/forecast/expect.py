@@ -45,6 +45,10 @@ class Expected(Frozen):
     tokens_from: Source
 
 
+NOTHING = Expected(seconds=0.0, tokens=0, seconds_from="plan", tokens_from="plan")
+"""What a step takes that calls no model."""
+
+
 class ServedBy(NamedTuple):
     """Who served a step: two parts of its key (`Attempt.parts`)."""
 
@@ -122,7 +126,7 @@ class Experience:
         A step that merges outputs takes neither.
         """
         if step.merge is not None:
-            return Expected(seconds=0.0, tokens=0, seconds_from="plan", tokens_from="plan")
+            return NOTHING
         seconds, tokens = DEFAULT_SECONDS, float(DEFAULT_TOKENS)
         seconds_from: Source = "default"
         tokens_from: Source = "default"

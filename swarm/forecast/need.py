@@ -1,4 +1,7 @@
-"""Whether a plan fits the limit on tokens: one call per step, each with its whole output cap."""
+"""Whether a plan fits the limit on tokens: one call per step, each with its whole output cap.
+
+A step that would read more than fits counts with the partial steps that read for it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ LEAST_CAP = 64
 
 @dataclass(frozen=True)
 class Need:
-    """What the calls of a plan may use, one per step."""
+    """What the calls of a plan may use, one per step or partial step."""
 
     calls: int
     largest: int
@@ -60,11 +63,18 @@ def need_of(steps: Sequence[Step], inputs: Sequence[Input], model: Model) -> Nee
         counts[name] = _instances(step, len(sizes))
         if step.merge is not None:
             continue
-        each = min(_reads(step, sizes, counts, model), (model.context or ASSUMED_CONTEXT) - model.max_tokens)
-        calls += counts[name]
-        reads += counts[name] * each
+        needed = _reads(step, sizes, counts, model)
+        each = min(needed, (model.context or ASSUMED_CONTEXT) - model.max_tokens)
+        shares = _shares(needed, each)
+        calls += counts[name] * (1 + shares)
+        reads += counts[name] * (each if not shares else needed + shares * AROUND + each)
         largest = max(largest, each + model.max_tokens)
     return Need(calls, largest, reads, model.max_tokens)
+
+
+def _shares(needed: int, room: int) -> int:
+    """Return how many partial steps read for a step that would read more than it has room for; 0 if that fits."""
+    return 0 if needed <= room else -(-needed // max(1, room - AROUND))
 
 
 def _instances(step: Step, inputs: int) -> int:

@@ -9,9 +9,10 @@ from swarm.base.values import Json
 from swarm.budget.prices import tariff_of
 from swarm.endpoints.route import Route, Routes, route_of, routes_of
 from swarm.forecast.advice import Advice, Estimate, Grounds, ratio_of, usd_of, weigh, worst_tokens
-from swarm.forecast.expect import Experience, Source
+from swarm.forecast.expect import NOTHING, Expected, Experience, Source
 from swarm.forecast.rehearse import Rehearsal, Scene, rehearse
 from swarm.forecast.simulate import ITEMS, Course, course_of, simulate
+from swarm.forecast.trees import Tree, trees_of
 from swarm.record.cache import Cache
 from swarm.results.timeline import Timeline
 from swarm.scheduling.resources import RunResources
@@ -34,12 +35,17 @@ class Forecast:
     worst_tokens: int
     worst_usd: float | None
     """US dollars, or None if the price is unknown."""
+    trees: tuple[Tree, ...] = ()
+    """The steps that become several because of what they read."""
+    limit: int | None = None
+    """The limit on tokens, if the plan is expected to use more."""
 
     @property
     def value(self) -> dict[str, Json]:
         """Return the forecast as JSON values."""
         worst = {"tokens": self.worst_tokens, "usd": self.worst_usd}
-        return {"advice": self.advice.model_dump(mode="json"), "worst": worst}
+        trees = [tree.model_dump(mode="json") for tree in self.trees]
+        return {"advice": self.advice.model_dump(mode="json"), "worst": worst, "trees": trees}
 
 
 def price_of(model: Model | None) -> Price | None:
@@ -76,15 +82,22 @@ def forecast_plan(steps: Sequence[Step], scene: Scene) -> Forecast:
     limits = task.limits
     model = task.models.get(DEFAULT_MODEL) or Model()
     size = sum(each.size for each in inputs if each.medium == "text")
-    advice = _advise(closed(tuple(steps)), scene)
+    whole = closed(tuple(steps))
+    many = rehearse(whole, scene)
     worst = worst_tokens(steps, limits, model, -(-size // BYTES_PER_TOKEN))
-    return Forecast(advice, worst, _worst_usd(worst, price_of(model), limits.usd))
+    return Forecast(
+        _advise(whole, many, scene),
+        worst,
+        _worst_usd(worst, price_of(model), limits.usd),
+        trees_of(many.state),
+        limits.tokens if limits.tokens is not None and many.tokens > limits.tokens else None,
+    )
 
 
-def _advise(steps: tuple[Step, ...], scene: Scene) -> Advice:
+def _advise(steps: tuple[Step, ...], many: Rehearsal, scene: Scene) -> Advice:
     """Return the advice from the rehearsals of the plan and of one agent."""
     workers = scene.resources.task.limits.workers
-    many, alone = rehearse(steps, scene), rehearse((_one_step(steps, scene),), scene.for_one_agent())
+    alone = rehearse((_one_step(steps, scene),), scene.for_one_agent())
 
     def latency(step: Step, random: Random) -> float:
         del random
@@ -162,6 +175,31 @@ def _worst_usd(tokens: int, price: Price | None, limit: float | None) -> float |
         return None
     usd = tokens * max(price.input, price.output) / 1_000_000
     return usd if limit is None else min(usd, limit)
+
+
+def rehearsed_course(steps: tuple[Step, ...], scene: Scene, *, price: Price | None = None) -> Course:
+    """Return the course of a plan with the steps that it becomes: parts, partial reports, checks and votes.
+
+    Its lists, and how long outputs are, are those of a rehearsal; a step takes the time that is expected of it.
+    """
+    state, experience = rehearse(steps, scene).state, scene.experience
+
+    def expect(step: Step) -> Expected:
+        s = state.steps.get(step.id)
+        stands_in = s is not None and s.kind == "stand_in"  # the steps that it becomes do its work
+        return NOTHING if stands_in else experience.expect(step)
+
+    def latency(step: Step, random: Random) -> float:
+        del random
+        return expect(step).seconds
+
+    def tokens_of(step: Step) -> int:
+        return expect(step).tokens
+
+    def price_of_step(step: Step) -> float | None:
+        return usd_of(expect(step).tokens, price)
+
+    return replace(course_of(state), latency=latency, tokens_of=tokens_of, usd_of=price_of_step)
 
 
 def planned_course(

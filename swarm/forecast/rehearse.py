@@ -15,7 +15,7 @@ Tokens are expected ones, `EXPECTED_BYTES` each; those of limits and contexts ar
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from swarm.attempt.prompt import messages, wanted, written
+from swarm.attempt.prompt import messages, reading_of, wanted, written
 from swarm.attempt.types import Attempt
 from swarm.base.errors import AttemptError
 from swarm.base.values import Json
@@ -27,6 +27,7 @@ from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.record.steps import StepState
 from swarm.scheduling.assign import Assigner
+from swarm.scheduling.checks import Checks
 from swarm.scheduling.reduction import Reduction
 from swarm.scheduling.resources import RunResources
 from swarm.scheduling.scheduler import Rules, Scheduler
@@ -160,7 +161,8 @@ class _Stage:
         self._assigner = Assigner(self.state, scene.resources, _unloadable)
         names = tuple(each.name for each in scene.resources.inputs)
         rules = Rules(limits=Limits(steps=MOST_STEPS), inputs=names)
-        expand = Reduction(self.state, self._assigner, scene.resources.task.report).expander
+        expander = Reduction(self.state, self._assigner, scene.resources.task.report).expander
+        expand = Checks(scene.resources.wording).before(expander, self.state)
         self._scheduler = Scheduler(self.state, self.state.apply, rules, self._assigner.output_of, expand)
 
     def run(self) -> Rehearsal:
@@ -220,6 +222,8 @@ class _Stage:
         calls: float = TOOL_TURNS if attempt.tools else 1
         calls = calls if like is None else like.calls
         given = _answer_tokens(attempt, like, taken)
+        if _repeats(self.state, attempt.step) and like is None:
+            given = min(attempt.step.length or taken, sum(item.tokens for item in reading_of(attempt).items))
         read = round(taken * max(1.0, calls))
         stated = attempt.step.seconds
         source: Source = "sizes" if like is None else "earlier runs"
@@ -253,6 +257,14 @@ def _answer_tokens(attempt: Attempt, like: Like | None, taken: int) -> int:
         usual = stated - taken
     caps = [attempt.step.length, attempt.settings.get("max_tokens")]
     return min([usual, *(cap for cap in caps if isinstance(cap, int))])
+
+
+def _repeats(state: State, step: Step) -> bool:
+    """Return whether a step writes a section, or a smaller one, and so repeats what it reads."""
+    parent = state.steps.get(step.partial_of or "")
+    if parent is None or not state.reduces(step):
+        return False
+    return parent.combine == "text" or (parent.combine == "sections" and step.id != f"{parent.id}.0")
 
 
 def _tokens(prompt: Iterable[Message]) -> int:

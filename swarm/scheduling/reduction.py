@@ -24,6 +24,7 @@ from swarm.scheduling.cases import AGAIN, Cases, kind_of, was_cut
 from swarm.scheduling.expand import Expander, Expansion
 from swarm.scheduling.tree import (
     LEAST_LENGTH,
+    SHARE_OF_SUMMARY,
     SUMMARY_LENGTH,
     Case,
     Read,
@@ -192,6 +193,8 @@ class Reduction:
         context_left = alone.room + 1 - alone.total
         answer = room_to_answer(attempt.context or ASSUMED_CONTEXT, attempt.settings)
         if case == "last":
+            if ready.step.length is not None and kind_of(ready.attempt) == "report":
+                answer = min(answer, SHARE_OF_SUMMARY * ready.step.length)
             return share_sizes(context_left, answer, ready.reading.left)
         if case == "sections":
             context, summary = attempt.context or ASSUMED_CONTEXT, _summary(ready)

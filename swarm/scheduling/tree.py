@@ -42,6 +42,8 @@ LEAST_LENGTH = 64
 """Minimum tokens of a partial answer: a shorter one is not worth its call."""
 SUMMARY_LENGTH = 1024
 """Maximum tokens of the summary above sections, about a page; at most a quarter of the model's answers."""
+SHARE_OF_SUMMARY = 2
+"""A share of a summary is at most this many times as long as the summary: its sections have everything else."""
 MOST_LEVELS = 12
 """Maximum levels of partials below one step. Each level makes what is read at least three times smaller."""
 MOST_ID = 64

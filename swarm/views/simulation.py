@@ -1,8 +1,9 @@
 """Simulations, estimates, and the comparison of two runs, as plain aligned text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from swarm.forecast.advice import Advice, Estimate
+from swarm.forecast.trees import Tree
 from swarm.forecast.widths import Width, Widths
 from swarm.results.compare import RunPair, Side, StepPair
 from swarm.views.words import counted, one_line, seconds, short, some, table, wrapped
@@ -57,6 +58,30 @@ def advice_lines(advice: Advice, worst_tokens: int | None = None, worst_usd: flo
         price = "" if worst_usd is None else f", {worst_usd:,.4f} USD"
         lines.append(f"Worst case: {worst_tokens:,} tokens{price}")
     return [*lines, wrapped(f"Advice: {advice.verdict}: {one_line(advice.reason)}")]
+
+
+def tree_lines(trees: Iterable[Tree]) -> list[str]:
+    """Return which steps become several because of what they read, a line each."""
+    return [wrapped(_tree_line(tree)) for tree in trees]
+
+
+def _tree_line(tree: Tree) -> str:
+    levels = f" in {counted(tree.levels, 'level')}"
+    if tree.kind == "parts":
+        who = tree.step if tree.whole == 1 else f"{tree.step} (of {tree.whole:,} instances each)"
+        return f"Reads: {who} reads texts that are too long for one prompt: {counted(tree.partials, 'part')}{levels}"
+    size = f" outputs of about {tree.tokens // tree.reads:,} tokens" if tree.reads else ""
+    what = tree.kind.removesuffix("s") if tree.partials == 1 else tree.kind
+    reads = f"{tree.reads:,}{size}" if tree.reads else "inputs that are too much for one prompt"
+    return f"Reads: {tree.step} reads {reads}: {tree.partials:,} {what}{levels}"
+
+
+def limit_line(limit: int | None, expected: int) -> list[str]:
+    """Return the line that a plan is expected to use more tokens than its limit allows, if it is."""
+    if limit is None:
+        return []
+    words = f"Limit: limits.tokens is {limit:,}, fewer than the {expected:,} expected: some steps may not run, and the"
+    return [wrapped(f"{words} report will have what was found before. Raise it to have all")]
 
 
 def _estimate(each: Estimate) -> tuple[str, str, str]:
