@@ -12,7 +12,8 @@ counts.
 A report of more than the worst case and more than the visible answer is implausible: the worst case
 is charged. An answer that really is longer than its cap is charged in full, because it will be
 billed. Only then may `spent` pass the limit, by the excess of the calls in flight; nothing more can
-be reserved after that. Only then does the part kept for the report shrink.
+be reserved after that. Only then does the part kept for the report shrink. It grows with what the
+report will have to read (`swarm.executors.tree_reserve`).
 
 Money is counted in picodollars (10⁻¹² USD), so that sums are exact in any order.
 """
@@ -228,6 +229,10 @@ class Pot:
     def most(self, *, report: bool) -> int:
         """Return how much could be reserved if every open reservation was released unused."""
         return self.room(report=report) + self.held
+
+    def keep(self, amount: int) -> None:
+        """Keep at least so much for the report, or as much of it as is left."""
+        self.kept = max(self.kept, min(amount, self.limit - self.spent - self.held))
 
     def hold(self, amount: int, *, report: bool) -> int:
         """Reserve an amount; return how much of it was kept for the report."""

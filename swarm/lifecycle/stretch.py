@@ -7,6 +7,7 @@ from typing import Any
 
 from swarm.base.errors import Problem
 from swarm.base.machine import fitting_width
+from swarm.budget.meter import Meters
 from swarm.budget.setup import open_meters
 from swarm.endpoints.custom import CustomEndpoint
 from swarm.endpoints.offline import Offline
@@ -15,6 +16,7 @@ from swarm.endpoints.router import Router, connect
 from swarm.endpoints.wire.learnt import Memory
 from swarm.endpoints.wiring import Wiring
 from swarm.executors.budgeted import Budgeted
+from swarm.executors.tree_reserve import TreeReserve
 from swarm.lifecycle.options import Options
 from swarm.lifecycle.prepare import Prepared
 from swarm.lifecycle.wiring import ExecutorWiring, assemble
@@ -29,6 +31,8 @@ from swarm.scheduling.checks import Checks
 from swarm.scheduling.dispatcher import Dispatcher
 from swarm.scheduling.reduction import Reduction
 from swarm.scheduling.scheduler import Rules, Scheduler
+from swarm.spec.labels import DEFAULT
+from swarm.spec.plan import REDUCER
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,7 +91,7 @@ class Stretch:
             self._own_endpoint = None if own is None else CustomEndpoint(own)
             endpoint = looked if self._own_endpoint is None else meters.alone(self._own_endpoint)
             budgeted = Budgeted(endpoint, prepared.toolbox, meters, state, self.signals)
-            self._dispatcher = self._dispatcher_of(budgeted)
+            self._dispatcher = self._dispatcher_of(budgeted, self._reserve_of(meters, keep=keep))
             if self._interrupted is not None:
                 self._dispatcher.interrupt(*self._interrupted)
             await self._dispatcher.run(background)
@@ -116,7 +120,7 @@ class Stretch:
         """Number of running attempts."""
         return 0 if self._dispatcher is None else self._dispatcher.in_flight
 
-    def _dispatcher_of(self, budgeted: Budgeted) -> Dispatcher:
+    def _dispatcher_of(self, budgeted: Budgeted, reserve: TreeReserve) -> Dispatcher:
         prepared, state = self.prepared, self.state
         wiring = ExecutorWiring(
             budgeted=budgeted,
@@ -132,9 +136,18 @@ class Stretch:
 
         reduction, checks = Reduction(state, self.assigner, prepared.task.report), Checks(prepared.resources.wording)
         expand, outputs = checks.before(reduction.expander, state), self.assigner.output_of
-        scheduler = Scheduler(state, self.emit, self._rules(), outputs, expand, checks.follow_up)
+        emit = reserve.after(self.emit)
+        scheduler = Scheduler(state, emit, self._rules(), outputs, expand, checks.follow_up)
         attempt_of = reduction.attempts(budgeted.fitted)
-        return Dispatcher(scheduler, assemble(wiring), attempt_of, self.emit, self.bug)
+        return Dispatcher(scheduler, assemble(wiring), attempt_of, emit, self.bug)
+
+    def _reserve_of(self, meters: Meters, *, keep: bool) -> TreeReserve:
+        """Return what keeps a part of the limits for the report, on the model that will write it."""
+        contexts, agent = self.prepared.resources.contexts, self.state.agents.get(REDUCER)
+        has_own = agent is not None and agent.model in self.prepared.routes
+        alias = agent.model if agent is not None and agent.model is not None and has_own else DEFAULT
+        route = self.prepared.routes.get(alias) if keep else None
+        return TreeReserve(self.state, meters.queue.ledger, route, contexts.get(alias))
 
     @property
     def _merges_the_report(self) -> bool:
