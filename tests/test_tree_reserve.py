@@ -34,7 +34,7 @@ def test_what_is_kept_grows_with_outputs_that_the_report_reads_and_with_no_other
     steps = (
         Step(id="a"),
         Step(id="b", needs=("a",)),
-        Step(id="c"),
+        Step(id="c", each=("x",)),
         Step(id="end", agent="reducer", needs=("b", "c")),
     )
     state, ledger = started(*steps), Ledger({"tokens": 100_000})
@@ -43,7 +43,8 @@ def test_what_is_kept_grows_with_outputs_that_the_report_reads_and_with_no_other
     reserve = TreeReserve(state, ledger, route, 8_192)
     finished(state, reserve, "a", "word " * 4_000)
     assert pot.kept == 0
-    finished(state, reserve, "c", "A few words.")
+    state.apply(e.StepsAdded(by="c", steps=(Step(id="c.1", instance_of="c"),)))
+    finished(state, reserve, "c.1", "A few words.")
     assert pot.kept == 0, "one call can read and repeat it"
     finished(state, reserve, "b", "word " * 2_000)
     kept = pot.kept

@@ -2,8 +2,8 @@
 
 A report over more than one prompt or one answer is made by partial reports, and each reads and writes a share of all
 that was found. So when a step ends whose output the report reads, the part kept for the report grows by what the
-partial reports will use for that output. Steps that do not fit into the rest do not start: what was paid for is reported.
-The part shrinks as the partial reports are made, as for any call of the report.
+partial reports will use for that output. Steps that do not fit into the rest do not start: what was paid for is in the
+report. The part shrinks as the partial reports are made, as for any call of the report.
 """
 
 from collections.abc import Callable
@@ -73,15 +73,22 @@ class TreeReserve:
             s = parent
         return True
 
+    @property
+    def _has_alike(self) -> bool:
+        """Whether the report reads lists or values: it is in sections as soon as one answer cannot repeat them."""
+        report = self._state.steps[self._state.report_step or ""]
+        steps = [self._state.steps[name].step for name in before_of(report.step)]
+        return any(step.each is not None or step.output is not None for step in steps)
+
     def _needed(self) -> Amount:
-        """Return what partial reports will use for all outputs so far; nothing if one call can read and repeat them.
+        """Return what partial reports will use for all outputs so far; nothing if one call makes the report.
 
         The last of them is reserved with its worst case: a whole context.
         """
         route, tokens = self._route, self._tokens
         assert route is not None
         answer = min(route.settings.max_tokens, self._context // 2)
-        if tokens <= OF_ANSWER * answer:
+        if tokens <= (OF_ANSWER * answer if self._has_alike else self._context - answer - AROUND):
             return Amount()
         sections = ceil(tokens / (OF_ANSWER * min(answer, 0.4 * self._context)))
         written = ceil(WRITTEN * tokens)
