@@ -23,6 +23,9 @@ Kind = Literal["text", "report", "plan", "list", "object", "value"]
 AGAIN: Mapping[Kind, Case] = {"text": "smaller", "list": "rows", "object": "fields"}
 """The case of a step whose answer reached its cap: what it read is read again in smaller groups."""
 
+CITED = 0.5
+"""Part of an answer that a report reads at least for sections to help: citations may double what it repeats."""
+
 
 class Cases:
     """What becomes of the steps of a run. It looks at the graph and at what a step reads, and keeps nothing."""
@@ -57,13 +60,18 @@ class Cases:
     def on_cut(self, s: StepState, attempt: Attempt) -> Literal["keep", "note", "split", "drop"]:
         """Return what becomes of an answer that reaches the output cap, see `Attempt.on_cut`."""
         is_report = kind_of(attempt) == "report"
-        if not was_cut(s):
-            may_split = self.is_quoted(s, attempt) if is_report else self._is_kept_whole(s, attempt)
-            if may_split and attempt.given + attempt.inputs:
-                return "split"
+        if not was_cut(s) and (self._is_much(s, attempt) if is_report else self._is_kept_whole(s, attempt)):
+            return "split"
         if is_report and self._is_repeated(s):
             return "drop"
         return "note" if self._is_above_sections(s) else attempt.on_cut
+
+    def _is_much(self, s: StepState, attempt: Attempt) -> bool:
+        """Return whether a report is worth sections, or a section smaller ones, because its answer was cut."""
+        reads = len(attempt.given) + len(attempt.inputs)
+        if self._is_repeated(s):
+            return reads > 0
+        return self._may_have_sections(s) and _ratio(s, attempt) > CITED
 
     def _is_kept_whole(self, s: StepState, attempt: Attempt) -> bool:
         """Return whether an answer that is no report is worth reading again what it is of.
@@ -73,9 +81,7 @@ class Cases:
         """
         if kind_of(attempt) not in AGAIN or attempt.tools or s.step.judges is not None or self._is_share_of_value(s):
             return False
-        size = sum(len(each.text) for each in attempt.inputs) + sum(len(written(each.output)) for each in attempt.given)
-        most = REPEATED * room_to_answer(attempt.context or ASSUMED_CONTEXT, attempt.settings, s.step.length)
-        return size > most * BYTES_PER_TOKEN
+        return _ratio(s, attempt) > REPEATED
 
     def _is_share_of_value(self, s: StepState) -> bool:
         parent = self._state.steps.get(s.by)
@@ -123,6 +129,13 @@ class Cases:
         if parent is None or parent.combine != "last" or s.id != f"{parent.id}.0":
             return False
         return all(self._state.steps[name].status is not Status.DONE for name in parent.children if name != s.id)
+
+
+def _ratio(s: StepState, attempt: Attempt) -> float:
+    """Return how many times as long as an answer all is that an attempt reads."""
+    size = sum(len(each.text) for each in attempt.inputs) + sum(len(written(each.output)) for each in attempt.given)
+    answer = room_to_answer(attempt.context or ASSUMED_CONTEXT, attempt.settings, s.step.length)
+    return size / (answer * BYTES_PER_TOKEN)
 
 
 def was_cut(s: StepState) -> bool:
