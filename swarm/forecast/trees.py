@@ -1,6 +1,7 @@
 """Which steps of a rehearsed plan become several because of what they read, and how many."""
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Literal
 
 from swarm.attempt.prompt import written
@@ -41,13 +42,13 @@ def trees_of(state: State) -> tuple[Tree, ...]:
 
 def _tree(name: str, whole: Iterable[StepState], state: State) -> Tree:
     stands_in = list(whole)
-    below = [each for s in stands_in for each in _partials_below(s, state)]
-    read = [output for s in stands_in for output in _outputs(s, state)]
+    below = list(chain.from_iterable(_partials_below(s, state) for s in stands_in))
+    read = list(chain.from_iterable(_outputs(s, state) for s in stands_in))
     first = stands_in[0].step
-    has_parts = any(s.step.part is not None for s, _ in below)
+    answers = "parts" if any(s.step.part is not None for s, _ in below) else "partial answers"
     return Tree(
         step=name,
-        kind="partial reports" if state.reduces(first) else "parts" if has_parts else "partial answers",
+        kind="partial reports" if state.reduces(first) else answers,
         whole=len(stands_in),
         reads=len(read),
         tokens=sum(estimate_tokens(written(state.steps[output].outcome.output)) for output in read),
@@ -64,12 +65,14 @@ def _partials_below(s: StepState, state: State) -> Iterable[tuple[StepState, int
         child = state.steps[name]
         if child.kind == "stand_in":
             stack += [(each, level + (name.endswith(".0"))) for each in child.children]
-        elif not name.endswith(".0") and child.step.merge is None and child.step.ballot is None and _is_share(child, s):
+        elif not name.endswith(".0") and not _judges_or_is_judged(child, s):
             yield child, level
 
 
-def _is_share(child: StepState, s: StepState) -> bool:
-    return not (s.combine == "checked" and child.by == s.id)
+def _judges_or_is_judged(child: StepState, s: StepState) -> bool:
+    """Return whether a step is the work, a critic or a vote, or joins texts: it reads no share."""
+    is_round = s.combine == "checked" and child.by == s.id
+    return is_round or child.step.ballot is not None or child.step.merge is not None
 
 
 def _outputs(s: StepState, state: State) -> Iterable[str]:
