@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from functools import cache
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.base.errors import PlanError
-from swarm.endpoints.offline.centrality import DAMPING, centrality
 from swarm.planning import graph
 from swarm.spec.plan import Step, before_of
 
@@ -198,60 +196,11 @@ def test_a_long_chain_costs_neither_stack_nor_time() -> None:
     assert len(graph.cycles(ring)[0]) == 3001
 
 
-NAMES = st.sampled_from("abcdef")
-WEIGHTS = st.floats(allow_nan=True, allow_infinity=True)
-
-
-@given(st.dictionaries(st.tuples(NAMES, NAMES), WEIGHTS), st.dictionaries(NAMES, WEIGHTS))
-def test_centrality_always_gives_shares(similarities: dict[tuple[str, str], float], bias: dict[str, float]) -> None:
-    ranks = centrality(similarities, bias)
-    assert set(ranks) == {*bias, *(name for pair in similarities for name in pair)}
-    assert all(rank >= 0 for rank in ranks.values())
-    assert sum(ranks.values()) == pytest.approx(1.0 if ranks else 0.0)
-
-
-@given(
-    st.dictionaries(st.tuples(NAMES, NAMES), st.floats(0.01, 10), max_size=8),
-    st.dictionaries(NAMES, st.floats(0.01, 10), min_size=6),
-)
-def test_centrality_is_pagerank(similarities: dict[tuple[str, str], float], bias: dict[str, float]) -> None:
-    weights = dict.fromkeys(((one, other) for one in bias for other in bias), 0.0)
-    for (one, other), weight in similarities.items():
-        if one != other:
-            weights[one, other] += weight
-            weights[other, one] += weight
-
-    @cache
-    def out(name: str) -> float:
-        return sum(weights[name, other] for other in bias)
-
-    sources = {name: weight / sum(bias.values()) for name, weight in bias.items()}
-    ranks = dict(sources)
-    for _ in range(200):  # the definition: a surfer who follows an edge, or is bored, or is stuck
-        stuck = sum(ranks[name] for name in bias if not out(name))
-        ranks = {
-            name: sources[name] * (1 - DAMPING + DAMPING * stuck)
-            + DAMPING * sum(ranks[one] * weights[one, name] / out(one) for one in bias if out(one))
-            for name in bias
-        }
-    assert centrality(similarities, bias) == pytest.approx(ranks, abs=1e-6)
-
-
-def test_centrality_prefers_the_hub_and_the_biased() -> None:
-    star = {("hub", "one"): 1.0, ("hub", "two"): 1.0, ("three", "hub"): 1.0}
-    ranks = centrality(star, {})
-    assert max(ranks, key=ranks.__getitem__) == "hub"
-    assert ranks["one"] == pytest.approx(ranks["three"])
-    biased = centrality(star, {"one": 1.0})
-    assert biased["one"] > biased["two"]
-    assert centrality({}, {}) == {}
-
-
 def test_networkx_is_loaded_by_the_first_question_only() -> None:
     code = (
         "import sys; from swarm.planning import graph; from swarm.spec.plan import Step;"
-        "from swarm.endpoints.offline.centrality import centrality; early = 'networkx' in sys.modules;"
-        "graph.stages([Step(id='a')]); centrality({('a', 'b'): 1.0}, {});"
+        "early = 'networkx' in sys.modules;"
+        "graph.stages([Step(id='a')]);"
         "print(early, 'networkx' in sys.modules, 'numpy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from swarm.base.errors import EndpointRefused
-from swarm.endpoints.offline.answer import SourceOutput
 from swarm.endpoints.offline.form import MOST_ENTRIES, fill
-from swarm.endpoints.offline.formats import read
-from swarm.endpoints.offline.rank import question
-from swarm.spec.chat import Data
+from swarm.endpoints.offline.report import Material
+from swarm.texts.sentences import read
+from swarm.texts.words import facets
 
 GOAL = "How much memory does each library need?"
 NOTES = {
@@ -25,9 +24,8 @@ LIST = "# Libraries\n\nWe looked at four.\n\n- Tantivy: fast\n- Lucene\n- Lunr\n
 
 
 def filled(schema: dict[str, Any], *texts: str, goal: str = GOAL, **named: str) -> Any:
-    data = [Data(of="input", name=f"note-{n}.md", text=text) for n, text in enumerate(texts)]
-    data += [Data(of="input", name=name, text=text) for name, text in named.items()]
-    given = SourceOutput(question((goal, 1.0)), goal, tuple(read(each) for each in data))
+    sources = {**{f"note-{n}.md": text for n, text in enumerate(texts)}, **named}
+    given = Material(goal, facets(goal), goal, tuple(read(name, text) for name, text in sources.items()))
     value = json.loads(fill(schema, given))
     cast("Any", Draft202012Validator(schema)).validate(value)
     return value

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swarm.endpoints.offline.columns import columns_of
-from swarm.endpoints.offline.plan import READ, READ_SEVERAL, REPORT, WIDEST, asked, plan, shape
+from swarm.endpoints.offline.plan import ALONE, READ, READ_SEVERAL, REPORT, WIDEST, asked, plan, shape
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.planning.lint import lint
 from swarm.spec.plan import Plan
@@ -71,7 +71,7 @@ def test_a_table_file_always_gets_rows(count: int) -> None:
 @pytest.mark.parametrize("inputs", [(), ("a.md",)])
 def test_one_input_or_none_is_one_step(inputs: tuple[str, ...]) -> None:
     [step] = planned(brief(*inputs)).steps
-    assert (step.each, step.inputs, step.prompt) == (None, None, GOAL)
+    assert (step.each, step.inputs, step.prompt) == (None, None, f"{ALONE} {GOAL}")
 
 
 def test_many_inputs_are_read_in_groups_of_like_size() -> None:
@@ -129,7 +129,9 @@ def test_a_goal_is_no_template() -> None:
     assert "{item}" not in plan("Fill {item} in", shape(brief("a.md").model_dump_json()))
 
 
-@pytest.mark.parametrize("prompt", [f"From notes/a.md: {GOAL}", f"{READ_SEVERAL} {GOAL}", f"{REPORT} {GOAL}", GOAL])
+@pytest.mark.parametrize(
+    "prompt", [f"From notes/a.md: {GOAL}", f"{ALONE} {GOAL}", f"{READ_SEVERAL} {GOAL}", f"{REPORT} {GOAL}", GOAL]
+)
 def test_its_own_words_are_taken_off_a_prompt(prompt: str) -> None:
     assert asked(prompt, GOAL) == GOAL
 

@@ -32,8 +32,9 @@ def needed(package: str) -> dict[str, Distribution]:
 
 
 def headers(package: Distribution) -> str:
-    """Give what stands above the first blank line of a package's metadata."""
-    return (package.read_text("METADATA") or "").replace("\r\n", "\n").partition("\n\n")[0] + "\n"
+    """Give what stands above the first blank line of a package's metadata, without notes for programs."""
+    lines = (package.read_text("METADATA") or "").replace("\r\n", "\n").partition("\n\n")[0].split("\n")
+    return "\n".join(line for line in lines if not line.startswith(("License-File:", "Dynamic:"))) + "\n"
 
 
 def collect(package: str, folder: Path = FOLDER) -> int:
@@ -50,5 +51,5 @@ def collect(package: str, folder: Path = FOLDER) -> int:
 
 
 if __name__ == "__main__":
-    count = collect(*sys.argv[1:2] or ["local-agent-swarm"])
+    count = collect((sys.argv[1:2] or ["local-agent-swarm"])[0])
     print(f"{count} packages in {FOLDER}", file=sys.stderr)

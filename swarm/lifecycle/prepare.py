@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from swarm.base.errors import PlanError, Problem, TaskError
 from swarm.base.redaction import Redactor
+from swarm.base.values import Json
 from swarm.budget.prices import check_prices, priced
 from swarm.endpoints import Endpoint
 from swarm.endpoints.choose import Choice
@@ -48,6 +49,9 @@ from swarm.spec.plan import ANSWER_STEP, PLAN_STEP, PLANNER, Plan, Step
 from swarm.spec.task import Input, Limits, Task, TaskSource, UnreadInput
 from swarm.spec.yaml.strict import Document
 from swarm.tools import Toolbox
+
+UNLIMITED = 100_000_000
+"""Context size in tokens of the built-in endpoint, which is code: a report of a thousand steps is one call."""
 
 
 @dataclass(frozen=True)
@@ -223,9 +227,9 @@ def resolve(task: Task, chosen: ChosenModels, files: LoadedFiles) -> ResolvedTas
         small_models=frozenset(alias for alias, route in single(routes).items() if route.is_small),
         built_in=chosen.built_in,
         critics=tuple(alias for alias in outside_pools(routes) if not routes[alias].is_offline),
-        settings={alias: dict(route.answer_settings) for alias, route in routes.items()},
+        settings=settings_of(routes, is_custom=chosen.endpoint is not None),
         identities=identities_of(routes, chosen.endpoint),
-        contexts=contexts_of(routes),
+        contexts=contexts_of(routes, is_custom=chosen.endpoint is not None),
         access=access_of(routes, _seen_by_built_in(task.labels, chosen.built_in)).model_copy(
             update={"tool_places": files.toolbox.goes_to, "tool_labels": files.toolbox.labels}
         ),
@@ -239,14 +243,30 @@ def resolve(task: Task, chosen: ChosenModels, files: LoadedFiles) -> ResolvedTas
     return _first_steps(resources, files.agents)
 
 
-def contexts_of(routes: Routes) -> dict[str, int]:
+def settings_of(routes: Routes, *, is_custom: bool = False) -> dict[str, dict[str, Json]]:
+    """Return what determines the answers of each alias. The built-in endpoint never truncates one."""
+    found = {alias: dict(route.answer_settings) for alias, route in routes.items()}
+    for alias in _unlimited(routes, is_custom=is_custom):
+        found[alias]["max_tokens"] = UNLIMITED // 4
+    return found
+
+
+def contexts_of(routes: Routes, *, is_custom: bool = False) -> dict[str, int]:
     """Return the known context sizes in tokens, by alias; for a pool, that of its smallest member."""
-    sizes: dict[str, int] = {}
+    sizes = dict.fromkeys(_unlimited(routes, is_custom=is_custom), UNLIMITED)
     for alias, route in routes.items():
         known = [routes[name].settings.context for name in route.members]
         if smallest := min(filter(None, known), default=None):
             sizes[alias] = smallest
     return sizes
+
+
+def _unlimited(routes: Routes, *, is_custom: bool) -> list[str]:
+    """Return the aliases of the built-in endpoint, unless the task limits them or another endpoint serves them."""
+    served = {alias: route.settings for alias, route in routes.items() if route.is_offline and not is_custom}
+    # A replay gets the context size that was recorded.
+    free = {alias: settings for alias, settings in served.items() if settings.context in (None, UNLIMITED)}
+    return [alias for alias, settings in free.items() if "max_tokens" not in settings.model_fields_set]
 
 
 def _seen_by_built_in(labels: Mapping[str, Iterable[str]], alias: str) -> dict[str, tuple[str, ...]]:

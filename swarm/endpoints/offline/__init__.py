@@ -8,16 +8,15 @@ deterministic.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import pairwise
+from typing import Literal, NamedTuple
 
 from swarm.base.values import canonical
-from swarm.endpoints.offline.answer import SourceOutput, answer
 from swarm.endpoints.offline.form import fill
-from swarm.endpoints.offline.formats import read
-from swarm.endpoints.offline.plan import asked, plan, shape
-from swarm.endpoints.offline.rank import question
-from swarm.endpoints.offline.report import report
+from swarm.endpoints.offline.outputs import OutputTexts, items_of, outputs
+from swarm.endpoints.offline.plan import asked, is_alone, plan, shape
+from swarm.endpoints.offline.report import Material, answer, report
 from swarm.spec.chat import (
     Data,
     Media,
@@ -31,12 +30,12 @@ from swarm.spec.chat import (
     request_tokens,
     split_data,
 )
+from swarm.texts.sentences import read, sentences
+from swarm.texts.words import Facet, facets, words
 
 NAME = "offline"
 """Its name in tasks, on the command line and in replies."""
 
-_GOAL_WEIGHT = 0.5  # weight of the goal's words; those of the step's prompt have 1
-_ITEM = "item"
 _SOURCES = ("input", "output", "tool")
 
 
@@ -65,14 +64,12 @@ def respond(request: Request) -> str:
     texts = [part for part in data if isinstance(part, Data)]
     if request.purpose == "plan":
         return _planned(goal or prompt, request, main, texts)
-    media = tuple(part.name for part in data if isinstance(part, Media))
-    given = _given(request, _Asked(goal, prompt), texts, media)
+    given = _material(request, goal, prompt, data)
     if request.form is not None:
         return fill(request.form.json_schema, given)
-    has_outputs = any(part.of == "output" for part in texts)
-    if request.purpose == "report" and (has_outputs or given.missing):
-        return report(given)
-    return answer(given)
+    is_whole = bool(given.sources) and isinstance(main[-1], Text) and is_alone(main[-1].text)
+    is_report = request.purpose == "report" and (given.outputs != OutputTexts() or bool(given.notes))
+    return report(given) if is_whole or is_report else answer(given)
 
 
 def _data(request: Request) -> list[Part]:
@@ -92,47 +89,88 @@ def _planned(goal: str, request: Request, main: Sequence[Part], texts: Sequence[
     return plan(goal, shape(brief, _below_brief(request, main)), outputs)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """The words that a request contains in addition to its data."""
+class _Texts(NamedTuple):
+    """The texts of a request."""
 
-    goal: str
-    prompt: str
+    sources: list[Data]
+    outputs: list[Data]
+    """Outputs that a report is made of. Those that another answer is made of are sources."""
+    items: list[Data]
+    steps: list[Data]
+    """What is said about the steps behind the outputs."""
+    missing: list[Data]
+
+    @classmethod
+    def of(cls, data: Sequence[Part], *, is_report: bool) -> "_Texts":
+        """Return the texts among the parts of a request."""
+        texts = [part for part in data if isinstance(part, Data)]
+        outputs = _of(texts, "output") if is_report else []
+        sources = _of(texts, "input", "tool") if is_report else _of(texts, *_SOURCES)
+        items = _named(sources, "input", "item") if len(sources) > 1 else []
+        sources = [part for part in sources if part not in items]
+        return cls(sources, outputs, items, _named(texts, "brief", "steps"), _of(texts, "missing"))
 
 
-def _given(
-    request: Request,
-    asked: _Asked,
-    texts: Sequence[Data],
-    unread: tuple[str, ...],
-) -> SourceOutput:
-    """Return the material of an answer.
-
-    An item of a list belongs to the question, not to the sources.
-    """
-    sources = [part for part in texts if part.of in _SOURCES]
-    items: list[Data] = []
-    if len(sources) > 1:
-        items = [part for part in sources if part.of == "input" and part.name == _ITEM]
-    goal_weight = 1.0 if request.purpose == "report" else _GOAL_WEIGHT
-    weights = [(asked.prompt, 1.0), (asked.goal, goal_weight)]
-    weights += [(part.text, 1.0) for part in items]
-    return SourceOutput(
-        question=question(*weights),
-        goal=asked.goal or asked.prompt,
-        sources=tuple(read(part) for part in sources if part not in items),
-        unread=unread,
-        missing=_missing(texts),
+def _material(request: Request, goal: str, prompt: str, data: Sequence[Part]) -> Material:
+    """Return what an answer is made from. An item of a list belongs to the question, not to the sources."""
+    is_report = request.purpose == "report" and request.form is None
+    texts = _Texts.of(data, is_report=is_report)
+    return Material(
+        goal=goal or prompt,
+        facets=_facets([goal, prompt] if is_report else [prompt, goal], [part.text for part in texts.items]),
+        asked=f"{prompt}\n{goal}",
+        sources=tuple(read(part.name, part.text) for part in texts.sources),
+        outputs=outputs(texts.outputs, items_of("\n".join(part.text for part in texts.steps))),
+        unread=_unread(data),
+        notes=(*_missing(texts.missing), *_cut(_main(request.messages))),
         most=request.max_tokens,
+        part=_part(prompt),
     )
+
+
+def _unread(data: Sequence[Part]) -> tuple[str, ...]:
+    return tuple(part.name for part in data if isinstance(part, Media))
+
+
+def _part(prompt: str) -> Literal["section", "summary", ""]:
+    """Return the part of a report that a prompt is for, by the headings of `agents/wording.md`."""
+    if "# Your section" in prompt:
+        return "section"
+    return "summary" if "# The summary of this report" in prompt else ""
+
+
+def _of(parts: Sequence[Data], *kinds: str) -> list[Data]:
+    return [part for part in parts if part.of in kinds]
+
+
+def _named(parts: Sequence[Data], of: str, name: str) -> list[Data]:
+    return [part for part in parts if (part.of, part.name) == (of, name)]
+
+
+def _facets(asked: Sequence[str], items: Sequence[str]) -> tuple[Facet, ...]:
+    """Return the questions of a text, or of another one if the first asks nothing in particular, about the items."""
+    found, others = map(facets, asked)
+    if not any(facet.terms for facet in found) and any(facet.terms for facet in others):
+        found = others
+    item = words(" ".join(items))
+    return tuple(replace(facet, terms=tuple(dict.fromkeys((*facet.terms, *item)))) for facet in found)
+
+
+def _cut(parts: Sequence[Part]) -> list[str]:
+    """Return a line for each note below a text that says how much of it is shown."""
+    found: list[str] = []
+    for above, part in pairwise(parts):
+        if isinstance(above, Data) and above.of in _SOURCES and isinstance(part, Text):
+            note = part.text.strip()
+            found += [f"Cut: {sentences(note[1:])[0]}"] if note[:1] == "(" and any(c.isdigit() for c in note) else []
+    return found
 
 
 def _missing(texts: Sequence[Data]) -> tuple[str, ...]:
     """Return the lines that say what is missing."""
     lines: list[str] = []
     for part in texts:
-        if part.of == "missing":
-            lines += [line for line in part.text.splitlines() if line.strip()]
+        lines += [line for line in part.text.splitlines() if line.strip()]
     return tuple(lines)
 
 

@@ -1,51 +1,64 @@
-"""JSON values for a schema: strings from sentences, numbers from figures, lists.
+"""JSON values for a schema: strings from sentences, numbers from quantities, lists. Nothing is invented.
 
-Nothing is invented. A number that no source states is omitted if it is optional, else the request
-is refused.
+A number that no source states is omitted if it is optional, else the request is refused.
 """
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
 
 from swarm.base.errors import EndpointRefused
 from swarm.base.values import Json
-from swarm.endpoints.offline.answer import SourceOutput
-from swarm.endpoints.offline.rank import figures, question, relevance, word_set, words
-from swarm.endpoints.offline.read import labelled
+from swarm.endpoints.offline.report import Material, passages_of, stem_of
 from swarm.endpoints.offline.schemas import Schema, joined, needs_figure, types_of
-from swarm.endpoints.offline.subjects import (
-    SHORT,
-    ScoredClaim,
-    frequent_names,
-    main_subject,
-    records,
-    scored,
-    subject_of,
-)
-from swarm.endpoints.offline.units import convert, wanted_unit
+from swarm.texts.lexicon import word_set
+from swarm.texts.quantities import convert, quantities, unit_of, wanted_unit
+from swarm.texts.sentences import Claim, Source, labelled
+from swarm.texts.words import Facet, Passage, relevance, words
 
 MOST_ENTRIES = 20
 """Maximum entries of a list without `maxItems`."""
+SHORT = 60
+"""Maximum characters of an entry that is a name and not a sentence."""
 _TRIED = 40  # maximum candidates per value
 _DEEPEST = 6  # maximum level at which optional values are filled
-_NAMING = word_set("name title subject id library package product tool project who")
+_NAMING = word_set("name title subject id library package product tool project service who owner person")
 _NEGATIVE = word_set("no not without never cannot none lacks neither nor isn't doesn't")
+_ASKS_NAMES = re.compile(r"\b(?:which|who|whom|what|list|names?|named|where)\b", re.IGNORECASE)
+_NAME = re.compile(r"(?<![\w-])[^\W\d_a-zа-я][\w.+#-]{0,60}(?<=[\w+#])")
 
 
 class _CannotFill(Exception):  # noqa: N818 - it is caught in this module
     """No value for a place in the schema. The message names the place."""
 
 
-def fill(schema: dict[str, Json], given: SourceOutput) -> str:
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A claim from which values are taken."""
+
+    source: Source
+    claim: Claim
+    passage: Passage
+    score: float
+
+    @property
+    def text(self) -> str:
+        """The claim with the subject that it does not name."""
+        return labelled(self.claim)
+
+
+def fill(schema: dict[str, Json], given: Material) -> str:
     """Return a JSON value that fits a schema.
 
     Raise `EndpointRefused` of kind `form` if the sources have no value for a required place.
     """
     try:
         filler = _Filler(schema, given)
-        value = filler.value(schema, "", scored(given), 0)
+        value = filler.value(schema, "", _scored(given), 0)
         if not filler.fits(schema, value):
             raise _CannotFill("its value")  # noqa: TRY301 - refused below
     except (_CannotFill, RecursionError) as error:
@@ -59,15 +72,20 @@ def fill(schema: dict[str, Json], given: SourceOutput) -> str:
     return json.dumps(value)
 
 
-def _at(name: str) -> _CannotFill:
-    """Return the error for the place called `name`."""
-    return _CannotFill(f"`{name}`" if name else "the value")
+def _scored(given: Material) -> tuple[Scored, ...]:
+    """Return all claims of all sources with their relevance to the question."""
+    every = passages_of(given.sources)
+    total = [max(each) for each in zip(*(relevance(facet, every) for facet in given.facets), strict=True)]
+    pairs: list[tuple[Source, Claim]] = []
+    for source in given.sources:
+        pairs += [(source, claim) for claim in source.claims]
+    return tuple(Scored(*pair, p, s) for pair, p, s in zip(pairs, every, total, strict=True))
 
 
 class _Filler:
     """The values for one schema, chosen from claims."""
 
-    def __init__(self, root: dict[str, Json], given: SourceOutput) -> None:
+    def __init__(self, root: dict[str, Json], given: Material) -> None:
         from jsonschema import Draft202012Validator
         from jsonschema.exceptions import SchemaError
         from referencing import Registry
@@ -77,11 +95,11 @@ class _Filler:
         except (SchemaError, RecursionError):
             raise _CannotFill("an invalid JSON Schema") from None
         # The registry is empty, so a reference to another document is an error and not a request.
-        registry = cast("Any", Registry)()
+        self._validator: Any = Draft202012Validator(root, registry=cast("Any", Registry)())
         self._root = root
-        self._given = given
-        self._validator: Any = Draft202012Validator(root, registry=registry)
-        self._fillers: Mapping[str, Callable[[Schema, str, tuple[ScoredClaim, ...], int], Json]] = {
+        self._asks_names = _ASKS_NAMES.search(given.asked) is not None
+        self._common = frozenset(words(" ".join(word for word in given.asked.split() if word.islower())))
+        self._fillers: Mapping[str, Callable[..., Json]] = {
             "object": self._object,
             "array": self._array,
             "string": self._string,
@@ -93,8 +111,6 @@ class _Filler:
 
     def fits(self, schema: Schema, value: Json) -> bool:
         """Return whether a value is valid. With an invalid schema or reference, no value is."""
-        import re
-
         from referencing.exceptions import Unresolvable
 
         try:
@@ -102,22 +118,15 @@ class _Filler:
         except (Unresolvable, RecursionError, re.error, OverflowError):
             return False
 
-    def value(
-        self,
-        schema: Any,
-        name: str,
-        scope: tuple[ScoredClaim, ...],
-        depth: int,
-        must: bool = True,
-    ) -> Json:
+    def value(self, schema: Any, name: str, scope: Sequence[Scored], depth: int, must: bool = True) -> Json:
         """Return a value for the place called `name`, from the claims of `scope`.
 
         `must` is true if the place is required. Raise `_CannotFill` if no value fits.
         """
         found = self._resolved(schema, name)
-        branches = found.get("anyOf") or found.get("oneOf")
+        branches = cast("list[Any]", found.pop("anyOf", None) or found.pop("oneOf", None) or [])
         if branches:
-            return self._either(found, cast("list[Any]", branches), name, scope, depth)
+            return self._either(found, branches, name, scope, depth)
         if "const" in found:
             return found["const"]
         if "enum" in found:
@@ -136,50 +145,39 @@ class _Filler:
     def _resolved(self, schema: Any, name: str) -> dict[str, Any]:
         """Return a schema with its references and `allOf` replaced by their content."""
         found = dict(cast("dict[str, Any]", schema)) if isinstance(schema, dict) else {}
-        if schema is False:
-            raise _CannotFill(f"`{name}`")
         # The number of rounds is limited, because references can be cyclic.
-        for _ in range(_TRIED):
+        for _ in range(_TRIED if schema is not False else 0):
             if "$ref" in found:
-                target = self._target(str(found.pop("$ref")), name)
-                found = {**target, **found}
+                found = {**self._target(str(found.pop("$ref")), name), **found}
             elif isinstance(found.get("allOf"), list):
                 for part in cast("list[Any]", found.pop("allOf")):
                     found = joined(found, self._resolved(part, name))
             else:
                 return found
-        raise _CannotFill(f"`{name}`")
+        raise _at(name)
 
     def _target(self, pointer: str, name: str) -> dict[str, Any]:
         """Return the schema that a reference inside the document points to."""
-        place: Any = self._root
-        if not pointer.startswith("#"):
-            raise _CannotFill(f"`{name}`")
+        place: Any = self._root if pointer.startswith("#") else None
         for key in pointer[1:].split("/")[1:]:
             key = key.replace("~1", "/").replace("~0", "~")
             place = cast("dict[str, Any]", place).get(key) if isinstance(place, dict) else None
         if not isinstance(place, dict):
-            raise _CannotFill(f"`{name}`")
+            raise _at(name)
         return dict(cast("dict[str, Any]", place))
 
     def _either(
-        self,
-        schema: dict[str, Any],
-        branches: list[Any],
-        name: str,
-        scope: tuple[ScoredClaim, ...],
-        depth: int,
+        self, base: dict[str, Any], branches: list[Any], name: str, scope: Sequence[Scored], depth: int
     ) -> Json:
         """Return a value for the first branch that can be filled; `null` is the last one."""
-        base = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")}
         for branch in sorted(branches, key=lambda each: each == {"type": "null"}):
             try:
                 value = self.value(joined(base, self._resolved(branch, name)), name, scope, depth + 1)
             except _CannotFill:
                 continue
-            if self.fits(schema, value):
+            if self.fits(base, value):
                 return value
-        raise _CannotFill(f"`{name}`")
+        raise _at(name)
 
     def _first(self, schema: Schema, candidates: Iterable[Json], name: str) -> Json:
         """Return the first candidate that fits."""
@@ -188,22 +186,17 @@ class _Filler:
                 return candidate
         raise _at(name)
 
-    def _ranked(
-        self,
-        schema: Schema,
-        name: str,
-        scope: Sequence[ScoredClaim],
-    ) -> list[tuple[float, ScoredClaim]]:
-        """Return claims sorted by relevance to the property and to the question, the best first."""
-        asked = question((_readable(name), 1.0), (str(schema.get("description", "")), 0.5))
-        near = relevance(asked.weights, [said.passage.terms for said in scope])
-        ranked = [(n + 0.7 * said.score, said) for n, said in zip(near, scope, strict=True)]
+    def _ranked(self, schema: Schema, name: str, scope: Sequence[Scored]) -> list[tuple[float, Scored]]:
+        """Return claims by relevance to the property and to the question, the best first."""
+        asked = Facet(words(f"{_readable(name)} {schema.get('description', '')}"))
+        near = relevance(asked, [said.passage for said in scope]) if asked.terms else [0.0] * len(scope)
+        ranked = [(n + said.score, said) for n, said in zip(near, scope, strict=True)]
         return sorted(ranked, key=lambda pair: -pair[0])
 
     def _null(self, schema: Schema, name: str, *_: object) -> Json:
         return self._first(schema, [None], name)
 
-    def _object(self, schema: Schema, name: str, scope: tuple[ScoredClaim, ...], depth: int) -> Json:
+    def _object(self, schema: Schema, name: str, scope: Sequence[Scored], depth: int) -> Json:
         properties = cast("dict[str, Any]", schema.get("properties") or {})
         required = [str(key) for key in cast("list[Any]", schema.get("required") or [])]
         found: dict[str, Json] = {}
@@ -217,7 +210,7 @@ class _Filler:
                     raise
         return found
 
-    def _array(self, schema: Schema, name: str, scope: tuple[ScoredClaim, ...], depth: int) -> Json:
+    def _array(self, schema: Schema, name: str, scope: Sequence[Scored], depth: int) -> Json:
         heads = cast("list[Any]", schema.get("prefixItems") or [])
         found: list[Json] = [self.value(inner, name, scope, depth + 1) for inner in heads]
         least = int(schema.get("minItems") or 0)
@@ -225,141 +218,154 @@ class _Filler:
         items = schema.get("items", {})
         if items is not False and (depth < _DEEPEST or len(found) < least):
             for entry in self._entries(self._resolved(items, name), name, scope, depth):
-                if len(found) >= most:
-                    break
-                if entry not in found:
+                if len(found) < most and entry not in found:
                     found.append(entry)
         return self._first(schema, [found], name)
 
-    def _entries(
-        self,
-        items: Schema,
-        name: str,
-        scope: tuple[ScoredClaim, ...],
-        depth: int,
-    ) -> Iterator[Json]:
-        """Yield the entries of a list: strings, options of an `enum`, or one value per claim."""
+    def _entries(self, items: Schema, name: str, scope: Sequence[Scored], depth: int) -> Iterator[Json]:
+        """Yield the entries of a list: options of an `enum`, strings, or one value per claim."""
         if "enum" in items:
-            mentioned: set[str] = set()
-            for said in scope:
-                mentioned.update(said.passage.terms)
-            yield from (o for o in items["enum"] if set(words(str(o))) <= mentioned)
-            return
-        if items.get("type") == "string":
+            mentioned = frozenset(words(" ".join(said.text for said in scope)))
+            yield from (option for option in items["enum"] if mentioned.issuperset(words(str(option))))
+        elif items.get("type") == "string":
             yield from (text for text in self._listed(name, scope) if self.fits(items, text))
-            return
-        for said in records(scope, needs_figure(items)):
-            try:
-                yield self.value(items, name, (said,), depth + 1)
-            except _CannotFill:
-                continue
+        else:
+            for said in _records(scope, needs_figure(items)):
+                try:
+                    yield self.value(items, name, (said,), depth + 1)
+                except _CannotFill:
+                    continue
 
-    def _listed(self, name: str, scope: Sequence[ScoredClaim]) -> list[str]:
+    def _listed(self, name: str, scope: Sequence[Scored]) -> list[str]:
         """Return strings for a list: names if requested, else list items, else sentences."""
-        if self._given.question.name or set(words(_readable(name))) & _NAMING:
+        if self._asks_names or set(words(_readable(name))) & _NAMING:
             return self._names(scope)
-        items = [said for said in scope if said.claim.listed]
-        if len(items) * 2 > len(scope):
-            return [said.claim.text for said in items]
-        return [self._alone(said) for _, said in self._ranked({}, name, scope)]
+        items = [said.claim.text for said in scope if said.claim.listed]
+        return items if len(items) * 2 > len(scope) else [said.text for _, said in self._ranked({}, name, scope)]
 
-    def _names(self, scope: Sequence[ScoredClaim]) -> list[str]:
-        """Return names: one per source, else the heads of list items, else frequent names."""
-        common = self._given.question.common
-        sources: dict[str, list[ScoredClaim]] = {}
+    def _names(self, scope: Sequence[Scored]) -> list[str]:
+        """Return names: the main one of each source, else the heads of list items, else the most frequent ones."""
+        sources: dict[str, Counter[str]] = {}
         for said in scope:
-            sources.setdefault(said.source.name, []).append(said)
+            sources.setdefault(said.source.name, Counter()).update(filter(None, [self._subject(said)]))
         if len(sources) > 1:
-            subjects = [main_subject(claims, common) for claims in sources.values()]
-            return list(dict.fromkeys(subject for subject in subjects if subject))
-        items = [said for said in scope if said.claim.listed]
-        heads = [said.claim.text.partition(":")[0].rstrip(".;,") for said in items]
+            mains = (max(counts, key=counts.__getitem__, default="") for counts in sources.values())
+            return list(dict.fromkeys(filter(None, mains)))
+        heads = [said.claim.text.partition(":")[0].rstrip(".;,") for said in scope if said.claim.listed]
         short = [head for head in heads if len(head) <= SHORT]
         if len(short) * 2 > len(scope):
             return list(dict.fromkeys(short))
-        return frequent_names(scope, common)
+        counts: dict[str, float] = {}
+        for said in scope:
+            for each in dict.fromkeys((self._subject(said), *_names_in(said.claim.text))):
+                counts[each] = counts.get(each, 0.0) + 1 + said.score
+        return sorted(filter(None, counts), key=lambda each: -counts[each])
 
-    def _string(self, schema: Schema, name: str, scope: tuple[ScoredClaim, ...], _: int) -> Json:
+    def _subject(self, said: Scored) -> str:
+        """Return the subject of a claim: its head or first word if that is a name, else its heading, else a name."""
+        text = said.claim.text
+        head, colon, _ = text.partition(":")
+        first = text.partition(" ")[0].rstrip(":,.'’")
+        for name in (head if colon and len(head) <= SHORT else "", first):
+            if name[:1] != name[:1].lower() and set(words(name)) - self._common:
+                return name
+        above = (*reversed(said.claim.where), _name_of(said.source))
+        found = (each for each in above if len(each) <= SHORT and set(words(each)) - self._common)
+        return next(found, "") or next(iter(_names_in(text)), "")
+
+    def _string(self, schema: Schema, name: str, scope: Sequence[Scored], _: int) -> Json:
         return self._first(schema, self._texts(schema, name, scope), name)
 
-    def _texts(self, schema: Schema, name: str, scope: tuple[ScoredClaim, ...]) -> Iterator[str]:
+    def _texts(self, schema: Schema, name: str, scope: Sequence[Scored]) -> Iterator[str]:
         """Yield candidates for a string, the best first: names, words, joined sentences, sentences."""
         ranked = [said for _, said in self._ranked(schema, name, scope)[:_TRIED]]
-        texts = [self._alone(said) for said in ranked]
+        texts = [said.text for said in ranked]
         most = int(schema.get("maxLength", 1_000_000_000))
         if set(words(_readable(name))) & _NAMING:
-            common = self._given.question.common
-            subjects = dict.fromkeys(subject_of(said, common) for said in ranked)
-            yield from (subject for subject in subjects if subject)
+            yield from filter(None, dict.fromkeys(map(self._subject, ranked)))
         if "pattern" in schema:
-            yield from _short_words(texts)
+            yield from (word for word in " ".join(texts).split() if len(word) <= SHORT)
         if int(schema.get("minLength") or 0) > 0:
             yield from (" ".join(texts[:n])[:most] for n in range(1, len(texts) + 1))
-        yield from (_shortened(text, most) for text in texts)
+        yield from (text if len(text) <= most else text[:most].rsplit(" ", 1)[0] for text in texts)
         yield ""
 
-    def _alone(self, said: ScoredClaim) -> str:
-        return labelled(said.source, said.claim, self._given.question.common)
-
-    def _number(self, schema: Schema, name: str, scope: tuple[ScoredClaim, ...], _: int) -> Json:
-        """Return the figure nearest to the property's words, in the unit that they name."""
+    def _number(self, schema: Schema, name: str, scope: Sequence[Scored], _: int) -> Json:
+        """Return the quantity nearest to the property's words, in the unit that they name."""
         asked = words(f"{_readable(name)} {schema.get('description', '')}")
         unit = wanted_unit(asked)
         found: list[tuple[float, float]] = []
         for near, said in self._ranked(schema, name, scope):
-            text = said.claim.text
-            for figure in figures(text):
-                value = convert(figure, unit)
-                if value is None:
-                    continue
-                around = words(text[max(0, figure.start - 40) : figure.start + 40])
-                nearby = 0.4 * bool(set(asked) & set(around))
-                measured = (1.0 if unit else 0.3) * figure.measured
-                found.append((near + (nearby + measured), value))
+            for quantity in quantities(said.claim.text):
+                value = convert(quantity, unit)
+                if value is not None:
+                    around = said.claim.text[max(0, quantity.start - 40) : quantity.start + 40]
+                    nearby = 0.4 * bool(set(asked) & set(words(around)))
+                    measured = (1.0 if unit else 0.3) * (quantity.kind not in ("count", "number", "year"))
+                    found.append((near + nearby + measured, value))
         found.sort(key=lambda pair: -pair[0])
-        return self._first(schema, (_whole_if_exact(value) for _, value in found), name)
+        return self._first(schema, (int(v) if v.is_integer() and abs(v) < 2**53 else v for _, v in found), name)
 
-    def _boolean(self, schema: Schema, name: str, scope: tuple[ScoredClaim, ...], _: int) -> Json:
+    def _boolean(self, schema: Schema, name: str, scope: Sequence[Scored], _: int) -> Json:
         """Return whether the nearest claim has most of the property's words and no negation."""
         wanted = set(words(_readable(name)))
-        shared = [len(wanted & set(said.passage.terms)) for said in scope]
-        best = max(shared, default=0)
+        shared = {said: len(wanted & set(words(said.text))) for said in scope}
+        best = max(shared, key=lambda said: (shared[said], said.score), default=None)
         holds = False
-        if best * 2 > len(wanted):
-            nearest = [s for s, count in zip(scope, shared, strict=True) if best and count == best]
-            top = max(nearest, key=lambda said: said.score)
-            tokens = set(top.claim.text.casefold().replace("’", "'").split())
-            holds = not _NEGATIVE & tokens
+        if best is not None and shared[best] * 2 > len(wanted):
+            holds = not _NEGATIVE & set(best.claim.text.casefold().replace("’", "'").split())
         return self._first(schema, [holds, not holds], name)
 
-    def _enum(self, schema: Schema, name: str, scope: tuple[ScoredClaim, ...], must: bool) -> Json:
+    def _enum(self, schema: Schema, name: str, scope: Sequence[Scored], must: bool) -> Json:
         """Return the option that the most relevant claims mention; the first one if none does."""
         options = cast("list[Json]", schema["enum"])
-        ranked = self._ranked(schema, name, scope)
+        ranked = [(near, frozenset(words(said.text))) for near, said in self._ranked(schema, name, scope)]
         worth: list[float] = []
         for option in options:
-            wanted = set(words(str(option)))
-            mentions = (near for near, s in ranked if wanted and wanted <= set(s.passage.terms))
+            wanted = words(str(option))
+            mentions = (near + 1 for near, terms in ranked if wanted and terms.issuperset(wanted))
             worth.append(max(mentions, default=0.0))
         if not must and not any(worth):
-            raise _CannotFill(f"`{name}`")
+            raise _at(name)
         order = sorted(range(len(options)), key=lambda i: -worth[i])
         return self._first(schema, [options[i] for i in order], name)
 
 
-def _short_words(texts: Iterable[str]) -> Iterator[str]:
-    for text in texts:
-        yield from (word for word in text.split() if len(word) <= SHORT)
+def _at(name: str) -> _CannotFill:
+    """Return the error for the place called `name`."""
+    return _CannotFill(f"`{name}`" if name else "the value")
 
 
-def _shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else text[:most].rsplit(" ", 1)[0]
-
-
-def _whole_if_exact(value: float) -> int | float:
-    """Return a float as an integer if that is exactly the same number."""
-    return int(value) if value.is_integer() and abs(value) < 2**53 else value
+def _name_of(source: Source) -> str:
+    """Return the name of a file if it names a subject that is not in its title, else the title."""
+    stem = stem_of(source.name)
+    return source.title if not stem or set(words(source.title)) & set(words(stem)) else stem
 
 
 def _readable(name: str) -> str:
     return name.replace("_", " ").replace("-", " ")
+
+
+def _names_in(text: str) -> tuple[str, ...]:
+    """Return proper names: words with a capital that are not the first word, or with one inside."""
+    found: dict[str, None] = {}
+    for match in _NAME.finditer(text):
+        word = match[0].rstrip(".-")
+        is_first = not text[: match.start()].strip(" \t\"'“(*-")
+        is_name = not is_first or any(c.isupper() or c.isdigit() for c in word[1:])
+        if is_name and len(word) > 1 and words(word) and not unit_of(word):
+            found[word] = None
+    return tuple(found)
+
+
+def _records(scope: Sequence[Scored], figure: bool) -> list[Scored]:
+    """Return the claims that become one record each: the best of each source, or all relevant ones of a single one."""
+    fit = [said for said in scope if not figure or quantities(said.claim.text)]
+    best: dict[str, Scored] = {}
+    for said in fit:
+        if said.source.name not in best or said.score > best[said.source.name].score:
+            best[said.source.name] = said
+    if len(best) > 1:
+        return list(best.values())
+    top = max((said.score for said in fit), default=0.0)
+    return [said for said in fit if said.score >= top / 2]

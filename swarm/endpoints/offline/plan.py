@@ -11,6 +11,7 @@ from swarm.spec.plan import ANSWER_STEP, REDUCE_STEP, REDUCER
 
 READ = "From {item}:"
 READ_SEVERAL = "From these inputs:"
+ALONE = "From all inputs:"
 REPORT = "From the results of the steps:"
 """Beginning of a step's prompt, before the words of the goal."""
 
@@ -38,8 +39,13 @@ class Shape:
 def asked(prompt: str, goal: str) -> str:
     """Return a prompt without the words that this module puts before the goal."""
     before = prompt.removesuffix(goal).rstrip()
-    is_ours = before in (READ_SEVERAL, REPORT) or (before.startswith("From ") and before.endswith(":"))
+    is_ours = before in (READ_SEVERAL, ALONE, REPORT) or (before.startswith("From ") and before.endswith(":"))
     return goal if is_ours and goal and prompt.endswith(goal) else prompt
+
+
+def is_alone(prompt: str) -> bool:
+    """Return whether a prompt is that of the only step of a plan of this module."""
+    return prompt.startswith(f"{ALONE} ")
 
 
 def shape(brief: str, said: Iterable[str] = ()) -> Shape:
@@ -129,7 +135,7 @@ def _reading(words: str, seen: Shape) -> list[dict[str, Any]]:
     is_complete = len(texts) + len(others) >= seen.total
     steps = _readers(words, seen, texts, is_complete=is_complete) if texts and may_split else []
     if not steps:
-        return [_step(ANSWER_STEP, words)]
+        return [_step(ANSWER_STEP, f"{ALONE} {words}")]
     if others and is_complete:
         steps.append(_step("media", f"{READ_SEVERAL} {words}", inputs=others))
     return steps

@@ -1,267 +1,365 @@
-"""Reports: the best sentences of the steps' outputs, each with the steps it comes from.
+"""Answers and reports: sentences of the sources in a fixed layout. No sentence is generated.
 
-Duplicates are merged with all their citations. Disagreements about a figure are listed together.
-The end lists what is missing. All other words are the fixed phrases below.
+A report says first what answers the goal, then which figures disagree, then what was read, cut and not read, then the
+answer of each source, then more of each source. A citation is a link in Markdown: the name of a file, and the step.
+Only sentences that are equal are one.
 """
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain, zip_longest
+from pathlib import PurePosixPath
+from typing import Literal
 
-from swarm.endpoints.offline.answer import (
-    NOT_READ,
-    NOT_SHOWN,
-    NOTHING,
-    PER_SOURCE,
-    SAYS_NOTHING,
-    SourceOutput,
-    block,
-    code,
-    left_out,
-    not_read,
-    quoted,
-    worthy,
-)
-from swarm.endpoints.offline.cited import (
+from swarm.endpoints.offline.outputs import (
     BY_SOURCE,
-    CITATIONS,
-    DISAGREEMENTS,
-    HOW,
-    MISSING,
-    SAID_ABOVE,
-    Cited,
-    cited_claims,
-    is_frame,
-    marks_of,
-    merged,
-    subjects_of,
+    DISAGREE,
+    NOT_FOUND,
+    READING,
+    ROWS,
+    Cite,
+    OutputTexts,
+    Said,
+    SourceAnswer,
+    full,
+    quoted,
 )
-from swarm.endpoints.offline.formats import IMPORTS
-from swarm.endpoints.offline.rank import (
-    PAIRWISE,
-    Question,
-    boost,
-    figures,
-    pick,
-    question,
-    relevance,
-    score,
-    words,
-)
-from swarm.endpoints.offline.read import Claim, Source, flat
 from swarm.spec.chat import estimate_tokens
+from swarm.texts.conflicts import Utterance, conflicts
+from swarm.texts.lexicon import GENERIC
+from swarm.texts.quantities import quantities
+from swarm.texts.sentences import Source, flat, labelled
+from swarm.texts.words import FLOOR, SHARE, Facet, Passage, relevance, stem
 
-REPORT_TOKENS = 8_000
-"""Maximum tokens of a report, as estimated: about ten pages."""
-HEADLINE = 8
-"""Maximum claims at the head of a report, and maximum disagreements."""
-MANY = 12
-"""Maximum sources with a section each. If there are more, each has one line."""
-_LEAST = 40  # minimum tokens per source: one line
-_REST = 0.3  # weight of a claim's whole score; its relevance to one of several questions has 1
-_LONG_GOAL = 2_000  # maximum characters of a goal that are split into questions
-_CLAUSE = re.compile(r"[?;,.]\s+(?:and\s+)?(?=(?:what|where|how|which|who|whom|when|why)\b)", re.IGNORECASE)
+NOTHING = (
+    "The offline endpoint is not a language model. It returns sentences of its inputs, and it has no"
+    " inputs. Add `inputs:` to the task, or set a model with `--endpoint URL` or `models:`."
+)
+HOW = (
+    "*Built by the offline endpoint from sentences of the sources, ranked by relevance to the goal."
+    " No language model was used.*"
+)
+NOT_READ = "Not read, because the offline endpoint reads only text:"
+EMPTY = "No readable text:"
+CUT = "Cut, only a part was read:"
+NOT_SHOWN = "Cut, left out because of the length limit:"
+NOTHING_FOUND = f"{NOT_FOUND}: no sentence of the sources is about the question."
+NOTHING_HERE = f"{NOT_FOUND}: no sentence of this source is about the question."
 
-
-def report(given: SourceOutput) -> str:
-    """Return a report in Markdown whose claims end with citations, up to the maximum tokens."""
-    found: list[Cited] = []
-    for source in given.sources:
-        found += cited_claims(source, given.question)
-    scores = score(given.question, [claim.passage for claim in found])
-    claims = merged([replace(claim, score=value) for claim, value in zip(found, scores, strict=True)])
-    tail = _tail(given, claims)
-    if not claims and len(tail) < 2:
-        return NOTHING
-    head = _headline(claims, given)
-    blocks = _top(given.goal, [claims[i] for i in head])
-    budget = min(REPORT_TOKENS, given.most or REPORT_TOKENS)
-    budget -= sum(estimate_tokens(text) + 1 for text in (*blocks, *tail))
-    sections, left = _sections(claims, set(head), budget)
-    blocks += [f"## {BY_SOURCE}", *sections] if sections else []
-    return "\n\n".join([*blocks, *left_out(left), *tail])
-
-
-def _top(goal: str, head: Sequence[Cited]) -> list[str]:
-    """Return the title and the headline of a report, if it has them."""
-    blocks = [f"# {_title(goal)}"] if goal else []
-    if head:
-        blocks.append("\n".join(f"- {claim.line}" for claim in head))
-    return blocks
-
-
-def _headline(claims: Sequence[Cited], given: SourceOutput) -> list[int]:
-    """Return the claims at the head of a report.
-
-    With one or two sources, they are the best claims; else the best claim of each of the best
-    sources. If the goal asks several questions, each of them chooses in turn.
-    """
-    own = [claim.score for claim in claims]
-    if len({claim.origin for claim in claims}) < 3:
-        return pick(own, [claim.passage for claim in claims], PER_SOURCE)
-    turns = [_order(claims, facet) for facet in facets(given.goal)] or [own]
-    # A list of names is similar to every question about one of them, but answers none.
-    left = [i for i, claim in enumerate(claims) if f"{IMPORTS}:" not in claim.text]
-    return _in_turn(left, turns, [claim.origin for claim in claims])
-
-
-def _in_turn(left: list[int], turns: list[list[float]], origins: list[str]) -> list[int]:
-    """Return the best claims of different origins, where the scores in `turns` alternate."""
-    chosen: list[int] = []
-    while left and len(chosen) < HEADLINE:
-        scores = turns[len(chosen) % len(turns)]
-        best = max(left, key=scores.__getitem__)
-        chosen.append(best)
-        left = [i for i in left if origins[i] != origins[best]]
-    return sorted(chosen)
-
-
-def _order(claims: Sequence[Cited], facet: Question) -> list[float]:
-    """Return the scores of claims for one of several questions."""
-    near = relevance(facet.weights, [claim.passage.terms for claim in claims])
-    return [n + boost(facet, c.text) + _REST * c.score for n, c in zip(near, claims, strict=True)]
-
-
-def facets(goal: str) -> list[Question]:
-    """Return the questions of a goal that asks several; nothing if it asks one."""
-    found = [question((text, 1.0)) for text in _CLAUSE.split(goal[:_LONG_GOAL])]
-    asked = [facet for facet in found if facet.weights]
-    return asked if len(asked) > 1 else []
-
-
-def _sections(claims: Sequence[Cited], used: set[int], budget: int) -> tuple[list[str], list[str]]:
-    """Return a section per source, and the names of the sources without space.
-
-    The sources share the space evenly.
-    """
-    origins: dict[str, list[int]] = {}
-    for i, claim in enumerate(claims):
-        origins.setdefault(claim.origin, []).append(i)
-    if used.issuperset(range(len(claims))):
-        return [], []
-    is_wide = len(origins) > MANY
-    write = _line if is_wide else _section
-    blocks: list[str] = []
-    left: list[str] = []
-    for n, (origin, members) in enumerate(origins.items()):
-        share = max(_LEAST, budget // (len(origins) - n))
-        rest = _rest([claims[i] for i in members if i not in used], share - estimate_tokens(origin) - 12)
-        steps = _steps([claims[i] for i in members])
-        text = write(origin, rest, steps)
-        if estimate_tokens(text) > budget:
-            left.append(origin)
-            continue
-        budget -= estimate_tokens(text) + 1
-        blocks.append(text)
-    return ["\n".join(blocks)] if is_wide else blocks, left
-
-
-def _steps(claims: Iterable[Cited]) -> tuple[str, ...]:
-    """Return the steps behind claims, each once."""
-    found: dict[str, None] = {}
-    for claim in claims:
-        found.update(dict.fromkeys(claim.steps))
-    return tuple(found)
-
-
-def _rest(claims: Sequence[Cited], room: int) -> list[Cited]:
-    """Return the first claim of a source, and the best others that fit, in their own order."""
-    chosen: list[int] = []
-    leads = [i for i, claim in enumerate(claims) if claim.lead]
-    best = worthy(range(len(claims)), [claim.score for claim in claims])
-    for i in dict.fromkeys((*leads, *best)):
-        room -= estimate_tokens(claims[i].short) + 2 + 4 * len(claims[i].steps)
-        if chosen and (room < 0 or len(chosen) == PER_SOURCE):
-            break
-        chosen.append(i)
-    return [claims[i] for i in sorted(chosen)]
-
-
-def _section(origin: str, rest: Sequence[Cited], steps: tuple[str, ...]) -> str:
-    lines = [f"- {claim.short} {marks_of(claim.steps)}" for claim in rest]
-    return block(f"### {code(origin)}", lines or [f"{SAID_ABOVE} {marks_of(steps)}"])
-
-
-def _line(origin: str, rest: Sequence[Cited], steps: tuple[str, ...]) -> str:
-    """Return a source as one line."""
-    said = " ".join(f"{claim.short} {marks_of(claim.steps)}" for claim in rest)
-    return f"- {code(origin)}: {said or f'{SAID_ABOVE} {marks_of(steps)}'}"
-
-
-def _tail(given: SourceOutput, claims: Sequence[Cited]) -> list[str]:
-    """Return the end of a report: disagreements, what is missing, and how it was built."""
-    blocks: list[str] = []
-    lines = [" / ".join(claim.line for claim in members) for members in disagreements(claims)]
-    if lines:
-        blocks.append(block(f"## {DISAGREEMENTS}", [f"- {line}" for line in lines]))
-    missing = [quoted(line) for line in given.missing]
-    for source in given.sources:
-        missing += _missing(source)
-    missing += not_read(given.unread)
-    if missing:
-        blocks.append(block(f"## {MISSING}", [f"- {line}" for line in dict.fromkeys(missing)]))
-    return [*blocks, HOW]
-
-
-def _missing(source: Source) -> list[str]:
-    """Return what an output says is missing, or that it has no content."""
-    said = [claim.text for claim in source.claims if _says_missing(claim)]
-    if said:
-        return [f"{quoted(CITATIONS.sub('', text))} {marks_of((source.name,))}" for text in said]
-    is_empty = all(is_frame(claim.text, claim) for claim in source.claims)
-    return [f"{flat(source.name)}: {SAYS_NOTHING}"] if is_empty else []
-
-
-def _says_missing(claim: Claim) -> bool:
-    return MISSING in claim.where or claim.text.startswith((NOT_READ, NOT_SHOWN))
+TEXT_TOKENS = 3_000
+"""Maximum tokens of a worker's answer, as estimated: about four pages."""
+HEADLINE = 5
+"""Maximum sentences that answer the goal."""
+PER_SOURCE = 3
+"""Maximum sentences of a source in the last part of a report."""
+MOST_SOURCES = 60
+"""Maximum sources in the last part of a report. All are in the table above it."""
+_LINES = ((6, 12), (4, 4), (2, 1), (1, 0))
+"""Sentences about the question, and others with figures, that an answer has of each source: the first that fits."""
+BAR = "\\|"
+_NEAR = 0.25  # minimum relevance of a sentence without a figure in the last part of a report
+_PER_FILE = 2  # maximum sentences of one source among those that answer the goal
 
 
 @dataclass(frozen=True, slots=True)
-class _Figured:
-    """A claim with figures, for the search for disagreements."""
+class Material:
+    """What an answer is made from."""
 
-    claim: Cited
-    terms: frozenset[str]
-    """Its words without figures."""
-    values: tuple[float, ...]
+    goal: str
+    facets: tuple[Facet, ...]
+    asked: str = ""
+    """The words of the questions, for values."""
+    sources: tuple[Source, ...] = ()
+    outputs: OutputTexts = field(default_factory=OutputTexts)
+    unread: tuple[str, ...] = ()
+    """Names of images, audio and videos."""
+    notes: tuple[str, ...] = ()
+    """Lines about what is missing or was cut."""
+    most: int | None = None
+    """Maximum output of the request in tokens."""
+    part: Literal["section", "summary", ""] = ""
+    """The part of a report that the request is for; empty for all of it."""
 
 
-def disagreements(claims: Sequence[Cited]) -> list[tuple[Cited, ...]]:
-    """Return claims that are equal except for one figure.
+def code(name: str) -> str:
+    """Return a name between backquotes."""
+    return f"`{flat(name).replace('`', chr(39))}`"
 
-    Claims disagree if they name the same subjects, have the same units in the same order, and
-    differ in one figure. Apart from figures, they share at least three words and 80 % of their
-    words.
+
+def block(head: str, lines: Iterable[str]) -> str:
+    """Return a heading with the lines below it."""
+    return "\n".join([head, "", *lines])
+
+
+def answer(given: Material) -> str:
+    """Return a worker's answer: for each source, the sentences about the question, then others with figures."""
+    tail = [*given.notes, *_listed(NOT_READ, map(code, given.unread))]
+    tail += _listed(CUT, (code(source.name) for source in given.sources if source.is_cut))
+    budget = min(TEXT_TOKENS, given.most or TEXT_TOKENS) - sum(estimate_tokens(line) + 1 for line in tail)
+    ranked = _ranked(given)
+    blocks: list[str] = []
+    for near, others in _LINES:
+        blocks = [_source(source, *lines, near, others) for source, lines in zip(given.sources, ranked, strict=True)]
+        if sum(estimate_tokens(text) + 1 for text in blocks) <= budget:
+            break
+    else:
+        blocks, left = _fitting(blocks, [source.name for source in given.sources], budget)
+        tail = [*_listed(NOT_SHOWN, map(code, left)), *tail]
+    return "\n\n".join([*blocks, *tail]) or NOTHING
+
+
+def _fitting(blocks: Sequence[str], names: Sequence[str], budget: int) -> tuple[list[str], list[str]]:
+    """Return the blocks that fit, at least one, and the names of the others."""
+    kept: list[str] = []
+    left: list[str] = []
+    for text, name in zip(blocks, names, strict=True):
+        budget -= estimate_tokens(text) + 1
+        if kept and budget < 0:
+            left.append(name)
+        else:
+            kept.append(text)
+    return kept, left
+
+
+def _ranked(given: Material) -> list[tuple[list[str], list[str]]]:
+    """Return for each source the claims about the question, the best first, and others with figures, in their order.
+
+    All claims are ranked together, so that a word is rare only if it is rare in all sources.
     """
-    groups: dict[tuple[str, ...], list[list[_Figured]]] = {}
-    for claim in claims:
-        found = figures(claim.text)
-        if found:
-            units = (figure.unit for figure in found)
-            key = (*units, "|", *sorted(subjects_of(claim.text)))
-            terms = frozenset(term for term in words(claim.text) if not term[0].isdigit())
-            values = tuple(figure.value for figure in found)
-            _join(groups.setdefault(key, []), _Figured(claim, terms, values))
-    disagreeing: list[tuple[Cited, ...]] = []
-    for sets in groups.values():
-        several = [members[:HEADLINE] for members in sets if len(members) > 1]
-        disagreeing += [tuple(each.claim for each in members) for members in several]
-    return disagreeing[:HEADLINE]
+    every = passages_of(given.sources)
+    scores = [relevance(facet, every) for facet in given.facets]
+    found: list[tuple[list[str], list[str]]] = []
+    start = 0
+    for source in given.sources:
+        end = start + len(source.claims)
+        near = _about([own[start:end] for own in scores])
+        others = [n for n, claim in enumerate(source.claims) if n not in near and quantities(claim.text)]
+        found.append((_told(source, near[: _LINES[0][0]]), _told(source, others[: _LINES[0][1]])))
+        start = end
+    return found
 
 
-def _join(sets: list[list[_Figured]], each: _Figured) -> None:
-    """Add a claim to the first set with which it disagrees, or else as a new set."""
-    for members in sets[:PAIRWISE]:
-        if all(_disagree(each, other) for other in members[:HEADLINE]):
-            members.append(each)
-            return
-    sets.append([each])
+def _told(source: Source, numbers: Iterable[int]) -> list[str]:
+    return [quoted(labelled(source.claims[n])) for n in numbers]
 
 
-def _disagree(one: _Figured, other: _Figured) -> bool:
-    shared, every = len(one.terms & other.terms), len(one.terms | other.terms)
-    differ = sum(1 for a, b in zip(one.values, other.values, strict=True) if a != b)
-    return differ == 1 and shared >= 3 and shared * 10 >= every * 8
+def passages_of(sources: Iterable[Source]) -> list[Passage]:
+    """Return the claims of sources with the words above them."""
+    found: list[Passage] = []
+    for source in sources:
+        named = f"{source.title} {stem_of(source.name)}"
+        claims = enumerate(source.claims)
+        found += [Passage(claim.text, " ".join((named, *claim.where)), lead=not n) for n, claim in claims]
+    return found
+
+
+def stem_of(name: str) -> str:
+    """Return the words of the name of a file that may name a subject: not those of `notes-3.md`, or of a step."""
+    path = PurePosixPath(name)
+    named = re.split(r"[\W_]+", path.stem) if path.suffix and not path.suffix[1:].isdigit() else []
+    return " ".join(word for word in named if not word.isdigit() and stem(word.casefold()) not in GENERIC)
+
+
+def _about(scores: Sequence[Sequence[float]]) -> list[int]:
+    """Return the sentences about the questions, the best of each question in turn."""
+    return list(dict.fromkeys(n for n in chain.from_iterable(zip_longest(*map(_best, scores))) if n is not None))
+
+
+def _best(own: Sequence[float]) -> list[int]:
+    """Return the sentences above the floor, and not far below the best one, by relevance to a question."""
+    least = max(FLOOR, SHARE * max(own, default=0.0))
+    return sorted((n for n, value in enumerate(own) if value >= least), key=lambda n: (-own[n], n))
+
+
+def _source(source: Source, near: Sequence[str], others: Sequence[str], most: int, figures: int) -> str:
+    """Return what an answer says of a source. Its first bullet is the answer."""
+    head = f"### {code(source.name)}" + (f": {quoted(source.title)}" if source.title else "")
+    if not source.claims:
+        return block(head, [f"{EMPTY} {code(source.name)}"])
+    lines = [*(near[:most] or [NOTHING_HERE]), *others[:figures]]
+    return block(head, [f"- {line}" for line in lines])
+
+
+# Reports
+
+
+def report(given: Material) -> str:
+    """Return a report in Markdown: sentences of outputs with citations, or of sources with the names of their files."""
+    page = _ReportParts(given, tuple(_once(given.outputs.said or _from_sources(given))), tuple(_rows(given)))
+    first, last = (page.head, page.disagreements, page.reading), (page.table, page.by_source)
+    parts = {"section": (page.reading, *last), "summary": first}
+    if not page.said and not page.rows and not page.reading():
+        return NOTHING
+    blocks = [part() for part in parts.get(given.part, (*first, *last))]
+    return "\n\n".join(filter(None, blocks if given.part == "section" else [*blocks, HOW]))
+
+
+@dataclass(frozen=True)
+class _ReportParts:
+    """The parts of a report, each empty if there is nothing to say."""
+
+    given: Material
+    said: tuple[Said, ...]
+    rows: tuple[SourceAnswer, ...]
+
+    @cached_property
+    def scores(self) -> list[list[float]]:
+        """For each question, the relevance of each sentence."""
+        firsts = {each.file: n for n, each in reversed(list(enumerate(self.said)))}
+        passages = [
+            Passage(each.text, f"{each.title} {stem_of(each.file)}", lead=firsts[each.file] == n)
+            for n, each in enumerate(self.said)
+        ]
+        return [relevance(facet, passages) for facet in self.given.facets]
+
+    @cached_property
+    def total(self) -> list[float]:
+        """The relevance of each sentence to the question that it answers best."""
+        return [max(each) for each in zip(*self.scores, strict=True)]
+
+    def head(self) -> str:
+        """Return the title, and the sentences that answer the goal."""
+        title = f"# {_title(self.given.goal)}\n\n" if self.given.goal else ""
+        lines = [f"- {_line(self.said[n])}" for n in self._headline()]
+        return title + ("\n".join(lines) or NOTHING_FOUND)
+
+    def _headline(self) -> list[int]:
+        """Return the sentences that answer the goal: the best of each question in turn, at most two of a source."""
+        chosen: list[int] = []
+        seen: set[frozenset[str]] = set()
+        files: Counter[str] = Counter()
+        for n in _about(self.scores):
+            same = frozenset(re.findall(r"\w+", full(self.said[n])))
+            file = self.said[n].file
+            if len(chosen) < HEADLINE and same not in seen and files[file] < _PER_FILE:
+                chosen.append(n)
+                seen.add(same)
+                files[file] += 1
+        return chosen
+
+    def disagreements(self) -> str:
+        """Return the figures that disagree: the thing, its values, and who says so."""
+        categories = frozenset(chain.from_iterable(facet.categories for facet in self.given.facets))
+        found = conflicts([Utterance(each.text, each.title, each.file) for each in self.said], categories)
+        lines: list[str] = []
+        for disagreement in found:
+            values = dict.fromkeys(side.quantity.named for side in disagreement.sides)
+            lines.append(f"- {disagreement.about or 'Figures'}: {' or '.join(values)}:")
+            for side in disagreement.sides:
+                each, figure = self.said[side.number], side.quantity.text
+                text = each.text.replace(figure, f"**{figure}**", 1)
+                lines.append(f"  - {_line(replace(each, text=text))}")
+        return block(f"## {DISAGREE}", lines) if lines else ""
+
+    def reading(self) -> str:
+        """Return what was read, what has nothing about the question, and what was cut or not read."""
+        cites = {row.name: Cite(row.name, row.step) for row in self.rows}
+        about = {row.name for row in self.rows if row.answer}
+        for each, value in zip(self.said, self.total, strict=True):
+            for cite in each.cites:
+                cites.setdefault(cite.file, cite)
+                about |= {cite.file} if value >= FLOOR else set()
+        silent = [cite for file, cite in cites.items() if file not in about]
+        lines = _listed("Nothing about the question:", [_marks(silent)])
+        return _titled(len(cites), len(silent), [*lines, *self._not_read()])
+
+    def _not_read(self) -> list[str]:
+        given = self.given
+        lines = _listed(EMPTY, (code(source.name) for source in given.sources if not source.claims))
+        lines += _listed(CUT, (code(source.name) for source in given.sources if source.is_cut))
+        lines += _listed(NOT_READ, map(code, given.unread))
+        return [*lines, *map(flat, (*given.outputs.notes, *given.notes))]
+
+    def table(self) -> str:
+        """Return a row for each source, however many there are."""
+        lines = ["| source | answer |", "|---|---|"]
+        for row in self.rows:
+            said = f"{row.answer or NOT_FOUND.lower()} {f'[{row.step}]' * bool(row.step)}"
+            lines.append(f"| {quoted(row.name).replace('|', BAR)} | {said.strip().replace('|', BAR)} |")
+        return block(f"## {ROWS}", lines) if len(self.rows) > 1 else ""
+
+    def by_source(self) -> str:
+        """Return a heading for each source with its best sentences that are not in the table."""
+        best: dict[str, list[int]] = {}
+        for n in self._others():
+            own = best.setdefault(self.said[n].file, [])
+            own += [n] if len(own) < PER_SOURCE else []
+        kept = sorted(best, key=lambda file: -self.total[best[file][0]])[:MOST_SOURCES]
+        most = f": {len(kept)} of {len(best):,}" if len(best) > len(kept) else ""
+        order = sorted(kept, key=lambda file: min(best[file]))
+        return (
+            "\n\n".join([f"## {BY_SOURCE}{most}", *(self._section(file, best[file]) for file in order)]) if best else ""
+        )
+
+    def _others(self) -> list[int]:
+        """Return the sentences that are not in the table, the best first: those near the question or with a measure."""
+        shown = {row.answer for row in self.rows} if len(self.rows) > 1 else set[str]()
+        left = [n for n, each in enumerate(self.said) if shown.isdisjoint((each.text, full(each)))]
+        left = [n for n in left if self.total[n] >= _NEAR or _has_measure(self.said[n].text)]
+        return sorted(left, key=lambda n: (-self.total[n], n))
+
+    def _section(self, file: str, numbers: Iterable[int]) -> str:
+        members = [self.said[n] for n in sorted(numbers)]
+        head = f"### {code(file)}" + (f": {quoted(members[0].title)}" if members[0].title else "")
+        lines: list[str] = []
+        for each in members:
+            steps = dict.fromkeys(Cite(step, step) for _, step in each.cites)
+            lines.append(f"- {each.text} {_marks(steps)}".rstrip())
+        return block(head, lines)
+
+
+def _from_sources(given: Material) -> tuple[Said, ...]:
+    found: list[Said] = []
+    for source in given.sources:
+        cites = (Cite(source.name, ""),)
+        found += [Said(quoted(labelled(claim)), cites, source.title) for claim in source.claims]
+    return tuple(found)
+
+
+def _once(said: Iterable[Said]) -> list[Said]:
+    """Return sentences with equal ones merged. Only spaces, apostrophes and a full stop may differ."""
+    kept: dict[str, Said] = {}
+    for each in said:
+        key = unicodedata.normalize("NFC", full(each)).replace("’", "'").rstrip(".。 ")
+        old = kept.get(key)
+        kept[key] = each if old is None else replace(old, cites=tuple(dict.fromkeys((*old.cites, *each.cites))))
+    return list(kept.values())
+
+
+def _line(said: Said) -> str:
+    return f"{full(said)} {_marks(said.cites)}"
+
+
+def _marks(cites: Iterable[Cite]) -> str:
+    """Return citations: the name of a file, then the step that read it."""
+    return " ".join(f"[{quoted(file)}]" * (file != step) + f"[{step}]" * bool(step) for file, step in cites)
+
+
+def _rows(given: Material) -> list[SourceAnswer]:
+    """Return a row for each source; for sources that are read here, the best sentence of each."""
+    if given.outputs.rows or not given.sources:
+        return list(given.outputs.rows)
+    ranked = zip(given.sources, _ranked(given), strict=True)
+    return [SourceAnswer(source.name, quoted(near[0]) if near else "", "") for source, (near, _) in ranked]
+
+
+def _titled(sources: int, silent: int, lines: Sequence[str]) -> str:
+    """Return lines about what was read below a heading with their figures: a heading claims nothing to be cited."""
+    many = f"{sources:,} source{'s' * (sources != 1)}" + f", {silent:,} with nothing about the question" * bool(silent)
+    return block(f"## {READING}: {many}", [f"- {line}" for line in lines]).strip() if sources or lines else ""
+
+
+def _has_measure(text: str) -> bool:
+    return any(figure.kind not in ("number", "year") for figure in quantities(text))
+
+
+def _listed(begin: str, names: Iterable[str]) -> list[str]:
+    listed = ", ".join(filter(None, names))
+    return [f"{begin} {listed}"] if listed else []
 
 
 def _title(goal: str) -> str:

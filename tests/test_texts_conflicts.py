@@ -1,0 +1,82 @@
+"""Figures that disagree: the same unit and the same noun, and nothing that tells them apart."""
+
+import pytest
+
+from swarm.texts.conflicts import Utterance, conflicts
+
+
+def found(*said: str | tuple[str, str], categories: frozenset[str] = frozenset()) -> list[list[str]]:
+    """Return the values of each disagreement of sentences, one a source; a pair is a title and a sentence."""
+    pairs = [each if isinstance(each, tuple) else ("", each) for each in said]
+    told = [Utterance(text, title, str(n)) for n, (title, text) in enumerate(pairs)]
+    return [[side.quantity.text for side in each.sides] for each in conflicts(told, categories)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "values"),
+    [
+        ("Tantivy needs 210 MB of memory for the index.", "The Tantivy index needs 300 MB of memory.", "210 MB|300 MB"),
+        (
+            "The budget for the harbour project is 4.2 million euros.",
+            "Planners put the budget of the harbour project at 3.8 million EUR.",
+            "4.2 million euros|3.8 million EUR",
+        ),
+        ("The bridge was opened in 1998.", "The bridge was opened in 1989.", "1998|1989"),
+        ("The team has 12 members.", "The team consists of 15 members.", "12 members|15 members"),
+        ("Mail: memory 3 GB; disk 20 GB", "Mail needs 4 GB of memory.", "3 GB|4 GB"),
+        ("Le budget du pont est de 4 millions d'euros.", "Le pont a un budget de 5 millions d’euros.", ""),
+        ("Die Brücke ist 320 m lang.", "Die Länge der Brücke beträgt 350 m.", "320 m|350 m"),
+        ("The bridge is 320 m long.", "The length of the bridge is 350 m.", "320 m|350 m"),
+        ("The reactor vessel weighs 410 tonnes.", "The vessel of the reactor has a mass of 430 t.", ""),
+        ("Мост имеет длину 320 метров.", "Длина моста составляет 350 м.", "320 метров|350 м"),
+        ("该项目的预算为300万元。", "项目预算是350万元。", "300万元|350万元"),
+        ("倉庫の面積は12 haです。", "倉庫の面積は15 haである。", "12 ha|15 ha"),
+        ("L'équipe A compte 12 personnes.", "L’équipe A compte 14 personnes.", "12 personnes|14 personnes"),
+        ("The library opens at 8:30.", "The library opens at 9:00.", "8:30|9:00"),
+        ("The festival takes place on 3 May 2024.", "The festival takes place on 5 May 2024.", "3 May 2024|5 May 2024"),
+        ("The plant employs 240 people.", "Staff at the plant: 260 people", "240 people|260 people"),
+    ],
+)
+def test_the_same_thing_with_two_values_is_a_disagreement(one: str, other: str, values: str) -> None:
+    [sides] = found(one, other)
+    assert len(sides) == 2
+    assert not values or sides == values.split("|")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Tantivy needs 210 MB of memory.", "Lucene needs 300 MB of memory."),
+        ("Tantivy needs 210 MB of memory.", "Tantivy needs 210 MB of memory."),
+        ("Tantivy needs 210 MB of memory.", "Tantivy needs 0.21 GB of memory."),
+        ("Tantivy needs 210 MB of memory.", "Tantivy needs 12 seconds of memory tests."),
+        ("Python 3.11 runs the tests in 20 s.", "Python 3.12 runs the tests in 30 s."),
+        ("The search service needs 12 GB of memory.", "The mail service needs 3 GB of memory."),
+        ("L'équipe A compte 12 personnes.", "L’équipe B compte 14 personnes."),
+        ("L'équipe rouge compte 12 personnes.", "L’équipe bleue compte 14 personnes."),
+        ("Mail: memory 3 GB; disk 20 GB", "Mail needs 3 GB of memory."),
+        ("The bridge is 320 m long.", "The bridge is 12 m wide."),
+        ("In 2022 the revenue of the harbour was 5 million euros.", "In 2023 it was 6 million euros."),
+        ("The bridge was opened in 1998.", "The bridge was repaired in 2005."),
+        ("Team 7 has 12 members.", "Team 8 has 15 members."),
+        ("The budget is about 4,000 euros.", "The budget is 4,023 euros."),
+        ("The bridge cost 4 million euros.", "The repair of the bridge cost 1 million euros."),
+        ("Der Dienst Mail braucht 3 GB Speicher.", "Der Dienst Wiki braucht 5 GB Speicher."),
+        ("Команда А насчитывает 12 человек.", "Команда Б насчитывает 15 человек."),
+        ("甲队有12人。", "乙队有15人。"),
+        ("It needs at least 3 GB.", "It needs 4 GB."),
+    ],
+)
+def test_other_things_are_no_disagreement(one: str, other: str) -> None:
+    assert found(one, other) == []
+
+
+def test_pages_about_different_things_do_not_disagree() -> None:
+    assert found(("Mail", "It needs 3 GB of memory."), ("Wiki", "It needs 5 GB of memory.")) == []
+    said = ("Mail", "The service needs 3 GB of memory."), ("Wiki", "The service needs 5 GB of memory.")
+    assert found(*said, categories=frozenset({"service"})) == []
+
+
+def test_more_values_than_three_are_a_series() -> None:
+    assert found(*(f"The tank held {n} litres." for n in (10, 20, 30))) != []
+    assert found(*(f"The tank held {n} litres." for n in (10, 20, 30, 40))) == []
