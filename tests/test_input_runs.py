@@ -96,6 +96,23 @@ def test_standard_input_is_read_once_and_kept_for_a_resume(
     assert '"path":"-"' in journal.read_text()
 
 
+def test_an_empty_standard_input_is_an_error(run: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "nothing").write_bytes(b"\n")
+    with (folder / "nothing").open("rb") as file:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
+        said = run("run", "--goal", "What weighs most?", "-", "--endpoint", "offline")
+    assert (said.code, said.errors) == (2, ["`stdin` is empty\nhint: look at the command before the pipe"])
+
+
+def test_a_plan_that_names_what_cannot_be_read_says_why(run: Command, folder: Path) -> None:
+    with (folder / "task.yaml").open("a") as file:
+        file.write("plan: [{id: a, prompt: x, inputs: [docs/old.zip]}]\n")
+    said = run("run", "task.yaml")
+    assert said.code == 2
+    assert "there is no input 'docs/old.zip'" in said.errors[0]
+    assert "hint: `docs/old.zip` is a ZIP archive" in said.errors[0]
+
+
 def test_a_task_on_standard_input_leaves_none_for_an_input(
     run: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

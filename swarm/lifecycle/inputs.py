@@ -144,6 +144,19 @@ def _refusal(each: Input) -> UnreadInput:
     return UnreadInput(name=each.name, because=f"{words}\nhint: {advice}", size=each.size)
 
 
+def explained(problems: Iterable[Problem], unread: Iterable[UnreadInput]) -> tuple[Problem, ...]:
+    """Return problems of a plan; one that names an input that cannot be read says so."""
+    known = list(unread)
+    found: list[Problem] = []
+    for problem in problems:
+        named = next((each for each in known if f"'{each.name}'" in problem.message), None)
+        if named is not None:
+            because = named.because.partition("\n")[0]
+            problem = replace(problem, message=f"{problem.message}\nhint: `{clip(named.name)}` {because}")
+        found.append(problem)
+    return tuple(found)
+
+
 def unread_notes(unread: Iterable[UnreadInput]) -> tuple[str, ...]:
     """Return a warning for each input that is left out; above a number, one counts the rest."""
     notes = [f"not read: `{clip(each.name)}` {each.because}" for each in unread]

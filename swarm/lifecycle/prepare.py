@@ -21,7 +21,7 @@ from swarm.endpoints.route import Routes, identities_of, outside_pools, single
 from swarm.endpoints.wire.learnt import FILE as LEARNT
 from swarm.exports.content import FORMS, TABLES
 from swarm.lifecycle.grants import toolbox, unused_sections
-from swarm.lifecycle.inputs import load_inputs, unread_notes
+from swarm.lifecycle.inputs import explained, load_inputs, unread_notes
 from swarm.lifecycle.levels import check_levels, levels_of
 from swarm.lifecycle.models import ChosenModels, choose_models
 from swarm.lifecycle.opened import OpenedTask, open_task, with_given_plan
@@ -240,7 +240,10 @@ def resolve(task: Task, chosen: ChosenModels, files: LoadedFiles) -> ResolvedTas
         has_table_file=any(FORMS.get(each.path.suffix) in TABLES for each in files.outputs),
         tools_key=files.toolbox.key,
     )
-    return _first_steps(resources, files.agents)
+    try:
+        return _first_steps(resources, files.agents)
+    except PlanError as error:
+        raise PlanError(*explained(error.problems, files.unread)) from None
 
 
 def settings_of(routes: Routes, *, is_custom: bool = False) -> dict[str, dict[str, Json]]:

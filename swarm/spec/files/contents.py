@@ -230,6 +230,8 @@ def _drawn(file: NamedFile, picture: Picture) -> Input:
 def _content(file: NamedFile) -> bytes:
     """Return the bytes of a file. Raise UnreadableError."""
     if file.content is not None:
+        if not file.content.strip():
+            raise UnreadableError("is empty\nhint: look at the command before the pipe")
         return file.content
     try:
         fd = _opened(file)
