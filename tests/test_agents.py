@@ -48,13 +48,17 @@ def plans_shown() -> list[tuple[dict[str, Any], tuple[str, ...]]]:
 
 def test_the_roles_are_there() -> None:
     assert {name: agent.output for name, agent in AGENTS.items()} == {
+        "analyst": "text",
         "critic": "text",
         "planner": "plan",
         "reducer": "report",
+        "researcher": "text",
         "worker": "text",
     }
     assert all(agent.description and "\n" not in agent.description for agent in AGENTS.values())
     assert {name: agent.tools for name, agent in AGENTS.items()} == {
+        "analyst": ("*",),
+        "researcher": ("*",),
         "critic": (),
         "planner": (),
         "worker": ("*",),

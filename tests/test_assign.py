@@ -242,3 +242,15 @@ def test_before_a_plan_the_models_of_all_roles_may_be_needed() -> None:
         wave.state.replace_agents({"expert": expert, "other": other})
         assigner = Assigner(wave.state, RunResources(Task(goal="Why?", models=models), settings=settings), str)
         assert sorted(assigner.aliases_ahead()) == needed
+
+
+@pytest.mark.parametrize(("tools", "offered"), [((), {"worker"}), (("read_file",), {"worker", "researcher"})])
+def test_a_role_that_needs_tools_is_offered_only_with_tools(tools: tuple[str, ...], offered: set[str]) -> None:
+    worker = Agent(name="worker", instructions="Work.", tools=("*",))
+    researcher = Agent(name="researcher", instructions="Find.", tools=("*",), needs_tools=True)
+    planner = Agent(name="planner", instructions="Plan.", output="plan")
+    state = State()
+    state.apply(e.RunStarted(run="r", trace="", versions={}, task={}, agents=(planner, worker, researcher)))
+    state.apply(e.StepsAdded(by="run", steps=(Step(id="plan", agent="planner"),)))
+    brief = Assigner(state, RunResources(Task(goal="x"), tools=tools), str).brief_for(state.steps["plan"])
+    assert {role.name for role in brief.roles} - {"planner"} == offered

@@ -297,7 +297,14 @@ def test_a_damaged_journal_is_told_with_its_line(command: Command, folder: Path)
 
 def test_agents_and_their_task(command: Command, folder: Path) -> None:
     said = command("agents")
-    assert [line.split()[0] for line in said.out.splitlines()[::2]] == ["critic", "planner", "reducer", "worker"]
+    assert [line.split()[0] for line in said.out.splitlines()[::2]] == [
+        "analyst",
+        "critic",
+        "planner",
+        "reducer",
+        "researcher",
+        "worker",
+    ]
     (folder / "roles").mkdir()
     (folder / "roles" / "auditor.md").write_text("---\nname: auditor\ndescription: Checks figures.\n---\nCheck.\n")
     (folder / "task.yaml").write_text(

@@ -15,7 +15,7 @@ import pytest
 import swarm
 
 ROOT = Path(__file__).parent.parent
-BUILT_IN = {"planner.md", "worker.md", "reducer.md", "wording.md"}
+BUILT_IN = {"planner.md", "worker.md", "researcher.md", "analyst.md", "reducer.md", "wording.md"}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ that the run grants.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from swarm.attempt.parts import narrowed
 from swarm.attempt.prompt import written
@@ -298,18 +298,23 @@ class Assigner:
         The first plan was made before any plan brought roles, so its brief has none of these: on a resume it must have
         the key that it had.
         """
-        agents = self._state.agents.values()
+        granted = set(self._resources.tools)
+        agents = [a for a in self._state.agents.values() if not a.needs_tools or self._granted(a, granted)]
         if s.id != PLAN_STEP:
-            return list(agents)
+            return agents
         brought: set[str] = set()
         for other in self._state.steps.values():
             brought.update(agent.name for agent in other.outcome.agents)
         return [agent for agent in agents if agent.name not in brought]
 
     def _role_brief(self, agent: Agent) -> RoleBrief:
-        granted = self._resources.tools
-        tools = tuple(tool for tool in asked_for(agent, granted, self._resources.tool_groups) if tool in granted)
+        tools = self._granted(agent, set(self._resources.tools))
         return RoleBrief(name=agent.name, description=agent.description, tools=tools)
+
+    def _granted(self, agent: Agent, granted: Container[str]) -> tuple[str, ...]:
+        """Return the tools that a role asks for and the run grants."""
+        asked = asked_for(agent, self._resources.tools, self._resources.tool_groups)
+        return tuple(tool for tool in asked if tool in granted)
 
     def _contexts(self) -> dict[str, int]:
         """Return the known context sizes by model alias: stated ones, and smaller ones from refusals."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from swarm.base.values import Frozen, Id, Json, is_none
+from swarm.base.values import Frozen, Id, Json, is_empty, is_none
 
 OutputKind = Literal["text", "plan", "report"]
 
@@ -30,6 +30,8 @@ class Agent(Frozen):
     tools: tuple[str, ...] = ()
     """Tools that the role may use, a subset of the tools that the task grants. `*`: all of them.
     [default: none]"""
+    needs_tools: bool = Field(default=False, exclude_if=is_empty)
+    """`true`: planners are offered the role only if the task grants it a tool. [default: false]"""
     turns: int | None = Field(default=None, ge=1, le=1000)
     """Maximum model calls per attempt. The lower of this and `limits.turns` applies. [default:
     `limits.turns`]"""
