@@ -10,8 +10,8 @@ print(run.result.report.text)
 
 import traceback
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
@@ -20,7 +20,6 @@ import anyio
 
 from swarm.base.clock import GRACE_SECONDS, RunClock
 from swarm.base.errors import PlanError, Problem, SwarmError, TaskError
-from swarm.base.values import Json
 from swarm.exports.outputs import write_outputs
 from swarm.lifecycle.arguments import RunArguments, run_options, task_source
 from swarm.lifecycle.inputs import keep_inputs
@@ -32,10 +31,9 @@ from swarm.lifecycle.replay import Replay
 from swarm.lifecycle.resume import Reopened, reopened, run_resumed, run_started
 from swarm.lifecycle.sense import check_offline, nothing_fits, tight_limit
 from swarm.lifecycle.stretch import Stretch
-from swarm.lifecycle.watching import OnEvent, finished_steps, tell
+from swarm.lifecycle.watching import WatchedRun
 from swarm.lifecycle.wiring import open_tools
 from swarm.record import events as e
-from swarm.record.events import Event
 from swarm.record.folder import TASK, UNMEASURED, RunFolder, create
 from swarm.record.journal import Journal, cut_tail
 from swarm.record.outcome import Outcome
@@ -43,18 +41,14 @@ from swarm.record.recorded import recorded
 from swarm.record.recorder import Recorder
 from swarm.record.signals import Signals
 from swarm.record.state import State
-from swarm.record.steps import StepState
-from swarm.record.stream import stream
-from swarm.results.finished import FinishedStep
 from swarm.results.result import Result, plan_of
 from swarm.scheduling.assign import Assigner
-from swarm.scheduling.outputs import Outputs
 from swarm.spec.files import public, write_yaml
 from swarm.spec.plan import PLAN_STEP
 from swarm.spec.task import TaskSource
 
 
-class Run:
+class Run(WatchedRun):
     """One run of a task: an async context manager that starts it, and on exit waits for its end."""
 
     def __init__(
@@ -135,60 +129,6 @@ class Run:
         if self._untold:
             warnings.warn(self._untold, RuntimeWarning, stacklevel=2)
 
-    async def progress(self, every: float = 0.25) -> AsyncIterator[State]:
-        """Yield the state now, then every `every` seconds, and once more when the run has ended.
-
-        Raise `SwarmError` before the run has started.
-        """
-        self._check_entered()
-        while not self._over.is_set():
-            yield self.state
-            with anyio.move_on_after(every):
-                await self._over.wait()
-        yield self.state
-
-    async def events(self) -> AsyncIterator[Event]:
-        """Yield the events of this stretch of the run, from the first one, until the run has ended.
-
-        A slow reader delays nothing: it reads the journal, at its own place. Events of earlier stretches of a resumed
-        run are not yielded. Raise `SwarmError` before the run has started.
-        """
-        self._check_entered()
-        async with aclosing(self._stream(self.offset)) as found:
-            async for event, _ in found:
-                yield event
-
-    async def finished(self) -> AsyncIterator[FinishedStep]:
-        """Yield each step of this stretch when it has ended, with its output, until the run has ended.
-
-        A step with `each` is yielded after its last instance. Raise `SwarmError` before the run has started.
-        """
-        self._check_entered()
-
-        async def marked() -> AsyncGenerator[tuple[Event, bool]]:
-            async with aclosing(self._stream(0)) as found:
-                async for event, end in found:
-                    yield event, end > self.offset
-
-        def outputs(state: State) -> Callable[[StepState], Json]:
-            return Outputs(state, self.folder.load, self._assigner.about).of
-
-        async with aclosing(marked()) as events, aclosing(finished_steps(events, outputs)) as steps:
-            async for step in steps:
-                yield step
-
-    def _stream(self, start: int) -> AsyncGenerator[tuple[Event, int]]:
-        return stream(self.folder.journal, start, signals=self.signals, over=self._over.is_set)
-
-    def _check_entered(self) -> None:
-        if not self._entered:
-            raise SwarmError("the run has not started\nhint: write `async with swarm.Run(…) as run:`")
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of the run's own clock: now, or, if the run has ended, at its end."""
-        return self.state.t if self.over else max(self.state.t, self._clock.t())
-
     def interrupt(self, because: str = "interrupted", grace: float = GRACE_SECONDS) -> None:
         """Start nothing new, give running attempts `grace` seconds, then end. `resume` continues from there."""
         if self._stretch is None:
@@ -200,11 +140,6 @@ class Run:
     def in_flight(self) -> int:
         """Number of running attempts."""
         return 0 if self._stretch is None else self._stretch.in_flight
-
-    @property
-    def over(self) -> bool:
-        """Whether the run has ended."""
-        return self._over.is_set()
 
     @property
     def result(self) -> Result:
@@ -313,14 +248,6 @@ class Run:
         finally:
             self._over.set()
             self.signals.wake()
-
-    async def _tell(self, on_event: OnEvent) -> None:
-        """Pass the events of this stretch to the caller's function."""
-        try:
-            async with aclosing(self._stream(self.offset)) as events:
-                self._untold = await tell(events, on_event)
-        except SwarmError as error:  # a journal that cannot be read ends this, not the run
-            self._untold = f"on_event was not called: {error}"
 
     def _repeat(self, run: RunFolder | Replay) -> None:
         """Emit the events of a recorded run, as far as the present task leads to them."""

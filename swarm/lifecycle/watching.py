@@ -3,20 +3,110 @@
 import inspect
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
+import anyio
 import anyio.to_thread
 
+from swarm.base.clock import RunClock
+from swarm.base.errors import SwarmError
 from swarm.base.text import clip
 from swarm.base.values import Json
 from swarm.record import events as e
 from swarm.record.events import Event
+from swarm.record.folder import RunFolder
+from swarm.record.signals import Signals
 from swarm.record.state import State
 from swarm.record.steps import StepState
+from swarm.record.stream import stream
 from swarm.results.finished import FinishedStep
+from swarm.scheduling.assign import Assigner
+from swarm.scheduling.outputs import Outputs
 
 OnEvent = Callable[[Event], Any]
 """Receives each event of a run: a function, or a coroutine function."""
+
+
+class WatchedRun:
+    """The part of a run that lets programs watch it. `swarm.lifecycle.run.Run` is the whole."""
+
+    state: State
+    folder: RunFolder
+    offset: int
+    signals: Signals
+    _entered: bool
+    _over: anyio.Event
+    _clock: RunClock
+    _assigner: Assigner
+    _untold: str
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has ended."""
+        return self._over.is_set()
+
+    async def progress(self, every: float = 0.25) -> AsyncIterator[State]:
+        """Yield the state now, then every `every` seconds, and once more when the run has ended.
+
+        Raise `SwarmError` before the run has started.
+        """
+        self._check_entered()
+        while not self._over.is_set():
+            yield self.state
+            with anyio.move_on_after(every):
+                await self._over.wait()
+        yield self.state
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Yield the events of this stretch of the run, from the first one, until the run has ended.
+
+        A slow reader delays nothing: it reads the journal, at its own place. Events of earlier stretches of a resumed
+        run are not yielded. Raise `SwarmError` before the run has started.
+        """
+        self._check_entered()
+        async with aclosing(self._stream(self.offset)) as found:
+            async for event, _ in found:
+                yield event
+
+    async def finished(self) -> AsyncIterator[FinishedStep]:
+        """Yield each step of this stretch when it has ended, with its output, until the run has ended.
+
+        A step with `each` is yielded after its last instance. Raise `SwarmError` before the run has started.
+        """
+        self._check_entered()
+
+        async def marked() -> AsyncGenerator[tuple[Event, bool]]:
+            async with aclosing(self._stream(0)) as found:
+                async for event, end in found:
+                    yield event, end > self.offset
+
+        def outputs(state: State) -> Callable[[StepState], Json]:
+            return Outputs(state, self.folder.load, self._assigner.about).of
+
+        async with aclosing(marked()) as events, aclosing(finished_steps(events, outputs)) as steps:
+            async for step in steps:
+                yield step
+
+    def _stream(self, start: int) -> AsyncGenerator[tuple[Event, int]]:
+        return stream(self.folder.journal, start, signals=self.signals, over=self._over.is_set)
+
+    def _check_entered(self) -> None:
+        if not self._entered:
+            raise SwarmError("the run has not started\nhint: write `async with swarm.Run(…) as run:`")
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the run's own clock: now, or, if the run has ended, at its end."""
+        return self.state.t if self.over else max(self.state.t, self._clock.t())
+
+    async def _tell(self, on_event: OnEvent) -> None:
+        """Pass the events of this stretch to the caller's function."""
+        try:
+            async with aclosing(self._stream(self.offset)) as events:
+                self._untold = await tell(events, on_event)
+        except SwarmError as error:  # a journal that cannot be read ends this, not the run
+            self._untold = f"on_event was not called: {error}"
 
 
 async def finished_steps(
