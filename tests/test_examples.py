@@ -24,6 +24,7 @@ MEMORY = {"Backups": 2, "Builds": 16, "Chat": 6, "Mail": 3, "Search": 12, "Wiki"
 """What the notes say, in GB."""
 OWNERS = {"Backups": "Ines", "Builds": "Tomasz", "Chat": "Amara", "Mail": "Ines", "Search": "Tomasz", "Wiki": "nobody"}
 PLAN = '{"steps": [{"id": "read", "each": "inputs", "prompt": "Say what the note states."}]}'
+NOTEBOOKS = ("first_swarm.ipynb", "wide_table.ipynb", "widths.ipynb")
 KEY = "a-key-that-only-this-test-has"
 EXECUTE = """
 import sys, nbformat
@@ -71,7 +72,8 @@ def rows_of(report: str) -> dict[str, str]:
 
 
 def test_every_example_has_a_test() -> None:
-    tested = {"documents", "library.ipynb", "licences", "modules", "notes", "replay", "table", "two_models", "typed"}
+    folders = {"documents", "licences", "modules", "notes", "replay", "table", "two_models", "typed"}
+    tested = {"library.ipynb", *NOTEBOOKS, *folders}
     assert {path.name for path in FOLDER.iterdir() if not path.name.startswith(".")} == tested
 
 
@@ -242,7 +244,25 @@ class TestNotebook:
         assert "9 of 9 steps are over, 8 from the cache" in shown[3]
         assert "11444 MiB" in shown[-1]
 
-    def test_it_is_kept_without_outputs(self) -> None:
-        cells = json.loads((FOLDER / "library.ipynb").read_text())["cells"]
+    @pytest.mark.slow  # a kernel each
+    @pytest.mark.parametrize("name", NOTEBOOKS)
+    def test_a_run_shows_itself_and_holds_pictures_and_no_script(
+        self, examples: Path, tmp_path: Path, name: str
+    ) -> None:
+        executed = tmp_path / "executed.ipynb"
+        done = program("-c", EXECUTE, name, str(executed), folder=examples)
+        assert done.returncode == 0, done.stderr
+        text = executed.read_text()
+        assert "<svg" in text
+        for wrong in ("<script", "javascript:", "@import", "url(", "<img", "<iframe", "text/markdown"):
+            assert wrong not in text.lower(), wrong
+        assert set(re.findall(r"https?://[^\\\"' ]+", text)) <= {
+            "http://www.w3.org/2000/svg",
+            "http://127.0.0.1:8000/v1",
+        }
+
+    @pytest.mark.parametrize("name", ["library.ipynb", *NOTEBOOKS])
+    def test_it_is_kept_without_outputs(self, name: str) -> None:
+        cells = json.loads((FOLDER / name).read_text())["cells"]
         code = [cell for cell in cells if cell["cell_type"] == "code"]
         assert [cell["outputs"] or cell["execution_count"] for cell in code] == [None] * len(code)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal, NamedTuple
 
+from swarm.base.showing import Displayed
 from swarm.base.values import Frozen
 from swarm.forecast.simulate import Course, Draws, Simulated, simulate
 from swarm.planning.graph import makespan_bound
@@ -66,7 +67,7 @@ class Width(Frozen):
     """Price of all attempts in US dollars, or None if it is unknown."""
 
 
-class Widths(Frozen):
+class Widths(Displayed, Frozen):
     """The figures of a plan or a run with several worker counts."""
 
     work_seconds: float

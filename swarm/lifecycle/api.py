@@ -7,6 +7,7 @@ from typing import Any, Unpack
 import anyio
 
 from swarm.base.errors import SwarmError
+from swarm.base.showing import cell
 from swarm.lifecycle.arguments import ResumeArguments, RunArguments, run_options, task_source
 from swarm.lifecycle.run import Run, reopen
 from swarm.lifecycle.trust import check_trust
@@ -40,9 +41,7 @@ async def run(task: str | Path | Task | Mapping[str, Any], **arguments: Unpack[R
     All other errors are in the result: its `status` and its `errors`.
     """
     options = run_options(arguments)
-    async with Run(task_source(task), options=options) as this:
-        pass
-    return this.result
+    return await _shown(Run(task_source(task), options=options))
 
 
 async def resume(
@@ -59,9 +58,18 @@ async def resume(
     options = run_options(arguments)
     folder = find(str(run), Path(".swarm/runs" if options.runs is None else options.runs))
     check_trust(folder, trusted=trust)
-    async with reopen(folder, options=options, failed=failed) as this:
-        pass
-    return this.result
+    return await _shown(reopen(folder, options=options, failed=failed))
+
+
+async def _shown(run: Run) -> Result:
+    """Run to the end; in a notebook, show it meanwhile in the output of the cell."""
+    view = cell()
+    async with run:
+        if view is not None:
+            await view.follow(run)
+    if view is not None:
+        view.end(run.result)
+    return run.result
 
 
 def run_sync(task: str | Path | Task | Mapping[str, Any], **arguments: Unpack[RunArguments]) -> Result:

@@ -11,6 +11,7 @@ import anyio.to_thread
 
 from swarm.base.clock import RunClock
 from swarm.base.errors import SwarmError
+from swarm.base.showing import Displayed
 from swarm.base.text import clip
 from swarm.base.values import Json
 from swarm.record import events as e
@@ -28,7 +29,7 @@ OnEvent = Callable[[Event], Any]
 """Receives each event of a run: a function, or a coroutine function."""
 
 
-class WatchedRun:
+class WatchedRun(Displayed):
     """The part of a run that lets programs watch it. `swarm.lifecycle.run.Run` is the whole."""
 
     state: State
@@ -40,6 +41,12 @@ class WatchedRun:
     _clock: RunClock
     _assigner: Assigner
     _untold: str
+
+    def __repr__(self) -> str:
+        if not self._entered:
+            return "<Run: not started>"
+        status = "running" if self.state.finished is None else self.state.finished.status
+        return f"<Run {self.state.run}: {status}, {len(self.state.steps):,} steps>"
 
     @property
     def over(self) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 from swarm.base.error_kinds import WAITS
 from swarm.base.errors import JournalError
+from swarm.base.showing import Displayed
 from swarm.base.values import Json
 from swarm.record import events as e
 from swarm.record.graph import Graph
@@ -43,7 +44,7 @@ class Away:
         self.pieces, self.since = self.pieces + 1, None
 
 
-class State(Graph):
+class State(Displayed, Graph):
     """State of a run: the fold of its events."""
 
     def __init__(self) -> None:
@@ -86,6 +87,10 @@ class State(Graph):
             e.LimitReached: self._limit_reached,
             e.RunFinished: self._run_finished,
         }
+
+    def __repr__(self) -> str:
+        status = "running" if self.finished is None else self.finished.status
+        return f"<State of run {self.run}: {status}, {self.counts[Status.DONE]:,} of {len(self.steps):,} steps done>"
 
     # Questions
 

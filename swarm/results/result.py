@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from swarm.base.showing import Displayed
 from swarm.base.values import Json
 from swarm.record.folder import RunFolder
 from swarm.record.state import State
@@ -49,7 +50,7 @@ class StepMedia:
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Displayed):
     """The result of a run."""
 
     run: str
@@ -114,6 +115,12 @@ class Result:
             merged=table,
             outputs=StepOutputs(state, assigner.output_of),
         )
+
+    def __repr__(self) -> str:
+        usage = self.usage
+        paid = f", ${usage.cost:,.4f}" if usage.cost else ""
+        steps = f"{self.steps['done']:,} of {self.steps['total']:,} steps done"
+        return f"<Result of run {self.run}: {self.status}, {steps}, {usage.tokens:,} tokens{paid}>"
 
     @property
     def text(self) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
+from swarm.base.showing import Displayed
 from swarm.base.values import Frozen, Id, Json, is_none
 from swarm.spec.agent import Agent
 
@@ -141,13 +142,17 @@ class Step(Frozen):
     """Number of the vote, from 1. Set by the run."""
 
 
-class Plan(Frozen):
+class Plan(Displayed, Frozen):
     """A plan: steps, and the specialists for them."""
 
     agents: tuple[Agent, ...] = ()
     """Agents for this plan only."""
     steps: tuple[Step, ...] = Field(min_length=1)
     """Steps in any order; `needs` and `after` of each hold its dependencies."""
+
+    def __repr__(self) -> str:
+        own = f", agents {', '.join(agent.name for agent in self.agents)}" if self.agents else ""
+        return f"<Plan: {len(self.steps):,} steps{own}>"
 
 
 PlanSource = str | Path | Plan | tuple[Step, ...] | Mapping[str, Json] | list[Json]
