@@ -22,7 +22,7 @@ class Left:
     seconds: float | None = None
     """None if nothing is known of a step that is left."""
     critical: frozenset[str] = frozenset()
-    """Running and waiting steps of the longest chain."""
+    """The longest chain of unfinished steps that begins with a running one."""
 
 
 @dataclass(slots=True)
@@ -43,10 +43,11 @@ def left(state: State, now: float, workers: int) -> Left:
     seconds = _rests(state, open_steps.values(), now)
     if seconds is None:
         return Left()
-    chain = _longest_chain(state, open_steps, seconds)
-    running = sum(map(_runs, open_steps.values()))
-    busy = max(1, min(workers, running) if state.counts[Status.READY] else workers)
-    return Left(max(sum(seconds[name] for name in chain), sum(seconds.values()) / busy), frozenset(chain))
+    chains = _Chains(state, open_steps, seconds)
+    running = [name for name, s in open_steps.items() if _runs(s)]
+    busy = max(1, min(workers, len(running)) if state.counts[Status.READY] else workers)
+    longest = max(chains.best.values())
+    return Left(max(longest, sum(seconds.values()) / busy), frozenset(chains.longest(running or open_steps)))
 
 
 def _rests(state: State, open_steps: Iterable[StepState], now: float) -> dict[str, float] | None:
@@ -100,29 +101,35 @@ def _rest(s: StepState, usual: float, now: float) -> float:
     return max(usual - (now - s.spans[-1].start), OVERDUE * usual)
 
 
-def _longest_chain(state: State, open_steps: Mapping[str, StepState], seconds: Mapping[str, float]) -> list[str]:
-    """Return the chain of unfinished steps that takes longest, first to last."""
-    best: dict[str, float] = {}
-    after: dict[str, str | None] = {}
-    opened: set[str] = set()
-    stack = [*open_steps][::-1]
-    while stack:
-        step = stack[-1]
-        later = list(_later(state.steps[step], open_steps))
-        if step not in opened:
-            opened.add(step)
-            stack += [other for other in later if other not in opened]
-            continue
-        stack.pop()
-        known = [other for other in later if other in best]
-        follow = after[step] = max(known, key=best.__getitem__, default=None)
-        best[step] = seconds[step] + (0.0 if follow is None else best[follow])
-    chain: list[str] = []
-    name = max(best, key=best.__getitem__, default=None)
-    while name is not None and name not in chain:
-        chain.append(name)
-        name = after[name]
-    return chain
+class _Chains:
+    """The chain of unfinished steps after each of them that takes longest."""
+
+    def __init__(self, state: State, open_steps: Mapping[str, StepState], seconds: Mapping[str, float]) -> None:
+        self.best: dict[str, float] = {}
+        """Seconds of the chain that begins with a step."""
+        self._after: dict[str, str | None] = {}
+        opened: set[str] = set()
+        stack = [*open_steps][::-1]
+        while stack:
+            step = stack[-1]
+            later = list(_later(state.steps[step], open_steps))
+            if step not in opened:
+                opened.add(step)
+                stack += [other for other in later if other not in opened]
+                continue
+            stack.pop()
+            known = [other for other in later if other in self.best]
+            follow = self._after[step] = max(known, key=self.best.__getitem__, default=None)
+            self.best[step] = seconds[step] + (0.0 if follow is None else self.best[follow])
+
+    def longest(self, names: Iterable[str]) -> list[str]:
+        """Return the longest chain that begins with one of some steps."""
+        chain: list[str] = []
+        name = max(names, key=self.best.__getitem__, default=None)
+        while name is not None and name not in chain:
+            chain.append(name)
+            name = self._after[name]
+        return chain
 
 
 def _later(s: StepState, open_steps: Mapping[str, StepState]) -> Iterator[str]:
