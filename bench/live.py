@@ -21,7 +21,7 @@ import tempfile
 import termios
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,7 +53,7 @@ class Used(NamedTuple):
 
 
 @contextmanager
-def served(folder: Path, rules: Sequence[dict[str, Any]]) -> Iterator[str]:
+def served(folder: Path, rules: Sequence[dict[str, Any]]) -> Generator[str]:
     """Serve streamed answers in a process of its own."""
     (folder / "rules.json").write_text(json.dumps(rules))
     command = [sys.executable, "-m", "swarm.testing.server", "--rules", str(folder / "rules.json")]
