@@ -74,6 +74,20 @@ def test_bytes_decide_over_a_wrong_declaration() -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (JAPANESE.encode() + b"\xff" + b" end", JAPANESE + "\ufffd end"),
+        (JAPANESE.encode()[:-1], JAPANESE[:-1]),
+        ("Größe: 42".encode() + "ä".encode()[:1], "Größe: 42"),
+        (b"x" * 5000 + JAPANESE.encode() + b"\xe9.", "x" * 5000 + JAPANESE + "\ufffd."),
+    ],
+)
+def test_a_damaged_byte_costs_one_character_of_utf_8(content: bytes, text: str) -> None:
+    found = decode(content)
+    assert (found.text, found.encoding) == (text, "utf-8")
+
+
+@pytest.mark.parametrize(
     "content",
     [
         b"a\0b",

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from random import Random
 
 import psutil
 import pytest
@@ -147,6 +148,23 @@ def test_xml_that_is_nested_without_end_is_named(extractor: Extractor) -> None:
 def test_a_file_cut_in_the_middle_is_named(extractor: Extractor) -> None:
     for reader, content in (("docx", documents.docx()), ("sheets", documents.xlsx()), ("epub", documents.epub())):
         assert "damaged" in wrong(extractor, reader, content[: len(content) // 2])
+
+
+def test_a_changed_byte_of_a_document_costs_that_document(extractor: Extractor) -> None:
+    choose = Random(7)
+    read, named = 0, list[str]()
+    for make, reader in ((documents.pdf, "pdf"), (documents.docx, "docx"), (documents.xlsx, "sheets")):
+        for _ in range(40):
+            content = bytearray(make())
+            for _ in range(5):
+                content[choose.randrange(len(content))] = choose.randrange(256)
+            try:
+                extractor.read(reader, bytes(content), "x")
+                read += 1
+            except UnreadableError as error:
+                named.append(str(error))
+    assert min(read, len(named)) > 10
+    assert [words for words in named if "not known" in words] == []
 
 
 def test_names_in_an_archive_lead_nowhere(extractor: Extractor, tmp_path: Path) -> None:

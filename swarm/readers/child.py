@@ -56,6 +56,7 @@ def _request(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
 
 
 def _answer(about: dict[str, Any], content: bytes) -> dict[str, Any]:
+    from swarm.readers.encodings import NotTextError
     from swarm.readers.read import read
     from swarm.readers.zips import UnreadableError
 
@@ -63,6 +64,8 @@ def _answer(about: dict[str, Any], content: bytes) -> dict[str, Any]:
         found = read(about["reader"], content, about["name"], pictures=about["pictures"])
     except UnreadableError as error:
         return {"wrong": str(error)}
+    except NotTextError as error:
+        return {"wrong": f"is not text: {error}"}
     except MemoryError:
         return {"wrong": f"needs more than {MEMORY >> 30} GB of memory to read"}
     except RecursionError:

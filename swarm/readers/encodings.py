@@ -39,6 +39,8 @@ DECLARED_IN = 4096
 _SAME = {"latin-1": "cp1252", "iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030",
          "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs"}  # fmt: skip
 """Encodings that files name and do not keep to, with the larger one that their programs really write."""
+DAMAGED = 10
+"""Minimum valid characters outside of ASCII per damaged byte of a text in UTF-8."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
 
@@ -72,10 +74,21 @@ def decode(content: bytes, name: str = "") -> Decoded:
         return Decoded(_checked(content.decode()), "utf-8")
     except UnicodeDecodeError:
         pass
-    declared = _declared(content, name)
-    if declared is not None:
-        return declared
-    return _guessed(content)
+    return _nearly_utf8(content) or _declared(content, name) or _guessed(content)
+
+
+def _nearly_utf8(content: bytes) -> Decoded | None:
+    """Return a text in UTF-8 with a few damaged bytes, which are replaced, or one that was cut in a character; or None.
+
+    Another encoding has next to no characters that are valid in UTF-8 by chance.
+    """
+    text = content.decode("utf-8", "replace")
+    bad = text.count("\ufffd")
+    good = len(text) - len(text.encode("ascii", "ignore")) - bad
+    is_cut = bad == 1 and text.endswith("\ufffd") and good > 0
+    if not is_cut and good < DAMAGED * bad:
+        return None
+    return Decoded(_checked(text.removesuffix("\ufffd") if is_cut else text), "utf-8")
 
 
 def _strict(content: bytes, encoding: str) -> str:

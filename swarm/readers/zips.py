@@ -6,6 +6,7 @@ counted while they are unpacked, and a document type, which only attacks have in
 
 import posixpath
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from xml.etree import ElementTree
@@ -20,6 +21,8 @@ MOST_RATIO = 200
 SMALL = 1_000_000
 """Bytes below which the ratio does not matter."""
 _CHUNK = 1 << 20
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
+"""What unpacking a damaged member raises."""
 Element = ElementTree.Element
 
 
@@ -65,8 +68,8 @@ class Zip:
                     self._left -= len(chunk)
                     self._check(size, info)
                     chunks.append(chunk)
-        except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError, ValueError) as error:
-            raise UnreadableError(f"is damaged: {type(error).__name__} in `{name[:80]}`") from None
+        except _DAMAGED:
+            raise UnreadableError(f"is damaged: `{name[:80]}` in it cannot be unpacked") from None
         return b"".join(chunks)
 
     def _check(self, size: int, info: zipfile.ZipInfo) -> None:
