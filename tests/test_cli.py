@@ -75,7 +75,7 @@ def test_a_run_prints_its_report_and_nothing_else(command: Command, folder: Path
     assert said.code == 0
     assert said.out == (only_run(folder) / "report.md").read_text()
     assert all(f"{gb} GB" in said.out for gb in (3, 12, 5))
-    for part in ("model: offline", "limits: workers 16", only_run(folder).name, "swarm show"):
+    for part in ("model: offline", "limits: workers auto", only_run(folder).name, "swarm show"):
         assert part in said.err, part
     assert "\x1b" not in said.err
 

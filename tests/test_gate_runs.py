@@ -100,6 +100,17 @@ async def test_a_server_that_restarts_costs_no_step(
     assert run.state.usage.calls <= 1.2 * steps
 
 
+async def test_without_a_number_of_workers_a_run_gets_as_wide_as_its_server_can_use(empty: Path) -> None:
+    async with FakeServer("ok", delay=0.3) as server:
+        task = work(server.url, empty, steps=150, workers=16)
+        limits = task.limits.model_copy(update={"workers": "auto"})
+        async with Run(task.model_copy(update={"limits": limits})) as run:
+            pass
+    assert run.result.status == "done"
+    assert server.peak > 20
+    assert server.peak <= max(run.state.slots.values())
+
+
 async def test_an_interrupt_while_it_is_gone_ends_the_run_at_once(empty: Path) -> None:
     server = Restarting(after=5, seconds=1000)
     async with server.serving(), Run(work(server.url, empty, steps=40, workers=4)) as run:

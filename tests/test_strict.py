@@ -258,7 +258,7 @@ agents: *x
     )
     assert wrong_task(text) == [
         "t.yaml:2:1: modles: unknown key; allowed here: agents, approve, goal, inputs, labels, limits, models, "
-        "on_failure, output, parameters, plan, report, swarm, tools and version; did you mean `models`?",
+        "on_failure, output, parameters, patience, plan, report, swarm, tools and version; did you mean `models`?",
         "t.yaml:4:5: inputs.0.path: is required but missing",
         "t.yaml:4:6: inputs.0.pth: unknown key; allowed here: as, label, name and path; did you mean `path`?",
         f"t.yaml:4:21: inputs.0.label: invalid name `Bad Label`; {names}; did you mean `bad-label`?",
@@ -269,7 +269,7 @@ agents: *x
         "t.yaml:7:57: models.default.takes.0: is the text `imge`; allowed: `text`, `image`, `audio` or `video`; "
         "did you mean `image`?",
         "t.yaml:7:71: models.default.hedge: is the text `no`; allowed: `true` or `false`",
-        "t.yaml:8:19: limits.workers: is the text `3`; allowed: a whole number",
+        "t.yaml:8:19: limits.workers: is the text `3`; allowed: `auto` or a whole number",
         "t.yaml:8:31: limits.steps: is the number 1.5; allowed: a whole number",
         "t.yaml:8:53: limits.wrkers: unknown key; allowed here: depth, rounds, seconds, steps, tokens, turns, usd and "
         "workers; did you mean `workers`?",
@@ -300,7 +300,7 @@ def test_a_file_that_is_not_a_mapping(text: str) -> None:
 
 def test_a_value_that_may_be_a_secret_is_not_in_a_message() -> None:
     (message,) = wrong_task("limits: {workers: sk-abcdefghijklmnop1234}")
-    assert message == "t.yaml:1:19: limits.workers: is a text; allowed: a whole number"
+    assert message == "t.yaml:1:19: limits.workers: is a text; allowed: `auto` or a whole number"
 
 
 def test_problems_that_name_a_key_get_its_place() -> None:

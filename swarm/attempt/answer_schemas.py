@@ -75,7 +75,7 @@ def _small_form(brief: Brief, room: int) -> dict[str, Json]:
     longest = max(SHORTEST_PROMPT, min(LONGEST_PROMPT, characters // 4 - FRAME))
     most = max(1, min(brief.steps_left, characters // (longest + FRAME)))
     if len(brief.inputs) > 1:
-        instances = MOST_INSTANCES_A_WORKER * brief.limits.workers
+        instances = MOST_INSTANCES_A_WORKER * brief.limits.usual_workers
         most = max(1, min(most, instances // len(brief.inputs)))
     name: dict[str, Json] = {"type": "string", "minLength": 1, "maxLength": SHORT_ID}
     prompt: dict[str, Json] = {"type": "string", "minLength": 1, "maxLength": longest}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -63,12 +63,25 @@ Model = Annotated[
     str | None,
     typer.Option("--model", metavar="NAME", help="Name of the model at that endpoint. Overrides the task."),
 ]
+
+
+def _workers(given: str) -> int | str:
+    """Return a number, or `auto`. Raise `typer.BadParameter` for anything else."""
+    if given == "auto":
+        return given
+    try:
+        return int(given)
+    except ValueError:
+        raise typer.BadParameter(f"{given!r} is neither a whole number nor `auto`") from None
+
+
 Workers = Annotated[
-    int | None,
+    Any,
     typer.Option(
         "--workers",
+        parser=_workers,
         metavar="N",
-        help="Maximum number of steps running in parallel. [default: from the task, else 16]",
+        help="Maximum number of steps running in parallel, or `auto`. [default: from the task, else auto]",
     ),
 ]
 Limit = Annotated[

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
 def limits_line(limits: "Limits") -> str:
     """Return the limits in force in one line."""
-    given: dict[str, float | None] = limits.model_dump()
-    return ", ".join(
-        f"{name} {value:,}" if isinstance(value, int) else f"{name} {value:,g}"
-        for name, value in given.items()
-        if value is not None
-    )
+    given: dict[str, float | str | None] = limits.model_dump()
+    return ", ".join(f"{name} {_shown(value)}" for name, value in given.items() if value is not None)
+
+
+def _shown(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if isinstance(value, int) else f"{value:,g}"
 
 
 def shown_path(path: Path) -> str:

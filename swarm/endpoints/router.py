@@ -28,6 +28,7 @@ from swarm.endpoints.wire.uploads import Shelf
 from swarm.endpoints.wiring import ENDPOINT_ORDER, Wiring
 from swarm.local_models.serve import CONTEXT, SLOTS, Served, path_of, serving
 from swarm.spec.chat import Reply, Request
+from swarm.spec.task import USUAL_WORKERS
 
 
 class Router:
@@ -36,6 +37,11 @@ class Router:
     def __init__(self, endpoints: Mapping[str, Endpoint], limits: SharedLimits | None = None) -> None:
         self._endpoints = dict(endpoints)
         self._limits = limits
+
+    @property
+    def width(self) -> int:
+        """How many attempts keep the endpoints busy that the run uses."""
+        return USUAL_WORKERS if self._limits is None else self._limits.width
 
     @property
     def stranded(self) -> bool:
@@ -115,7 +121,9 @@ class _Assembly:
         self._wiring = wiring
         self._routes = routes
         self._files = files
-        self.limits = SharedLimits(settings, workers=wiring.workers, emit=wiring.emit, patience=wiring.patience)
+        self.limits = SharedLimits(
+            settings, workers=wiring.workers, emit=wiring.emit, patience=wiring.patience, auto=wiring.auto
+        )
         self._shelves: dict[tuple[str, str], Shelf] = defaultdict(Shelf)
         self._wrap: Mapping[type[Endpoint], Callable[[_Opened], list[Endpoint]]] = {
             LabelGuard: self._guarded,

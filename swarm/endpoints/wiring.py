@@ -66,6 +66,8 @@ class Wiring:
     emit: Callable[[Told], object] = ignored
     """Receives each change of an endpoint's slots, when it is gone and back, and the cost of each
     call before the run's own."""
+    auto: bool = False
+    """Whether that number is only a maximum, and the run as wide as its endpoints can use."""
     patience: float = PATIENCE
     """Seconds for which calls wait for a server that is gone."""
     around: Callable[[str], Around] = uncharged

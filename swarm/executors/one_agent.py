@@ -22,7 +22,7 @@ class OneAgent:
         brief = attempt.brief
         if brief is None or not brief.first or outcome.agents or not self._goal:
             return outcome
-        one_agent = as_one_agent(outcome.spawned, self._goal, brief, workers=brief.limits.workers)
+        one_agent = as_one_agent(outcome.spawned, self._goal, brief, workers=brief.limits.usual_workers)
         if one_agent is None:
             return outcome
         step, why = one_agent

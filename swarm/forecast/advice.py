@@ -95,7 +95,7 @@ class Advice(Frozen):
 class Setting:
     """Everything except the plan that the advice depends on."""
 
-    workers: int = Limits().workers
+    workers: int = Limits().usual_workers
     inputs: tuple[str, ...] | None = None
     """Names of the run's inputs, or None if they are unknown."""
     input_tokens: int = 0

@@ -96,7 +96,7 @@ def forecast_plan(steps: Sequence[Step], scene: Scene) -> Forecast:
 
 def _advise(steps: tuple[Step, ...], many: Rehearsal, scene: Scene) -> Advice:
     """Return the advice from the rehearsals of the plan and of one agent."""
-    workers = scene.resources.task.limits.workers
+    workers = scene.resources.task.limits.usual_workers
     alone = rehearse((_one_step(steps, scene),), scene.for_one_agent())
 
     def latency(step: Step, random: Random) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from inspect import isclass
 from math import isfinite
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
 from pydantic import SecretStr
 
@@ -31,7 +31,7 @@ class RunArguments(TypedDict, total=False):
     """Base URL, provider name, `offline`, or an object with the verb `complete`."""
     model: str | None
     """Name of the model at that endpoint."""
-    workers: int | None
+    workers: int | Literal["auto"] | None
     """Maximum number of steps running in parallel."""
     limits: Mapping[str, Any] | None
     """Limits by name. They override those of the task."""
@@ -64,7 +64,7 @@ class ResumeArguments(TypedDict, total=False):
     """Endpoint that replaces that of the run."""
     model: str | None
     """Name of the model at that endpoint."""
-    workers: int | None
+    workers: int | Literal["auto"] | None
     """Maximum number of steps running in parallel."""
     limits: Mapping[str, Any] | None
     """Limits by name, to raise them."""
@@ -205,6 +205,10 @@ def _yes(name: str, value: Any) -> bool:
     return value
 
 
+def _workers(name: str, value: Any) -> int | str:
+    return "auto" if value == "auto" else _whole(name, value)
+
+
 def _names(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise TaskError(Problem(f"is {_kind(value)}; expected a dict", key=name))
@@ -261,7 +265,7 @@ def _on_event(name: str, value: Any) -> Callable[[Event], Any]:
 _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "endpoint": _endpoint,
     "model": _text,
-    "workers": _whole,
+    "workers": _workers,
     "limits": _names,
     "parameters": _names,
     "plan": _plan,

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:  # The command reads this class for `--help`, which must not import what a run needs.
     from swarm.endpoints import Endpoint
@@ -25,7 +25,7 @@ class Options:
     """Base URL, provider name, `offline`, or an object with the verb `complete`."""
     model: str | None = None
     """Name of the model at that endpoint."""
-    workers: int | None = None
+    workers: int | Literal["auto"] | None = None
     """Maximum number of steps running in parallel."""
     limits: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Limits by name. They override those of the task."""

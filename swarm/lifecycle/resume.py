@@ -186,7 +186,7 @@ def with_earlier(first: e.RunStarted, options: Options) -> Options:
         options,
         limits={**cast("dict[str, Any]", earlier.get("limits", {})), **options.limits},
         parameters={**cast("dict[str, Any]", earlier.get("parameters", {})), **options.parameters},
-        workers=options.workers or cast("int | None", earlier.get("workers")),
+        workers=options.workers or cast("Any", earlier.get("workers")),
         strict=options.strict or bool(earlier.get("strict")),
         **_earlier_inputs(cast("dict[str, Any]", earlier.get("inputs") or {}), options),
         plan=options.plan if options.plan is not None else cast("str | None", earlier.get("plan")),

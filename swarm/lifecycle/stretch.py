@@ -14,12 +14,13 @@ from swarm.endpoints.offline import Offline
 from swarm.endpoints.preflight import Preflight
 from swarm.endpoints.router import Router, connect
 from swarm.endpoints.wire.learnt import Memory
-from swarm.endpoints.wiring import Wiring
+from swarm.endpoints.wiring import Told, Wiring
 from swarm.executors.budgeted import Budgeted
 from swarm.executors.tree_reserve import TreeReserve
 from swarm.lifecycle.options import Options
 from swarm.lifecycle.prepare import Prepared
 from swarm.lifecycle.wiring import ExecutorWiring, assemble
+from swarm.record import events as e
 from swarm.record.cache import Cache
 from swarm.record.folder import RunFolder
 from swarm.record.outcome import Outcome
@@ -33,6 +34,7 @@ from swarm.scheduling.reduction import Reduction
 from swarm.scheduling.scheduler import Rules, Scheduler
 from swarm.spec.labels import DEFAULT
 from swarm.spec.plan import REDUCER
+from swarm.spec.task import MOST_WORKERS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,17 +73,18 @@ class Stretch:
         keep = not self.plan_only and not self._merges_the_report
         meters = open_meters(prepared.task.limits, routes, state, custom_endpoint=own is not None, keep=keep)
         memory = Memory(prepared.learnt if self.options.uses_cache else None)
-        self._workers, narrowed = fitting_width(prepared.task.limits.workers)
+        self._workers, narrowed = fitting_width(MOST_WORKERS if self._is_auto else prepared.task.limits.usual_workers)
         self.warnings += filter(None, [memory.warning, self._uncached, narrowed])
         wiring = Wiring(
             rng=rng,
             offline=Offline,
             clean=clean,
             memory=memory,
-            emit=self.emit,
+            emit=self._told,
             around=meters.around,
             labels=prepared.resources.access.labels,
             workers=self._workers,
+            auto=self._is_auto,
             patience=prepared.task.patience,
         )
         async with connect(routes, wiring) as router:
@@ -95,6 +98,22 @@ class Stretch:
             if self._interrupted is not None:
                 self._dispatcher.interrupt(*self._interrupted)
             await self._dispatcher.run(background)
+
+    @property
+    def _is_auto(self) -> bool:
+        return self.prepared.task.limits.workers == "auto"
+
+    def _width(self) -> int:
+        """Return how many attempts may run now."""
+        if self._router is None or not self._is_auto:
+            return self._workers
+        return min(self._workers, self._router.width)
+
+    def _told(self, event: Told) -> None:
+        """Record an event of an endpoint. If its width grew, more attempts may start."""
+        self.emit(event)
+        if isinstance(event, e.SlotsChanged) and self._dispatcher is not None and self._is_auto:
+            self._dispatcher.widened()
 
     def interrupt(self, because: str, grace: float) -> None:
         """Start nothing new, give running attempts `grace` seconds, then end."""
@@ -139,7 +158,7 @@ class Stretch:
         emit = reserve.after(self.emit)
         scheduler = Scheduler(state, emit, self._rules(), outputs, expand, checks.follow_up)
         attempt_of = reduction.attempts(budgeted.fitted)
-        return Dispatcher(scheduler, assemble(wiring), attempt_of, emit, self.bug)
+        return Dispatcher(scheduler, assemble(wiring), attempt_of, emit, self.bug, self._width)
 
     def _reserve_of(self, meters: Meters, *, keep: bool) -> TreeReserve:
         """Return what keeps a part of the limits for the report, on the model that will write it."""

@@ -101,7 +101,7 @@ def measure(state: State) -> Parallelism:
     """Measure a run."""
     timeline = Timeline(state)
     path = timeline.longest(timeline.seconds)
-    work, workers, width = timeline.work, _workers(state), timeline.width()
+    work, workers, width = timeline.work, _workers(state, timeline), timeline.width()
     bound = makespan_bound(work, path.seconds, workers)
     stages = _turns_by_stage(timeline)
     found = find_flags(Facts(timeline, path, state.t, workers))
@@ -148,11 +148,14 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if part > 0 and whole > 0 else 1.0
 
 
-def _workers(state: State) -> int:
-    """Return the maximum number of parallel attempts; the smaller one if a resume changed it."""
+def _workers(state: State, timeline: Timeline) -> int:
+    """Return the maximum number of parallel attempts; the smaller one if a resume changed it.
+
+    With `workers: auto` so many were allowed as were in parallel, and no fewer than a run starts with.
+    """
     tasks = [started.task for started in (state.first, state.started) if started is not None]
     found = [count for task in tasks if (count := _workers_of(task)) is not None]
-    return min(found, default=Limits().workers)
+    return min(found, default=max(Limits().usual_workers, timeline.width().peak))
 
 
 def _workers_of(task: Mapping[str, Json]) -> int | None:

@@ -28,7 +28,9 @@ class Dispatcher:
         attempt_of: Callable[[StepState], Attempt],
         emit: Emit,
         bug: Callable[[Exception], str] = repr,
+        workers: Callable[[], int] | None = None,
     ) -> None:
+        """`workers` returns how many attempts may run now [default: the limit, or the usual number]."""
         self._scheduler = scheduler
         self._executor = executor
         self._attempt_of = attempt_of
@@ -38,6 +40,7 @@ class Dispatcher:
         self._tasks: anyio.abc.TaskGroup | None = None
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._cut = e.Failure(kind="cancelled", goes_on=True, message="the run was interrupted")
+        self._allowed = workers or (lambda: scheduler.rules.limits.usual_workers)
         self._workers = 0
         self._error: SwarmError | None = None
 
@@ -77,6 +80,11 @@ class Dispatcher:
             self._tasks.start_soon(self._cut_off_after, grace)
         self._guarded(self._go)
 
+    def widened(self) -> None:
+        """Start what may start, now that more attempts may run in parallel."""
+        if self._tasks is not None and not self._over.is_set():
+            self._guarded(self._go)
+
     @property
     def in_flight(self) -> int:
         """Number of running attempts."""
@@ -90,7 +98,7 @@ class Dispatcher:
         if scheduler.stop == "failure":
             self._cut = e.Failure(kind="cancelled", goes_on=True, message=scheduler.because)
             self._cut_off()
-        for _ in range(min(scheduler.rules.limits.workers - self._workers, scheduler.queued)):
+        for _ in range(min(self._allowed() - self._workers, scheduler.queued)):
             self._workers += 1
             self._tasks.start_soon(self._work)
         if scheduler.over:
@@ -107,7 +115,9 @@ class Dispatcher:
     async def _work(self) -> None:
         """Run one attempt after another until none may start."""
         try:
-            while not self._over.is_set() and (s := self._scheduler.take()) is not None:
+            while not self._over.is_set() and self._workers <= self._allowed():
+                if (s := self._scheduler.take()) is None:
+                    break
                 await self._run_attempt(s)
                 self._go()
         except (JournalError, BugError) as error:

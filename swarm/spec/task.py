@@ -113,11 +113,17 @@ class InputSpec(Frozen):
     """Name in plans and reports. [default: the path]"""
 
 
+USUAL_WORKERS = 16
+"""Attempts in parallel that are assumed for `workers: auto` before a run."""
+MOST_WORKERS = 300
+"""Maximum attempts in parallel with `workers: auto`: what one process serves without being the slow part."""
+
+
 class Limits(Frozen):
     """Limits of a run. Every default is finite, except `usd`, which requires known prices."""
 
-    workers: int = Field(default=16, ge=1, le=10_000)
-    """Maximum attempts in parallel. [default: 16]"""
+    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=10_000)] = "auto"
+    """Maximum attempts in parallel. `auto`: as many as the endpoints can use, maximum 300. [default: auto]"""
     steps: int = Field(default=256, ge=1, le=1_000_000)
     """Maximum steps of the run, instances of `each` and later plans included. [default: 256]"""
     depth: int = Field(default=32, ge=1, le=10_000)
@@ -133,6 +139,11 @@ class Limits(Frozen):
     [default: none]"""
     seconds: float | None = Field(default=86_400.0, gt=0)
     """Maximum seconds of the run, report included. `null`: no limit. [default: 86_400]"""
+
+    @property
+    def usual_workers(self) -> int:
+        """Attempts in parallel that plans and forecasts assume: nobody knows yet what `auto` will be."""
+        return USUAL_WORKERS if self.workers == "auto" else self.workers
 
 
 class Reference(Frozen):

@@ -9,10 +9,14 @@ from swarm.endpoints.traffic.gate import PATIENCE, Gate
 from swarm.endpoints.traffic.limit import DEADLINE, START, Limit
 from swarm.record.events import EndpointBack, EndpointGone, SlotsChanged
 from swarm.spec.providers import provider_at
-from swarm.spec.task import Model
+from swarm.spec.task import USUAL_WORKERS, Model
 
 Tell = Callable[[SlotsChanged | EndpointGone | EndpointBack], object]
 """Receives what happens to endpoints."""
+LEAST = 8
+"""Minimum attempts in parallel with `workers: auto`."""
+SPARE = 4
+"""Minimum attempts more than there are slots: they prepare prompts, use tools and judge answers."""
 UNKNOWN = 16
 """Slots at first of an endpoint of which nothing is known."""
 
@@ -21,19 +25,36 @@ class SharedLimits:
     """The limits of a run, one of each, however many aliases use them."""
 
     def __init__(
-        self, models: Mapping[str, Model], *, workers: int | None, emit: Tell, patience: float = PATIENCE
+        self,
+        models: Mapping[str, Model],
+        *,
+        workers: int | None,
+        emit: Tell,
+        patience: float = PATIENCE,
+        auto: bool = False,
     ) -> None:
         """Set the resolved models, the maximum of parallel calls, and the receiver of changes.
 
-        `patience` is how long calls wait for a server that is gone, in seconds.
+        `patience` is how long calls wait for a server that is gone, in seconds. With `auto`, the maximum says nothing
+        about a start.
         """
         self._models = models
         self._workers = workers
         self._emit = emit
         self._patience = patience
+        self._auto = auto
         self._limits_of: dict[tuple[str, str], tuple[Cooldown, Limit]] = {}
         self._gates: dict[str, Gate] = {}
         self._quotas: dict[tuple[str, str, str, int | None, int | None], Quota] = {}
+
+    @property
+    def width(self) -> int:
+        """How many attempts keep the endpoints busy that were called; the usual number if none was.
+
+        These are as many as there are slots, and a quarter more that does other work.
+        """
+        used = [limit.size for _, limit in self._limits_of.values() if limit.flights.last]
+        return max(LEAST, sum(size + max(SPARE, size // 4) for size in used)) if used else USUAL_WORKERS
 
     @property
     def stranded(self) -> bool:
@@ -63,7 +84,7 @@ class SharedLimits:
         | the endpoint | starts with |
         | --- | --- |
         | all its models state `calls` | their sum, which is also the maximum |
-        | is a known provider's | the workers: it refuses what is too much, and does not queue it |
+        | is a known provider's, and `workers` is a number | as many: it refuses what is too much, and queues nothing |
         | any other | `UNKNOWN`, or the workers if they are fewer |
         """
         models = [model for model in self._models.values() if _uses(model, endpoint, key)]
@@ -72,8 +93,12 @@ class SharedLimits:
         if stated and len(stated) == len(models):
             return Limit(name, start=sum(stated), most=sum(stated), deadline=deadline, emit=self._emit)
         wide = None if self._workers is None else max(START, self._workers, *stated)
-        start = wide if wide is not None and provider_at(endpoint) is not None else min(UNKNOWN, wide or UNKNOWN)
-        return Limit(name, start=start, most=wide, deadline=deadline, emit=self._emit)
+        return Limit(name, start=self._start(endpoint, wide), most=wide, deadline=deadline, emit=self._emit)
+
+    def _start(self, endpoint: str, wide: int | None) -> int:
+        """Return how many slots an endpoint starts with whose models do not say it."""
+        refuses = provider_at(endpoint) is not None and not self._auto
+        return min(UNKNOWN, wide or UNKNOWN) if wide is None or not refuses else wide
 
     def quota(self, model: Model, key: str) -> Quota | None:
         """Return the quota of a model with a key, or None if it states none."""
