@@ -21,6 +21,7 @@ IMPORTERS = {
         "endpoints/wire/transport.py",
         "exports/otlp.py",
         "local_models/hub.py",
+        "tools/mcp/http.py",
         "tools/web/fetch.py",
     ),
     "networkx": ("planning/graph.py",),
@@ -40,6 +41,7 @@ IMPORTERS = {
     "opentelemetry": ("exports/otlp.py",),
     "google": ("exports/otlp.py",),
     "protego": ("tools/web/fetch.py",),
+    "mcp": ("tools/mcp/*.py",),
 }
 """Each library's boundary: the only files that may name it. Another one gives its reason in the commit that adds it."""
 _OF_TRACES = ("opentelemetry", "google")
@@ -47,10 +49,11 @@ _OF_READERS = ("pypdfium2", "python_calamine", "selectolax")
 _OF_EXPORTS = ("markdown_it", "pandas", "xlsxwriter")
 LAZY = (
     *("openai", "httpx2", "networkx", "ruamel", "json_repair", "docstring_parser", "jsonschema", "trio", "protego"),
+    "mcp",
     *(*_OF_READERS, *_OF_TRACES, *_OF_EXPORTS),
 )
 """Imported inside the function that needs them, so that nobody waits for what they do not use."""
-BASES = {"endpoints/wire/transport.py": "httpx2"}
+BASES = {"endpoints/wire/transport.py": "httpx2", "tools/mcp/http.py": "httpx2"}
 """Where a class needs a library's as its base; such a module is itself imported inside a function only."""
 NEVER = ("asyncio", "httpx", "requests", "yaml", "numpy", "scipy", "pytest", "hypothesis")
 
@@ -180,7 +183,7 @@ def test_only_the_command_and_the_task_read_the_environment() -> None:
         for part in ast.walk(tree_of(path))
         if isinstance(part, ast.Attribute) and part.attr in ("environ", "getenv") and ast.unparse(part.value) == "os"
     ]
-    allowed = ("cli/*.py", "lifecycle/options.py")
+    allowed = ("cli/*.py", "lifecycle/options.py", "tools/mcp/kit.py")  # the last hands PATH and HOME to servers
     assert [name for name in found if not any(Path(name).match(glob) for glob in allowed)] == []
 
 
@@ -199,5 +202,6 @@ def test_few_places_open_task_groups() -> None:
         "lifecycle/wiring.py",  # around the kits of a run
         "tools/box.py",
         "attempt/tool_turns.py",
+        "tools/mcp/*.py",  # the calls of a session, the pipes of a server
     )
     assert [name for name in sorted(found) if not any(Path(name).match(glob) for glob in allowed)] == []

@@ -17,17 +17,20 @@ from swarm.results.result import EXIT_CODES
 from swarm.spec.agent import Agent
 from swarm.spec.plan import SET_BY_RUN, Plan, Step
 from swarm.spec.providers import PROVIDERS
+from swarm.spec.servers import Server, ServerTool
 from swarm.spec.task import InputSpec, Limits, Model, Price, Task
 from swarm.spec.yaml.strict import read
 from tests.test_docs import ROOT, blocks, text_of
 
-TASK, PLAN, COMMAND_LINE = "docs/task.md", "docs/plan.md", "docs/command-line.md"
+TASK, PLAN, COMMAND_LINE, TOOLS = "docs/task.md", "docs/plan.md", "docs/command-line.md", "docs/tools.md"
 TABLES: tuple[tuple[str, str, type[BaseModel], tuple[str, ...]], ...] = (
     (TASK, "Task", Task, ()),
     (TASK, "Inputs", InputSpec, ()),
     (TASK, "Models", Model, ()),
     (TASK, "Price", Price, ()),
     (TASK, "Limits", Limits, ()),
+    (TOOLS, "Keys of a server", Server, ()),
+    (TOOLS, "Settings of a tool", ServerTool, ()),
     (PLAN, "Fields of a step", Step, SET_BY_RUN),
     (PLAN, "Fields of a plan", Plan, ()),
 )

@@ -54,7 +54,7 @@ def test_a_task_from_a_file_knows_its_folder(tmp_path: Path) -> None:
         ("goal: for {audiense}\nparameters: {audience: x}", "unknown parameter `{audiense}`; known parameters:"),
         ("goal: x\nparameters: {item: 1}", "t.yaml:2:14: parameters.item: `{item}` is reserved for the item"),
         ("goal: x\noutput: [r.pdf]", "t.yaml:2:10: output.0: invalid report file `r.pdf`: the name must"),
-        ("goal: x\nlabels: {p: [dflt]}", "t.yaml:2:14: labels.p.0: unknown model `dflt`; `models:` has default; did"),
+        ("goal: x\nlabels: {p: [dflt]}", "t.yaml:2:14: labels.p.0: unknown model `dflt`; `models:` has default; "),
         ("goal: x\ninputs: [{path: a, label: p}]", "t.yaml:2:27: inputs.0.label: unknown label `p`; `labels:`"),
         ("goal: x\ninputs: ['']", "t.yaml:2:10: inputs.0: is an empty path; write a file name or a glob"),
         ("goal: x\nmodels: {a: {use: [b]}}", "t.yaml:2:20: models.a.use.0: unknown model `b`; `models:` has a"),
@@ -97,7 +97,7 @@ def test_problems_of_file_plan_and_command_line_are_reported_together(tmp_path: 
         )
     found = [str(problem) for problem in caught.value.problems]
     starts = [
-        "t.yaml:1:7: goal: `${HOME}` reads the environment, which is allowed in `models:` only; for literal text",
+        "t.yaml:1:7: goal: `${HOME}` reads the environment, which is allowed in `models:`, `mcp:` and `web:` only",
         "t.yaml:2:1: gaol: unknown key",
         "t.yaml:5:19: models.a.use: cyclic pool: a → b → a",
         "t.yaml:5:24: models.a.calls: not allowed together with `use`: a pool has no settings\nhint: move it",

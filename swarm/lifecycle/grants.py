@@ -59,10 +59,11 @@ def _named(task: Task, functions: Collection[str], kits: Sequence[Kit]) -> tuple
 
 
 def unused_sections(task: Task, box: Toolbox) -> tuple[str, ...]:
-    """Return a warning for each section of the task that describes tools, of which none is granted."""
+    """Return a warning for each section that describes tools of which none is granted, and those of kits."""
     used = {kit.section for kit in box.kits}
-    keys = [key for key in (*DESCRIBED, "python") if getattr(task, key, None) is not None and key not in used]
-    return tuple(f"{key}: describes tools, and `tools:` names none of them" for key in keys)
+    keys = [key for key in (*DESCRIBED, "python") if getattr(task, key, None) and key not in used]
+    unused = (f"{key}: describes tools, and `tools:` names none of them" for key in keys)
+    return (*unused, *chain.from_iterable(kit.notes() for kit in box.kits))
 
 
 def _granted(entry: str, kits: Sequence[Kit]) -> tuple[str, ...]:
@@ -94,7 +95,7 @@ def _not_here(task: Task, kits: Iterable[Kit]) -> list[Problem]:
         words = kit.problem()
         if words is not None:
             number = next((n for n, entry in enumerate(task.tools) if kit.granted_by(entry)), 0)
-            problems.append(Problem(words, path=("tools", number)))
+            problems.append(Problem(words, path=kit.path or ("tools", number)))
     return problems
 
 

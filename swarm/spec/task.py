@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, StringConstraints, field_serializer
 from pydantic.json_schema import SkipJsonSchema
 
-from swarm.base.values import Frozen, Id, Json
+from swarm.base.values import Frozen, Id, Json, is_empty
 from swarm.spec.chat import Medium
 from swarm.spec.plan import Plan, Step
+from swarm.spec.servers import Server, ServerName
 from swarm.spec.web import Web
 
 FORMAT = 1
@@ -147,15 +148,17 @@ class Limits(Frozen):
 
 
 class Reference(Frozen):
-    """A value of `models:` from the environment."""
+    """A value from the environment."""
 
     path: tuple[str | int, ...]
     """Path in the task, such as `("models", "strong", "key")`."""
     text: str
     """Text in the file, such as `${MOONSHOT_API_KEY}`."""
     value: SecretStr = Field(exclude=True)
-    """The value from the environment. A value that changed since is not written as its reference
-    again."""
+    """The value with everything filled in. A value that changed since is not written as its
+    reference again."""
+    secrets: tuple[SecretStr, ...] = Field(default=(), exclude=True)
+    """The values of its variables."""
 
 
 class Task(Frozen):
@@ -183,6 +186,9 @@ class Task(Frozen):
     web: Web | None = None
     """What the tools of the kit `web` may fetch, and with which search service. Example:
     `{hosts: ["*.europa.eu"]}`."""
+    mcp: dict[ServerName, Server] = Field(default_factory=dict, exclude_if=is_empty)
+    """MCP servers by name, with the tools of each that the run may use. Example: `{notes: {command:
+    [notes-server, ./data], reads: [./data], tools: {search: read}}}`."""
     limits: Limits = Limits()
     """Limits of the run. Example: `{workers: 8, tokens: 400_000}`."""
     labels: dict[Id, tuple[PlaceName, ...]] = Field(default_factory=dict)

@@ -59,6 +59,8 @@ class Kit:
     """Key of the task that describes it: `web`, `mcp`; empty if none does."""
     offers: tuple[Offer, ...] = ()
     """Its tools, known from the task alone."""
+    path: tuple[str | int, ...] = ()
+    """Path of what describes it in the task, for problems; empty: they are shown at the entry of `tools:`."""
     tools: tuple[Tool, ...] = ()
     """Its tools; empty until it is open, unless they are known before."""
 
@@ -76,6 +78,10 @@ class Kit:
     def problem(self) -> str | None:
         """Return why this machine cannot offer the kit, with the remedy; None if it can. It may be asked often."""
         return None
+
+    def notes(self) -> tuple[str, ...]:
+        """Return warnings for people about what the task says of it."""
+        return ()
 
     async def open(self, opening: Opening) -> None:
         """Open what the tools need and set `tools`. Raise `TaskError`."""

@@ -7,6 +7,7 @@ Its section, if it has one, is a field of `Task`.
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 
+from swarm.spec.labels import PLACES
 from swarm.spec.task import Task
 from swarm.tools.kit import Kit
 
@@ -27,9 +28,15 @@ def _web(task: Task) -> Iterable[Kit]:
     return web_kits(task)
 
 
+def _servers(task: Task) -> Iterable[Kit]:
+    from swarm.tools.mcp.kit import kits
+
+    return kits(task, taken=(*NAMED, *PLACES))
+
+
 NAMED: Mapping[str, Source] = {"files": _files, "web": _web}
 """Kits that are there for every task, by the name that `tools:` has for them."""
-DESCRIBED: Mapping[str, Source] = {}
+DESCRIBED: Mapping[str, Source] = {"mcp": _servers}
 """Kits that sections of a task describe, by the key of the section. They are made only if the task has it."""
 
 

@@ -1,21 +1,26 @@
-"""References to the environment in `models:`, and the secrets of a task."""
+"""References to the environment in the sections of a task that may have them, and the secrets of a task."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from swarm.base.errors import Problem
 from swarm.base.redaction import MASK, looks_like_key
 from swarm.base.settings import cleaned, hidden_character
+from swarm.base.text import listing
 from swarm.base.values import Json
 from swarm.spec.task import Reference, Task
 from swarm.spec.yaml.notation import Path, at, scalar
 
 _REFERENCE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}$\n]*))?\}|(\$\{[^}]{0,40}\}?)")
 _PROVIDER_AND_NAME = re.compile(r"(\$\{[^}]*\}|[^/$]+)/(.+)")
+SECTIONS = ("models", "mcp", "web")
+"""Keys of a task whose texts may refer to the environment."""
+_TYPED_FIELDS = {"box", "network"}
+"""Fields of a server that are no texts."""
 _TEXT_FIELDS = {"endpoint", "name", "key", "use", "takes"}
 """Text fields of a model. A value from the environment stays text there, also if it looks like a
 number."""
@@ -36,16 +41,20 @@ class Resolved(NamedTuple):
 
 
 def resolve(raw: dict[str, Any], plain: Callable[[Path], bool], environ: Mapping[str, str]) -> Resolved:
-    """Replace `${NAME}` and `${NAME:-default}` in `models:`. `$${` is an escaped `${`, everywhere.
+    """Replace `${NAME}` and `${NAME:-default}` in `SECTIONS`. `$${` is an escaped `${`, everywhere.
 
     `plain` returns True if the text at a path is not quoted. The default replaces a variable that
-    is unset or empty. A problem is such a variable without a default, or a reference outside
-    `models:`.
+    is unset or empty. A problem is such a variable without a default, or a reference elsewhere.
     """
     resolver = _Resolver(plain, environ)
     value: dict[str, Json] = {}
     for key, inner in raw.items():
-        value[key] = resolver.models(inner) if key == "models" else resolver.unescaped(inner, (key,))
+        if key == "models":
+            value[key] = resolver.models(inner)
+        elif key in SECTIONS:
+            value[key] = resolver.filled(inner, (key,))
+        else:
+            value[key] = resolver.unescaped(inner, (key,))
     return Resolved(value, tuple(resolver.references), tuple(resolver.problems))
 
 
@@ -59,12 +68,13 @@ class _Resolver:
         self.problems: list[Problem] = []
 
     def unescaped(self, value: Json, path: Path) -> Json:
-        """Return a value outside `models:`, in which references are errors."""
+        """Return a value outside of `SECTIONS`, in which references are errors."""
 
         def text_without_escapes(text: str, path: Path) -> Json:
             found = [match[0] for match in _REFERENCE.finditer(text) if match[2]]
             if found:
-                message = f"`{found[0]}` reads the environment, which is allowed in `models:` only"
+                allowed = listing(f"`{section}:`" for section in SECTIONS)
+                message = f"`{found[0]}` reads the environment, which is allowed in {allowed} only"
                 self.problems.append(Problem(f"{message}; for literal text write `${found[0]}`", path=path))
             return text.replace("$${", "${")
 
@@ -79,15 +89,22 @@ class _Resolver:
                 del model["key"]  # `${NAME:-}`: the server needs no key; `***`: the key was masked in the journal
         return filled
 
+    def filled(self, value: Json, path: Path) -> Json:
+        """Return the value of another section with its references replaced."""
+        filled = _mapped(value, path, self._filled)
+        search = mapping(mapping(filled).get("search"))
+        if path == ("web",) and search.get("key") in ("", MASK):
+            del search["key"]  # as in `models:`
+        return filled
+
     def _filled(self, text: str, path: Path) -> Json:
-        """Return a text of `models:` with its references replaced, as a number or boolean if its field takes one."""
+        """Return a text with its references replaced, as a number or boolean if its field takes one."""
         if "${" not in text:
             return text
         problems_before = len(self.problems)
-        references = 0
+        values: list[SecretStr] = []
 
         def value_of(match: re.Match[str]) -> str:
-            nonlocal references
             escape, name, default, malformed = match.groups()
             if escape:
                 return "${"
@@ -95,13 +112,14 @@ class _Resolver:
                 message = f"`{malformed}` is not a reference; write ${{NAME}} or ${{NAME:-default}}"
                 self.problems.append(Problem(message, path=path))
                 return ""
-            references += 1
-            return self._variable(name, default, path)
+            value = self._variable(name, default, path)
+            values.append(SecretStr("" if value == default else value))
+            return value
 
         filled = _REFERENCE.sub(value_of, text)
-        if not references:
+        if not values:
             return filled
-        self.references.append(Reference(path=path, text=text, value=SecretStr(filled)))
+        self.references.append(Reference(path=path, text=text, value=SecretStr(filled), secrets=tuple(values)))
         return filled if len(self.problems) > problems_before else self._typed(filled, path)
 
     def _variable(self, name: str, default: str | None, path: Path) -> str:
@@ -120,7 +138,7 @@ class _Resolver:
 
     def _copied(self, name: str, value: str, path: Path) -> str:
         """Return the value of a variable without the blanks around it, if it is an address or a name."""
-        if len(path) < 3 or path[2] not in _COPIED_FIELDS:
+        if len(path) < 3 or path[2] not in _COPIED_FIELDS or path[:1] != ("models",):
             return value
         value = cleaned(value)
         hidden = hidden_character(value)
@@ -130,6 +148,8 @@ class _Resolver:
 
     def _typed(self, text: str, path: Path) -> Json:
         name = path[2] if len(path) > 2 else ""
+        if path[:1] != ("models",) and name not in _TYPED_FIELDS:
+            return text
         if name in _TEXT_FIELDS or (name in _FREE_FIELDS and not self._plain(path)):
             return text
         try:
@@ -192,13 +212,17 @@ def texts(value: Json, path: Path = ()) -> Iterator[tuple[Path, str]]:
 
 
 def warnings(raw: dict[str, Any]) -> tuple[Problem, ...]:
-    """Return warnings for values in `models:` that look like keys: they work, but task files get shared."""
+    """Return warnings for values in `SECTIONS` that look like keys: they work, but task files get shared."""
     found: list[Problem] = []
-    for path, text in texts(raw.get("models"), ("models",)):
+    for path, text in texts({section: raw.get(section) for section in SECTIONS}):
         literal = _REFERENCE.sub(lambda match: match[3] or "", text)
-        if message := _warning(path[2:3], literal):
+        if path[2:3] not in _HASHES and (message := _warning(path[2:3], literal)):
             found.append(Problem(message, path=path))
     return tuple(found)
+
+
+_HASHES = (("pin",),)
+"""Fields of values that look like keys, and are none."""
 
 
 def _warning(field: Path, literal: str) -> str:
@@ -216,10 +240,11 @@ def secrets_of(task: Task) -> tuple[str, ...]:
     """Return every secret of a task in clear, for a `Redactor`.
 
     Secrets are keys, values from the environment in `params` and `extra`, headers and fields there
-    whose names or values look like secrets, and passwords and keys in endpoint URLs.
+    whose names or values look like secrets, passwords and keys in URLs, and of `mcp:` and `web:`
+    every value from the environment.
     """
     referenced = {reference.path for reference in task.references}
-    found: dict[str, None] = {}
+    found: dict[str, None] = dict.fromkeys(_tool_secrets(task))
     for alias, model in task.models.items():
         found |= dict.fromkeys(model.keys)
         found |= dict.fromkeys(_url_secrets(model.endpoint or ""))
@@ -230,15 +255,29 @@ def secrets_of(task: Task) -> tuple[str, ...]:
     return tuple(text for text in found if text and text != MASK)
 
 
+def _tool_secrets(task: Task) -> Iterator[str]:
+    """Yield the secrets of `mcp:` and `web:`: values from the environment, and literal ones that look like secrets."""
+    for reference in task.references:
+        if reference.path[0] != "models":
+            yield from (value.get_secret_value() for value in reference.secrets)
+    key = _in_clear(task.web, ("search", "key"))
+    if key is not None:
+        yield key
+    for server in task.mcp.values():
+        yield from _url_secrets(server.url or "")
+        for path, text in texts({"env": server.env, "headers": server.headers, "command": server.command}):
+            if _is_secret(path[1:], text):
+                yield text
+
+
 def _is_secret(names: Path, text: str) -> bool:
     return looks_like_key(text) or any(_SECRET_NAME.search(str(name)) for name in names)
 
 
 def as_referenced(task: Task, reference: Reference) -> bool:
-    """Check whether a value of `models:` is still the one from the environment.
-
-    A model may have been replaced.
-    """
+    """Check whether a value is still the one from the environment: a model may have been replaced."""
+    if reference.path[0] != "models":
+        return _in_clear(task, reference.path) == reference.value.get_secret_value()
     _, alias, field, *rest = reference.path
     model = task.models.get(str(alias))
     if model is None:
@@ -249,6 +288,19 @@ def as_referenced(task: Task, reference: Reference) -> bool:
     if isinstance(now, tuple):
         now = list(cast("tuple[Any, ...]", now))
     return at(now, tuple(rest)) == reference.value.get_secret_value()
+
+
+def _in_clear(value: Any, path: Path) -> Any:
+    """Return the value at a path of a model, also if it is hidden; None if there is none."""
+    for name in path:
+        if isinstance(value, BaseModel):
+            value = getattr(value, str(name), None)
+        elif isinstance(value, dict):
+            value = cast("dict[Any, Any]", value).get(name)
+        else:
+            inner = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else ()
+            value = inner[name] if isinstance(name, int) and name < len(inner) else None
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _url_secrets(url: str) -> tuple[str, ...]:

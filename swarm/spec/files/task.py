@@ -14,7 +14,7 @@ from swarm.base.values import Json
 from swarm.spec.files.check import BRACES, ITEM, task_problems
 from swarm.spec.files.overrides import COMMAND_NAMES, OverrideNames, Overrides, override, typed_values
 from swarm.spec.files.plan import PlanFile, located, read_plan
-from swarm.spec.files.references import as_referenced, mapping, masked_url, resolve, secrets_of, warnings
+from swarm.spec.files.references import SECTIONS, as_referenced, mapping, masked_url, resolve, secrets_of, warnings
 from swarm.spec.plan import Plan
 from swarm.spec.task import FORMAT, Limits, Task
 from swarm.spec.yaml.notation import Path as ValuePath
@@ -88,7 +88,7 @@ def recall_task(value: Mapping[str, Json], *, source: str, environ: Mapping[str,
 def _assembled(document: Document, environ: Mapping[str, str], folder: Path, overrides: Overrides) -> Task:
     raw = mapping(document.value)
     _check_version(document, raw)
-    warned = document.in_order(warnings(raw)) if "models" in raw else ()
+    warned = document.in_order(warnings(raw)) if any(section in raw for section in SECTIONS) else ()
     overridden, override_problems = override(raw, overrides)
     resolved = resolve(overridden, lambda path: path in document.reading().plain, environ)
     plan_file, plan_problems = _named_plan(document, resolved.value, folder)
@@ -209,8 +209,8 @@ def _written(value: Json) -> str:
 def public(task: Task) -> dict[str, Json]:
     """Return the resolved task as JSON for a journal or a file, without secrets.
 
-    Keys from the environment, and texts from it in `params` and `extra`, become their references
-    again. Other keys and the passwords in URLs become `***`. If all keys are references,
+    Keys from the environment, and texts from it in `params`, `extra` and `mcp:`, become their
+    references again. Other keys and the passwords in URLs become `***`. If all keys are references,
     `recall_task` returns the same task.
     """
     value = dump(task)
@@ -233,6 +233,8 @@ def public(task: Task) -> dict[str, Json]:
 
 def _becomes_reference(path: ValuePath, written: Json) -> bool:
     """Check whether a value from the environment is written as its reference: a key, or text that may be a secret."""
+    if path[0] != "models":
+        return True
     match path[2]:
         case "key":
             return True
