@@ -130,7 +130,7 @@ class TestHolder:
         parent = os.getppid()
         assert holder_of(lock, self.locks(tmp_path, lock, parent)) == parent
 
-    @pytest.mark.parametrize("process", [0, os.getpid(), 2**22 + 1])
+    @pytest.mark.parametrize("process", [0, os.getpid(), 2**22 + 1], ids=["none", "this", "gone"])
     def test_it_is_never_this_process_or_one_that_is_gone(self, tmp_path: Path, process: int) -> None:
         lock = tmp_path / "lock"
         lock.touch()
