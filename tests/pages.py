@@ -29,6 +29,14 @@ NEEDS = re.compile(r"[A-Z][A-Za-z]+ needs [0-9]+ MB for the index of one million
 GOAL = "Which of the search libraries suits an offline product search, and how large is the index of each?"
 
 
+def note(name: str, rng: Random) -> str:
+    """Return what is known of a library."""
+    return (
+        f"{name} needs {rng.randint(40, 900)} MB for the index of one million products. It runs offline, builds the "
+        f"index in {rng.randint(2, 40)} minutes, and answers a query in {rng.randint(1, 30)} ms at the median."
+    )
+
+
 class Analyst:
     """A model that answers after a log-normal time, and refuses one prompt in fifty."""
 
@@ -47,18 +55,19 @@ class Analyst:
             await anyio.sleep(self._median * rng.lognormvariate(0, 0.6))
         if rng.random() < self._fails and request.purpose != "report":
             raise EndpointRefused("the answer was refused by a filter of the provider", kind="content_filter")
-        said = self._report(request) if request.purpose == "report" else self._answer(text, rng)
+        said = self._report(request) if request.purpose == "report" else self._answer(request, text, rng)
         tokens = max(40, sum(len(repr(message)) for message in request.messages) // 5)
         usage = Usage(calls=1, input_tokens=tokens, output_tokens=len(said) // 3)
         return reply(said, usage=usage)
 
-    def _answer(self, text: str, rng: Random) -> str:
-        name = next((name for name in LIBRARIES if name in text), "It")
-        return (
-            f"{name} needs {rng.randint(40, 900)} MB for the index of one million products. "
-            f"It runs offline, builds the index in {rng.randint(2, 40)} minutes, "
-            f"and answers a query in {rng.randint(1, 30)} ms at the median."
-        )
+    def _answer(self, request: Request, text: str, rng: Random) -> str:
+        """Repeat what was read; without inputs and outputs, invent it."""
+        if read := data_in(request, "input"):
+            return " ".join(said.strip() for said in read.values())
+        found = [match[0] for said in data_in(request, "output").values() if (match := NEEDS.search(said))]
+        if found and "Compare" in text:
+            return ". ".join(found) + "."
+        return note(next((name for name in LIBRARIES if name in text), "It"), rng)
 
     def _report(self, request: Request) -> str:
         given = list(data_in(request, "output").items())
@@ -67,8 +76,9 @@ class Analyst:
         for n, (step, needs) in enumerate(found[:12]):
             lines.append(f"- {needs.replace(' MB', '7 MB') if n == 4 else needs}. [{step}]")
         lines += ["", "## What to choose", "", "Choose by the size of the index first, then by the time of a query."]
-        lines += ["", "| library | source |", "| --- | --- |"]
-        lines += [f"| {needs.split(' ')[0]} | [{step}] |" for step, needs in found[:6]]
+        if len(found) > 12:
+            lines += ["", "| library | source |", "| --- | --- |"]
+            lines += [f"| {needs.split(' ')[0]} | [{step}] |" for step, needs in found[:6]]
         return "\n".join(lines)
 
 
@@ -77,9 +87,14 @@ def plan_of(count: int) -> list[dict[str, Any]]:
     if count <= 12:
         studies = [f"study-{name.lower()}" for name in LIBRARIES[: count - 4]]
         return [
-            {"id": "criteria", "prompt": "List what an offline product search needs."},
+            {"id": "criteria", "prompt": "List what an offline product search needs.", "inputs": ["notes/goal.md"]},
             *(
-                {"id": step, "prompt": f"Assess {name} for offline use.", "needs": ["criteria"]}
+                {
+                    "id": step,
+                    "prompt": f"Assess {name} for offline use.",
+                    "needs": ["criteria"],
+                    "inputs": [f"notes/{name.lower()}.md"],
+                }
                 for step, name in zip(studies, LIBRARIES, strict=False)
             ),
             {"id": "sizes", "prompt": "Compare the sizes of Lucene and Tantivy.", "needs": studies[:2]},
@@ -102,11 +117,22 @@ def _items(count: int) -> list[str]:
     return [f"{LIBRARIES[n % len(LIBRARIES)]} {n}" for n in range(count)]
 
 
+def _notes(folder: Path) -> tuple[str, ...]:
+    """Write a note about each library."""
+    (folder / "notes").mkdir()
+    (folder / "notes" / "goal.md").write_text("An offline product search needs a small index and quick answers.\n")
+    for name in LIBRARIES:
+        (folder / "notes" / f"{name.lower()}.md").write_text(f"{note(name, Random(name))}\n")
+    return ("notes/*.md",)
+
+
 def record(folder: Path, count: int, model: Any = None, **more: Any) -> RunFolder:
     """Record a run of about so many steps, and return its folder."""
     fields: dict[str, Any] = {"goal": GOAL, "plan": {"steps": plan_of(count)}, "folder": folder, "swarm": "never"}
     fields["models"] = MODELS
     fields["limits"] = {"workers": 16 if count < 1000 else 200, "steps": 3 * count, "seconds": 10**7, "tokens": 10**9}
+    if count <= 12 and not more:
+        fields["inputs"] = _notes(folder)
     made = swarm.Task(**(fields | more))
     analyst = model or Analyst(calls=12 if count < 1000 else 150)
     name, options = virtual_time()

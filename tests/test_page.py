@@ -46,9 +46,9 @@ PAYLOADS = (
 )
 TAGS = frozenset(
     {"html", "head", "meta", "title", "style", "body", "header", "p", "span", "h1", "h2", "h3", "h4", "h5", "h6", "dl"}
-    | {"dt", "dd", "div", "small", "section", "nav", "ul", "ol", "li", "a", "main", "details", "summary", "table"}
-    | {"thead", "tbody", "tr", "th", "td", "br", "hr", "pre", "code", "em", "strong", "blockquote", "label", "input"}
-    | {"output", "svg", "g", "path", "rect", "text", "line", "footer", "script", "meter", "b", "i"}
+    | {"dt", "dd", "div", "small", "section", "aside", "nav", "ul", "ol", "li", "a", "main", "details", "summary"}
+    | {"table", "thead", "tbody", "tr", "th", "td", "br", "hr", "pre", "code", "em", "strong", "blockquote", "label"}
+    | {"input", "output", "svg", "g", "path", "rect", "text", "line", "footer", "script", "meter", "b", "i"}
 )
 ATTRIBUTES = frozenset(
     {"lang", "charset", "http-equiv", "content", "name", "class", "id", "href", "title", "aria-label", "aria-hidden"}

@@ -70,7 +70,8 @@ def _page(scene: PageScene, status: str) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta http-equiv="Content-Security-Policy" content="{}"><meta name="referrer" content="no-referrer">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>{}</title><style>{}</style></head>'
-        '<body>{}<nav aria-label="Sections"><ul>{}</ul></nav><main>{}</main>{}<footer>{}</footer>'
+        '<body>{}<nav aria-label="Sections"><ul>{}</ul></nav><main>{}</main><aside aria-label="Details">{}</aside>'
+        "<footer>{}</footer>"
         "<script>{}</script></body></html>\n",
         policy(),
         title_of(scene)[:_TITLE_CHARACTERS],

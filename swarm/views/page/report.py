@@ -31,8 +31,6 @@ WORDS = {
     "unsupported": "unsupported: something is not in the cited outputs",
     "uncited": "uncited: it cites no step",
 }
-CLAIMS_OPEN = 12
-"""Maximum claims that are shown unfolded."""
 _TAGS: Mapping[str, tuple[LiteralString, LiteralString]] = {
     "p": ("<p>", "</p>"),
     "ul": ("<ul>", "</ul>"),
@@ -45,7 +43,7 @@ _TAGS: Mapping[str, tuple[LiteralString, LiteralString]] = {
     "h4": ("<h6>", "</h6>"),
     "h5": ("<h6>", "</h6>"),
     "h6": ("<h6>", "</h6>"),
-    "table": ('<div class="wide" role="region" aria-label="Table" tabindex="0"><table>', "</table></div>"),
+    "table": ('<div class="wide" role="group" aria-label="Table" tabindex="0"><table>', "</table></div>"),
     "thead": ("<thead>", "</thead>"),
     "tbody": ("<tbody>", "</tbody>"),
     "tr": ("<tr>", "</tr>"),
@@ -199,16 +197,13 @@ def claims_part(scene: PageScene) -> Html:
         "<th>Evidence</th><th>Text</th><th>Steps</th></tr></thead><tbody>{}</tbody></table></div>",
         join(rows),
     )
-    doubtful = sum(claim.evidence == "unsupported" for claim in report.claims)
-    is_open = html(" open") if len(rows) <= CLAIMS_OPEN or 0 < doubtful <= CLAIMS_OPEN >= len(rows) else EMPTY
     return html(
-        '<section id="claims"><h2>Claims</h2><p class="marks">{}</p>{}{}<details{}><summary>All {} claims</summary>'
+        '<section id="claims"><h2>Claims</h2><p class="marks">{}</p>{}{}<details><summary>All {} claims</summary>'
         "{}</details></section>",
         joined(" ", summary),
         _conflicts(scene),
         _doubtful(report.claims),
-        is_open,
-        len(rows),
+        f"{len(rows):,}",
         table,
     )
 

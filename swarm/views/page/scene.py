@@ -59,8 +59,8 @@ class PageScene:
         return reasons(self.timeline, self.parallelism.workers)
 
     def named(self, words: str, steps: Sequence[str]) -> Html:
-        """Return words about steps; if it is one, as a link to it."""
-        if len(steps) != 1 or steps[0] not in self.state.steps:
+        """Return words about steps; if they are those of one step, as a link to it."""
+        if len(steps) != 1 or steps[0] not in self.state.steps or not words.startswith(steps[0]):
             return html("{}", words)
         return html('<a href="#s{}">{}</a>', self.state.steps[steps[0]].order, words)
 

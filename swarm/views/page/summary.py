@@ -59,7 +59,7 @@ def _tiles(scene: PageScene) -> Iterator[Html]:
     if scene.result.report is not None and scene.result.report.claims:
         claims = scene.result.report.claims
         found = sum(claim.evidence in ("supported", "derived") for claim in claims)
-        yield _tile("Claims supported", f"{found} of {len(claims)}", scene.result.report.not_found)
+        yield _tile("Claims supported", f"{found:,} of {len(claims):,}", scene.result.report.not_found)
 
 
 def _tile(name: str, value: str, more: str) -> Html:
