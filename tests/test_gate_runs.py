@@ -100,6 +100,27 @@ async def test_a_server_that_restarts_costs_no_step(
     assert run.state.usage.calls <= 1.2 * steps
 
 
+def queued(url: str, folder: Path) -> Task:
+    return work(url, folder, steps=200, workers=200, deadline=2)
+
+
+@pytest.mark.slow  # ten seconds of a server that does four things at a time
+async def test_a_server_that_queues_loses_no_step_to_its_deadline(empty: Path) -> None:
+    room, calls = anyio.CapacityLimiter(4), list[int]()
+
+    async def respond(received: Received) -> str:
+        del received
+        calls.append(1)
+        async with room:
+            await anyio.sleep(0.2)
+        return "ok"
+
+    async with FakeServer(respond=respond) as server, Run(queued(server.url, empty)) as run:
+        pass
+    assert run.result.status == "done"
+    assert len(calls) <= 1.2 * 200
+
+
 async def test_without_a_number_of_workers_a_run_gets_as_wide_as_its_server_can_use(empty: Path) -> None:
     async with FakeServer("ok", delay=0.3) as server:
         task = work(server.url, empty, steps=150, workers=16)
