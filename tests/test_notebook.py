@@ -87,10 +87,10 @@ class TestReprs:
         async with run:
             pass
         name = run.folder.run
-        assert repr(run) == f"<Run {name}: done, 9 steps>"
+        assert repr(run) == f"<Run {name}: done, 8 steps>"
         tokens = f"{run.state.usage.tokens:,} tokens"
         assert repr(run.result) == f"<Result of run {name}: done, 8 of 8 steps done, {tokens}>"
-        assert repr(run.state) == f"<State of run {name}: done, 9 of 9 steps done>"
+        assert repr(run.state) == f"<State of run {name}: done, 8 of 8 steps done>"
         assert repr(Plan(steps=steps("a b:a"))) == "<Plan: 2 steps>"
 
 

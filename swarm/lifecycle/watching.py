@@ -46,7 +46,7 @@ class WatchedRun(Displayed):
         if not self._entered:
             return "<Run: not started>"
         status = "running" if self.state.finished is None else self.state.finished.status
-        return f"<Run {self.state.run}: {status}, {len(self.state.steps):,} steps>"
+        return f"<Run {self.state.run}: {status}, {sum(1 for _ in self.state.real_steps()):,} steps>"
 
     @property
     def over(self) -> bool:

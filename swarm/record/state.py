@@ -90,7 +90,9 @@ class State(Displayed, Graph):
 
     def __repr__(self) -> str:
         status = "running" if self.finished is None else self.finished.status
-        return f"<State of run {self.run}: {status}, {self.counts[Status.DONE]:,} of {len(self.steps):,} steps done>"
+        real = list(self.real_steps())
+        done = sum(s.status is Status.DONE for s in real)
+        return f"<State of run {self.run}: {status}, {done:,} of {len(real):,} steps done>"
 
     # Questions
 
