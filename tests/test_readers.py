@@ -272,7 +272,7 @@ def ole(name: str) -> bytes:
         (b"RIFF\0\0\0\0WAVE", "sound", "an audio"),
         (b"\0\0\0\x18ftypmp42", "a.m4a", "an audio"),
         (b"\0\0\0\x18ftypmp42", "a.mp4", "a video"),
-        (b"not a picture", "a.png", "a text"),
+        (b"no signature", "a.png", "an image"),
         (b"\x01\x02\0\xff", "a.png", "an image"),
         (b"<!DOCTYPE HTML><p>", "page", "an HTML page"),
         (b"\xef\xbb\xbf  <html>", "page.txt", "an HTML page"),

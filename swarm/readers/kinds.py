@@ -181,7 +181,7 @@ def _named_medium(kind: Kind, name: str) -> Kind:
 
 
 def _text_or_medium(head: bytes, content: bytes, name: str) -> Kind:
-    """Return the kind of bytes without a signature: a text by its bytes, a medium by its name."""
+    """Return the kind of bytes without a signature: a page or a notebook by its bytes, a medium by its name."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     ending = PurePath(name).suffix.lower()
     if start.startswith(_HTML_STARTS) or (ending in _PAGES and start.startswith(b"<")):
@@ -190,18 +190,9 @@ def _text_or_medium(head: bytes, content: bytes, name: str) -> Kind:
         return NOTEBOOK if b'"cells"' in content else PLAIN
     mime = mime_of(name)
     medium = mime.partition("/")[0]
-    is_binary = b"\0" in head or not _is_utf8(head)
-    if medium in ("image", "audio", "video") and is_binary:
+    if medium in ("image", "audio", "video"):
         return Kind(f"{'a' if medium == 'video' else 'an'} {medium}", None, medium, mime)  # pyright: ignore[reportArgumentType]
     return PLAIN
-
-
-def _is_utf8(head: bytes) -> bool:
-    try:
-        head.decode()
-    except UnicodeDecodeError as error:
-        return error.start > len(head) - 4 and len(head) == PROBED
-    return True
 
 
 def _zipped(content: bytes) -> Kind:
