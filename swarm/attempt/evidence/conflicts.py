@@ -28,6 +28,7 @@ NAME_CHARACTERS = 60
 HEDGED = 0.1
 """Share by which an approximate figure may differ."""
 
+_DIGIT = re.compile(r"\d")
 _CITATION = re.compile(r"\[([a-z0-9][a-z0-9_.-]*(?:[,;]\s*[a-z0-9][a-z0-9_.-]*)*)\]")
 _BOUND = re.compile(
     r"(?:at least|at most|more than|less than|up to|under|over|above|below|exceeds?|min\w*|max\w*|mindestens|"
@@ -189,7 +190,7 @@ def _lower_words(texts: Iterable[SourceText]) -> frozenset[str]:
 
 def _facts(source: SourceText, common: frozenset[str]) -> Iterator[_Fact]:
     for at, passage in enumerate(source.passages):
-        if passage.kind in ("heading", "code") or not any(c.isdigit() for c in passage.text):
+        if passage.kind in ("heading", "code") or not _DIGIT.search(passage.text):
             continue
         cited = _CITATION.findall(passage.text)
         statement = _without_citations(source, at) if cited else source.statement(at)
