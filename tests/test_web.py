@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 import swarm
 from swarm.base.errors import TaskError, ToolError
+from swarm.spec.files import load_task, public, secrets_of
 from swarm.spec.plan import Plan, Step
 from swarm.spec.task import Model, Task
 from swarm.spec.web import Search, Web
@@ -380,3 +381,14 @@ class TestRuns:
 def fetching(url: str) -> Function:
     """Make a model that fetches a page in each step, then says what it got."""
     return asking("web_fetch", {"url": url})
+
+
+def test_threat_s14_the_key_of_a_search_service_is_in_no_file_of_a_run(tmp_path: Path) -> None:
+    search = {"use": "brave", "key": "${SEARCH_KEY}", "get": "http://127.0.0.1:9/find"}
+    text = json.dumps({"goal": "x", "tools": ["web"], "web": {"search": search}, "plan": [{"id": "a"}]})
+    with pytest.raises(TaskError, match="SEARCH_KEY is not set"):
+        load_task("t.yaml", text=text, environ={})
+    task = load_task("t.yaml", text=text, environ={"SEARCH_KEY": "canary-key-1"})
+    assert "canary-key-1" in secrets_of(task)
+    assert "canary-key-1" not in json.dumps(public(task)) + repr(task)
+    assert '"key": "${SEARCH_KEY}"' in json.dumps(public(task)), "a resumed run reads it from the environment again"
