@@ -39,6 +39,7 @@ from swarm.cli.simulate import simulate
 from swarm.cli.start import agents, schema
 from swarm.cli.stop import stop
 from swarm.cli.streams import answer, say
+from swarm.cli.tools import tools
 
 EPILOG = """\
 Exit codes:
@@ -165,6 +166,7 @@ COMMANDS = (
         ),
         "models get",
     ),
+    Listed(tools, SET_UP, "tools", ("swarm tools task.yaml", "swarm tools task.yaml --pin")),
     Listed(agents, SET_UP, "task", ("swarm agents", "swarm agents task.yaml")),
     Listed(schema, SET_UP, "task", ("swarm schema > task.schema.json",)),
 )

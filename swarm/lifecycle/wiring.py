@@ -52,13 +52,19 @@ class ExecutorWiring:
 
 async def open_tools(prepared: Prepared, folder: RunFolder, stack: AsyncExitStack, warn: Callable[[str], None]) -> None:
     """Open the kits of a run until the stack closes. Raise `TaskError`: nothing was spent then."""
-    box = prepared.toolbox
+    await open_box(prepared.toolbox, folder.path, prepared.redactor.clean, stack, warn)
+
+
+async def open_box(
+    box: Toolbox, folder: Path, clean: Callable[[str], str], stack: AsyncExitStack, warn: Callable[[str], None]
+) -> None:
+    """Open the kits of a toolbox until the stack closes. Raise `TaskError`."""
     if not box.kits:
         return
     tasks = await stack.enter_async_context(anyio.create_task_group())
     stack.callback(tasks.cancel_scope.cancel)
     stack.push_async_callback(box.close)
-    await box.open(Opening(folder.path, tasks, prepared.redactor.clean, warn))
+    await box.open(Opening(folder, tasks, clean, warn))
 
 
 @dataclass(frozen=True)
