@@ -9,10 +9,11 @@ import pytest
 
 from swarm.base.errors import TaskError
 from swarm.lifecycle.grants import toolbox, unused_sections
+from swarm.spec.chat import Request
 from swarm.spec.files import load_task, public, secrets_of
 from swarm.spec.files.task import recall_task
-from tests.kits import asking
-from tests.models import run_with
+from swarm.testing import Function, reply
+from tests.models import own_prompt, run_with
 
 SERVER = str(Path(__file__).resolve().parent / "servers.py")
 ENVIRON = {"NOTES_TOKEN": "canary-1234567890"}
@@ -96,7 +97,7 @@ def test_s14_values_from_the_environment_are_secrets_and_are_written_as_referenc
 @pytest.mark.anyio
 async def test_a_run_goes_on_when_its_server_dies_and_leaves_no_secret(tmp_path: Path) -> None:
     server = {
-        "command": [sys.executable, SERVER, str(tmp_path), "noisy", "dying=20"],
+        "command": [sys.executable, SERVER, str(tmp_path), "noisy", "dying=30"],
         "box": False,
         "env": {"TOKEN": "${NOTES_TOKEN}"},
         "tools": {"find": "read", "settings": "read"},
@@ -104,8 +105,16 @@ async def test_a_run_goes_on_when_its_server_dies_and_leaves_no_secret(tmp_path:
     plan = [{"id": f"s{n}", "prompt": f"Ask {n}."} for n in range(40)]
     text = f"tools: [notes]\nmcp: {json.dumps({'notes': server})}\nplan: {json.dumps(plan)}\n"
     task = read(f"{text}models: {{default: offline}}", tmp_path)
-    result = await run_with(asking("notes__find"), task, cache=False)
+
+    def answer(request: Request) -> Any:
+        if len(request.messages) == 2 and request.tools:
+            return reply(calls=[("notes__find", {"word": own_prompt(request)})])  # equal calls would be made once
+        return request.messages[-1].text
+
+    result = await run_with(Function(answer), task, cache=False)
     assert result.status == "done"
+    found = [step for step in result.outputs if f"Ask {step[1:]}. found" in str(result.outputs[step])]
+    assert len(found) == 40
     assert "no more today" in (result.folder / "mcp-notes.log").read_text()
     for path in result.folder.rglob("*"):
         assert not path.is_file() or b"canary-1234567890" not in path.read_bytes()
