@@ -1,8 +1,7 @@
 """Reports on three sets of 25 mixed files with six planted disagreements each.
 
 A set is one text, in which `=== NAME` begins a file, and its expectations: the goal, texts of the sentences that answer
-it, and the two values of each disagreement. The set `observatory` was not used to build the endpoint; the
-disagreements that it does not find there are listed under `missed`.
+it, and the two values of each disagreement. Those that are not found are listed under `missed`.
 """
 
 import json

@@ -2,7 +2,8 @@
 
 import pytest
 
-from swarm.texts.conflicts import Utterance, conflicts
+from swarm.texts.conflicts import conflicts
+from swarm.texts.uses import Utterance
 
 
 def found(*said: str | tuple[str, str], categories: frozenset[str] = frozenset()) -> list[list[str]]:
@@ -34,6 +35,19 @@ def found(*said: str | tuple[str, str], categories: frozenset[str] = frozenset()
         ("L'équipe A compte 12 personnes.", "L’équipe A compte 14 personnes.", "12 personnes|14 personnes"),
         ("The library opens at 8:30.", "The library opens at 9:00.", "8:30|9:00"),
         ("The festival takes place on 3 May 2024.", "The festival takes place on 5 May 2024.", "3 May 2024|5 May 2024"),
+        ("At 2,610 m, Mount Kell is above most clouds.", "Mount Kell stands at an altitude of 2,450 m.", ""),
+        ("Mount Kell (2,610 m) is closed in winter.", "The altitude of Mount Kell: 2,450 metres", ""),
+        (
+            "The grant of the Hale Foundation: 5.8 million dollars.",
+            "Kell gets $6.5m, a grant of the Hale Foundation.",
+            "",
+        ),
+        ("dome when it turns: power 110 kW", "The dome draws 85 kilowatts when it turns.", ""),
+        ("The crossing to Vell takes 90 minutes.", "The crossing to Vell: 2 h", "90 minutes|2 h"),
+        ("The mill was opened on 3 May 1998.", "Opened in 1989, the mill is a museum.", "3 May 1998|1989"),
+        ("The fair begins in May 2027.", "The fair begins on 2027-07-01.", "May 2027|2027-07-01"),
+        ("The library opens at 2 pm.", "The library opens at 15:30.", "2 pm|15:30"),
+        ("Das Werk hat 1.200 Mitarbeiter.", "Das Werk hat 1350 Mitarbeiter.", "1.200 Mitarbeiter|1350 Mitarbeiter"),
         ("The plant employs 240 people.", "Staff at the plant: 260 people", "240 people|260 people"),
     ],
 )
@@ -65,6 +79,16 @@ def test_the_same_thing_with_two_values_is_a_disagreement(one: str, other: str, 
         ("Команда А насчитывает 12 человек.", "Команда Б насчитывает 15 человек."),
         ("甲队有12人。", "乙队有15人。"),
         ("It needs at least 3 GB.", "It needs 4 GB."),
+        ("Alpha keeps messages in memory: 64 MB.", "Beta keeps messages in memory: 512 MB."),
+        ("Alpha: keeps messages in memory, 64 MB.", "Beta: keeps messages in memory, 512 MB."),
+        ("Alpha keeps messages in memory and needs 64 MB.", "Beta keeps messages in memory and needs 512 MB."),
+        ("The crossing to Vell takes 90 minutes.", "The crossing to Vell: 1.5 h"),
+        ("The mill was sold for 3.2 million euros.", "The mill was sold for EUR 3,200,000."),
+        ("The mill was opened on 3 May 1998.", "The mill was opened in 1998."),
+        ("The fair begins in May 2027.", "The fair begins on 2027-05-01."),
+        ("In 2022 the museum had 48,000 visitors.", "In 2023 the museum had 52,000 visitors."),
+        ("The average wait at the ward is 45 minutes.", "The maximum wait at the ward is 90 minutes."),
+        ("The ferry carries 60 cars.", "The bridge has 6 lanes for cars."),
     ],
 )
 def test_other_things_are_no_disagreement(one: str, other: str) -> None:
@@ -73,6 +97,8 @@ def test_other_things_are_no_disagreement(one: str, other: str) -> None:
 
 def test_pages_about_different_things_do_not_disagree() -> None:
     assert found(("Mail", "It needs 3 GB of memory."), ("Wiki", "It needs 5 GB of memory.")) == []
+    said = ("Alpha", "It keeps messages in memory: 64 MB."), ("Beta", "It keeps messages in memory: 512 MB.")
+    assert found(*said) == []
     said = ("Mail", "The service needs 3 GB of memory."), ("Wiki", "The service needs 5 GB of memory.")
     assert found(*said, categories=frozenset({"service"})) == []
 

@@ -117,7 +117,7 @@ def test_the_heading_above_all_is_the_title(text: str, title: str) -> None:
     [
         ("memory_gb", "3", "memory 3 GB"),
         ("Memory (GB)", "3.5", "Memory 3.5 GB"),
-        ("size in km", "3", "size 3 KM"),
+        ("size in km", "3", "size 3 km"),
         ("memory", "3 GB", "memory 3 GB"),
         ("owner", "Ines", "owner Ines"),
     ],

@@ -16,6 +16,7 @@ STOP = word_set(
     " au aux avec ce chaque ces combien dans de des du elle en est et il ils je la le les leur lui mais ne nous"
     " on ou par pas"
     " pour quel quelle quelles quels que qui sa se ses son sont sur un une vous à été"
+    " viel viele vielen"
     " aber als am auch auf aus bei das dass dem den der des die durch ein eine einem einen einer eines er es für hat"
     " haben ihr im in ist jede jeder jedes man mit nach nicht noch oder sein sie sich sind und vom von"
     " vor war was welche"
@@ -50,10 +51,47 @@ MEASURES = word_set("budget cost price length weight mass size value worth total
 """Nouns that name a measure of something, and no part of it."""
 VAGUE = word_set("it its they their this these he she il elle ils elles ce es er sie он она оно они это")
 """First words of sentences about what is named above them."""
+COMPARED = word_set(
+    "less least fewer fewest large larger largest small smaller smallest big bigger biggest high higher highest low"
+    " lower lowest long longer longest fast faster fastest good better best bad worse worst old older oldest"
+)
+"""Words by which a question compares. A sentence that has none but these does not answer it."""
+PERSONS = word_set("staff people person visitor guest inhabitant")
+"""Words for persons of any kind, as they are compared: `240 people` may be `240 visitors`."""
+OPPOSITE = tuple(
+    word_set(line)
+    for line in (
+        "long wide high deep diameter circumference distance thick heavy lang breit hoch tief dick schwer",
+        "revenue profit loss salary rent deposit tax debt fine net gross",
+        "idle peak minimum maximum average median mean total",
+        "north south east west left right upper lower inner outer",
+        "first second third last old former planned expected",
+        "yesterday today tomorrow morning evening night weekday weekend sunday monday saturday",
+        "day week month year daily weekly monthly yearly annual hourly",
+        "summer winter spring autumn",
+        "start end",
+    )
+)
+"""Lines of words of which one excludes the others: two figures beside different ones are of different things."""
 ALIKE = {
+    **dict.fromkeys(("altitude", "elevation", "tall", "hoehe"), "high"),
     **dict.fromkeys(("length", "longueur"), "long"),
     **dict.fromkeys(("weight", "mass", "weigh"), "heavy"),
-    **dict.fromkeys(("employee", "member", "people", "person"), "staff"),
+    **dict.fromkeys(
+        (
+            "employee",
+            "member",
+            "people",
+            "person",
+            "worker",
+            "personnel",
+            "personne",
+            "человек",
+            "сотрудник",
+            "mitarbeiter",
+        ),
+        "staff",
+    ),
     **dict.fromkeys(("begin", "launch"), "start"),
     "width": "wide",
     "height": "high",
@@ -86,10 +124,14 @@ time 86400 day* jour* tag tage tagen день дня дней 天 日間
 time 604800 week* semaine* woche* недел* 周 週間
 time 2592000 month* mois monat* месяц* 个月 ヶ月 か月
 time 31536000 year* an ans année* jahr jahre jahren лет года
+length 0.3048 ft feet foot
+length 1609.34 mile* mi
 length 0.001 mm мм millimet* millimèt*
 length 0.01 cm см centimet* centimèt* zentimet*
 length 1 m м metre* meter* mètre* метр* 米 メートル
 length 1000 km км kilomet* kilomèt* километр* 公里 千米 キロメートル
+mass 1e-6 mg milligram*
+mass 0.4536 lb lbs pound-mass
 mass 0.001 g г gram* грамм*
 mass 1 kg кг kilo kilogram* килограмм* 公斤 千克
 mass 1000 t т ton tons tonne* тонн* 吨 トン
@@ -102,24 +144,37 @@ yen 1 ¥ jpy yen 円 日元
 francs 1 chf francs franken
 roubles 1 ₽ руб рубл*
 power 1 w watt*
-power 1000 kw kilowatt* киловатт* кВт
-power 1e6 mw megawatt* мегаватт*
-energy 1 kwh
-energy 1000 mwh
-speed 1 km/h
+power 1000 kw kilowatt* киловатт* квт 千瓦 キロワット
+power 1e6 mw megawatt* мегаватт* мвт 兆瓦
+power 1e9 gw gigawatt*
+energy 0.001 wh
+energy 1 kwh kilowattstunde* kilowatt-hour* киловатт-час*
+energy 1000 mwh megawattstunde*
+energy 1e6 gwh
+speed 1 km/h kph
+speed 1.609 mph
+speed 3.6 m/s
+bits 1 mbit/s mbps mbit
+bits 1000 gbit/s gbps gbit
+pressure 1 bar
+voltage 1 v volt*
+voltage 1000 kv kilovolt*
+volume 0.001 ml millilit*
+volume 1000 m³ m3 куб.м
 rate 1 hz
 rate 1e6 mhz
 rate 1e9 ghz
-volume 1 l litre* liter* литр*
-area 1 m² m2 кв.м
-area 10000 ha hectare* hektar* гектар*
-temperature 1 °c
+volume 1 l litre* liter* литр* リットル 升
+area 1 m² m2 qm кв.м 平方米 平方メートル 平米
+area 1e6 km²
+area 10000 ha hectare* hektar* гектар* 公顷 ヘクタール
+temperature 1 °c degré* grad
 """
 """Kind, factor and names of each unit. A star ends a name that has more endings."""
 SCALES = """
 1e3 thousand mille tausend тыс тысяч 千
-1e6 million millions mio millionen млн миллион миллиона миллионов 百万
-1e9 billion billions milliard milliards mrd milliarden млрд миллиард миллиарда миллиардов 十亿
+1e6 million millions mio mn millionen миллионами млн миллион миллиона миллионов 百万
+1e9 billion billions bn milliarde milliard milliards mrd milliarden млрд миллиард миллиарда миллиардов 十亿
 1e4 万
 1e8 亿 億
 """

@@ -9,14 +9,18 @@ from typing import NamedTuple
 from swarm.texts.lexicon import MONTHS, SCALES, STOP, UNITS
 
 MONEY = frozenset({"dollars", "euros", "pounds", "yuan", "yen", "francs", "roubles"})
+WHEN = ("year", "date", "day")
+"""Kinds of dates."""
 _NUMBER = re.compile(
     r"(?<![A-Za-zÀ-ӿ0-9_.,:/-])(?P<sign>[-−](?=\d))?(?P<currency>[$€£¥₽]|(?:US\$|EUR|USD|GBP|CHF)\s)?\s?"
     r"(?P<number>\d{1,3}(?:[, \u00a0\u202f'’]\d{3})+(?:\.\d+)?(?!\d)|\d+(?:[.,]\d+)?)(?![\d:/]|[.,]\d|-\d)"
 )
 _AFTER = re.compile(
-    r"[\s-]?(?P<word>[$€£¥₽%]|°[CF]|km/h|m²|[\u3040-\u9fff]+|[^\W\d_\u3040-\u9fff]+)\.?"
+    r"[\s-]?(?P<word>[$€£¥₽%]|°[CF]|km/h|m/s|[MG]bit/s|km²|m[²³23]\b|[\u3040-\u9fff]+|[^\W\d_\u3040-\u9fff]+)\.?"
     r"(?:\s(?:d['’]|of\s|de\s)?(?P<next>[$€£¥₽]|[^\W\d_]+))?"
 )
+_SHORT = {"k": 1e3, "m": 1e6, "b": 1e9}
+"""Scales directly after an amount of money."""
 _NOUN = re.compile(
     r"\s?(?:(?:of|de|du|des|an|von)\s+(?:the\s|la\s|l['’])?|d['’]\s?)?"
     r"(?P<noun>[\u30a0-\u9fff]|[^\W\d_\u3040-\u9fff]{2,}(?:-[^\W\d_]+)*)(?:\s(?P<more>[^\W\d_]{3,}))?"
@@ -27,6 +31,7 @@ _DATE = re.compile(
     | (?P<y2>\d{4})\s?年\s?(?P<m2>\d{1,2})\s?月(?:\s?(?P<d2>\d{1,2})\s?日)?
     | (?P<d3>\d{1,2})(?:st|nd|rd|th|er|\.)?\s+(?P<m3>[^\W\d_]{3,10})\.?(?:,?\s+(?P<y3>\d{4}))?
     | (?P<m4>[^\W\d_]{3,10})\.?\s+(?P<d4>\d{1,2})(?:st|nd|rd|th)?\b(?!\s?[%\w.:])(?:,?\s+(?P<y4>\d{4}))?
+    | (?P<m6>[^\W\d_]{3,10})\.?\s+(?P<y6>(?:1[5-9]|20)\d\d)(?![\d-]|[./:,]\d)
     | (?P<d5>\d{1,2})[./](?P<m5>\d{1,2})[./](?P<y5>\d{4}))(?!\d)
     """,
     re.VERBOSE,
@@ -34,7 +39,11 @@ _DATE = re.compile(
 _BEFORE_YEAR = frozenset(
     ("in", "since", "of", "by", "until", "from", "en", "depuis", "im", "seit", "jahr", "в", "с", "до")
 )
-_CLOCK = re.compile(r"(?<![\d:])([01]?\d|2[0-3])[:h]([0-5]\d)(?![\d:])")
+_CLOCK = re.compile(
+    r"(?<![\d:.,])(?P<h>[01]?\d|2[0-3])(?:(?:[:h]|\sh\s)(?P<m>[0-5]\d)(?![\d:])|(?:[:.](?P<n>[0-5]\d))?\s?(?:(?P<half>[ap])(?:\.m\.|m\b)|Uhr\b)"
+    r"|[时時点點](?:(?P<o>[0-5]?\d)分)?(?!间|間))",
+    re.IGNORECASE,
+)
 _ASKED = {
     "memory": "memory|storage|disk|speicher|mémoire|памят|内存|メモリ",
     "money": "costs?|prices?|budget|pay|expensive|kost|preis|prix|coût|стои|цен|бюджет|预算|价格|費用|予算",
@@ -136,7 +145,7 @@ def _dates(text: str) -> Iterator[Figure]:
         parts = {key[0]: value for key, value in match.groupdict().items() if value}
         month = int(parts["m"]) if parts["m"].isdigit() else _month(parts["m"])
         if 1 <= month <= 12:
-            value = int(parts.get("y", 0)) * 372 + month * 31 + int(parts.get("d", 0))
+            value = int(parts.get("y", 0)) * 10_000 + month * 100 + int(parts.get("d", 0))
             kind = "date" if "y" in parts else "day"
             yield Figure(value, kind, match[0], match.start(), match.end())
 
@@ -148,7 +157,11 @@ def _month(word: str) -> int:
 
 def _clocks(text: str) -> Iterator[Figure]:
     for match in _CLOCK.finditer(text):
-        yield Figure(int(match[1]) * 60 + int(match[2]), "clock", match[0], match.start(), match.end())
+        hour = int(match["h"])
+        if match["half"]:
+            hour = hour % 12 + (12 if match["half"] in "pP" else 0)
+        minute = int(match["m"] or match["n"] or match["o"] or 0)
+        yield Figure(hour * 60 + minute, "clock", match[0], match.start(), match.end())
 
 
 def _number(text: str, match: "re.Match[str]") -> Figure:
@@ -156,9 +169,12 @@ def _number(text: str, match: "re.Match[str]") -> Figure:
     measure = _measure(text, match)
     kind, noun, end = _counted(text, match, measure)
     size = measure.scale * measure.factor
-    value = value_of(match["number"]) * size * (-1 if match["sign"] else 1)
-    fraction = re.fullmatch(r"\d+[.,](\d+)", match["number"])
-    if kind == "count" and measure.scale == 1 and "." in match["number"]:
+    digits = match["number"]
+    if kind == "count" or (kind in MONEY and measure.scale == 1):
+        digits = re.sub(r"^(\d{1,3})\.(\d{3})$", r"\1\2", digits)  # as in German: nobody counts thousandths
+    value = value_of(digits) * size * (-1 if match["sign"] else 1)
+    fraction = re.fullmatch(r"\d+[.,](?!\d{3}$)(\d+)", digits)
+    if kind == "count" and measure.scale == 1 and "." in digits:
         kind = "number"  # a version
     start = match.start("currency" if match["currency"] else "number")
     step = 0.5 * size / 10 ** len(fraction[1] if fraction else "")
@@ -181,6 +197,8 @@ def _measure(text: str, match: "re.Match[str]") -> _Measure:
     if after is None:
         return _Measure(*(own or ("", 1.0)), 1.0, match.end())
     scale = _scale_of(after["word"])
+    if own and scale == 1:
+        scale = _SHORT.get(after["word"].casefold(), 1.0)  # `€4.2m`
     unit, end = _scaled_unit(after) if scale > 1 else _plain_unit(after)
     kind, factor = own or unit or ("", 1.0)
     is_bare = scale == 1 and (own is not None or unit is None)

@@ -303,7 +303,10 @@ def _cell(head: str, value: str) -> str:
     """Return a value after the head of its column; `memory_gb` and `3` are `memory 3 GB`."""
     unit = _UNIT.search(head)
     if unit and len(head) > len(unit[0]) and value.replace(".", "").replace(",", "").isdigit() and unit_of(unit[1]):
-        head, value = head[: unit.start()], f"{value} {unit[1].upper() if len(unit[1]) == 2 else unit[1]}"
+        head, value = (
+            head[: unit.start()],
+            f"{value} {unit[1].upper() if unit[1] in ('kb', 'mb', 'gb', 'tb') else unit[1]}",
+        )
     return flat(f"{head.replace('_', ' ')} {value}")
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 from math import log
 
-from swarm.texts.lexicon import GENERIC, STOP, VERBS
+from swarm.texts.lexicon import COMPARED, GENERIC, STOP, VERBS
 from swarm.texts.quantities import kinds_asked, quantities
 
 FLOOR = 0.45
@@ -66,7 +66,7 @@ class Facet:
     categories: frozenset[str] = frozenset()
     """Words of `terms` that name what each of the answers is about: `library` in `each library`."""
     light: frozenset[str] = frozenset()
-    """Words of `terms` that a text need not have: categories, verbs such as `need`, what `it` means."""
+    """Words of `terms` that a text need not have: categories, `need`, `less`, what `it` means."""
     kinds: frozenset[str] = frozenset()
     """Kinds of quantities that it asks for."""
     measures: frozenset[str] = frozenset()
@@ -160,7 +160,9 @@ def facets(text: str) -> tuple[Facet, ...]:
     parts = [part for part in _PARTS.split(text[:end]) if part.strip()] if end else [text]
     found: list[Facet] = []
     for part in parts:
-        found.append(_facet(part, found[-1].terms if found and _PRONOUN.search(part) else ()))
+        meant = found[0].terms if found and _PRONOUN.search(part) else ()
+        facet = _facet(part, meant)
+        found += [facet] if facet.terms or not meant else []  # `what does it give up` alone asks for no word
     return tuple(found)
 
 
@@ -169,7 +171,7 @@ def _facet(text: str, meant: tuple[str, ...]) -> Facet:
     own = tuple(word for word in dict.fromkeys(words(text)) if word not in GENERIC)
     terms = tuple(dict.fromkeys((*own, *meant))) if own else ()
     categories = frozenset(words(" ".join(match[1] or match[2] for match in _EACH.finditer(text))))
-    light = categories.union(word for word in terms if word in VERBS or word not in own)
+    light = categories.union(word for word in terms if word in VERBS or word in COMPARED or word not in own)
     kinds = kinds_asked(text)
     measures = frozenset(term for term in terms if kinds & kinds_asked(term))
     is_measured = bool(kinds) and _ASKS.search(text) is not None
@@ -192,12 +194,15 @@ def _relevance(
     facet: Facet,
     passage: Passage,
     own: tuple[Mapping[str, int], int],
-    headings: Iterable[str],
+    headings: Mapping[str, int],
     rarity: Mapping[str, float],
     mean: float,
 ) -> float:
     counts, length = own
     norm = _K1 * (1 - _B + _B * length / mean)
+    strong = set(facet.terms).difference(facet.light, facet.measures)
+    if strong and strong.isdisjoint(counts) and strong.isdisjoint(headings):
+        return 0.0
     gained = sum(rarity[term] * (_K1 + 1) / (1 + norm) for term in counts)  # a word said twice says no more
     kinds = {figure.kind for figure in quantities(passage.text)} if facet.kinds else set[str]()
     partly = dict.fromkeys(headings, _ABOVE)

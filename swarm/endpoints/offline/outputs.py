@@ -147,7 +147,9 @@ def _ours(data: Data) -> OutputTexts:
     page = _Ours(data.name, data.name)
     for line in data.text.splitlines():
         page.take(line)
-    return OutputTexts(tuple(page.said), tuple(page.rows), tuple(page.notes))
+    titles = {said.file: said.title for said in page.said if said.title}
+    said = (replace(each, title=titles.get(each.file, "")) for each in page.said)
+    return OutputTexts(tuple(said), tuple(page.rows), tuple(page.notes))
 
 
 @dataclass

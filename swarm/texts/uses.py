@@ -1,0 +1,227 @@
+"""The quantities of sentences with what tells them apart: the words around them, the subject, other figures."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from swarm.texts.lexicon import ALIKE, MEASURES, STOP, VAGUE, VERBS
+from swarm.texts.quantities import WHEN, Figure, quantities
+from swarm.texts.words import kin, pieces, stem, words
+
+_HEDGE = re.compile(
+    r"(?:about|around|roughly|approximately|nearly|almost|some|rund|etwa|ca\.?|environ|около|约|約|[~≈])\s*$", re.I
+)
+_BOUND = re.compile(
+    r"(?:at least|at most|more than|less than|up to|over|under|mindestens|höchstens|plus de|moins de"
+    r"|[<>≤≥]|version:?)\s*$",
+    re.I,
+)
+_TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_ELIDED = re.compile(r"(?<!\w)(?:[cdjlmnst]|qu)['’](?=\w)", re.IGNORECASE)
+_HEAD = re.compile(r"([^\W\d_]{3,})\s(?:of|for|de|du|des|von)\s(?:the\s|la\s|der\s)?([^\W\d_]{3,})")
+_FRENCH = re.compile(r"\b(?:les?|la|des|du|un|une|l['’])\b", re.IGNORECASE)
+_CELL = re.compile(r"([^\W\d_]{3,})\s$")
+_CLAUSE = re.compile(r"[;；。]\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A sentence with its source, in which quantities are looked for."""
+
+    text: str
+    above: str
+    """Title and headings."""
+    origin: str
+    """Name of its source."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneValue:
+    """One value of a disagreement."""
+
+    number: int
+    """Index of its statement."""
+    quantity: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A quantity with its context."""
+
+    side: OneValue
+    origin: str
+    words: frozenset[str]
+    noun: frozenset[str]
+    every: frozenset[str]
+    """Its words and those above it."""
+    subject: frozenset[str]
+    """What it is about, if the sentence says so."""
+    title: frozenset[str]
+    """The title of its source, if it is a name."""
+    before: dict[str, str]
+    """The word directly before each word."""
+    label: dict[str, str]
+    """The letter, number or name directly after each word."""
+    parts: tuple[tuple[str, str], ...]
+    """What is of something, and of what."""
+    others: tuple[Figure, ...]
+    """The other figures that tell it from others: years, dates and plain numbers; of a date, all figures."""
+    hedged: bool
+    about: tuple[str, ...]
+    """The words as they are written, in order."""
+
+    @property
+    def figure(self) -> Figure:
+        """The quantity."""
+        return self.side.quantity
+
+    @property
+    def kind(self) -> str:
+        """Its kind; `when` for dates of any kind."""
+        return "when" if self.figure.kind in WHEN else self.figure.kind
+
+
+def root(word: str) -> str:
+    """Return a word as it is compared: without ending, and one word for `length` and `long`."""
+    folded = stem(word.casefold())
+    return ALIKE.get(folded, folded)
+
+
+def _written(text: str) -> list[str]:
+    """Return the words of a text that have content, as they are written."""
+    found: list[str] = []
+    for word in text.split():
+        found += pieces(word) if "\u3040" <= word[0] <= "\u9fff" else [word] * _is_content(word)
+    return found
+
+
+def _roots(written: Iterable[str]) -> list[str]:
+    """Return the roots of words; pairs of characters of those in a script without spaces."""
+    found: list[str] = []
+    for word in written:
+        found += [root(word)] if word[0] < "\u3000" else words(word)
+    return found
+
+
+def uses(number: int, statement: Utterance, lower: frozenset[str], categories: frozenset[str]) -> Iterator[Use]:
+    """Yield the quantities of a statement. `lower` are the words that are no names."""
+    subject, colon, rest = statement.text.partition(": ")
+    is_row = ";" in statement.text
+    rest = rest if colon else statement.text
+    for clause in _CLAUSE.split(rest) if is_row else [statement.text]:
+        text = f"{subject}: {clause}" if is_row and colon else clause
+        found = quantities(text)
+        for quantity in found:
+            each = _of_cell(quantity, text) if is_row or colon else quantity
+            is_value = each.kind != "number" or _is_stated(text[: each.start])
+            if is_value and not _BOUND.search(text[: each.start]):
+                yield _use(replace(statement, text=text), OneValue(number, each), found, lower, categories)
+
+
+def _is_stated(before: str) -> bool:
+    """Whether a plain number is a value, and not a label such as that of `group 7`."""
+    last = before.split()[-1:] or [""]
+    return (last[0].endswith(":") and last[0] != "::") or not _is_content(last[0])
+
+
+def _of_cell(figure: Figure, text: str) -> Figure:
+    """Return a plain number in a row as the count of what its head names: `workers 140`."""
+    head = _CELL.search(text[: figure.start]) if figure.kind == "number" else None
+    return replace(figure, kind="count", noun=head[1]) if head else figure
+
+
+def _use(
+    statement: Utterance,
+    side: OneValue,
+    every: Sequence[Figure],
+    lower: frozenset[str],
+    categories: frozenset[str],
+) -> Use:
+    text, quantity = statement.text, side.quantity
+    bare = _ELIDED.sub(lambda match: " " * len(match[0]), text)
+    for each in every:
+        bare = bare[: each.start] + " " * (each.end - each.start) + bare[each.end :]
+    tokens = list(_TOKEN.finditer(bare))
+    content = _written(" ".join(match[0] for match in tokens))
+    noun = frozenset(_roots(word for word in quantity.noun.split() if _is_content(word)))
+    own = frozenset((*_roots(content), *noun))
+    above = frozenset(map(root, words(statement.above)))
+    is_vague = len(own - categories) < 2 or text.split(" ")[0].casefold() in VAGUE
+    is_when = quantity.kind in WHEN
+    return Use(
+        side,
+        statement.origin,
+        own | above if is_vague else own,
+        noun,
+        own | above,
+        _subject(bare, own, above, lower, is_vague=is_vague),
+        _title(statement.above, lower),
+        _neighbours(tokens, text, ahead=False),
+        _neighbours(tokens, text, ahead=True),
+        _parts(bare),
+        tuple(q for q in every if q.start != quantity.start and (is_when or q.kind in (*WHEN, "number"))),
+        _HEDGE.search(text[: quantity.start]) is not None,
+        tuple(content),
+    )
+
+
+def _subject(
+    text: str, own: frozenset[str], above: frozenset[str], lower: frozenset[str], *, is_vague: bool
+) -> frozenset[str]:
+    """Return what a sentence is about: what precedes a colon, the title if it says it, or a name at its start."""
+    head, colon, _ = text.partition(": ")
+    tokens = _TOKEN.findall(text)
+    before = frozenset(_roots(_written(" ".join(_TOKEN.findall(head))))) if colon else frozenset[str]()
+    names = frozenset(_roots(word for word in tokens if _is_name(word, lower)))
+    first = [word for word in tokens[:1] if _is_name(word, lower)]
+    said = above if is_vague else frozenset(common(above & own, names))
+    return (said if is_vague else before) or said or frozenset(_roots(first))
+
+
+def _title(above: str, lower: frozenset[str]) -> frozenset[str]:
+    tokens = _TOKEN.findall(above)
+    is_name = len(tokens) < 3 and all(_is_name(word, lower) for word in tokens)
+    return frozenset(_roots(tokens)) if is_name else frozenset()
+
+
+def _is_name(word: str, lower: frozenset[str]) -> bool:
+    """Whether a word is written with a capital, and nowhere without."""
+    return word[0] == word[0].upper() and _is_content(word) and word.casefold() not in lower
+
+
+def _parts(text: str) -> tuple[tuple[str, str], ...]:
+    """Return what is of something, and of what: `repair`, `bridge`. A measure is no part."""
+    pairs = (match.groups() for match in _HEAD.finditer(text))
+    return tuple((root(one), root(of)) for one, of in pairs if _is_content(one) and one.casefold() not in MEASURES)
+
+
+def _is_content(word: str) -> bool:
+    folded = word.casefold()
+    return not (folded in STOP or folded in VERBS) or (len(word) == 1 and word.isupper())
+
+
+def _neighbours(tokens: Sequence["re.Match[str]"], text: str, *, ahead: bool) -> dict[str, str]:
+    """Return for each content word the one directly before it, or the label (`A`, `B2`) directly after it."""
+    found: dict[str, str] = {}
+    is_french = _FRENCH.search(text) is not None
+    for left, right in pairwise(tokens):
+        if text[left.end() : right.start()] != " " or not (_is_content(left[0]) and _is_content(right[0])):
+            continue
+        # French adjectives follow their nouns: `équipe rouge`.
+        is_label = is_french or len(right[0]) == 1 or right[0] != right[0].lower() or any(c.isdigit() for c in right[0])
+        if ahead and is_label:
+            found[root(left[0])] = right[0].casefold()
+        elif not ahead:
+            found[root(right[0])] = root(left[0])
+    return found
+
+
+def common(some: Iterable[str], others: frozenset[str]) -> list[str]:
+    """Return the words that both have."""
+    return [word for word in some if has(others, word)]
+
+
+def has(some: frozenset[str], word: str) -> bool:
+    """Whether one of some words has the stem of a word."""
+    return word in some or any(each[:4] == word[:4] and kin(word, each) for each in some)
