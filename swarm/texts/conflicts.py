@@ -5,7 +5,7 @@ Two quantities of different sources are of the same thing if
 1. they have the same kind (unit, counted noun, date),
 2. half of the words around them are the same, and these are rare enough over all sources,
 3. nothing tells them apart: the subject (`Alpha: …`, the title, a name at the start), opposite words (`long`, `wide`),
-   a label (`équipe A`), a word before the same word (`mail service`), another year or number beside them.
+   a label (`équipe A`), a word before the same word (`mail service`), another year or number.
 
 A thing with more than three values is a series and no disagreement. `attempt/evidence/conflicts.py` compares the
 outputs of models instead: there, names and steps are known, and a false alarm costs a step; so it demands more.

@@ -72,7 +72,7 @@ OPPOSITE = tuple(
         "start end",
     )
 )
-"""Lines of words of which one excludes the others: two figures beside different ones are of different things."""
+"""Lines of words of which one excludes the others: two figures with different ones are of different things."""
 ALIKE = {
     **dict.fromkeys(("altitude", "elevation", "tall", "hoehe"), "high"),
     **dict.fromkeys(("length", "longueur"), "long"),
