@@ -155,29 +155,34 @@ def _conflict(members: Sequence[Use]) -> Disagreement:
 
 def _likeness(one: Use, other: Use, rarity: _Rarity) -> float:
     """Return the share of the words of the shorter sentence that both have; 0 if that or their rarity is too small."""
-    if one.noun and other.noun and not common(one.noun, other.noun):
-        is_counted = one.kind == "count" and not (one.noun & PERSONS or other.noun & PERSONS)
-        is_of_other = not common(one.noun, other.every) and not common(other.noun, one.every)
-        if is_counted or (is_of_other and one.kind != "count"):
-            return 0.0
+    if one.noun and other.noun and not common(one.noun, other.noun) and _is_of_other(one, other):
+        return 0.0
     shared = common(one.words, other.words)
     share = len(shared) / min(len(one.words), len(other.words))
     is_enough = share >= (_SHARED if len(shared) > 1 else _ONLY) and rarity.of(shared) >= _EVIDENCE
     return share if is_enough else 0.0
 
 
+def _is_of_other(one: Use, other: Use) -> bool:
+    """Whether two quantities with different nouns are of different things. Persons may be called anything."""
+    if one.kind == "count":
+        return not (one.noun & PERSONS or other.noun & PERSONS)
+    return not common(one.noun, other.every) and not common(other.noun, one.every)
+
+
 def _is_told_apart(one: Use, other: Use) -> bool:
-    for mine, yours in ((one.subject, other.subject or other.title), (one.title, other.subject)):
-        if mine and yours and not common(mine, other.every) and not common(yours, one.every):
-            return True
-    for line in OPPOSITE:
-        if one.words & line - other.every and other.words & line - one.every:
-            return True
-    if _have_other_conditions(one.others, other.others):
+    pairs = [(one.subject, other.subject or other.title), (one.title, other.subject)]
+    pairs += [(one.words & line, other.words & line) for line in OPPOSITE]
+    if any(_are_different(one, other, *pair) for pair in pairs) or _have_other_conditions(one.others, other.others):
         return True
     if one.kind in MONEY and (_is_part(one, other) or _is_part(other, one)):
         return True
     return _clash(one, other, one.before, other.before) or _clash(one, other, one.label, other.label)
+
+
+def _are_different(one: Use, other: Use, mine: frozenset[str], yours: frozenset[str]) -> bool:
+    """Whether both have something that the other does not have."""
+    return bool(mine and yours) and not common(mine, other.every) and not common(yours, one.every)
 
 
 def _have_other_conditions(some: Sequence[Figure], others: Sequence[Figure]) -> bool:

@@ -171,7 +171,7 @@ def _facet(text: str, meant: tuple[str, ...]) -> Facet:
     own = tuple(word for word in dict.fromkeys(words(text)) if word not in GENERIC)
     terms = tuple(dict.fromkeys((*own, *meant))) if own else ()
     categories = frozenset(words(" ".join(match[1] or match[2] for match in _EACH.finditer(text))))
-    light = categories.union(word for word in terms if word in VERBS or word in COMPARED or word not in own)
+    light = categories | (VERBS | COMPARED | set(terms).difference(own)).intersection(terms)
     kinds = kinds_asked(text)
     measures = frozenset(term for term in terms if kinds & kinds_asked(term))
     is_measured = bool(kinds) and _ASKS.search(text) is not None
