@@ -15,7 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, product, starmap
 from math import log
 
 from swarm.texts.lexicon import OPPOSITE, PERSONS
@@ -190,7 +190,7 @@ def _have_other_conditions(some: Sequence[Figure], others: Sequence[Figure]) -> 
     for is_when in (True, False):
         mine = [each for each in some if (each.kind in WHEN) == is_when]
         yours = [each for each in others if (each.kind in WHEN) == is_when]
-        if mine and yours and not any(_agree(a, b) for a in mine for b in yours):
+        if mine and yours and not any(starmap(_agree, product(mine, yours))):
             return True
     return False
 
