@@ -42,6 +42,7 @@ Newest = Annotated[
 ]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Watch until it ends. Ctrl-C ends the watching only.")]
 All = Annotated[bool, typer.Option("--all", help="List all runs.")]
+AllSteps = Annotated[bool, typer.Option("--all", help="Show every instance, part and partial report on a line.")]
 
 
 def runs(
@@ -90,6 +91,7 @@ def show(
     claims: Claims = False,
     follow: Follow = False,
     sort: Sort = None,
+    everything: AllSteps = False,
     folder: o.Runs = None,
     as_json: o.AsJson = False,
 ) -> int:
@@ -118,26 +120,26 @@ def show(
         return _show_claims(found, where, as_json=as_json)
     if step is not None:
         return _show_step(found, step, as_json=as_json)
-    return _show_run(found, where, sort or "", as_json=as_json)
+    return _show_run(found, where, sort or "", everything=everything, as_json=as_json)
 
 
 def _check_sort(sort: str) -> None:
     from swarm.spec.yaml.explain import meant
-    from swarm.views.tables import SORTS
+    from swarm.views.steps import SORTS
 
     if sort not in SORTS:
         wrong = f"unknown key `{sort[:40]}`{meant(sort, SORTS)}\nhint: choose one of {', '.join(SORTS)}"
         raise TaskError(Problem(wrong, key="--sort"))
 
 
-def _show_run(found: "Recorded", where: "RunFolder", sort: str, *, as_json: bool) -> int:
+def _show_run(found: "Recorded", where: "RunFolder", sort: str, *, everything: bool, as_json: bool) -> int:
     if as_json:
         answer_json(run_object(where, found.state))
         return 0
     from swarm.results.measure import measure
     from swarm.views.tables import run_table
 
-    answer(run_table(found.state, measure(found.state), sort=sort))
+    answer(run_table(found.state, measure(found.state), sort=sort, everything=everything))
     return 0
 
 

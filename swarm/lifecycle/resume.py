@@ -4,6 +4,7 @@ import platform
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,7 +32,7 @@ from swarm.results.result import plan_of
 from swarm.scheduling.assign import Assigner
 from swarm.spec.agent import Agent
 from swarm.spec.files import public, recall_task
-from swarm.spec.plan import PLAN_STEP, Step, reading_items_only
+from swarm.spec.plan import PLAN_STEP, Step, before_of, chosen, reading_items_only
 from swarm.spec.task import Task
 
 
@@ -250,7 +251,8 @@ def differences(state: State, prepared: Prepared, assigner: Assigner, *, failed:
     plans = started.task.get("plan"), public(prepared.task).get("plan")
     if first_steps != prepared.steps and not (plans[0] == plans[1] and _as_now(first_steps) == prepared.steps):
         return Differences(words, Invalidation((), tuple(state.steps)), replanned=True)
-    changed = _changed_steps(state, assigner)
+    names = tuple(each.name for each in prepared.resources.inputs)
+    changed = [*_relisted(state, names), *_changed_steps(state, assigner)]
     new_limits = started.task.get("limits") != public(prepared.task).get("limits")
     found = invalidation(state, failed=failed, changed=changed, new_limits=new_limits)
     return Differences(words, found, replanned=False)
@@ -312,6 +314,28 @@ def _changed_steps(state: State, assigner: Assigner) -> list[str]:
         if set(differing(parts, s.parts)) - ignored:
             changed.append(s.id)
     return changed
+
+
+def _relisted(state: State, names: tuple[str, ...]) -> list[str]:
+    """Return the steps that were expanded over the inputs of their time: `names` are those of now.
+
+    That is a list of inputs, and a step that read its inputs in shares.
+    """
+    found: list[str] = []
+    for s in state.steps.values():
+        if s.kind != "stand_in" or s.combine in ("checked", "majority"):
+            continue
+        children = [state.steps[name].step for name in s.children]
+        if s.step.each == "inputs":
+            then = {str(child.item) for child in children}
+        elif s.step.each is None and (s.step.inputs is not None or not (before_of(s.step) or s.step.instance_of)):
+            then = set(chain.from_iterable(child.inputs or () for child in children))
+        else:
+            continue
+        now = names if s.step.inputs is None else chosen(s.step.inputs, names)
+        if set(now) != then:
+            found.append(s.id)
+    return found
 
 
 def _stale(state: State, assigner: Assigner) -> list[str]:

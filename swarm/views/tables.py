@@ -20,8 +20,9 @@ from swarm.spec.chat import MediaFile, Message, Usage
 from swarm.spec.plan import Step, role_of
 from swarm.views.parallel import paragraph
 from swarm.views.progress import outcome
+from swarm.views.steps import steps_table
 from swarm.views.why import why_lines
-from swarm.views.words import absences, block, counted, dollars, one_line, seconds, short, size, some, table, wrapped
+from swarm.views.words import absences, block, counted, dollars, one_line, seconds, size, some, table, wrapped
 
 GOAL_CHARACTERS = 300
 """Maximum characters of a goal."""
@@ -86,17 +87,17 @@ def _when(at: float) -> str:
         return ""
 
 
-def run_table(state: State, parallelism: Parallelism, *, sort: str = "") -> str:
+def run_table(state: State, parallelism: Parallelism, *, sort: str = "", everything: bool = True) -> str:
     """Return one run: what took most, its steps, its errors, what each model used, how parallel it was.
 
-    `sort` is a key of `SORTS`; without it, the steps are in plan order.
+    `sort` and `everything` are those of `steps_table`.
     """
     real = list(state.real_steps())
     timeline = Timeline(state)
     sections = [
         "\n".join(_about_run(state)),
         "\n".join(why_lines(reasons(timeline, parallelism.workers))),
-        _steps(state, sort),
+        steps_table(state, sort, everything=everything),
         _section("not done", [one_line(f"{s.id} {outcome(s)}") for s in _bad(real)]),
         _section("left out", [one_line(line) for line in filter(None, [left_out_line(left_out(state))])]),
         _section("notes", _by_step(real, _notes)),
@@ -141,48 +142,6 @@ def _bad(real: Iterable[StepState]) -> list[StepState]:
 
 def _notes(s: StepState) -> list[str]:
     return [*s.outcome.notes, *s.outcome.doubts, *(f"omitted: {what}" for what in s.outcome.gaps)]
-
-
-SORTS: dict[str, Callable[[StepState], float]] = {
-    "took": lambda s: sum(((span.end or span.start) - span.start for span in s.spans), 0.0),
-    "cost": lambda s: s.usage.cost or 0.0,
-    "tokens": lambda s: float(s.usage.tokens),
-}
-"""What steps can be sorted by, the largest first."""
-
-
-def _steps(state: State, sort: str) -> str:
-    priced = bool(state.usage.cost)  # a column of zeros says less than the table of usage
-    shown = [s for s in _in_order(state) if s.kind != "stand_in"]
-    if sort:
-        shown.sort(key=SORTS[sort], reverse=True)
-    rows = [_row(s, priced=priced) for s in shown]
-    head = ["STEP", "STATUS", "AGENT", "MODEL", "ATTEMPTS", "TURNS", "TOKENS"]
-    head += ["USD", "TIME"] if priced else ["TIME"]
-    return table(head, rows, right=(4, 5, 6, 7, 8))
-
-
-def _row(s: StepState, *, priced: bool) -> list[str]:
-    row = [s.id, s.status.value, role_of(s.step), s.model]
-    row += [str(s.attempt), str(s.turns), short(s.usage.tokens)]
-    row += [_price(s.usage.cost)] if priced else []
-    return [*row, _took(s)]
-
-
-def _in_order(state: State) -> Iterator[StepState]:
-    """Return the steps in plan order, each followed by the steps it spawned."""
-    stack = [s for s in reversed(state.steps.values()) if s.by not in state.steps]
-    while stack:
-        s = stack.pop()
-        yield s
-        stack.extend(state.steps[child] for child in reversed(s.children))
-
-
-def _took(s: StepState) -> str:
-    if s.outcome.cached:
-        return "cached"
-    ended = [span.end - span.start for span in s.spans if span.end is not None]
-    return seconds(sum(ended)) if ended else ""
 
 
 def _usage(state: State) -> str:

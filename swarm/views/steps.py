@@ -1,0 +1,114 @@
+"""The steps of a run as a table: the instances, parts and partial reports of one step share a line."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from swarm.record.state import State
+from swarm.record.steps import StepState
+from swarm.spec.plan import role_of
+from swarm.views.words import seconds, short, some, table
+
+FOLDED = 10
+"""More steps than this that do the work of one step share a line."""
+
+
+def _spent(s: StepState) -> float:
+    return sum(((span.end or span.start) - span.start for span in s.spans), 0.0)
+
+
+SORTS: dict[str, Callable[[StepState], float]] = {
+    "took": _spent,
+    "cost": lambda s: s.usage.cost or 0.0,
+    "tokens": lambda s: float(s.usage.tokens),
+}
+"""What steps can be sorted by, the largest first."""
+
+
+def steps_table(state: State, sort: str = "", *, everything: bool = True) -> str:
+    """Return the steps of a run, a line each, in plan order or sorted by a key of `SORTS`.
+
+    Unless `everything` is shown or the steps are sorted, more than `FOLDED` steps that do the work of one share a line.
+    """
+    priced = bool(state.usage.cost)  # a column of zeros says less than the table of usage
+    groups = [[s] for s in _in_order(state) if s.kind != "stand_in"]
+    if sort:
+        groups.sort(key=lambda group: SORTS[sort](group[0]), reverse=True)
+    elif not everything:
+        groups = list(_folded(state))
+    rows = [_row(group, state, priced=priced) for group in groups]
+    head = ["STEP", "STATUS", "AGENT", "MODEL", "ATTEMPTS", "TURNS", "TOKENS"]
+    head += ["USD", "TIME"] if priced else ["TIME"]
+    return table(head, rows, right=(4, 5, 6, 7, 8))
+
+
+def _folded(state: State) -> Iterator[list[StepState]]:
+    """Yield the steps of each line in plan order: one, or all that do the work of one step."""
+    stack = [s for s in reversed(state.steps.values()) if s.by not in state.steps]
+    while stack:
+        s = stack.pop()
+        work = [s] if s.kind != "stand_in" else [each for each in _below(s, state) if each.kind != "stand_in"]
+        if len(work) > FOLDED:
+            yield work
+            continue
+        if s.kind != "stand_in":
+            yield [s]
+        stack.extend(state.steps[child] for child in reversed(s.children))
+
+
+def _in_order(state: State) -> Iterator[StepState]:
+    """Return the steps in plan order, each followed by the steps it spawned."""
+    for s in list(state.steps.values()):
+        if s.by not in state.steps:
+            yield s
+            yield from _below(s, state)
+
+
+def _below(s: StepState, state: State) -> Iterator[StepState]:
+    stack = [state.steps[child] for child in reversed(s.children)]
+    while stack:
+        child = stack.pop()
+        yield child
+        stack.extend(state.steps[name] for name in reversed(child.children))
+
+
+def _row(group: Sequence[StepState], state: State, *, priced: bool) -> list[str]:
+    used = [s.usage for s in group]
+    row = [_name(group, state), _status(group), *_who(group)]
+    row += [f"{sum(s.attempt for s in group):,}", f"{sum(s.turns for s in group):,}"]
+    row += [short(sum(usage.tokens for usage in used))]
+    if priced:
+        costs = [usage.cost for usage in used]
+        row += ["unknown" if None in costs else f"{sum(cost or 0.0 for cost in costs):,.4f}"]
+    return [*row, _took(group)]
+
+
+def _name(group: Sequence[StepState], state: State) -> str:
+    if len(group) == 1:
+        return group[0].id
+    return f"{_whole(group, state)} ×{len(group):,}"
+
+
+def _whole(group: Sequence[StepState], state: State) -> str:
+    """Return the step whose work the steps of a line do: the nearest that they all come from."""
+    first, *others = [state.lineage(s.id) for s in (group[0], group[-1])]
+    return next((name for name in first[1:] if all(name in other for other in others)), group[0].id)
+
+
+def _status(group: Sequence[StepState]) -> str:
+    counts = Counter(s.status.value for s in group)
+    return next(iter(counts)) if len(counts) == 1 else ", ".join(f"{count:,} {name}" for name, count in counts.items())
+
+
+def _who(group: Sequence[StepState]) -> list[str]:
+    return [_named(role_of(s.step) for s in group), _named(s.model for s in group)]
+
+
+def _named(names: Iterable[str]) -> str:
+    return some(list(dict.fromkeys(filter(None, names))), 2)
+
+
+def _took(group: Sequence[StepState]) -> str:
+    if all(s.outcome.cached for s in group):
+        return "cached"
+    ended = [span.end - span.start for s in group for span in s.spans if span.end is not None]
+    return seconds(sum(ended)) if ended else ""
