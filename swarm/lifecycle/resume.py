@@ -27,7 +27,7 @@ from swarm.record.folder import RunFolder
 from swarm.record.outcome import Outcome
 from swarm.record.recorded import Recorded
 from swarm.record.state import State
-from swarm.record.steps import Status
+from swarm.record.steps import Status, StepState
 from swarm.results.result import plan_of
 from swarm.scheduling.assign import Assigner
 from swarm.spec.agent import Agent
@@ -317,25 +317,27 @@ def _changed_steps(state: State, assigner: Assigner) -> list[str]:
 
 
 def _relisted(state: State, names: tuple[str, ...]) -> list[str]:
-    """Return the steps that were expanded over the inputs of their time: `names` are those of now.
-
-    That is a list of inputs, and a step that read its inputs in shares.
-    """
+    """Return the steps that were expanded over the inputs of their time: `names` are those of now."""
     found: list[str] = []
     for s in state.steps.values():
-        if s.kind != "stand_in" or s.combine in ("checked", "majority"):
-            continue
-        children = [state.steps[name].step for name in s.children]
-        if s.step.each == "inputs":
-            then = {str(child.item) for child in children}
-        elif s.step.each is None and (s.step.inputs is not None or not (before_of(s.step) or s.step.instance_of)):
-            then = set(chain.from_iterable(child.inputs or () for child in children))
-        else:
-            continue
+        then = _inputs_then(s, state)
         now = names if s.step.inputs is None else chosen(s.step.inputs, names)
-        if set(now) != then:
+        if then is not None and then != set(now):
             found.append(s.id)
     return found
+
+
+def _inputs_then(s: StepState, state: State) -> set[str] | None:
+    """Return the inputs over which a step was expanded: its list, or the shares in which it read them."""
+    if s.kind != "stand_in" or s.combine in ("checked", "majority"):
+        return None
+    children = [state.steps[name].step for name in s.children]
+    if s.step.each == "inputs":
+        return {str(child.item) for child in children}
+    reads_inputs = s.step.inputs is not None or not (before_of(s.step) or s.step.instance_of)
+    if s.step.each is not None or not reads_inputs:
+        return None
+    return set(chain.from_iterable(child.inputs or () for child in children))
 
 
 def _stale(state: State, assigner: Assigner) -> list[str]:
