@@ -110,5 +110,5 @@ def _named(names: Iterable[str]) -> str:
 def _took(group: Sequence[StepState]) -> str:
     if all(s.outcome.cached for s in group):
         return "cached"
-    ended = [span.end - span.start for s in group for span in s.spans if span.end is not None]
+    ended = [_spent(s) for s in group if s.spans and s.spans[0].end is not None]
     return seconds(sum(ended)) if ended else ""
