@@ -18,7 +18,7 @@ from swarm.spec.agent import Agent
 from swarm.spec.plan import SET_BY_RUN, Plan, Step
 from swarm.spec.providers import PROVIDERS
 from swarm.spec.servers import Server, ServerTool
-from swarm.spec.task import InputSpec, Limits, Model, Price, Task
+from swarm.spec.task import InputSpec, Limits, Model, Price, PythonSpec, Task
 from swarm.spec.yaml.strict import read
 from tests.test_docs import ROOT, blocks, text_of
 
@@ -31,6 +31,7 @@ TABLES: tuple[tuple[str, str, type[BaseModel], tuple[str, ...]], ...] = (
     (TASK, "Limits", Limits, ()),
     (TOOLS, "Keys of a server", Server, ()),
     (TOOLS, "Settings of a tool", ServerTool, ()),
+    (TASK, "Python", PythonSpec, ()),
     (PLAN, "Fields of a step", Step, SET_BY_RUN),
     (PLAN, "Fields of a plan", Plan, ()),
 )

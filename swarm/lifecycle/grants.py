@@ -61,7 +61,7 @@ def _named(task: Task, functions: Collection[str], kits: Sequence[Kit]) -> tuple
 def unused_sections(task: Task, box: Toolbox) -> tuple[str, ...]:
     """Return a warning for each section that describes tools of which none is granted, and those of kits."""
     used = {kit.section for kit in box.kits}
-    keys = [key for key in (*DESCRIBED, "python") if getattr(task, key, None) and key not in used]
+    keys = [key for key in (*DESCRIBED, "python", "web") if getattr(task, key, None) and key not in used]
     unused = (f"{key}: describes tools, and `tools:` names none of them" for key in keys)
     return (*unused, *chain.from_iterable(kit.notes() for kit in box.kits))
 

@@ -3,11 +3,12 @@
 The docstrings of fields are the descriptions in the JSON Schema of a task file, which editors show.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, StringConstraints, field_serializer
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, WithJsonSchema, field_serializer
 from pydantic.json_schema import SkipJsonSchema
 
 from swarm.base.values import Frozen, Id, Json, is_empty
@@ -114,6 +115,37 @@ class InputSpec(Frozen):
     """Name in plans and reports. [default: the path]"""
 
 
+def size_of(value: object) -> object:
+    """Return a size such as `512MB` in bytes; anything else as it is."""
+    found = re.fullmatch(r"(\d{1,6})\s*([kMG]?)B", value) if isinstance(value, str) else None
+    return value if found is None else int(found[1]) * {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}[found[2]]
+
+
+Bytes = Annotated[
+    int,
+    BeforeValidator(size_of),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^[0-9]{1,6} ?[kMG]?B$"}]}),
+]
+"""A number of bytes, or a text such as `512MB`."""
+
+
+class PythonSpec(Frozen):
+    """What the tool `python` may use."""
+
+    venv: Path | None = None
+    """Folder of a venv whose Python and packages are used. [default: those that run swarm]"""
+    memory: Annotated[Bytes, Field(ge=64_000_000, le=1_000_000_000_000)] = 1_000_000_000
+    """Memory of each process, in bytes. Example: 512MB. [default: 1_000_000_000]"""
+    seconds: float = Field(default=30.0, gt=0, le=86_400)
+    """Maximum seconds of a call, without waiting for a processor. [default: 30]"""
+    processes: int = Field(default=32, ge=4, le=10_000)
+    """Maximum processes and threads of a step. [default: 32]"""
+    disk: Annotated[Bytes, Field(ge=1_000_000, le=1_000_000_000_000)] = 256_000_000
+    """Files of a step, in bytes. Example: 64MB. [default: 256_000_000]"""
+    network: bool = False
+    """Let the code use the network: then `python` is a place of `labels`. [default: false]"""
+
+
 USUAL_WORKERS = 16
 """Attempts in parallel that are assumed for `workers: auto` before a run."""
 MOST_WORKERS = 300
@@ -189,6 +221,8 @@ class Task(Frozen):
     mcp: dict[ServerName, Server] = Field(default_factory=dict, exclude_if=is_empty)
     """MCP servers by name, with the tools of each that the run may use. Example: `{notes: {command:
     [notes-server, ./data], reads: [./data], tools: {search: read}}}`."""
+    python: PythonSpec | None = None
+    """What the tool `python` may use. Example: `{memory: 512MB, seconds: 10}`. [default: see its keys]"""
     limits: Limits = Limits()
     """Limits of the run. Example: `{workers: 8, tokens: 400_000}`."""
     labels: dict[Id, tuple[PlaceName, ...]] = Field(default_factory=dict)

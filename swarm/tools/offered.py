@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 
 from swarm.spec.labels import PLACES
-from swarm.spec.task import Task
+from swarm.spec.task import PythonSpec, Task
 from swarm.tools.kit import Kit
 
 Source = Callable[[Task], Iterable[Kit]]
@@ -34,7 +34,20 @@ def _servers(task: Task) -> Iterable[Kit]:
     return kits(task, taken=(*NAMED, *PLACES))
 
 
-NAMED: Mapping[str, Source] = {"files": _files, "web": _web}
+def _calculate(task: Task) -> Iterable[Kit]:
+    del task
+    from swarm.tools.calculate import CalculateKit
+
+    return (CalculateKit(),)
+
+
+def _python(task: Task) -> Iterable[Kit]:
+    from swarm.tools.python import PythonKit
+
+    return (PythonKit(task.python or PythonSpec(), task.folder),)
+
+
+NAMED: Mapping[str, Source] = {"calculate": _calculate, "files": _files, "python": _python, "web": _web}
 """Kits that are there for every task, by the name that `tools:` has for them."""
 DESCRIBED: Mapping[str, Source] = {"mcp": _servers}
 """Kits that sections of a task describe, by the key of the section. They are made only if the task has it."""
