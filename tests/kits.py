@@ -77,7 +77,7 @@ def asking(name: str = "shelf__find", arguments: Json = None) -> Function:
 
 def saying(name: str = "shelf__find", arguments: Json = None) -> Callable[[Request], Any]:
     def answer(request: Request) -> Any:
-        names = [spec.name for spec in request.tools]
+        names = [spec.name for spec in request.tools if spec.name != "read_more"]
         if len(request.messages) == 2 and name in names:
             return reply(calls=[(name, arguments or {"word": "tea"})])
         return f"{own_prompt(request)} {' '.join(names)}: {request.messages[-1].text} [ask]"

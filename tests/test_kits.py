@@ -14,7 +14,7 @@ from swarm.record.folder import RunFolder
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Request
 from swarm.spec.plan import Plan, Step
-from swarm.testing import Function
+from swarm.testing import Function, reply
 from swarm.tools import Opening, Toolbox
 from swarm.tools.functions import tool
 from tests.kits import Shelf, asking, saying, shelved, task
@@ -60,7 +60,10 @@ async def test_a_task_grants_a_kit_or_some_of_its_tools(
     assert f"Ask. {got}:" in result.report.text
 
 
-async def test_agents_and_steps_ask_for_kits_by_their_names_and_get_no_more(tmp_path: Path, shelf: Shelf) -> None:
+async def test_agents_and_steps_ask_for_kits_by_their_names_and_get_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = shelved(monkeypatch, Shelf(effect="exec"))
     steps = (
         Step(id="one", prompt="One.", tools=("shelf.*",)),
         Step(id="two", prompt="Two.", tools=("shelf.find",)),
@@ -158,7 +161,7 @@ async def test_a_replay_opens_no_kit_and_has_the_same_facts(tmp_path: Path, shel
     first = await run_with(asking(), this, cache=False)
     shelf.events.clear()
     monkey = Replay(RunFolder(first.folder))
-    async with Run(this, options=monkey.options(Options()), replay=monkey) as run:
+    async with Run(this, options=monkey.options(Options(endpoint=asking())), replay=monkey) as run:
         pass
     assert shelf.events == []
     assert run.result.report == first.report
@@ -230,3 +233,36 @@ async def test_a_step_is_kept_for_later_runs_if_every_tool_it_called_is_stable(
     await run_with(second, task(tmp_path))
     assert len(first.requests) == (2 if calls else 1)
     assert len(second.requests) == (2 if calls else 0)
+
+
+# A kill between a call and its answer
+
+
+@pytest.mark.parametrize(("effect", "again"), [("write", 0), ("exec", 0), ("network", 0), ("read", 1)])
+async def test_killed_between_a_call_and_its_answer_only_a_call_that_may_be_repeated_is_made_again(
+    tmp_path: Path, effect: Any, again: int
+) -> None:
+    made: list[str] = []
+
+    @tool(effect=effect)
+    async def put(word: str) -> str:
+        """Put a word."""
+        made.append(word)
+        return "it is there"
+
+    def answer(request: Request) -> Any:
+        if len(request.messages) == 2:
+            return reply(calls=[("put", {"word": "tea"})])
+        return f"So: {request.messages[-1].text}"
+
+    first = await run_with(Function(answer), task(tmp_path, tools=("put",)), tools=(put,), cache=False)
+    assert made == ["tea"]
+    journal = first.folder / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    asked = next(n for n, line in enumerate(lines) if b'"tool_calls"' in line and b"TurnTaken" in line)
+    journal.write_bytes(b"".join(lines[: asked + 1]))
+    made.clear()
+    result = await resume_with(Function(answer), first.folder, tools=(put,), cache=False)
+    assert len(made) == again
+    assert result.report is not None
+    assert ("Not known whether this call of put took place" in result.report.text) == (not again)

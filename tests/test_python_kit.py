@@ -268,6 +268,23 @@ def broken(*_: object) -> list[str]:
     return ["/bin/sh", "-c", "echo No permissions >&2; exit 1"]
 
 
+async def test_a_box_that_was_closed_to_make_room_gets_its_variables_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(python_kit, "MOST_OPEN", 1)
+    kit = PythonKit(PythonSpec(), tmp_path)
+    one, other = Bench(tmp_path / "one", kit), Bench(tmp_path / "other", kit)
+    try:
+        await one.run("x = 40")
+        await one.run("x += 1")
+        assert await other.run("'y'") == "'y'"
+        assert await one.run("x + 1") == "42"
+    finally:
+        await one.place.aclose()
+        await other.place.aclose()
+        await kit.close()
+
+
 # A run
 
 

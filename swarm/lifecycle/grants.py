@@ -82,7 +82,8 @@ def _unknown(entry: str, functions: Iterable[str], kits: Sequence[Kit]) -> str:
     known = sorted({*functions, *(kit.prefix or kit.name for kit in kits)})
     if not known:
         return f"{message}; there are none\nhint: {_HOW}"
-    return f"{message}; there are {listing(known)}{meant(entry, known)}"
+    near = meant(entry, known)
+    return f"{message}; there are {listing(known)}{near}" + ("" if near else f"\nhint: {_HOW}")
 
 
 _HOW = "give Python functions with `--tools FILE.py`, or `swarm.run(task, tools=[…])`"

@@ -45,7 +45,7 @@ NO_BOX = "sandbox_unavailable"
 
 
 @dataclass
-class Box:
+class PythonBox:
     """The process of one step's box."""
 
     process: anyio.abc.Process
@@ -55,6 +55,8 @@ class Box:
     known: dict[str, str] = field(default_factory=dict[str, str])
     """Files that are in the box, with the hash of their content."""
     buffered: bytearray = field(default_factory=bytearray)
+    codes: list[str] = field(default_factory=list[str])
+    """What has run in it, in order: a fresh box gets its variables by running it again."""
 
     @property
     def is_alive(self) -> bool:
@@ -125,7 +127,7 @@ class PythonKit(Kit):
         venv = None if spec.venv is None else (folder / spec.venv).resolve()
         self._venv = venv
         self._python = interpreter(venv)
-        self._open: dict[int, Box] = {}
+        self._open: dict[int, PythonBox] = {}
         self._working: anyio.Semaphore | None = None
         self.tools = (self._tool(spec),)
         self.offers = offered(self.tools)
@@ -183,16 +185,23 @@ class PythonKit(Kit):
         async with self._working:
             box = await place.keep("python", lambda: self._box(place))
             if not box.is_alive:
-                place.forget("python")
-                await self._ended(box)
-                box = await place.keep("python", lambda: self._box(place))
+                box = await self._again(box, place)
             box.busy = True
             try:
                 return await self._asked(box, code, place)
             finally:
                 box.busy, box.used = False, anyio.current_time()
 
-    async def _asked(self, box: Box, code: str, place: Place) -> ToolResult:
+    async def _again(self, closed: PythonBox, place: Place) -> PythonBox:
+        """Return a fresh box in place of one that was closed to make room, with the variables that it had."""
+        place.forget("python")
+        await self._ended(closed)
+        box = await place.keep("python", lambda: self._box(place))
+        for code in () if self._bounds.network else closed.codes:
+            await self._asked(box, code, place)
+        return box
+
+    async def _asked(self, box: PythonBox, code: str, place: Place) -> ToolResult:
         """Run code in a box. Kill the box if the code takes too long, prints too much or ends it."""
         new = _unknown_files(box, place)
         why = ""
@@ -213,9 +222,10 @@ class PythonKit(Kit):
             await self._ended(box)
             said = _text(printed)
             raise ToolError(f"{why}; all variables are lost, files of earlier calls in /work are kept\n{said}".rstrip())
+        box.codes.append(code)
         return _result(printed, reply, _taken(box, reply, place))
 
-    async def _box(self, place: Place) -> Box:
+    async def _box(self, place: Place) -> PythonBox:
         """Start a box for a step. Raise `ToolError` if that is impossible now: never run code without one."""
         await self._make_room()
         inputs = await anyio.to_thread.run_sync(_copied, place)
@@ -226,7 +236,7 @@ class PythonKit(Kit):
         except OSError as error:
             await anyio.to_thread.run_sync(rmtree, inputs, True)
             raise ToolError(f"there is no sandbox any more: {error.strerror}", kind=NO_BOX) from error
-        box = Box(process, inputs, anyio.current_time())
+        box = PythonBox(process, inputs, anyio.current_time())
         self._open[id(box)] = box
         try:
             with anyio.fail_after(self._seconds):
@@ -241,7 +251,7 @@ class PythonKit(Kit):
         for box in idle[: max(0, len(self._open) + 1 - MOST_OPEN)]:
             await self._ended(box)
 
-    async def _ended(self, box: Box) -> None:
+    async def _ended(self, box: PythonBox) -> None:
         self._open.pop(id(box), None)
         await box.aclose()
 
@@ -305,7 +315,7 @@ def _readable(place: Place) -> list[tuple[str, bytes]]:
     return found
 
 
-def _unknown_files(box: Box, place: Place) -> dict[str, bytes]:
+def _unknown_files(box: PythonBox, place: Place) -> dict[str, bytes]:
     """Return the files of the scratch folder that the box does not have as they are."""
     if not place.has_scratch:
         return {}
@@ -319,7 +329,7 @@ def _unknown_files(box: Box, place: Place) -> dict[str, bytes]:
     return new
 
 
-def _taken(box: Box, reply: Mapping[str, Any], place: Place) -> dict[str, bytes]:
+def _taken(box: PythonBox, reply: Mapping[str, Any], place: Place) -> dict[str, bytes]:
     """Write the files of a reply into the scratch folder, and return them."""
     taken: dict[str, bytes] = {}
     given = reply.get("files")
