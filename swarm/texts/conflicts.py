@@ -31,6 +31,7 @@ _SHARED = 0.5  # minimum share of the words of the shorter sentence that both ha
 _ONLY = 0.7  # the same if they have only one word in common
 _EVIDENCE = 2.0  # minimum weight of these words: two that a third of the sources have, or one that a tenth has
 _CLEAR = 0.1  # by how much one quantity of a source is nearer than its others
+_FARTHEST = 5  # factor above which two values are hardly of the same thing
 _USUAL = 20  # number of sources that a few sources are taken for, so that a word that all have counts
 _HEDGED = 0.1  # share by which an approximate value may differ
 _LOWER = re.compile(r"(?<![\w-])[^\W\d_A-ZÀ-ÞА-Я][^\W\d_]{2,}")
@@ -157,10 +158,15 @@ def _likeness(one: Use, other: Use, rarity: _Rarity) -> float:
     """Return the share of the words of the shorter sentence that both have; 0 if that or their rarity is too small."""
     if one.noun and other.noun and not common(one.noun, other.noun) and _is_of_other(one, other):
         return 0.0
-    shared = common(one.words, other.words)
-    share = len(shared) / min(len(one.words), len(other.words))
-    is_enough = share >= (_SHARED if len(shared) > 1 else _ONLY) and rarity.of(shared) >= _EVIDENCE
-    return share if is_enough else 0.0
+    return max(_covered(one.words, other, rarity), _covered(other.words, one, rarity))
+
+
+def _covered(some: frozenset[str], other: Use, rarity: _Rarity) -> float:
+    """Return the share of some words that a quantity or what is above it has; 0 if it, or their rarity, is small."""
+    shared = common(some, other.every | other.row)
+    share = len(shared) / len(some)
+    is_enough = share >= (_SHARED if len(shared) > 1 else _ONLY)
+    return share if is_enough and rarity.of(shared) >= _EVIDENCE and common(some, other.words) else 0.0
 
 
 def _is_of_other(one: Use, other: Use) -> bool:
@@ -174,6 +180,9 @@ def _is_told_apart(one: Use, other: Use) -> bool:
     pairs = [(one.subject, other.subject or other.title), (one.title, other.subject)]
     pairs += [(one.words & line, other.words & line) for line in OPPOSITE]
     if any(_are_different(one, other, *pair) for pair in pairs) or _have_other_conditions(one.others, other.others):
+        return True
+    values = sorted((abs(one.figure.value), abs(other.figure.value)))
+    if one.kind not in ("when", "clock") and values[1] > _FARTHEST * values[0]:
         return True
     if one.kind in MONEY and (_is_part(one, other) or _is_part(other, one)):
         return True

@@ -42,12 +42,16 @@ VERBS = word_set(
     " measure measures span spans last lasts estimate estimated planned stand stands stood put set sets"
     " approved total"
     " exactly only now currently new according finally"
+    " findet statt beginnt kommt liegt gibt"
     " besoin faut coûte compte mesure nécessite utilise occupe emploie atteint pèse dure environ exactement"
     " braucht benötigt kostet beträgt misst zählt umfasst wiegt dauert fasst etwa rund hat verbraucht"
     " требует требуется нужно стоит составляет весит насчитывает имеет около равен равна занимает"
 )
 """Verbs and adverbs between a thing and its quantity, which do not tell two things apart."""
-MEASURES = word_set("budget cost price length weight mass size value worth total amount coût prix preis kosten summe")
+MEASURES = word_set(
+    "budget cost price length weight mass size value worth total amount power capacity"
+    " output consumption coût prix preis kosten summe"
+)
 """Nouns that name a measure of something, and no part of it."""
 VAGUE = word_set("it its they their this these he she il elle ils elles ce es er sie он она оно они это")
 """First words of sentences about what is named above them."""

@@ -21,6 +21,7 @@ _TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _ELIDED = re.compile(r"(?<!\w)(?:[cdjlmnst]|qu)['’](?=\w)", re.IGNORECASE)
 _HEAD = re.compile(r"([^\W\d_]{3,})\s(?:of|for|de|du|des|von)\s(?:the\s|la\s|der\s)?([^\W\d_]{3,})")
 _FRENCH = re.compile(r"\b(?:les?|la|des|du|un|une|l['’])\b", re.IGNORECASE)
+_DATED = re.compile(r"(?:year|date|month|jahr|datum|année|год|дата)\b|年", re.I)
 _CELL = re.compile(r"([^\W\d_]{3,})\s$")
 _CLAUSE = re.compile(r"[;；。]\s*")
 
@@ -70,6 +71,8 @@ class Use:
     hedged: bool
     about: tuple[str, ...]
     """The words as they are written, in order."""
+    row: frozenset[str] = frozenset()
+    """The words of the other cells of its row that have no figure."""
 
     @property
     def figure(self) -> Figure:
@@ -106,17 +109,28 @@ def _roots(written: Iterable[str]) -> list[str]:
 
 def uses(number: int, statement: Utterance, lower: frozenset[str], categories: frozenset[str]) -> Iterator[Use]:
     """Yield the quantities of a statement. `lower` are the words that are no names."""
-    subject, colon, rest = statement.text.partition(": ")
-    is_row = ";" in statement.text
-    rest = rest if colon else statement.text
-    for clause in _CLAUSE.split(rest) if is_row else [statement.text]:
-        text = f"{subject}: {clause}" if is_row and colon else clause
+    clauses, plain, when = _clauses(statement.text)
+    row = frozenset(_roots(_written(" ".join(_TOKEN.findall(plain)))))
+    for text in clauses:
         found = quantities(text)
         for quantity in found:
-            each = _of_cell(quantity, text) if is_row or colon else quantity
+            each = _of_cell(quantity, text) if ": " in text or len(clauses) > 1 else quantity
             is_value = each.kind != "number" or _is_stated(text[: each.start])
             if is_value and not _BOUND.search(text[: each.start]):
-                yield _use(replace(statement, text=text), OneValue(number, each), found, lower, categories)
+                use = _use(replace(statement, text=text), OneValue(number, each), found, lower, categories)
+                yield replace(use, row=row, others=use.others + when)
+
+
+def _clauses(text: str) -> tuple[list[str], str, tuple[Figure, ...]]:
+    """Return the cells of a row, each after its subject; the text of those without figures; its year or date."""
+    if ";" not in text:
+        return [text], "", ()
+    subject, colon, rest = text.partition(": ")
+    cells = _CLAUSE.split(rest if colon else text)
+    plain = " ".join(cell for cell in cells if not quantities(cell))
+    dated = " ".join(cell for cell in cells if _DATED.match(cell))
+    when = tuple(figure for figure in quantities(dated) if figure.kind in WHEN)
+    return [f"{subject}: {cell}" if colon else cell for cell in cells], plain, when
 
 
 def _is_stated(before: str) -> bool:
@@ -144,11 +158,12 @@ def _use(
         bare = bare[: each.start] + " " * (each.end - each.start) + bare[each.end :]
     tokens = list(_TOKEN.finditer(bare))
     content = _written(" ".join(match[0] for match in tokens))
-    noun = frozenset(_roots(word for word in quantity.noun.split() if _is_content(word)))
-    own = frozenset((*_roots(content), *noun))
+    noun = frozenset(_roots(filter(_is_content, quantity.noun.split())))
+    said = frozenset((*_roots(content), *noun))
+    own = said - MEASURES or said
     above = frozenset(map(root, words(statement.above)))
     is_vague = len(own - categories) < 2 or text.split(" ")[0].casefold() in VAGUE
-    is_when = quantity.kind in WHEN
+    kinds = {each.kind for each in every} if quantity.kind in WHEN else {*WHEN, "number"}
     return Use(
         side,
         statement.origin,
@@ -160,7 +175,7 @@ def _use(
         _neighbours(tokens, text, ahead=False),
         _neighbours(tokens, text, ahead=True),
         _parts(bare),
-        tuple(q for q in every if q.start != quantity.start and (is_when or q.kind in (*WHEN, "number"))),
+        tuple(each for each in every if each.start != quantity.start and each.kind in kinds),
         _HEDGE.search(text[: quantity.start]) is not None,
         tuple(content),
     )

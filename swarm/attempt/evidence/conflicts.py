@@ -3,7 +3,7 @@
 Two figures are of the same thing if their names, their dimension and the other figures around them are the same, and
 the words around them are mostly the same, or the noun that is counted or measured is. Precision comes before recall: a
 false conflict costs the reader's trust. So bounds, ranges, roundings, figures that one output gives twice, and things
-with more than three values are left alone.
+with more than three values are left alone. `texts/conflicts.py` compares sources without names, so it demands less.
 """
 
 import re
