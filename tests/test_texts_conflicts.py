@@ -93,6 +93,7 @@ def test_the_same_thing_with_two_values_is_a_disagreement(one: str, other: str, 
         ("The bridge costs 4 million euros.", "The toll of the bridge costs 5 euros."),
         ("night tours: guide Elena; start 21:00", "Guided tours start at 14:00."),
         ("year 2023; beer brewed 1.9 million litres", "In 2024, 2,600,000 litres of beer were brewed."),
+        ("Founded in 1887, Quarry Lane Brewery is old.", "In 2024, Quarry Lane Brewery made 2 million litres."),
         ("The ferry carries 60 cars.", "The bridge has 6 lanes for cars."),
     ],
 )
@@ -102,6 +103,7 @@ def test_other_things_are_no_disagreement(one: str, other: str) -> None:
 
 def test_pages_about_different_things_do_not_disagree() -> None:
     assert found(("Mail", "It needs 3 GB of memory."), ("Wiki", "It needs 5 GB of memory.")) == []
+    assert len(found(("矿山", "盐矿每年生产食盐30万吨。"), ("", "报告：盐矿每年生产食盐36万吨。"))) == 1
     said = ("Alpha", "It keeps messages in memory: 64 MB."), ("Beta", "It keeps messages in memory: 512 MB.")
     assert found(*said) == []
     said = ("Mail", "The service needs 3 GB of memory."), ("Wiki", "The service needs 5 GB of memory.")

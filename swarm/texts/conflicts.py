@@ -172,7 +172,7 @@ def _covered(some: frozenset[str], other: Use, rarity: _Rarity) -> float:
 def _is_of_other(one: Use, other: Use) -> bool:
     """Whether two quantities with different nouns are of different things. Persons may be called anything."""
     if one.kind == "count":
-        return not (one.noun & PERSONS or other.noun & PERSONS)
+        return not (common(one.noun, PERSONS) or common(other.noun, PERSONS))
     return not common(one.noun, other.every) and not common(other.noun, one.every)
 
 

@@ -115,7 +115,7 @@ def uses(number: int, statement: Utterance, lower: frozenset[str], categories: f
         found = quantities(text)
         for quantity in found:
             each = _of_cell(quantity, text) if ": " in text or len(clauses) > 1 else quantity
-            is_value = each.kind != "number" or _is_stated(text[: each.start])
+            is_value = _is_value(each, text, found)
             if is_value and not _BOUND.search(text[: each.start]):
                 use = _use(replace(statement, text=text), OneValue(number, each), found, lower, categories)
                 yield replace(use, row=row, others=use.others + when)
@@ -131,6 +131,14 @@ def _clauses(text: str) -> tuple[list[str], str, tuple[Figure, ...]]:
     dated = " ".join(cell for cell in cells if _DATED.match(cell))
     when = tuple(figure for figure in quantities(dated) if figure.kind in WHEN)
     return [f"{subject}: {cell}" if colon else cell for cell in cells], plain, when
+
+
+def _is_value(figure: Figure, text: str, every: Sequence[Figure]) -> bool:
+    """Whether a figure is said of something: no label, and no date at the start of a sentence with another figure."""
+    before = text[: figure.start]
+    if figure.kind in WHEN and len(before.split()) < 2:
+        return all(each.kind in WHEN for each in every)
+    return figure.kind != "number" or _is_stated(before)
 
 
 def _is_stated(before: str) -> bool:
@@ -202,7 +210,7 @@ def _title(above: str, lower: frozenset[str]) -> frozenset[str]:
 
 def _is_name(word: str, lower: frozenset[str]) -> bool:
     """Whether a word is written with a capital, and nowhere without."""
-    return word[0] == word[0].upper() and _is_content(word) and word.casefold() not in lower
+    return word[0].isupper() and _is_content(word) and word.casefold() not in lower
 
 
 def _parts(text: str) -> tuple[tuple[str, str], ...]:
