@@ -10,6 +10,8 @@ from swarm.testing import reply
 
 BYTES = 4.0
 """Bytes of English prose per token, with the tokenizers of 2025."""
+LETTERS = str.maketrans("0123456789", "ghijklmnop")
+"""A figure in a report that no source has would be asked about."""
 PROSE = "The service keeps its index on disk and needs a few gigabytes of memory while it answers queries. "
 
 
@@ -29,7 +31,8 @@ class Author:
         given = self._report if request.purpose == "report" else self._answer
         given = min(given, request.max_tokens or given)
         asked = sha256(repr(request.messages).encode()).hexdigest()
-        text = f"About {asked[:8]}. " + PROSE * (1 + int(given * BYTES / len(PROSE)))
+        word = asked[:8].translate(LETTERS)
+        text = f"About {word}. " + PROSE * (1 + int(given * BYTES / len(PROSE)))
         text = text[: int(given * BYTES)]
         if request.purpose == "report":
             text = f"All of it is known [read.1].\n\n{text}"

@@ -133,7 +133,7 @@ async def test_a_plan_may_be_given_in_any_form(tmp_path: Path, plan: Any) -> Non
 async def test_a_function_that_is_passed_is_granted(tmp_path: Path, tools: Any) -> None:
     endpoint = Function(lambda request: PLAN if not request.tools else "x")
     await swarm.run(Task(goal="x", folder=tmp_path), endpoint=endpoint, tools=tools, cache=False)
-    assert [tool.name for tool in endpoint.requests[1].tools] == ["double"]
+    assert [tool.name for tool in endpoint.requests[1].tools] == ["double", "read_more"]
 
 
 @pytest.mark.anyio

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swarm.base.errors import AnswerError, EndpointBusy, EndpointRefused
+from swarm.base.errors import AnswerError, EndpointBusy, EndpointRefused, LimitError
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
@@ -184,10 +184,10 @@ class TestFigures:
 
     def test_what_was_given_up_was_not_waited_for(self) -> None:
         """A limit is reached at 1 and `lost` given up, so `end` goes on before the step that `lost` needed fails."""
-        graph = (*steps("first a lost:a"), Step(id="study", each=tuple(range(10)), needs=("first",)))
-        gives = {"a": EndpointRefused("no", kind="bad_request")}
+        spent = LimitError("all is spent", limit="tokens", value=1)
+        gives = {"a": EndpointRefused("no", kind="bad_request"), "first": spent}
         sleeper = Sleeper({"first": 1, "a": 5, "end": 3}, gives)
-        ran = run_virtually((*graph, *steps("end:+lost,study")), sleeper, workers(4, steps=8))
+        ran = run_virtually(steps("first a lost:a end:+lost,first"), sleeper, workers(4))
         assert ran.began("end") == [1]
         p = measured(ran, 4)
         assert (p.seconds, p.critical_path_seconds, p.critical_path) == (5, 5, ("a",))
@@ -294,7 +294,7 @@ def test_laws_of_a_graph_that_ran(seed: int, count: int, width: int) -> None:
 @given(stories(), st.booleans())
 def test_laws_of_any_run(story: tuple[tuple[Step, ...], Sleeper, Rules], wide: bool) -> None:
     graph, sleeper, rules = story
-    count = 1000 if wide else rules.limits.workers
+    count = 1000 if wide else rules.limits.usual_workers
     ran = run_virtually(graph, sleeper, Rules(limits=rules.limits.model_copy(update={"workers": count})))
     p = measured(ran, count)
     pauses = any(isinstance(ev, e.StepFailed) and ev.retry_in is not None for ev in ran.events)
@@ -326,7 +326,7 @@ def test_every_prefix_of_a_run_can_be_measured(story: tuple[tuple[Step, ...], Sl
         state.apply(event)
         p = measure(state)
         assert p.critical_path_seconds <= p.seconds * (1 + 1e-9)
-        assert p.peak <= rules.limits.workers
+        assert p.peak <= rules.limits.usual_workers
 
 
 def test_a_long_chain_and_a_wide_group_cost_neither_stack_nor_a_square() -> None:

@@ -17,7 +17,7 @@ from swarm.record.folder import RunFolder, create, find
 from swarm.record.journal import Journal
 from swarm.record.recorded import recorded
 from swarm.scheduling.assign import Assigner
-from swarm.spec.chat import Request
+from swarm.spec.chat import Reply, Request
 from swarm.spec.plan import Plan, Step
 from swarm.spec.task import Limits, Task
 from swarm.testing import Function, reply
@@ -284,17 +284,21 @@ class TestCache:
         assert cache.clear() == 4
         assert cache.size().entries == 0
 
-    async def test_a_tool_that_writes_is_run_every_time(self, folder: Path) -> None:
+    async def test_a_step_that_called_a_tool_that_writes_is_run_every_time(self, folder: Path) -> None:
         @swarm.tool(effect="write")
         def note(text: str) -> str:
             """Write something down."""
             return text
 
+        def answer(request: Request) -> Reply | str:
+            has_called = request.messages[-1].role == "tool"
+            return "Done." if has_called else reply(calls=[("note", {"text": "x"})])
+
         plan = Plan(steps=(Step(id="a", prompt="Do a."),))
         for _ in range(2):
-            model = Model()
+            model = Function(answer)
             await run_with(model, Task(plan=plan, folder=folder), tools=(note,))
-            assert len(model.requests) == 1
+            assert len(model.requests) == 2
 
 
 def as_version_0_1(folder: Path) -> None:
