@@ -72,7 +72,7 @@ async def test_a_pool_stops_the_run_only_if_nobody_is_left(endpoints: list[Endpo
         ({"endpoint": "127.0.0.1:8000", "name": "m"}, "expected a base URL"),
         ({"endpoint": "openai", "name": "m"}, "set OPENAI_API_KEY, or write `key: ${OPENAI_API_KEY}`"),
         ({"endpoint": "openai", "name": "m", "key": ""}, "OPENAI_API_KEY"),
-        ({"endpoint": "http://127.0.0.1:8000/v1"}, "needs a `name`"),
+        ({"endpoint": "http://127.0.0.1:8000/v1"}, "needs a `name` (`--model NAME`)"),
         ({"endpoint": "http://127.0.0.1:8000/v1", "name": "m", "key": "sk-1\n"}, "line break"),
         ({"name": "m"}, "needs an `endpoint`"),
         ({"use": ("default",)}, "cannot use itself"),

@@ -171,8 +171,9 @@ class TestExport:
             (("--format", "cvs"), "unknown format `cvs`; did you mean `csv`?"),
             (("--step", "row", "--format", "chrome"), "is for a whole run"),
             (("-o", "notes/mail.md"), "is an input or the task"),
-            (("-o", "task.yaml"), "is an input or the task"),
+            (("--format", "md", "-o", "task.yaml"), "is an input or the task"),
             (("-o", "notes"), "is a folder"),
+            (("-o", "rows.docx"), "-o: unknown ending `.docx`"),
             (("-o", "{run}/journal.jsonl"), "is in the folder of a run"),
         ],
     )

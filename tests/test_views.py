@@ -13,7 +13,7 @@ from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.results.measure import measure
-from swarm.spec.chat import Data, Message, Text, ToolCall
+from swarm.spec.chat import Data, MediaFile, Message, Text, ToolCall, Usage
 from swarm.spec.plan import Step
 from swarm.views import words
 from swarm.views.progress import BIG, MOST_BAD, MOST_FAILURES, Progress, summary
@@ -174,6 +174,14 @@ class TestSummary:
         assert "2 of 2 steps done (2 from the cache)" in text
         assert "Speed-up" not in text
 
+    def test_files_that_steps_left_are_counted_by_kind(self) -> None:
+        table = MediaFile(medium="file", name="rows.csv", mime="text/csv", sha256="0" * 64, size=1)
+        spoken = MediaFile(medium="audio", mime="audio/wav", sha256="1" * 64, size=2)
+        ran = run_virtually(steps("a"), Sleeper(gives={"a": Outcome(output="x", media=(table, table, spoken))}))
+        lines = summary(ran.state, measure(ran.state)).splitlines()
+        assert {"1 audio file in the folder of the run", "2 files in the folder of the run"} < set(lines)
+        assert f"media: rows.csv, text/csv, 1 byte: artifacts/{'0' * 64}" in step_page(ran.state, "a", ran.events)
+
     def test_many_failures_are_counted(self) -> None:
         graph = steps(" ".join(f"s{n}" for n in range(12)))
         ran = run_virtually(graph, Sleeper(gives={f"s{n}": NO for n in range(12)}))
@@ -236,8 +244,10 @@ class TestTables:
         result = Message(role="tool", parts=(Data(of="tool", name="find", text="nothing"),), tool_call_id="c1")
         more = turn("a").model_copy(update={"messages": (said, result)})
         other = turn("b")
+        found = Message(role="tool", parts=(Data(of="tool", name="find", text="a tool's turn"),), tool_call_id="c2")
+        tool = turn("a").model_copy(update={"messages": (found,), "usage": Usage()})
         state.apply(more)
-        text = step_page(state, "a", [*ran.events[:3], more, other, *ran.events[3:]])
+        text = step_page(state, "a", [*ran.events[:3], more, tool, other, *ran.events[3:]])
         assert "step a: done in 1.0 s, 15 tokens" in text
         assert "prompt\n  Look\n    twice." in text
         assert (
@@ -246,6 +256,7 @@ class TestTables:
         )
         assert "  tool c1:\n" in text
         assert "    nothing\n" in text
+        assert "tool of turn 1: 0.10 s\n  tool c2:" in text
         assert "turn 2" not in text
         assert '"found": 3' in text
 

@@ -87,7 +87,11 @@ def _chosen(form: str | None, out: str | None) -> str | None:
     from swarm.spec.yaml.explain import meant
 
     if form is None:
-        return None if out is None else FORMS.get(Path(out).suffix)
+        ending = "" if out is None else Path(out).suffix.lower()
+        if ending in ("", ".txt") or ending in FORMS:
+            return FORMS.get(ending)
+        wrong = f"unknown ending `{ending[:40]}`\nhint: use one of {', '.join(FORMS)}, or add --format NAME"
+        raise TaskError(Problem(wrong, key="-o"))
     if form in FORMATS:
         return form
     wrong = f"unknown format `{form[:40]}`{meant(form, FORMATS)}\nhint: choose one of {', '.join(FORMATS)}"

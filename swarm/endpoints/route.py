@@ -288,7 +288,7 @@ def _remote_problems(key: str, model: Model, provider: Provider | None) -> list[
     wrong = wrong_address(model.endpoint or "") if provider is None else None
     problems = [] if wrong is None else [Problem(wrong, key=f"{key}.endpoint")]
     if not model.name and (provider is None or provider.model is None):
-        needed = "needs a `name`: the name that its endpoint knows the model by"
+        needed = "needs a `name` (`--model NAME`): the name that its endpoint knows the model by"
         problems.append(Problem(needed, key=key))
     if provider is not None and provider.keys and not any(model.keys):
         variable = provider.keys[0]

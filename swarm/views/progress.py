@@ -9,7 +9,7 @@ It reads a state and no clock: the times are those of the run.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 from swarm.record.state import State
 from swarm.record.steps import Kind, Status, StepState
@@ -336,6 +336,9 @@ def _learnt(state: State) -> Iterator[str]:
 
 
 def _media(real: Sequence[StepState]) -> Iterator[str]:
-    files = sum(len(s.outcome.media) for s in real)
-    if files:
-        yield f"{counted(files, 'audio file')} in the folder of the run"
+    """Return how many files the steps left, by kind: what a model spoke, and what tools wrote or showed."""
+    made = [made.mime for made in chain.from_iterable(s.outcome.media for s in real)]
+    spoken = sum(mime.startswith("audio/") for mime in made)
+    for files, kind in ((spoken, "audio file"), (len(made) - spoken, "file")):
+        if files:
+            yield f"{counted(files, kind)} in the folder of the run"

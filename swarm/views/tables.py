@@ -248,7 +248,8 @@ def _about(s: StepState) -> list[str]:
 
 
 def _file(made: MediaFile) -> str:
-    return f"{one_line(made.mime)}, {made.size:,} bytes: artifacts/{made.sha256}"
+    name = f"{one_line(made.name)}, " if made.name else ""
+    return f"{name}{one_line(made.mime)}, {counted(made.size, 'byte')}: artifacts/{made.sha256}"
 
 
 def _tokens(usage: Usage) -> str:
@@ -268,7 +269,7 @@ def _told(step: str, events: Iterable[e.Stamped]) -> list[str]:
                 model = one_line(event.model)
                 told.append(f"attempt {event.attempt} started at {seconds(event.t)} with model {model}")
             case e.TurnTaken() if event.step == step:
-                number += 1
+                number += event.is_answer or not event.messages
                 told.append(_turn(event, number))
             case e.StepFailed() if event.step == step:
                 again = "" if event.retry_in is None else f"; retried after {seconds(event.retry_in)}"
@@ -285,7 +286,8 @@ def _turn(event: e.TurnTaken, number: int) -> str:
         f"turn {number}: {one_line(event.endpoint) or 'endpoint unknown'}, {seconds(event.seconds)}, "
         f"{_tokens(event.usage)}, finish reason {one_line(event.finish)}{one_line(form)}"
     )
-    lines = [head]
+    is_tool = event.messages and not event.is_answer
+    lines = [f"tool of turn {number}: {seconds(event.seconds)}" if is_tool else head]
     for message in event.messages:
         lines += _message(message)
     return "\n".join(lines)
