@@ -247,6 +247,17 @@ class TestInterrupt:
         assert isinstance(ran.events[-1], e.RunFinished)
         assert ran.events[-1].status == "cancelled"
 
+    @pytest.mark.parametrize(("ends", "status"), [(5, "done"), (50, "cancelled")])
+    async def test_an_interrupt_that_cut_nothing_off_leaves_a_run_done(self, ends: int, status: str) -> None:
+        async def interrupt(scheduler: Dispatcher) -> None:
+            await anyio.sleep(4)
+            scheduler.interrupt("SIGINT", grace=10)
+
+        ran = await run_steps(steps("a end:a"), Sleeper({"a": 3, "end": ends}), workers(2), interrupt)
+        last = ran.events[-1]
+        assert isinstance(last, e.RunFinished)
+        assert (last.status, last.because == "") == (status, status == "done")
+
     async def test_with_nothing_in_flight_it_is_over_at_once(self) -> None:
         async def interrupt(scheduler: Dispatcher) -> None:
             await anyio.sleep(2)

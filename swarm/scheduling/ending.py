@@ -12,9 +12,14 @@ RunStatus = Literal["done", "partial", "failed", "limit", "cancelled"]
 
 
 def run_finished(state: State, stop: str, because: str) -> e.RunFinished:
-    """Return the terminal event. `stop` is the reason why nothing new started, empty if there was none."""
+    """Return the terminal event. `stop` is the reason why nothing new started, empty if there was none.
+
+    An interrupt that came when only running steps were left, which then finished, cut nothing off: it does not count.
+    """
     report = state.steps.get(state.report_step or "")
     is_made = report is not None and report.status is Status.DONE
+    if stop == "interrupt" and is_made and all(s.status is Status.DONE for s in state.steps.values()):
+        stop = because = ""
     step = state.report_step if is_made else None
     return e.RunFinished(
         status=_status(state, stop, is_made=is_made), report=step, because=because or why_no_report(state)
