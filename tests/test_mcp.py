@@ -264,6 +264,7 @@ async def test_a_silent_server_is_given_up_with_its_last_words(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"command": ("false",)}, "it ended, or closed the connection, before it answered"),
         ({"tools": {"fnd": "read"}}, 'the server has no "fnd"; did you mean `find`?'),
         ({"pin": "0" * 16 + "-" + "1" * 16, "tools": {"find": "read"}}, "changed since it was pinned: its command and"),
         ({"command": (sys.executable, "-c", "raise SystemExit('no licence')")}, "its last words: no licence"),

@@ -85,7 +85,8 @@ def _starter(said: str) -> "Starter":
     numbers = {str(n): name for n, name in enumerate(names, 1)}
     name = numbers.get(said, said.lower() or names[0])
     if name not in STARTERS:
-        raise TaskError(f"`{said[:40]}` is no kind of task: choose {listing(names)}\nhint: nothing was written")
+        wrong = f"`{said[:40]}` is no kind of task: choose one of {', '.join(names)}"
+        raise TaskError(f"{wrong}\nhint: nothing was written")
     return STARTERS[name]
 
 

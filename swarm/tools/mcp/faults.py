@@ -29,6 +29,8 @@ def words_of(error: BaseException) -> str:
         return f"nobody answers at its address: {said}"
     if name == "HTTPStatusError":
         return f"its address answers with an error: {said}"
+    if said == "Connection closed":
+        return "it ended, or closed the connection, before it answered"
     return said if name == "MCPError" else f"{name}: {said}"
 
 
