@@ -212,6 +212,9 @@ def test_checking_spends_and_writes_nothing(command: Command, folder: Path) -> N
     assert said.code == 0
     assert "notes/search.md" in said.out
     assert "plan: made by a planner" in said.out
+    (folder / "one.yaml").write_text("plan: [{id: a, prompt: Say it.}]\n")
+    assert "plan: 1 step, 0 findings" in command("check", "one.yaml").out
+    (folder / "one.yaml").unlink()
     assert command("check", "task.yaml", "--json").json["inputs"][0]["name"] == "notes/mail.md"
     assert sorted(folder.rglob("*")) == before
 

@@ -227,7 +227,10 @@ def _told(prepared: "Prepared", unset: tuple[str, ...]) -> str:
     if prepared.linted is None:
         lines.append("plan: made by a planner when the task runs")
     else:
-        lines.append(f"plan: {len(prepared.steps)} steps, {len(prepared.linted.findings)} findings")
+        from swarm.views.words import counted
+
+        findings = counted(len(prepared.linted.findings), "finding")
+        lines.append(f"plan: {counted(len(prepared.steps), 'step')}, {findings}")
     return "\n".join(lines)
 
 
