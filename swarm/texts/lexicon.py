@@ -161,6 +161,10 @@ speed 3.6 m/s
 bits 1 mbit/s mbps mbit
 bits 1000 gbit/s gbps gbit
 pressure 1 bar
+pressure 0.001 mbar hpa
+pressure 0.01 kpa
+pressure 10 mpa
+pressure 0.06895 psi
 voltage 1 v volt*
 voltage 1000 kv kilovolt*
 volume 0.001 ml millilit*

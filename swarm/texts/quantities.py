@@ -52,6 +52,13 @@ _ASKED = {
     "length": "how (?:long|tall|high|wide|deep|far)|length|height|wie (?:lang|hoch)|länge|longueur|длин",
     "mass": "how heavy|weigh|weight|mass|gewicht|poids",
     "share": "percent|share|proportion|anteil",
+    "pressure": "pressure|druck|pression|давлен|压力|圧力",
+    "voltage": "voltage|how many volts|spannung|tension|напряжен|电压|電圧",
+    "temperature": "temperature|how (?:hot|cold|warm)|temperatur|température|температур|温度|気温",
+    "speed": "speed|how fast|geschwindigkeit|vitesse|скорост|速度",
+    "power": "how much power|leistung|puissance|мощност|功率|出力",
+    "area": "area|fläche|superficie|площад|面积|面積",
+    "volume": "volume|capacity|volumen|capacité|объём|объем|容积|容量",
     "number": "how many|number of|wie viele|combien|сколько|多少|几个|いくつ|何人",
 }
 """Words that ask for a kind of quantity."""

@@ -34,7 +34,7 @@ from swarm.texts.lexicon import GENERIC
 from swarm.texts.quantities import quantities
 from swarm.texts.sentences import Source, flat, labelled
 from swarm.texts.uses import Utterance
-from swarm.texts.words import FLOOR, SHARE, Facet, Passage, relevance, stem
+from swarm.texts.words import FLOOR, SHARE, Facet, Passage, facets, relevance, stem
 
 NOTHING = (
     "The offline endpoint is not a language model. It returns sentences of its inputs, and it has no"
@@ -129,10 +129,13 @@ def _fitting(blocks: Sequence[str], names: Sequence[str], budget: int) -> tuple[
 def _ranked(given: Material) -> list[tuple[list[str], list[str]]]:
     """Return for each source the claims about the question, the best first, and others with figures, in their order.
 
-    All claims are ranked together, so that a word is rare only if it is rare in all sources.
+    All claims are ranked together, so that a word is rare only if it is rare in all sources. If none is about
+    the question of the step, those about the goal are taken.
     """
     every = passages_of(given.sources)
     scores = [relevance(facet, every) for facet in given.facets]
+    if not _about(scores) and given.goal:
+        scores = [relevance(facet, every) for facet in facets(given.goal)]
     found: list[tuple[list[str], list[str]]] = []
     start = 0
     for source in given.sources:
