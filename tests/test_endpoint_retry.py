@@ -281,7 +281,8 @@ async def test_an_endpoint_that_was_never_reached_stops_the_run_and_one_that_was
         assert (caught.value.kind, caught.value.stops) == ("unreachable", True)
         assert str(caught.value) == "busy (tried 4 times)"
     assert len(times) == 4
-    once, _ = retrying("done", *[busy("unreachable")] * 50)
+    once, _ = retrying("done", *[busy("unreachable")] * 400)  # it is waited for, with a call every few seconds
     await once.complete(ASK)
-    with pytest.raises(EndpointBusy):
+    with pytest.raises(EndpointRefused, match="has been gone for 10:00") as gone:
         await once.complete(ASK)
+    assert not gone.value.stops

@@ -26,7 +26,11 @@ SITUATIONS = {
 def trees() -> dict[Path, ast.Module]:
     root = Path(__file__).parent.parent
     paths = [path.relative_to(root) for path in sorted((root / "swarm").rglob("*.py"))]
-    return {path: ast.parse((root / path).read_text("utf-8")) for path in paths if path != TABLE}
+    return {
+        path: ast.parse((root / path).read_text("utf-8"))
+        for path in paths
+        if path != TABLE and "texts" not in path.parts
+    }
 
 
 TREES = trees()

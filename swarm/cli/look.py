@@ -41,8 +41,9 @@ Newest = Annotated[
     ),
 ]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Watch until it ends. Ctrl-C ends the watching only.")]
-All = Annotated[bool, typer.Option("--all", help="List all runs.")]
-AllSteps = Annotated[bool, typer.Option("--all", help="Show every instance, part and partial report on a line.")]
+All = Annotated[
+    bool, typer.Option("--all", help="List everything: all runs, or each step of those that a row stands for.")
+]
 
 
 def runs(
@@ -91,7 +92,7 @@ def show(
     claims: Claims = False,
     follow: Follow = False,
     sort: Sort = None,
-    everything: AllSteps = False,
+    everything: All = False,
     folder: o.Runs = None,
     as_json: o.AsJson = False,
 ) -> int:

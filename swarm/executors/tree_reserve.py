@@ -24,6 +24,8 @@ WRITTEN = 1.3
 """Tokens of a partial report for each token that it reads: it cites what it repeats."""
 LEVELS = 2.0
 """How often sections are read again, on average: on all levels of the summary, and where one is split."""
+MOST_CONTEXT = 100_000_000
+"""Context from which on a model has no limit: it reads all outputs at once."""
 OF_ANSWER = 0.7
 """Part of an answer that is read for one section, on average."""
 
@@ -88,7 +90,9 @@ class TreeReserve:
         route, tokens = self._route, self._tokens
         assert route is not None
         answer = min(route.settings.max_tokens, self._context // 2)
-        if tokens <= (OF_ANSWER * answer if self._has_alike else self._context - answer - AROUND):
+        if self._context >= MOST_CONTEXT or tokens <= (
+            OF_ANSWER * answer if self._has_alike else self._context - answer - AROUND
+        ):
             return Amount()
         sections = ceil(tokens / (OF_ANSWER * min(answer, 0.4 * self._context)))
         written = ceil(WRITTEN * tokens)

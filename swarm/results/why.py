@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from swarm.base.values import Frozen, Id
+from swarm.base.values import Frozen
 from swarm.record.state import State
 from swarm.record.steps import StepState
 from swarm.results.timeline import Timeline
@@ -64,7 +64,7 @@ class Reason(Frozen):
     """Share of the time of the run, or of its cost, 0 to 1."""
     advice: str
     """What would change it."""
-    steps: tuple[Id, ...] = ()
+    steps: tuple[str, ...] = ()
 
 
 @dataclass

@@ -40,13 +40,13 @@ _ALPHA = """\
 # Alpha
 
 Alpha is a message queue. It keeps messages on disk and needs 512 MB of memory.
-Version 3 was released in May 2025.
+The current version, 3, was released on 2025-05-12.
 """
 _BETA = """\
 # Beta
 
 Beta is a message queue for one machine. It keeps messages in memory only and needs 64 MB.
-Version 1 was released in March 2024.
+The current version, 1, was released on 2024-03-08.
 """
 _CODE = '''\
 """Prices of an order."""
@@ -88,14 +88,14 @@ STARTERS = {
         Starter(
             "code",
             "review source files, one step for each",
-            "What does this code do, and which places look wrong or risky?",
+            "What do the functions return, what are their prices and sums, and which places look wrong or risky?",
             "src/*.py",
             (("src/prices.py", _CODE),),
         ),
         Starter(
             "data",
             "answer a question from tables of figures",
-            "Which region sells more, and how did sales change from January to February?",
+            "What were the sales of each region in each month?",
             "data/*.csv",
             (("data/sales.csv", _FIGURES),),
         ),
