@@ -56,7 +56,7 @@ def test_commands_are_grouped(command: Command) -> None:
     assert found == {
         "Run": ["run", "plan", "resume", "stop", "check"],
         "Inspect": ["show", "runs", "report", "export", "rm", "diff", "simulate", "cache"],
-        "Set up": ["init", "doctor", "models", "tools", "agents", "schema"],
+        "Set up": ["init", "doctor", "models", "tools", "mcp", "agents", "schema"],
     }
     assert page.index("Run:") < page.index("Options:") < page.index("Exit codes:")
 

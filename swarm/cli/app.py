@@ -30,6 +30,7 @@ from swarm.cli.init import init
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.layout import Command, Commands
 from swarm.cli.look import runs, show
+from swarm.cli.mcp import mcp
 from swarm.cli.models import models
 from swarm.cli.plan import plan
 from swarm.cli.remove import rm
@@ -167,6 +168,7 @@ COMMANDS = (
         "models get",
     ),
     Listed(tools, SET_UP, "tools", ("swarm tools task.yaml", "swarm tools task.yaml --pin")),
+    Listed(mcp, SET_UP, "tools", ("swarm mcp --task task.yaml", "swarm mcp --task task.yaml --total tokens=2_000_000")),
     Listed(agents, SET_UP, "task", ("swarm agents", "swarm agents task.yaml")),
     Listed(schema, SET_UP, "task", ("swarm schema > task.schema.json",)),
 )

@@ -95,6 +95,14 @@ class WatchedRun(Displayed):
             async for step in steps:
                 yield step
 
+    def labels_of(self, step: str, *, spawned: bool = True) -> tuple[str, ...]:
+        """Return the labels of what a step wrote, and with `spawned` of what the steps wrote that it spawned."""
+        return self._assigner.labels_of(self.state.steps[step], spawned=spawned)
+
+    def output_of(self, step: str) -> Json:
+        """Return the output of a step; null if it has none."""
+        return self._assigner.output_of(self.state.steps[step])
+
     def _stream(self, start: int) -> AsyncGenerator[tuple[Event, int]]:
         return stream(self.folder.journal, start, signals=self.signals, over=self._over.is_set)
 

@@ -164,6 +164,10 @@ class Assigner:
         shared = {"agent": hashes[role], "model": hashes[model], "endpoint": hashes[endpoint]}
         return shared | {"goal": hashes["goal"], "wording": hashes[phrases]}
 
+    def labels_of(self, s: StepState, *, spawned: bool = True) -> tuple[str, ...]:
+        """Return the labels of what a step wrote, and with `spawned` of what the steps wrote that it spawned."""
+        return self._label_flow.output_of(s) if spawned else self._label_flow.would_have(s)
+
     def prompt_of(self, step: Step) -> str:
         """Return the step's prompt with parameters and item filled in."""
         parameters = self._resources.task.parameters
