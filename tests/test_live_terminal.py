@@ -71,7 +71,7 @@ class TestTerminal:
         assert found.code == 0
         frames = [screen for screen in found.screens if any("▓" in line for line in screen)]
         assert any("read.2" in line for screen in frames for line in screen)
-        assert any(re.search(r"127.0.0.1:\d+: 3 of 3 calls", line) for screen in frames for line in screen)
+        assert any(re.search(r"127.0.0.1:\d+: [1-3] of 3 calls", line) for screen in frames for line in screen)
         assert is_only_ours(found.written)
         assert not any("▓" in line for line in found.lines)
         agrees_with_show(empty, found)
