@@ -23,6 +23,9 @@ _ITEM = re.compile(r"(\s*)(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?(?=\S)")
 _QUOTE = re.compile(r"\s{0,3}>\s?")
 _RULE = re.compile(r"[\s|:+=_*-]+$")
 _CITED = r"(?:\s*\[[^\[\]\n]{1,600}\])*"
+LONGEST_PIECE = 50_000
+"""Characters above which a piece without a line break counts as one sentence: nobody wrote it to be read."""
+_FOLLOWS = re.compile(r"\S")
 _END = re.compile(rf"(?:[.!?…]+[\"'”’»)\]*_]*{_CITED}[.!?]?(?=\s|$)|[。！？]+[”’」』）]*{_CITED}|(?<=\]);(?=\s))")
 _DAY = re.compile(r"(?:^|\D)\d{1,2}$")
 _MEASURED = re.compile(r"\d\s?(?:ms|min|[^\W\d_])\.$")
@@ -180,10 +183,13 @@ class _Splitter:
 def sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Yield start and end of each sentence in a piece of a text. Citations behind a full stop belong to it."""
     at = start
+    if end - start > LONGEST_PIECE:
+        yield _stripped(text, start, end)
+        return
     for stop in _END.finditer(text, start, end):
         last = stop.end()
-        rest = text[last:end].lstrip()[:1]
-        if not rest or _goes_on(text, at, stop, rest):
+        follows = _FOLLOWS.search(text, last, end)  # a copy of the rest for each sentence would cost a square
+        if follows is None or _goes_on(text, max(at, stop.start() - 400), stop, follows[0]):
             continue
         if text[at:last].strip():
             yield _stripped(text, at, last)
