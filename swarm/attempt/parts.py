@@ -113,7 +113,8 @@ def _others(reading: Reading, long: Sequence[Item], part: Part | None) -> tuple[
 
     Lines about missing outputs go with every part, and what went with a part goes with its parts.
     """
-    others = [item for item in reading.items if item not in long]
+    chosen = set(map(id, long))  # of the same list: equality would compare thousands of texts with each other
+    others = [item for item in reading.items if id(item) not in chosen]
     if part is not None or sum(item.total for item in others) <= reading.room // SMALL:
         return others, []
     missing = [item for item in others if item.kind == "missing"]
