@@ -180,7 +180,7 @@ def _honest(request: Request, draw: Random, share: float | None = None) -> Usage
 BEHAVIOURS = {"looping": _looping, "replanning": _replanning, "lying": _lying, "huge": _huge, "failing": _failing}
 
 
-@pytest.mark.slow  # answers of megabytes: their evidence takes minutes on a busy machine
+@pytest.mark.slow  # answers far beyond their cap are read in thousands of parts: minutes on a busy machine
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
 @settings(max_examples=6)
