@@ -45,6 +45,7 @@ class Browser:
         }
         made = self._send("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"/session/{made['sessionId']}"
+        self.post("url", {"url": "about:blank"})
 
     def open(self, page: Path, place: str = "") -> None:
         """Open a file."""
@@ -76,8 +77,10 @@ class Browser:
         self.post("goog/cdp/execute", {"cmd": "Emulation.setScriptExecutionDisabled", "params": {"value": True}})
 
     def console(self) -> list[str]:
-        """Return the messages of the console since the last call."""
-        return [str(entry["message"]) for entry in self.post("se/log", {"type": "browser"})]
+        """Return the messages of the console since the last call, without those about the browser's own pages."""
+        messages = [str(entry["message"]) for entry in self.post("se/log", {"type": "browser"})]
+        # A message begins with the address that it is about, and no page can have one of these.
+        return [message for message in messages if not message.startswith(("chrome://", "chrome-untrusted://"))]
 
     def requests(self) -> list[str]:
         """Return the addresses that the page has requested since the last call."""

@@ -64,6 +64,17 @@ def test_links_open_panels_and_nothing_is_requested(hundred: Path) -> None:
         is_quiet(found, hundred)
 
 
+def test_a_message_and_a_request_of_a_page_are_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "loud.html"
+    file.write_text("<title>.</title><script>console.error('chrome://me')</script><img src=gone.png>", encoding="utf-8")
+    with browser() as found:
+        found.open(file)
+        messages = found.console()
+        assert any("chrome://me" in message for message in messages), messages
+        assert any("gone.png" in message for message in messages), messages
+        assert any(address.endswith("/gone.png") for address in found.requests())
+
+
 def test_steps_can_be_filtered_and_sorted(hundred: Path) -> None:
     with browser() as found:
         found.open(hundred)
