@@ -25,6 +25,10 @@ MOST_COMPARED = 200
 """Maximum figures with the same names and dimension that are compared with each other."""
 NAME_CHARACTERS = 60
 """Maximum characters of the first cell of a row that names what the row is about."""
+MOST_FIGURES = 100
+"""Maximum figures of a sentence or row that are compared: with more, it is a listing, and each costs a look at all."""
+WORDS_BEFORE = 40
+"""Characters before a figure in which `about` or `is` is looked for."""
 HEDGED = 0.1
 """Share by which an approximate figure may differ."""
 
@@ -197,13 +201,16 @@ def _facts(source: SourceText, common: frozenset[str]) -> Iterator[_Fact]:
         steps = tuple(dict.fromkeys(re.split(r"[,;]\s*", ", ".join(cited)))) if cited else (source.name,)
         text = statement.passage.text.strip()
         read = _of_row if passage.kind == "row" else _of_sentence
+        if len(statement.figures) > MOST_FIGURES:
+            continue
         for figure in statement.figures:
             fact = read(statement, figure, common) if _is_single(statement, figure) else None
             if fact is not None and fact[0]:
                 names, nouns, head = fact
-                hedged = _ABOUT.search(statement.passage.text[: figure.start]) is not None
+                before = statement.passage.text[max(0, figure.start - WORDS_BEFORE) : figure.start]
+                hedged = _ABOUT.search(before) is not None
                 others = _conditions(statement, figure)
-                stated = _STATED.search(statement.passage.text[: figure.start]) is not None
+                stated = _STATED.search(before) is not None
                 yield _Fact(source.name, steps, text, figure, names, nouns, head, others, hedged, stated)
 
 
@@ -215,7 +222,7 @@ def _without_citations(source: SourceText, at: int) -> Statement:
 def _is_single(statement: Statement, figure: Quantity) -> bool:
     """Whether a figure is one value: not a word, bound, range, version or year."""
     text = statement.passage.text
-    if figure.word or _is_in_name(statement, figure) or _BOUND.search(text[max(0, figure.start - 20) : figure.start]):
+    if figure not in statement.numbers or _BOUND.search(text[max(0, figure.start - 20) : figure.start]):
         return False
     if _RANGE.match(text, figure.end) or (figure.code and not re.match(r"\d{4}-", figure.code)):
         return False
@@ -223,22 +230,12 @@ def _is_single(statement: Statement, figure: Quantity) -> bool:
     return not (is_year or figure.code) or statement.passage.kind == "row" or _SINGLE.search(text) is not None
 
 
-def _numbers(statement: Statement) -> list[Quantity]:
-    """Return the figures of a statement that are no words and no parts of names."""
-    return [each for each in statement.figures if not (each.word or _is_in_name(statement, each))]
-
-
-def _is_in_name(statement: Statement, figure: Quantity) -> bool:
-    """Whether a figure is a part of a name: the 3 of `F-2-3`."""
-    return any(name.has(figure.start) for name in statement.names)
-
-
 def _conditions(statement: Statement, figure: Quantity) -> frozenset[str]:
     """Return the other figures near a figure, such as the year or the number of documents."""
     if statement.passage.kind == "row":
         return frozenset()
     start, end = statement.clause(figure)
-    near = [each for each in _numbers(statement) if each is not figure]
+    near = [each for each in statement.numbers if each is not figure]
     years = [each for each in near if each.code or is_like_a_year(each)]
     inside = [each for each in near if start <= each.start < end]
     return frozenset(each.code or str(each.values[0]) for each in (*years, *inside))

@@ -78,6 +78,17 @@ class Statement:
         return [name for name in names_of(self.passage.text) if name.text.casefold() not in _NO_NAMES]
 
     @cached_property
+    def numbers(self) -> list[Quantity]:
+        """Its figures that are no words and no parts of names such as the 3 of `F-2-3`."""
+        starts = [name.start for name in self.names]
+        found: list[Quantity] = []
+        for figure in self.figures:
+            at = bisect_left(starts, figure.start)
+            if not figure.word and not (at and self.names[at - 1].has(figure.start)):
+                found.append(figure)
+        return found
+
+    @cached_property
     def names_above(self) -> list[Name]:
         """The names in the headings above it."""
         return names_of(self.passage.context)
