@@ -13,6 +13,9 @@ MUTANTS := $(VENV)/.mutants-installed
 MODEL := .venvs/models/SmolLM2-135M-Instruct.Q4_1.gguf
 ARGS ?=
 
+# Where Python may not keep its compiled modules, each of the many processes of the tests compiles all of them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo check test test-all bench mutants changelog constraints clean
 
 help:  ## list these commands
