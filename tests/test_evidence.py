@@ -7,9 +7,9 @@ import pytest
 from reports import MUTATIONS, Made, made, mutants
 
 from swarm.attempt.evidence.check import Checker, ReportClaim
-from swarm.attempt.evidence.figures import figures
 from swarm.attempt.evidence.sources import SourceText
 from swarm.base.values import canonical
+from swarm.texts.figures import figures
 
 Q3 = "Revenue was 4.2 million euros in Q3 2024, up from 3.5 million in Q2. Twelve people work there; churn is 2.1%."
 Q4 = "Revenue: EUR 5,040,000 (Q4 2024). Headcount 14. Churn 1.9 %."

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from swarm.attempt.evidence.figures import figures
 from swarm.base.errors import RunNotFoundError
 from swarm.record import events as e
 from swarm.record.folder import RunFolder
@@ -14,6 +13,7 @@ from swarm.record.journal import encode
 from swarm.record.outcome import Outcome
 from swarm.results.provenance import place_in, provenance_of
 from swarm.spec.plan import Step
+from swarm.texts.figures import figures
 from swarm.views.claims import provenance_page
 
 NOTES = "# Lunr\n\nIt is old.\n\n- Memory: 40 MB\n- Start: 30 ms\n"

@@ -9,7 +9,6 @@ from pydantic import Field
 from swarm.attempt.citations import cited_spans
 from swarm.attempt.evidence.check import Evidence, ReportClaim
 from swarm.attempt.evidence.conflicts import Contradiction, line
-from swarm.attempt.evidence.figures import figures
 from swarm.attempt.evidence.sources import keyed
 from swarm.attempt.support import contradictions, count_line, is_doubtful, report_claims
 from swarm.attempt.types import Given
@@ -19,6 +18,7 @@ from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 from swarm.scheduling.checks import unfounded_in
 from swarm.spec.plan import Step, before_of, role_of
+from swarm.texts.figures import figures
 
 LISTED = 20
 """Maximum claims in the list at the foot of a report: a list of more is in `report.claims`."""

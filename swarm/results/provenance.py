@@ -5,10 +5,7 @@ from itertools import chain
 
 from swarm.attempt.citations import check_report
 from swarm.attempt.evidence.check import ReportClaim
-from swarm.attempt.evidence.figures import Quantity
-from swarm.attempt.evidence.passages import Sentence, markdown_passages
 from swarm.attempt.evidence.sources import SourceText, Statement, may_agree
-from swarm.attempt.evidence.terms import squeezed, words_of
 from swarm.base.errors import Problem, RunNotFoundError
 from swarm.base.places import place_of
 from swarm.base.values import Frozen, Json
@@ -23,6 +20,9 @@ from swarm.scheduling.resources import RunResources
 from swarm.spec.plan import before_of, chosen
 from swarm.spec.task import Task
 from swarm.spec.yaml.explain import meant
+from swarm.texts.figures import Quantity
+from swarm.texts.passages import Sentence, markdown_passages
+from swarm.texts.terms import squeezed, words_of
 
 ALIKE = 0.5
 """Minimum share of the words of a sentence in a line that is taken as its place."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 
-from swarm.attempt.evidence.figures import Quantity
 from swarm.attempt.evidence.sources import Cell, SourceText, Statement, in_base, is_like_a_year
-from swarm.attempt.evidence.terms import STOP_WORDS, Name, fold, names_of, stem, words_of
+from swarm.texts.figures import Quantity
+from swarm.texts.terms import STOP_WORDS, Name, fold, names_of, stem, words_of
 
 ALIKE_WORDS = 0.6
 """Minimum share of common words (Jaccard 1901) of two figures of the same thing."""

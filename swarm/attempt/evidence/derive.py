@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, combinations, product
 from statistics import fmean
 
-from swarm.attempt.evidence.figures import Quantity
 from swarm.attempt.evidence.sources import Occurrence, SourceText, Statement, in_base
-from swarm.attempt.evidence.units import PERCENT
+from swarm.texts.figures import Quantity
+from swarm.texts.units import PERCENT
 
 MOST_OPERANDS = 12
 """Maximum figures that are combined in pairs: 66 pairs, and few chance hits."""

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from swarm.attempt.evidence.derive import computed, computes, restated
-from swarm.attempt.evidence.figures import Quantity
 from swarm.attempt.evidence.sources import Occurrence, SourceText, Statement, in_base
-from swarm.attempt.evidence.terms import STOP_WORDS, Name, fold, quotations, stem, words_of
+from swarm.texts.figures import Quantity
+from swarm.texts.terms import STOP_WORDS, Name, fold, quotations, stem, words_of
 
 ALIKE = 0.6
 """Minimum share of a claim's words in a passage that the claim seems to repeat."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
 
-from swarm.attempt.evidence.figures import Quantity, figures, has_figures, tidy
-from swarm.attempt.evidence.passages import Sentence, passages
-from swarm.attempt.evidence.terms import Name, names_of, pieces, squeezed, stem, words_of
-from swarm.attempt.evidence.units import MONTHS, SCALES, UNITS
+from swarm.texts.figures import Quantity, figures, has_figures, tidy
+from swarm.texts.passages import Sentence, passages
+from swarm.texts.terms import Name, names_of, pieces, squeezed, stem, words_of
+from swarm.texts.units import MONTHS, SCALES, UNITS
 
 INDEXED_CHARACTERS = 2_000_000
 """Maximum characters of a text whose figures are indexed: one second of work. Of a longer text,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from swarm.attempt.evidence.units import MONTHS
 from swarm.base.values import Json
+from swarm.texts.units import MONTHS
 
 Kind = Literal["sentence", "row", "heading", "code"]
 CONTEXT_CHARACTERS = 400

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 
-from swarm.attempt.evidence.units import LETTER_SCALES, MONTHS, NUMBER_WORDS, SCALES, UNITS, Unit
+from swarm.texts.units import LETTER_SCALES, MONTHS, NUMBER_WORDS, SCALES, UNITS, Unit
 
 MONTHS_A_YEAR = 12
 DAYS_A_MONTH = 31
