@@ -9,7 +9,7 @@ from pydantic import Field
 from swarm.attempt.citations import cited_spans
 from swarm.attempt.evidence.check import Evidence, ReportClaim
 from swarm.attempt.evidence.conflicts import Contradiction, line
-from swarm.attempt.evidence.sources import keyed
+from swarm.attempt.evidence.statements import keyed
 from swarm.attempt.support import contradictions, count_line, is_doubtful, report_claims
 from swarm.attempt.types import Given
 from swarm.base.text import cut, listing

@@ -20,7 +20,8 @@ from typing import Literal
 
 from swarm.attempt.citations import cited_spans
 from swarm.attempt.evidence.look import Look
-from swarm.attempt.evidence.sources import Occurrence, SourceText, Statement
+from swarm.attempt.evidence.sources import Occurrence, SourceText
+from swarm.attempt.evidence.statements import Statement
 from swarm.texts.passages import Sentence, markdown_passages, passages
 
 Evidence = Literal["supported", "derived", "unsupported", "uncited"]

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 
-from swarm.attempt.evidence.sources import Cell, SourceText, Statement, in_base, is_like_a_year
+from swarm.attempt.evidence.sources import SourceText, in_base
+from swarm.attempt.evidence.statements import Cell, Statement, is_like_a_year
 from swarm.texts.figures import Quantity
 from swarm.texts.terms import STOP_WORDS, Name, fold, names_of, stem, words_of
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, combinations, product
 from statistics import fmean
 
-from swarm.attempt.evidence.sources import Occurrence, SourceText, Statement, in_base
+from swarm.attempt.evidence.sources import Occurrence, SourceText, in_base
+from swarm.attempt.evidence.statements import Statement
 from swarm.texts.figures import Quantity
 from swarm.texts.units import PERCENT
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from swarm.attempt.evidence.derive import computed, computes, restated
-from swarm.attempt.evidence.sources import Occurrence, SourceText, Statement, in_base
+from swarm.attempt.evidence.sources import Occurrence, SourceText, in_base
+from swarm.attempt.evidence.statements import Statement
 from swarm.texts.figures import Quantity
 from swarm.texts.terms import STOP_WORDS, Name, fold, quotations, stem, words_of
 
