@@ -244,12 +244,12 @@ def test_given_paths_are_relative_to_their_own_folder(folder: Path, tmp_path: Pa
 
 def test_an_address_needs_somebody_who_may_load_it(folder: Path) -> None:
     with pytest.raises(
-        TaskError, match=r"`https://example\.org/a` is an address, and inputs are files\nhint: download"
+        TaskError, match=r"`https://example\.org/a` is an address, which is fetched only if .*\nhint: add `web: {}`"
     ):
         read(folder, "https://example.org/a")
 
     def fetch(address: str) -> FetchedInput:
-        return FetchedInput(b"<html><p>x</html>", address)
+        return FetchedInput(b"<html><p>x</html>", "a.html", address)
 
     found = read(folder, "https://example.org/a", fetch=fetch)
     assert [(each.name, each.text) for each in found.inputs] == [("https://example.org/a", "x")]

@@ -36,7 +36,8 @@ def check(
     """
     display = o.Display(json=as_json, quiet=quiet)
     source = named.source(options, quiet=quiet)
-    return _check(source.name, replace(options, text=source.text, stdin=source.read_input, needs_keys=False), display)
+    options = replace(options, text=source.text, stdin=source.read_input, needs_keys=False, sends=False)
+    return _check(source.name, options, display)
 
 
 def _check(name: str, options: Options, display: o.Display) -> int:
@@ -129,18 +130,22 @@ async def _examined(lenient: Lenient, options: Options) -> "Prepared":
 
 
 def _all_problems(opened: "OpenedTask", options: Options) -> list[Problem]:
+    from swarm.lifecycle.fetched import unfetched
     from swarm.lifecycle.grants import toolbox
     from swarm.lifecycle.inputs import input_options
     from swarm.spec.files import load_agents, load_wording, read_inputs, read_outputs
 
-    task, source = opened.task, opened.source
+    task = opened.task
+
+    def inputs() -> None:
+        outputs = read_outputs(task, source=opened.source, given=options.outputs)
+        read_inputs(task, outputs, input_options(opened, options, fetch=unfetched(task, options)))
+
     looks: tuple[Callable[[], Any], ...] = (
         lambda: _check_models(task),
         lambda: load_agents(task),
         lambda: load_wording(task),
-        lambda: read_inputs(
-            task, read_outputs(task, source=source, given=options.outputs), input_options(opened, options)
-        ),
+        inputs,
         lambda: toolbox(options.tools, task),
     )
     problems: list[Problem] = []

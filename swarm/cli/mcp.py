@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,7 +107,7 @@ async def _checked(name: str | None, options: Options, totals: dict[str, float])
     if "usd" in totals and bounded.limits.usd is None:
         limits = bounded.limits.model_copy(update={"usd": totals["usd"]})
         bounded = bounded.model_copy(update={"limits": limits})
-    await prepare(type(opened)(bounded, opened.source), options)
+    await prepare(type(opened)(bounded, opened.source), replace(options, sends=False))
     return opened
 
 

@@ -112,9 +112,14 @@ Outputs = Annotated[
 ]
 Inputs = Annotated[
     list[str] | None,
-    typer.Option("--input", metavar="PATH", help="More input: file, folder, glob, or - for stdin. Repeatable."),
+    typer.Option(
+        "--input", metavar="PATH", help="More input: file, folder, glob, address, or - for stdin. Repeatable."
+    ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop if an input cannot be read, instead of leaving it out.")]
+Fetch = Annotated[
+    bool, typer.Option("--fetch", help="Allow inputs that are addresses: fetch them when the run starts.")
+]
 ToolFiles = Annotated[
     list[str] | None,
     typer.Option(
@@ -274,6 +279,7 @@ _RUN = {
     "plan": Option(PlanFile),
     "inputs": Option(Inputs, lambda given: tuple(given or ())),
     "strict": Option(Strict),
+    "fetch": Option(Fetch),
     "outputs": Option(Outputs),
 }
 RunOptions = Annotated[Options, OptionsOf(_RUN)]

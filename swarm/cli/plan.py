@@ -132,9 +132,12 @@ def _plan(name: str, options: Options, out: str | None, show: Show) -> int:
 
     from swarm.lifecycle.prepare import prepare
 
-    prepared = anyio.run(prepare, name, options)
+    # A plan that is only shown sends nothing. A planner is called anyway, and gets what addresses give.
+    prepared = anyio.run(prepare, name, replace(options, sends=False))
     planned = of_prepared(prepared)
     if planned is None:
+        if prepared.files.loaded.is_pending:
+            prepared = anyio.run(prepare, name, options)
         return _made(prepared, options, out, show)
     _present(planned, prepared, PlanOutput(out, show.display, {"run": None, "folder": None}))
     if not show.display.quiet and options.text is None:

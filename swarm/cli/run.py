@@ -12,6 +12,7 @@ from swarm.cli.streams import say
 from swarm.lifecycle.options import Options
 
 if TYPE_CHECKING:
+    from swarm.lifecycle.opened import OpenedTask
     from swarm.record.folder import RunFolder
 
 
@@ -72,11 +73,21 @@ def _run(name: str, options: Options, show: Show, *, yes: bool) -> int:
     from swarm.lifecycle.run import Run
 
     opened = open_task(name, options)
+    _say_fetching(opened, options, show)
     if not yes and opened.task.approve == "ask":
         from swarm.cli.approve import run_approved
 
         return run_approved(opened, options, show)
     return show.carry(Run(opened, options=options))
+
+
+def _say_fetching(opened: "OpenedTask", options: Options, show: Show) -> None:
+    """Say that addresses are fetched, which may take a while before the first step."""
+    from swarm.lifecycle.fetched import addresses, may_fetch
+
+    found = addresses(opened.task, options)
+    if found and not show.display.quiet and may_fetch(opened.task, options):
+        say("fetching 1 address" if len(found) == 1 else f"fetching {len(found):,} addresses")
 
 
 def _replay(run: str, name: str, options: Options, show: Show) -> int:

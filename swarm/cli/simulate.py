@@ -179,7 +179,7 @@ def _prepared(source: "TaskSource") -> "Prepared":
     from swarm.lifecycle.options import Options
     from swarm.lifecycle.prepare import prepare
 
-    options = Options(text=source.text, stdin=source.read_input, needs_keys=False)
+    options = Options(text=source.text, stdin=source.read_input, needs_keys=False, sends=False)
     lenient = read_leniently(source.name, options)
     if lenient.opened.task.plan is None:
         name = "TASK" if source.text is not None else source.name

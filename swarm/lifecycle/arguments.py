@@ -43,6 +43,8 @@ class RunArguments(TypedDict, total=False):
     """Paths, globs and folders to read in addition to those of the task, relative to the current folder."""
     strict: bool
     """Whether an input that cannot be read is an error. [default: false; it is left out and named]"""
+    fetch: bool
+    """Whether inputs may be addresses, which are fetched when the run starts. [default: if the task has `web`]"""
     tools: Sequence[ToolSource] | ToolSource
     """Python functions that the run grants."""
     checks: Mapping[str, Callable[..., Any]] | None
@@ -271,6 +273,7 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "plan": _plan,
     "inputs": _paths,
     "strict": _yes,
+    "fetch": _yes,
     "tools": _tools,
     "checks": _checks,
     "runs": _path,

@@ -7,6 +7,7 @@ from typing import Any
 
 from swarm.base.errors import Problem, TaskError
 from swarm.base.text import clip, listing
+from swarm.spec.files.inputs import is_address
 from swarm.spec.labels import TOOL_PLACE
 from swarm.spec.task import Task
 from swarm.spec.yaml.explain import meant
@@ -28,18 +29,26 @@ def toolbox(given: Iterable[ToolSource], task: Task, *, offline: bool = False) -
     given = tuple(given)
     functions = [_tool(each) for each in given if not isinstance(each, Kit)]
     passed = [each for each in given if isinstance(each, Kit)]
-    kits = (*passed, *kits_of(task))
+    kits = (*passed, *_kits_of(task))
     granted, problems = _named(task, {tool.name for tool in functions}, kits)
     granted = granted.union(*(kit.names for kit in passed))
     used = [kit for kit in kits if granted.intersection(kit.names)]
     if not offline:
         problems += _not_here(task, used)
     if problems:
-        raise TaskError(*_located(task, problems))
+        raise TaskError(*located(task, problems))
     box = Toolbox(functions, kits=used, granted=granted, places=task.labels)
     if problems := [*_unlisted_labels(box, task), *_unknown_places(box, task)]:
-        raise TaskError(*_located(task, problems))
+        raise TaskError(*located(task, problems))
     return box
+
+
+def _kits_of(task: Task) -> tuple[Kit, ...]:
+    """Return every kit that the tools of a task may mean. Raise `TaskError`, with the places in its file."""
+    try:
+        return kits_of(task)
+    except TaskError as error:
+        raise TaskError(*located(task, error.problems)) from None
 
 
 def _tool(given: Callable[..., Any] | Tool) -> Tool:
@@ -60,10 +69,15 @@ def _named(task: Task, functions: Collection[str], kits: Sequence[Kit]) -> tuple
 
 def unused_sections(task: Task, box: Toolbox) -> tuple[str, ...]:
     """Return a warning for each section that describes tools of which none is granted, and those of kits."""
-    used = {kit.section for kit in box.kits}
+    used = {*(kit.section for kit in box.kits), *(["web"] if _has_address(task) else [])}
     keys = [key for key in (*DESCRIBED, "python", "web") if getattr(task, key, None) and key not in used]
     unused = (f"{key}: describes tools, and `tools:` names none of them" for key in keys)
     return (*unused, *chain.from_iterable(kit.notes() for kit in box.kits))
+
+
+def _has_address(task: Task) -> bool:
+    """Return whether an input is an address, which is fetched by the rules of `web:`."""
+    return any(is_address(entry if isinstance(entry, str) else entry.path) for entry in task.inputs)
 
 
 def _granted(entry: str, kits: Sequence[Kit]) -> tuple[str, ...]:
@@ -122,7 +136,7 @@ def _unknown_places(box: Toolbox, task: Task) -> list[Problem]:
     return problems
 
 
-def _located(task: Task, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+def located(task: Task, problems: Sequence[Problem]) -> tuple[Problem, ...]:
     """Return problems with their places in the task file, or without a file with the keys alone."""
     if isinstance(task.origin, Document):
         return task.origin.located(problems)

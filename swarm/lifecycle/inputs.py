@@ -1,5 +1,6 @@
 """The inputs of a run, read by what its caller and its models allow."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -12,13 +13,14 @@ from anyio import to_thread
 from swarm.base.errors import Problem, TaskError
 from swarm.base.text import clip
 from swarm.endpoints.route import Routes, single
+from swarm.lifecycle.fetched import fetch_of
 from swarm.lifecycle.opened import OpenedTask
 from swarm.lifecycle.options import Options
 from swarm.readers.texts import Texts
-from swarm.record.events import RunStarted
+from swarm.record.events import KeptFact, RunResumed, RunStarted
 from swarm.record.folder import RunFolder
 from swarm.spec.files import SCHEMA_FILE, InputOptions, LoadedInputs, MatchedInputs, OutputFiles
-from swarm.spec.files.contents import STDIN
+from swarm.spec.files.contents import PENDING, STDIN
 from swarm.spec.files.inputs import Fetch
 from swarm.spec.plan import Plan
 from swarm.spec.task import Input, Task, UnreadInput
@@ -36,9 +38,18 @@ async def load_inputs(opened: OpenedTask, outputs: OutputFiles, routes: Routes, 
     Documents are read in a thread, so that a caller's other work continues. Nothing is written.
     """
     accepted = set(chain.from_iterable(route.takes for route in single(routes).values()))
-    matched = MatchedInputs(opened.task, outputs, input_options(opened, options, pictures="image" in accepted))
+    fetch = await fetch_of(opened.task, options)
+    how = input_options(opened, options, pictures="image" in accepted, fetch=fetch)
+    matched = MatchedInputs(opened.task, outputs, how)
     found = await _in_thread(matched.read) if matched.may_take_long else matched.read()
+    if pending := sum(each.kind == PENDING for each in found.inputs):
+        found = replace(found, notes=(*found.notes, _pending_note(pending)))
     return without_media(found, opened.task, accepted, strict=options.strict)
+
+
+def _pending_note(count: int) -> str:
+    counted = "1 address is" if count == 1 else f"{count:,} addresses are"
+    return f"{counted} fetched when the run starts, and empty until then"
 
 
 async def _in_thread(read: Callable[[Callable[[], bool]], LoadedInputs]) -> LoadedInputs:
@@ -50,7 +61,9 @@ async def _in_thread(read: Callable[[Callable[[], bool]], LoadedInputs]) -> Load
         stop.set()
 
 
-def input_options(opened: OpenedTask, options: Options, *, pictures: bool = False) -> InputOptions:
+def input_options(
+    opened: OpenedTask, options: Options, *, pictures: bool = False, fetch: Fetch | None = None
+) -> InputOptions:
     """Return what a caller says about inputs."""
     task = opened.task
     own = [opened.source, str(task.folder / SCHEMA_FILE)]
@@ -61,20 +74,11 @@ def input_options(opened: OpenedTask, options: Options, *, pictures: bool = Fals
         given=tuple(map(str, options.inputs)),
         given_folder=Path(options.inputs_folder),
         stdin=options.stdin,
-        fetch=fetch_of(task),
+        fetch=fetch,
         pictures=pictures,
         texts=Texts(texts_folder(task, options)),
         own_files=tuple(Path(path) for path in own if path),
     )
-
-
-def fetch_of(task: Task) -> Fetch | None:
-    """Return what loads an address that is an input, or None if the task does not allow it.
-
-    The rules are those of the tool `web`; while there is no such tool, no address is loaded.
-    """
-    _ = task
-    return None
 
 
 def texts_folder(task: Task, options: Options) -> Path | None:
@@ -85,20 +89,41 @@ def texts_folder(task: Task, options: Options) -> Path | None:
 
 
 def keep_inputs(task: Task, loaded: LoadedInputs, folder: RunFolder, options: Options) -> None:
-    """Store the texts of documents that were read for this run, and standard input, which nobody can read again.
+    """Store the texts of documents that were read for this run, and what nobody can read again: standard input, and
+    what addresses gave.
 
-    Raise `JournalError` if standard input cannot be written.
+    Raise `JournalError` if that cannot be written.
     """
     texts = Texts(texts_folder(task, options))
     for sha256, version, found in loaded.made:
         texts.put(sha256, version, found)
-    if loaded.stdin is not None:
-        folder.keep(loaded.stdin)
+    for content in (loaded.stdin, *(each.content for each in loaded.fetched if not each.because)):
+        if content is not None:
+            folder.keep(content)
 
 
-def with_recorded_stdin(options: Options, first: RunStarted, folder: RunFolder) -> Options:
-    """Return options with the standard input of a recorded run, if it was an input."""
-    found = next((fact.sha256 for fact in first.inputs if fact.path == STDIN), None)
+def kept_facts(loaded: LoadedInputs) -> tuple[KeptFact, ...]:
+    """Return what `keep_inputs` stores as facts."""
+    facts = [KeptFact(path=each.url, because=each.because) for each in loaded.fetched if each.because]
+    facts += [
+        KeptFact(path=each.url, sha256=_digest(each.content), name=each.name)
+        for each in loaded.fetched
+        if not each.because
+    ]
+    return tuple(facts) if loaded.stdin is None else (KeptFact(path=STDIN, sha256=_digest(loaded.stdin)), *facts)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def with_kept(options: Options, started: RunStarted | RunResumed, folder: RunFolder) -> Options:
+    """Return options with what a recorded run read once: standard input and addresses are not read again."""
+    kept = {fact.path: fact for fact in started.kept}
+    # A run of an earlier version knows standard input only as an input.
+    found = next((fact.sha256 for fact in started.inputs if fact.path == STDIN), None)
+    found = kept[STDIN].sha256 if STDIN in kept else found
+    options = replace(options, kept=kept, kept_content=folder.content)
     return options if found is None else replace(options, stdin=lambda: folder.content(found))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:  # The command reads this class for `--help`, which must not import what a run needs.
     from swarm.endpoints import Endpoint
-    from swarm.record.events import Event
+    from swarm.record.events import Event, KeptFact
     from swarm.spec.plan import PlanSource
     from swarm.spec.task import Model
     from swarm.tools import Kit, Tool
@@ -36,13 +36,21 @@ class Options:
     outputs: "Sequence[str | Path] | None" = None
     """Files to write the report to, instead of those of the task. They may be outside of the task's folder."""
     inputs: "Sequence[str | Path]" = ()
-    """Paths, globs and folders to read in addition to those of the task, relative to `inputs_folder`."""
+    """Paths, globs, folders and addresses to read in addition to those of the task, relative to `inputs_folder`."""
     inputs_folder: str | Path = ""
     """Folder of those paths. Empty for the current one."""
     strict: bool = False
     """Whether an input that cannot be read is an error. Else it is left out and named."""
     stdin: "Callable[[], bytes] | None" = None
     """Returns standard input, for an input `-`. None if the caller has none."""
+    fetch: bool = False
+    """Whether inputs may be addresses although the task says nothing about the web."""
+    sends: bool = True
+    """Whether addresses are fetched. False for what only looks at a task: an address is then an empty input."""
+    kept: "Mapping[str, KeptFact]" = field(default_factory=dict[str, "KeptFact"])
+    """What a recorded run read once, by path: standard input and addresses."""
+    kept_content: "Callable[[str], bytes] | None" = None
+    """Returns the bytes of that by their hash. None for a new run."""
     tools: "Sequence[Callable[..., Any] | Tool | Kit]" = ()
     """Python functions and kits of tools that the run grants."""
     checks: "Mapping[str, Callable[..., Any]]" = field(default_factory=dict[str, "Callable[..., Any]"])

@@ -14,7 +14,7 @@ from pathlib import Path
 from swarm.attempt.types import NOT_RERUN
 from swarm.base.errors import InputError, Problem
 from swarm.base.text import listing
-from swarm.lifecycle.inputs import with_recorded_stdin
+from swarm.lifecycle.inputs import with_kept
 from swarm.lifecycle.options import AnyVariable, Options
 from swarm.record import events as e
 from swarm.record.cache import differing
@@ -46,7 +46,7 @@ class Replay:
         source, folder = str(self._folder.journal), Path(first.folder)
         task = recall_task(first.task, source=source, environ=environ, folder=folder)
         options = replace(options, environ=environ, needs_keys=False, is_replay=True, models=task.models)
-        return with_recorded_stdin(options, first, self._folder)
+        return with_kept(options, self._recorded.state.started or first, self._folder)
 
     def run(
         self,

@@ -15,7 +15,7 @@ from swarm.base.version import __version__
 from swarm.budget.prices import described
 from swarm.endpoints.preflight import already_served
 from swarm.executors.cached import known_outcomes
-from swarm.lifecycle.inputs import with_recorded_stdin
+from swarm.lifecycle.inputs import kept_facts, with_kept
 from swarm.lifecycle.invalidate import Invalidation, invalidation
 from swarm.lifecycle.opened import OpenedTask, open_task
 from swarm.lifecycle.options import Options
@@ -90,7 +90,8 @@ async def reopened(
     The caller owns the folder. With `failed`, failed steps run again. With `prepared`, the task is
     not read again.
     """
-    options = with_recorded_stdin(with_earlier(recorded.first, options), recorded.first, folder)
+    latest = recorded.state.started or recorded.first
+    options = with_kept(with_earlier(recorded.first, options), latest, folder)
     if prepared is None:
         earlier = _recalled(recorded, folder, options)
         prepared = await prepare(_open_again(recorded, earlier, options), replace(options, models=earlier.models))
@@ -124,6 +125,7 @@ def run_started(run: str, prepared: Prepared, options: Options) -> e.RunStarted:
         wording=dict(prepared.resources.wording),
         inputs=facts_of(prepared),
         unread=prepared.files.unread,
+        kept=kept_facts(prepared.files.loaded),
         folder=str(prepared.task.folder),
         source=prepared.source,
         said=kept_options(options, prepared),
@@ -139,6 +141,7 @@ def run_resumed(prepared: Prepared, differs: Differences) -> e.RunResumed:
         wording=dict(prepared.resources.wording),
         inputs=facts_of(prepared),
         unread=prepared.files.unread,
+        kept=kept_facts(prepared.files.loaded),
         versions=versions(),
         prices=described(prepared.routes),
         tools=prepared.toolbox.facts,
@@ -163,6 +166,7 @@ def kept_options(options: Options, prepared: Prepared) -> dict[str, Json]:
         "parameters": dict(options.parameters),
         "workers": options.workers,
         "strict": options.strict,
+        "fetch": options.fetch,
     }
     if options.inputs:
         found["inputs"] = {
@@ -189,6 +193,7 @@ def with_earlier(first: e.RunStarted, options: Options) -> Options:
         parameters={**cast("dict[str, Any]", earlier.get("parameters", {})), **options.parameters},
         workers=options.workers or cast("Any", earlier.get("workers")),
         strict=options.strict or bool(earlier.get("strict")),
+        fetch=options.fetch or bool(earlier.get("fetch")),
         **_earlier_inputs(cast("dict[str, Any]", earlier.get("inputs") or {}), options),
         plan=options.plan if options.plan is not None else cast("str | None", earlier.get("plan")),
         outputs=options.outputs if options.outputs is not None else cast("list[str] | None", earlier.get("outputs")),

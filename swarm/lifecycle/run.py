@@ -196,6 +196,7 @@ class Run(WatchedRun):
         if self._idle:
             return self._record()
         await open_tools(prepared, self.folder, self._stack, self.warnings.append)
+        keep_inputs(prepared.task, prepared.files.loaded, again.folder, self._options)
         journal = self._record()
         self._emit(run_resumed(prepared, differs))
         if differs.replanned:

@@ -29,6 +29,7 @@ from swarm.record.folder import RunFolder, find
 from swarm.record.recorded import recorded
 from swarm.record.state import State
 from swarm.results.result import Result
+from swarm.spec.files.inputs import is_address
 from swarm.spec.plan import PLAN_STEP
 from swarm.spec.task import MOST_WORKERS, Limits, Task
 from swarm.spec.yaml.explain import meant
@@ -198,7 +199,8 @@ class ServedRuns:
 
     async def _choosing(self, opened: OpenedTask, options: Options, names: tuple[str, ...]) -> Task:
         """Return the task with only the inputs of these names. Raise `TaskError` for other names."""
-        known = {each.name: each for each in (await prepare(opened, options)).files.inputs}
+        found = await prepare(opened, replace(options, sends=False))
+        known = {each.name: each for each in found.files.inputs}
         problems = [
             Problem(
                 f"there is no input {clip(name)!r}; there are {listing(list(known))}{meant(name, known)}", key="inputs"
@@ -212,7 +214,8 @@ class ServedRuns:
         for name in dict.fromkeys(names):
             each = known[name]
             medium = None if each.medium == "text" else each.medium
-            specs.append({"path": glob.escape(each.path or name), "name": name, "label": each.label, "as": medium})
+            path = each.path if is_address(each.path) else glob.escape(each.path or name)
+            specs.append({"path": path, "name": name, "label": each.label, "as": medium})
         inputs = Task.model_validate({"goal": "-", "inputs": specs}).inputs
         return opened.task.model_copy(update={"inputs": inputs})
 

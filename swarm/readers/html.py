@@ -26,6 +26,12 @@ def read_html(text: str) -> Extract:
     return Extract(html_text(text))
 
 
+def read_page(text: str) -> Extract:
+    """Return the text of a page of the web: what it is about, its title as the first heading."""
+    title, found = main_text(text)
+    return Extract(joined([f"# {title}", found]) if title and not found.startswith(f"# {title}") else found)
+
+
 def html_text(text: str) -> str:
     """Return the text of a page, its title as the first heading."""
     from selectolax.lexbor import LexborHTMLParser

@@ -11,11 +11,12 @@ from io import BytesIO
 from pathlib import PurePath
 from typing import Literal
 
-Reader = Literal["pdf", "sheets", "docx", "pptx", "odf", "epub", "html", "notebook", "plain"]
+Reader = Literal["pdf", "sheets", "docx", "pptx", "odf", "epub", "html", "page", "notebook", "plain"]
 NEEDS: Mapping[str, str] = {
     "pdf": "pypdfium2",
     "sheets": "python_calamine",
     "html": "selectolax",
+    "page": "selectolax",
     "epub": "selectolax",
 }
 """Package that a reader needs. All are in the extra `files`."""
@@ -55,6 +56,8 @@ ODT = Kind("an OpenDocument text", "odf")
 ODP = Kind("an OpenDocument presentation", "odf")
 EPUB = Kind("an EPUB", "epub")
 HTML = Kind("an HTML page", "html")
+WEB_PAGE = Kind("a web page", "page")
+"""HTML that was fetched: menus around its text are left out. A file is never of this kind."""
 NOTEBOOK = Kind("a Jupyter notebook", "notebook")
 
 _UNPACK = "unpack it, and name the folder"

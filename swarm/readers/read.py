@@ -24,7 +24,7 @@ def _readers() -> Mapping[str, Callable[[bytes, str], Extract]]:
     from swarm.readers.docx import read_docx
     from swarm.readers.encodings import decode
     from swarm.readers.epub import read_epub
-    from swarm.readers.html import read_html
+    from swarm.readers.html import read_html, read_page
     from swarm.readers.notebook import read_notebook
     from swarm.readers.odf import read_odf
     from swarm.readers.pptx import read_pptx
@@ -37,6 +37,7 @@ def _readers() -> Mapping[str, Callable[[bytes, str], Extract]]:
         "sheets": lambda content, _: read_sheets(content),
         "epub": lambda content, _: read_epub(content),
         "html": lambda content, name: read_html(decode(content, name).text),
+        "page": lambda content, name: read_page(decode(content, name).text),
         "notebook": lambda content, name: read_notebook(decode(content, name).text),
     }
 

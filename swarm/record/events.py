@@ -83,6 +83,19 @@ class InputFact(Frozen):
     bytes are an artifact."""
 
 
+class KeptFact(Frozen):
+    """What was read for this run once and may be gone or different later: standard input, or an address."""
+
+    path: str
+    """`-`, or the address."""
+    sha256: str = Field(default="", exclude_if=is_empty)
+    """Name of the artifact with its bytes; empty if the address gave none."""
+    name: str = Field(default="", exclude_if=is_empty)
+    """Name of a file with this content, whose ending may decide the kind."""
+    because: str = Field(default="", exclude_if=is_empty)
+    """Why the address gave nothing."""
+
+
 class ToolFact(Frozen):
     """A tool that the run grants, as it was when the stretch started."""
 
@@ -115,6 +128,8 @@ class RunStarted(Stamped):
     inputs: tuple[InputFact, ...] = ()
     unread: tuple[UnreadInput, ...] = Field(default=(), exclude_if=is_empty)
     """Files that no step can read. Such a run is at best `partial`."""
+    kept: tuple[KeptFact, ...] = Field(default=(), exclude_if=is_empty)
+    """What was read once: resumes and replays read it from the run."""
     folder: str = ""
     """Folder to which the paths of the task are relative."""
     source: str = ""
@@ -138,6 +153,8 @@ class RunResumed(Stamped):
     inputs: tuple[InputFact, ...] = ()
     unread: tuple[UnreadInput, ...] = Field(default=(), exclude_if=is_empty)
     """Files that no step can read."""
+    kept: tuple[KeptFact, ...] = Field(default=(), exclude_if=is_empty)
+    """What was read once, in this stretch or before."""
     versions: dict[str, str]
     prices: dict[str, dict[str, Json] | None] = Field(default_factory=dict)
     tools: tuple[ToolFact, ...] = Field(default=(), exclude_if=is_empty)

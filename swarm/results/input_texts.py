@@ -10,7 +10,6 @@ from swarm.base.beneath import open_regular
 from swarm.base.errors import SwarmError
 from swarm.readers.encodings import NotTextError, decode
 from swarm.readers.extract import Extractor
-from swarm.readers.kinds import kind_of
 from swarm.readers.read import version_of
 from swarm.readers.texts import Texts
 from swarm.readers.zips import UnreadableError
@@ -21,7 +20,7 @@ from swarm.record.state import State
 MOST_BYTES = 100_000_000
 """Maximum bytes of a file that is read again: the largest input."""
 STDIN = "-"
-"""Path of an input that was standard input: its bytes are an artifact of the run."""
+"""Path of an input that was standard input. Its bytes, and those of addresses, are artifacts of the run."""
 TEXTS = ".swarm/cache/texts"
 """Folder of the texts of documents, next to the task."""
 
@@ -34,6 +33,7 @@ class InputTexts(Mapping[str, str]):
         self._base = Path(first.folder) if first is not None and first.folder else None
         facts = () if started is None or self._base is None else started.inputs
         self._facts = {fact.name: fact for fact in facts if fact.medium == "text"}
+        self._kept = frozenset(fact.path for fact in (() if started is None else started.kept))
         self._folder = folder
         self._known: dict[str, str] = {}
 
@@ -67,7 +67,7 @@ class InputTexts(Mapping[str, str]):
     def _content(self, fact: InputFact) -> bytes | None:
         assert self._base is not None
         try:
-            if fact.path == STDIN:
+            if fact.path == STDIN or fact.path in self._kept:
                 return self._folder.content(fact.sha256)
             with os.fdopen(open_regular(self._base / (fact.path or fact.name)), "rb") as file:
                 return file.read(MOST_BYTES)
@@ -82,7 +82,7 @@ class InputTexts(Mapping[str, str]):
         stored = Texts(self._base / TEXTS).get(fact.sha256, fact.reader)
         if stored is not None:
             return stored.text
-        reader = str(kind_of(content, fact.name).reader)
+        reader = fact.reader.partition("-")[0]
         if version_of(reader) != fact.reader:
             return ""
         with Extractor() as extractor:

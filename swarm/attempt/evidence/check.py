@@ -29,7 +29,9 @@ EVERYTHING_CHARACTERS = 1_000_000
 """Maximum characters of all outputs together up to which sentences without citations are checked against them."""
 
 _BRACKET = re.compile(r"[ \t]*\[([^\[\]\n]{1,600})\]")
-_ADDRESS = re.compile(r"\]\([^)\n]*\)|https?://\S+")
+_TARGET = re.compile(r"\]\([^)\n]*\)")
+_ADDRESS = re.compile(r"[ \t]?\[https?://[^\s\]]*\]|https?://[^\s\])|]+")
+"""An address, and a source that is called by its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def bare(text: str, known: Collection[str]) -> str:
         tokens = re.split(r"[,;\s]+", match[1].strip().lower().strip("`"))
         return "" if any(token in known for token in tokens) else match[0]
 
-    return _ADDRESS.sub("]", _BRACKET.sub(without, text)).strip(" \t\n`")
+    return _ADDRESS.sub("", _TARGET.sub("]", _BRACKET.sub(without, text))).strip(" \t\n`")
 
 
 class Checker:

@@ -13,7 +13,7 @@ from swarm.base.text import clip, listing
 from swarm.readers.columns import columns_words
 from swarm.readers.encodings import Decoded, NotTextError, decode
 from swarm.readers.extract import Extractor
-from swarm.readers.kinds import EXTRA, MIMES, NEEDS, Kind, kind_of, mime_of
+from swarm.readers.kinds import EXTRA, HTML, MIMES, NEEDS, WEB_PAGE, Kind, kind_of, mime_of
 from swarm.readers.read import version_of
 from swarm.readers.result import Extract, Picture, pages_words
 from swarm.readers.texts import Texts
@@ -28,6 +28,23 @@ MOST_MEDIA = 100_000_000
 models accept less (`swarm.spec.labels.INLINE_BYTES`)."""
 STDIN = "-"
 """Path of an input that stands for standard input."""
+PENDING = "not fetched yet"
+"""Kind of an input that is an address, where nothing is sent."""
+
+
+@dataclass(frozen=True)
+class FetchedInput:
+    """What an address gave."""
+
+    content: bytes
+    name: str
+    """Name of a file with this content. Its ending may decide the kind."""
+    url: str = ""
+    """The address in its plain form; empty if that is how it was written."""
+    because: str = ""
+    """Why there is no content; empty if it was fetched."""
+    is_pending: bool = False
+    """Whether it is fetched later, when the run starts."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,13 @@ class NamedFile:
     """Its bytes if they are not in a file: standard input."""
     outside: bool = False
     """Whether its name is not its path in the folder of the task."""
+    fetched: FetchedInput | None = None
+    """What its address gave, if it is not a file."""
+
+    @property
+    def file_name(self) -> str:
+        """Its name as a file: the ending may decide the kind, whatever name the user gave it."""
+        return self.path.name
 
 
 @dataclass
@@ -81,7 +105,11 @@ class Contents:
 
     def _inputs(self, file: NamedFile, content: bytes) -> Sequence[Input]:
         """Return the inputs that a file becomes. Raise UnreadableError or NotTextError."""
-        wanted, kind = file.spec.as_, kind_of(content, file.name)
+        if file.fetched is not None and file.fetched.is_pending:
+            return [_empty(file, b"", "text").model_copy(update={"kind": PENDING})]
+        wanted, kind = file.spec.as_, kind_of(content, file.file_name)
+        if kind is HTML and file.fetched is not None:
+            kind = WEB_PAGE
         medium = wanted or kind.medium
         if medium != "text":
             return [_medium(file, content, medium, kind)]
@@ -93,7 +121,7 @@ class Contents:
 
     def _keeps_markup(self, file: NamedFile, kind: Kind) -> bool:
         """Return whether a page or a notebook is read as it is: if the user wants that, or without its reader."""
-        if kind.reader not in ("html", "notebook"):
+        if kind.reader not in ("html", "page", "notebook"):
             return False
         if file.spec.as_ == "text":
             return True
@@ -105,12 +133,12 @@ class Contents:
     def _text(self, file: NamedFile, content: bytes) -> Input:
         if len(content) > MOST_TEXT:
             raise UnreadableError(f"has more than {MOST_TEXT:,} bytes, the maximum for one input\nhint: split it")
-        found = decode(content, file.name)
-        mime = mime_of(file.name)
+        found = decode(content, file.file_name)
+        mime = mime_of(file.file_name)
         update: dict[str, object] = {"text": found.text, "mime": mime if _is_text(mime) else "text/plain"}
         if found.encoding != "utf-8":
             update |= _converted(found)
-        update["columns"] = columns_words(found.text, file.name)
+        update["columns"] = columns_words(found.text, file.file_name)
         return _empty(file, content, "text").model_copy(update=update)
 
     def _document(self, file: NamedFile, content: bytes, kind: Kind) -> Sequence[Input]:
@@ -141,7 +169,7 @@ class Contents:
             "reader": version_of(str(kind.reader)),
             "text_sha256": hashlib.sha256(text).hexdigest(),
             "mime": "text/plain",
-            "columns": columns_words(found.text, file.name) if kind.reader == "sheets" else "",
+            "columns": columns_words(found.text, file.file_name) if kind.reader == "sheets" else "",
         }
         return [_empty(file, content, "text").model_copy(update=update), *made]
 
@@ -166,7 +194,7 @@ class Contents:
         known = self.texts.get(sha256, version)
         if known is not None and not (known.unread and self.pictures):
             return known
-        found = self.extractor.read(reader, content, file.name, pictures=self.pictures)
+        found = self.extractor.read(reader, content, file.file_name, pictures=self.pictures)
         self.made.append((sha256, version, found))
         return found
 
@@ -205,6 +233,8 @@ def _empty(file: NamedFile, content: bytes, medium: Medium) -> Input:
 
 
 def _path(file: NamedFile) -> str:
+    if file.fetched is not None:
+        return file.fetched.url
     if file.content is not None:
         return STDIN
     return str(file.path.absolute()) if file.outside or file.spec.name is not None else ""
@@ -212,7 +242,7 @@ def _path(file: NamedFile) -> str:
 
 def _medium(file: NamedFile, content: bytes, medium: Medium, kind: Kind) -> Input:
     """Return an image, audio or video file. Raise UnreadableError if its format is unknown."""
-    mime = kind.mime if kind.medium == medium else mime_of(file.name)
+    mime = kind.mime if kind.medium == medium else mime_of(file.file_name)
     if mime.partition("/")[0] != medium:
         endings = listing([ending for ending, each in MIMES.items() if each.startswith(f"{medium}/")])
         raise UnreadableError(f"has an unknown {medium} format\nhint: give its name one of these endings: {endings}")
@@ -229,6 +259,8 @@ def _drawn(file: NamedFile, picture: Picture) -> Input:
 
 def _content(file: NamedFile) -> bytes:
     """Return the bytes of a file. Raise UnreadableError."""
+    if file.fetched is not None:
+        return _fetched(file.fetched)
     if file.content is not None:
         if not file.content.strip():
             raise UnreadableError("is empty\nhint: look at the command before the pipe")
@@ -244,6 +276,15 @@ def _content(file: NamedFile) -> bytes:
     if len(content) > MOST_MEDIA:
         raise UnreadableError(f"has more than {MOST_MEDIA:,} bytes, the maximum for one input\nhint: split it")
     return content
+
+
+def _fetched(fetched: FetchedInput) -> bytes:
+    """Return the bytes that an address gave. Raise UnreadableError."""
+    if fetched.because:
+        raise UnreadableError(fetched.because)
+    if not fetched.is_pending and not fetched.content.strip():
+        raise UnreadableError("is empty\nhint: look at the address in a browser")
+    return fetched.content
 
 
 def _opened(file: NamedFile) -> int:

@@ -6,6 +6,7 @@ rule of the task that is broken, is always an error. All errors are reported tog
 """
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,7 @@ from swarm.base.text import clip, listing
 from swarm.readers.extract import Extractor
 from swarm.readers.result import Extract
 from swarm.readers.texts import Texts
-from swarm.spec.files.contents import STDIN, Contents, NamedFile
+from swarm.spec.files.contents import PENDING, STDIN, Contents, FetchedInput, NamedFile
 from swarm.spec.files.folders import MOST_FILES, FoundError, FoundFile, folder_files, glob_files, is_glob
 from swarm.spec.files.outputs import OutputFiles
 from swarm.spec.task import Input, InputSpec, Task, UnreadInput
@@ -27,20 +28,12 @@ PLAIN_ENDINGS = frozenset(
     {"", ".md", ".txt", ".csv", ".tsv", ".json", ".jsonl", ".yaml", ".yml", ".toml", ".py", ".log"}
 )
 """Endings of names of files that are texts in general, so that reading them does not take long."""
-_ADDRESSES = ("http://", "https://")
-
-
-@dataclass(frozen=True)
-class FetchedInput:
-    """What an address gave."""
-
-    content: bytes
-    name: str
-    """Name of the input."""
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+"""Start of an address, of any scheme."""
 
 
 Fetch = Callable[[str], FetchedInput]
-"""Loads an address by the rules of the web tool. Raises TaskError if it may not or cannot be loaded."""
+"""Returns what an address gave. Raises EntryError if it is no address that may be fetched."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +48,7 @@ class InputOptions:
     stdin: Callable[[], bytes] | None = None
     """Returns standard input; None if the caller has none."""
     fetch: Fetch | None = None
-    """Loads an address; None if no address may be an input."""
+    """Returns what an address gave; None if no address may be an input."""
     pictures: bool = False
     """Whether a model accepts images: then pages of scanned documents are inputs."""
     texts: Texts = field(default_factory=lambda: Texts(None))
@@ -77,6 +70,13 @@ class LoadedInputs:
     """Texts of documents that are not stored yet: hash, version of the reader, text."""
     stdin: bytes | None = None
     """Standard input, if it is an input."""
+    fetched: tuple[FetchedInput, ...] = ()
+    """What the addresses among the inputs gave, each once."""
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether an address is not fetched yet."""
+        return any(each.kind == PENDING for each in self.inputs)
 
 
 def read_inputs(task: Task, outputs: OutputFiles | None = None, options: InputOptions | None = None) -> LoadedInputs:
@@ -89,6 +89,11 @@ def read_inputs(task: Task, outputs: OutputFiles | None = None, options: InputOp
 
 class EntryError(Exception):
     """An entry of `inputs:` is wrong."""
+
+
+def is_address(path: str) -> bool:
+    """Return whether an entry is an address, of any scheme: no path begins like one."""
+    return _ADDRESS.match(path) is not None
 
 
 class MatchedInputs:
@@ -132,6 +137,7 @@ class MatchedInputs:
             (*self._notes, *contents.notes),
             tuple(contents.made),
             self._stdin,
+            tuple(file.fetched for file in self.files if file.fetched is not None and not file.fetched.is_pending),
         )
 
     def _refused(self, contents: Contents) -> Iterator[tuple[int, str]]:
@@ -148,12 +154,12 @@ class MatchedInputs:
 
     def _matches(self) -> tuple[NamedFile, ...]:
         """Return the files that the entries match, each once."""
-        matches: dict[Path, NamedFile] = {}
+        matches: dict[str, NamedFile] = {}
         for index, (spec, folder) in enumerate(self._entries()):
             try:
                 for found in self._found(spec, index, folder):
-                    resolved = Path(found.name) if found.content is not None else found.path.resolve()
-                    matches[resolved] = _merged(matches[resolved], found) if resolved in matches else found
+                    place = _place(found)
+                    matches[place] = _merged(matches[place], found) if place in matches else found
             except (EntryError, FoundError) as error:
                 self._problems.append((index, str(error)))
         return tuple(matches.values())
@@ -171,7 +177,7 @@ class MatchedInputs:
         if written == STDIN:
             yield self._standard_input(spec, entry)
             return
-        if written.startswith(_ADDRESSES):
+        if is_address(written):
             yield self._fetched(spec, entry)
             return
         if "\0" in written:
@@ -215,19 +221,23 @@ class MatchedInputs:
         return NamedFile(Path(name), name, entry, spec, by_glob=False, content=self._stdin)
 
     def _fetched(self, spec: InputSpec, entry: int) -> NamedFile:
+        shown = clip(spec.path)
+        if spec.path.lower().startswith("file:"):
+            raise EntryError(f"`{shown}` is an address\nhint: write the path of the file")
         if self._options.fetch is None:
-            shown = clip(spec.path)
-            raise EntryError(f"`{shown}` is an address, and inputs are files\nhint: download it, and name the file")
+            hint = "add `web: {}` to the task, or `--fetch` to the command; or download it, and name the file"
+            raise EntryError(f"`{shown}` is an address, which is fetched only if that is allowed\nhint: {hint}")
         fetched = self._options.fetch(spec.path)
-        return NamedFile(
-            Path(fetched.name), spec.name or fetched.name, entry, spec, by_glob=False, content=fetched.content
-        )
+        fetched = replace(fetched, url=fetched.url or spec.path)
+        name = spec.name or spec.path
+        return NamedFile(Path(fetched.name), name, entry, spec, by_glob=False, fetched=fetched)
 
     def _without_outputs(self, files: tuple[NamedFile, ...], outputs: OutputFiles) -> tuple[NamedFile, ...]:
         """Return the files that are not outputs of the task. One that is named as an input is a problem."""
         kept: list[NamedFile] = []
         for file in files:
-            output = None if file.content is not None else outputs.same_as(file.path)
+            is_file = file.content is None and file.fetched is None
+            output = outputs.same_as(file.path) if is_file else None
             if output is None:
                 kept.append(file)
             elif file.by_glob:
@@ -244,6 +254,13 @@ class MatchedInputs:
         origin = self._task.origin
         where = origin.place(("inputs", index)) if isinstance(origin, Document) else ""
         return Problem(message, where=where, key=f"inputs.{index}")
+
+
+def _place(file: NamedFile) -> str:
+    """Return what two entries have in common that name the same thing: its address, or its path without links."""
+    if file.fetched is not None:
+        return file.fetched.url
+    return f"{STDIN} {file.name}" if file.content is not None else str(file.path.resolve())
 
 
 def _check_exists(path: Path, written: str) -> None:
@@ -286,6 +303,10 @@ def _same_names(files: Iterable[NamedFile]) -> Iterator[tuple[int, str]]:
     seen: dict[str, NamedFile] = {}
     for file in files:
         if file.name in seen:
-            paths = listing([str(seen[file.name].path), str(file.path)])
+            paths = listing([_shown(seen[file.name]), _shown(file)])
             yield file.entry, f"two inputs have the name `{clip(file.name)}`: {paths}; set another `name` for one"
         seen[file.name] = file
+
+
+def _shown(file: NamedFile) -> str:
+    return str(file.path) if file.fetched is None else file.fetched.url

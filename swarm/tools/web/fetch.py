@@ -81,8 +81,19 @@ class _Host:
 class Fetcher:
     """Fetches for all agents of a run."""
 
-    def __init__(self, rules: AddressRules, *, resolve: Resolve = resolved, pause: float = PAUSE_SECONDS) -> None:
+    def __init__(
+        self,
+        rules: AddressRules,
+        *,
+        resolve: Resolve = resolved,
+        pause: float = PAUSE_SECONDS,
+        most: int = BODY_BYTES,
+        seconds: float = SECONDS,
+    ) -> None:
+        """Fetch by rules: at most `most` bytes within `seconds` each, with a `pause` in seconds at one host."""
         self._rules = rules
+        self._most = most
+        self._seconds = seconds
         self._resolve = resolve
         self._pause = pause
         self._hosts: dict[str, _Host] = {}
@@ -90,10 +101,10 @@ class Fetcher:
     async def get(self, url: str) -> WebAnswer:
         """Return what is at an address. Raise RefusedError in words for the model."""
         try:
-            with anyio.fail_after(SECONDS):
+            with anyio.fail_after(self._seconds):
                 return await self._follow(target_of(url))
         except TimeoutError:
-            raise RefusedError(f"no answer within {SECONDS:g} seconds") from None
+            raise RefusedError(f"no answer within {self._seconds:g} seconds") from None
 
     async def ask(self, url: str, headers: Mapping[str, str], body: bytes | None = None) -> WebAnswer:
         """Return the answer of a service that the task names, without its robots file. Redirects are refused."""
@@ -112,7 +123,7 @@ class Fetcher:
             self._rules.check_host(target.host)
             async with self._turn(target) as host:
                 await self._check_robots(host, target)
-                answer, moved = await self._request(target, BODY_BYTES)
+                answer, moved = await self._request(target, self._most)
             if not moved:
                 return answer
             target = target_of(urljoin(target.url, moved))

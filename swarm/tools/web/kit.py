@@ -13,7 +13,7 @@ from swarm.spec.web import Web
 from swarm.tools.functions import tool
 from swarm.tools.kinds import Tool, ToolResult, words
 from swarm.tools.kit import Kit, offered
-from swarm.tools.web.addresses import AddressRules, RefusedError, networks
+from swarm.tools.web.addresses import AddressRules, Network, RefusedError, networks
 from swarm.tools.web.fetch import SECONDS, Fetcher, Resolve, resolved
 from swarm.tools.web.pages import text_of
 from swarm.tools.web.search import MOST_RESULTS, Service, service_of
@@ -21,6 +21,8 @@ from swarm.tools.web.search import MOST_RESULTS, Service, service_of
 NAME = "web"
 PACKAGES = ("protego", "selectolax")
 """What the extra `web` installs."""
+NEEDS = 'needs the extra `web`\nhint: pip install "local-agent-swarm[web]"'
+"""What to say without them."""
 FAILED = 400
 """Status from which on an answer is an error."""
 
@@ -34,9 +36,9 @@ class WebKit(Kit):
 
     def __init__(self, web: Web, *, resolve: Resolve = resolved, pause: float | None = None) -> None:
         """Take the section of a task. Raise `TaskError` for what is wrong with it."""
-        more = {} if pause is None else {"pause": pause}
+        more: dict[str, Any] = {} if pause is None else {"pause": pause}
         self._service = None if web.search is None else service_of(web.search)
-        rules = _rules(web)
+        rules = rules_of(web)
         self._fetcher = Fetcher(rules, resolve=resolve, **more)
         self._services = Fetcher(_for_service(rules, self._service), resolve=resolve, **more)
         self.tools = tuple(self._tools())
@@ -45,7 +47,7 @@ class WebKit(Kit):
     def problem(self) -> str | None:
         """Return why the web cannot be offered here, or None."""
         missing = [name for name in PACKAGES if not is_installed(name)]
-        return None if not missing else 'needs the extra `web`\nhint: pip install "local-agent-swarm[web]"'
+        return None if not missing else NEEDS
 
     def _tools(self) -> Iterable[Tool]:
         async def web_fetch(url: str) -> ToolResult:
@@ -102,11 +104,18 @@ def web_kits(task: Task) -> tuple[Kit, ...]:
     return (WebKit(task.web or Web()),)
 
 
-def _rules(web: Web) -> AddressRules:
-    try:
-        return AddressRules(tuple(host.lower() for host in web.hosts), networks(web.private))
-    except ValueError as error:
-        raise TaskError(Problem(str(error), key="web.private")) from None
+def rules_of(web: Web) -> AddressRules:
+    """Return the rules that a task sets for addresses. Raise `TaskError`."""
+    private: list[Network] = []
+    problems: list[Problem] = []
+    for n, text in enumerate(web.private):
+        try:
+            private += networks((text,))
+        except ValueError as error:
+            problems.append(Problem(str(error), key=f"web.private.{n + 1}", path=("web", "private", n)))
+    if problems:
+        raise TaskError(*problems)
+    return AddressRules(tuple(host.lower() for host in web.hosts), tuple(private))
 
 
 def _for_service(rules: AddressRules, service: Service | None) -> AddressRules:
