@@ -63,9 +63,12 @@ def record(
     *arguments: str,
     size: tuple[int, int] = (80, 24),
     look: Callable[[Screenful, int], object] | None = None,
+    types: Callable[[Screenful, int], str] | None = None,
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Recording:
-    """Run a command line on a terminal. `look` sees each screen and the process id while it runs."""
+    """Run a command line on a terminal. `look` sees each screen and the process id while it runs; `types`, too, and
+    returns what is typed then.
+    """
     columns, lines = size
     main, side = pty.openpty()
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
@@ -82,6 +85,8 @@ def record(
             terminal.feed(chunk)
             if look is not None:
                 look(terminal.screens[-1], process.pid)
+            if types is not None:
+                os.write(main, types(terminal.screens[-1], process.pid).encode())
     finally:
         os.close(main)
         if not _ended(process):

@@ -13,6 +13,7 @@ from swarm.endpoints.offline import Offline
 from swarm.endpoints.route import routes_of
 from swarm.endpoints.router import connect
 from swarm.endpoints.wiring import ENDPOINT_ORDER, Wiring
+from swarm.executors.approvals import Approvals
 from swarm.executors.budgeted import Budgeted
 from swarm.lifecycle.wiring import EXECUTOR_ORDER, ExecutorWiring, assemble
 from swarm.record.folder import RunFolder
@@ -37,6 +38,7 @@ def wiring(folder: Path, advised_goal: str | None) -> ExecutorWiring:
     return ExecutorWiring(
         budgeted=Budgeted(Scripted(), tools, meters, state),
         tools=tools,
+        approvals=Approvals(state),
         state=state,
         folder=RunFolder(folder),
         clean=str,

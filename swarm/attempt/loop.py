@@ -26,6 +26,7 @@ import anyio
 from swarm.attempt.judge import ALLOWED, Correction, judge_message, revised, truncated, uncalled
 from swarm.attempt.long_results import room_left, with_built_in, with_pictures
 from swarm.attempt.loop_guard import LoopGuard
+from swarm.attempt.permits import Permits, Permitted
 from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, phrase, wanted
 from swarm.attempt.support import with_notes
 from swarm.attempt.too_long import refuse_cut_prompt, smaller_context
@@ -49,16 +50,23 @@ REASON_CHARACTERS = 500
 
 
 async def carry_out(
-    attempt: Attempt, *, endpoint: Endpoint, tools: Toolbox, note: Note, storage: Storage | None = None
+    attempt: Attempt,
+    *,
+    endpoint: Endpoint,
+    tools: Toolbox,
+    note: Note,
+    storage: Storage | None = None,
+    permits: Permits | None = None,
 ) -> Outcome:
-    """Run an attempt: turns, tools and corrections, until there is an outcome. `storage` has the files of its run.
+    """Run an attempt: turns, tools and corrections, until there is an outcome. `storage` has the files of its run,
+    `permits` what its tool calls need in addition to their grant.
 
     Raise what the endpoint raises, and `AnswerError` of kind `refused`, `empty`, `truncated`,
     `form`, `plan`, `loop`, `unknown_tool` or `turns` if the model does not give a usable answer.
     """
     place = place_of(attempt, storage)
     try:
-        return await _carry_out(_Conversation(attempt, tools, note, place), attempt, endpoint)
+        return await _carry_out(_Conversation(attempt, tools, note, place, permits), attempt, endpoint)
     finally:
         await place.aclose()
 
@@ -98,7 +106,9 @@ async def _carry_out(talk: "_Conversation", attempt: Attempt, endpoint: Endpoint
 class _Conversation:
     """The conversation of an attempt with its model."""
 
-    def __init__(self, attempt: Attempt, tools: Toolbox, note: Note, place: Place) -> None:
+    def __init__(
+        self, attempt: Attempt, tools: Toolbox, note: Note, place: Place, permits: Permits | None = None
+    ) -> None:
         prompt = messages(attempt)
         self.attempt = attempt
         self.left_out = prompt.left_out
@@ -117,7 +127,7 @@ class _Conversation:
         self._note = note
         self._place = place
         talk = Conversation(self.said, self._say, self._record_result, self._room)
-        self._tool_turns = ToolTurns(attempt, tools, place, self._guard, talk)
+        self._tool_turns = ToolTurns(attempt, tools, place, self._guard, talk, permits or Permitted())
         self._unrecorded: list[Message] = []
         self._started = anyio.current_time()
         self._first: Outcome | None = None

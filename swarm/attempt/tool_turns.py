@@ -16,10 +16,11 @@ import anyio.to_thread
 from swarm.attempt.long_results import NAME as READ_MORE_NAME
 from swarm.attempt.long_results import LongResults
 from swarm.attempt.loop_guard import REPEATS, LoopGuard
+from swarm.attempt.permits import Bill, Permits, billed
 from swarm.attempt.prompt import phrase, written
 from swarm.attempt.transcript import result_of
 from swarm.attempt.types import Attempt
-from swarm.base.errors import ToolError
+from swarm.base.errors import LimitError, ToolError
 from swarm.base.text import listing
 from swarm.spec.chat import Data, MediaFile, Message, Part, Text, ToolCall, says
 from swarm.tools import Place, Toolbox, ToolContext, made_file
@@ -30,6 +31,8 @@ from swarm.tools.scratch import collected
 CALLS_A_TURN = 32
 """Maximum tool calls per turn that run: a model that asks for more is not working towards an
 answer."""
+MAYBE_BILLED = frozenset({LOST, "timeout"})
+"""Kinds of errors after which a call may have been billed."""
 TOGETHER = 8
 """Maximum calls of a turn that run at the same time."""
 
@@ -62,13 +65,20 @@ class ToolTurns:
     """The tool calls of an attempt."""
 
     def __init__(
-        self, attempt: Attempt, tools: Toolbox, place: Place, guard: LoopGuard, conversation: Conversation
+        self,
+        attempt: Attempt,
+        tools: Toolbox,
+        place: Place,
+        guard: LoopGuard,
+        conversation: Conversation,
+        permits: Permits,
     ) -> None:
         self._attempt = attempt
         self._tools = tools
         self._place = place
         self._guard = guard
         self._talk = conversation
+        self._permits = permits
         self._long = LongResults(place, conversation.said, attempt.wording, conversation.room)
         self._resumed = bool(attempt.transcript)
         """Whether calls without a result may have run: in an earlier attempt that was interrupted."""
@@ -106,6 +116,8 @@ class ToolTurns:
             self._guard.stop_if_stuck(call)
             refusal = self._refusal(turn, n, call, may_have_run=may_have_run)
             self._guard.count(call)
+            # Asked before any call of the batch runs: an attempt that waits for a person does nothing else.
+            refusal = refusal or await self._not_allowed(call, may_have_run=may_have_run)
             if refusal is not None:
                 self._note(turn, call, refusal, anyio.current_time())
             else:
@@ -154,9 +166,26 @@ class ToolTurns:
         if name not in granted:
             known = listing(spec.name for spec in self._tools.specs(granted))
             return (Text(text=self._phrase("unknown_tool", name=call.name, tools=known)),)
-        if may_have_run and not self._tools.get(name).is_repeatable:
+        tool = self._tools.get(name)
+        if may_have_run and not tool.is_repeatable and not self._permits.asks(tool):
             return (Text(text=self._phrase("tool_uncertain", name=call.name)),)
         return self._repeated(call)
+
+    async def _not_allowed(self, call: ToolCall, *, may_have_run: bool) -> tuple[Part, ...] | None:
+        """Return why a person does not allow a call, for the model; None if it may run."""
+        name = self._tools.named(call.name)
+        if self._is_built_in(name) or not self._permits.asks(tool := self._tools.get(name)):
+            return None
+        try:
+            self._tools.check(name, self._attempt.tools, self._context())
+        except ToolError:
+            return None  # the call fails by itself: no person need look at it
+        # Cancellation point: a question that is withdrawn has no decision, and the call did not begin.
+        decision = await self._permits.decide(call, tool, may_have_run=may_have_run)
+        if decision.allows:
+            return None
+        reason = f" Reason: {decision.reason}" if decision.reason else ""
+        return (Text(text=self._phrase("tool_refused", name=call.name, reason=reason)),)
 
     def _repeated(self, call: ToolCall) -> tuple[Part, ...] | None:
         if not self._guard.repeats(call):
@@ -172,12 +201,31 @@ class ToolTurns:
         try:
             if self._is_built_in(name):
                 return (self._long.read(call.arguments),), 0.0
+            async with billed(self._permits, self._tools.get(name)) as bill:
+                parts = await self._result(name, call, bill)
+        except (ToolError, LimitError) as error:
+            return (self._failed(call, str(error).partition("\nhint: ")[0]),), 0.0
+        return parts, bill.usd
+
+    async def _result(self, name: str, call: ToolCall, bill: Bill) -> tuple[Part, ...]:
+        try:
+            # Cancellation point: what a call that is cut off may have cost is noted without another await.
             result = await self._tools.call(name, call.arguments, self._attempt.tools, self._context())
         except ToolError as error:
+            if error.kind not in MAYBE_BILLED:
+                bill.usd = 0.0
             if error.kind == LOST:
-                return (Text(text=self._phrase("tool_uncertain", name=call.name)),), 0.0
-            return (Data(of="tool", name=call.name, text=self._phrase("tool_failed", error=error)),), 0.0
-        return self._long.shown(result), result.usd
+                return (Text(text=self._phrase("tool_uncertain", name=call.name)),)
+            return (self._failed(call, error),)
+        except BaseException:
+            if bill.usd:
+                self._talk.record(0.0, bill.usd)
+            raise
+        bill.usd = result.usd
+        return self._long.shown(result)
+
+    def _failed(self, call: ToolCall, error: object) -> Data:
+        return Data(of="tool", name=call.name, text=self._phrase("tool_failed", error=error))
 
     def _context(self) -> ToolContext:
         attempt = self._attempt
@@ -192,7 +240,8 @@ class ToolTurns:
         for message in self._attempt.transcript:
             for call in message.tool_calls:
                 name = self._tools.named(call.name)
-                if call.id in answered and name in self._attempt.tools and self._tools.get(name).rebuilds:
+                ran = call.id in answered and name in self._attempt.tools and not self._permits.refused(call)
+                if ran and self._tools.get(name).rebuilds:
                     await self._again(name, call)
 
     async def _again(self, name: str, call: ToolCall) -> None:

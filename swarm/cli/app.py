@@ -49,7 +49,7 @@ Exit codes:
   2    invalid task, plan, agent file or arguments; nothing was paid for
   3    partial: report made, but some steps failed or were skipped, or something was left unread
   4    limit: a limit was reached; report made from the finished steps
-  5    approval required, but stdin is not a terminal; the plan is saved
+  5    approval required, but stdin is not a terminal; see `swarm resume`
   70   internal error; the traceback file is shown
   75   another process uses the run
   130  cancelled: interrupted by SIGINT; continue with `swarm resume`

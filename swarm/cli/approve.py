@@ -68,7 +68,7 @@ def resume_approved(folder: "RunFolder", options: Options, show: "Show", *, fail
         found = recorded(folder)
         again = anyio.run(partial(reopened, found, folder, options, failed=failed))
         prepared = again.prepared
-        if prepared.task.approve != "ask" or (again.has_plan and _is_begun(found.state)):
+        if not prepared.task.asks_about_plan or (again.has_plan and _is_begun(found.state)):
             return show.carry(Run(resume=again))
         planned = of_state(found.state) if again.has_plan else of_prepared(prepared)
         if planned is None:

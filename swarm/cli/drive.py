@@ -2,7 +2,7 @@
 
 import sys
 import time
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,9 @@ from swarm.cli.words import limits_line, shown_path
 from swarm.record.follow import Events, without_checksum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
+    from swarm.cli.ask import Asker
     from swarm.exports.otlp import LiveSpans
     from swarm.lifecycle.run import Run
     from swarm.record.events import Event
@@ -48,6 +49,7 @@ def drive(
     *,
     grace: float,
     is_last: bool = True,
+    asker: "Asker | None" = None,
 ) -> "Result":
     """Run to the end, with progress on stderr. Earlier events of a resumed run are not shown again.
 
@@ -58,6 +60,8 @@ def drive(
     import anyio
 
     driver = Driver(run, display, interrupts, grace, is_last=is_last)
+    if asker is not None:
+        driver.give(asker)
     try:
         # From here on the first signal ends the run well; before there is a folder it just exits.
         with interrupts.awaited(lambda: hasattr(run, "folder")):
@@ -115,6 +119,23 @@ class Driver:
         self._ends_at: float | None = None
         self._said: set[int] = set()
         self._warned = 0
+        self._log: Events | None = None
+        self._asks = False
+        """Whether a question is open: nothing else writes to the terminal meanwhile."""
+
+    def give(self, asker: "Asker") -> None:
+        """Let questions to the person at the terminal keep the view away."""
+        asker.write, asker.held = self._lines.write, self._aside
+
+    @contextmanager
+    def _aside(self) -> "Generator[None]":
+        if self._view is not None:
+            self._show(self._view.pause)
+        self._asks = True
+        try:
+            yield
+        finally:
+            self._asks = False
 
     async def go(self) -> None:
         """Start the run and follow it to its end."""
@@ -125,9 +146,13 @@ class Driver:
             with nullcontext() if self._view is None else run.signals.listen(self._board.hear):
                 async for _ in run.progress(TICK_SECONDS):
                     self._look_for_interrupts(anyio.current_time())
-                    self._warn()
                     for follower in self._followers:
                         follower.look()
+                    if self._asks:
+                        continue
+                    self._warn()
+                    if self._log is not None:
+                        self._log.look()
                     if self._view is not None and not self._lines.behind:
                         self._show(self._view.show)
         self._warn()
@@ -148,7 +173,7 @@ class Driver:
     def close(self) -> None:
         """Wait until all output is written."""
         try:
-            for follower in self._followers:
+            for follower in (*self._followers, *filter(None, [self._log])):
                 follower.close()
             if self._spans is not None and (problem := self._spans.close().problem):
                 self._say(message("warning", problem))
@@ -170,7 +195,7 @@ class Driver:
         self._say(f"limits: {limits_line(run.prepared.task.limits)}")
         if display.verbose:
             self._say_more()
-            self._follow(self._logged())
+            self._log = Events(run.folder.journal, run.offset, self._logged())
         self._view = self._view_of(display)
 
     def _view_of(self, display: Display) -> "Progress | Live":

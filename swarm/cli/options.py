@@ -138,7 +138,7 @@ Replay = Annotated[
 Failed = Annotated[bool, typer.Option("--failed", help="Also retry failed steps.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Resume a run that was started elsewhere, after viewing it.")]
 Yes = Annotated[
-    bool, typer.Option("--yes", "-y", help="Do not ask: approve the plan (`approve: ask`), or remove the runs.")
+    bool, typer.Option("--yes", "-y", help="Do not ask: approve the plan and all calls of tools, or remove the runs.")
 ]
 Out = Annotated[
     str | None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from swarm.base.errors import InputError, SwarmError
 from swarm.base.text import listing
+from swarm.cli.ask import asker
 from swarm.cli.drive import drive, reported
 from swarm.cli.failures import NO_REPORT, say_error
 from swarm.cli.interrupts import Interrupts
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from swarm.record.folder import RunFolder
     from swarm.record.state import State
     from swarm.results.result import Result, StepError
+    from swarm.tools.approval import Approver
 
 STEPS_NAMED = 3
 """Maximum steps with the same error that are named."""
@@ -31,12 +33,17 @@ class Show:
         self.display = display
         self.interrupts = interrupts
         self.grace = grace
+        self.asker = asker()
+
+    def approver(self, *, yes: bool) -> "Approver | bool | None":
+        """Return what answers questions about calls: yes to all, the person at the terminal, or nobody."""
+        return True if yes else self.asker
 
     def carry(self, run: "Run") -> int:
         """Run to the end, print the answer and the status, and return the exit code."""
         display = self.display
         try:
-            result = drive(run, display, self.interrupts, grace=self.grace)
+            result = drive(run, display, self.interrupts, grace=self.grace, asker=self.asker)
         except SwarmError as error:
             has_begun = run.state.seq and (not isinstance(error, InputError) or error.exit_code == NO_REPORT)
             if display.json and has_begun:

@@ -39,6 +39,7 @@ def run(
     options = replace(
         o.in_folder(options, runs), cache=False if no_cache else None, text=source.text, stdin=source.read_input
     )
+    options = replace(options, approve=show.approver(yes=yes))
     if replay is not None:
         return _replay(replay, source.name, options, show)
     return _run(source.name, options, show, yes=yes)
@@ -65,6 +66,7 @@ def resume(
     """
     show = Show(display, ctx.obj, grace)
     options = replace(o.in_folder(options, runs), cache=False if no_cache else None)
+    options = replace(options, approve=show.approver(yes=yes))
     return _resume(_trusted(run, options, trust=trust), options, show, yes=yes, failed=failed)
 
 
@@ -74,7 +76,7 @@ def _run(name: str, options: Options, show: Show, *, yes: bool) -> int:
 
     opened = open_task(name, options)
     _say_fetching(opened, options, show)
-    if not yes and opened.task.approve == "ask":
+    if not yes and opened.task.asks_about_plan:
         from swarm.cli.approve import run_approved
 
         return run_approved(opened, options, show)

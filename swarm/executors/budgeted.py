@@ -6,6 +6,7 @@ cut, with a note as for any prompt that does not fit, and its output cap is lowe
 
 from dataclasses import dataclass
 
+from swarm.attempt.permits import Permits
 from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, wanted
 from swarm.attempt.types import Attempt, Note
 from swarm.base.errors import LimitError
@@ -14,6 +15,8 @@ from swarm.budget.ledger import LimitName, worst_input
 from swarm.budget.meter import Meters
 from swarm.endpoints import Endpoint
 from swarm.endpoints.account import Account
+from swarm.executors.approvals import Approvals
+from swarm.executors.permits import CallPermits
 from swarm.record import events as e
 from swarm.record.signals import Signals, Teller
 from swarm.record.state import State
@@ -47,6 +50,11 @@ class Budgeted:
         report = self._state.is_report(attempt.step.id)
         teller = Teller(self._signals, attempt.step.id, attempt.attempt)
         return ChargedCalls(self._endpoint, self._caps, self._state, attempt, note, report=report, teller=teller)
+
+    def permits_for(self, attempt: Attempt, note: Note, approvals: Approvals) -> Permits:
+        """Return the permits of the tool calls of one attempt."""
+        report = self._state.is_report(attempt.step.id)
+        return CallPermits(attempt, note, approvals, self._meters.queue, report)
 
     def fitted(self, attempt: Attempt) -> Attempt:
         """Return an attempt at the report with a context that fits its share; others unchanged.

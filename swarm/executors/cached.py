@@ -25,6 +25,7 @@ class Cached:
         cache: Cache | None,
         is_repeatable: Callable[[Attempt], bool],
         is_stable: Callable[[str], bool],
+        is_refused: Callable[[Attempt], bool] = lambda _: False,
         clean: Callable[[str], str],
         content: Callable[[str], bytes],
     ) -> None:
@@ -32,7 +33,8 @@ class Cached:
 
         Attempts that are not repeatable, or whose endpoint has no identity, are neither taken from
         the cache nor stored in it, and two that are equal both run. So do two that may call a tool of
-        which `is_stable` says that its results change; an outcome is stored only if none was called. `clean`
+        which `is_stable` says that its results change; an outcome is stored only if none was called, and if a person
+        allowed all its calls: `is_refused` says of an attempt that ended whether one was not allowed. `clean`
         removes secrets from a text; `content` returns an artifact of this run by its hash.
         """
         self._inner = inner
@@ -40,6 +42,7 @@ class Cached:
         self._cache = cache
         self._is_repeatable = is_repeatable
         self._is_stable = is_stable
+        self._is_refused = is_refused
         self._clean = clean
         self._content = content
         self._turns = Turns()
@@ -82,7 +85,7 @@ class Cached:
             note(fact)
 
         outcome = await self._inner.execute(attempt, noting)
-        if not all(map(self._is_stable, called)):
+        if not all(map(self._is_stable, called)) or self._is_refused(attempt):
             return outcome
         # No later run may rely on an answer that may be incomplete, or that was made of less than its key says: after
         # a refusal had taught a smaller context.

@@ -20,6 +20,7 @@ from swarm.spec.plan import Plan, PlanSource, Step
 from swarm.spec.task import Task, TaskSource
 from swarm.spec.yaml.explain import meant
 from swarm.tools import Kit, Tool
+from swarm.tools.approval import Approver, CallDecision, Question, approver_of
 
 _ENDPOINT = "a base URL, a provider name, `offline`, or an object with `async def complete(request) -> reply`"
 
@@ -47,6 +48,10 @@ class RunArguments(TypedDict, total=False):
     """Whether inputs may be addresses, which are fetched when the run starts. [default: if the task has `web`]"""
     tools: Sequence[ToolSource] | ToolSource
     """Python functions that the run grants."""
+    approve: Callable[[Question], Any] | bool | None
+    """Function, or coroutine function, that is asked about calls of tools that need approval. It returns True, False,
+    `always`, or the reason why not, for the model. `True` approves all calls. [default: such a call ends the run, which
+    can be resumed]"""
     checks: Mapping[str, Callable[..., Any]] | None
     """Python functions that check outputs, by the name that `check` of a step has."""
     runs: str | Path | None
@@ -72,6 +77,10 @@ class ResumeArguments(TypedDict, total=False):
     """Limits by name, to raise them."""
     tools: Sequence[ToolSource] | ToolSource
     """Python functions that the run grants."""
+    approve: Callable[[Question], Any] | bool | None
+    """Function, or coroutine function, that is asked about calls of tools that need approval. It returns True, False,
+    `always`, or the reason why not, for the model. `True` approves all calls. [default: such a call ends the run, which
+    can be resumed]"""
     checks: Mapping[str, Callable[..., Any]] | None
     """Python functions that check outputs, by the name that `check` of a step has."""
     cache: bool | Path | None
@@ -245,6 +254,20 @@ def _tools(name: str, value: Any) -> tuple[ToolSource, ...]:
     return tuple(functions)
 
 
+def _approve(name: str, value: Any) -> Approver | bool:
+    """Return what answers questions about calls."""
+    if value is True or value is False:
+        return value or _refuse
+    if not callable(value) or isclass(value):
+        raise TaskError(Problem(f"is {_kind(value)}; expected True, False or a function", key=name))
+    return approver_of(value)
+
+
+async def _refuse(question: Question) -> CallDecision:
+    del question
+    return CallDecision("no")
+
+
 def _checks(name: str, value: Any) -> dict[str, Callable[..., Any]]:
     """Return the functions that check outputs. Their names are ids, as those of agents are."""
     if not isinstance(value, Mapping):
@@ -275,6 +298,7 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "strict": _yes,
     "fetch": _yes,
     "tools": _tools,
+    "approve": _approve,
     "checks": _checks,
     "runs": _path,
     "cache": _cache,

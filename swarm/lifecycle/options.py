@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # The command reads this class for `--help`, which must not i
     from swarm.spec.plan import PlanSource
     from swarm.spec.task import Model
     from swarm.tools import Kit, Tool
+    from swarm.tools.approval import Approver
 
 PLACEHOLDER = "unset"
 """Value of an unset variable in a run that makes no call."""
@@ -55,6 +56,8 @@ class Options:
     """Python functions and kits of tools that the run grants."""
     checks: "Mapping[str, Callable[..., Any]]" = field(default_factory=dict[str, "Callable[..., Any]"])
     """Python functions that check outputs, by the name that `check` of a step has."""
+    approve: "Approver | bool | None" = None
+    """Asks a person about a call of a tool. True: everything is approved. None: nobody can answer."""
     runs: str | Path | None = None
     """Folder of the runs. None for `.swarm/runs` next to the task."""
     on_event: "Callable[[Event], Any] | None" = None

@@ -167,6 +167,7 @@ def kept_options(options: Options, prepared: Prepared) -> dict[str, Json]:
         "workers": options.workers,
         "strict": options.strict,
         "fetch": options.fetch,
+        "yes": options.approve is True,
     }
     if options.inputs:
         found["inputs"] = {
@@ -192,6 +193,7 @@ def with_earlier(first: e.RunStarted, options: Options) -> Options:
         limits={**cast("dict[str, Any]", earlier.get("limits", {})), **options.limits},
         parameters={**cast("dict[str, Any]", earlier.get("parameters", {})), **options.parameters},
         workers=options.workers or cast("Any", earlier.get("workers")),
+        approve=options.approve if options.approve is True else bool(earlier.get("yes")) or options.approve,
         strict=options.strict or bool(earlier.get("strict")),
         fetch=options.fetch or bool(earlier.get("fetch")),
         **_earlier_inputs(cast("dict[str, Any]", earlier.get("inputs") or {}), options),

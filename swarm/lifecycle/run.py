@@ -19,7 +19,7 @@ from typing import Self, Unpack
 import anyio
 
 from swarm.base.clock import GRACE_SECONDS, RunClock
-from swarm.base.errors import PlanError, Problem, SwarmError, TaskError
+from swarm.base.errors import ApprovalNeededError, PlanError, Problem, SwarmError, TaskError
 from swarm.exports.outputs import write_outputs
 from swarm.lifecycle.arguments import RunArguments, run_options, task_source
 from swarm.lifecycle.inputs import keep_inputs
@@ -297,9 +297,20 @@ class Run(WatchedRun):
         problems, misuse = ((), "") if self._stretch is None else (self._stretch.problems, self._stretch.misuse)
         if problems and not self.state.usage.charged_tokens:
             return unusable(self.prepared.task, problems, self.state.run)
+        if self._stretch is not None and self._stretch.unanswered:
+            return self._unapproved(self._stretch.unanswered)
         if misuse:
             return TaskError(Problem(misuse, key="endpoint"))
         return None if self._plan_only else nothing_fits(self.state)
+
+    def _unapproved(self, because: str) -> ApprovalNeededError:
+        """Return the error of a run that ended because nobody could allow a call."""
+        how = f"swarm resume {self.folder.run}"
+        if self._options.from_python:
+            how = f"swarm.resume({str(self.folder.path)!r}, approve=…)"
+        every = "approve=True" if self._options.from_python else "--yes"
+        hint = f"hint: answer with `{how}`, or allow every call with `{every}`"
+        return ApprovalNeededError(f"Approval required, but nobody can answer: {because}\n{hint}")
 
     def _unmeasured(self, error: Exception) -> None:
         """Warn about an internal error that lost the figures of a run, and nothing else."""

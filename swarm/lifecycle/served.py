@@ -151,7 +151,7 @@ class ServedRuns:
     @property
     def needs_approval(self) -> bool:
         """Whether a person must approve each plan."""
-        return self._base is not None and self._base.task.approve == "ask"
+        return self._base is not None and self._base.task.asks_about_plan
 
     @property
     def runs_folder(self) -> Path:

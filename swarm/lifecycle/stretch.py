@@ -15,6 +15,7 @@ from swarm.endpoints.preflight import Preflight
 from swarm.endpoints.router import Router, connect
 from swarm.endpoints.wire.learnt import Memory
 from swarm.endpoints.wiring import Told, Wiring
+from swarm.executors.approvals import Approvals
 from swarm.executors.budgeted import Budgeted
 from swarm.executors.tree_reserve import TreeReserve
 from swarm.lifecycle.options import Options
@@ -56,6 +57,8 @@ class Stretch:
     """The warnings of the run; those of its models are added."""
     signals: Signals
     plan_only: bool = False
+    approvals: Approvals = field(init=False)
+    """The questions about calls of tools."""
     _preflight: Preflight | None = field(default=None, init=False)
     _own_endpoint: CustomEndpoint | None = field(default=None, init=False)
     """The caller's endpoint object, if there is one."""
@@ -64,6 +67,15 @@ class Stretch:
     _dispatcher: Dispatcher | None = field(default=None, init=False)
     _interrupted: tuple[str, float] | None = field(default=None, init=False)
     """An interrupt that came before the dispatcher was there."""
+
+    def __post_init__(self) -> None:
+        prepared = self.prepared
+        self.approvals = Approvals(
+            self.state,
+            self.options.approve,
+            by_default=prepared.task.asks_about_tools,
+            clean=prepared.redactor.clean,
+        )
 
     async def run(self, background: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run every attempt, with `background` in parallel, which is cancelled at the end."""
@@ -135,6 +147,12 @@ class Stretch:
         return "" if self._own_endpoint is None else self._own_endpoint.misuse
 
     @property
+    def unanswered(self) -> str:
+        """Why the run ended because nobody could allow a call; empty if it did not."""
+        ended = self.state.finished
+        return self.approvals.because if ended is not None and ended.status == "cancelled" else ""
+
+    @property
     def in_flight(self) -> int:
         """Number of running attempts."""
         return 0 if self._dispatcher is None else self._dispatcher.in_flight
@@ -144,6 +162,7 @@ class Stretch:
         wiring = ExecutorWiring(
             budgeted=budgeted,
             tools=prepared.toolbox,
+            approvals=self.approvals,
             checks=prepared.files.checks,
             state=state,
             folder=self.folder,
@@ -158,7 +177,7 @@ class Stretch:
         emit = reserve.after(self.emit)
         scheduler = Scheduler(state, emit, self._rules(), outputs, expand, checks.follow_up)
         attempt_of = reduction.attempts(budgeted.fitted)
-        return Dispatcher(scheduler, assemble(wiring), attempt_of, emit, self.bug, self._width)
+        return Dispatcher(scheduler, assemble(wiring), attempt_of, emit, self.bug, self._width, self.approvals)
 
     def _reserve_of(self, meters: Meters, *, keep: bool) -> TreeReserve:
         """Return what keeps a part of the limits for the report, on the model that will write it."""

@@ -12,7 +12,7 @@ from swarm.base.text import clip, listing
 from swarm.base.values import Json
 from swarm.record.folder import RunFolder
 from swarm.record.origin import origin_of, write_mark
-from swarm.record.recorded import recorded
+from swarm.record.recorded import Recorded, recorded
 from swarm.spec.files.references import masked_url
 
 MOST_NAMES = 20
@@ -55,8 +55,16 @@ def proposal(folder: RunFolder) -> tuple[str, ...]:
         f"inputs: {_listed(_path(each) for each in _list(task.get('inputs')))}",
         f"outputs: {_listed((*_list(task.get('output')), *_list(first.said.get('outputs'))))}",
         f"tools: {_listed(_list(task.get('tools')))}",
+        f"calls that nobody is asked about: {_allowed(found)}",
     ]
     return tuple(lines)
+
+
+def _allowed(found: Recorded) -> str:
+    """Return the tools of which the journal says that a person allowed every call."""
+    if found.first.said.get("yes"):
+        return "all, by `--yes`"
+    return _listed(dict.fromkeys(event.tool for event in found.state.allowed))
 
 
 def _model(model: Json) -> str:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import anyio
 
-from swarm.attempt.types import Attempt, Executor
+from swarm.attempt.permits import Permits
+from swarm.attempt.types import Attempt, Executor, Note
 from swarm.base.errors import ToolError
+from swarm.executors.approvals import Approvals
 from swarm.executors.budgeted import Budgeted
 from swarm.executors.cached import Cached
 from swarm.executors.checking import Check, Checking
@@ -36,6 +38,7 @@ class ExecutorWiring:
 
     budgeted: Budgeted
     tools: Toolbox
+    approvals: Approvals
     checks: Mapping[str, Check] = field(default_factory=dict[str, Check])
     """Python functions that check outputs, by name."""
     state: State
@@ -96,7 +99,12 @@ class RunStorage:
 
 def assemble(wiring: ExecutorWiring) -> Executor:
     """Return the outermost executor."""
-    executor: Executor = Local(wiring.budgeted.endpoint_for, wiring.tools, RunStorage(wiring.folder, wiring.clean))
+
+    def permits_for(attempt: Attempt, note: Note) -> Permits:
+        return wiring.budgeted.permits_for(attempt, note, wiring.approvals)
+
+    storage = RunStorage(wiring.folder, wiring.clean)
+    executor: Executor = Local(wiring.budgeted.endpoint_for, wiring.tools, storage, permits_for)
     for wrapper in reversed(EXECUTOR_ORDER[:-1]):
         executor = _WRAPPERS[wrapper](executor, wiring)
     return executor
@@ -120,12 +128,17 @@ def _with_cache(inner: Executor, wiring: ExecutorWiring) -> Executor:
         # To merge or to call a function again costs less than to look it up.
         return attempt.step.merge is None and not is_function(attempt.agent)
 
+    def is_refused(attempt: Attempt) -> bool:
+        decided = wiring.state.steps[attempt.step.id].decided.values()
+        return any(event.answer == "no" for event in decided)
+
     return Cached(
         inner,
         known=wiring.known,
         cache=wiring.cache,
         is_repeatable=is_repeatable,
         is_stable=is_stable,
+        is_refused=is_refused,
         clean=wiring.clean,
         content=wiring.folder.content,
     )

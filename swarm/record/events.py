@@ -231,6 +231,28 @@ class TurnTaken(Stamped):
         return any(message.role == "assistant" for message in self.messages)
 
 
+class CallDecided(Stamped):
+    """A person, or a program in their place, allowed a call of a tool or did not."""
+
+    event: Literal["CallDecided"] = "CallDecided"
+    step: Id
+    attempt: int
+    call: str
+    """Id of the call in its conversation."""
+    tool: str
+    """Name of the tool in the task."""
+    key: str = ""
+    """Hash of the tool as it was: its schema, its version and its effect."""
+    arguments: str = ""
+    """Hash of the arguments."""
+    answer: Literal["yes", "no", "always"]
+    """`always` also allows later calls of the tool by steps with no other labels."""
+    reason: str = Field(default="", exclude_if=is_empty)
+    """Why not, as the model is told."""
+    labels: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """Labels of the data that the step reads."""
+
+
 class StepFinished(OutcomeRecord, Stamped):
     """An attempt succeeded: running → done, and the steps that its outcome spawned join the graph."""
 
@@ -315,6 +337,7 @@ Event = Annotated[
     | StepsAdded
     | StepStarted
     | TurnTaken
+    | CallDecided
     | StepFinished
     | StepFailed
     | StepSkipped

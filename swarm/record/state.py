@@ -66,6 +66,8 @@ class State(Displayed, Graph):
         """Context sizes in tokens that refusals taught, by model alias."""
         self.context_errors: dict[str, str] = {}
         """Message of the refusal that taught each of them."""
+        self.allowed: list[e.CallDecided] = []
+        """Decisions of a person that also allow later calls."""
         self.plans = 0
         """Number of plans that joined the graph."""
         self.resumed = 0
@@ -78,6 +80,7 @@ class State(Displayed, Graph):
             e.StepsAdded: self._steps_added,
             e.StepStarted: self._step_started,
             e.TurnTaken: self._turn_taken,
+            e.CallDecided: self._call_decided,
             e.StepFinished: self._step_finished,
             e.StepFailed: self._step_failed,
             e.StepSkipped: self._step_skipped,
@@ -210,6 +213,11 @@ class State(Displayed, Graph):
         self.usage_by_alias[s.model] = self.usage_by_alias.get(s.model, Usage()) + event.usage
         s.add_times(event)
 
+    def _call_decided(self, event: e.CallDecided) -> None:
+        self._get(event.step).decided[event.call] = event
+        if event.answer == "always":
+            self.allowed.append(event)
+
     def _step_finished(self, event: e.StepFinished) -> None:
         s = self._get(event.step)
         self._end_span(s, event.t)
@@ -275,7 +283,7 @@ class State(Displayed, Graph):
         if s.spans and s.spans[-1].end is None:
             s.spans[-1].end = t
         if not keep and (s.transcript or s.turns_taken):
-            s.transcript, s.turns_taken = [], 0
+            s.transcript, s.turns_taken, s.decided = [], 0, {}
 
     def _add(self, steps: tuple[Step, ...], by: str) -> None:
         parent = self.steps.get(by)

@@ -149,6 +149,8 @@ class StepState:
     """Messages of an attempt that is running, or was interrupted."""
     turns_taken: int = 0
     """Number of turns in that transcript."""
+    decided: dict[str, e.CallDecided] = field(default_factory=dict[str, e.CallDecided])
+    """Decisions of a person on calls of that transcript, by the id of the call."""
     spans: list[Span] = field(default_factory=list[Span])
     calls: list[Call] = field(default_factory=list[Call])
     """Answered calls of all attempts. Journals of earlier versions do not say when they ran."""

@@ -1,7 +1,7 @@
 """The shell around the decisions: the task group of a run, its deadlines and its interrupts."""
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any, Protocol
 
 import anyio
 import anyio.abc
@@ -18,6 +18,23 @@ REPORT_SHARE = 0.15
 """Part of `limits.seconds` that is reserved for the report: a reduction is one call of many."""
 
 
+class People(Protocol):
+    """The questions to people in a run."""
+
+    changed: Callable[[], None]
+    """Called when a step begins to wait for an answer, and when nobody can answer."""
+
+    @property
+    def waiting(self) -> Collection[str]:
+        """Steps that wait for an answer."""
+        ...
+
+    @property
+    def because(self) -> str:
+        """Why the run ends, if nobody can answer; empty if somebody can."""
+        ...
+
+
 class Dispatcher:
     """Shell of a `Scheduler`: it starts attempts, and waits for them, for pauses and for deadlines."""
 
@@ -29,8 +46,11 @@ class Dispatcher:
         emit: Emit,
         bug: Callable[[Exception], str] = repr,
         workers: Callable[[], int] | None = None,
+        people: People | None = None,
     ) -> None:
-        """`workers` returns how many attempts may run now [default: the limit, or the usual number]."""
+        """`workers` returns how many attempts may run now [default: the limit, or the usual number]. `people` knows
+        which of them wait for a person.
+        """
         self._scheduler = scheduler
         self._executor = executor
         self._attempt_of = attempt_of
@@ -42,6 +62,9 @@ class Dispatcher:
         self._cut = e.Failure(kind="cancelled", goes_on=True, message="the run was interrupted")
         self._allowed = workers or (lambda: scheduler.rules.limits.usual_workers)
         self._workers = 0
+        self._people = people
+        if people is not None:
+            people.changed = self.widened
         self._error: SwarmError | None = None
 
     async def run(self, *background: Callable[[], Coroutine[Any, Any, None]]) -> e.RunFinished:
@@ -101,8 +124,21 @@ class Dispatcher:
         for _ in range(min(self._allowed() - self._workers, scheduler.queued)):
             self._workers += 1
             self._tasks.start_soon(self._work)
+        self._stop_waiting()
         if scheduler.over:
             self._over.set()
+
+    def _stop_waiting(self) -> None:
+        """Cut off the attempts that wait for a person, if nothing else runs and nobody will answer."""
+        waiting, scheduler = set(self._people.waiting if self._people is not None else ()), self._scheduler
+        if self._people is None or not waiting or self._workers > len(waiting):
+            return
+        if scheduler.stop != "interrupt":
+            if not self._people.because or scheduler.pausing:
+                return
+            scheduler.ask_to_stop("interrupt", self._people.because)
+            self._cut = e.Failure(kind="cancelled", goes_on=True, message=self._people.because)
+        self._cut_off()
 
     def _guarded(self, act: Callable[[], None]) -> None:
         """Call `act`, and end the run on an error of the journal or an internal one."""

@@ -32,6 +32,8 @@ class ServerTool(Frozen):
     `no` for `read`, else `run`]"""
     label: Id | None = None
     """Label of its results. [default: that of the server]"""
+    ask: bool | None = None
+    """Whether a person must allow each call. [default: as `approve` of the task says]"""
     price: float = Field(default=0.0, ge=0)
     """US dollars per call. [default: 0]"""
     seconds: float = Field(default=60.0, gt=0, le=86_400)

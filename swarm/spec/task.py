@@ -144,6 +144,8 @@ class PythonSpec(Frozen):
     """Files of a step, in bytes. Example: 64MB. [default: 256_000_000]"""
     network: bool = False
     """Let the code use the network: then `python` is a place of `labels`. [default: false]"""
+    ask: bool | None = None
+    """Whether a person must allow each call. [default: as `approve` of the task says]"""
 
 
 USUAL_WORKERS = 16
@@ -228,9 +230,9 @@ class Task(Frozen):
     labels: dict[Id, tuple[PlaceName, ...]] = Field(default_factory=dict)
     """For each label, the models and the places of tools that its data may reach. Example:
     `{private: [local, mcp.notes]}`."""
-    approve: Literal["auto", "ask"] = "auto"
-    """`ask`: show the plan and its estimate, and run it after approval. `auto`: run it without
-    approval. [default: auto]"""
+    approve: Literal["auto", "ask", "tools", "all"] = "auto"
+    """`ask`: show the plan and its estimate, and run it after approval. `tools`: ask about each call
+    of a tool that does more than read. `all`: both. `auto`: run without approval. [default: auto]"""
     patience: float = Field(default=600.0, ge=0, le=86_400)
     """Seconds for which calls wait for an endpoint that has answered and cannot be reached any more. Example: 1800.
     [default: 600]"""
@@ -261,6 +263,16 @@ class Task(Frozen):
     """The `strict.Document` of the file, which has the place of every key. Set by the loader."""
     plan_origin: SkipJsonSchema[Any] = Field(default=None, exclude=True, repr=False)
     """The `strict.Document` of the plan file, if there is one. Set by the loader."""
+
+    @property
+    def asks_about_plan(self) -> bool:
+        """Whether the plan runs only after approval."""
+        return self.approve in ("ask", "all")
+
+    @property
+    def asks_about_tools(self) -> bool:
+        """Whether a person must allow each call of a tool that does more than read, unless the tool says otherwise."""
+        return self.approve in ("tools", "all")
 
 
 TaskSource = str | Path | Task | Mapping[str, Json]

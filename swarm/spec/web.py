@@ -51,5 +51,7 @@ class Web(Frozen):
     """Search service of the tool `web_search`. Example: `{use: brave, key: "${BRAVE_API_KEY}"}`."""
     hosts: tuple[str, ...] = ()
     """Hosts that are fetched, and no others; `*.example.org` with all below it. [default: all public hosts]"""
+    ask: bool | None = None
+    """Whether a person must allow each search and fetch. [default: as `approve` of the task says]"""
     private: tuple[str, ...] = ()
     """Addresses and networks that may be fetched although they are not public. Example: `[127.0.0.1]`."""

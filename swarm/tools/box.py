@@ -225,11 +225,7 @@ class Toolbox:
         Rights are checked first, then the call is shared if the tool allows it. A call that was lost is made
         again once if the tool may repeat it.
         """
-        if name not in granted:
-            message = f"no tool called {name} may be used; these may: {listing(sorted(granted))}"
-            raise ToolError(message, kind="unknown_tool")
-        tool = self.get(name)
-        self._check_labels(tool, context)
+        tool = self.check(name, granted, context)
         key = _share_key(tool, arguments, context) if tool.is_shared else None
         if key is None:
             return await self._made(tool, arguments, context)
@@ -238,6 +234,15 @@ class Toolbox:
             return await self._made(tool, arguments, context)
 
         return await self._shares.ask(key, f"{context.step} {context.attempt}", make)
+
+    def check(self, name: str, granted: Collection[str], context: ToolContext) -> Tool:
+        """Return a tool that an attempt has the right to call, else raise `ToolError`."""
+        if name not in granted:
+            message = f"no tool called {name} may be used; these may: {listing(sorted(granted))}"
+            raise ToolError(message, kind="unknown_tool")
+        tool = self.get(name)
+        self._check_labels(tool, context)
+        return tool
 
     async def _made(self, tool: Tool, arguments: str, context: ToolContext) -> ToolResult:
         """Make a call, after those of its kit that must end before it."""

@@ -57,6 +57,7 @@ def tool(
     shared: bool | None = None,
     alone: Alone | None = None,
     price: float = 0.0,
+    ask: bool | None = None,
 ) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 
@@ -72,6 +73,7 @@ def tool(
     shared: bool | None = None,
     alone: Alone | None = None,
     price: float = 0.0,
+    ask: bool | None = None,
 ) -> Any:
     """Make a tool of a function with typed arguments, sync or async. Use it as `@tool` or `@tool(effect="write")`.
 
@@ -81,7 +83,8 @@ def tool(
     Text that the function returns reaches the model as it is, a `ToolResult` as its parts, any
     other value as JSON. With a `label`, all results carry it. `stable`, `shared` and `alone` say
     whether a result may be kept for later runs, whether one call may serve all steps that ask the
-    same, and which calls wait for it: by default as the `effect` says. A sync function runs in a
+    same, and which calls wait for it: by default as the `effect` says. With `ask=True` a person must
+    allow each call, with `ask=False` none: by default as the task's `approve` says. A sync function runs in a
     thread; if it is still running after `seconds`, it is left behind, not stopped. Raise
     `TaskError` for a function that cannot be a tool.
     """
@@ -95,6 +98,7 @@ def tool(
         "shared": shared,
         "alone": alone,
         "price": price,
+        "ask": ask,
     }
     make = functools.partial(_make, name=name, traits=traits)
     return make if function is None else make(function)

@@ -123,6 +123,8 @@ class Tool:
     go to `tool.<name>` if the effect is `network`."""
     price: float = 0.0
     """Price of a call in US dollars."""
+    ask: bool | None = None
+    """Whether a person must allow each call. None: as the task's `approve` says."""
     version: str = ""
     """What determines results in addition to the schema: the version of a reader, a pin, a list of packages."""
     called: str = ""
@@ -137,6 +139,13 @@ class Tool:
     def name(self) -> str:
         """Name in tasks, plans and agents."""
         return self.called or self.spec.name
+
+    def asks(self, *, by_default: bool) -> bool:
+        """Return whether a person must allow each call, if the task asks about tools by default or not.
+
+        By default it asks about calls that do more than read.
+        """
+        return by_default and self.effect != "read" if self.ask is None else self.ask
 
     @property
     def is_stable(self) -> bool:

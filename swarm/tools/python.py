@@ -173,6 +173,7 @@ class PythonKit(Kit):
             stable=not spec.network,
             shared=False,
             alone="step",
+            ask=spec.ask,
             goes_to="python" if spec.network else "",
             version=version,
             kit="python",

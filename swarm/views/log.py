@@ -31,6 +31,7 @@ _NAMES: tuple[tuple[type[e.Stamped], str], ...] = (
     (e.StepsAdded, "steps added"),
     (e.StepStarted, "step started"),
     (e.TurnTaken, "turn taken"),
+    (e.CallDecided, "call decided"),
     (e.StepFinished, "step finished"),
     (e.StepFailed, "step failed"),
     (e.StepSkipped, "step skipped"),

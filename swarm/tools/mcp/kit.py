@@ -205,6 +205,7 @@ class ServerKit(Kit):
             alone=rule.alone or ("no" if rule.effect == "read" else "run"),
             goes_to=self.name,
             price=rule.price,
+            ask=rule.ask,
             version=f"{command_hash(self.server)} {tool_hash(listed)}",
             called=called,
             kit=self.name,

@@ -37,6 +37,7 @@ class WebKit(Kit):
     def __init__(self, web: Web, *, resolve: Resolve = resolved, pause: float | None = None) -> None:
         """Take the section of a task. Raise `TaskError` for what is wrong with it."""
         more: dict[str, Any] = {} if pause is None else {"pause": pause}
+        self._ask = web.ask
         self._service = None if web.search is None else service_of(web.search)
         rules = rules_of(web)
         self._fetcher = Fetcher(rules, resolve=resolve, **more)
@@ -70,9 +71,9 @@ class WebKit(Kit):
             """
             return await self._searched(query, n)
 
-        yield _tool(web_fetch)
+        yield _tool(web_fetch, ask=self._ask)
         if self._service is not None:
-            yield _tool(web_search, price=self._service.price or 0.0)
+            yield _tool(web_search, ask=self._ask, price=self._service.price or 0.0)
 
     async def _fetched(self, url: str) -> ToolResult:
         fetched = await _said(self._fetcher.get(url))
