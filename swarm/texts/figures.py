@@ -185,6 +185,8 @@ def _with_letter(values: tuple[float, ...], unit: Unit | None, letter: str) -> t
 
 @cache
 def _unit_of(spelling: str) -> Unit | None:
+    if spelling == "to":
+        return None  # a word between two numbers; a terabyte in French is `To`
     folded = "".join(spelling.casefold().split())
     for length in range(len(folded), 0, -1):
         if folded[:length] in UNITS:

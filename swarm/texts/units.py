@@ -16,66 +16,91 @@ class Unit:
 
 
 _TABLE = """
-% 1: % percent pct prozent pourcent процент процента процентов 퍼센트
+% 1: % percent pct prozent pourcent процент процента процентов パーセント 퍼센트
 pp 1: pp
-bytes 1: b byte bytes octet octets
-bytes 1e3: kb ko kilobyte kilobytes
-bytes 1e6: mb mo megabyte megabytes
-bytes 1e9: gb go gigabyte gigabytes
-bytes 1e12: tb to terabyte terabytes
+bytes 1: b byte bytes octet octets байт байта байтов
+bytes 1e3: kb ko kilobyte kilobytes kilooctets кб
+bytes 1e6: mb mo megabyte megabytes mégaoctet mégaoctets мб мегабайт мегабайта
+bytes 1e9: gb go gigabyte gigabytes gigaoctet gigaoctets гб гигабайт гигабайта
+bytes 1e12: tb to terabyte terabytes téraoctets тб
 bytes 1024: kib
 bytes 1048576: mib
 bytes 1073741824: gib
+bytes 1099511627776: tib
 seconds 1e-9: ns
-seconds 1e-6: µs us
+seconds 1e-6: µs us microsecond microseconds
 seconds 1e-3: ms millisecond milliseconds millisekunden millisecondes 毫秒 ミリ秒
 seconds 1: s sec secs second seconds sekunde sekunden seconde secondes segundos 秒
-seconds 1: сек секунд секунды
-seconds 60: мин минут минуты
+seconds 1e-3: мс миллисекунд
+seconds 1: сек секунд секунды секунда секунду
+seconds 60: мин минут минуты минута минуту
 seconds 3600: час часа часов
 seconds 60: min mins minute minutes minuten minutos 分钟 分鐘 分
 seconds 3600: h hr hrs hour hours stunde stunden heure heures horas 小时 小時 時間
 days 1: d day days tag tage tagen jour jours días dias 天 日 日間
 days 7: week weeks woche wochen semaine semaines semanas 周 週 週間
 months 1: month months monat monate monaten mois meses 个月 個月 か月 ヶ月
+days 1: день дня дней
+days 7: неделя недели недель неделю
+months 1: месяц месяца месяцев
+months 12: год года лет
 months 12: year years yr yrs jahr jahre jahren an ans année années años 年 年間
-metres 1e-3: mm millimetre millimetres millimeter millimeters
-metres 1e-2: cm centimetre centimetres centimeter centimeters
-metres 1: m metre metres meter meters mètre mètres 米
-metres 1e3: km kilometre kilometres kilometer kilometers kilomètres 公里 キロメートル
+metres 1e-3: mm millimetre millimetres millimeter millimeters millimètres мм
+metres 1e-2: cm centimetre centimetres centimeter centimeters zentimeter centimètres см
+metres 1: m metre metres meter meters metern mètre mètres 米 メートル
+metres 1e3: km kilometre kilometres kilometer kilometers kilometern kilomètre kilomètres 公里 千米 キロメートル
 metres 0.3048: ft foot feet
-metres 1: м
-metres 1e3: км
+metres 1: м метр метра метров
+metres 1e3: км километр километра километров
 metres 1609.344: mile miles
-grams 1e-3: mg
+grams 1e-3: mg milligram milligrams
 grams 1: g gram grams gramm
-grams 1: г
-grams 1e3: кг
-grams 1e3: kg kilo kilos kilogram kilograms kilogramm 公斤 キログラム
-grams 1e6: t ton tons tonne tonnes tonnen 吨
+grams 1: г грамм грамма граммов
+grams 1e3: кг килограмм килограмма килограммов
+grams 1e6: т тонна тонны тонн
+grams 1e3: kg kilo kilos kilogram kilograms kilogramm kilogrammes 公斤 千克 キログラム
+grams 1e6: t ton tons tonne tonnes tonnen 吨 トン
 grams 453.59237: lb lbs pound pounds
 litres 1e-3: ml
-litres 1: l litre litres liter liters
+litres 1: l litre litres liter liters litern литр литра литров リットル 升
+litres 1000: m³ m3
 watts 1: w watt watts
-watts 1e3: kw kilowatt kilowatts
-watts 1e6: mw megawatt megawatts
+watts 1e3: kw kilowatt kilowatts квт киловатт 千瓦 キロワット
+watts 1e6: mw megawatt megawatts мвт мегаватт 兆瓦
 watts 1e9: gw gigawatt gigawatts
 watthours 1e3: kwh
+watthours 1: wh
 watthours 1e6: mwh
+watthours 1e9: gwh
 volts 1: v volt volts
-celsius 1: °c ℃
+volts 1e3: kv kilovolt kilovolts
+bar 1: bar
+bar 1e-3: mbar hpa
+bar 0.01: kpa
+bar 10: mpa
+bar 0.06895: psi
+m² 1: m² m2 qm 平方米 平方メートル 平米
+m² 1e-4: cm²
+m² 1e6: km²
+m² 1e4: ha hectare hectares hektar гектар гектара гектаров 公顷 ヘクタール
+km/h 1: km/h kph
+km/h 1.609: mph
+km/h 3.6: m/s
+bits 1e6: mbit/s mbps mbit
+bits 1e9: gbit/s gbps gbit
+celsius 1: °c ℃ grad
 fahrenheit 1: °f ℉
 hertz 1: hz
 hertz 1e3: khz
 hertz 1e6: mhz
 hertz 1e9: ghz
-USD 1: $ usd us$ dollar dollars 美元 ドル
+USD 1: $ usd us$ dollar dollars доллар доллара долларов 美元 ドル
 USD 0.01: cent cents
-EUR 1: € eur euro euros 欧元
+EUR 1: € eur euro euros евро 欧元 ユーロ
 GBP 1: £ gbp
 JPY 1: ¥ jpy yen 円 日元
 CNY 1: cny rmb yuan 元 人民币
-CHF 1: chf franken
+CHF 1: chf franken francs
 RUB 1: ₽ rub ruble rubles rouble roubles руб рубль рубля рублей
 KRW 1: krw won 원
 INR 1: inr rupee rupees

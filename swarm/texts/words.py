@@ -39,7 +39,9 @@ _ENDINGS = re.compile("[\u3040-\u309f的了是在和与有为多少什么哪些�
 """Japanese endings, and Chinese function words."""
 _ELIDED = re.compile(r"^(?:[cdjlmnst]|qu)['’](?=\w)", re.IGNORECASE)
 _PARTS = re.compile(
-    r"(?<=[?？;])\s*|,?\s+(?:and|or|et|und|y|e|и)\s+(?=(?:what|where|how|which|who|when|why|wer|wie|qui|кто)\b)", re.I
+    r"(?<=[?？;])\s*|(?:,|,?\s+(?:and|or|et|und|y|e|и))\s+"
+    r"(?=(?:what|where|how|which|who|when|why|wer|wie|wann|was|qui|quand|combien|quel\w*|кто|когда|сколько)\b)",
+    re.I,
 )
 _ASKS = re.compile(
     r"\bhow (?:much|many|long|tall|high|wide|deep|far|heavy|big|large|fast|old|expensive)\b|\bwhen\b"
