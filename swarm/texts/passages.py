@@ -25,15 +25,17 @@ _RULE = re.compile(r"[\s|:+=_*-]+$")
 _CITED = r"(?:\s*\[[^\[\]\n]{1,600}\])*"
 LONGEST_PIECE = 50_000
 """Characters above which a piece without a line break counts as one sentence: nobody wrote it to be read."""
+_OPEN = frozenset("[\"”’»")
+"""Marks behind a full stop that end a sentence, whatever is before it."""
 _FOLLOWS = re.compile(r"\S")
-_END = re.compile(rf"(?:[.!?…]+[\"'”’»)\]*_]*{_CITED}[.!?]?(?=\s|$)|[。！？]+[”’」』）]*{_CITED}|(?<=\]);(?=\s))")
+_END = re.compile(rf"(?:(?<![.!?…])[.!?…]++[\"'”’»)\]*_]*+{_CITED}[.!?]?(?=\s|$)|[。！？]+[”’」』）]*{_CITED}|(?<=\]);(?=\s))")
 _DAY = re.compile(r"(?:^|\D)\d{1,2}$")
 _MEASURED = re.compile(r"\d\s?(?:ms|min|[^\W\d_])\.$")
 """A unit that would be an abbreviation behind other words: `20 ms. The next sentence`."""
 _MONTH = re.compile(rf"\s+(?:{'|'.join(map(re.escape, MONTHS))})\b", re.IGNORECASE)
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|etc|approx|vs|cf|al|no|nos|fig|vol|dr|mr|mrs|ms|prof|st|inc|ltd|co|corp|jr|sr|est|max|min|avg|"
-    r"z\.\s?b|d\.\s?h|u\.\s?a|ca|bzw|ggf|evtl|inkl|exkl|mio|mrd|nr|abs|art|env|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|okt|dez|janv|févr|juil|déc|p\.\s?ex|c\.-à-d|pp?|u\.s|a\.m|p\.m)"
+    r"(?:\b(?:e\.g|i\.e|etc|approx|vs|cf|al|no|nos|eds?|incl|fig|vols?|v|dr|mr|mrs|ms|prof|st|inc|ltd|co|corp|jr|sr|est|max|min|avg|"
+    r"z\.\s?b|d\.\s?h|u\.\s?a|ca|bzw|resp|str|млн|млрд|тыс|руб|ggf|evtl|inkl|exkl|mio|mrd|nr|abs|art|env|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|okt|dez|janv|févr|juil|déc|p\.\s?ex|c\.-à-d|pp?|u\.s|a\.m|p\.m)"
     r"|(?<![\w-])[^\W\d_])\.$",
     re.IGNORECASE,
 )
@@ -209,7 +211,7 @@ def _goes_on(text: str, at: int, stop: re.Match[str], rest: str) -> bool:
     before = text[max(at, stop.start() - 12) : stop.start() + 1]
     if _MEASURED.search(before):
         return False
-    return _ABBREVIATION.search(before) is not None and "[" not in stop[0]
+    return _ABBREVIATION.search(before) is not None and _OPEN.isdisjoint(stop[0])
 
 
 def _stripped(text: str, start: int, end: int) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from swarm.base.places import MARK
 from swarm.base.values import Json
+from swarm.texts.passages import sentences as spans
 from swarm.texts.quantities import quantities, unit_of
 from swarm.texts.words import words
 
@@ -56,12 +57,6 @@ _LINES = (
 """Endings of texts that are read line by line."""
 _COMMENT = re.compile(r"^\s*(?:#+|//+|/?\*+/?|--+|;+|\"{3}|'{3})\s*")
 _TAG = re.compile(r"<(?:script|style)\b.{0,20000}?</(?:script|style)>|<[a-zA-Z/!][^<>]{0,500}>", re.DOTALL)
-_END = re.compile(r"(?:(?<![.!?…])[.!?…]++[\"'”’»)\]]*+(?=\s)|[。！？]++[”’」』）]*+)(?:\s*\[[^\[\]\n]{1,300}\])*+\s*")
-"""The end of a sentence, with the citations after it."""
-_ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:[A-Z]|[a-z](?:\.[a-z])+|\d{1,2}|approx|bzw|ca|cf|Dr|ed|eds|etc|Fig|fig|incl|Inc|Jr|Ltd|max|min|Mio|Mr|Mrd|"
-    r"Mrs|Ms|no|No|Nr|pp|Prof|resp|St|Str|v|vs|Vol|vol|z\.B|млн|млрд|тыс|г|руб)\.$"
-)
 _FIELD = re.compile(r"[A-Z][\w-]{1,40}: \S")  # a line of its own, as in the headers of a letter
 _UNIT = re.compile(r"[\s_]*[(\[]?(?:in\s)?([^\s_()\[\]]{1,12})[)\]]?$")
 T = TypeVar("T")
@@ -138,14 +133,9 @@ def sampled(items: Sequence[T], most: int) -> Sequence[T]:
 def sentences(text: str) -> list[str]:
     """Return the sentences of a text, each of at most `LONGEST` characters."""
     found: list[str] = []
-    start = 0
-    for match in _END.finditer(text):
-        before = text[max(start, match.start() - 12) : match.start() + 1]
-        if text[match.end() : match.end() + 1].islower() or _ABBREVIATION.search(before):
-            continue
-        found += cut(text[start : match.end()].strip())
-        start = match.end()
-    return found + cut(text[start:].strip())
+    for start, end in spans(text, 0, len(text)):
+        found += cut(text[start:end])
+    return found
 
 
 def cut(text: str) -> list[str]:
