@@ -25,10 +25,12 @@ _RULE = re.compile(r"[\s|:+=_*-]+$")
 _CITED = r"(?:\s*\[[^\[\]\n]{1,600}\])*"
 LONGEST_PIECE = 50_000
 """Characters above which a piece without a line break counts as one sentence: nobody wrote it to be read."""
-_OPEN = frozenset("[\"”’»")
+_OPEN = frozenset('["”’»')
 """Marks behind a full stop that end a sentence, whatever is before it."""
 _FOLLOWS = re.compile(r"\S")
-_END = re.compile(rf"(?:(?<![.!?…])[.!?…]++[\"'”’»)\]*_]*+{_CITED}[.!?]?(?=\s|$)|[。！？]+[”’」』）]*{_CITED}|(?<=\]);(?=\s))")
+_END = re.compile(
+    rf"(?:(?<![.!?…])[.!?…]++[\"'”’»)\]*_]*+{_CITED}[.!?]?(?=\s|$)|[。！？]+[”’」』）]*{_CITED}|(?<=\]);(?=\s))"
+)
 _DAY = re.compile(r"(?:^|\D)\d{1,2}$")
 _MEASURED = re.compile(r"\d\s?(?:ms|min|[^\W\d_])\.$")
 """A unit that would be an abbreviation behind other words: `20 ms. The next sentence`."""

@@ -4,8 +4,9 @@
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from swarm.texts.figures import Quantity, figures, has_figures, tidy
 from swarm.texts.lexicon import STOP
@@ -106,9 +107,9 @@ def quantities(text: str) -> tuple[Figure, ...]:
     if not has_figures(text):
         return ()
     found = list(_clocks(text))
-    ends = {at: each.end for each in found for at in range(each.start, each.end)}
+    taken = set(chain.from_iterable(range(each.start, each.end) for each in found))
     for each in figures(text):
-        figure = None if each.start in ends else _of(text, each)
+        figure = None if each.start in taken else _of(text, each)
         found += [] if figure is None else [figure]
     return tuple(sorted(found, key=lambda each: each.start))
 
@@ -126,22 +127,28 @@ def _of(text: str, each: Quantity) -> Figure | None:
     """Return what a number is a number of; None of an ordinal, a version, and a number word that counts nothing."""
     if each.code:
         return _date(each)
-    value = each.values[0] if each.values else 1.0
-    if _ORDINAL.search(each.text) or (each.word and value == 1):
+    if _ORDINAL.search(each.text) or not each.values or _is_article(each):
         return None
     unit, end = _measured(text, each)
     kind, noun, end = _counted(text, each, unit[0] if unit else "", end)
     if each.word and kind in ("number", "year"):
         return None
-    # The whole number of two readings if it counts something or is money, as in German: nobody counts thousandths.
-    is_whole = (kind == "count" or kind in MONEY) and not value.is_integer()
-    value = next((other for other in each.values[1:] if is_whole and other.is_integer()), value)
+    value = _value(each.values, kind)
     if kind == "count" and not value.is_integer():
         kind = "number"  # a version
-    factor = unit[1] if unit else 1.0
-    sign = -1 if each.negative else 1
+    factor = (unit[1] if unit else 1.0) * (-1 if each.negative else 1)
     words = text[each.start : end].strip()
-    return Figure(tidy(sign * value * factor), kind, words, each.start, end, noun, factor, each.step * factor / 2)
+    return Figure(tidy(value * factor), kind, words, each.start, end, noun, abs(factor), each.step * abs(factor) / 2)
+
+
+def _is_article(each: Quantity) -> bool:
+    return each.word and each.values[0] == 1
+
+
+def _value(readings: Sequence[float], kind: str) -> float:
+    """Return the likely reading; of a count and of money the whole one, as in German: nobody counts thousandths."""
+    is_whole = kind == "count" or kind in MONEY
+    return next((each for each in readings if is_whole and each.is_integer()), readings[0])
 
 
 def _date(each: Quantity) -> Figure | None:

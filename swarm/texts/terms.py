@@ -74,14 +74,23 @@ def words_of(text: str) -> frozenset[str]:
 
 @cache
 def stem(word: str) -> str:
-    """Return a word without the endings of plurals, tenses and possession."""
-    if word in STOP_WORDS or len(word) <= 3:
-        return word
+    """Return an English word without plural (Harman's s-stemmer, 1991), `-ing`, `-ed` and `'s`; others unchanged."""
     word = word.removesuffix("'s")
-    for ending, rest in (("ies", "y"), ("sses", "ss"), ("ing", ""), ("ed", ""), ("es", ""), ("s", ""), ("e", "")):
-        if word.endswith(ending) and len(word) - len(ending) >= 3 and not (ending == "s" and word.endswith("ss")):
-            return word[: -len(ending)] + rest
-    return word
+    if len(word) < 4 or not word.isascii() or not word.isalpha():
+        return word
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    is_plural = word.endswith("s") and not word.endswith(("ss", "us", "is"))
+    return _base(word[:-1] if is_plural else word)
+
+
+def _base(word: str) -> str:
+    """Return a word without `-ing` or `-ed`, if at least four letters are left."""
+    ending = next((each for each in ("ing", "ed") if word.endswith(each)), "")
+    if not ending or len(word) - len(ending) < 4 or word.endswith("eed"):
+        return word
+    word = word[: -len(ending)]
+    return word[:-1] if word[-1] == word[-2] and word[-1] not in "lsz" else word
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 from swarm.texts.lexicon import ALIKE, MEASURES, STOP, VAGUE, VERBS
 from swarm.texts.quantities import WHEN, Figure, quantities
-from swarm.texts.words import kin, pieces, stem, words
+from swarm.texts.terms import stem
+from swarm.texts.words import kin, pieces, words
 
 _HEDGE = re.compile(
     r"(?:about|around|roughly|approximately|nearly|almost|some|rund|etwa|ca\.?|environ|около|约|約|[~≈])\s*$", re.I

@@ -15,6 +15,7 @@ from math import log
 
 from swarm.texts.lexicon import COMPARED, GENERIC, STOP, VERBS
 from swarm.texts.quantities import kinds_asked, quantities
+from swarm.texts.terms import stem
 
 FLOOR = 0.45
 """Minimum relevance of a sentence that answers: nearly half of what a question asks."""
@@ -126,25 +127,6 @@ def _pairs(token: str) -> list[str]:
 def pieces(run: str) -> list[str]:
     """Return the parts of a Chinese or Japanese text between endings and function words."""
     return [piece for piece in _ENDINGS.split(run) if piece]
-
-
-def stem(word: str) -> str:
-    """Return an English word without plural (Harman's s-stemmer, 1991), `-ing` and `-ed`; others unchanged."""
-    if len(word) < 4 or not word.isascii() or not word.isalpha():
-        return word
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    is_plural = word.endswith("s") and not word.endswith(("ss", "us", "is"))
-    return _base(word[:-1] if is_plural else word)
-
-
-def _base(word: str) -> str:
-    """Return a word without `-ing` or `-ed`, if at least four letters are left."""
-    ending = next((each for each in ("ing", "ed") if word.endswith(each)), "")
-    if not ending or len(word) - len(ending) < 4 or word.endswith("eed"):
-        return word
-    word = word[: -len(ending)]
-    return word[:-1] if word[-1] == word[-2] and word[-1] not in "lsz" else word
 
 
 def kin(one: str, other: str) -> bool:

@@ -33,8 +33,9 @@ from swarm.texts.conflicts import conflicts
 from swarm.texts.lexicon import GENERIC
 from swarm.texts.quantities import quantities
 from swarm.texts.sentences import Source, flat, labelled
+from swarm.texts.terms import stem
 from swarm.texts.uses import Utterance
-from swarm.texts.words import FLOOR, SHARE, Facet, Passage, facets, relevance, stem
+from swarm.texts.words import FLOOR, SHARE, Facet, Passage, facets, relevance
 
 NOTHING = (
     "The offline endpoint is not a language model. It returns sentences of its inputs, and it has no"
