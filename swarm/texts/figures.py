@@ -96,7 +96,12 @@ class Quantity:
 
 def has_figures(text: str) -> bool:
     """Return whether a text may have figures: digits, or a number word."""
-    return _DIGIT.search(text) is not None or _WORD.search(text) is not None
+    return _DIGIT.search(text) is not None or has_words(text)
+
+
+def has_words(text: str) -> bool:
+    """Return whether a text has number words."""
+    return _WORD.search(text) is not None
 
 
 def plain(text: str) -> str:

@@ -28,7 +28,7 @@ Evidence = Literal["supported", "derived", "unsupported", "uncited"]
 EVERYTHING_CHARACTERS = 1_000_000
 """Maximum characters of all outputs together up to which sentences without citations are checked against them."""
 
-_BRACKET = re.compile(r"[ \t]*\[([^\[\]\n]{1,600})\]")
+_BRACKET = re.compile(r"(?<![ \t])[ \t]*\[([^\[\]\n]{1,600})\]")
 _TARGET = re.compile(r"\]\([^)\n]*\)")
 _ADDRESS = re.compile(r"[ \t]?\[https?://[^\s\]]*\]|https?://[^\s\])|]+")
 """An address, and a source that is called by its address."""

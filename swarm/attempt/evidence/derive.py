@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, combinations, product
+from functools import lru_cache
+from itertools import chain, combinations, islice, product
 from statistics import fmean
 
 from swarm.attempt.evidence.sources import Occurrence, SourceText, in_base
@@ -17,6 +18,8 @@ MOST_COUNT = 10_000
 RELATED = 0.34
 """Minimum share of the words of a statement in a passage whose figures are combined for it."""
 
+MOST_SCORED = 1_000
+"""Maximum figures of the cited texts that are compared with a statement one by one."""
 FEW = 4
 """Number of comparable figures up to which all are combined, whatever they are about."""
 
@@ -39,6 +42,7 @@ _ABOUT = re.compile(
 _COUNTS = re.compile(r"[^\W\d_]")
 
 
+@lru_cache(maxsize=16)  # asked for each figure of a sentence
 def computes(text: str) -> bool:
     """Return whether a sentence has words of arithmetic: a total, a difference, a share."""
     return _COMPUTES.search(text) is not None
@@ -55,10 +59,31 @@ def restated(statement: Statement, figure: Quantity, cited: Iterable[SourceText]
         return None
     tolerance = _tolerance(statement, figure)
     for source in cited:
-        for each in source.occurrences:
-            if not each.figure.code and _is_restated(figure, each.figure, tolerance):
-                return each
+        near = source.near_values(_ranges(figure, tolerance))
+        found = (each for each in near if _is_restated(figure, each.figure, tolerance))
+        first = next(found, None)
+        if first is not None:
+            return first
     return None
+
+
+def _ranges(figure: Quantity, tolerance: float) -> Iterator[tuple[str, float, float]]:
+    """Yield dimension, least and greatest value of the figures that may be the same quantity, in base units.
+
+    They are a little wider than what `_is_restated` accepts.
+    """
+    dimension, values = in_base(figure)
+    factor = 1.0 if figure.unit is None else figure.unit.factor
+    scales = [1.024**n for n in range(-3, 4)] if dimension == "bytes" else [1.0]
+    for value, scale in product(values, scales):
+        around = tolerance * factor * (1 + 1e-6)
+        yield dimension, (value - around) / scale, (value + around) / scale
+        if dimension:
+            yield "", (value - around) / factor, (value + around) / factor
+        if dimension == PERCENT:
+            yield "", (value - around) / 100, (value + around) / 100
+        if not dimension:
+            yield PERCENT, 100 * (value - around), 100 * (value + around)
 
 
 def _is_restated(figure: Quantity, other: Quantity, tolerance: float) -> bool:
@@ -134,7 +159,7 @@ def _is_percentage(figure: Quantity) -> bool:
 
 def _related(statement: Statement, figure: Quantity, cited: Sequence[SourceText]) -> Iterator[list[Quantity]]:
     """Yield the figures of the cited texts that are about the same, one of each text, and all of a single text."""
-    scored = [(_share(statement.words, each), n, each) for n, each in enumerate(_all_of(figure, cited))]
+    scored = [(_share(statement.words, each), n, each) for n, each in enumerate(_all_of(statement, figure, cited))]
     scored.sort(key=lambda entry: (-entry[0], entry[1]))
     close = [each.figure for share, _, each in scored if share >= RELATED or len(scored) <= FEW]
     yield _distinct(close)[:MOST_OPERANDS]
@@ -147,10 +172,13 @@ def _related(statement: Statement, figure: Quantity, cited: Sequence[SourceText]
         yield [each.figure for _, _, each in scored]
 
 
-def _all_of(figure: Quantity, cited: Iterable[SourceText]) -> Iterator[Occurrence]:
+def _all_of(statement: Statement, figure: Quantity, cited: Sequence[SourceText]) -> Iterator[Occurrence]:
+    """Yield the figures of the cited texts that may be operands; of very many, those of passages about the same."""
     is_ratio = figure.unit is None or _is_percentage(figure)
+    are_few = sum(len(source.occurrences) for source in cited) <= MOST_SCORED
     for source in cited:
-        for each in source.occurrences:
+        found = source.occurrences if are_few else source.about_words(statement.words, RELATED)
+        for each in islice(found, MOST_SCORED):
             if each.figure.values and not each.figure.word and (is_ratio or _fits(figure, each.figure)):
                 yield each
 
@@ -209,7 +237,6 @@ def _is_count(statement: Statement, figure: Quantity, cited: Sequence[SourceText
         return False
     counts = {len(cited)} | {len(statement.names)}
     for source in cited:
-        counts.add(sum(passage.kind == "row" for passage in source.passages))
-        counts.add(source.items)
-    counts.add(sum(sum(passage.kind == "row" for passage in source.passages) for source in cited))
+        counts.update((source.rows, source.items))
+    counts.add(sum(source.rows for source in cited))
     return int(value) in counts

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, product
 
 from swarm.attempt.evidence.derive import computed, computes, restated
 from swarm.attempt.evidence.sources import Occurrence, SourceText, in_base
-from swarm.attempt.evidence.statements import Statement
+from swarm.attempt.evidence.statements import Statement, is_like_a_year, noun_behind
 from swarm.texts.figures import Quantity
-from swarm.texts.terms import STOP_WORDS, Name, fold, quotations, stem, words_of
+from swarm.texts.terms import STOP_WORDS, Name, fold, quotations, words_of
 
 ALIKE = 0.6
 """Minimum share of a claim's words in a passage that the claim seems to repeat."""
@@ -16,6 +16,9 @@ CLEARER = 0.25
 """How much more of a claim's words that passage must have than every passage with the claim's figure."""
 ENOUGH = 0.75
 """Share of a claim's words near a figure from which no other passage is looked for."""
+MOST_LOOKED_AT = 300
+"""Maximum figures and names of one claim whose surroundings are compared: with more, it is a listing that nobody wrote
+as a sentence. The others only have to be there."""
 MISSING_CHARACTERS = 120
 """Maximum characters of a missing quotation in a list."""
 
@@ -58,6 +61,7 @@ class Look:
         self._goal = goal
         self._words = words_of(statement.passage.text)
         self._values = set(chain.from_iterable(each.values for each in statement.figures))
+        self._alien: dict[int, bool] = {}
         self.missing: list[str] = []
         self.found: list[Occurrence] = []
         self.is_derived = False
@@ -67,7 +71,10 @@ class Look:
     def at_figures(self) -> None:
         """Look for every figure."""
         text = self._statement.passage.text
-        for figure in self._statement.figures:
+        for figure in self._statement.figures[MOST_LOOKED_AT:]:
+            if not figure.word and not any(source.same(figure) for source in self._cited):
+                self.missing.append(figure.text.strip())
+        for figure in self._statement.figures[:MOST_LOOKED_AT]:
             if _REFERENCE.search(text[max(0, figure.start - 16) : figure.start]):
                 continue
             if figure.word:
@@ -131,28 +138,36 @@ class Look:
         if not wanted:
             return 1.0
         theirs = each.source.statement(each.at)
-        near = theirs.words_near(each.figure)
+        texts = [theirs.words_near(each.figure)]
         if theirs.passage.kind != "row" and not self._has_other_name(theirs):
-            near = near | theirs.words | each.source.words_of_block(each.at)
-        return len(wanted & near) / len(wanted)
+            texts += [theirs.words, each.source.words_of_block(each.at)]
+        return len(wanted.intersection(chain.from_iterable(wanted & words for words in texts))) / len(wanted)
 
-    def _has_other_name(self, theirs: Statement) -> bool:
-        """Whether a passage names something that the claim does not."""
-        return any(not (words_of(name.text) & self._words) for name in theirs.names)
+    def _has_other_name(self, theirs: Statement, *, above: bool = False) -> bool:
+        """Whether a passage, or a heading `above` it, names something that the claim does not."""
+        if above and any(words_of(name.text).isdisjoint(self._words) for name in theirs.names_above):
+            return True
+        if id(theirs) not in self._alien:
+            self._alien[id(theirs)] = any(words.isdisjoint(self._words) for words in theirs.words_of_names)
+        return self._alien[id(theirs)]
 
     def _contradicted(self, figure: Quantity, share: float) -> bool:
         """Whether another passage is clearly the one that the claim repeats, and has another figure."""
         wanted = self._statement.words_near(figure)
         if share >= ENOUGH or not wanted or not self._strict:
             return False
-        for source in self._cited:
-            for each in source.occurrences:
-                if not self._is_other(figure, each.figure):
-                    continue
-                near = source.statement(each.at).words_near(each.figure)
-                shared = wanted & near
-                if len(shared) / len(wanted) >= max(ALIKE, share + CLEARER) and self._tells(shared, len(wanted)):
-                    return True
+        groups = chain.from_iterable(source.near(wanted, max(ALIKE, share + CLEARER)) for source in self._cited)
+        telling = (each for each in groups if self._tells(wanted & each.near, len(wanted)))
+        kinds = chain.from_iterable(each.figures() for each in telling)
+        return any(self._is_other_in(figure, kind) for kind in kinds)
+
+    def _is_other_in(self, figure: Quantity, kind: Iterable[Quantity]) -> bool:
+        """Whether one of the figures of a kind is another value of the same as a figure."""
+        for other in kind:
+            if not self._is_comparable(figure, other):
+                return False  # nor is any other of the kind
+            if self._differs(figure, other):
+                return True
         return False
 
     def _is_of_another(self, figure: Quantity, same: Sequence[Occurrence]) -> bool:
@@ -160,7 +175,9 @@ class Look:
         mine = self._statement.identities(figure)
         if not mine or not all(_clash(mine, _identities(each)) for each in same):
             return False
-        others = chain.from_iterable(source.occurrences for source in self._cited)
+        key = min(mine)
+        named = product(self._cited, sorted(mine[key]))
+        others = chain.from_iterable(source.identified(key, name) for source, name in named)
         own = (each for each in others if self._is_other(figure, each.figure) and _agree(mine, _identities(each)))
         return any(self._is_alike(figure, each) for each in own)
 
@@ -176,30 +193,34 @@ class Look:
 
     def _is_other(self, figure: Quantity, other: Quantity) -> bool:
         """Whether a figure is comparable with that of the claim, differs, and is not in the claim."""
+        return self._is_comparable(figure, other) and self._differs(figure, other)
+
+    def _is_comparable(self, figure: Quantity, other: Quantity) -> bool:
+        """Whether two figures may be values of the same."""
         if bool(figure.code) != bool(other.code) or other.word:
             return False
         if figure.code:
-            codes = {figure.code, figure.also} & {other.code, other.also} - {""}
-            return len(figure.code) == len(other.code) and not codes
+            return len(figure.code) == len(other.code)
         units = {figure.unit, other.unit} - {None}
         if len(units) > 1 and in_base(figure)[0] != in_base(other)[0]:
             return False
-        if _is_year(figure) != _is_year(other):
-            return False
-        return not self._values.intersection(other.values)
+        return is_like_a_year(figure) == is_like_a_year(other)
+
+    def _differs(self, figure: Quantity, other: Quantity) -> bool:
+        """Whether a comparable figure has another value, which is not in the claim."""
+        if figure.code:
+            return not {figure.code, figure.also} & {other.code, other.also} - {""}
+        return self._values.isdisjoint(other.values)
 
     def _at_word(self, figure: Quantity) -> None:
         """Look for a number word. It is missing only if its noun has another number in the source."""
         if figure.values[0] == 1 or any(source.same(figure) for source in self._cited):
             return
-        noun = _noun_behind(self._statement.passage.text, figure)
+        noun = noun_behind(self._statement.passage.text, figure)
         if not noun or computed(self._statement, figure, self._cited):
             return
-        for source in self._cited:
-            for each in source.occurrences:
-                if not each.figure.code and _noun_behind(each.passage.text, each.figure) == noun:
-                    self.missing.append(f"{figure.text} {noun}")
-                    return
+        if any(noun in source.counted_nouns for source in self._cited):
+            self.missing.append(f"{figure.text} {noun}")
 
     # Quotations
 
@@ -218,7 +239,7 @@ class Look:
             return
         found: list[Name] = []
         missing: list[Name] = []
-        for name in self._statement.names:
+        for name in self._statement.names[:MOST_LOOKED_AT]:
             is_there = any(source.has_name(name.text) for source in self._cited)
             (found if is_there else missing).append(name)
         for name in missing:
@@ -251,12 +272,10 @@ class Look:
     def _replaces(self, name: Name) -> bool:
         """Whether a name is where the source has another one, in a passage that is the same otherwise."""
         rest = self._statement.own_words - words_of(name.text)
-        for each in self.found:
-            theirs = each.source.statement(each.at)
-            names = (*theirs.names, *theirs.names_above)
-            alien = [other for other in names if not words_of(other.text) & self._words]
+        found = {(id(each.source), each.at): each.source.statement(each.at) for each in self.found}
+        for theirs in found.values():
             alike = len(rest & theirs.words) / len(rest) if rest else 0.0
-            if alien and alike >= ALIKE:
+            if alike >= ALIKE and self._has_other_name(theirs, above=True):
                 return True
         return False
 
@@ -277,20 +296,6 @@ def _clash(mine: Identities, theirs: Identities) -> bool:
 def _agree(mine: Identities, theirs: Identities) -> bool:
     """Whether another text has every name with digits and every year of the claim."""
     return all(key in theirs and not names.isdisjoint(theirs[key]) for key, names in mine.items())
-
-
-def _is_year(figure: Quantity) -> bool:
-    value = figure.values[0] if figure.values else 0.0
-    return figure.unit is None and value == int(value) and 1500 <= value < 2100 and len(figure.text) == 4
-
-
-_NOUN = re.compile(r"\s(?:[^\W\d_]+ly\s)?([^\W\d_]{3,30})")
-
-
-def _noun_behind(text: str, figure: Quantity) -> str:
-    """Return the stem of the word behind a figure, or an empty text."""
-    match = _NOUN.match(text, figure.end)
-    return "" if match is None or fold(match[1]) in STOP_WORDS else stem(fold(match[1]))
 
 
 def _is_cjk(sources: Iterable[SourceText]) -> bool:

@@ -1,12 +1,14 @@
 """A text that claims rest on, indexed once: where its figures are, and which names and quotations it has."""
 
 import re
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
 
-from swarm.attempt.evidence.statements import Statement, keyed
+from swarm.attempt.evidence.index import Alike, Digits, Postings, groups_of
+from swarm.attempt.evidence.statements import Statement, is_like_a_year, keyed, noun_behind
 from swarm.texts.figures import Quantity, figures, has_figures, tidy
 from swarm.texts.passages import Sentence, passages
 from swarm.texts.terms import pieces, squeezed, stem, words_of
@@ -15,6 +17,8 @@ INDEXED_CHARACTERS = 2_000_000
 """Maximum characters of a text whose figures are indexed: one second of work. Of a longer text,
 only the spellings of figures are looked for."""
 
+BLOCK_PASSAGES = 30
+"""Maximum passages of a paragraph before a figure that count as what it is about."""
 MOST_PLACES = 100
 """Maximum places of one figure in one text that are looked at: a text that repeats itself must not take long."""
 
@@ -51,6 +55,8 @@ class SourceText:
         self._doubted = doubted
         self._statements: dict[int, Statement] = {}
         self._blocks: dict[int, frozenset[str]] = {}
+        self._by_value: dict[float | str, list[Occurrence]] = {}
+        self._figures: dict[int, dict[float | str, list[Quantity]]] = {}
 
     @cached_property
     def passages(self) -> list[Sentence]:
@@ -82,7 +88,7 @@ class SourceText:
         """Return the content words of the paragraph of a passage, up to the passage."""
         block = self.passages[at].block
         first = at
-        while first and self.passages[first - 1].block == block:
+        while first and at - first < BLOCK_PASSAGES and self.passages[first - 1].block == block:
             first -= 1
         if at not in self._blocks:
             self._blocks[at] = words_of(" ".join(each.text for each in self.passages[first : at + 1]))
@@ -98,12 +104,99 @@ class SourceText:
         return found
 
     @cached_property
-    def _by_value(self) -> dict[float | str, list[Occurrence]]:
-        found: dict[float | str, list[Occurrence]] = {}
+    def _digits(self) -> Digits:
+        return Digits([passage.text for passage in self.passages])
+
+    def _at_value(self, value: float | str) -> list[Occurrence]:
+        """Return the places of a value, in order. Only the passages that may have it are read."""
+        if value not in self._by_value:
+            found: list[Occurrence] = []
+            for at in self._digits.find(value):
+                found.extend(Occurrence(self, at, figure) for figure in self._keyed_at(at).get(value, ()))
+            self._by_value[value] = found
+        return self._by_value[value]
+
+    def _keyed_at(self, at: int) -> dict[float | str, list[Quantity]]:
+        """Return the figures of a passage by their keys."""
+        if at not in self._figures:
+            found: dict[float | str, list[Quantity]] = {}
+            for figure in self.statement(at).figures:
+                for key in _keys(figure):
+                    found.setdefault(key, []).append(figure)
+            self._figures[at] = found
+        return self._figures[at]
+
+    @cached_property
+    def _groups(self) -> tuple[list[Alike], Postings]:
+        """The figures with the same words near them, and these words."""
+        near = (
+            (self.statement(each.at).words_near(each.figure), each.figure, comparable(each.figure))
+            for each in self.occurrences
+            if not each.figure.word
+        )
+        groups = groups_of(near)
+        return groups, Postings(each.near for each in groups)
+
+    def near(self, wanted: frozenset[str], least: float) -> Iterator[Alike]:
+        """Yield the groups of figures that have at least this share of some words near them."""
+        groups, postings = self._groups
+        return (groups[n] for n in postings.find(wanted, least))
+
+    @cached_property
+    def _about(self) -> tuple[list[int], Postings]:
+        """Index and words of each passage with figures."""
+        at = list(dict.fromkeys(each.at for each in self.occurrences))
+        return at, Postings(self.statement(n).words for n in at)
+
+    def about_words(self, wanted: frozenset[str], least: float) -> Iterator[Occurrence]:
+        """Yield the figures of the passages that have at least this share of some words, in themselves or above."""
+        at, postings = self._about
+        for n in postings.find(wanted, least):
+            yield from (Occurrence(self, at[n], figure) for figure in self.statement(at[n]).figures)
+
+    @cached_property
+    def _identified(self) -> dict[tuple[str, str], list[Occurrence]]:
+        found: dict[tuple[str, str], list[Occurrence]] = {}
         for each in self.occurrences:
-            for key in _keys(each.figure):
-                found.setdefault(key, []).append(each)
+            for key, names in self.statement(each.at).identities(each.figure).items():
+                for name in names:
+                    found.setdefault((key, name), []).append(each)
         return found
+
+    def identified(self, key: str, name: str) -> list[Occurrence]:
+        """Return the figures that are stated of a name with digits or a year, by the keys of `identities`."""
+        return self._identified.get((key, name), [])
+
+    @cached_property
+    def counted_nouns(self) -> frozenset[str]:
+        """The words behind its figures."""
+        texts = ((each.passage.text, each.figure) for each in self.occurrences if not each.figure.code)
+        return frozenset(noun_behind(text, figure) for text, figure in texts)
+
+    @cached_property
+    def rows(self) -> int:
+        """Number of its rows."""
+        return sum(passage.kind == "row" for passage in self.passages)
+
+    def near_values(self, ranges: Iterable[tuple[str, float, float]]) -> list[Occurrence]:
+        """Return the figures with a value in one of these ranges, in order: dimension, least and greatest value."""
+        found: set[int] = set()
+        for dimension, least, greatest in ranges:
+            values = self._in_order.get(dimension, [])
+            first = bisect_left(values, (least, -1))
+            last = bisect_right(values, (greatest, len(self.occurrences)))
+            found.update(n for _, n in values[first:last])
+        return [self.occurrences[n] for n in sorted(found)]
+
+    @cached_property
+    def _in_order(self) -> dict[str, list[tuple[float, int]]]:
+        """The values of its figures in base units, in order, with their index in `occurrences`; by dimension."""
+        found: dict[str, list[tuple[float, int]]] = {}
+        for n, each in enumerate(self.occurrences):
+            if not each.figure.code:
+                dimension, values = in_base(each.figure)
+                found.setdefault(dimension, []).extend((value, n) for value in values)
+        return {dimension: sorted(values) for dimension, values in found.items()}
 
     def doubts(self, figure: Quantity) -> bool:
         """Return whether the writer of the text did not read a figure of it."""
@@ -115,12 +208,12 @@ class SourceText:
         """Return the places with the same value, in a unit that may be the same."""
         if figure.code:
             return self._dated(figure)
-        found = chain.from_iterable(self._by_value.get(value, ()) for value in figure.values)
+        found = chain.from_iterable(map(self._at_value, figure.values))
         return list(islice((each for each in found if may_agree(figure, each.figure)), MOST_PLACES))
 
     def _dated(self, figure: Quantity) -> list[Occurrence]:
-        also = self._by_value.get(figure.also, []) if figure.also else []
-        return [*self._by_value.get(figure.code, []), *also][:MOST_PLACES]
+        also = self._at_value(figure.also) if figure.also else []
+        return [*self._at_value(figure.code), *also][:MOST_PLACES]
 
     @cached_property
     def _squeezed(self) -> str:
@@ -131,8 +224,12 @@ class SourceText:
         return f" {keyed(self.text)} {keyed(self.about)} "
 
     @cached_property
+    def _tokens(self) -> frozenset[str]:
+        return frozenset(self._keyed.split())
+
+    @cached_property
     def _stems(self) -> frozenset[str]:
-        return frozenset(map(stem, self._keyed.split()))
+        return frozenset(map(stem, self._tokens))
 
     def has_quotation(self, quoted: str) -> bool:
         """Return whether the pieces of a quotation are in the text, in their order."""
@@ -149,14 +246,18 @@ class SourceText:
     def has_name(self, name: str) -> bool:
         """Return whether a name is in the text, in any case, or as its initials, or with its words apart."""
         wanted = keyed(name.removesuffix("'s").removesuffix("’s"))
-        if not wanted or f" {wanted} " in self._keyed:
-            return all(wanted != keyed(doubted) for doubted in self._doubted)
         parts = wanted.split()
-        if all(f" {part} " in self._keyed or stem(part) in self._stems for part in parts):
+        if self._tokens.issuperset(parts) and (len(parts) < 2 or f" {wanted} " in self._keyed):
+            return all(wanted != keyed(doubted) for doubted in self._doubted)
+        if all(part in self._tokens or stem(part) in self._stems for part in parts):
             return True
+        return self._has_initials(name, wanted, parts)
+
+    def _has_initials(self, name: str, wanted: str, parts: Sequence[str]) -> bool:
+        """Return whether initials are the name, or the name is initials of the text."""
         if len(parts) == 1 and name.isupper() and 2 <= len(wanted) <= 6:
             return re.search(r"(?<!\S)" + _BETWEEN_INITIALS.join(map(re.escape, wanted)), self._keyed) is not None
-        return len(parts) > 1 and f" {''.join(part[0] for part in parts)} " in self._keyed
+        return len(parts) > 1 and "".join(part[0] for part in parts) in self._tokens
 
     def mentions(self, text: str) -> bool:
         """Return whether a spelling is in the text as it is."""
@@ -188,3 +289,12 @@ def in_base(figure: Quantity) -> tuple[str, tuple[float, ...]]:
     if figure.unit is None:
         return "", figure.values
     return figure.unit.dimension, tuple(tidy(value * figure.unit.factor) for value in figure.values)
+
+
+def comparable(figure: Quantity) -> tuple[object, ...]:
+    """Return what two figures have in common that can be compared: the form of a date; else being a year, and the
+    dimension of the unit, which a figure without a unit takes from the other.
+    """
+    if figure.code:
+        return (len(figure.code),)
+    return is_like_a_year(figure), None if figure.unit is None else figure.unit

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from swarm.texts.figures import Quantity, figures
 from swarm.texts.passages import Sentence
-from swarm.texts.terms import Name, names_of, squeezed, words_of
+from swarm.texts.terms import STOP_WORDS, Name, fold, names_of, squeezed, stem, words_of
 from swarm.texts.units import MONTHS, SCALES, UNITS
 
 _SPLIT = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
@@ -15,6 +15,9 @@ _CLAUSE = re.compile(
     r"[,;()|–—]\s|[，、；（）]|\s(?:and|but|while|whereas|versus|und|aber|während|et|mais|tandis|y|pero)\s"
 )
 _DIGITS = re.compile(r"\d+(?: \d+)*")
+_NOUN = re.compile(r"\s(?:[^\W\d_]+ly\s)?([^\W\d_]{3,30})")
+MOST_NUMBERED = 200
+"""Maximum names with digits and years of one passage that tell its figures apart."""
 _NO_NAMES = frozenset((*UNITS, *SCALES, *MONTHS))
 
 
@@ -40,6 +43,7 @@ class Statement:
     def __init__(self, passage: Sentence) -> None:
         self.passage = passage
         self._near: dict[int, frozenset[str]] = {}
+        self._clauses: dict[tuple[int, int], frozenset[str]] = {}
         self._identities: dict[int, dict[str, set[str]]] = {}
         self.figures = figures(passage.text)
         if passage.kind == "row":
@@ -50,6 +54,11 @@ class Statement:
     def names(self) -> list[Name]:
         """Its names, without units, scale words and months."""
         return [name for name in names_of(self.passage.text) if name.text.casefold() not in _NO_NAMES]
+
+    @cached_property
+    def words_of_names(self) -> list[frozenset[str]]:
+        """The words of each of its names."""
+        return [words_of(name.text) for name in self.names]
 
     @cached_property
     def numbers(self) -> list[Quantity]:
@@ -75,7 +84,7 @@ class Statement:
     @cached_property
     def own_words(self) -> frozenset[str]:
         """The same without its context."""
-        return words_of(self._without_figures(0, len(self.passage.text)))
+        return words_of(self._without_figures)
 
     def words_near(self, figure: Quantity) -> frozenset[str]:
         """Return the content words of the clause of a figure, with the nearest names before it.
@@ -114,22 +123,28 @@ class Statement:
                 found.append((figure.start, figure.text))
             elif figure.unit is None and figure.start - 1 in ends and text[figure.start - 1] == " ":
                 found.append((figure.start, keyed(f"{ends[figure.start - 1].text} {figure.text}")))
-        return found
+        return found[:MOST_NUMBERED]
 
     def words_of_clause(self, figure: Quantity) -> frozenset[str]:
         """Return the content words of the clause of a figure alone."""
-        return words_of(self._without_figures(*self.clause(figure)))
+        clause = self.clause(figure)
+        if clause not in self._clauses:
+            self._clauses[clause] = words_of(self._without_figures[slice(*clause)])
+        return self._clauses[clause]
 
     def _words_of_clause(self, figure: Quantity) -> frozenset[str]:
         start, end = self.clause(figure)
         near = self.words_of_clause(figure)
-        names = [name for name in self.names if name.start < end]
-        if names and not any(name.start >= start for name in names):
-            last = names[-1]
-            near |= words_of(last.text)
-        if not any(name.sure for name in names):
+        before = bisect_left(self.names, end, key=lambda name: name.start)
+        if before and self.names[before - 1].start < start:
+            near |= words_of(self.names[before - 1].text)
+        if not before or self._first_sure >= before:
             near |= words_of(self.passage.context)
         return near
+
+    @cached_property
+    def _first_sure(self) -> int:
+        return next((n for n, name in enumerate(self.names) if name.sure), len(self.names))
 
     def clause(self, figure: Quantity) -> tuple[int, int]:
         """Return start and end of the clause of a figure."""
@@ -138,15 +153,25 @@ class Statement:
         return self._cuts[max(0, place - 1)], self._cuts[min(end, len(self._cuts) - 1)]
 
     def _words_of_cell(self, figure: Quantity) -> frozenset[str]:
+        cell = self._cell_of(figure)
+        own = frozenset[str]() if cell is None else words_of(f"{cell.label} {self._blanked(cell.value)}")
+        return own | self._words_of_other_cells
+
+    @cached_property
+    def _words_of_other_cells(self) -> frozenset[str]:
+        """The content words of the cells without figures, and of what is above a record."""
+        starts = [each.start for each in self.figures if not each.word]
         found: set[str] = set()
         for cell in self.cells:
-            if cell.start <= figure.start <= cell.end:
-                found |= words_of(f"{cell.label} {self._blanked(cell.value)}")
-            elif not any(cell.start <= each.start < cell.end for each in self.figures if not each.word):
+            if bisect_left(starts, cell.start) == bisect_left(starts, cell.end):
                 found |= words_of(self._blanked(cell.value))
         if "|" not in self.passage.text:
             found |= words_of(self.passage.context)
         return frozenset(found)
+
+    def _cell_of(self, figure: Quantity) -> "Cell | None":
+        at = bisect_right(self.cells, figure.start, key=lambda cell: cell.start) - 1
+        return self.cells[at] if at >= 0 and figure.start <= self.cells[at].end else None
 
     @cached_property
     def cells(self) -> list["Cell"]:
@@ -167,17 +192,23 @@ class Statement:
         """Return a figure without a unit with that of its label: `memory_mb: 40`, `Memory (MB)`."""
         if figure.unit is not None or figure.code or is_like_a_year(figure):
             return figure
-        label = next((cell.label for cell in self.cells if cell.start <= figure.start <= cell.end), "")
+        cell = self._cell_of(figure)
+        label = "" if cell is None else cell.label
         words = re.split(r"[\s_()\[\]/,]+", label.casefold().rstrip(" )]"))
         unit = UNITS.get(words[-1]) if len(words[-1]) > 1 or words[-1] in ("%", "$", "€", "£", "¥", "s") else None
         return figure if unit is None else replace(figure, unit=unit)
 
-    def _without_figures(self, start: int, end: int) -> str:
-        text = self.passage.text
+    @cached_property
+    def _without_figures(self) -> str:
+        """The text with spaces for figures: places stay."""
+        kept: list[str] = []
+        at = 0
         for each in self.figures:
-            if each.start < end and each.end > start:
-                text = text[: each.start] + " " * (each.end - each.start) + text[each.end :]
-        return text[start:end]
+            if each.end > at:
+                start = max(at, each.start)
+                kept += [self.passage.text[at:start], " " * (each.end - start)]
+                at = each.end
+        return "".join(kept) + self.passage.text[at:]
 
     def _blanked(self, text: str) -> str:
         return re.sub(r"\[[^\]]*\]|\d\S*", " ", text)
@@ -185,4 +216,10 @@ class Statement:
 
 def is_like_a_year(figure: Quantity) -> bool:
     """Return whether a figure is probably a year."""
-    return figure.unit is None and len(figure.text) == 4 and "1500" <= figure.text < "2100"
+    return figure.unit is None and len(figure.text) == 4 and figure.text.isdigit() and "1500" <= figure.text < "2100"
+
+
+def noun_behind(text: str, figure: Quantity) -> str:
+    """Return the stem of the word behind a figure, or an empty text."""
+    match = _NOUN.match(text, figure.end)
+    return "" if match is None or fold(match[1]) in STOP_WORDS else stem(fold(match[1]))

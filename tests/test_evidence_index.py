@@ -1,0 +1,65 @@
+"""Figures are found without a look at every passage, and none is missed by it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swarm.attempt.evidence.check import Checker
+from swarm.attempt.evidence.index import Digits, Postings
+from swarm.attempt.evidence.sources import SourceText
+from swarm.texts.figures import figures
+
+SPELLINGS = (
+    "It is {} MB.",
+    "It is 0.{} ms.",
+    "{} million users",
+    "three of {}",
+    "{},500",
+    "1.{}.000,5",
+    "1 {}00",
+    "{}億2000万",
+    "5 March {}",
+    "2024-03-{}",
+    "v1.{}.3",
+    "at {}:30",
+    "１{}０",
+    "{}% of two",
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(SPELLINGS), st.integers(1, 999)), min_size=1, max_size=6))
+def test_every_passage_with_a_value_is_among_those_that_are_read(chosen: list[tuple[str, int]]) -> None:
+    passages = [spelling.format(n) for spelling, n in chosen]
+    digits = Digits(passages)
+    for at, passage in enumerate(passages):
+        for figure in figures(passage):
+            for value in figure.values or (figure.code,):
+                assert at in digits.find(value), (passage, value)
+
+
+def test_a_passage_with_other_digits_is_not_read() -> None:
+    assert Digits(["It is 37 MB.", "It is 38 MB.", "It is 370 kB."]).find(37.0) == [0, 2]
+
+
+WORDS = st.frozensets(st.sampled_from("abcdefg"))
+
+
+@given(
+    st.lists(WORDS, max_size=8), st.frozensets(st.sampled_from("abcdefg"), min_size=1), st.sampled_from([0.3, 0.6, 1])
+)
+def test_sets_with_a_share_of_some_words_are_all_found(
+    sets: list[frozenset[str]], wanted: frozenset[str], least: float
+) -> None:
+    expected = [
+        n for n, words in enumerate(sets) if wanted & words and len(wanted & words) >= least * len(wanted) - 1e-9
+    ]
+    assert Postings(sets).find(wanted, least) == expected
+
+
+def test_a_thousand_claims_on_one_long_output_and_a_claim_of_thousands_of_figures_end() -> None:
+    """They took minutes when each figure was compared with every other."""
+    lines = [f"- Thing {n} needs {3 * n + 3_000} MB." for n in range(400)]
+    source = SourceText("read", "\n".join(lines))
+    wrong = [f"- Thing {n} needs {3 * n + 3_001} MB [read]." for n in range(400)]
+    listed = "All have " + ", ".join(f"{7 * n + 1} MB" for n in range(2_000)) + " [read]."
+    found = Checker(lambda _: [source], [source]).check("\n".join((*wrong, "", listed)), {"read"})
+    assert sum(bool(claim.missing) for claim in found) == len(wrong) + 1
