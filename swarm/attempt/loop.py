@@ -27,9 +27,9 @@ from swarm.attempt.judge import ALLOWED, Correction, judge_message, revised, tru
 from swarm.attempt.long_results import room_left, with_built_in, with_pictures
 from swarm.attempt.loop_guard import LoopGuard
 from swarm.attempt.permits import Permits, Permitted
-from swarm.attempt.prompt import ASSUMED_CONTEXT, messages, phrase, wanted
+from swarm.attempt.prompt import messages, phrase, wanted
 from swarm.attempt.support import with_notes
-from swarm.attempt.too_long import refuse_cut_prompt, smaller_context
+from swarm.attempt.too_long import output_cap, refuse_cut_prompt, smaller_context
 from swarm.attempt.tool_turns import Conversation, ToolTurns, place_of
 from swarm.attempt.transcript import in_order, numbered, result_of, usable
 from swarm.attempt.types import Attempt, Note
@@ -221,28 +221,11 @@ class _Conversation:
             messages=self._compacted() if self.compact else with_pictures(attempt, in_order(self.said), self._place),
             tools=self._specs,
             form=None if self._specs else self._want.form,
-            max_tokens=self._cap(),
+            max_tokens=output_cap(attempt, was_cut=bool(self.corrections["truncated"])),
             purpose=self._want.kind,
             traceparent=f"00-{attempt.trace}-{attempt.span}-01" if attempt.trace and attempt.span else "",
             labels=attempt.labels,
         )
-
-    def _cap(self) -> int | None:
-        """Return an output cap that differs from the model's own, else None.
-
-        It is the `length` of a step that has one: its prompt takes the rest of the context. It is
-        higher after a truncated answer. It is half of a context that is too small for both a prompt
-        and the model's own cap, which many endpoints refuse.
-        """
-        cap, length = self.attempt.settings.get("max_tokens"), self.attempt.step.length
-        if length is not None:
-            return min(length, cap) if isinstance(cap, int) else length
-        if not isinstance(cap, int):
-            return None
-        half_of_context = (self.attempt.context or ASSUMED_CONTEXT) // 2
-        if self.corrections["truncated"]:
-            return min(2 * cap, half_of_context)
-        return half_of_context if cap > half_of_context else None
 
     def _compacted(self) -> tuple[Message, ...]:
         """Return the prompt with the last correction in the same message."""

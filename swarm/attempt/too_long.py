@@ -1,4 +1,4 @@
-"""What a refusal of a too long request teaches, said or silent: the size of the context from now on."""
+"""Sizes of requests: the output cap that is sent, and what a refusal of a too long one teaches, said or silent."""
 
 from swarm.attempt.reading import ASSUMED_CONTEXT, ASSUMED_OUTPUT
 from swarm.attempt.types import Attempt
@@ -7,6 +7,24 @@ from swarm.spec.chat import Reply, Request, request_tokens
 
 LEAST_CONTEXT = 512
 """Minimum tokens of a context that is worth another try: rules and instructions alone take half."""
+
+
+def output_cap(attempt: Attempt, *, was_cut: bool) -> int | None:
+    """Return an output cap that differs from the model's own, else None.
+
+    It is the `length` of a step that has one: its prompt takes the rest of the context. It is
+    higher after a truncated answer. It is half of a context that is too small for both a prompt
+    and the model's own cap, which many endpoints refuse.
+    """
+    cap, length = attempt.settings.get("max_tokens"), attempt.step.length
+    if length is not None:
+        return min(length, cap) if isinstance(cap, int) else length
+    if not isinstance(cap, int):
+        return None
+    half_of_context = (attempt.context or ASSUMED_CONTEXT) // 2
+    if was_cut:
+        return min(2 * cap, half_of_context)
+    return half_of_context if cap > half_of_context else None
 
 
 def smaller_context(attempt: Attempt, error: EndpointRefused, request: Request) -> int | None:
