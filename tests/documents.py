@@ -3,8 +3,10 @@
 Each has a heading, a sentence, a list, a table, a second page and Chinese, Japanese or Korean text.
 """
 
+import base64
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
@@ -24,6 +26,13 @@ def zipped(members: Mapping[str, str | bytes], *, stored: Sequence[str] = ()) ->
             kind = zipfile.ZIP_STORED if name in stored else zipfile.ZIP_DEFLATED
             archive.writestr(name, content, compress_type=kind)
     return made.getvalue()
+
+
+def changed(archive: bytes, ending: str, old: bytes, new: bytes) -> bytes:
+    """Return a ZIP file with bytes replaced in the members whose names have an ending."""
+    with zipfile.ZipFile(BytesIO(archive)) as before:
+        members = {name: before.read(name) for name in before.namelist()}
+    return zipped({name: each.replace(old, new) if name.endswith(ending) else each for name, each in members.items()})
 
 
 _W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
@@ -298,3 +307,21 @@ def file_of(objects: Sequence[bytes]) -> bytes:
     made.write(f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{rows}".encode())
     made.write(f"trailer << /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{start}\n%%EOF\n".encode())
     return made.getvalue()
+
+
+def xls() -> bytes:
+    """Return a workbook of Excel 97: pump, price, date; a Chinese name, a boolean, an empty sheet."""
+    return zlib.decompress(base64.b64decode(_XLS))
+
+
+_XLS = (
+    "eNrtWE1IVUEU/mbevb6f1Pe0Z6CBiJCVaRBFtdHXK+tt8mFt+iEofy4mls+uz0UtyrK3DIJWRRvDFkFYbfqhgtq1CBRbBEH0rGWbgooW6u3Muffm"
+    "0xR8YJJxv8ucmTkzZ+bcOWfOzL1joyXZoQcVE5iDRvgwbQVRkMMTlIJuJQJqtyxVdPMAJcvDikIwQIYs0PG06LVf2VDZewIS97WXRIGPlI6hF8lU"
+    "j1G1jNjNOrQKpUOD0Mj3JG5SKkY561XKtJ3paqb3uO8zpruYc4VpA/XNiqMYjSVrdzp+fFhWc1sxUYFHLPOOOVtQhlfKjy9cFXZfHXGzq/XUCmuo"
+    "1AoxDDJpwugxTFUP4zZCwBFCfXNzfVNTFlEy9zC+W1XAN3dfv6jy+MvLFyD+z9l8/wL8ABlxLv+a1IABWCeEcuYMirBZUy069qT60n0ZFGI7h3EN"
+    "+w3DnMQ23uUFzEFv/+lenTKzq90gVluqv/NkmnZCfAeNdqbzbpIaE+aPD0ZIRX+OFpFZ0aKI91Ah0Q6EuVzCOylCyk7e+Tre3NYSO86cAT4h7HNk"
+    "nVIaFi4qCRIuhq2hgo9SLUtsYnqJR13L5QqmUXo5ymtaypzCvkHuc5lba2ierYw3sfU55Q1Uznw+8Lgy8ym2kcojiYlz0ZG3sSFU07nWQfLqGUSd"
+    "qBM3ris8ibm5cCLOe6blf0SfgIw4ulvOYRnGlNpvhBKmdk2tjvhdk85aKWkxj7RgabUez2l+wdK34ir6hcYkSSo5yePMlpMsp1bzvAw5Nln1xc/9"
+    "ffP093F/XTmNDFDN1rJRluKhGori6QyWzg+woB/MYKX5Aa8Z5lszDx48ePDgwYOHfwOCb4P2nVvjjwb7Nud3/utMUZr2fpP8tziIFD1p+qTcix7K"
+    "TZzNy3/WQBfuWGKRMu7/QoVDNLuJbrSxHt15+y/dxkXu+yxaMLJ0Wyjf+afz0fMvz/8Lbt0H8A=="
+)

@@ -18,6 +18,10 @@ ZEROS = 0.3
 """Minimum share of zeros among the even or the odd bytes of UTF-16 without a mark. Western text has nearly 1."""
 MOST_CONTROLS = 0.02
 """Maximum share of control characters in a text. Binary data has a tenth."""
+FEW_CONTROLS = 3
+"""Control characters that any text may have, however short: a bell, a form feed of a printer."""
+WIDE = 0.95
+"""Minimum share of East Asian characters in UTF-16 without a mark and without zeros."""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -34,6 +38,7 @@ _ESCAPES = (
 _HTML_OR_XML = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([-\w.:]{1,40})""", re.IGNORECASE)
 _XML = re.compile(rb"""\A\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([-\w.:]{1,40})["']""")
 _PYTHON = re.compile(rb"\A(?:[^\n]*\n)?[ \t\f]*#.*?coding[:=][ \t]*([-\w.]{1,40})")
+_CONTROL_BYTES = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 DECLARED_IN = 4096
 """Bytes at the start of a file in which a declaration is looked for."""
 _SAME = {"latin-1": "cp1252", "iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030",
@@ -41,6 +46,7 @@ _SAME = {"latin-1": "cp1252", "iso8859-1": "cp1252", "ascii": "cp1252", "gb2312"
 """Encodings that files name and do not keep to, with the larger one that their programs really write."""
 DAMAGED = 10
 """Minimum valid characters outside of ASCII per damaged byte of a text in UTF-8."""
+_EAST_ASIAN = re.compile("[\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef\n\r ]")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
 
@@ -63,7 +69,7 @@ def decode(content: bytes, name: str = "") -> Decoded:
     """Return the text of bytes. Raise NotTextError if they are none. The name tells what may be declared in it."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
-            return Decoded(_strict(content[len(mark) :], encoding), encoding)
+            return Decoded(_marked(content[len(mark) :], encoding), encoding)
     for pattern, encoding in _ESCAPES:
         if pattern.search(content, 0, SAMPLE):
             return Decoded(_strict(content, encoding), encoding)
@@ -74,7 +80,7 @@ def decode(content: bytes, name: str = "") -> Decoded:
         return Decoded(_checked(content.decode()), "utf-8")
     except UnicodeDecodeError:
         pass
-    return _nearly_utf8(content) or _declared(content, name) or _guessed(content)
+    return _nearly_utf8(content) or _declared(content, name) or _wide(content) or _guessed(content)
 
 
 def _nearly_utf8(content: bytes) -> Decoded | None:
@@ -91,6 +97,15 @@ def _nearly_utf8(content: bytes) -> Decoded | None:
     return Decoded(_checked(text.removesuffix("\ufffd") if is_cut else text), "utf-8")
 
 
+def _marked(content: bytes, encoding: str) -> str:
+    """Return a text with a mark. One that was cut in a character is valid up to there. Raise NotTextError."""
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(content)
+    except UnicodeDecodeError:
+        text = ""
+    return text or _strict(content, encoding)
+
+
 def _strict(content: bytes, encoding: str) -> str:
     try:
         return content.decode(encoding)
@@ -101,7 +116,7 @@ def _strict(content: bytes, encoding: str) -> str:
 def _checked(text: str) -> str:
     """Return a text. Raise NotTextError if it has as many control characters as binary data."""
     found = len(_CONTROLS.findall(text[:SAMPLE]))
-    if found > MOST_CONTROLS * min(len(text), SAMPLE):
+    if found > max(FEW_CONTROLS, MOST_CONTROLS * min(len(text), SAMPLE)):
         raise NotTextError("it has control characters, as binary data does")
     return text
 
@@ -117,9 +132,25 @@ def _of_zeros(content: bytes) -> str:
     if len(content) % 4 == 0 and min(zeros[2], zeros[3]) > 0.99:
         return "utf-32-le"
     even, odd = (zeros[0] + zeros[2]) / 2, (zeros[1] + zeros[3]) / 2
-    if len(content) % 2 == 0 and max(even, odd) > ZEROS and min(even, odd) < ZEROS / 10:
+    # Of ASCII every second byte is a zero. Fewer zeros are separators, as `find -print0` writes them, or binary data.
+    least = 0.9 if sample.isascii() else ZEROS
+    if len(content) % 2 == 0 and max(even, odd) > least and min(even, odd) < ZEROS / 10:
         return "utf-16-be" if even > odd else "utf-16-le"
     raise NotTextError("it has NUL bytes, as binary data does")
+
+
+def _wide(content: bytes) -> Decoded | None:
+    """Return a text in UTF-16 without a mark that has only East Asian characters, or None.
+
+    Half of such a character may look like a control character, which no text in bytes has.
+    """
+    if len(content) % 2 or not _CONTROL_BYTES.search(content, 0, SAMPLE):
+        return None
+    for encoding in ("utf-16-le", "utf-16-be"):
+        text = content[:SAMPLE].decode(encoding, "replace")
+        if len(_EAST_ASIAN.findall(text)) >= WIDE * len(text):
+            return Decoded(_strict(content, encoding), encoding, guessed=True)
+    return None
 
 
 def _declared(content: bytes, name: str) -> Decoded | None:

@@ -20,6 +20,8 @@ NEEDS: Mapping[str, str] = {
     "epub": "selectolax",
 }
 """Package that a reader needs. All are in the extra `files`."""
+DRAWN = "drawn"
+"""The reader that draws the pages of a PDF."""
 EXTRA = 'pip install "local-agent-swarm[files]"'
 """The command that installs all readers."""
 PROBED = 4096
@@ -148,8 +150,26 @@ _OPEN_DOCUMENTS: Mapping[bytes, Kind] = {
     b"application/vnd.oasis.opendocument.presentation": ODP,
     b"application/epub+zip": EPUB,
 }
+_DOCUMENTS = frozenset(
+    {".pdf", ".docx", ".pptx", ".xlsx", ".xls", ".xlsb", ".ods", ".odt", ".odp", ".epub", ".ipynb", ".doc", ".ppt"}
+    | {".rtf", ".zip", ".gz", ".7z"}
+)
+"""Endings of files that are never empty."""
 _HTML_STARTS = (b"<!doctype html", b"<html")
 _PAGES = (".html", ".htm", ".xhtml")
+
+
+_POINTER = b"version https://git-lfs.github.com/spec/"
+LFS = Kind("a pointer of Git LFS, and not the file itself", advice="get the file: `git lfs pull`")
+_PRINT = "open it in its program, and save it as PDF"
+_ZIPPED: Mapping[str, Kind] = {
+    ".pages": Kind("an Apple Pages document", advice=_PRINT),
+    ".numbers": Kind("an Apple Numbers document", advice="export it as CSV or .xlsx"),
+    ".key": Kind("an Apple Keynote document", advice=_PRINT),
+    ".vsdx": Kind("a Visio drawing", advice=_PRINT),
+    ".odg": Kind("an OpenDocument drawing", advice=_PRINT),
+}
+"""Documents in ZIP files that have no reader, by the endings of their names."""
 
 
 def kind_of(content: bytes, name: str) -> Kind:
@@ -157,8 +177,10 @@ def kind_of(content: bytes, name: str) -> Kind:
     head = content[:PROBED]
     if b"%PDF-" in head[:1024]:
         return PDF
+    if head.startswith(_POINTER):
+        return LFS
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _zipped(content)
+        return _zipped(content, name)
     if head.startswith(_OLE):
         return _ole(content)
     for offset, magic, kind in _MAGIC:
@@ -167,6 +189,18 @@ def kind_of(content: bytes, name: str) -> Kind:
     if head.startswith(b"MZ") and b"\0" in head:
         return _program("a Windows program")
     return _text_or_medium(head, content, name)
+
+
+def is_empty(content: bytes) -> bool:
+    """Return whether a file has nothing in it: no bytes, a byte order mark, blanks."""
+    return len(content) < PROBED and not content.strip(b" \t\r\n\xef\xbb\xbf\xff\xfe\0")
+
+
+def is_cut_off(content: bytes, name: str) -> bool:
+    """Return whether a file is empty although its name says that it cannot be: a download or copy that failed."""
+    medium = mime_of(name).partition("/")[0]
+    may_be = medium not in ("image", "audio", "video") and PurePath(name).suffix.lower() not in _DOCUMENTS
+    return not may_be and is_empty(content)
 
 
 def mime_of(name: str) -> str:
@@ -198,7 +232,7 @@ def _text_or_medium(head: bytes, content: bytes, name: str) -> Kind:
     return PLAIN
 
 
-def _zipped(content: bytes) -> Kind:
+def _zipped(content: bytes, name: str) -> Kind:
     """Return the kind of a ZIP file by the names in it. Nothing is unpacked but the short name of an OpenDocument."""
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
@@ -215,7 +249,7 @@ def _zipped(content: bytes) -> Kind:
         return PPTX
     if any(name.startswith("xl/workbook.") for name in names):
         return XLSX
-    return _archive("ZIP")
+    return _ZIPPED.get(PurePath(name).suffix.lower(), _archive("ZIP"))
 
 
 def _ole(content: bytes) -> Kind:

@@ -32,20 +32,43 @@ def read_pdf(content: bytes, *, pictures: bool = False) -> Extract:
 
     Raise UnreadableError if it is damaged or encrypted.
     """
+    document = _opened(content)
+    try:
+        return _pages(document, len(document), pictures=pictures)
+    finally:
+        document.close()
+
+
+def draw_pdf(content: bytes) -> Extract:
+    """Return the pages of a PDF as pictures, without their text; those above the maximum as unread.
+
+    Raise UnreadableError if it is damaged or encrypted.
+    """
+    document = _opened(content)
+    try:
+        pages = list(range(1, len(document) + 1))
+        made = tuple(_pictures(document, pages))
+        return Extract("", "page", len(pages), unread=tuple(pages[MOST_PICTURES:]), pictures=made)
+    finally:
+        document.close()
+
+
+def _opened(content: bytes) -> Any:
+    """Return a document of PDFium. Raise UnreadableError if it is damaged or encrypted."""
     pypdfium2 = _library()
     try:
         document = pypdfium2.PdfDocument(content)
-        count = len(document)
+        len(document)
     except pypdfium2.PdfiumError as error:
         if getattr(error, "err_code", None) == _ENCRYPTED or "password" in str(error).lower():
             raise UnreadableError(
                 "is encrypted\nhint: save it without a password, for example `qpdf --decrypt IN.pdf OUT.pdf`"
             ) from None
-        raise UnreadableError("is damaged: it is not a complete PDF") from None
-    try:
-        return _pages(document, count, pictures=pictures)
-    finally:
-        document.close()
+        raise UnreadableError(
+            "is damaged: it is not a complete PDF\nhint: copy or download it again; or open it in a browser, and print "
+            "it to a PDF"
+        ) from None
+    return document
 
 
 def _library() -> Any:

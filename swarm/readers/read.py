@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from swarm.readers.kinds import NEEDS
+from swarm.readers.kinds import DRAWN, NEEDS
 from swarm.readers.result import Extract
 
 VERSION = 1
@@ -17,6 +17,10 @@ def read(reader: str, content: bytes, name: str, *, pictures: bool = False) -> E
         from swarm.readers.pdf import read_pdf
 
         return read_pdf(content, pictures=pictures)
+    if reader == DRAWN:
+        from swarm.readers.pdf import draw_pdf
+
+        return draw_pdf(content)
     return _readers()[reader](content, name)
 
 

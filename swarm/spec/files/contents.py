@@ -13,7 +13,7 @@ from swarm.base.text import clip, listing
 from swarm.readers.columns import columns_words
 from swarm.readers.encodings import Decoded, NotTextError, decode
 from swarm.readers.extract import Extractor
-from swarm.readers.kinds import EXTRA, HTML, MIMES, NEEDS, WEB_PAGE, Kind, kind_of, mime_of
+from swarm.readers.kinds import DRAWN, EXTRA, HTML, MIMES, NEEDS, PDF, WEB_PAGE, Kind, is_cut_off, kind_of, mime_of
 from swarm.readers.read import version_of
 from swarm.readers.result import Extract, Picture, pages_words
 from swarm.readers.texts import Texts
@@ -30,6 +30,32 @@ STDIN = "-"
 """Path of an input that stands for standard input."""
 PENDING = "not fetched yet"
 """Kind of an input that is an address, where nothing is sent."""
+
+
+_AGAIN = "copy or download it again, or leave it out"
+_SAVE = "open it in its program, save it there under a new name, and use that file"
+_REMEDIES = (
+    ("is damaged", f"{_AGAIN}; if it opens in its program, save it there under a new name"),
+    ("is a damaged", _AGAIN),
+    ("has no text", "leave it out"),
+    ("unpacks to", _SAVE),
+    ("has a document type", _SAVE),
+    ("is nested", _SAVE),
+    ("ends the program", "remove its unused rows and columns, or split it"),
+    ("needs more than", "remove its unused rows and columns, or split it"),
+    ("is protected", "get a copy without protection, or leave it out"),
+    ("cannot be read: Permission", "let yourself read it: `chmod u+r FILE`"),
+    ("is not a regular file", "copy it to a file; what a program writes is read by `… | swarm run … --input -`"),
+)
+"""What to do about a file that cannot be read, by the words that say why."""
+
+
+def remedied(because: str) -> str:
+    """Return why a file cannot be read, with what to do about it."""
+    if "\nhint: " in because:
+        return because
+    advice = next((advice for start, advice in _REMEDIES if because.startswith(start)), "leave it out")
+    return f"{because}\nhint: {advice}"
 
 
 @dataclass(frozen=True)
@@ -65,6 +91,8 @@ class NamedFile:
     """Whether its name is not its path in the folder of the task."""
     fetched: FetchedInput | None = None
     """What its address gave, if it is not a file."""
+    because: str = ""
+    """Why it cannot be read, if that is known already."""
 
     @property
     def file_name(self) -> str:
@@ -85,6 +113,8 @@ class Contents:
     needs_extra: set[int] = field(default_factory=set[int])
     """Places in `unread` of files whose reader is not installed."""
     notes: list[str] = field(default_factory=list[str])
+    empty: list[str] = field(default_factory=list[str])
+    """Names of texts without a word."""
     made: list[tuple[str, str, Extract]] = field(default_factory=list[tuple[str, str, Extract]])
     """Texts of documents that are not in the cache: hash, version of the reader, text."""
 
@@ -96,7 +126,7 @@ class Contents:
             size = len(content)
             self.inputs += self._inputs(file, content)
         except UnreadableError as error:
-            self._skip(file, str(error), size)
+            self._skip(file, remedied(str(error)), size)
         except NotTextError as error:
             self._skip(file, f"is not text: {error}\nhint: convert it to text, or leave it out", size)
 
@@ -107,12 +137,18 @@ class Contents:
         """Return the inputs that a file becomes. Raise UnreadableError or NotTextError."""
         if file.fetched is not None and file.fetched.is_pending:
             return [_empty(file, b"", "text").model_copy(update={"kind": PENDING})]
-        wanted, kind = file.spec.as_, kind_of(content, file.file_name)
-        if kind is HTML and file.fetched is not None:
-            kind = WEB_PAGE
-        medium = wanted or kind.medium
-        if medium != "text":
-            return [_medium(file, content, medium, kind)]
+        if is_cut_off(content, file.file_name):
+            raise UnreadableError(f"is empty\nhint: {_AGAIN}")
+        kind = _kind(file, content)
+        medium = file.spec.as_ or kind.medium
+        if medium == "text":
+            return self._texts(file, content, kind)
+        if medium == "image" and kind is PDF:
+            return self._pages(file, content)
+        return [_medium(file, content, medium, kind)]
+
+    def _texts(self, file: NamedFile, content: bytes, kind: Kind) -> Sequence[Input]:
+        """Return a text, or that of a document."""
         if kind.reader == "plain" or self._keeps_markup(file, kind) or kind.medium != "text":
             return [self._text(file, content)]
         if kind.reader is None:
@@ -134,12 +170,23 @@ class Contents:
         if len(content) > MOST_TEXT:
             raise UnreadableError(f"has more than {MOST_TEXT:,} bytes, the maximum for one input\nhint: split it")
         found = decode(content, file.file_name)
+        if not found.text.strip():
+            self.empty.append(file.name)
         mime = mime_of(file.file_name)
         update: dict[str, object] = {"text": found.text, "mime": mime if _is_text(mime) else "text/plain"}
         if found.encoding != "utf-8":
             update |= _converted(found)
         update["columns"] = columns_words(found.text, file.file_name)
         return _empty(file, content, "text").model_copy(update=update)
+
+    def _pages(self, file: NamedFile, content: bytes) -> Sequence[Input]:
+        """Return the pages of a PDF as images, as its entry wants it, whether they have text or not."""
+        if not _is_installed(PDF):
+            self.needs_extra.add(len(self.unread))
+            raise UnreadableError(f"is {PDF.words}; to read it: {EXTRA}")
+        found = self.extractor.read(DRAWN, content, file.file_name)
+        self._skip_pages(file, found, len(content), "are not read")
+        return [_drawn(file, picture) for picture in found.pictures]
 
     def _document(self, file: NamedFile, content: bytes, kind: Kind) -> Sequence[Input]:
         """Return the text of a document, and pages without text as images."""
@@ -173,7 +220,7 @@ class Contents:
         }
         return [_empty(file, content, "text").model_copy(update=update), *made]
 
-    def _skip_pages(self, file: NamedFile, found: Extract, size: int) -> None:
+    def _skip_pages(self, file: NamedFile, found: Extract, size: int, what: str = "are pictures without text") -> None:
         """Note the pages of a document that nothing reads."""
         drawn = {picture.page for picture in found.pictures}
         left = [page for page in found.unread if page not in drawn]
@@ -181,7 +228,7 @@ class Contents:
             self._skip(file, f"has damaged pages that could not be read: {pages_words(found.damaged)}", size)
         if not left:
             return
-        words = f"has pages that are pictures without text: {pages_words(left)}"
+        words = f"has pages that {what}: {pages_words(left)}"
         if drawn:
             advice = f"a model reads {len(drawn)} pages of a document as pictures; split it for more"
         else:
@@ -197,6 +244,12 @@ class Contents:
         found = self.extractor.read(reader, content, file.file_name, pictures=self.pictures)
         self.made.append((sha256, version, found))
         return found
+
+
+def _kind(file: NamedFile, content: bytes) -> Kind:
+    """Return the kind of a file, or of what an address gave."""
+    kind = kind_of(content, file.file_name)
+    return WEB_PAGE if kind is HTML and file.fetched is not None else kind
 
 
 def _is_installed(kind: Kind) -> bool:
@@ -259,6 +312,8 @@ def _drawn(file: NamedFile, picture: Picture) -> Input:
 
 def _content(file: NamedFile) -> bytes:
     """Return the bytes of a file. Raise UnreadableError."""
+    if file.because:
+        raise UnreadableError(file.because)
     if file.fetched is not None:
         return _fetched(file.fetched)
     if file.content is not None:

@@ -21,6 +21,8 @@ MOST_FILES = 10_000
 """Maximum input files of a task. A glob or folder with more is probably a mistake."""
 IGNORE_FILES = (".gitignore", ".ignore")
 """Files with rules for what is not meant, in the format of git. Of two rules, the later one decides."""
+DEEPEST = 100
+"""Maximum depth of folders in a folder."""
 _GIT = ".git"
 
 
@@ -37,6 +39,8 @@ class FoundFile:
     path: Path
     base: Path
     """The folder that the user wrote. The file is opened below it."""
+    because: str = ""
+    """Why it is not read, for a folder in it that cannot be looked at."""
 
 
 def is_glob(path: str) -> bool:
@@ -86,6 +90,8 @@ def folder_files(written: str, path: Path) -> list[FoundFile]:
     for inner in walk.files(PurePosixPath()):
         found.append(FoundFile(str(root / inner), path / inner, path))
         _check_number(found, written)
+    for inner, because in walk.closed:
+        found.append(FoundFile(f"{root / inner}/", path / inner, path, because))
     return sorted(found, key=lambda each: each.name)
 
 
@@ -95,6 +101,8 @@ class _Walk:
 
     base: Path
     rules: "_Rules"
+    closed: list[tuple[PurePosixPath, str]] = field(default_factory=list[tuple[PurePosixPath, str]])
+    """Folders that cannot be looked at, and why."""
 
     def files(self, inner: PurePosixPath) -> Iterator[PurePosixPath]:
         """Yield the files below a folder, by their path in it. A folder that cannot be read is an error only at first.
@@ -116,10 +124,14 @@ class _Walk:
                 yield child
 
     def _inside(self, inner: PurePosixPath) -> Iterator[PurePosixPath]:
+        if len(inner.parts) > DEEPEST:
+            self.closed.append((inner, f"is more than {DEEPEST} folders deep\nhint: name it by itself"))
+            return
         try:
             yield from self.files(inner)
-        except PermissionError:
-            raise FoundError(f"`{clip(str(inner))}` is a folder that cannot be read") from None
+        except OSError as error:
+            words = f"is a folder that cannot be read: {error.strerror or error}"
+            self.closed.append((inner, f"{words}\nhint: change its permissions, or name it in `.ignore`"))
 
 
 @dataclass

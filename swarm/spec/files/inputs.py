@@ -7,7 +7,7 @@ rule of the task that is broken, is always an error. All errors are reported tog
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -128,6 +128,8 @@ class MatchedInputs:
             contents = Contents(extractor, self._options.texts, self._options.pictures)
             for file in self.files:
                 contents.read(file)
+        if contents.empty:
+            self._notes.append(_empty_note(contents.empty))
         problems = [*self._problems, *self._refused(contents)]
         if problems:
             raise TaskError(*(self._problem(entry, message) for entry, message in sorted(problems)))
@@ -191,7 +193,8 @@ class MatchedInputs:
             raise EntryError(words)
         for each in found:
             base = each.base if by_glob == "folder" else None
-            yield NamedFile(each.path, spec.name or each.name, entry, spec, bool(by_glob), base, outside=outside)
+            name = spec.name or each.name
+            yield NamedFile(each.path, name, entry, spec, bool(by_glob), base, outside=outside, because=each.because)
 
     def _paths(self, written: str, folder: Path) -> tuple[list[FoundFile], str]:
         """Return the files of a path, and whether it is a `folder` or a `glob`; empty for one file."""
@@ -256,6 +259,10 @@ class MatchedInputs:
         return Problem(message, where=where, key=f"inputs.{index}")
 
 
+def _empty_note(names: Sequence[str]) -> str:
+    return f"{listing([f'`{clip(name)}`' for name in names], 3)} {'is' if len(names) == 1 else 'are'} empty"
+
+
 def _place(file: NamedFile) -> str:
     """Return what two entries have in common that name the same thing: its address, or its path without links."""
     if file.fetched is not None:
@@ -266,6 +273,9 @@ def _place(file: NamedFile) -> str:
 def _check_exists(path: Path, written: str) -> None:
     if not path.exists():
         folder = path.parent
+        if path.is_symlink():
+            words = "is a link to something that does not exist\nhint: name the file itself"
+            raise EntryError(f"`{clip(written)}` {words}")
         raise EntryError(f"there is no file `{clip(written)}` in {folder}{_near(path.name, folder)}")
 
 
