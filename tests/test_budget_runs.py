@@ -180,8 +180,6 @@ def _honest(request: Request, draw: Random, share: float | None = None) -> Usage
 BEHAVIOURS = {"looping": _looping, "replanning": _replanning, "lying": _lying, "huge": _huge, "failing": _failing}
 
 
-@pytest.mark.slow  # answers far beyond their cap are read in thousands of parts: minutes on a busy machine
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
 @settings(max_examples=6)
 @given(seed=st.integers(0, 10**6), tokens=st.integers(1_000, 150_000), planned=st.booleans(), workers=st.integers(1, 5))

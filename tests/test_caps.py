@@ -15,7 +15,7 @@ from swarm.spec.plan import Plan, Step
 from swarm.spec.task import Limits, Model, Task
 from swarm.testing import Function, reply
 from tests.models import events_of, own_prompt, resume_with
-from tests.swarms import Sleeper, run_steps, steps
+from tests.swarms import Sleeper, run_steps, steps, workers
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +107,21 @@ async def test_the_limit_is_reached_when_nothing_that_is_ready_fits() -> None:
     assert ran.state.limits_reached == {"tokens": 100}
     assert ran.state.finished is not None
     assert ran.state.finished.status == "limit"
+
+
+@pytest.mark.virtual
+async def test_after_a_shortfall_only_what_needs_less_is_tried() -> None:
+    short = NoRoomError("too little is left", limit="tokens", value=100)
+    prompts = {"small": "x", "other": "x" * 90} | {f"s{n}": "x" * 9 for n in range(500)}
+    plan = [Step(id=name, prompt=prompt, inputs=()) for name, prompt in prompts.items()]
+    plan[1] = plan[1].model_copy(update={"agent": "reader"})
+    gives = {step.id: short for step in reversed(plan) if step.id not in ("small", "other")}
+    ran = await run_steps([*plan[2:], *plan[:2]], Sleeper({"small": 1}, gives), workers(3))
+    assert {ran.statuses[name] for name in gives} == {"limited"}
+    assert (ran.statuses["small"], ran.statuses["other"]) == ("done", "done"), "smaller, and not similar"
+    started = {event.step for event in ran.events if isinstance(event, e.StepStarted)}
+    assert len(started & set(gives)) <= 6, "three at a time, and three after the small one has ended"
+    assert ran.state.limits_reached == {"tokens": 100}
 
 
 @pytest.mark.virtual

@@ -31,7 +31,7 @@ from swarm.attempt.prompt import messages, phrase, wanted
 from swarm.attempt.support import with_notes
 from swarm.attempt.too_long import output_cap, refuse_cut_prompt, smaller_context
 from swarm.attempt.tool_turns import Conversation, ToolTurns, place_of
-from swarm.attempt.transcript import in_order, numbered, result_of, usable
+from swarm.attempt.transcript import in_order, numbered, result_of, usable, within_cap
 from swarm.attempt.types import Attempt, Note
 from swarm.base.errors import AnswerError, EndpointError, EndpointRefused, LimitError
 from swarm.endpoints import Endpoint
@@ -87,7 +87,7 @@ async def _carry_out(talk: "_Conversation", attempt: Attempt, endpoint: Endpoint
             error.context = smaller_context(attempt, error, request)
             verdict = talk.shorten(error, verdict)
         else:
-            verdict = talk.take(reply)  # no await before the turn is noted
+            verdict = talk.take(within_cap(attempt, request, reply))  # no await before the turn is noted
             refuse_cut_prompt(attempt, reply, request)
     left_out = (*talk.left_out, *verdict.left_out)
     doubts = tuple(dict.fromkeys((*talk.doubts, *verdict.doubts)))
@@ -309,12 +309,13 @@ class _Conversation:
         if left is not None and left < self._served.seconds:
             return first
         reply: Reply | None = None
+        request = self.request().model_copy(update={"optional": True})
         with anyio.CancelScope(deadline=math.inf if left is None else anyio.current_time() + left):
             try:
-                reply = await endpoint.complete(self.request().model_copy(update={"optional": True}))
+                reply = await endpoint.complete(request)
             except (EndpointError, LimitError):
                 return first
-        return first if reply is None else self._revise(first, reply)
+        return first if reply is None else self._revise(first, within_cap(self.attempt, request, reply))
 
     def _seconds_left(self) -> float | None:
         """Return how long a question may take, so that the run still ends in time."""

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
+from swarm.attempt.reading import ASSUMED_OUTPUT
+from swarm.attempt.types import Attempt
+from swarm.base.values import Json
 from swarm.record.outcome import CUT
-from swarm.spec.chat import Message, Part, Reply, ToolCall
+from swarm.spec.chat import BYTES_PER_TOKEN, Message, Part, Reply, Request, Text, ToolCall
 
 
 def numbered(message: Message, earlier: Iterable[ToolCall], turn: int) -> Message:
@@ -43,6 +46,49 @@ def in_order(said: Sequence[Message]) -> list[Message]:
 
 KEPT_CALLS = 512
 """Maximum tool calls of an answer that are recorded, each with its result. Answers from the wire have fewer."""
+
+
+BEYOND_CAP = 8
+"""An answer is read up to this many times its output cap, in estimated tokens: 24 bytes per token of the cap. Real
+tokenizers have two to ten. A longer answer comes from an endpoint that does not obey the cap."""
+BEYOND_SHARE = 2
+"""The same for a text by a step that does a share of another one's work. So all partial answers together are at most
+about as long as what they read, at each of the few levels of a tree (`swarm.scheduling.tree`)."""
+
+
+def within_cap(attempt: Attempt, request: Request, reply: Reply) -> Reply:
+    """Return a reply whose text is not far beyond its output cap. One that is becomes a reply that reached the cap."""
+    is_share = attempt.step.partial_of is not None and request.form is None
+    most = (BEYOND_SHARE if is_share else BEYOND_CAP) * _cap(attempt, request) * BYTES_PER_TOKEN
+    message = reply.message
+    if _size(message.spoken) <= most and (message.spoken.strip() or _size(message.thought) <= most):
+        return reply
+    parts: list[Part] = []
+    left = most
+    for part in message.parts:
+        if isinstance(part, Text):
+            data = part.text.encode("utf-8", "replace")[:left]
+            left -= len(data)
+            part = Text(text=data.decode("utf-8", "ignore"))
+        parts.append(part)
+    raw = message.raw if message.spoken.strip() else None  # reasoning in place of an answer is one
+    kept = message.model_copy(update={"parts": tuple(parts), "raw": raw})
+    return reply.model_copy(update={"message": kept, "finish": "length"})
+
+
+def _cap(attempt: Attempt, request: Request) -> int:
+    """Return the output cap of a request in tokens. The model's own fields may set one, too."""
+    fields: list[Json] = [request.max_tokens, attempt.settings.get("max_tokens")]
+    caps = [next((cap for cap in fields if isinstance(cap, int)), ASSUMED_OUTPUT)]
+    for name in ("params", "extra"):
+        body = attempt.settings.get(name)
+        own = (body.get("max_tokens"), body.get("max_completion_tokens")) if isinstance(body, dict) else ()
+        caps += [cap for cap in own if isinstance(cap, int)]
+    return max(caps)
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
 
 
 def usable(reply: Reply, *, has_tools: bool) -> Message:

@@ -189,7 +189,7 @@ class Dispatcher:
                 failure = self._cut
         except LimitError as error:
             failure = e.Failure.of(error)
-            self._limited(error)
+            self._limited(error, s, failure)
         except AttemptError as error:
             failure = e.Failure.of(error)
         except (JournalError, BugError):
@@ -211,10 +211,11 @@ class Dispatcher:
             if pause is not None and self._tasks is not None:
                 self._tasks.start_soon(self._wake_after, pause, s.id)
 
-    def _limited(self, error: LimitError) -> None:
+    def _limited(self, error: LimitError, s: StepState, failure: e.Failure) -> None:
         """Decide what a call that exceeds a limit means for the other steps."""
         if isinstance(error, NoRoomError):
             self._scheduler.fall_short(error.limit, error.value)
+            self._scheduler.shortfalls.note(s, failure)
         elif not isinstance(error, TooLargeError):
             self._scheduler.reach(error.limit, error.value)
 

@@ -39,6 +39,7 @@ from swarm.scheduling.breaker import Breaker, nothing_found
 from swarm.scheduling.ending import run_finished
 from swarm.scheduling.expand import Expansion, follow_nothing
 from swarm.scheduling.order import duration_key, instance, ordered
+from swarm.scheduling.shortfalls import Shortfalls
 from swarm.spec.plan import Step, before_of, chosen
 from swarm.spec.task import Limits
 
@@ -106,8 +107,7 @@ class Scheduler:
         self._remaining: dict[str, float] = {}
         self._took: dict[str, tuple[float, int]] = {}
         self._breaker = Breaker()
-        self._short: dict[str, float] = {}
-        """Limits, with their values, that left no space for a step."""
+        self.shortfalls = Shortfalls()
 
     # Calls of the dispatcher
 
@@ -123,13 +123,13 @@ class Scheduler:
                 s = state.steps[state.fresh.popleft()]
                 if s.status is Status.READY:  # else a limit that another list has reached skipped it
                     self._admit(s)
-        if self._short and not (self.running or self._queue or self.pausing):
+        if self.shortfalls.limits and not (self.running or self._queue or self.pausing):
             self._reach_short()
             self.settle()
 
     def _skip_doomed(self, name: str, blame: str) -> None:
         s = self.state.steps[name]
-        if s.id == self.state.report_step and self._short:
+        if s.id == self.state.report_step and self.shortfalls.limits:
             return  # once the limit is reached, it takes what there is
         if s.status is Status.WAITING and s.doomed:
             self._emit(e.StepSkipped(step=name, because=self._why(blame)))
@@ -159,6 +159,9 @@ class Scheduler:
                 self.because = self.because or self._breaker.reason
                 self._emit(self._breaker.event(s))
                 continue
+            if (too_small := self.shortfalls.event(s)) is not None:
+                self._emit(too_small)
+                continue
             self.running += 1
             return s
         return None
@@ -169,6 +172,7 @@ class Scheduler:
         s = self.state.steps[name]
         if not outcome.cached:
             self._breaker.succeeded(s)
+            self.shortfalls.forget()
         if followed := self._followed_by(self.state, s, outcome):
             outcome = outcome.model_copy(update={"spawned": (*outcome.spawned, *followed)})
         limit = self._overflow(s, outcome)
@@ -234,12 +238,12 @@ class Scheduler:
 
     def fall_short(self, limit: str, value: float) -> None:
         """Note that a step did not fit what is left of a limit. Others may: it is reached when none is left."""
-        self._short.setdefault(limit, value)
+        self.shortfalls.limits.setdefault(limit, value)
 
     def _reach_short(self) -> None:
         """Reach the limits that steps fell short of, now that every step before the report has ended."""
-        while self._short:
-            self.reach(*self._short.popitem())
+        while self.shortfalls.limits:
+            self.reach(*self.shortfalls.limits.popitem())
 
     def ask_to_stop(self, why: Stop, because: str) -> None:
         """Start nothing new from now on. A stronger reason replaces a weaker one."""
