@@ -323,7 +323,7 @@ async def test_a_redirect_is_not_followed(case: Case) -> None:
 
 
 NOT_THERE = Answer(status=404, body=error("The model `m` does not exist", code="model_not_found"))
-LOOKED = "checked before the plan: {}, 1 call of one token; nothing was spent, exit code 2"
+LOOKED = "checked before the plan: {}, 1 call of one token; nothing was spent, exit code 1"
 
 
 @of(
@@ -362,4 +362,4 @@ async def test_what_will_be_needed_is_looked_at_before_the_plan_is_paid_for(case
         kind = next(s.error.kind for s in run.state.steps.values() if s.error is not None)
         assert (len(good.requests), run.state.usage.tokens, [r.body["max_tokens"] for r in bad.requests]) == (0, 0, [1])
         assert f"models.default: {bad.url}: " in str(words)
-        assert (case.seen, words.exit_code) == (LOOKED.format(kind), 2)
+        assert (case.seen, words.exit_code) == (LOOKED.format(kind), 1)

@@ -15,10 +15,10 @@ At most one call is made for each endpoint, key and name. A model that cannot se
 member of a pool, or one key of several, is a warning while another one may serve. A run that takes
 everything from its cache makes no call, so nothing is checked. A check sends no data of the task.
 
-A run that is stopped by the check is an error in what the user wrote (exit code 2) if nothing was
-spent, and a failed run (exit code 1) if a check was paid for. Its folder is kept: it shows what was
-found, and `swarm resume` continues in it with the task as it is then. Checks do not use the slots
-and quotas of the run's calls, which have not started yet.
+A run that is stopped by the check has no report (exit code 1), because the check was a call; if
+nothing was spent, the message says so. Its folder is kept: it shows what was found, and `swarm
+resume` continues in it with the task as it is then. Checks do not use the slots and quotas of the
+run's calls, which have not started yet.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping

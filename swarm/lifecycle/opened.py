@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from swarm.base.errors import Problem, TaskError
+from swarm.base.errors import Problem, SwarmError, TaskError
 from swarm.base.values import Json
 from swarm.lifecycle.options import Options
 from swarm.spec.files import (
@@ -91,7 +91,12 @@ def placed(task: Task, aliases: Collection[str], problems: Iterable[Problem]) ->
 
 
 def unusable(task: Task, problems: Iterable[Problem], run: str) -> TaskError:
-    """Return the error about models of a run that has spent nothing yet, each problem with its place in the file."""
+    """Return the error about models of a run that has spent nothing yet, each problem with its place in the file.
+
+    A check call was refused, so the exit code is that of a run without a report: 2 would mean that no call was made.
+    """
     more = f"Nothing was spent\nhint: fix it, then continue with `swarm resume {run}`"
     hinted = [replace(problem, message=f"{problem.message}. {more}") for problem in problems]
-    return TaskError(*(task.origin.located(hinted) if isinstance(task.origin, Document) else hinted))
+    error = TaskError(*(task.origin.located(hinted) if isinstance(task.origin, Document) else hinted))
+    error.exit_code = SwarmError.exit_code  # no report
+    return error
