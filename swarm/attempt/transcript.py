@@ -1,6 +1,7 @@
 """Messages of a conversation: results of calls, ids of calls, answers."""
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from swarm.attempt.reading import ASSUMED_OUTPUT
 from swarm.attempt.types import Attempt
@@ -81,8 +82,8 @@ def _cap(attempt: Attempt, request: Request) -> int:
     fields: list[Json] = [request.max_tokens, attempt.settings.get("max_tokens")]
     caps = [next((cap for cap in fields if isinstance(cap, int)), ASSUMED_OUTPUT)]
     for name in ("params", "extra"):
-        body = attempt.settings.get(name)
-        own = (body.get("max_tokens"), body.get("max_completion_tokens")) if isinstance(body, dict) else ()
+        body = cast("dict[str, Json]", attempt.settings.get(name) or {})
+        own = (body.get("max_tokens"), body.get("max_completion_tokens"))
         caps += [cap for cap in own if isinstance(cap, int)]
     return max(caps)
 
