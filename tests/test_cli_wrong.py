@@ -104,10 +104,13 @@ def test_a_bad_command_line_is_told_and_nothing_is_left(command: Command, folder
     assert not (folder / ".swarm").exists()
 
 
-def test_what_the_system_refuses_is_no_bug(command: Command, folder: Path) -> None:
-    said = command("run", "task.yaml", "--runs", "task.yaml/runs")
-    assert (said.code, said.out, len(said.errors)) == (1, "", 1)
-    assert said.errors[0].endswith("task.yaml/runs: Not a directory")
+@pytest.mark.parametrize("place", ["task.yaml/runs", "/proc/x"])
+def test_a_place_that_can_have_no_runs_is_told_with_what_to_do(command: Command, folder: Path, place: str) -> None:
+    said = command("run", "task.yaml", "--runs", place)
+    assert (said.code, said.out, len(said.errors)) == (2, "", 1)
+    assert said.errors[0].startswith(place)
+    assert said.errors[0].endswith("\nhint: choose another folder: `--runs DIR`")
+    assert "cannot create the folder of the run: No" in said.errors[0]
 
 
 def test_a_run_that_is_in_use_is_left_alone(command: Command, folder: Path) -> None:

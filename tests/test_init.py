@@ -56,8 +56,18 @@ def test_enter_accepts_the_defaults(empty: Path) -> None:
     assert load_task(empty / "task.yaml", environ={}).goal == STARTERS["research"].goal + "\n"
 
 
-@pytest.mark.parametrize("types", ["9\n\n\n", "1\n\x04"])
-def test_a_wrong_answer_or_the_end_of_the_input_writes_nothing(types: str, empty: Path) -> None:
+def test_a_wrong_answer_is_asked_again_and_a_pattern_without_files_is_told(empty: Path) -> None:
+    code, shown = at_terminal(empty, "init", types="9\ntabel\ntable\nWho?\ndcs/*.txt\n")
+    assert code == 0, shown
+    assert shown.count("Kind of task, 1 to 4") == 3
+    assert "`9` is no kind of task: choose 1 to 4, or research, table, code and data" in shown
+    assert "did you mean `table`?" in shown
+    assert "note: `dcs/*.txt` matches no file in" in shown
+    assert list(load_task(empty / "task.yaml", environ={}).inputs) == ["dcs/*.txt"]
+
+
+@pytest.mark.parametrize("types", ["9\n" * 5, "1\n\x04"])
+def test_wrong_answers_only_or_the_end_of_the_input_writes_nothing(types: str, empty: Path) -> None:
     code, shown = at_terminal(empty, "init", types=types)
     assert code == 2, shown
     assert "nothing was written" in shown

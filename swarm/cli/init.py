@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swarm.base.errors import Problem, TaskError
-from swarm.base.text import listing
+from swarm.base.text import clip, listing
 from swarm.cli.source import TASK_FILE
 from swarm.cli.streams import answer, is_terminal, say
 
@@ -25,6 +25,10 @@ Template = Annotated[
         help="Kind of task, without questions. [names: research, table, code, data]",
     ),
 ]
+
+
+ASKED = 5
+"""How often a question is asked again after a wrong answer."""
 
 
 def init(folder: Folder = ".", template: Template = None) -> int:
@@ -72,22 +76,34 @@ def _chosen(where: Path, template: str | None) -> "tuple[Starter, str, str]":
         return usual, "", ""
     for n, each in enumerate(STARTERS.values(), 1):
         say(f"  {n} {each.name:<9} {each.about}")
-    starter = _starter(_asked(f"Kind of task, 1 to {len(STARTERS)} [1 {usual.name}]: "))
+    starter = _starter(f"Kind of task, 1 to {len(STARTERS)} [1 {usual.name}]: ")
     goal = _asked(f"Question [{starter.goal}]: ")
-    return starter, _without_braces(goal), _asked(f"Files to read [{starter.inputs}]: ")
+    inputs = _asked(f"Files to read [{starter.inputs}]: ")
+    if inputs and not _finds(where, inputs):
+        say(f"note: `{clip(inputs)}` matches no file in {where.resolve()} yet; put some there, or change `inputs:`")
+    return starter, _without_braces(goal), inputs
 
 
-def _starter(said: str) -> "Starter":
-    """Return the starter of an answer: a number, a name, or nothing for the usual one. Raise TaskError."""
+def _starter(question: str) -> "Starter":
+    """Ask for a starter until the answer is a number, a name, or nothing for the usual one.
+
+    Raise TaskError if the input ends, or after some wrong answers: then nobody is there.
+    """
     from swarm.spec.files import STARTERS
+    from swarm.spec.yaml.explain import meant
 
     names = list(STARTERS)
     numbers = {str(n): name for n, name in enumerate(names, 1)}
-    name = numbers.get(said, said.lower() or names[0])
-    if name not in STARTERS:
-        wrong = f"`{said[:40]}` is no kind of task: choose one of {', '.join(names)}"
-        raise TaskError(f"{wrong}\nhint: nothing was written")
-    return STARTERS[name]
+    for _ in range(ASKED):
+        said = _asked(question)
+        name = numbers.get(said, said.lower() or names[0])
+        if name in STARTERS:
+            return STARTERS[name]
+        choices = f"choose 1 to {len(names)}, or {listing(names)}"
+        say(f"`{clip(said, 40)}` is no kind of task: {choices}{meant(name, names)}")
+    raise TaskError(
+        f"no kind of task was chosen in {ASKED} tries\nhint: `swarm init --template NAME`; nothing was written"
+    )
 
 
 def _without_braces(goal: str) -> str:
@@ -105,7 +121,15 @@ def _asked(question: str) -> str:
 
 
 def _finds(where: Path, pattern: str) -> bool:
-    return next(where.glob(pattern), None) is not None
+    """Return whether there is something to read: a file, a folder, a match of a glob, standard input or an address."""
+    from swarm.spec.files.inputs import is_address
+
+    if pattern == "-" or is_address(pattern) or (where / pattern).exists():
+        return True
+    try:
+        return next(where.glob(pattern), None) is not None
+    except (ValueError, NotImplementedError, OSError):  # no glob, an absolute one
+        return False
 
 
 def _new(path: Path, text: str) -> bool:

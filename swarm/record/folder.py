@@ -27,7 +27,7 @@ from pathlib import Path
 
 from pydantic_core import from_json, to_json
 
-from swarm.base.errors import JournalError, Problem, RunInUseError, RunNotFoundError
+from swarm.base.errors import JournalError, Problem, RunInUseError, RunNotFoundError, TaskError
 from swarm.base.files import make_folders
 from swarm.base.private import (
     ForeignFileError,
@@ -275,10 +275,16 @@ def _unlockable(path: Path, error: OSError) -> str:
     return f"{words}\nhint: choose a folder on a file system with locks and space: `--runs DIR`"
 
 
+_WRONG_PLACE = frozenset(
+    {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EEXIST}
+)
+"""Errors of a place that a user must change."""
+
+
 def create(runs: Path, run: str | None = None, *, marked: bool = True) -> RunFolder:
     """Create the folder of a new run in `runs`, `marked` as started here.
 
-    Raise `JournalError` if that is impossible.
+    Raise `TaskError` if the place cannot have one, and `JournalError` if the system has no room.
     """
     now = datetime.now(UTC)  # noqa: TID251 - a name for people; nothing is computed from it
     path = runs / (run or f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}")
@@ -288,12 +294,13 @@ def create(runs: Path, run: str | None = None, *, marked: bool = True) -> RunFol
         path.mkdir(mode=0o700)
         if marked:
             write_mark(path)
-    except NotADirectoryError:
-        raise  # it says all there is to say
     except OSError as error:
         folder.remove_new()
-        message = f"{path}: cannot create the folder of the run: {error.strerror or error}"
-        raise JournalError(f"{message}\nhint: choose another folder: `--runs DIR`") from error
+        message = f"cannot create the folder of the run: {error.strerror or error}"
+        hint = "hint: choose another folder: `--runs DIR`"
+        if error.errno in _WRONG_PLACE:
+            raise TaskError(Problem(f"{message}\n{hint}", where=str(path))) from error
+        raise JournalError(f"{path}: {message}\n{hint}") from error
     return folder
 
 
