@@ -135,6 +135,8 @@ class Seen:
     """95th percentile of the seconds of an answer."""
     width: int = 0
     """The width at the end."""
+    found: int | None = None
+    """The width for a later run to know."""
 
 
 def drive(case: Case, *, width: int | None = None) -> Seen:
@@ -168,7 +170,7 @@ def drive(case: Case, *, width: int | None = None) -> Seen:
             async with anyio.create_task_group() as group:
                 for _ in range(min(case.workers, case.steps)):
                     group.start_soon(work)
-            seen.seconds, seen.width = server.now, limit.size
+            seen.seconds, seen.width, seen.found = server.now, limit.size, limit.found(None)
 
     backend, options = virtual_time()
     anyio.run(main, backend=backend, backend_options=options)

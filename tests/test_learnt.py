@@ -109,7 +109,7 @@ def test_a_broken_file_is_told_of_and_made_anew(file: Path, content: bytes) -> N
     file.parent.mkdir()
     file.write_bytes(content)
     assert memory(file).of(MODEL) == Learnt()
-    assert memory(file).warning == f"{file}: the stored rejections of endpoints cannot be read; they will be replaced"
+    assert memory(file).warning == f"{file}: the stored facts about endpoints cannot be read; they will be replaced"
     learns(file, usage=False)
     assert (memory(file).of(MODEL).usage, memory(file).warning) == (False, "")
 
@@ -217,8 +217,8 @@ def test_it_is_shown_and_cleared_with_the_cache(capsys: pytest.CaptureFixture[st
     this.of(MODEL).usage = False
     this.save()
     assert command("cache", "--json").json["endpoints"] == 1
-    assert "models with stored rejections: 1" in command("cache").out
-    assert "and the stored rejections of endpoints" in command("cache", "clear").err
+    assert "models with stored facts: 1" in command("cache").out
+    assert "and the stored facts about endpoints" in command("cache", "clear").err
     assert not where.exists()
 
 

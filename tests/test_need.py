@@ -7,13 +7,15 @@ import pytest
 import swarm
 from swarm.attempt.types import Attempt, Note
 from swarm.base.errors import LimitError
+from swarm.endpoints.wire.faults import Fault
+from swarm.endpoints.wire.judge import judge
 from swarm.executors.salvaging import Salvaging
 from swarm.forecast.need import need_of
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.spec.agent import Agent
-from swarm.spec.chat import says
+from swarm.spec.chat import Request, says
 from swarm.spec.plan import Plan, Step
 from swarm.spec.task import Input, Limits, Model, Task
 from swarm.testing import Function
@@ -64,6 +66,16 @@ class TestRuns:
         assert getattr(caught.value, "exit_code", 0) == 2
         assert "Nothing was spent" in str(caught.value)
         assert endpoint.requests == []
+
+    async def test_a_size_limit_of_the_endpoint_is_none_of_the_task(self, tmp_path: Path) -> None:
+        refused = judge(Fault(status=413, text="total message size 10176584 exceeds limit 2097152"))
+
+        def refuse(request: Request) -> str:
+            raise refused
+
+        run = await swarm.run(self.task(tmp_path, 500_000), endpoint=Function(refuse))
+        assert {error.kind for error in run.errors} == {"too_large", "nothing_found"}
+        assert run.exit_code == 1
 
     async def test_a_limit_that_may_not_do_is_a_warning_before_the_first_call(self, tmp_path: Path) -> None:
         async with swarm.Run(self.task(tmp_path, 40_000), endpoint=Function(lambda _: "x [read.1]")) as run:

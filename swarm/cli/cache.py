@@ -32,7 +32,7 @@ def cache(folder: o.Runs = None, as_json: o.AsJson = False) -> int:
         about |= {"texts": texts, "text_bytes": text_bytes}
         answer_json({"folder": str(where.folder), **about})
     else:
-        known = f"; models with stored rejections: {memory.known}" if memory.known else ""
+        known = f"; models with stored facts: {memory.known}" if memory.known else ""
         documents = f"; {texts} texts of documents, {text_bytes:,} bytes" if texts else ""
         answer(f"{size.entries} finished steps, {size.bytes:,} bytes in {where.folder}{documents}{known}")
     return 0
@@ -47,8 +47,8 @@ def clear(folder: o.Runs = None) -> int:
     removed = where.clear()
     _texts(where).clear()
     memory.clear()
-    rejections = ", and the stored rejections of endpoints" if memory.known else ""
-    say(f"removed {removed} finished steps from {where.folder}{rejections}")
+    facts = ", and the stored facts about endpoints" if memory.known else ""
+    say(f"removed {removed} finished steps from {where.folder}{facts}")
     return 0
 
 

@@ -116,7 +116,7 @@ async def _chosen(
 
 
 async def _looked(models: "Mapping[str, Model]", probe: bool, folder: Path) -> "list[Ability]":
-    """Examine each model. Earlier runs have stored the rejections of endpoints in `folder`, that of the task."""
+    """Examine each model. Earlier runs have stored facts about endpoints in `folder`, that of the task."""
     from swarm.endpoints.probe import look
     from swarm.endpoints.route import route_of
     from swarm.endpoints.wire.learnt import FILE, Memory

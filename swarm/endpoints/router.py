@@ -28,7 +28,7 @@ from swarm.endpoints.wire.uploads import Shelf
 from swarm.endpoints.wiring import ENDPOINT_ORDER, Wiring
 from swarm.local_models.serve import CONTEXT, SLOTS, Served, path_of, serving
 from swarm.spec.chat import Reply, Request
-from swarm.spec.task import USUAL_WORKERS
+from swarm.spec.task import USUAL_WORKERS, Model
 
 
 class Router:
@@ -66,6 +66,7 @@ async def connect(routes: Routes, wiring: Wiring) -> AsyncGenerator[Router]:
         files = frozenset(alias for alias, route in routes.items() if route.is_local_file)
         routes = await _with_files_served(routes, stack)
         assembly = _Assembly(routes, wiring, files)
+        stack.callback(assembly.remember)
         opened = {alias: await assembly.open(route, stack) for alias, route in single(routes).items()}
         pools = {
             alias: Pool([opened[each] for each in route.members], gates=[assembly.gate(each) for each in route.members])
@@ -122,7 +123,12 @@ class _Assembly:
         self._routes = routes
         self._files = files
         self.limits = SharedLimits(
-            settings, workers=wiring.workers, emit=wiring.emit, patience=wiring.patience, auto=wiring.auto
+            settings,
+            workers=wiring.workers,
+            emit=wiring.emit,
+            patience=wiring.patience,
+            auto=wiring.auto,
+            known=self._width_of,
         )
         self._shelves: dict[tuple[str, str], Shelf] = defaultdict(Shelf)
         self._wrap: Mapping[type[Endpoint], Callable[[_Opened], list[Endpoint]]] = {
@@ -144,6 +150,17 @@ class _Assembly:
             model.endpoints = self._wrap[wrapper](model)
         (endpoint,) = model.endpoints
         return endpoint
+
+    def remember(self) -> None:
+        """Note for later runs how wide each endpoint turned out to be."""
+        for alias, route in single(self._routes).items():
+            if alias not in self._files and not route.is_offline:
+                self._wiring.memory.of(route.settings).width = self.limits.found(route.settings)
+
+    def _width_of(self, model: Model) -> int | None:
+        """Return the width that earlier runs found, of a model that is not a file."""
+        files = {self._routes[alias].address for alias in self._files}
+        return None if model.endpoint in files else self._wiring.memory.of(model).width
 
     def gate(self, alias: str) -> Gate:
         """Return the gate of the address of a model."""

@@ -71,8 +71,7 @@ class Replay:
             if isinstance(event, e.RunStarted | e.RunResumed):
                 recall(event.tools)
             if isinstance(event, e.RunStarted):
-                stamp = {"seq": event.seq, "at": event.at, "t": event.t, "trace": event.trace, "tools": event.tools}
-                emit(started.model_copy(update=stamp))
+                emit(_stamped_as(event, started))
                 continue
             if isinstance(event, e.StepsAdded) and event.by in ("run", "task") and not _are_same(event.steps, steps):
                 raise self._error("the task now has other steps than the recorded run")
@@ -99,6 +98,12 @@ class Replay:
 
     def _error(self, message: str) -> InputError:
         return InputError(Problem(message, where=str(self._folder.path)))
+
+
+def _stamped_as(recorded: e.RunStarted, started: e.RunStarted) -> e.RunStarted:
+    """Return the first event of a replay with the stamp, the tools and the context sizes of the recorded run."""
+    kept = ("seq", "at", "t", "trace", "tools", "contexts")
+    return started.model_copy(update={name: getattr(recorded, name) for name in kept})
 
 
 def _are_same(recorded: tuple[Step, ...], now: tuple[Step, ...]) -> bool:

@@ -113,8 +113,8 @@ async def reopened(
 # The first event of a stretch
 
 
-def run_started(run: str, prepared: Prepared, options: Options) -> e.RunStarted:
-    """Return the first event of a run."""
+def run_started(run: str, prepared: Prepared, options: Options, contexts: Mapping[str, int]) -> e.RunStarted:
+    """Return the first event of a run. `contexts` are the sizes that earlier runs learnt."""
     return e.RunStarted(
         run=run,
         trace=secrets.token_hex(16),
@@ -130,6 +130,7 @@ def run_started(run: str, prepared: Prepared, options: Options) -> e.RunStarted:
         source=prepared.source,
         said=kept_options(options, prepared),
         tools=prepared.toolbox.facts,
+        contexts=dict(contexts),
     )
 
 

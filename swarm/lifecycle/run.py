@@ -23,6 +23,7 @@ from swarm.base.errors import ApprovalNeededError, PlanError, Problem, SwarmErro
 from swarm.exports.outputs import write_outputs
 from swarm.lifecycle.arguments import RunArguments, run_options, task_source
 from swarm.lifecycle.inputs import keep_inputs
+from swarm.lifecycle.learnt import learnt_contexts, memory_of
 from swarm.lifecycle.levels import close_levels, levels_of
 from swarm.lifecycle.opened import OpenedTask, unusable
 from swarm.lifecycle.options import Options
@@ -231,7 +232,8 @@ class Run(WatchedRun):
         return "run" if self.prepared.linted is None else "task"
 
     def _started(self) -> e.RunStarted:
-        return run_started(self.folder.run, self.prepared, self._options)
+        prepared, memory = self.prepared, memory_of(self.prepared, self._options)
+        return run_started(self.folder.run, prepared, self._options, learnt_contexts(prepared, memory))
 
     # Work
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from swarm.base.errors import Problem, TaskError
+from swarm.base.errors import LimitError, Problem, TaskError
 from swarm.base.text import clip
 from swarm.endpoints.route import OFFLINE
 from swarm.forecast.need import need_of
@@ -12,9 +12,6 @@ from swarm.record.state import State
 from swarm.record.steps import Status
 from swarm.spec.labels import DEFAULT
 from swarm.spec.task import Model
-
-_OF_LIMITS = {"limit", "too_large"}
-"""Kinds of the failure of a step that does not fit a limit."""
 
 
 def check_offline(prepared: Prepared, options: Options) -> None:
@@ -52,8 +49,8 @@ def nothing_fits(state: State) -> TaskError | None:
     if _has_something(state):
         return None
     errors = [s.error for s in state.steps.values() if s.error is not None]
-    refused = [error for error in errors if error.kind in _OF_LIMITS]
-    others = {error.kind for error in errors} - _OF_LIMITS - {"nothing_found"}
+    refused = [error for error in errors if error.limit or error.kind == LimitError.kind]
+    others = [error for error in errors if error not in refused and error.kind != "nothing_found"]
     if not refused or others:
         return None
     what, _, hint = refused[0].message.partition("\n")

@@ -13,11 +13,11 @@ from swarm.endpoints.custom import CustomEndpoint
 from swarm.endpoints.offline import Offline
 from swarm.endpoints.preflight import Preflight
 from swarm.endpoints.router import Router, connect
-from swarm.endpoints.wire.learnt import Memory
 from swarm.endpoints.wiring import Told, Wiring
 from swarm.executors.approvals import Approvals
 from swarm.executors.budgeted import Budgeted
 from swarm.executors.tree_reserve import TreeReserve
+from swarm.lifecycle.learnt import keep_contexts, memory_of
 from swarm.lifecycle.options import Options
 from swarm.lifecycle.prepare import Prepared
 from swarm.lifecycle.wiring import ExecutorWiring, assemble
@@ -84,7 +84,7 @@ class Stretch:
         routes, own = prepared.routes, prepared.endpoint
         keep = not self.plan_only and not self._merges_the_report
         meters = open_meters(prepared.task.limits, routes, state, custom_endpoint=own is not None, keep=keep)
-        memory = Memory(prepared.learnt if self.options.uses_cache else None)
+        memory = memory_of(prepared, self.options)
         self._workers, narrowed = fitting_width(MOST_WORKERS if self._is_auto else prepared.task.limits.usual_workers)
         self.warnings += filter(None, [memory.warning, self._uncached, narrowed])
         wiring = Wiring(
@@ -109,7 +109,10 @@ class Stretch:
             self._dispatcher = self._dispatcher_of(budgeted, self._reserve_of(meters, keep=keep))
             if self._interrupted is not None:
                 self._dispatcher.interrupt(*self._interrupted)
-            await self._dispatcher.run(background)
+            try:
+                await self._dispatcher.run(background)
+            finally:
+                keep_contexts(prepared, memory, state)
 
     @property
     def _is_auto(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter
 
-from swarm.base.errors import AttemptError, EndpointRefused
+from swarm.base.errors import AttemptError, EndpointRefused, LimitError
 from swarm.base.values import Frozen, Id, Json, is_empty, is_none
 from swarm.record.outcome import OutcomeRecord
 from swarm.spec.agent import Agent
@@ -52,6 +52,8 @@ class Failure(Frozen):
     """Whether the next attempt may continue from the turns of this one."""
     context: int | None = Field(default=None, exclude_if=is_none)
     """Context size in tokens that the refusal taught, smaller than the attempt had assumed. The step is asked again."""
+    limit: str = Field(default="", exclude_if=is_empty)
+    """The limit of the task that a call did not fit; empty for any other reason."""
 
     @classmethod
     def of(cls, error: AttemptError) -> "Failure":
@@ -63,6 +65,7 @@ class Failure(Frozen):
             stops=error.stops,
             goes_on=error.goes_on,
             context=error.context if isinstance(error, EndpointRefused) else None,
+            limit=error.limit if isinstance(error, LimitError) else "",
         )
 
 
@@ -140,6 +143,8 @@ class RunStarted(Stamped):
     """Price of each model, by alias, in US dollars per million tokens, with its source; null if unknown."""
     tools: tuple[ToolFact, ...] = Field(default=(), exclude_if=is_empty)
     """The tools that the run grants: a run is linted and replayed without opening them."""
+    contexts: dict[str, int] = Field(default_factory=dict, exclude_if=is_empty)
+    """Context sizes in tokens that refusals taught earlier runs, by model alias."""
 
 
 class RunResumed(Stamped):

@@ -137,6 +137,7 @@ class State(Displayed, Graph):
     def _run_started(self, event: e.RunStarted) -> None:
         self.run, self.started, self.first = event.run, event, event
         self.agents = {agent.name: agent for agent in event.agents}
+        self.contexts = dict(event.contexts)
 
     def _run_resumed(self, event: e.RunResumed) -> None:
         """Reopen steps. Links and counts of children are made again, at O(steps)."""

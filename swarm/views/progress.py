@@ -329,10 +329,9 @@ def _doubted(real: Sequence[StepState]) -> Iterator[str]:
 
 def _learnt(state: State) -> Iterator[str]:
     """Return the contexts that refusals taught, and what would have helped: longer texts were read in parts."""
-    for alias, size in state.contexts.items():
-        yield one_line(
-            f"warning: {alias} reads {size:,} tokens at once, longer texts in parts: {state.context_errors[alias]}"
-        )
+    for alias, why in state.context_errors.items():
+        size = state.contexts[alias]
+        yield one_line(f"warning: {alias} reads {size:,} tokens at once, longer texts in parts: {why}")
 
 
 def _media(real: Sequence[StepState]) -> Iterator[str]:

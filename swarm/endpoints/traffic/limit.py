@@ -138,6 +138,9 @@ class Limit(OpenedSlots):
         self._refusals = Refusals()
         self._pace = Pace()
         self._reported_pace: int | None = None
+        self._start = self._size
+        self._was_too_wide = False
+        """Whether a width turned out to be too much."""
 
     @property
     def full(self) -> bool:
@@ -148,6 +151,17 @@ class Limit(OpenedSlots):
     def trying(self) -> bool:
         """Whether the width is on trial: then its calls say nothing by being slow."""
         return self._trial.running or self._bound.narrow
+
+    def found(self, before: int | None) -> int | None:
+        """Return the width for a later run to know, or `before`, which was known, if this one found nothing out.
+
+        A width that is still on trial is not known to be right. A run that was never too wide may have had too few
+        calls for more, so it lowers nothing; and if it never grew either, it has only seen its own maximum.
+        """
+        width = self._trial.width or self._size
+        if self._was_too_wide:
+            return width
+        return max(width, before or 0) if width > self._start else before
 
     # The pace
 
@@ -287,6 +301,7 @@ class Limit(OpenedSlots):
 
     def _cut(self, size: int, admitted: int, why: str) -> None:
         size = max(1, min(size, self._size))
+        self._was_too_wide = True
         self._limited = True
         self._trial.restart(self.flights.last)
         self._too_much = max(admitted, size) + 1
@@ -323,6 +338,7 @@ class Limit(OpenedSlots):
         wanted = self._trial.decide(size, most, self.flights)
         self._bound.tried(size, wanted)
         if wanted < size:
+            self._was_too_wide = True
             self._trial.rest(now + HOLD_SECONDS)
             self._change(wanted, f"{size} in flight gave no more answers a second")
         elif wanted > size:
@@ -338,8 +354,10 @@ class Limit(OpenedSlots):
             return False
         self._trial.restart(self.flights.last)
         if wide is not None:
+            self._was_too_wide = False
             self._widen(int(min(wide, self._most, self._too_much - 1)), "answers are not quicker with fewer in flight")
         elif narrow is not None:
+            self._was_too_wide = True
             self._trial.rest(now + NARROWED_SECONDS)
             self._size_before_growth = None
             self._change(narrow, f"answers take {bound.seconds:.1f} s, too long for the deadline")

@@ -19,6 +19,8 @@ SPARE = 4
 """Minimum attempts more than there are slots: they prepare prompts, use tools and judge answers."""
 UNKNOWN = 16
 """Slots at first of an endpoint of which nothing is known."""
+REMEMBERED = 0.75
+"""Share of the width that an earlier run found, to start with."""
 
 
 class SharedLimits:
@@ -32,17 +34,19 @@ class SharedLimits:
         emit: Tell,
         patience: float = PATIENCE,
         auto: bool = False,
+        known: Callable[[Model], int | None] = lambda _: None,
     ) -> None:
         """Set the resolved models, the maximum of parallel calls, and the receiver of changes.
 
         `patience` is how long calls wait for a server that is gone, in seconds. With `auto`, the maximum says nothing
-        about a start.
+        about a start. `known` returns the width that earlier runs found for a model at its endpoint.
         """
         self._models = models
         self._workers = workers
         self._emit = emit
         self._patience = patience
         self._auto = auto
+        self._known = known
         self._limits_of: dict[tuple[str, str], tuple[Cooldown, Limit]] = {}
         self._gates: dict[str, Gate] = {}
         self._quotas: dict[tuple[str, str, str, int | None, int | None], Quota] = {}
@@ -61,6 +65,17 @@ class SharedLimits:
         """Whether a server is gone, and no call is in flight at another one."""
         flying = any(limit.in_use for (at, _), (_, limit) in self._limits_of.items() if not self.gate(at).closed)
         return not flying and any(gate.closed for gate in self._gates.values())
+
+    def found(self, model: Model) -> int | None:
+        """Return the width for later runs to know of a resolved model, or None if nothing is known of it.
+
+        Of several keys it is the least: each of them starts with it. A width that the task states is not found out.
+        """
+        lanes = [self._limits_of.get((model.endpoint or "", key)) for key in model.keys or ("",)]
+        before = self._known(model)
+        if model.calls is not None:
+            return before
+        return min((width for lane in lanes if lane and (width := lane[1].found(before))), default=None)
 
     def gate(self, endpoint: str) -> Gate:
         """Return the gate of an address, which all paths and keys there share."""
@@ -84,6 +99,7 @@ class SharedLimits:
         | the endpoint | starts with |
         | --- | --- |
         | all its models state `calls` | their sum, which is also the maximum |
+        | an earlier run found its width | that, but of more than `UNKNOWN` three quarters: it may have become less |
         | is a known provider's, and `workers` is a number | as many: it refuses what is too much, and queues nothing |
         | any other | `UNKNOWN`, or the workers if they are fewer |
         """
@@ -93,7 +109,9 @@ class SharedLimits:
         if stated and len(stated) == len(models):
             return Limit(name, start=sum(stated), most=sum(stated), deadline=deadline, emit=self._emit)
         wide = None if self._workers is None else max(START, self._workers, *stated)
-        return Limit(name, start=self._start(endpoint, wide), most=wide, deadline=deadline, emit=self._emit)
+        known = min(filter(None, map(self._known, models)), default=None)
+        start = self._start(endpoint, wide) if known is None else max(min(known, UNKNOWN), int(REMEMBERED * known))
+        return Limit(name, start=start, most=wide, deadline=deadline, emit=self._emit)
 
     def _start(self, endpoint: str, wide: int | None) -> int:
         """Return how many slots an endpoint starts with whose models do not say it."""

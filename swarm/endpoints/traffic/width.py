@@ -196,6 +196,11 @@ class Trial:
         """Whether the width grew, and that is not judged yet."""
         return self._before is not None
 
+    @property
+    def width(self) -> int | None:
+        """The width before the one that is on trial, None if none is."""
+        return None if self._before is None else self._before[0]
+
     def restart(self, last: int) -> None:
         """Begin a round that has nothing to compare with, after call `last`."""
         self._before = None

@@ -5,9 +5,9 @@ every alias of that model, so a run shares it. For later runs of the project it 
 the cache of finished steps, in `.swarm/cache/endpoints.json`, readable by its owner only.
 
 An entry has a hash of URL and model name as its key. It holds the day, the answer form, the name of
-the output cap, its largest value, what messages may not have, and the rejected parameters, each with a hash of
-its value. It holds no request, no
-answer, no address and no key. Entries expire after `DAYS`, because servers are upgraded.
+the output cap, its largest value, what messages may not have, the rejected parameters, each with a hash of
+its value, the context size that refusals taught, and how many calls at once turned out to be right. It holds no
+request, no answer, no address and no key. Entries expire after `DAYS`, because servers are upgraded.
 
 The file is written under another name and then renamed, so it is complete or absent. If runs end at
 the same time, the last one to write keeps the entries that the others wrote before it read the
@@ -43,7 +43,7 @@ MOST_BYTES = 4_000_000
 
 @dataclass
 class Learnt:
-    """What one model at one endpoint has rejected so far. Shared by all callers of that model."""
+    """What one model at one endpoint has rejected so far, and its sizes. Shared by all callers of that model."""
 
     form: Rung | None = None
     """The rung by which answer forms are requested now; None if no rung was rejected."""
@@ -61,10 +61,16 @@ class Learnt:
     """Its largest output cap in tokens; None if none was rejected."""
     stream: bool = False
     """True if it, or a gateway before it, only streams long answers."""
+    context: int | None = None
+    """The context size in tokens that its refusals taught; None if none did."""
+    stated: int | None = None
+    """The context size that was stated then; None if none was. The one above holds as long as this one is stated."""
+    width: int | None = None
+    """Calls at once that turned out to be right; None if a run has not found out."""
 
     @property
     def words(self) -> str:
-        """What is done because of the rejections, for people; empty if there were none."""
+        """What is done because of all that, for people; empty if nothing was learnt."""
         names = sorted(marked.partition("=")[0] for marked in self.refused)
         parts = [
             f"output format {self.form}" if self.form else "",
@@ -75,8 +81,14 @@ class Learnt:
             "" if self.replay else "reasoning not sent back",
             f"output cap at most {self.most:,}" if self.most else "",
             "streamed" if self.stream else "",
+            f"reads {self.context:,} tokens at once" if self.context else "",
+            f"{self.width} calls at once" if self.width else "",
         ]
         return ", ".join(filter(None, parts))
+
+    def context_if(self, stated: int | None) -> int | None:
+        """Return the context size that refusals taught, unless another size is stated by now."""
+        return self.context if self.stated == stated else None
 
     def copy(self) -> "Learnt":
         """Return a copy that does not change with this one."""
@@ -99,6 +111,9 @@ class _Entry(Frozen):
     replay: bool = True
     most: int | None = None
     stream: bool = False
+    context: int | None = Field(default=None, ge=1)
+    stated: int | None = Field(default=None, ge=1)
+    width: int | None = Field(default=None, ge=1)
 
 
 class _Book(Frozen):
@@ -133,6 +148,9 @@ class Memory:
                 entry.replay,
                 entry.most,
                 entry.stream,
+                entry.context,
+                entry.stated,
+                entry.width,
             )
 
     @property
@@ -170,6 +188,9 @@ class Memory:
                 replay=each.replay,
                 most=each.most,
                 stream=each.stream,
+                context=each.context,
+                stated=each.stated,
+                width=each.width,
             )
         try:
             write_private(self._file.parent, self._file.name, _written(entries))
@@ -186,7 +207,7 @@ class Memory:
         self._file_is_ours = True
         if self._file is None or not os.path.lexists(self._file):
             return {}
-        about = f"{self._file}: the stored rejections of endpoints"
+        about = f"{self._file}: the stored facts about endpoints"
         try:
             content = read_private(self._file.parent, self._file.name, MOST_BYTES + 1)
             found: Any = json.loads(content)
