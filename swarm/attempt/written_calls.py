@@ -11,7 +11,8 @@ from swarm.base.code_spans import without_code
 OPENINGS: tuple[str, ...] = (
     # tool_call, tool_calls, function_call …, in the brackets and with the endings of any template: Qwen, Hermes,
     # Kimi, DeepSeek, MiniMax, Seed, Gemma, Granite, LFM, Nemotron, Jamba
-    r"<[|｜]?(?:[\w-]{1,20}[:_|｜])?(?:tool|function)[_▁ ]?calls?(?:[_▁](?:section[_▁])?(?:begin|start))?[|｜]?>",
+    r"<[|｜]?(?:[\w-]{1,20}[:_|｜])?(?:tool|function)[_▁ ]?calls?(?:[_▁](?:section[_▁])?(?:begin"
+    r"|start))?[|｜]?>",
     r"<function=",  # Llama, Qwen3-Coder
     r"<(?:\w{1,20}:)?invoke name=",  # MiniMax, Claude
     r"<[|｜]DSML[|｜]",  # DeepSeek 3.2
@@ -26,7 +27,8 @@ OPENINGS: tuple[str, ...] = (
 """Starts of a call, in any case, as regular expressions."""
 
 CLOSINGS: tuple[str, ...] = (
-    r"</?[|｜]?(?:[\w-]{1,20}[:_|｜])?/?(?:tool|function)[_▁ ]?calls?(?:[_▁](?:section[_▁])?end)?[|｜]?>",
+    r"</?[|｜]?(?:[\w-]{1,20}[:_|｜])?/?(?:tool"
+    r"|function)[_▁ ]?calls?(?:[_▁](?:section[_▁])?end)?[|｜]?>",
     r"</function>",
     r"</(?:\w{1,20}:)?invoke>",
     r"</[|｜]DSML[|｜]\w{1,40}>",

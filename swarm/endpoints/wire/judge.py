@@ -9,8 +9,9 @@ from swarm.base.error_kinds import FAULTS, ErrorKind
 from swarm.base.errors import EndpointBusy, EndpointRefused
 from swarm.endpoints.wire.faults import Fault, retry_after
 from swarm.endpoints.wire.kinds import kind_of
-from swarm.endpoints.wire.resets import reset_in
+from swarm.endpoints.wire.resets import WORDS_READ, reset_in
 from swarm.endpoints.wire.too_long import context_in, plausible
+from swarm.endpoints.wire.words import OF_DAYS
 
 MESSAGE_BYTES = 2048
 """Maximum bytes of a message. Enough to understand an error; a journal stays readable."""
@@ -31,7 +32,7 @@ def judge(
     """
     kind = kind_of(fault)
     reset = reset_in(fault) if kind in {"rate_limited", "quota"} else None
-    if kind == "rate_limited" and reset is not None and reset > deadline:
+    if kind == "rate_limited" and (_is_per_day(fault) if reset is None else reset > deadline):
         kind = "quota"
     meaning = _as_the_endpoint_wishes(FAULTS[kind], fault.headers)
     wait = (retry_after(fault.headers) or reset) if meaning.may_help else None
@@ -55,6 +56,11 @@ def judge(
     if kind == "context_length":
         refused.context = plausible(fault.context) or context_in(fault.text)
     return refused
+
+
+def _is_per_day(fault: Fault) -> bool:
+    """Return whether a limit counts days, by the words of a refusal that asks for no wait."""
+    return OF_DAYS.search(fault.text[:WORDS_READ].lower()) is not None and retry_after(fault.headers) is None
 
 
 def _as_the_endpoint_wishes(meaning: ErrorKind, headers: Mapping[str, str]) -> ErrorKind:

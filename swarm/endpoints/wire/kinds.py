@@ -8,7 +8,18 @@ asked.
 from collections.abc import Mapping
 
 from swarm.endpoints.wire.faults import Fault, retry_after
-from swarm.endpoints.wire.words import CODES, FIELD, NOT_FOUND, PASSES, PER_DAY, SPENT, WORDS
+from swarm.endpoints.wire.words import (
+    CODES,
+    FIELD,
+    NOT_FOUND,
+    NOT_THE_PROMPT,
+    PASSES,
+    PER_DAY,
+    PER_MINUTE,
+    SPENT,
+    TOO_LONG,
+    WORDS,
+)
 
 _STATUS: Mapping[int, str] = {
     401: "auth",
@@ -42,6 +53,7 @@ _REFINES: Mapping[str, frozenset[str]] = {
     "rate_limited": frozenset({"auth", ""}),
     "wrong_path": frozenset({""}),
     "content_filter": frozenset({"bad_request", "auth", ""}),
+    "malformed": frozenset({"bad_request", "server_error", ""}),
 }
 """For each kind by words: the kinds by status that it may replace; "" is a status without a kind."""
 
@@ -97,14 +109,30 @@ def _by_status(status: int | None) -> str:
 def _by_words(fault: Fault) -> str:
     """Return the kind by the words of the body; empty if they say nothing."""
     text = fault.text[:_WORDS_READ].lower()
+    spent = _by_words_of_a_quota(fault, text)
+    if spent is not None:
+        return spent
+    kind = next((kind for kind, pattern in WORDS if pattern.search(text)), "")
+    if kind == "quota" and fault.status == 429 and PER_MINUTE.search(text):
+        return "rate_limited"
+    if kind == "model_not_found" and fault.status in {400, 422} and FIELD.search(text):
+        return ""
+    return kind or ("context_length" if _is_about_length(fault, text) else "")
+
+
+def _by_words_of_a_quota(fault: Fault, text: str) -> str | None:
+    """Return the kind of a refusal whose words fit both a quota and a rate limit; None for any other."""
     if fault.status == 429 and PER_DAY.search(fault.more[:_WORDS_READ]):
         return "quota"
     if fault.status in {429, 403} and SPENT.search(text):
         return "" if _passes(fault, text) else "quota"
-    kind = next((kind for kind, pattern in WORDS if pattern.search(text)), "")
-    if kind == "model_not_found" and fault.status in {400, 422} and FIELD.search(text):
-        return ""
-    return kind
+    return None
+
+
+def _is_about_length(fault: Fault, text: str) -> bool:
+    """Return whether words that no table knows say that the prompt is too long."""
+    may_be = fault.status in {200, 400, 413, 422}
+    return may_be and TOO_LONG.search(text) is not None and NOT_THE_PROMPT.search(text) is None
 
 
 def _passes(fault: Fault, text: str) -> bool:

@@ -16,15 +16,19 @@ _SECONDS = re.compile(
     rf'"(?:resets?_in_seconds|retry_?after|retryDelay){_FIELD}(\d{{1,9}}(?:\.\d{{0,9}})?)s?\b', re.IGNORECASE
 )
 _INSTANT = re.compile(rf'"(?:resets?_at|x-ratelimit-reset){_FIELD}(\d{{10,13}})\b', re.IGNORECASE)
-_ABOUT = re.compile(r"reset|重置|try again|retry|until|available", re.IGNORECASE)
-_DATE = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d)?)(?:\.\d{1,9})?\s?(Z|UTC|[+-]\d\d:?\d\d)?")
+_ABOUT = re.compile(r"reset|重置|恢复|重试|try again|retry|until|available|access on|リセット", re.IGNORECASE)
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?: at |[ T])(\d\d:\d\d(?::\d\d)?)(?:\.\d{1,9})?\s?(Z|UTC|[+-]\d\d:?\d\d)?")
 _SPAN = re.compile(
-    r"(?:reset|again|retry|available)\w{0,6}(?: \w{1,8})? in "
+    r"(?:(?:reset|again|retry|available)\w{0,6}(?: \w{1,8})? (?:in|after)|wait(?: for)?) "
     r"((?:\d{1,6}(?:\.\d{1,6})?\s?[a-z]{1,12}[ ,]{0,3}(?:and )?){1,4})",
     re.IGNORECASE,
 )
-_PART = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)\s?(ms|milli|d|h|m|s)", re.IGNORECASE)
-_UNITS = {"ms": 0.001, "milli": 0.001, "d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+_PART = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)\s?(ms|milli|mo|w|d|h|m|s|天|日|小时|時間|分|秒)", re.IGNORECASE)
+_LONG = {"mo": 30 * 86_400.0, "w": 7 * 86_400.0, "d": 86_400.0, "天": 86_400.0, "日": 86_400.0}
+_SHORT = {"h": 3600.0, "小时": 3600.0, "時間": 3600.0, "m": 60.0, "分": 60.0, "s": 1.0, "秒": 1.0, "ms": 0.001}
+_UNITS = {**_LONG, **_SHORT, "milli": 0.001}
+_SPAN_BEFORE = re.compile(r"((?:\d{1,6}\s?(?:天|日|小时|時間|分钟|分|秒)\s?){1,4})(?:之?后|以后|後)")
+"""A span of a language that says "after" after it."""
 
 
 def reset_in(fault: Fault) -> float | None:
@@ -42,7 +46,7 @@ def reset_in(fault: Fault) -> float | None:
     waits += [int(found) / (1000 if len(found) > 11 else 1) - now.timestamp() for found in instants]
     if _ABOUT.search(words):
         waits += [_until(found, now) for found in _DATE.finditer(words)]
-    waits += [_span(found) for found in _SPAN.findall(words)]
+    waits += [_span(found) for found in (*_SPAN.findall(words), *_SPAN_BEFORE.findall(words))]
     plausible = [wait for wait in waits if 0 < wait <= MOST_SECONDS]
     return max(plausible, default=None)
 
