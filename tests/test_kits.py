@@ -1,5 +1,6 @@
 """Kits: tools that open with a run and close with it, named by the task, and facts of the run."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from swarm.record.folder import RunFolder
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Request
 from swarm.spec.plan import Plan, Step
+from swarm.spec.task import Model
 from swarm.testing import Function, reply
 from swarm.tools import Opening, Toolbox
 from swarm.tools.functions import tool
@@ -151,6 +153,19 @@ async def test_two_tools_of_one_name_are_an_error(tmp_path: Path, shelf: Shelf) 
 
     with pytest.raises(TaskError, match="would both be called shelf__find by models"):
         await run_with(asking(), task(tmp_path), tools=(other,))
+
+
+async def test_tools_that_take_a_large_part_of_each_prompt_are_warned_about(tmp_path: Path, shelf: Shelf) -> None:
+    shelf.about = "It finds a word. " * 300
+    small = task(tmp_path, models={"default": Model(endpoint="offline", context=16_000)})
+    async with Run(small, options=Options(endpoint=asking(), cache=False)) as run:
+        pass
+    [warning] = [each for each in run.warnings if "of each prompt" in each]
+    assert re.match(r"the tools of worker take about 3,\d\d\d of 16,000 tokens of each prompt: shelf.find", warning)
+    large = task(tmp_path, models={"default": Model(endpoint="offline", context=64_000)})
+    async with Run(large, options=Options(endpoint=asking(), cache=False)) as run:
+        pass
+    assert not any("of each prompt" in each for each in run.warnings)
 
 
 # Resume and replay

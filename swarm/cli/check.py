@@ -65,12 +65,13 @@ def _check(name: str, options: Options, display: o.Display) -> int:
 def _warnings(prepared: "Prepared", name: str, unset: tuple[str, ...], *, with_unread: bool) -> tuple[str, ...]:
     """Return the warnings about a task; those about inputs that cannot be read only if they are not listed anyway."""
     from swarm.lifecycle.inputs import unread_notes
-    from swarm.lifecycle.sense import tight_limit
+    from swarm.lifecycle.sense import heavy_tools, tight_limit
 
     listed = () if with_unread else unread_notes(prepared.files.unread)
     return (
         *(warning for warning in prepared.warnings if warning not in listed),
         *filter(None, [tight_limit(prepared)]),
+        *heavy_tools(prepared),
         *(f"{name} is not set\nhint: set it before `swarm run`" for name in unset),
     )
 

@@ -30,7 +30,7 @@ from swarm.lifecycle.options import Options
 from swarm.lifecycle.prepare import Prepared, prepare
 from swarm.lifecycle.replay import Replay
 from swarm.lifecycle.resume import Reopened, reopened, run_resumed, run_started
-from swarm.lifecycle.sense import check_offline, nothing_fits, tight_limit
+from swarm.lifecycle.sense import check_offline, heavy_tools, nothing_fits, tight_limit
 from swarm.lifecycle.stretch import Stretch
 from swarm.lifecycle.watching import WatchedRun
 from swarm.lifecycle.wiring import open_tools
@@ -169,6 +169,7 @@ class Run(WatchedRun):
             self._own(folder)
             if makes_calls:
                 await open_tools(prepared, self.folder, self._stack, self.warnings.append)
+                self.warnings += heavy_tools(prepared)
             keep_inputs(prepared.task, prepared.files.loaded, folder, self._options)
             journal = self._record()
             if self._replay is None:

@@ -3,15 +3,23 @@
 from collections.abc import Mapping
 
 from swarm.base.errors import LimitError, Problem, TaskError
-from swarm.base.text import clip
+from swarm.base.text import clip, listing
 from swarm.endpoints.route import OFFLINE
 from swarm.forecast.need import need_of
 from swarm.lifecycle.options import Options
 from swarm.lifecycle.prepare import Prepared
 from swarm.record.state import State
 from swarm.record.steps import Status
+from swarm.scheduling.grants import wanted_tools
+from swarm.spec.chat import BYTES_PER_TOKEN, ToolSpec
 from swarm.spec.labels import DEFAULT
+from swarm.spec.plan import Step
 from swarm.spec.task import Model
+
+TOOLS_SHARE = 1 / 8
+"""Part of a context that the descriptions of tools may take without a warning: they are in every prompt."""
+MOST_NAMED = 3
+"""Maximum tools that the warning names."""
 
 
 def check_offline(prepared: Prepared, options: Options) -> None:
@@ -44,6 +52,30 @@ def tight_limit(prepared: Prepared) -> str | None:
     return need_of(prepared.steps, prepared.resources.inputs, model).warning(prepared.task.limits.tokens)
 
 
+def heavy_tools(prepared: Prepared) -> tuple[str, ...]:
+    """Return a warning for each role whose tools are a large part of its model's context in every prompt.
+
+    Tools of a kit that only an open kit knows do not count before it opens.
+    """
+    found: list[str] = []
+    resources = prepared.resources
+    sizes = {tool.name: _tokens_of(tool.spec) for tool in prepared.toolbox.tools}
+    used = {step.agent for step in prepared.steps} if prepared.linted is not None else set(prepared.agents)
+    for name in sorted(used & prepared.agents.keys()):
+        agent = prepared.agents[name]
+        context = resources.contexts.get(agent.model or DEFAULT)
+        tools = [tool for tool in wanted_tools(Step(id="any", prompt="any"), agent, resources) if tool in sizes]
+        tokens = sum(sizes[tool] for tool in tools)
+        if context is not None and tokens > TOOLS_SHARE * context:
+            largest = sorted(tools, key=lambda tool: -sizes[tool])[:MOST_NAMED]
+            most = listing(f"{tool} {sizes[tool]:,}" for tool in largest)
+            found.append(
+                f"the tools of {name} take about {tokens:,} of {context:,} tokens of each prompt: {most}\n"
+                "hint: grant fewer tools to that agent, or use a model with a larger context"
+            )
+    return tuple(found)
+
+
 def nothing_fits(state: State) -> TaskError | None:
     """Return the error that a limit is too low for any call of a run that has ended, or None if that is not so."""
     if _has_something(state):
@@ -68,3 +100,8 @@ def _option_names(options: Options) -> Mapping[str, str]:
     if options.from_python:
         return {"endpoint": "`endpoint=`", "model": "model"}
     return {"endpoint": "`--endpoint`", "model": "--model"}
+
+
+def _tokens_of(spec: ToolSpec) -> int:
+    """Return about how many tokens the description of a tool takes."""
+    return -(-len(spec.model_dump_json().encode()) // BYTES_PER_TOKEN)

@@ -7,11 +7,12 @@ from itertools import chain
 import anyio
 from pydantic_core import PydanticSerializationError, from_json
 
-from swarm.base.errors import Problem, TaskError, ToolError
+from swarm.base.errors import Problem, SwarmError, TaskError, ToolError
 from swarm.base.text import listing
 from swarm.base.values import Json, canonical, digest
 from swarm.record.events import ToolFact
-from swarm.spec.chat import ToolSpec
+from swarm.spec.chat import Data, MediaFile, ToolSpec
+from swarm.tools.called import words_of
 from swarm.tools.kinds import Tool, ToolContext, ToolResult, words
 from swarm.tools.kit import CLOSING_SECONDS, OPENING_SECONDS, Kit, Offer, Opening, offered
 from swarm.tools.sharing import Shares
@@ -277,6 +278,10 @@ async def _run(tool: Tool, arguments: str, context: ToolContext) -> Json | ToolR
             return await tool.run(arguments, context)
     except TimeoutError:
         pass  # raised by the tool itself: reported like a deadline
+    except SwarmError:
+        raise
+    except Exception as error:
+        raise ToolError(words_of(error)) from error
     finally:
         context.ended.set()
     # The deadline or the tool itself cancelled the scope. A cancelled attempt does not get here.
@@ -297,6 +302,9 @@ def _result(tool: Tool, value: Json | ToolResult) -> ToolResult:
     """Return a result with its words, its label and its price."""
     labels = () if tool.label is None else (tool.label,)
     if isinstance(value, ToolResult):
+        wrong = next((part for part in value.parts if not _is_part(part)), None)
+        if wrong is not None:
+            raise ToolError(f"a part of the result of {tool.name} is neither words nor a file: {type(wrong).__name__}")
         return ToolResult(value.parts, max(value.total, value.shown), labels, tool.price)
     try:
         text = value if isinstance(value, str) else canonical(value).decode()
@@ -306,3 +314,8 @@ def _result(tool: Tool, value: Json | ToolResult) -> ToolResult:
         raise ToolError(message) from error
     kept = whole[:RESULT_BYTES].decode("utf-8", "ignore")
     return ToolResult((words(tool.spec.name, kept),), len(whole), labels, tool.price)
+
+
+def _is_part(part: object) -> bool:
+    """Return whether a part of a result is one: functions may put anything there."""
+    return isinstance(part, Data | MediaFile)

@@ -3,16 +3,17 @@
 import functools
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from typing import Any, Generic, ParamSpec, TypeVar, cast, get_args, overload
 
-import anyio.to_thread
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from swarm.base.errors import TaskError, ToolError
-from swarm.base.values import Json
+from swarm.base.values import ID_PATTERN, Json
 from swarm.spec.chat import ToolSpec
+from swarm.tools.called import called
 from swarm.tools.kinds import DEADLINE_SECONDS, Alone, Effect, Tool, ToolContext, ToolResult
 from swarm.tools.place import Place
 
@@ -23,8 +24,6 @@ NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """Names of tools that endpoints accept."""
 MOST_ERRORS = 10
 """Maximum number of errors in arguments that a model sees in one result."""
-ERROR_CHARACTERS = 2000
-"""Maximum characters of an exception's message that a model sees."""
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 """Kinds of parameters that cannot be passed by name."""
 LITERAL_KEYS = frozenset({"default", "const", "enum", "examples"})
@@ -105,16 +104,22 @@ def tool(
 
 
 def _make(function: Callable[..., Any], *, name: str | None, traits: dict[str, Any]) -> FunctionTool[..., Any]:
-    called: str = name or getattr(function, "__name__", "")
-    if not NAME.fullmatch(called):
-        raise TaskError(f"{called!r} cannot be the name of a tool: letters, digits, _ and -, maximum 64 characters")
-    _check_parameters(function, called)
+    named: Any = name if name is not None else getattr(function, "__name__", "")
+    if not isinstance(named, str) or not NAME.fullmatch(named):
+        hint = "" if named else "\nhint: name it: `@swarm.tool(name=…)`"
+        raise TaskError(
+            f"{named!r} cannot be the name of a tool: letters, digits, _ and -, maximum 64 characters{hint}"
+        )
+    if not callable(function) or inspect.isclass(function):
+        raise TaskError(f"tool {named}: {function!r} is no function")
+    _check_traits(named, traits)
+    _check_parameters(function, named)
     contexts, places = _parameters_of(function, ToolContext), _parameters_of(function, Place)
     try:
         adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(cast("Any", _collector(function, (*contexts, *places))))
         schema = adapter.json_schema()
     except (PydanticUserError, NameError) as error:
-        raise TaskError(f"tool {called}: an argument's type has no JSON Schema: {error}") from error
+        raise TaskError(f"tool {named}: an argument's type has no JSON Schema: {error}") from error
     description, arguments = _described(function)
     parameters = _tidy(schema)
     for argument, words in arguments.items():
@@ -124,27 +129,53 @@ def _make(function: Callable[..., Any], *, name: str | None, traits: dict[str, A
     async def run(text: str, context: ToolContext) -> Json | ToolResult:
         values = _read(adapter, text)
         values.update({**dict.fromkeys(contexts, context), **dict.fromkeys(places, context.place)})
-        try:
-            if inspect.iscoroutinefunction(function):
-                return await cast("Awaitable[Json]", function(**values))
-            call = functools.partial(function, **values)
-            # Cancellation point: the thread is left behind, its result is dropped.
-            return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
-        except ToolError:
-            raise
-        except Exception as error:
-            words = str(error)[:ERROR_CHARACTERS]
-            raise ToolError(f"{type(error).__name__}: {words}" if words else type(error).__name__) from error
+        return await called(function, values)
 
-    spec = ToolSpec(name=called, description=description, parameters=parameters)
+    spec = ToolSpec(name=named, description=description, parameters=parameters)
     if contexts or places:
         traits = traits | {"shared": bool(traits["shared"])}  # what it gives depends on the step that asks
     return FunctionTool(spec, run, function=function, **traits)
 
 
+def _check_traits(name: str, traits: Mapping[str, Any]) -> None:
+    """Raise `TaskError` for the first setting of a tool that cannot be."""
+    for key, (is_right, expected) in _TRAITS.items():
+        if not is_right(traits[key]):
+            raise TaskError(f"tool {name}: {key} is {traits[key]!r}; expected {expected}")
+
+
+def _is_number(value: Any, *, least: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value >= least
+
+
+def _is_flag(value: Any) -> bool:
+    return value is None or isinstance(value, bool)
+
+
+def _is_label(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and re.fullmatch(ID_PATTERN, value) is not None)
+
+
+_TRAITS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "effect": (lambda value: value in get_args(Effect), "`read`, `write`, `exec` or `network`"),
+    "seconds": (lambda value: value == inf or _is_number(value, least=0.001), "a number above 0"),
+    "label": (_is_label, "a label of the task's `labels`"),
+    "stable": (_is_flag, "True or False"),
+    "shared": (_is_flag, "True or False"),
+    "alone": (lambda value: value is None or value in get_args(Alone), "`no`, `step` or `run`"),
+    "price": (lambda value: _is_number(value, least=0), "a number that is not negative"),
+    "ask": (_is_flag, "True or False"),
+}
+"""What the settings of a tool may be, and in words."""
+
+
 def _check_parameters(function: Callable[..., Any], name: str) -> None:
     """Raise `TaskError` if a parameter cannot be passed by name or has no type."""
-    for parameter in inspect.signature(function).parameters.values():
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise TaskError(f"tool {name}: its arguments are not known: {error}") from error
+    for parameter in parameters:
         if parameter.kind in POSITIONAL:
             raise TaskError(f"tool {name}: argument {parameter.name} cannot be given by name")
         if parameter.annotation is inspect.Parameter.empty:
@@ -187,6 +218,7 @@ def _collector(function: Callable[..., Any], hidden: Collection[str]) -> Callabl
     signature = inspect.signature(function)
     shown = [each for each in signature.parameters.values() if each.name not in hidden]
     vars(collect)["__signature__"] = signature.replace(parameters=shown)
+    collect.__annotations__ = {each.name: each.annotation for each in shown}
     return collect
 
 
