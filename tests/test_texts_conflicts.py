@@ -51,6 +51,14 @@ def found(*said: str | tuple[str, str], categories: frozenset[str] = frozenset()
         ("The library opens at 2 pm.", "The library opens at 15:30.", "2 pm|15:30"),
         ("Das Werk hat 1.200 Mitarbeiter.", "Das Werk hat 1350 Mitarbeiter.", "1.200 Mitarbeiter|1350 Mitarbeiter"),
         ("The plant employs 240 people.", "Staff at the plant: 260 people", "240 people|260 people"),
+        ("The monthly rent of the mill is 4,850 EUR.", "Rent of the mill: EUR 5,100 per month", "4,850 EUR|EUR 5,100"),
+        ("parking spaces: number 9; fee 65 EUR", "The mill has 12 parking spaces.", "9|12 parking"),
+        ("The mill has twelve parking spaces.", "The mill has 15 parking spaces.", "twelve parking|15 parking"),
+        (
+            "Der Support von Kestrel antwortet in 8 Stunden.",
+            "Vertrag, § 4: Der Support von Kestrel antwortet in 24 h.",
+            "",
+        ),
     ],
 )
 def test_the_same_thing_with_two_values_is_a_disagreement(one: str, other: str, values: str) -> None:
@@ -95,6 +103,15 @@ def test_the_same_thing_with_two_values_is_a_disagreement(one: str, other: str, 
         ("year 2023; beer brewed 1.9 million litres", "In 2024, 2,600,000 litres of beer were brewed."),
         ("Founded in 1887, Quarry Lane Brewery is old.", "In 2024, Quarry Lane Brewery made 2 million litres."),
         ("The ferry carries 60 cars.", "The bridge has 6 lanes for cars."),
+        ("In a test, Toshi took 621 MB of memory.", "In a test, Lunr took 884 MB of memory."),
+        ("Lunr takes 40 MB with 10,000 pages.", "Lunr takes 90 MB with 99,000 pages."),
+        ("The revenue of Acme is $5.", "The net revenue of Acme is $4."),
+        ("The lift of the mill was inspected in 2021.", "The lift of the mill was inspected in 2023."),
+        ("The index needs 40-60 MB of memory.", "The index needs 50 MB of memory."),
+        ("La pompe tourne à 4 500 tours par minute.", "La pompe tourne à 5 200 tours par minute au maximum."),
+        ("swarm doctor: exit 1 if something is set wrongly", "Exit 2 means that nothing was spent."),
+        ("base URL http://127.0.0.1:8000/v1", "base URL http://127.0.0.1:9000/v1"),
+        ("It needs 40 MB of memory.", "It needs 44 MB of memory."),
     ],
 )
 def test_other_things_are_no_disagreement(one: str, other: str) -> None:
@@ -108,6 +125,18 @@ def test_pages_about_different_things_do_not_disagree() -> None:
     assert found(*said) == []
     said = ("Mail", "The service needs 3 GB of memory."), ("Wiki", "The service needs 5 GB of memory.")
     assert found(*said, categories=frozenset({"service"})) == []
+
+
+def test_a_source_that_gives_both_values_disagrees_with_none() -> None:
+    said = "The index needs 40 MB of memory.", "The index needs 44 MB of memory."
+    told = [Utterance(said[0], "", "a"), Utterance(said[1], "", "a"), Utterance(said[1], "", "b")]
+    assert conflicts(told) == []
+    assert len(conflicts([told[1], Utterance(said[0], "", "b")])) == 1
+
+
+def test_a_listing_is_not_compared() -> None:
+    listing = "The list has " + ", ".join(f"{n} MB" for n in range(5_000)) + "."
+    assert found(listing, listing.replace("12 MB", "13 MB")) == []
 
 
 def test_more_values_than_three_are_a_series() -> None:

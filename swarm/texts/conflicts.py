@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import chain, product, starmap
 from math import log
 
-from swarm.texts.lexicon import OPPOSITE, PERSONS
+from swarm.texts.lexicon import OPPOSITE, PERSONS, QUALIFIERS
 from swarm.texts.quantities import MONEY, WHEN, Figure
 from swarm.texts.uses import OneValue, Use, Utterance, common, has, root, uses
 from swarm.texts.words import kin
@@ -84,13 +84,22 @@ def _of_kind(group: Sequence[Use], rarity: _Rarity) -> Iterator[Disagreement]:
     by_word = _by_word(group)
     done: set[int] = set()
     for n, use in enumerate(group):
-        places = (by_word[word[:4]] for word in use.words)
-        near = set(chain.from_iterable(found for found in places if len(found) <= COMMON)) - {n}
-        same = _nearest(use, {m: group[m] for m in sorted(near) if group[m].origin != use.origin}, rarity)
+        if n in done:
+            continue
+        near = _near(n, group, by_word)
+        same = _nearest(use, {m: group[m] for m in near if group[m].origin != use.origin}, rarity)
+        own = [group[m] for m in near if group[m].origin == use.origin]
+        same = [m for m in same if not _says_too(own, use, group[m], rarity)]
         members = [use, *(group[m] for m in same)]
-        if n not in done and _is_conflict(members):
+        if _is_conflict(members):
             done.update(same)
             yield _conflict(members)
+
+
+def _near(n: int, group: Sequence[Use], by_word: Mapping[str, Sequence[int]]) -> list[int]:
+    """Return the places of the quantities that share a word with one, but for words that many have."""
+    places = (by_word[word[:4]] for word in group[n].words)
+    return sorted(set(chain.from_iterable(found for found in places if len(found) <= COMMON)) - {n})
 
 
 def _by_word(group: Sequence[Use]) -> dict[str, list[int]]:
@@ -116,6 +125,13 @@ def _nearest(use: Use, others: Mapping[int, Use], rarity: _Rarity) -> list[int]:
         rivals = [score for score, m in scored if m != first and _differ(others[m], others[first])]
         found += same or [first] * all(score < best - _CLEAR for score in rivals)
     return sorted(found)
+
+
+def _says_too(own: Iterable[Use], use: Use, other: Use, rarity: _Rarity) -> bool:
+    """Whether the source of a quantity that differs from another one also gives the value of that one."""
+    if not _differ(use, other):
+        return False
+    return any(not _differ(each, other) and _likeness(each, other, rarity) for each in own)
 
 
 def _is_conflict(members: Sequence[Use]) -> bool:
@@ -177,16 +193,20 @@ def _is_of_other(one: Use, other: Use) -> bool:
 
 
 def _is_told_apart(one: Use, other: Use) -> bool:
-    pairs = [(one.subject, other.subject or other.title), (one.title, other.subject)]
+    pairs = [(one.subject, other.subject or other.title), (one.title, other.subject), (one.names, other.names)]
     pairs += [(one.words & line, other.words & line) for line in OPPOSITE]
     if any(_are_different(one, other, *pair) for pair in pairs) or _have_other_conditions(one.others, other.others):
         return True
-    values = sorted((abs(one.figure.value), abs(other.figure.value)))
-    if one.kind not in ("when", "clock") and values[1] > _FARTHEST * values[0]:
-        return True
-    if one.kind in MONEY and (_is_part(one, other) or _is_part(other, one)):
+    if _is_other_measure(one, other) or _is_part(one, other) or _is_part(other, one):
         return True
     return _clash(one, other, one.before, other.before) or _clash(one, other, one.label, other.label)
+
+
+def _is_other_measure(one: Use, other: Use) -> bool:
+    """Whether only one is net, average or the like, or the values are far apart."""
+    values = sorted((abs(one.figure.value), abs(other.figure.value)))
+    is_far = one.kind not in ("when", "clock") and values[1] > _FARTHEST * values[0]
+    return is_far or bool((one.words ^ other.words) & QUALIFIERS)
 
 
 def _are_different(one: Use, other: Use, mine: frozenset[str], yours: frozenset[str]) -> bool:
@@ -214,5 +234,7 @@ def _clash(one: Use, other: Use, here: Mapping[str, str], there: Mapping[str, st
 
 
 def _is_part(one: Use, other: Use) -> bool:
-    """Whether one is about a part of what the other is about: `the repair of the bridge`, `the bridge`."""
-    return any(has(other.words, whole) and not has(other.words, part) for part, whole in one.parts)
+    """Whether one amount of money is for a part of what the other is for: `the repair of the bridge`, `the bridge`."""
+    return one.kind in MONEY and any(
+        has(other.words, whole) and not has(other.words, part) for part, whole in one.parts
+    )

@@ -41,8 +41,9 @@ VERBS = word_set(
     " holds count counts"
     " measure measures span spans last lasts estimate estimated planned stand stands stood put set sets"
     " approved total"
-    " exactly only now currently new according finally"
+    " exactly only now currently new according finally paid pay pays handle handled handles"
     " findet statt beginnt kommt liegt gibt"
+    " avons avez coûté payé payons"
     " besoin faut coûte compte mesure nécessite utilise occupe emploie atteint pèse dure environ exactement"
     " braucht benötigt kostet beträgt misst zählt umfasst wiegt dauert fasst etwa rund hat verbraucht"
     " требует требуется нужно стоит составляет весит насчитывает имеет около равен равна занимает"
@@ -53,6 +54,27 @@ MEASURES = word_set(
     " output consumption coût prix preis kosten summe"
 )
 """Nouns that name a measure of something, and no part of it."""
+DOCUMENTS = word_set(
+    "note notice report letter memo summary minute contract agreement press release speech review blog mail email"
+    " invoice protocol faq article news statement message post interview appendix quote offer"
+    " notiz bericht brief vertrag protokoll mitteilung zusammenfassung rechnung presse angebot artikel anlage vermerk"
+    " rapport lettre contrat compte-rendu facture communiqué devis résumé procès-verbal avis"
+    " заметка письмо отчёт отчет договор пресса протокол новости справка счёт сообщение"
+    " 通知 报告 报道 合同 会议 纪要 说明 新闻 发票 報告 通知書 記事 契約 議事 議事録 请求"
+)
+"""Kinds of texts: before a colon or as a title, they say who says something, and not what it is about."""
+QUALIFIERS = word_set(
+    "net gross idle peak minimum maximum average median target remaining additional extra compressed maximal minimal"
+    " netto brutto durchschnittlich mittlere moyenne maximale minimale maximal restant средний"
+)
+"""Words that make another quantity of a quantity: with one, a figure is not compared with one without."""
+REPEATED = word_set(
+    "update revise inspect clean repair renew overhaul check test meet met visit change aktualisiert geprüft gewartet"
+    " révisé nettoyé обновлено проверено"
+)
+"""Words for what happens again and again: two dates of it do not disagree."""
+COUNTING = word_set("number count quantity pieces units anzahl menge stück nombre quantité количество штук 数量 個数")
+"""Heads of columns that count what the row is about."""
 VAGUE = word_set("it its they their this these he she il elle ils elles ce es er sie он она оно они это")
 """First words of sentences about what is named above them."""
 COMPARED = word_set(
@@ -97,6 +119,11 @@ ALIKE = {
         "staff",
     ),
     **dict.fromkeys(("begin", "launch"), "start"),
+    **dict.fromkeys(("monthly", "monatlich", "mensuel"), "month"),
+    **dict.fromkeys(("daily", "täglich"), "day"),
+    **dict.fromkeys(("weekly", "wöchentlich"), "week"),
+    **dict.fromkeys(("yearly", "annual", "annually", "jährlich"), "year"),
+    "hourly": "hour",
     "width": "wide",
     "height": "high",
     "depth": "deep",

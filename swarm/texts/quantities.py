@@ -27,6 +27,8 @@ _UNIT = re.compile(
 """A unit that is more than a word, or that a word is between."""
 _LETTERS = re.compile(r"[^\W\d_]+$")
 _ORDINAL = re.compile(r"\d(?:st|nd|rd|th|er|ère|ème)$")
+_PLAIN = ("number", "count", "year")
+_JOINED = ":/@#=_\\"
 _DATE = re.compile(r"(\d{4}|-)-(\d\d)(?:-(\d\d))?")
 _BEFORE_YEAR = frozenset(
     ("in", "since", "of", "by", "until", "from", "en", "depuis", "im", "seit", "jahr", "в", "с", "до")
@@ -131,7 +133,7 @@ def _of(text: str, each: Quantity) -> Figure | None:
         return None
     unit, end = _measured(text, each)
     kind, noun, end = _counted(text, each, unit[0] if unit else "", end)
-    if each.word and kind in ("number", "year"):
+    if _is_no_value(text, each, kind):
         return None
     value = _value(each.values, kind)
     if kind == "count" and not value.is_integer():
@@ -139,6 +141,12 @@ def _of(text: str, each: Quantity) -> Figure | None:
     factor = (unit[1] if unit else 1.0) * (-1 if each.negative else 1)
     words = text[each.start : end].strip()
     return Figure(tidy(value * factor), kind, words, each.start, end, noun, abs(factor), each.step * abs(factor) / 2)
+
+
+def _is_no_value(text: str, each: Quantity, kind: str) -> bool:
+    """Whether a number is a word that counts nothing, or a port, or a part of a path or of a name."""
+    before = text[max(0, each.start - 1) : each.start]
+    return (each.word and kind in ("number", "year")) or (kind in _PLAIN and before != "" and before in _JOINED)
 
 
 def _is_article(each: Quantity) -> bool:

@@ -5,19 +5,30 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from swarm.texts.lexicon import ALIKE, MEASURES, STOP, VAGUE, VERBS
-from swarm.texts.quantities import WHEN, Figure, quantities
+from swarm.texts.lexicon import ALIKE, COUNTING, DOCUMENTS, MEASURES, REPEATED, STOP, VAGUE, VERBS
+from swarm.texts.quantities import WHEN, Figure, quantities, unit_of
 from swarm.texts.terms import stem
+from swarm.texts.units import MONTHS
 from swarm.texts.words import kin, pieces, words
 
+MOST_FIGURES = 100
+"""Maximum figures of a clause that are compared: with more, it is a listing, and each costs a look at all."""
+_NEAR = 40  # characters before a figure in which words such as `about` are looked for
 _HEDGE = re.compile(
     r"(?:about|around|roughly|approximately|nearly|almost|some|rund|etwa|ca\.?|environ|около|约|約|[~≈])\s*$", re.I
 )
 _BOUND = re.compile(
     r"(?:at least|at most|more than|less than|up to|over|under|mindestens|höchstens|plus de|moins de"
-    r"|[<>≤≥]|version:?)\s*$",
+    r"|[<>≤≥]|version:?|\d\s?[-–—]|\d\s(?:to|bis|à))\s*$",
     re.I,
 )
+_BOUND_AFTER = re.compile(
+    r"\s?[-–—]\s?\d|\s(?:to|bis|à)\s\d|\s?(?:[^\W\d_]+\s){0,3}"
+    r"(?:au (?:maximum|minimum|moins|plus)|or (?:more|less)|at (?:most|least)|maxim|minim|max\b"
+    r"|oder mehr|ou plus)|以上|以下|以内|未満",
+    re.I,
+)
+_CONDITION = re.compile(r"(?:\b(?:with|for|at|mit|bei|für|avec|pour|à|con|при|с|для)|在)\s?$", re.I)
 _TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _ELIDED = re.compile(r"(?<!\w)(?:[cdjlmnst]|qu)['’](?=\w)", re.IGNORECASE)
 _HEAD = re.compile(r"([^\W\d_]{3,})\s(?:of|for|de|du|des|von)\s(?:the\s|la\s|der\s)?([^\W\d_]{3,})")
@@ -59,6 +70,8 @@ class Use:
     """Its words and those above it."""
     subject: frozenset[str]
     """What it is about, if the sentence says so."""
+    names: frozenset[str]
+    """Its words with a capital that are nowhere without one."""
     title: frozenset[str]
     """The title of its source, if it is a name."""
     before: dict[str, str]
@@ -110,16 +123,24 @@ def _roots(written: Iterable[str]) -> list[str]:
 
 def uses(number: int, statement: Utterance, lower: frozenset[str], categories: frozenset[str]) -> Iterator[Use]:
     """Yield the quantities of a statement. `lower` are the words that are no names."""
-    clauses, plain, when = _clauses(statement.text)
+    clauses, plain, when = _clauses(_without_document(statement.text))
+    is_about_nothing = not statement.above and statement.text.split(" ")[0].casefold() in VAGUE
     row = frozenset(_roots(_written(" ".join(_TOKEN.findall(plain)))))
-    for text in clauses:
+    names = _names(statement.text.partition(": ")[0], lower)
+    for text in () if is_about_nothing else clauses:
         found = quantities(text)
-        for quantity in found:
+        for quantity in found if len(found) <= MOST_FIGURES else ():
             each = _of_cell(quantity, text) if ": " in text or len(clauses) > 1 else quantity
             is_value = _is_value(each, text, found)
-            if is_value and not _BOUND.search(text[: each.start]):
+            if is_value and not _is_bound(each, text):
                 use = _use(replace(statement, text=text), OneValue(number, each), found, lower, categories)
-                yield replace(use, row=row, others=use.others + when)
+                yield replace(use, row=row, others=use.others + when, names=use.names or names)
+
+
+def _without_document(text: str) -> str:
+    """Return a sentence without the words before a colon that only say who says it: `Letter of the bank: …`."""
+    head, colon, rest = text.partition(": ")
+    return rest if colon and DOCUMENTS.intersection(_roots(_TOKEN.findall(head))) and len(rest) > len(head) else text
 
 
 def _clauses(text: str) -> tuple[list[str], str, tuple[Figure, ...]]:
@@ -134,12 +155,28 @@ def _clauses(text: str) -> tuple[list[str], str, tuple[Figure, ...]]:
     return [f"{subject}: {cell}" if colon else cell for cell in cells], plain, when
 
 
+def _is_bound(figure: Figure, text: str) -> bool:
+    """Whether a figure is a limit, or when something happened that happens again and again."""
+    if figure.kind in WHEN and any(has(REPEATED, root(word)) for word in _TOKEN.findall(text)):
+        return True
+    before = text[max(0, figure.start - _NEAR) : figure.start]
+    return _BOUND.search(before) is not None or _BOUND_AFTER.match(text, figure.end) is not None
+
+
 def _is_value(figure: Figure, text: str, every: Sequence[Figure]) -> bool:
-    """Whether a figure is said of something: no label, and no date at the start of a sentence with another figure."""
-    before = text[: figure.start]
+    """Whether a figure is said of something: no label, no condition, no date before another figure."""
+    before = text[max(0, figure.start - _NEAR) : figure.start]
+    others = [each for each in every if each.kind not in WHEN]
     if figure.kind in WHEN and len(before.split()) < 2:
-        return all(each.kind in WHEN for each in every)
+        return not others
+    if _is_condition(figure, text) and any(not _is_condition(each, text) for each in others):
+        return False
     return figure.kind != "number" or _is_stated(before)
+
+
+def _is_condition(figure: Figure, text: str) -> bool:
+    """Whether another figure is said of this one: `76 MB with 2,000 pages`."""
+    return _CONDITION.search(text[max(0, figure.start - _NEAR) : figure.start]) is not None
 
 
 def _is_stated(before: str) -> bool:
@@ -150,8 +187,14 @@ def _is_stated(before: str) -> bool:
 
 def _of_cell(figure: Figure, text: str) -> Figure:
     """Return a plain number in a row as the count of what its head names: `workers 140`."""
-    head = _CELL.search(text[: figure.start]) if figure.kind == "number" else None
-    return replace(figure, kind="count", noun=head[1]) if head else figure
+    before = text[max(0, figure.start - _NEAR) : figure.start]
+    is_all = not text[figure.end :].strip(" .;")
+    head = _CELL.search(before) if figure.kind == "number" and is_all else None
+    if head is None:
+        return figure
+    subject, colon, _ = text.partition(": ")
+    counts_subject = colon and root(head[1]) in COUNTING and not quantities(subject)
+    return replace(figure, kind="count", noun=subject if counts_subject else head[1])
 
 
 def _use(
@@ -162,9 +205,7 @@ def _use(
     categories: frozenset[str],
 ) -> Use:
     text, quantity = statement.text, side.quantity
-    bare = _ELIDED.sub(lambda match: " " * len(match[0]), text)
-    for each in every:
-        bare = bare[: each.start] + " " * (each.end - each.start) + bare[each.end :]
+    bare = _without_figures(text, every)
     tokens = list(_TOKEN.finditer(bare))
     content = _written(" ".join(match[0] for match in tokens))
     noun = frozenset(_roots(filter(_is_content, quantity.noun.split())))
@@ -173,6 +214,7 @@ def _use(
     above = frozenset(map(root, words(statement.above)))
     is_vague = len(own - categories) < 2 or text.split(" ")[0].casefold() in VAGUE
     kinds = {each.kind for each in every} if quantity.kind in WHEN else {*WHEN, "number"}
+    others = tuple(each for each in every if each.kind in kinds or _is_condition(each, text))
     return Use(
         side,
         statement.origin,
@@ -180,14 +222,23 @@ def _use(
         noun,
         own | above,
         _subject(bare, own, above, lower, is_vague=is_vague),
+        _names(bare, lower),
         _title(statement.above, lower),
         _neighbours(tokens, text, ahead=False),
         _neighbours(tokens, text, ahead=True),
         _parts(bare),
-        tuple(each for each in every if each.start != quantity.start and each.kind in kinds),
-        _HEDGE.search(text[: quantity.start]) is not None,
+        tuple(each for each in others if each.start != quantity.start),
+        _HEDGE.search(text[max(0, quantity.start - _NEAR) : quantity.start]) is not None,
         tuple(content),
     )
+
+
+def _without_figures(text: str, every: Iterable[Figure]) -> str:
+    """Return a text of the same length with spaces in place of its figures and elided articles."""
+    bare = _ELIDED.sub(lambda match: " " * len(match[0]), text)
+    for each in every:
+        bare = bare[: each.start] + " " * (each.end - each.start) + bare[each.end :]
+    return bare
 
 
 def _subject(
@@ -206,12 +257,18 @@ def _subject(
 def _title(above: str, lower: frozenset[str]) -> frozenset[str]:
     tokens = _TOKEN.findall(above)
     is_name = len(tokens) < 3 and all(_is_name(word, lower) for word in tokens)
-    return frozenset(_roots(tokens)) if is_name else frozenset()
+    found = frozenset(_roots(tokens)) if is_name else frozenset[str]()
+    return frozenset() if found & DOCUMENTS else found
 
 
 def _is_name(word: str, lower: frozenset[str]) -> bool:
     """Whether a word is written with a capital, and nowhere without."""
     return word[0].isupper() and _is_content(word) and word.casefold() not in lower
+
+
+def _names(text: str, lower: frozenset[str]) -> frozenset[str]:
+    words_of_names = (word for word in _TOKEN.findall(text) if _is_name(word, lower))
+    return frozenset(_roots(word for word in words_of_names if not unit_of(word) and word.casefold() not in MONTHS))
 
 
 def _parts(text: str) -> tuple[tuple[str, str], ...]:
