@@ -1,5 +1,6 @@
 """The kits `python` and `calculate`: what code may do, and everything that it may not."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from swarm.spec.task import Input, Model, PythonSpec, Task
 from swarm.testing import Function, reply
 from swarm.tools import Place, ToolContext, ToolResult, sandbox
 from swarm.tools import python as python_kit
+from swarm.tools.box_memory import memory_of
 from swarm.tools.calculate import CalculateKit
 from swarm.tools.python import PythonKit
 from swarm.tools.sandbox import BoxBounds, found, interpreter
@@ -223,6 +225,27 @@ async def test_s13_endless_code_is_killed_and_the_next_call_works(tmp_path: Path
     finally:
         await bench.place.aclose()
         await kit.close()
+
+
+TOGETHER = """
+import os, time
+for _ in range(6):
+    if not os.fork():
+        held = bytearray(os.urandom(1_000_000)) * 40
+        time.sleep(20)
+time.sleep(20)
+"""
+
+
+async def test_s13_the_memory_of_all_processes_is_bounded_together(tmp_path: Path) -> None:
+    kit = PythonKit(PythonSpec(seconds=30, memory=150_000_000), tmp_path)
+    bench = Bench(tmp_path / "place", kit)
+    assert "all its processes together took more than 150,000,000 bytes" in await bench.error(TOGETHER)
+    assert await bench.run("1 + 1") == "2"
+    await bench.place.aclose()
+    await kit.close()
+    assert memory_of(os.getpid()) > 10_000_000
+    assert memory_of(2**31 - 1) == 0
 
 
 async def test_s11_without_a_box_nothing_runs(box: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -135,7 +135,8 @@ class PythonSpec(Frozen):
     venv: Path | None = None
     """Folder of a venv whose Python and packages are used. [default: those that run swarm]"""
     memory: Annotated[Bytes, Field(ge=64_000_000, le=1_000_000_000_000)] = 1_000_000_000
-    """Memory of each process, in bytes. Example: 512MB. [default: 1_000_000_000]"""
+    """Memory of each process, and of all processes of a step together, in bytes. Example: 512MB.
+    [default: 1_000_000_000]"""
     seconds: float = Field(default=30.0, gt=0, le=86_400)
     """Maximum seconds of a call, without waiting for a processor. [default: 30]"""
     processes: int = Field(default=32, ge=4, le=10_000)

@@ -26,6 +26,7 @@ from swarm.base.errors import ToolError
 from swarm.base.redaction import safe_text
 from swarm.base.values import digest
 from swarm.spec.task import PythonSpec
+from swarm.tools.box_memory import memory_of
 from swarm.tools.functions import tool
 from swarm.tools.kinds import Tool, ToolContext, ToolResult, made_file, words
 from swarm.tools.kit import Kit, Opening, offered
@@ -41,6 +42,8 @@ MOST_OPEN = 32
 """Maximum boxes that are open; then the one that was idle for the longest time closes."""
 WAITING_SECONDS = 3600.0
 """Deadline of a call with its waiting for a processor, which is not counted as work."""
+MEASURE_SECONDS = 0.2
+"""Seconds between two looks at the memory of a box."""
 NO_BOX = "sandbox_unavailable"
 
 
@@ -50,10 +53,14 @@ class PythonBox:
 
     process: anyio.abc.Process
     inputs: Path
+    memory: int = 0
+    """Maximum bytes of memory of all its processes together; 0: not measured."""
     used: float = 0.0
     busy: bool = False
     known: dict[str, str] = field(default_factory=dict[str, str])
     """Files that are in the box, with the hash of their content."""
+    measured: float = 0.0
+    """When its memory was measured last."""
     buffered: bytearray = field(default_factory=bytearray)
     codes: list[str] = field(default_factory=list[str])
     """What has run in it, in order: a fresh box gets its variables by running it again."""
@@ -99,11 +106,23 @@ class PythonBox:
         return found
 
     async def _more(self) -> None:
+        """Wait for more bytes. Raise `MemoryError` if the processes of the box take too much together."""
         assert self.process.stdout is not None
+        before = len(self.buffered)
         try:
-            self.buffered += await self.process.stdout.receive(1_000_000)
+            while len(self.buffered) == before:
+                await self._measure()
+                with anyio.move_on_after(MEASURE_SECONDS):
+                    self.buffered += await self.process.stdout.receive(1_000_000)
         except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError) as error:
             raise EOFError from error
+
+    async def _measure(self) -> None:
+        now = anyio.current_time()
+        if self.memory and now >= self.measured + MEASURE_SECONDS:
+            self.measured = now
+            if await anyio.to_thread.run_sync(memory_of, self.process.pid) > self.memory:
+                raise MemoryError
 
     async def aclose(self) -> None:
         """Kill everything in the box, and remove its copy of the inputs."""
@@ -212,6 +231,9 @@ class PythonKit(Kit):
                 printed, reply = await box.ask(code, new)
             except OverflowError:
                 printed, why = bytes(box.buffered[:MOST_OUTPUT]), f"killed after {MOST_OUTPUT:,} bytes of output"
+            except MemoryError:
+                most = f"{self._bounds.memory:,} bytes of memory"
+                printed, why = bytes(box.buffered), f"killed: all its processes together took more than {most}"
             except EOFError:
                 printed, why = bytes(box.buffered), "the interpreter ended, for example for lack of memory"
             except ValueError:
@@ -237,12 +259,12 @@ class PythonKit(Kit):
         except OSError as error:
             await anyio.to_thread.run_sync(rmtree, inputs, True)
             raise ToolError(f"there is no sandbox any more: {error.strerror}", kind=NO_BOX) from error
-        box = PythonBox(process, inputs, anyio.current_time())
+        box = PythonBox(process, inputs, self._bounds.memory, anyio.current_time())
         self._open[id(box)] = box
         try:
             with anyio.fail_after(self._seconds):
                 await box.ask("", {})
-        except (EOFError, OverflowError, ValueError, TimeoutError) as error:
+        except (EOFError, OverflowError, MemoryError, ValueError, TimeoutError) as error:
             await self._ended(box)
             raise ToolError("the sandbox does not start any more", kind=NO_BOX) from error
         return box
