@@ -99,7 +99,7 @@ def test_the_reducer_is_shown_citations_that_count() -> None:
     assert (found.cited, found.unknown) == (("memory.2", "sizes"), ())
 
 
-LOOP = ("attempt/loop", "attempt/tool_turns", "attempt/long_results")
+LOOP = ("attempt/loop", "attempt/opening", "attempt/tool_turns", "attempt/long_results")
 
 
 def phrases_said() -> dict[str, set[str]]:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from swarm.record import events as e
 from swarm.record.cache import Entry
-from swarm.record.outcome import Outcome, Unread
+from swarm.record.outcome import Opened, Outcome, Unread
 from swarm.spec.chat import Usage
 from swarm.spec.plan import Step
 
@@ -18,6 +18,7 @@ FULL = Outcome(
     usage=Usage(calls=1, input_tokens=3),
     cached=True,
     unread=(Unread(of="input", name="a.md", read=1, total=2),),
+    opened=(Opened(of="output", name="b", pages=(1, 3), read=9, total=20),),
     notes=("fixed",),
     doubts=("cut",),
     unfounded=("7",),

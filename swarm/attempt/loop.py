@@ -26,6 +26,7 @@ import anyio
 from swarm.attempt.judge import ALLOWED, Correction, judge_message, revised, truncated, uncalled
 from swarm.attempt.long_results import room_left, with_built_in, with_pictures
 from swarm.attempt.loop_guard import LoopGuard
+from swarm.attempt.opening import opened, refuse_unopened, refuse_without_tools, with_opening, without_old_pages
 from swarm.attempt.permits import Permits, Permitted
 from swarm.attempt.prompt import messages, phrase, wanted
 from swarm.attempt.support import with_notes
@@ -84,6 +85,7 @@ async def _carry_out(talk: "_Conversation", attempt: Attempt, endpoint: Endpoint
             # Cancellation point: a cancelled call leaves no turn. The endpoint charges its cost.
             reply = await endpoint.complete(request)
         except EndpointRefused as error:
+            refuse_without_tools(attempt, error, talk.said)
             error.context = smaller_context(attempt, error, request)
             verdict = talk.shorten(error, verdict)
         else:
@@ -97,6 +99,7 @@ async def _carry_out(talk: "_Conversation", attempt: Attempt, endpoint: Endpoint
         "notes": notes,
         "left_out": left_out,
         "unread": talk.unread,
+        "opened": opened(attempt, talk.said),
         "doubts": doubts,
         "media": (*talk.media, *await talk.leave()),
     }
@@ -121,7 +124,7 @@ class _Conversation:
         self.corrections: Counter[str] = Counter()
         """Corrections so far, by kind."""
         self._prompt = prompt.messages
-        self._specs = with_built_in(tools.specs(attempt.tools))
+        self._specs = with_opening(with_built_in(tools.specs(attempt.tools)), attempt)
         self._want = wanted(attempt)
         self._guard = LoopGuard(spec.name for spec in self._specs)
         self._note = note
@@ -165,7 +168,7 @@ class _Conversation:
             if message.role == "assistant":
                 self.turns += 1
                 self._guard.turn(message.tool_calls)
-                verdict = None if message.tool_calls else judge_message(self.attempt, message)
+                verdict = None if message.tool_calls else self._judged_again(message)
                 is_revised = self._first is not None
             elif message.role == "tool":
                 self._replay_result(message)
@@ -178,6 +181,10 @@ class _Conversation:
             return verdict
         is_corrected = before is None or before.role != "assistant"
         return self._settle(verdict) if is_corrected else self._uncorrected(verdict)
+
+    def _judged_again(self, message: Message) -> Outcome | Correction:
+        refuse_unopened(self.attempt, self.said)
+        return judge_message(self.attempt, message)
 
     def _uncorrected(self, verdict: Correction) -> Outcome | Correction:
         """Correct the last answer of a transcript. An optional question would be in the same turn: it was not asked."""
@@ -216,9 +223,10 @@ class _Conversation:
     def request(self) -> Request:
         """Return the next request. It has tools or a form, never both: endpoints confuse them."""
         attempt = self.attempt
+        said = without_old_pages(attempt, in_order(self.said), self._specs)
         return Request(
             model=attempt.model,
-            messages=self._compacted() if self.compact else with_pictures(attempt, in_order(self.said), self._place),
+            messages=self._compacted() if self.compact else with_pictures(attempt, said, self._place),
             tools=self._specs,
             form=None if self._specs else self._want.form,
             max_tokens=output_cap(attempt, was_cut=bool(self.corrections["truncated"])),
@@ -253,6 +261,7 @@ class _Conversation:
             return self._drop_calls(message)
         if message.tool_calls:
             return None
+        refuse_unopened(self.attempt, self.said)
         if reply.message.tool_calls:
             return self._correct(uncalled(self.attempt))
         verdict = judge_message(self.attempt, message, asked_form=reply.form)

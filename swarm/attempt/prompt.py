@@ -17,7 +17,16 @@ from itertools import groupby
 from typing import Literal, cast
 
 from swarm.attempt.answer_schemas import ANSWER, as_object, plan_form
-from swarm.attempt.reading import ASSUMED_CONTEXT, Item, Reading, Shown, framed, room_to_answer, room_to_read
+from swarm.attempt.reading import (
+    ASSUMED_CONTEXT,
+    Item,
+    Reading,
+    Shown,
+    framed,
+    head_bytes,
+    room_to_answer,
+    room_to_read,
+)
 from swarm.attempt.types import Attempt, Given, Missing
 from swarm.base.values import Json, canonical
 from swarm.planning.brief import Brief
@@ -74,7 +83,7 @@ class AnswerForm:
 
 def messages(attempt: Attempt) -> Prompt:
     """Return the messages before the first turn of an attempt."""
-    texts = _texts(attempt)
+    texts = texts_of(attempt)
     layout = _layout(attempt, texts)
     reading = _reading(attempt, texts, layout)
     if not reading.fits:
@@ -89,7 +98,7 @@ def messages(attempt: Attempt) -> Prompt:
 
 def reading_of(attempt: Attempt) -> Reading:
     """Return the size of everything that an attempt would read, if nothing was truncated."""
-    texts = _texts(attempt)
+    texts = texts_of(attempt)
     return _reading(attempt, texts, _layout(attempt, texts))
 
 
@@ -207,10 +216,14 @@ def _brief_text(brief: Brief, most: int) -> tuple[str, int]:
     return canonical(brief.model_copy(update={"inputs": bare[:shown]})).decode(), shown
 
 
-def _texts(attempt: Attempt) -> tuple[Shown, ...]:
-    """Return the texts that an attempt reads: inputs, then outputs of other steps."""
+def texts_of(attempt: Attempt) -> tuple[Shown, ...]:
+    """Return the texts that an attempt reads: inputs, then outputs; starts of those that it opens."""
     inputs = [Shown("input", each.name, each.text) for each in attempt.inputs if each.medium == "text"]
-    return (*inputs, *(Shown("output", given.step, written(given.output)) for given in attempt.given))
+    texts = (*inputs, *(Shown("output", given.step, written(given.output)) for given in attempt.given))
+    if not attempt.opens:
+        return texts
+    most = head_bytes(_share(attempt), len(attempt.opens))
+    return tuple(text.opened(most) if text.key in attempt.opens else text for text in texts)
 
 
 def _data_parts(attempt: Attempt, texts: Sequence[Shown], notes: Notes) -> list[Part]:
@@ -223,7 +236,9 @@ def _data_parts(attempt: Attempt, texts: Sequence[Shown], notes: Notes) -> list[
         if about:
             parts.append(Data(of="brief", name="steps", text=about))
         for data, last in framed((text for text in texts if text.of == "output"), shares_a_note=len(notes) < 2):
-            parts += [data, *_noted(last, notes), *_part_noted(attempt, last)]
+            parts += [data, *_noted(last, notes), *_part_noted(attempt, last), *_opened_noted(attempt, last)]
+    if attempt.opens:
+        parts += _announced(attempt, "opening")
     if attempt.conflicts:
         parts += _announced(attempt, "conflicts")
         parts.append(Data(of="brief", name="conflicts", text="\n".join(attempt.conflicts)))
@@ -248,12 +263,27 @@ def _input_parts(attempt: Attempt, texts: Sequence[Shown], notes: Notes) -> list
             continue
         text = shown[each.name]
         data = Data(of="input", name=each.name, text=text.text)
-        parts += [data, *_noted(text, notes), *_part_noted(attempt, text)]
+        parts += [data, *_noted(text, notes), *_part_noted(attempt, text), *_opened_noted(attempt, text)]
     return parts
 
 
 def _noted(text: Shown, notes: Notes) -> list[Part]:
     return [notes[text.key]] if text.key in notes else []
+
+
+def _opened_noted(attempt: Attempt, text: Shown) -> list[Part]:
+    """Return the size and the outline of a text of which only the start is above."""
+    if not text.pages:
+        return []
+    words = phrase(
+        attempt.wording,
+        "opened",
+        name=text.name,
+        shown=text.size,
+        total=text.whole,
+        pages=text.pages,
+    )
+    return [Text(text=words), Data(of="brief", name=f"outline of {text.name}", text=text.outline)]
 
 
 def _part_noted(attempt: Attempt, text: Shown) -> list[Part]:
@@ -331,7 +361,7 @@ def written(value: Json) -> str:
 
 def _share(attempt: Attempt) -> int:
     context, length = attempt.context or ASSUMED_CONTEXT, attempt.step.length
-    return room_to_read(context, attempt.settings, tools=bool(attempt.tools), length=length)
+    return room_to_read(context, attempt.settings, tools=bool(attempt.tools or attempt.opens), length=length)
 
 
 def known_steps(attempt: Attempt) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
+from swarm.base.long_text import LongText, long_text
 from swarm.base.values import Json
 from swarm.spec.chat import BYTES_PER_TOKEN, Data, estimate_tokens, shared_data
 
@@ -32,6 +33,17 @@ OWN_FRAME = 48
 """Tokens of a pair of marks of 32 digits, with the name of the text, as an upper estimate."""
 LINE_FRAME = 6
 """Tokens of the brackets and the line break around the id of an output that shares its marks."""
+
+
+HEAD_BYTES = 2 * 1024
+"""Maximum bytes of the start of a text that a step opens, and of its outline."""
+HEADS = 2
+"""The starts and outlines of all of them take at most one part in this many of the space."""
+
+
+def head_bytes(room: int, count: int) -> int:
+    """Return the maximum bytes of a start, and of an outline, of each of `count` texts."""
+    return min(HEAD_BYTES, room * BYTES_PER_TOKEN // HEADS // (2 * count))
 
 
 def room_to_read(context: int, settings: Mapping[str, Json], *, tools: bool = False, length: int | None = None) -> int:
@@ -61,7 +73,8 @@ class Item:
     frame: int = 0
     """Size of the marks around it."""
     splittable: bool = True
-    """Whether a part of it can be read: not of an image, a sound or a video."""
+    """Whether a part of it can be read: not of an image, a sound or a video, nor of a text that is
+    opened."""
 
     @property
     def total(self) -> int:
@@ -128,6 +141,12 @@ class Shown:
     text: str
     total: int = -1
     """Bytes of the complete text if this is only its start, else -1."""
+    pages: int = 0
+    """Number of pages of a text that its step opens: this is its start. 0 for any other text."""
+    whole: int = 0
+    """Bytes of all of them."""
+    outline: str = ""
+    """What they are about."""
 
     @property
     def is_cut(self) -> bool:
@@ -148,13 +167,24 @@ class Shown:
     def item(self) -> Item:
         """The text as something that a step reads."""
         tokens = estimate_tokens(self.text)
-        return Item(self.of, self.name, tokens, frame_of(self.of, self.name, tokens))
+        frame = frame_of(self.of, self.name, tokens)
+        return Item(self.of, self.name, tokens, frame, splittable=not self.pages)
 
     def up_to(self, tokens: int) -> "Shown":
         """Return the start of the text that fits so many tokens; itself if it is smaller."""
-        if estimate_tokens(self.text) <= tokens:
+        if self.pages or estimate_tokens(self.text) <= tokens:
             return self
         return replace(self, text=_head(self.text, tokens * BYTES_PER_TOKEN), total=size_of(self.text))
+
+    @property
+    def by_pages(self) -> LongText:
+        """The text by its pages, if it is the whole one."""
+        return long_text(self.name, self.text, self.name if self.of == "input" else "")
+
+    def opened(self, most: int) -> "Shown":
+        """Return what a step that opens it sees: start and outline of `most` bytes each."""
+        text, head = self.by_pages, _head(self.text, most)
+        return replace(self, text=head, pages=len(text.pages), whole=text.size, outline=text.outline(most))
 
     @property
     def left_out(self) -> str:
@@ -189,7 +219,7 @@ def framed(texts: Iterable[Shown], *, shares_a_note: bool = True) -> list[tuple[
     """
 
     def is_small(text: Shown) -> bool:
-        return estimate_tokens(text.text) < SMALL_TOKENS and (shares_a_note or not text.is_cut)
+        return estimate_tokens(text.text) < SMALL_TOKENS and not text.pages and (shares_a_note or not text.is_cut)
 
     found: list[tuple[Data, Shown]] = []
     for small, run in groupby(texts, key=is_small):

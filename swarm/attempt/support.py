@@ -198,7 +198,7 @@ def with_notes(outcome: Outcome, attempt: Attempt, said: Sequence[Message]) -> O
     if kind == "plan" or (kind == "report" and attempt.given) or outcome.output is None:
         return outcome
     text = written(outcome.output)
-    missing = _unread(text, said, attempt.step.redoes)
+    missing = _unread(text, said, attempt)
     names = listing((clip(each) for each in missing), MOST_UNFOUNDED)
     notes = [f"not found in what the step read: {names}"] if missing else []
     notes += _not_called(text, said) if kind != "report" else []
@@ -207,17 +207,34 @@ def with_notes(outcome: Outcome, attempt: Attempt, said: Sequence[Message]) -> O
     return outcome.model_copy(update={"notes": (*outcome.notes, *notes), "unfounded": missing[:MOST_KEPT]})
 
 
-def _unread(text: str, said: Iterable[Message], redoes: str | None) -> tuple[str, ...]:
+def _unread(text: str, said: Iterable[Message], attempt: Attempt) -> tuple[str, ...]:
     """Return what of an answer is in no text that a model was shown. Pictures and sounds may say anything.
 
-    Work that it does again, and the reasons of the critic, are no sources.
+    Work that it does again, and the reasons of the critic, are no sources. A text that it opened is
+    one as a whole, too: what is on the page before the one that it read is not invented.
     """
-    shown = [part for part in _shown(said) if not _is_work(part, redoes)]
+    shown = [part for part in _shown(said) if not _is_work(part, attempt.step.redoes)]
     texts = [part for part in shown if isinstance(part, Data | Text)]
     has_data = any(isinstance(part, Data) and part.of != "brief" for part in texts)
     if not has_data or len(texts) < len(shown) or sum(len(part.text) for part in texts) > READ_CHARACTERS:
         return ()
-    return unfounded(text, [SourceText("", part.text) for part in texts])
+    return _missing(text, [SourceText("", part.text) for part in texts], attempt)
+
+
+def _missing(text: str, sources: list[SourceText], attempt: Attempt) -> tuple[str, ...]:
+    missing = unfounded(text, sources)
+    if missing and (whole := _opened(attempt)):
+        return unfounded(text, [*sources, *whole])
+    return missing
+
+
+def _opened(attempt: Attempt) -> list[SourceText]:
+    """Return the whole texts of which an attempt saw pages, unless they are too much to check."""
+    opens = {name for _, name in attempt.opens}
+    texts = [each.text for each in attempt.inputs if each.name in opens]
+    texts += [written(each.output) for each in attempt.given if each.step in opens]
+    size = sum(map(len, texts))
+    return [] if size > READ_CHARACTERS else [SourceText("", text) for text in texts]
 
 
 def _shown(said: Iterable[Message]) -> list[Part]:

@@ -16,6 +16,7 @@ import anyio.to_thread
 from swarm.attempt.long_results import NAME as READ_MORE_NAME
 from swarm.attempt.long_results import LongResults
 from swarm.attempt.loop_guard import REPEATS, LoopGuard
+from swarm.attempt.opening import Openable
 from swarm.attempt.permits import Bill, Permits, billed
 from swarm.attempt.prompt import phrase, written
 from swarm.attempt.transcript import result_of
@@ -80,6 +81,7 @@ class ToolTurns:
         self._talk = conversation
         self._permits = permits
         self._long = LongResults(place, conversation.said, attempt.wording, conversation.room)
+        self._openable = Openable(attempt)
         self._resumed = bool(attempt.transcript)
         """Whether calls without a result may have run: in an earlier attempt that was interrupted."""
         self._rebuilt = not attempt.transcript
@@ -193,12 +195,14 @@ class ToolTurns:
         return (Text(text=self._phrase("tool_repeated", times=REPEATS)),)
 
     def _is_built_in(self, name: str) -> bool:
-        return name == READ_MORE_NAME and name not in self._attempt.tools
+        return self._openable.takes(name) or (name == READ_MORE_NAME and name not in self._attempt.tools)
 
     async def _called(self, call: ToolCall) -> tuple[tuple[Part, ...], float]:
         """Return the result of a call, or the reason why it has none, with its price: both are for the model."""
         name = self._tools.named(call.name)
         try:
+            if self._openable.takes(name):
+                return await self._openable.call(name, call.arguments), 0.0
             if self._is_built_in(name):
                 return (self._long.read(call.arguments),), 0.0
             async with billed(self._permits, self._tools.get(name)) as bill:

@@ -76,13 +76,14 @@ class Stated(Frozen):
     """Tokens of inputs that a step can read, for a planner's brief."""
 
 
-def _rare_parts(step: Step) -> dict[str, str]:
+def _rare_parts(step: Step, opens: Json = None) -> dict[str, str]:
     """Return the parts that most steps do not have, so that their keys are those of earlier versions."""
     rare: dict[str, Json] = {
         "merge": [step.merge, list(step.key or ())] if step.merge is not None else None,
         "length": step.length,
         "ballot": step.ballot,
         "check": step.check if isinstance(step.check, dict) else None,
+        "opens": opens,
     }
     return {name: part_digest(value) for name, value in rare.items() if value is not None}
 
@@ -122,6 +123,8 @@ class Attempt(Frozen):
     """Names of the granted tools: those of the step that its agent and the task grant too."""
     tools_key: str = ""
     """Hash of what decides the results of the granted tools: schemas, versions, effects."""
+    opens: tuple[tuple[Literal["input", "output"], str], ...] = Field(default=(), exclude_if=is_empty)
+    """Inputs and outputs of which it sees the start and an outline, and may look up the rest."""
     barred: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """Tools of its role that the step does not get because of its labels, in words."""
     takes: tuple[str, ...] = ()
@@ -189,7 +192,8 @@ class Attempt(Frozen):
             "tools": part_digest(self.tools_key),
             "wording": shared.get("wording") or part_digest(self.wording),
         }
-        return dict(sorted((parts | _rare_parts(step)).items()))
+        opens: Json = [list(each) for each in self.opens] or None
+        return dict(sorted((parts | _rare_parts(step, opens)).items()))
 
     @property
     def key_anywhere(self) -> str:

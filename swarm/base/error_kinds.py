@@ -151,6 +151,11 @@ ERROR_KINDS: Mapping[str, ErrorKind] = {
     "turns": ErrorKind("the attempt used all its turns", "raise `limits.turns`"),
     "loop": ErrorKind("the model repeats the same tool calls", "check the tools, or use another model"),
     "refused": ErrorKind("the model, or the endpoint, refused", "change the wording or the inputs"),
+    "unopened": ErrorKind(
+        "the model looked nothing up in the long texts that its step opens, so they are read in parts",
+        "remove `open`, or use a model that calls tools",
+        may_help=True,
+    ),
     "schema": ErrorKind("the output of a step is not a usable JSON Schema", "correct the step's `output`"),
     "truncated": ErrorKind("the answer reached `max_tokens`", "raise `max_tokens`, or make the step smaller"),
     "form": ErrorKind(

@@ -109,12 +109,12 @@ def show_plan(planned: Planned, prepared: "Prepared | None" = None) -> None:
     for note in planned.notes:
         say(message("note", note))
     if prepared is not None:
-        from swarm.views.simulation import advice_lines, limit_line, tree_lines
+        from swarm.views.simulation import advice_lines, limit_line, opened_lines, tree_lines
 
         found = _forecast(prepared, planned)
         *figures, advice = advice_lines(found.advice, found.worst_tokens, found.worst_usd)
         limit = limit_line(found.limit, found.advice.swarm.tokens)
-        say("\n".join([*tree_lines(found.trees), *figures, *limit, advice]))
+        say("\n".join([*tree_lines(found.trees), *opened_lines(found.opened), *figures, *limit, advice]))
 
 
 def _forecast(prepared: "Prepared", planned: Planned) -> "Forecast":

@@ -37,6 +37,8 @@ class Forecast:
     """US dollars, or None if the price is unknown."""
     trees: tuple[Tree, ...] = ()
     """The steps that become several because of what they read."""
+    opened: tuple[tuple[str, int], ...] = ()
+    """The steps that look things up in long texts, with their bytes: of instances, the most."""
     limit: int | None = None
     """The limit on tokens, if the plan is expected to use more."""
 
@@ -45,7 +47,9 @@ class Forecast:
         """Return the forecast as JSON values."""
         worst = {"tokens": self.worst_tokens, "usd": self.worst_usd}
         trees = [tree.model_dump(mode="json") for tree in self.trees]
-        return {"advice": self.advice.model_dump(mode="json"), "worst": worst, "trees": trees}
+        opened = [{"step": step, "bytes": size} for step, size in self.opened]
+        advice = self.advice.model_dump(mode="json")
+        return {"advice": advice, "worst": worst, "trees": trees, "opened": opened}
 
 
 def price_of(model: Model | None) -> Price | None:
@@ -90,8 +94,18 @@ def forecast_plan(steps: Sequence[Step], scene: Scene) -> Forecast:
         worst,
         _worst_usd(worst, price_of(model), limits.usd),
         trees_of(many.state),
+        _opened(many),
         limits.tokens if limits.tokens is not None and many.tokens > limits.tokens else None,
     )
+
+
+def _opened(many: Rehearsal) -> tuple[tuple[str, int], ...]:
+    sizes: dict[str, int] = {}
+    for name, each in many.steps.items():
+        if each.opens:
+            step = many.state.steps[name].step.instance_of or name
+            sizes[step] = max(each.opens, sizes.get(step, 0))
+    return tuple(sizes.items())
 
 
 def _advise(steps: tuple[Step, ...], many: Rehearsal, scene: Scene) -> Advice:

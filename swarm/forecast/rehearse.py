@@ -15,9 +15,11 @@ Tokens are expected ones, `EXPECTED_BYTES` each; those of limits and contexts ar
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from swarm.attempt.opening import opened_bytes, with_calls
 from swarm.attempt.prompt import messages, reading_of, wanted, written
 from swarm.attempt.types import Attempt
 from swarm.base.errors import AttemptError
+from swarm.base.long_text import PAGE_BYTES
 from swarm.base.values import Json
 from swarm.forecast.expect import Experience, Like, ServedBy, Source
 from swarm.forecast.simulate import ITEMS, MOST_STEPS
@@ -46,6 +48,8 @@ USUAL_ANSWERS: Mapping[str, int] = {"text": 250, "json": 200, "report": 600, "pl
 """Tokens of an answer by its kind, without experience: one to three paragraphs; a plan of some ten steps."""
 TOOL_TURNS = 3
 """Calls of an attempt with tools, without experience: it looks for something, opens it and answers."""
+PAGES = 2
+"""Pages in the conversation of an attempt that looks things up, on average over its calls."""
 START_SECONDS = 0.5
 """Seconds until a call is read: the round trip and a queue."""
 READ_RATE = 5_000.0
@@ -69,6 +73,8 @@ class Rehearsed:
     is_cached: bool = False
     is_cut: bool = False
     """Whether the step cannot read everything that it is given."""
+    opens: int = 0
+    """Bytes of the long texts in which it looks things up."""
     is_stated: bool = False
     """Whether its seconds are from the plan."""
     source: Source = "sizes"
@@ -218,8 +224,8 @@ class _Stage:
         served = ServedBy(attempt.parts["endpoint"], attempt.parts["model"])
         like = self._scene.experience.like(attempt.step, served)
         prompt = messages(attempt)
-        taken = _tokens(prompt.messages) + TOOL_TOKENS * len(attempt.tools)
-        calls: float = TOOL_TURNS if attempt.tools else 1
+        taken = _tokens(prompt.messages) + TOOL_TOKENS * len(attempt.tools) + _page_tokens(attempt)
+        calls: float = TOOL_TURNS if with_calls(attempt) else 1
         calls = calls if like is None else like.calls
         given = _answer_tokens(attempt, like, taken)
         if _repeats(self.state, attempt.step) and like is None:
@@ -238,6 +244,7 @@ class _Stage:
             seconds=seconds if stated is None else stated,
             usd=None if price is None else (read * price.input + given * price.output) / 1_000_000,
             is_cut=bool(prompt.left_out),
+            opens=opened_bytes(attempt),
             is_stated=stated is not None,
             source=source if stated is None else "plan",
         )
@@ -247,6 +254,11 @@ class _Stage:
         if s.id not in self._lists:
             return text
         return [f"item {n}" for n in range(1, self._scene.items + 1)]
+
+
+def _page_tokens(attempt: Attempt) -> int:
+    """Return the expected tokens of pages in the conversation of an attempt."""
+    return round(PAGES * PAGE_BYTES / EXPECTED_BYTES) if attempt.opens else 0
 
 
 def _answer_tokens(attempt: Attempt, like: Like | None, taken: int) -> int:

@@ -227,6 +227,7 @@ def resolve(task: Task, chosen: ChosenModels, files: LoadedFiles) -> ResolvedTas
         small_models=frozenset(alias for alias, route in single(routes).items() if route.is_small),
         built_in=chosen.built_in,
         critics=tuple(alias for alias in outside_pools(routes) if not routes[alias].is_offline),
+        without_tools=_without_tools(routes, is_custom=chosen.endpoint is not None),
         settings=settings_of(routes, is_custom=chosen.endpoint is not None),
         identities=identities_of(routes, chosen.endpoint),
         contexts=contexts_of(routes, is_custom=chosen.endpoint is not None),
@@ -262,6 +263,14 @@ def contexts_of(routes: Routes, *, is_custom: bool = False) -> dict[str, int]:
         if smallest := min(filter(None, known), default=None):
             sizes[alias] = smallest
     return sizes
+
+
+def _without_tools(routes: Routes, *, is_custom: bool) -> frozenset[str]:
+    """Return the aliases of the built-in endpoint, and of pools with it. Others call tools."""
+    if is_custom:
+        return frozenset()
+    offline = {alias for alias, route in routes.items() if route.is_offline}
+    return frozenset(alias for alias, route in routes.items() if not offline.isdisjoint(route.members))
 
 
 def _unlimited(routes: Routes, *, is_custom: bool) -> list[str]:

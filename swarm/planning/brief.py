@@ -26,6 +26,8 @@ class RoleBrief(Frozen):
     name: str
     description: str
     tools: tuple[str, ...] = ()
+    open: bool = Field(default=False, exclude_if=is_empty)
+    """Whether it looks things up in long texts, instead of reading all of them."""
 
 
 class InputBrief(Frozen):

@@ -13,6 +13,9 @@ from swarm.spec.plan import Step
 CUT = "the answer was truncated at its output cap"
 """Doubt about a truncated answer that was accepted. A run with one is not `done`."""
 
+UNOPENED = "unopened"
+"""Kind of the failure of an attempt that opened nothing of its long texts."""
+
 
 class Unread(Frozen):
     """An input or an output of which a step read only the first part."""
@@ -24,6 +27,26 @@ class Unread(Frozen):
     """Bytes that were shown."""
     total: int
     """Bytes of all of it."""
+
+
+class Opened(Frozen):
+    """A long input or output of which a step saw the start, and could look up the rest."""
+
+    of: Literal["input", "output"]
+    name: str
+    """Name of the input, or id of the step."""
+    pages: tuple[int, ...]
+    """Numbers of the pages that it read, from 1."""
+    read: int
+    """Bytes that it saw: of the start, and of those pages."""
+    total: int
+    """Bytes of all of it."""
+
+    @property
+    def words(self) -> str:
+        """What it saw, for people."""
+        size = f"{self.read:,} of {self.total:,} bytes"
+        return f"opened {self.name}: {size}, {len(self.pages):,} pages read"
 
 
 class Outcome(Frozen):
@@ -47,6 +70,8 @@ class Outcome(Frozen):
     """What did not fit the prompt, in words."""
     unread: tuple[Unread, ...] = Field(default=(), exclude_if=is_empty)
     """The same of inputs and outputs, as data. A run with such an outcome is `partial`."""
+    opened: tuple[Opened, ...] = Field(default=(), exclude_if=is_empty)
+    """Long inputs and outputs that the step opened, with what it saw of them."""
     notes: tuple[str, ...] = ()
     """Notes for people: a repaired plan, a citation of an unknown step."""
     doubts: tuple[str, ...] = Field(default=(), exclude_if=is_empty)

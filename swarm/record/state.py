@@ -19,7 +19,7 @@ from swarm.base.showing import Displayed
 from swarm.base.values import Json
 from swarm.record import events as e
 from swarm.record.graph import Graph
-from swarm.record.outcome import Outcome
+from swarm.record.outcome import UNOPENED, Outcome
 from swarm.record.steps import INTERRUPTIONS, Kind, Span, Status, StepState
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Usage
@@ -241,6 +241,8 @@ class State(Displayed, Graph):
             if event.error.context < self.contexts.get(s.model, event.error.context + 1):
                 self.contexts[s.model] = event.error.context
                 self.context_errors[s.model] = event.error.message
+        elif event.error.kind == UNOPENED:
+            s.reads_all = True
         elif event.error.kind not in INTERRUPTIONS:
             s.failures += 1
         if event.retry_in is not None:

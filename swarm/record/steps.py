@@ -128,6 +128,8 @@ class StepState:
     """Number of failed attempts, without those that were cut off."""
     resized: int = 0
     """Number of attempts that were refused as too long and taught a smaller context size."""
+    reads_all: bool = False
+    """Whether an attempt opened nothing of its long texts: the next one reads all of them."""
     model: str = ""
     """Model alias of the last attempt."""
     endpoint: str = ""

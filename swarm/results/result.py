@@ -1,6 +1,6 @@
 """The result of a run for programs: status, report and figures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -8,6 +8,7 @@ from typing import Any, cast
 from swarm.base.showing import Displayed
 from swarm.base.values import Json
 from swarm.record.folder import RunFolder
+from swarm.record.outcome import Opened
 from swarm.record.state import State
 from swarm.record.steps import Status
 from swarm.results.left_out import LeftOut, left_out
@@ -72,6 +73,8 @@ class Result(Displayed):
     """Verdicts on the steps with `check`, in plan order. A run with contradicted work is at best `partial`."""
     left_out: tuple[LeftOut, ...] = ()
     """Inputs and outputs that were not read completely. Such a run is at best `partial`."""
+    opened: tuple[tuple[str, Opened], ...] = ()
+    """Long inputs and outputs that steps opened, with what each step saw of them, in plan order."""
     media: tuple[StepMedia, ...] = ()
     """Media in answers, in plan order; the files are in the run's folder."""
     merged: Table | None = None
@@ -111,6 +114,7 @@ class Result(Displayed):
             folder=folder.path,
             checks=judged(state),
             left_out=left_out(state),
+            opened=tuple(_opened(state)),
             media=_media(state, folder),
             merged=table,
             outputs=StepOutputs(state, assigner.output_of),
@@ -166,11 +170,17 @@ class Result(Displayed):
             "errors": [{"step": each.step, "kind": each.kind, "message": each.message} for each in self.errors],
             "checks": [asdict(each) for each in self.checks],
             "left_out": [each.model_dump() for each in self.left_out],
+            "opened": [{"step": step, **each.model_dump(mode="json")} for step, each in self.opened],
             "outputs": self.outputs.to_dict() if isinstance(self.outputs, StepOutputs) else dict(self.outputs),
             "media": [{**asdict(each), "path": str(each.path)} for each in self.media],
             "unwritten": list(self.unwritten),
             "folder": str(self.folder),
         }
+
+
+def _opened(state: State) -> Iterator[tuple[str, Opened]]:
+    for s in state.real_steps():
+        yield from ((s.id, each) for each in s.outcome.opened)
 
 
 def _measured(state: State, note: Callable[[Exception], object] | None) -> Parallelism:

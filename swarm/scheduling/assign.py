@@ -18,7 +18,7 @@ from swarm.base.values import Json, canonical
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
-from swarm.scheduling.grants import granted_tools, wanted_tools
+from swarm.scheduling.grants import granted_tools, wanted_tools, with_opened
 from swarm.scheduling.label_flow import LabelFlow
 from swarm.scheduling.merging import merge_attempt, wanted_table
 from swarm.scheduling.outputs import Outputs
@@ -115,7 +115,7 @@ class Assigner:
             endpoints=endpoints,
             shared=self._shared(agent, wording, settings, endpoints),
         )
-        return self._spanned(attempt)
+        return self._spanned(with_opened(attempt, s, state, resources))
 
     def _spanned(self, attempt: Attempt) -> Attempt:
         """Return an attempt with the ids of its trace and its span."""
@@ -313,7 +313,7 @@ class Assigner:
 
     def _role_brief(self, agent: Agent) -> RoleBrief:
         tools = self._granted(agent, set(self._resources.tools))
-        return RoleBrief(name=agent.name, description=agent.description, tools=tools)
+        return RoleBrief(name=agent.name, description=agent.description, tools=tools, open=agent.open)
 
     def _granted(self, agent: Agent, granted: Container[str]) -> tuple[str, ...]:
         """Return the tools that a role asks for and the run grants."""

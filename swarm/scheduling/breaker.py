@@ -10,6 +10,7 @@ from collections import Counter
 
 from swarm.base.error_kinds import WAITS
 from swarm.record import events as e
+from swarm.record.outcome import UNOPENED
 from swarm.record.state import State
 from swarm.record.steps import INTERRUPTIONS, Status, StepState
 from swarm.spec.plan import PLAN_STEP, before_of
@@ -17,7 +18,7 @@ from swarm.spec.plan import PLAN_STEP, before_of
 ENOUGH = 5
 """Number of steps that failed equally after which similar steps stop: one or two may be bad luck."""
 OF_ONE_STEP = frozenset(
-    {*INTERRUPTIONS, "context_length", "too_large", "content_filter", "label", "media", "simulated"}
+    {*INTERRUPTIONS, UNOPENED, "context_length", "too_large", "content_filter", "label", "media", "simulated"}
 )
 """Kinds of failure that depend on what one step reads, or on the run's limits: they say nothing about other steps."""
 OF_ENDPOINTS = frozenset({*WAITS, "timeout", "unreachable", "disconnected", "busy"})

@@ -30,6 +30,8 @@ class RunResources:
     """Aliases of small models."""
     critics: tuple[str, ...] = ()
     """Aliases that can judge the work of another model: those that no pool uses, without the built-in endpoint."""
+    without_tools: frozenset[str] = frozenset()
+    """Aliases of models that call no tools: the built-in endpoint, and pools with it."""
     built_in: str = ""
     """Alias of the built-in endpoint, which plans and reports for a small `default`; empty if none is needed."""
     outside_pools: tuple[str, ...] = ()

@@ -32,7 +32,7 @@ from typing import Literal, cast
 from swarm.base.errors import BugError
 from swarm.base.values import Json
 from swarm.record import events as e
-from swarm.record.outcome import Outcome
+from swarm.record.outcome import UNOPENED, Outcome
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 from swarm.scheduling.breaker import Breaker, nothing_found
@@ -219,6 +219,8 @@ class Scheduler:
             return 0.0
         if failure.kind == "truncated" and failure.may_help:
             return 0.0  # what it read is read again in smaller pieces
+        if failure.kind == UNOPENED:
+            return 0.0  # what it could open is read in parts
         retries = RETRIES if s.step.retries is None else s.step.retries
         if not failure.may_help or s.failures >= retries:
             return None

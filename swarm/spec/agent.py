@@ -32,6 +32,9 @@ class Agent(Frozen):
     [default: none]"""
     needs_tools: bool = Field(default=False, exclude_if=is_empty)
     """`true`: planners are offered the role only if the task grants it a tool. [default: false]"""
+    open: bool = Field(default=False, exclude_if=is_empty)
+    """`true`: the role looks things up in long inputs and outputs, with `read` and `find`, instead
+    of reading all of them. `open` of a step wins. [default: false]"""
     turns: int | None = Field(default=None, ge=1, le=1000)
     """Maximum model calls per attempt. The lower of this and `limits.turns` applies. [default:
     `limits.turns`]"""

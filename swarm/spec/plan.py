@@ -112,6 +112,10 @@ class Step(Frozen):
     vote: int | None = Field(default=None, ge=2, le=9, exclude_if=is_none)
     """Number of independent attempts at the step: the answer that most of them gave is its output.
     Without a majority a critic chooses. [default: one attempt]"""
+    open: bool | None = Field(default=None, exclude_if=is_none)
+    """`true`: look something up in long inputs and outputs instead of reading all of them. The step
+    sees the start and an outline of each, and opens the rest with `read` and `find`. [default: that
+    of the agent]"""
     model: Id | None = None
     """Alias in `models:` of the task. [default: the model of the agent, else `default`]"""
     tools: tuple[str, ...] | None = None

@@ -65,6 +65,14 @@ def tree_lines(trees: Iterable[Tree]) -> list[str]:
     return [wrapped(_tree_line(tree)) for tree in trees]
 
 
+def opened_lines(opened: Iterable[tuple[str, int]]) -> list[str]:
+    """Return which steps look things up in long texts instead of reading all, a line each."""
+    return [
+        wrapped(f"Opens: {step} looks things up in {bytes_of:,} bytes of long texts, page by page")
+        for step, bytes_of in opened
+    ]
+
+
 def _tree_line(tree: Tree) -> str:
     levels = f" in {counted(tree.levels, 'level')}"
     if tree.kind == "parts":

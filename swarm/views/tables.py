@@ -141,7 +141,9 @@ def _bad(real: Iterable[StepState]) -> list[StepState]:
 
 
 def _notes(s: StepState) -> list[str]:
-    return [*s.outcome.notes, *s.outcome.doubts, *(f"omitted: {what}" for what in s.outcome.gaps)]
+    seen = (each.words for each in s.outcome.opened)
+    gaps = (f"omitted: {what}" for what in s.outcome.gaps)
+    return [*s.outcome.notes, *s.outcome.doubts, *seen, *gaps]
 
 
 def _usage(state: State) -> str:

@@ -63,7 +63,7 @@ def check_reading(sheet: Sheet) -> None:
         names = _inputs_read(sheet, row.step, sizes)
         _hint_at_parts(sheet, row, (each for each in sheet.brief.inputs if each.name in names))
         tokens = sum(sizes.get(name, 0) for name in names)
-        if row.step.each != "inputs" and len(names) > 1 and tokens > reads:
+        if len(names) > 1 and tokens > reads and _reads_at_once(sheet, row.step):
             message = f"the {len(names)} inputs have about {tokens:,} tokens; the maximum of a step is about {reads:,}"
             _add_too_much(sheet, row, message)
 
@@ -75,12 +75,27 @@ def _hint_at_parts(sheet: Sheet, row: Row, inputs: Iterable[InputBrief]) -> None
         return
     most = max(long, key=lambda each: each.tokens)
     more = f", and so are {len(long) - 1:,} more" if len(long) > 1 else ""
-    message = (
-        f"{quoted(most.name)} has about {most.tokens:,} tokens, and a step can read about {sheet.brief.reads:,}: it is "
-        f"read in about {most.parts:,} parts{more}"
-    )
+    size = f"{quoted(most.name)} has about {most.tokens:,} tokens, and a step can read about {sheet.brief.reads:,}"
+    if _opens(sheet, row.step):
+        message = f"{size}: the step looks up what it needs, page by page{more}"
+        advice = "Remove `open` if the step must know all of it."
+        sheet.found.hint("opened", row.key("open"), message, advice=advice, step=row.step.id)
+        return
+    message = f"{size}: it is read in about {most.parts:,} parts{more}"
     advice = "Keep one step for it: swarm splits it and merges the answers."
     sheet.found.hint("parts", row.key("inputs"), message, advice=advice, step=row.step.id)
+
+
+def _reads_at_once(sheet: Sheet, step: Step) -> bool:
+    """Return whether a step reads all of its inputs together."""
+    return step.each != "inputs" and not _opens(sheet, step)
+
+
+def _opens(sheet: Sheet, step: Step) -> bool:
+    """Return whether a step looks things up in long texts, if its model calls tools."""
+    if step.open is not None or step.merge is not None:
+        return bool(step.open) and step.merge is None
+    return any(role.name == step.agent and role.open for role in (*sheet.agents, *sheet.brief.roles))
 
 
 def _inputs_read(sheet: Sheet, step: Step, texts: Collection[str]) -> Collection[str]:

@@ -217,6 +217,8 @@ def _message(scene: PageScene, s: StepState, message: Message) -> Iterator[Html]
 
 
 def _notes(s: StepState) -> Html:
-    notes: Iterable[str] = (*s.outcome.notes, *s.outcome.doubts, *(f"omitted: {what}" for what in s.outcome.gaps))
+    seen = (each.words for each in s.outcome.opened)
+    gaps = (f"omitted: {what}" for what in s.outcome.gaps)
+    notes: Iterable[str] = (*s.outcome.notes, *s.outcome.doubts, *seen, *gaps)
     lines = [html("<li>{}</li>", note) for note in notes]
     return html("<h3>Notes</h3><ul>{}</ul>", join(lines)) if lines else EMPTY
