@@ -1,6 +1,7 @@
 """Connections: kept, closed, refused, secure; on both backends, with real sockets."""
 
 import json
+import socket
 from typing import Any
 
 import anyio
@@ -117,3 +118,29 @@ async def test_connections_are_kept_and_survive_cancelled_calls() -> None:
         before = server.connections
         await calls(endpoint, 30)
         assert server.connections == before, "idle connections are used again"
+
+
+async def test_fault_168_a_call_knows_whether_it_still_connects() -> None:
+    import httpx2
+
+    from swarm.endpoints.wire.connecting import Leaving, leaving
+    from swarm.endpoints.wire.transport import open_transport
+
+    with socket.socket() as full, socket.socket() as one, socket.socket() as two:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)  # the queue of the system takes one connection, and leaves the others without an answer
+        for each in (one, two):
+            each.setblocking(False)
+            each.connect_ex(full.getsockname())
+        call = Leaving()
+        leaving.set(call)
+        url = f"http://127.0.0.1:{full.getsockname()[1]}/v1"
+        transport = open_transport(url, key=None, agent="test")
+        with anyio.move_on_after(0.05) as scope:
+            await transport.handle_async_request(httpx2.Request("POST", url, content=b"{}"))
+        assert scope.cancelled_caught
+        assert call.connects
+        await transport.aclose()
+    async with FakeServer() as server, OpenAIEndpoint(model(server)) as endpoint:
+        await endpoint.complete(ASK)
+        assert not call.connects

@@ -16,7 +16,7 @@ from typing import Any, SupportsIndex, cast
 
 from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
 
-from swarm.attempt.coercion import coerced, straightened
+from swarm.attempt.coercion import bare_value, coerced, straightened
 from swarm.base.errors import AnswerError
 from swarm.base.values import MOST_DEPTH, Json
 
@@ -114,6 +114,18 @@ def _candidates(
             yield Fit(checked.value, repaired=True)
     if text and not found.broken and _is_of_text(schema):  # 3
         yield _checked(text, schema)
+    yield from _bare(text, schema, found)
+
+
+def _bare(text: str, schema: dict[str, Json] | bool, found: "_Found") -> Iterator[Fit]:
+    """Yield the value of the only field of a schema, if the text is nothing else."""
+    bare = None if found.values or found.broken else bare_value(text, schema)
+    if bare is None:
+        return
+    meant = coerced(bare, schema, lambda candidate: _checked(candidate, schema).ok)
+    checked = _checked(bare if meant is None else meant, schema)
+    if checked.ok:  # the errors of a guess would mislead
+        yield replace(checked, coerced=True)
 
 
 def _is_of_text(schema: dict[str, Json] | bool) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 from swarm.base.values import ID_PATTERN
 
@@ -20,17 +20,36 @@ MOST_LOOKED_UP = 20
 """Maximum number of different words that are compared with all ids: each comparison is slow."""
 
 _BRACKET = re.compile(rf"\[([^\[\]\n]{{1,{BRACKET_CHARACTERS}}}+)\]")
+_CITE = re.compile(r"\\cite[tp]?\{([^{}\n]{1,600}+)\}|<cite>([^<>\n]{1,600}+)</cite>")
+"""Citations of LaTeX and HTML."""
 _INLINE_CODE = re.compile(r"(?<!`)(`{1,4})(?!`)([^`\n]{1,2000}+)\1(?!`)")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _BULLET = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s")
 _CHECKBOX = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s+$")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。！？]")
 _ID = re.compile(ID_PATTERN)
-_SEPARATOR = re.compile("[,;]")
-_FILLERS = frozenset({"", "and", "&", "和", "step", "steps", "source", "sources", "ref", "see", "来源", "步骤"})
+_SEPARATOR = re.compile("[,;+|/·]")
+_FILLERS = frozenset(
+    re.split(
+        r"\|",
+        "|and|&|和|と|及|und|et|y|e|и|+|·|–|step|steps|step-id|id|schritt|paso|étape|etape"
+        "|шаг|步骤|ステップ|source|sources|src|quelle|quellen|fuente|fuentes|fonte|источник"
+        "|来源|出典|출처|ref|refs|reference|references|参考|参照|see|siehe|voir|ver|cf|cf."
+        "|cite|cites|citation|from|output|of|result|task|node|agent|worker|p|p.|pp|pp.|line"
+        "|lines|l|section",
+    )
+)
 """Words in a bracket that are no ids."""
+_LOCATOR = re.compile(r"[l§]?\d{1,6}(?:[-–]l?\d{1,6})?")
+"""A line or a page after an id."""
 _PLAIN = str.maketrans(
-    {"【": "[", "】": "]", "［": "[", "］": "]", "〔": "[", "〕": "]", "，": ",", "、": ",", "；": ";"}
+    {
+        **dict.fromkeys("【［〔〖⟦⟨", "["),
+        **dict.fromkeys("】］〕〗⟧⟩", "]"),
+        **dict.fromkeys("，、", ","),
+        "；": ";",
+        "：": ":",
+    }
 )
 """Brackets and separators of other scripts, and ours: one character each, so that positions stay."""
 
@@ -149,11 +168,23 @@ def _citation(match: re.Match[str], known: frozenset[str], looked_up: dict[str, 
 def _tokens(inside: str, known: frozenset[str]) -> list[str]:
     """Return the words of a bracket; without the words of other styles of citation if only known ids are left."""
     words = re.split(r"[,;\s]+", inside.strip().lower())
-    bare = [word.lstrip("^").partition("†")[0] for word in words]
-    ids = [word for word in bare if word in known or word.rstrip(":") not in _FILLERS]
+    bare = list(chain.from_iterable(_parts(word, known) for word in words))
+    ids = [word for word in bare if word in known or not _is_filler(word)]
     if ids and known.issuperset(ids):
         return ids
     return [word for word in words if word not in ("", "and", "&")]
+
+
+def _is_filler(word: str) -> bool:
+    return word in _FILLERS or _LOCATOR.fullmatch(word) is not None
+
+
+def _parts(word: str, known: frozenset[str]) -> list[str]:
+    """Return the parts of a word in a bracket, without marks: `ref:a`, `"a"`, `a/b`, `a†L3`."""
+    plain = word.partition("†")[0].strip("^@#\"'“”‘’`*()\\")
+    if plain in known:
+        return [plain]
+    return [part.strip("\"'“”") for part in re.split(r"[:+|/·]", plain)]
 
 
 def _is_id(token: str, known: frozenset[str], looked_up: dict[str, bool], *, strict: bool) -> bool:
@@ -167,9 +198,11 @@ def _is_markdown(text: str, match: re.Match[str]) -> bool:
     """Whether a bracket is a link, image, reference or checkbox. A footnote `^1` is not an id."""
     inside, start, end = match[1], match.start(), match.end()
     previous, following = text[max(0, start - 1) : start], text[end : end + 1]
-    if previous in ("!", "\\"):
+    if previous == "!" or (previous == "\\" and inside[-1:] != "\\"):
         return True
-    if following == "(" or (following == ":" and previous in ("", "\n")):
+    if following == "(" and text[end + 1 : end + 2] != "#":
+        return True
+    if following == ":" and previous in ("", "\n"):
         return True
     before = text[max(0, start - 40) : start].rpartition("\n")[2]
     return inside in (" ", "x", "X") and _CHECKBOX.match(before) is not None
@@ -201,11 +234,21 @@ def _bare(text: str, known: frozenset[str]) -> str:
             lines.append(" " * len(line))
         else:
             lines.append(_INLINE_CODE.sub(partial(_blanked, known=known), line) if "`" in line else line)
-    return "\n".join(lines).translate(_PLAIN)
+    return _CITE.sub(_bracketed, "\n".join(lines)).translate(_PLAIN)
+
+
+def _bracketed(cite: re.Match[str]) -> str:
+    """Return a citation in brackets, of the same length: positions stay."""
+    inside = cite[1] or cite[2]
+    before = cite[0].index(inside) - 1
+    return " " * before + f"[{inside}]" + " " * (len(cite[0]) - before - len(inside) - 2)
 
 
 def _blanked(code: re.Match[str], known: frozenset[str]) -> str:
     inside = code[2]
+    around = code.string[max(0, code.start() - 1) : code.end() + 1]
+    if around[0] == "[" and around[-1] == "]" and inside.strip().lower() in known:
+        return inside.center(len(code[0]))
     if inside[0] == "[" and inside[-1] == "]" and inside[1:-1].strip().lower() in known:
         return inside.center(len(code[0]))
     return " " * len(code[0])

@@ -28,6 +28,7 @@ from swarm.endpoints import Endpoint
 from swarm.endpoints.account import Account, ChargedEndpoint
 from swarm.endpoints.route import Routes, single
 from swarm.endpoints.traffic.tries import Around, Try
+from swarm.endpoints.wire.connecting import Leaving, leaving
 from swarm.spec.chat import BYTES_PER_TOKEN, Reply, Request, Usage, request_tokens
 from swarm.spec.labels import DEFAULT
 from swarm.spec.tariff import Tariff, usd_of
@@ -103,6 +104,8 @@ class Meter:
             reservation = reservation or await self._queue.reserve(most, report=account.report)
         sent: list[bool] = []
         used: Usage | None = None
+        call = Leaving()
+        token = leaving.set(call)
         try:
             result = await attempt(lambda: sent.append(True))
             if isinstance(result, Reply):
@@ -116,9 +119,10 @@ class Meter:
             raise
         finally:
             # Reached by a cancelled try, too. A try that was sent and whose usage is unknown (cancelled,
-            # interrupted, timed out) may have been billed: it is charged in full.
+            # interrupted, timed out) may have been billed: it is charged in full, unless it never had a connection.
+            leaving.reset(token)
             account.tries += bool(sent)
-            if used is None and sent:
+            if used is None and sent and not call.connects:
                 account.lost += worst.unanswered()
                 self._queue.settle(reservation, most)
             else:

@@ -13,9 +13,9 @@ def memory_of(prepared: Prepared, options: Options) -> Memory:
 
 
 def learnt_contexts(prepared: Prepared, memory: Memory) -> dict[str, int]:
-    """Return the context sizes in tokens that refusals taught earlier runs, by alias; of a pool, the least.
+    """Return the context sizes that refusals taught earlier runs, by alias; of a pool, the least.
 
-    A size holds as long as the same size is stated, in the task or by the server: who changed that, knows better.
+    A size holds as long as the same size is stated, in the task or by the server.
     """
     served, found = _kept(prepared), dict[str, int]()
     for alias, route in prepared.routes.items():
@@ -36,8 +36,9 @@ def keep_contexts(prepared: Prepared, memory: Memory, state: State) -> None:
 
 
 def _kept(prepared: Prepared) -> tuple[str, ...]:
-    """Return the aliases of models at an address: an object or a file of this machine is not remembered."""
+    """Return the aliases of models at an address: no object and no file is remembered."""
     if prepared.endpoint is not None:
         return ()
     routes = single(prepared.routes)
-    return tuple(name for name, route in routes.items() if not (route.is_offline or route.is_local_file))
+    is_kept = {name: not (each.is_offline or each.is_local_file) for name, each in routes.items()}
+    return tuple(name for name, kept in is_kept.items() if kept)

@@ -153,10 +153,11 @@ class Limit(OpenedSlots):
         return self._trial.running or self._bound.narrow
 
     def found(self, before: int | None) -> int | None:
-        """Return the width for a later run to know, or `before`, which was known, if this one found nothing out.
+        """Return the width for a later run to know; `before`, the known one, if nothing was found out.
 
-        A width that is still on trial is not known to be right. A run that was never too wide may have had too few
-        calls for more, so it lowers nothing; and if it never grew either, it has only seen its own maximum.
+        A width that is still on trial is not known to be right. A run that was never too wide may
+        have had too few calls for more, so it lowers nothing; if it never grew either, it has only
+        seen its own maximum.
         """
         width = self._trial.width or self._size
         if self._was_too_wide:

@@ -67,15 +67,17 @@ class SharedLimits:
         return not flying and any(gate.closed for gate in self._gates.values())
 
     def found(self, model: Model) -> int | None:
-        """Return the width for later runs to know of a resolved model, or None if nothing is known of it.
+        """Return the width for later runs to know of a resolved model, or None.
 
-        Of several keys it is the least: each of them starts with it. A width that the task states is not found out.
+        Of several keys it is the least: each of them starts with it. A width that the task states
+        is not found out.
         """
         lanes = [self._limits_of.get((model.endpoint or "", key)) for key in model.keys or ("",)]
         before = self._known(model)
         if model.calls is not None:
             return before
-        return min((width for lane in lanes if lane and (width := lane[1].found(before))), default=None)
+        widths = [lane[1].found(before) for lane in lanes if lane is not None]
+        return min(filter(None, widths), default=None)
 
     def gate(self, endpoint: str) -> Gate:
         """Return the gate of an address, which all paths and keys there share."""
@@ -110,7 +112,9 @@ class SharedLimits:
             return Limit(name, start=sum(stated), most=sum(stated), deadline=deadline, emit=self._emit)
         wide = None if self._workers is None else max(START, self._workers, *stated)
         known = min(filter(None, map(self._known, models)), default=None)
-        start = self._start(endpoint, wide) if known is None else max(min(known, UNKNOWN), int(REMEMBERED * known))
+        start = self._start(endpoint, wide)
+        if known is not None:
+            start = max(min(known, UNKNOWN), int(REMEMBERED * known))
         return Limit(name, start=start, most=wide, deadline=deadline, emit=self._emit)
 
     def _start(self, endpoint: str, wide: int | None) -> int:

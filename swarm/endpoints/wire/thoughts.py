@@ -10,14 +10,27 @@ from pydantic_core import from_json
 
 from swarm.base.code_spans import CODE, code_end, code_spans
 
+_NAMES = (
+    r"think(?:ing)?|thoughts?|reasoning|think_never_used_\w{1,40}|\w{1,12}_think|cot_budget_reflect"
+    r"|reflection|scratchpad|inner_?(?:monologue|thoughts?)|internal_thoughts?|cot|思考"
+)
+"""Names of tags around thoughts."""
+
 THOUGHTS: tuple[tuple[str, str], ...] = (
-    (r"<((?:[\w-]{1,20}:)?(?:think|thinking|thoughts?|reasoning))(?:\s[^<>\n]{0,80})?>", r"</{name}\s{{0,8}}>"),
+    (
+        rf"<((?:[\w-]{{1,20}}:)?(?:{_NAMES}))(?:\s[^<>\n]{{0,80}})?>",
+        rf"</(?:[\w-]{{1,20}}:)?(?:{_NAMES})\s{{0,8}}>",
+    ),
+    (r"<(details) type=\"reasoning\"[^<>\n]{0,200}>", r"</details>"),  # Open WebUI
+    (r"<unused94>\s{0,4}(thought)\b", r"<unused95>"),  # MedGemma
+    (r"<\|(?:start|begin)_(?:of_)?(think(?:ing)?|reasoning)\|>", r"<\|end_(?:of_)?{name}\|>"),
+    (r"<[|｜](think(?:ing)?|thought|reasoning)_(?:start|begin)[|｜]>", r"<[|｜]{name}_end[|｜]>"),
     (r"\[(THINK|THINKING)\]", r"\[/{name}\]"),  # Magistral
     (r"◁(think)▷", r"◁/{name}▷"),  # Kimi-VL
     (r"<\|channel>(thought)\b", r"<channel\|>"),  # Gemma 4
     (r"<\|START_(THINKING)\|>", r"<\|END_{name}\|>"),  # Command A
-    (r"<\|begin_of_(thought)\|>", r"<\|end_of_{name}\|>"),
-    (r"<\|(think|thinking)\|>", r"<\|/{name}\|>"),
+    (r"<\|(?:begin|start)_of_(thought)\|>", r"<\|end_of_{name}\|>"),
+    (r"<[|｜](think|thinking)[|｜]>", r"<[|｜]/{name}[|｜]>"),
 )
 """Openings of thoughts and their closings, in any case, as regular expressions. `{name}` in a
 closing is the group of its opening."""
@@ -32,6 +45,7 @@ STARTS: tuple[str, ...] = (
     "<|turn>model",
     "<|START_RESPONSE|>",
     "<|begin_of_solution|>",
+    "<|begin_of_box|>",
     "<｜Assistant｜>",
     "<s>",
 )
@@ -50,6 +64,14 @@ ENDS: tuple[str, ...] = (
     "<|end_of_solution|>",
     "<|END_RESPONSE|>",
     "<|END_OF_TURN_TOKEN|>",
+    "<|end_of_box|>",
+    "<|endofresponse|>",
+    "<|separator|>",
+    "<|eos|>",
+    "<|eom|>",
+    "<eod>",
+    "[|endofturn|]",
+    "[/INST]",
     "<|EOT|>",
     "<|user|>",
     "<|observation|>",
@@ -67,13 +89,13 @@ WRAPPERS: tuple[str, ...] = ("answer", "response", "final", "output")
 
 _OPEN = re.compile("|".join(opening for opening, _ in THOUGHTS), re.IGNORECASE)
 _ORPHAN = (
-    r"</(?:[\w-]{1,20}:)?(?:think|thinking|thoughts?|reasoning)\s{0,8}>|\[/THINK(?:ING)?\]|◁/think▷"
+    rf"</(?:[\w-]{{1,20}}:)?(?:{_NAMES})\s{{0,8}}>|\[/THINK(?:ING)?\]|◁/think▷"
     r"|<\|END_THINKING\|>|<\|end_of_thought\|>"
 )
 """Closings whose opening may have been part of the prompt."""
 _MARK = re.compile(rf"(?P<code>{CODE})|(?P<orphan>{_ORPHAN})|(?:{_OPEN.pattern})", re.IGNORECASE | re.MULTILINE)
 """What matters next in a text: code, a closing without an opening, or an opening."""
-_HINT = re.compile(r"think|thought|reasoning|channel", re.IGNORECASE)
+_HINT = re.compile(r"think|thought|reasoning|channel|reflect|scratchpad|inner_?monologue|cot>|思考", re.IGNORECASE)
 _MENTION = re.compile(r"\s*(?:and|or|,|/|…|\.\.\.)\s*", re.IGNORECASE)
 """What stands between two tags that are only mentioned."""
 _BOUNDARY = re.compile(r"(?:[.!?:。！？：]\s{0,40}|\n\s{0,40})\Z")
@@ -83,7 +105,7 @@ _CHANNEL = re.compile(r"<\|channel\|>")
 _FINAL = re.compile(r"<\|channel\|>\s{0,8}final\b\s{0,8}(?:<\|constrain\|>\s{0,8}\w{0,20}\s{0,8})?(?:<\|message\|>)?")
 _CALL_IN_CHANNEL = re.compile(r"<\|channel\|>\s{0,8}\w{0,20}\s{0,8}to=|assistant to=")
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start)\|>")
-_BARE = re.compile(r"\s{0,40}(?:analysis|commentary)(?=[^\s\w]|[A-Z0-9])")
+_BARE = re.compile(r"\s{0,40}(?:analysis|commentary)(?=[^\s\w]|[A-Z0-9]|(?s:.)*assistantfinal)|assistantfinal")
 """Start of a Harmony answer whose tokens were dropped: no prose begins so."""
 
 
@@ -94,10 +116,10 @@ def answer_in(text: str) -> str:
         before = text
         text = _Blocks(_of_channels(text)).without()
         if text is not before:
-            text = _unwrapped(_without_starts(text))
+            text = _unwrapped(_without_starts(text), WRAPPERS)
     elif text.startswith("analysis") or "assistantfinal" in text:
         text = _of_channels(text)
-    return _without_ends(text)
+    return _unwrapped(_without_ends(text), WRAPPERS[:1])
 
 
 def _is_json(text: str) -> bool:
@@ -199,7 +221,7 @@ class _Blocks:
 
     def _closing(self, opening: re.Match[str]) -> re.Match[str] | None:
         number = next(n for n, name in enumerate(opening.groups()) if name is not None)
-        pattern = THOUGHTS[number][1].format(name=re.escape(opening.group(number + 1)))
+        pattern = THOUGHTS[number][1].replace("{name}", re.escape(opening.group(number + 1)))
         if pattern in self._unclosed:
             return None
         found = re.compile(pattern, re.IGNORECASE).search(self._text, opening.end())
@@ -229,11 +251,12 @@ def _without_ends(text: str) -> str:
         text = bare[: -len(end)].rstrip()
 
 
-def _unwrapped(text: str) -> str:
+def _unwrapped(text: str, names: tuple[str, ...]) -> str:
     """Return what is between the tags that are around the whole answer."""
     bare = text.strip()
-    for name in WRAPPERS:
+    plain = bare.lower() if bare[:1] == "<" else ""
+    for name in names:
         opening, closing = f"<{name}>", f"</{name}>"
-        if bare.startswith(opening) and bare.endswith(closing) and bare.count(opening) == 1:
+        if plain.startswith(opening) and plain.endswith(closing) and plain.count(opening) == 1:
             return bare[len(opening) : -len(closing)].strip()
     return text

@@ -23,6 +23,7 @@ import h11
 import httpx2
 
 from swarm.base.proxy import proxy_for
+from swarm.endpoints.wire.connecting import Leaving, leaving
 from swarm.endpoints.wire.faults import Fault
 from swarm.endpoints.wire.inflate import Inflated
 from swarm.endpoints.wire.shapes import BadAnswer
@@ -229,13 +230,17 @@ class Connections(httpx2.AsyncBaseTransport):
             if connection.is_good():
                 return connection
             await connection.drop()
+        call = leaving.get() or Leaving()
+        call.connects = True
         try:
             with anyio.fail_after(CONNECT_SECONDS):
-                return _Connection(await self._connect())
+                connection = _Connection(await self._connect())
         except TimeoutError as error:
             raise httpx2.ConnectTimeout(f"no connection within {CONNECT_SECONDS:g} s") from error
         except (OSError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
             raise httpx2.ConnectError(str(error)) from error
+        call.connects = False
+        return connection
 
     async def _connect(self) -> anyio.abc.ByteStream:
         if self._context is None:
