@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from swarm.base.errors import TaskError
+from swarm.lifecycle.opened import open_task
+from swarm.lifecycle.options import Options
 from swarm.readers.read import read as read_document
 from swarm.spec.files import InputOptions, LoadedInputs, read_inputs
 from swarm.spec.files.contents import remedied
@@ -58,6 +60,17 @@ def test_a_file_of_any_name_is_read_once(folder: Path) -> None:
     assert len(read(folder, "link.txt", "Case.txt", "./Case.txt").inputs) == 1, "one file by three names"
     with pytest.raises(TaskError, match=r"`gone\.txt` is a link to something that does not exist"):
         read(folder, "gone.txt")
+
+
+def test_a_name_that_is_no_text_is_escaped_or_refused(folder: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9")
+    (folder / f"{odd}.txt").write_text(WEIGHT)
+    assert [(each.name, each.text) for each in read(folder).inputs] == [("caf\\xe9.txt", WEIGHT)]
+    with pytest.raises(TaskError, match=r"`caf\\xe9\.txt` is not in UTF-8\nhint: rename it"):
+        read(folder, f"{odd}.txt")
+    (folder / odd).mkdir()
+    with pytest.raises(TaskError, match=r"caf\\xe9: the name of this folder is not in UTF-8\nhint: "):
+        open_task(Task(goal="x", folder=folder / odd), Options())
 
 
 UNREADABLE = {

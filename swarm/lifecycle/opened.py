@@ -55,10 +55,20 @@ def open_task(source: TaskSource, options: Options) -> OpenedTask:
             task = with_overrides(source, overrides)
         else:
             task = task_of_value(source, environ=options.environ, overrides=overrides)
+    _check_folder(task.folder)
     task = with_given_plan(task, options.plan)
     if task.goal is None and task.plan is None:
         raise TaskError(Problem("a task needs a `goal` or a `plan`", key="goal"))
     return OpenedTask(task, file)
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise `TaskError` for a folder whose name a journal cannot hold: it is no text."""
+    path = str(folder.absolute())
+    shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if shown != path:
+        message = "the name of this folder is not in UTF-8\nhint: rename it, or work in another folder"
+        raise TaskError(Problem(message, where=shown))
 
 
 def with_given_plan(task: Task, given: PlanSource | None) -> Task:

@@ -184,6 +184,10 @@ class MatchedInputs:
             return
         if "\0" in written:
             raise EntryError("the path contains a NUL character")
+        if not _is_utf8(written):
+            raise EntryError(
+                f"`{_in_utf8(written)}` is not in UTF-8\nhint: rename it, or name the folder that it is in"
+            )
         outside = folder.resolve() != self._task.folder.resolve()
         found, by_glob = self._paths(written, folder)
         if not found:
@@ -193,7 +197,7 @@ class MatchedInputs:
             raise EntryError(words)
         for each in found:
             base = each.base if by_glob == "folder" else None
-            name = spec.name or each.name
+            name = spec.name or _in_utf8(each.name)
             yield NamedFile(each.path, name, entry, spec, bool(by_glob), base, outside=outside, because=each.because)
 
     def _paths(self, written: str, folder: Path) -> tuple[list[FoundFile], str]:
@@ -261,6 +265,16 @@ class MatchedInputs:
 
 def _empty_note(names: Sequence[str]) -> str:
     return f"{listing([f'`{clip(name)}`' for name in names], 3)} {'is' if len(names) == 1 else 'are'} empty"
+
+
+def _is_utf8(name: str) -> bool:
+    """Return whether a name that the system gave is text: Python keeps other bytes of it as halves of characters."""
+    return _in_utf8(name) == name
+
+
+def _in_utf8(name: str) -> str:
+    """Return a name for prompts and reports; bytes of it that are no text are escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _place(file: NamedFile) -> str:
