@@ -192,6 +192,24 @@ class TestOnEvent:
         with pytest.raises(TaskError, match=r"on_event: is 3; expected a function"):
             await swarm.run(task(folder), endpoint="offline", on_event=3)  # type: ignore[arg-type]
 
+    async def test_may_not_end_the_program_either(self, folder: Path) -> None:
+        def leave(event: Event) -> None:
+            raise SystemExit(event.seq)
+
+        with pytest.warns(RuntimeWarning, match="on_event raised SystemExit: 1 .* it was not called again"):
+            result = await swarm.run(task(folder), endpoint=Model(plan=WIDE), on_event=leave)
+        assert result.status == "done"
+
+
+class TestErrors:
+    async def test_of_the_body_pass_as_they_are(self, folder: Path) -> None:
+        with pytest.raises(KeyError, match="mine") as caught:
+            async with run_of(folder) as run:
+                async for _ in run.finished():
+                    raise KeyError("mine")
+        assert caught.value.__cause__ is None
+        assert run.over
+
 
 class TestSignals:
     async def test_pieces_of_answers_are_heard_and_never_recorded(self, folder: Path) -> None:

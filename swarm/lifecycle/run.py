@@ -125,8 +125,12 @@ class Run(WatchedRun):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for the end. If the body raised, cancel the run immediately."""
-        await self._stack.__aexit__(kind, error, trace)
+        """Wait for the end. If the body raised, cancel the run immediately, and let that error pass as it is."""
+        try:
+            await self._stack.__aexit__(kind, error, trace)
+        except BaseExceptionGroup as group:  # the task group of the run is no business of who catches a `KeyError`
+            if error is None or group.exceptions != (error,):
+                raise
         if self._untold:
             warnings.warn(self._untold, RuntimeWarning, stacklevel=2)
 

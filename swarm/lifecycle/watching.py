@@ -173,12 +173,13 @@ async def tell(events: AsyncIterator[tuple[Event, int]], on_event: OnEvent) -> s
             result: object = on_event(event) if is_async else await anyio.to_thread.run_sync(on_event, event)
             if inspect.isawaitable(result):
                 await result
-        except Exception as error:  # noqa: BLE001 - a function of the caller must not end a run that is paid for
+        # A function of the caller must not end a run that is paid for: not by `sys.exit()` in a thread either.
+        except (Exception, SystemExit) as error:  # noqa: BLE001
             return _why(error)
     return ""
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException) -> str:
     where = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{where.filename}:{where.lineno}"
     return clip(f"on_event raised {type(error).__name__}: {error} ({place}); it was not called again", 500)
