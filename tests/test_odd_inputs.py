@@ -73,6 +73,24 @@ def test_a_name_that_is_no_text_is_escaped_or_refused(folder: Path) -> None:
         open_task(Task(goal="x", folder=folder / odd), Options())
 
 
+WRONG = {
+    ".": "matches no file in",
+    "": r"is an empty path\nhint: name a file, or `\.` for this folder",
+    " ": "is an empty path",
+    "~/x": r"; `~` is not expanded\nhint: write the whole path",
+    "$HOME/*.md": r"; `\$` is not expanded\nhint: ",
+    "NOTES/a.md": "there is no file",
+    "../BOX": r"did you mean `box`\?",
+}
+
+
+@pytest.mark.parametrize("path", WRONG)
+def test_a_path_that_names_nothing_says_why(tmp_path: Path, path: str) -> None:
+    (tmp_path / "box").mkdir()
+    with pytest.raises(TaskError, match=WRONG[path]):
+        read(tmp_path / "box", path)
+
+
 UNREADABLE = {
     "zero.pdf": (b"", "is empty"),
     "blank.docx": (b"\r\n", "is empty"),

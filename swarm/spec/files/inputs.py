@@ -182,6 +182,8 @@ class MatchedInputs:
         if is_address(written):
             yield self._fetched(spec, entry)
             return
+        if not written.strip():
+            raise EntryError("is an empty path\nhint: name a file, or `.` for this folder")
         if "\0" in written:
             raise EntryError("the path contains a NUL character")
         if not _is_utf8(written):
@@ -191,7 +193,9 @@ class MatchedInputs:
         outside = folder.resolve() != self._task.folder.resolve()
         found, by_glob = self._paths(written, folder)
         if not found:
-            raise EntryError(f"`{clip(written)}` matches no file in {folder}{_near(written, folder)}")
+            raise EntryError(
+                f"`{clip(written)}` matches no file in {folder}{_unexpanded(written) or _near(written, folder)}"
+            )
         if spec.name is not None and len(found) > 1:
             words = f"`{clip(written)}` matches {len(found)} files; `name` is allowed for one file only"
             raise EntryError(words)
@@ -290,7 +294,9 @@ def _check_exists(path: Path, written: str) -> None:
         if path.is_symlink():
             words = "is a link to something that does not exist\nhint: name the file itself"
             raise EntryError(f"`{clip(written)}` {words}")
-        raise EntryError(f"there is no file `{clip(written)}` in {folder}{_near(path.name, folder)}")
+        raise EntryError(
+            f"there is no file `{clip(written)}` in {folder}{_unexpanded(written) or _near(path.name, folder)}"
+        )
 
 
 def _near(written: str, folder: Path) -> str:
@@ -300,8 +306,18 @@ def _near(written: str, folder: Path) -> str:
         names = sorted(entry.name for entry in path.parent.iterdir())[:1000]
     except OSError:
         return ""
-    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
-    return f"; did you mean `{clip(str(PurePosixPath(written).with_name(near[0])))}`?" if near else ""
+    by_lower_case = {name.lower(): name for name in reversed(names)}
+    near = difflib.get_close_matches(path.name.lower(), by_lower_case, n=1, cutoff=0.6)
+    if not near or not PurePosixPath(written).name:
+        return ""
+    return f"; did you mean `{clip(str(PurePosixPath(written).with_name(by_lower_case[near[0]])))}`?"
+
+
+def _unexpanded(written: str) -> str:
+    """Return what is wrong with a path that a shell would have changed; empty if that is not it."""
+    if not written.startswith(("~", "$")):
+        return ""
+    return f"; `{written[0]}` is not expanded\nhint: write the whole path"
 
 
 def _merged(first: NamedFile, second: NamedFile) -> NamedFile:
