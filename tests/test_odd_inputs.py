@@ -10,6 +10,7 @@ import pytest
 from swarm.base.errors import TaskError
 from swarm.lifecycle.opened import open_task
 from swarm.lifecycle.options import Options
+from swarm.readers.html import html_text, parsable
 from swarm.readers.read import read as read_document
 from swarm.spec.files import InputOptions, LoadedInputs, read_inputs
 from swarm.spec.files.contents import remedied
@@ -196,6 +197,16 @@ def test_a_pdf_as_image_is_its_pages(folder: Path) -> None:
     assert left.because.startswith("has pages that are not read: pages 21 to 22\nhint: ")
     width, height = struct.unpack(">II", base64.b64decode(found.inputs[0].base64)[16:24])
     assert min(width, height) > 500
+
+
+@pytest.mark.parametrize("unit", ["<div>", "<b>", "<x-y></z><x-y>", "<table><tr><td>"])
+def test_a_page_without_end_is_read_in_time(unit: str) -> None:
+    hostile = unit * 50_000 + "The pump weighs 3 kg."
+    assert "<" not in parsable(hostile), "the parser would take minutes"
+    assert html_text(hostile) == "The pump weighs 3 kg."
+    usual = "<ul>" + "<li><p>one<br>" * 2_000 + "</ul>" + "<div><b>x</b></div>" * 2_000
+    usual += "<script>" + "write('<div>');" * 2_000 + "</script>"
+    assert parsable(usual) == usual
 
 
 def test_every_reason_has_a_remedy() -> None:

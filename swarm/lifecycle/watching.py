@@ -173,8 +173,8 @@ async def tell(events: AsyncIterator[tuple[Event, int]], on_event: OnEvent) -> s
             result: object = on_event(event) if is_async else await anyio.to_thread.run_sync(on_event, event)
             if inspect.isawaitable(result):
                 await result
-        # A function of the caller must not end a run that is paid for: not by `sys.exit()` in a thread either.
-        except (Exception, SystemExit) as error:  # noqa: BLE001
+        # `sys.exit()` in a thread is an error of the function, too.
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it must not end a run that is paid for
             return _why(error)
     return ""
 

@@ -1,5 +1,6 @@
 """The text of a page of HTML in document order: headings, lists, tables, code. Uses selectolax."""
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,46 @@ DEEPEST = 200
 """Maximum depth of elements. Deeper ones are read as one text: programs, not people, nest so deeply."""
 
 
+MOST_NESTED = 500
+"""Maximum depth of elements that are parsed: the parser's time grows with it, and a page of 2 MB would take minutes."""
+_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9-]{0,40})")
+_CODE_END = re.compile(r"</(?:script|style)", re.IGNORECASE)
+_ANY_TAG = re.compile(r"<[^<>]*>")
+_ENDS_ITSELF = frozenset({"area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link", "meta",
+                          "option", "p", "param", "source", "tbody", "td", "tfoot", "th", "thead", "tr", "track",
+                          "wbr"})  # fmt: skip
+"""Elements without an end, or whose end people leave out."""
+
+
+def parsable(text: str) -> str:
+    """Return a page that can be parsed in time: without its tags if they are nested as programs, not people, nest."""
+    open_tags: dict[str, int] = {}
+    depth = 0
+    for name, step in _tags(text):
+        if step < 0 and not open_tags.get(name):
+            continue
+        open_tags[name] = open_tags.get(name, 0) + step
+        depth += step
+        if depth > MOST_NESTED:
+            return _ANY_TAG.sub(" ", text)
+    return text
+
+
+def _tags(text: str) -> Iterator[tuple[str, int]]:
+    """Yield each element that begins, with 1, and each that ends, with -1; not what scripts write."""
+    code_ends = 0
+    for match in _TAG.finditer(text):
+        name = match[2].lower()
+        if match.start() < code_ends or name in _ENDS_ITSELF:
+            continue
+        if name in ("script", "style") and not match[1]:
+            end = _CODE_END.search(text, match.end())
+            if end is None:
+                return
+            code_ends = end.start()
+        yield name, -1 if match[1] else 1
+
+
 def read_html(text: str) -> Extract:
     """Return the text of a page."""
     return Extract(html_text(text))
@@ -36,7 +77,7 @@ def html_text(text: str) -> str:
     """Return the text of a page, its title as the first heading."""
     from selectolax.lexbor import LexborHTMLParser
 
-    tree = LexborHTMLParser(text)
+    tree = LexborHTMLParser(parsable(text))
     title = tree.css_first("head > title")
     blocks = list(_blocks(tree.body, 0)) if tree.body is not None else []
     name = " ".join(title.text().split()) if title is not None else ""
@@ -162,7 +203,7 @@ def main_text(text: str) -> tuple[str, str]:
     """Return the title of a page, and the text of what it is about: without menus, if enough is left."""
     from selectolax.lexbor import LexborHTMLParser
 
-    tree = LexborHTMLParser(text)
+    tree = LexborHTMLParser(parsable(text))
     title = tree.css_first("head > title")
     name = " ".join(title.text().split()) if title is not None else ""
     whole = joined(list(_blocks(tree.body, 0))) if tree.body is not None else ""
