@@ -182,14 +182,7 @@ class MatchedInputs:
         if is_address(written):
             yield self._fetched(spec, entry)
             return
-        if not written.strip():
-            raise EntryError("is an empty path\nhint: name a file, or `.` for this folder")
-        if "\0" in written:
-            raise EntryError("the path contains a NUL character")
-        if not _is_utf8(written):
-            raise EntryError(
-                f"`{_in_utf8(written)}` is not in UTF-8\nhint: rename it, or name the folder that it is in"
-            )
+        _check_path(written)
         outside = folder.resolve() != self._task.folder.resolve()
         found, by_glob = self._paths(written, folder)
         if not found:
@@ -279,6 +272,16 @@ def _is_utf8(name: str) -> bool:
 def _in_utf8(name: str) -> str:
     """Return a name for prompts and reports; bytes of it that are no text are escaped."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _check_path(written: str) -> None:
+    """Raise EntryError for a path that can name no file."""
+    if not written.strip():
+        raise EntryError("is an empty path\nhint: name a file, or `.` for this folder")
+    if "\0" in written:
+        raise EntryError("the path contains a NUL character")
+    if not _is_utf8(written):
+        raise EntryError(f"`{_in_utf8(written)}` is not in UTF-8\nhint: rename it, or name the folder that it is in")
 
 
 def _place(file: NamedFile) -> str:
