@@ -72,7 +72,18 @@ def rows_of(report: str) -> dict[str, str]:
 
 
 def test_every_example_has_a_test() -> None:
-    folders = {"documents", "licences", "modules", "notes", "replay", "table", "tools", "two_models", "typed"}
+    folders = {
+        "analyst",
+        "documents",
+        "licences",
+        "modules",
+        "notes",
+        "replay",
+        "table",
+        "tools",
+        "two_models",
+        "typed",
+    }
     tested = {"library.ipynb", *NOTEBOOKS, *folders}
     assert {path.name for path in FOLDER.iterdir() if not path.name.startswith(".")} == tested
 

@@ -39,7 +39,7 @@ class StepError:
 
 @dataclass(frozen=True)
 class StepMedia:
-    """A file of media in a step's answer, for example audio."""
+    """A file of a step: media of its answer, for example audio, or what its tools left, for example a chart."""
 
     step: str
     medium: str
@@ -48,6 +48,8 @@ class StepMedia:
     size: int
     """Size in bytes."""
     path: Path
+    name: str = ""
+    """Name that the tool gave it; empty for media of an answer."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,7 @@ def _media(state: State, folder: RunFolder) -> tuple[StepMedia, ...]:
     for s in state.real_steps():
         for each in s.outcome.media:
             path = folder.path / "artifacts" / each.sha256
-            found.append(StepMedia(s.id, each.medium, each.mime, each.sha256, each.size, path))
+            found.append(StepMedia(s.id, each.medium, each.mime, each.sha256, each.size, path, each.name))
     return tuple(found)
 
 

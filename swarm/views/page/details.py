@@ -11,7 +11,7 @@ from itertools import chain
 from swarm.base.values import Json
 from swarm.record import events as e
 from swarm.record.steps import Status, StepState
-from swarm.spec.chat import Message, Usage
+from swarm.spec.chat import MediaFile, Message, Usage
 from swarm.spec.plan import role_of
 from swarm.views.page.drawing import status_class
 from swarm.views.page.html import EMPTY, Html, html, join, joined
@@ -97,7 +97,11 @@ def _facts(scene: PageScene, s: StepState, claims: Sequence[int]) -> Iterator[Ht
         links = [html('<a href="#k{}">{}</a>', n, report.claims[n].id) for n in claims[:MOST_LINKS]]
         yield _fact("Cited in claims", joined(", ", links))
     for made in s.outcome.media:
-        yield _fact("Media", scene.file(f"artifacts/{made.sha256}", f"{made.mime}, {made.size:,} bytes"))
+        yield _fact("Media", scene.file(f"artifacts/{made.sha256}", f"{_named(made)}{made.mime}, {made.size:,} bytes"))
+
+
+def _named(made: MediaFile) -> str:
+    return f"{made.name}: " if made.name else ""
 
 
 def _done_by(scene: PageScene, s: StepState) -> Iterator[Html]:
