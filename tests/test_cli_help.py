@@ -231,7 +231,7 @@ def test_each_success_names_the_next_command(command: Command, empty: Path) -> N
     said = command("plan", "task.yaml", "-o", "plan.yaml")
     assert said.err.endswith(f"next: swarm resume {only_run(empty).name}\n")
     said = command("resume", "last")
-    assert said.err.endswith("next: swarm show last\n")
+    assert said.err.endswith("next: swarm report last\nnext: swarm show last\n")
     assert "next:" not in said.out
     assert "next:" not in command("run", "task.yaml", "--quiet").err
     assert "next:" not in command("check", "task.yaml", "--quiet").err

@@ -1,6 +1,7 @@
 """The page of a run in a real browser: it requests nothing, and can be clicked, filtered, read, printed and heard."""
 
 import base64
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,13 @@ import pypdfium2  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 
 from swarm.record.folder import RunFolder
+from swarm.record.recorded import recorded
 from swarm.views.page.page import page
 from tests.browser import Browser, axe, browser
 from tests.models import Model
 from tests.pages import opened, record
 from tests.test_page import PAYLOADS
+from tests.test_web_page import halved, served
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each test starts a browser
 
@@ -157,6 +160,33 @@ def test_threat_s26_hostile_texts_do_nothing(tmp_path: Path) -> None:
         assert found.run("return document.scripts.length") == 1
         assert found.run("return [...document.links].filter(a => !a.getAttribute('href').startsWith('#')).length") == 0
         is_quiet(found, file)
+
+
+@pytest.mark.parametrize("with_scripts", [True, False])
+def test_a_served_page_follows_its_run_to_the_end(tmp_path: Path, *, with_scripts: bool) -> None:
+    whole = record(tmp_path, 7)
+    half = halved(whole, tmp_path)
+    with served(half) as (page, state), browser() as found:
+        if not with_scripts:
+            found.without_scripts()
+        panel = ["s1"] if with_scripts else []  # without scripts an open panel stays as it is
+        found.post("url", {"url": page.address + "".join(f"#{name}" for name in panel)})
+        assert shown_panels(found) == panel
+        assert len(rows(found)) == 7
+        assert found.run("return document.querySelector('.by-hand a') !== null") is not with_scripts
+        shutil.copy(whole.journal, half.journal)
+        ended = recorded(half).state
+        page.end(ended, ended.t)  # returns when the browser has asked for the end
+        assert state.finished is None
+        script = "return document.querySelector('#now')?.dataset.over == '1' && document.readyState == 'complete'"
+        while not found.run(script):  # maximum the time-out of the test
+            pass
+        assert found.run("return document.querySelector('header .badge').textContent") == "done"
+        assert "Offline product search" in found.run("return document.querySelector('#report').innerText")
+        assert shown_panels(found) == panel
+        assert len(rows(found)) == 7
+        assert found.console() == []
+        assert {address.partition("#")[0] for address in found.requests()} <= {page.address, f"{page.address}now"}
 
 
 @pytest.mark.parametrize("count", [10, 300])

@@ -89,7 +89,7 @@ def _plan_first(run: "Run", options: Options, show: "Show") -> int:
     """Let a planner make the plan, then ask."""
     from swarm.lifecycle.run import reopen
 
-    result = drive(run, show.display, show.interrupts, grace=show.grace, is_last=False)
+    result = drive(run, show.display, show.interrupts, grace=show.grace)
     planned = of_state(run.state)
     if show.interrupts.received or planned is None:
         return show.present(run, result)

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from swarm.cli.ask import Asker
+    from swarm.cli.web import WebPage
     from swarm.exports.otlp import LiveSpans
     from swarm.lifecycle.run import Run
     from swarm.record.events import Event
@@ -48,18 +49,19 @@ def drive(
     interrupts: Interrupts,
     *,
     grace: float,
-    is_last: bool = True,
+    after: ExitStack | None = None,
     asker: "Asker | None" = None,
 ) -> "Result":
     """Run to the end, with progress on stderr. Earlier events of a resumed run are not shown again.
 
-    `is_last` is False if the command continues after the run: then its end is not announced.
+    `after` is closed when the answer is printed: until then a browser can get the end of the run. Without it the
+    command continues after the run: then its end is not announced, and its page is not served.
     Raise the `SwarmError` that ended the run. An internal error is a `BugError`, and its traceback is in the folder
     of the run.
     """
     import anyio
 
-    driver = Driver(run, display, interrupts, grace, is_last=is_last)
+    driver = Driver(run, display, interrupts, grace, after)
     if asker is not None:
         driver.give(asker)
     try:
@@ -99,13 +101,12 @@ class Driver:
         display: Display,
         interrupts: Interrupts,
         grace: float,
-        *,
-        is_last: bool,
+        after: ExitStack | None,
     ) -> None:
         from swarm.views.board import Board
 
         self._spans = _live_spans(run, display.otlp)  # first: it may refuse the command line
-        self._is_last = is_last
+        self._after = after
         self._run = run
         self._display = display
         self._interrupts = interrupts
@@ -115,6 +116,7 @@ class Driver:
         self._write = self._lines.write
         """Writes lines that stay: above the live view, if there is one."""
         self._view: Progress | Live | None = None
+        self._web: WebPage | None = None
         self._board = Board(lambda: run.seconds)
         self._ends_at: float | None = None
         self._said: set[int] = set()
@@ -143,32 +145,35 @@ class Driver:
 
         async with self._run as run:
             self._begin()
-            with nullcontext() if self._view is None else run.signals.listen(self._board.hear):
+            is_watched = self._view is not None or self._web is not None
+            with run.signals.listen(self._board.hear) if is_watched else nullcontext():
                 async for _ in run.progress(TICK_SECONDS):
                     self._look_for_interrupts(anyio.current_time())
                     for follower in self._followers:
                         follower.look()
+                    self._serve_now()
                     if self._asks:
                         continue
                     self._warn()
                     if self._log is not None:
                         self._log.look()
-                    if self._view is not None and not self._lines.behind:
-                        self._show(self._view.show)
+                    if self._view is not None and not self._lines.behind and not self._show(self._view.show):
+                        self._view = None
         self._warn()
         if self._view is not None:
-            self._show(self._view.end if self._is_last else self._view.pause)
+            self._show(self._view.end if self._after is not None else self._view.pause)
 
-    def _show(self, show: "Callable[[State, float], None]") -> None:
-        """Show progress. An internal error in it ends the display, never the run."""
+    def _show(self, show: "Callable[[State, float], None]") -> bool:
+        """Show progress, and return whether that worked. An internal error in it ends the display, never the run."""
         try:
             show(self._run.state, self._run.seconds)
         except Exception as error:  # noqa: BLE001 - raised here, it would cancel every attempt in flight
             from swarm.record.folder import UNMEASURED
 
-            self._view = None
             saved = keep_trace(error, lambda trace: _save(self._run, trace, UNMEASURED))
             self._say(message("warning", f"the progress of this run is not shown: {saved}"))
+            return False
+        return True
 
     def close(self) -> None:
         """Wait until all output is written."""
@@ -188,6 +193,8 @@ class Driver:
             spans = self._spans
             self._follow(lambda lines: spans.take(map(_event_of, lines)))
         self._warn()
+        if display.web and self._after is not None:
+            self._serve(self._after)
         if display.quiet:
             return
         self._say(f"folder: {shown_path(run.folder.path)}")
@@ -197,6 +204,34 @@ class Driver:
             self._say_more()
             self._log = Events(run.folder.journal, run.offset, self._logged())
         self._view = self._view_of(display)
+
+    def _serve(self, after: ExitStack) -> None:
+        """Serve the page of the run on loopback until `after` is closed, and print its address."""
+        from swarm.cli.web import WebPage
+
+        run = self._run
+        try:
+            self._web = WebPage(run.folder, self._board, run.prepared.redactor.clean)
+        except OSError as error:
+            self._say(message("warning", f"--web: cannot listen on loopback: {error.strerror or error}"))
+        else:
+            after.callback(self._unserve)
+            self._say(f"page: {self._web.address}")
+
+    def _serve_now(self) -> None:
+        """Give the page what the run does now."""
+        if self._web is not None and not self._show(self._web.show):
+            self._web.close()
+            self._web = None
+
+    def _unserve(self) -> None:
+        """End the server of the page, after the end of the run was seen by who is watching it."""
+        if self._web is not None:
+            try:
+                self._web.end(self._run.state, self._run.seconds)
+            finally:
+                self._web.close()
+                self._web = None
 
     def _view_of(self, display: Display) -> "Progress | Live":
         """Return the live view if there is a terminal that nothing else writes to, else plain lines."""

@@ -154,6 +154,10 @@ Otlp = Annotated[
     str | None,
     typer.Option("--otlp", metavar="URL", help="Collector that gets the run as OpenTelemetry spans; no texts."),
 ]
+Web = Annotated[
+    bool,
+    typer.Option("--web", help="Also show the run in a browser while it works: prints an address of this machine."),
+]
 Grace = Annotated[
     float,
     typer.Option(
@@ -175,6 +179,7 @@ class Display:
     quiet: Quiet = False
     verbose: Verbose = False
     otlp: Otlp = None
+    web: Web = False
 
     def __post_init__(self) -> None:
         if self.json and self.jsonl:

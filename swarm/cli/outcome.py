@@ -1,7 +1,7 @@
 """The end of a run as people and programs see it: the answer, the status, the next command."""
 
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from swarm.base.errors import InputError, SwarmError
@@ -13,7 +13,7 @@ from swarm.cli.interrupts import Interrupts
 from swarm.cli.options import Display
 from swarm.cli.reading import object_of, run_object
 from swarm.cli.streams import answer, answer_json, say
-from swarm.cli.words import resume_command, show_command
+from swarm.cli.words import report_command, resume_command, show_command
 
 if TYPE_CHECKING:
     from swarm.lifecycle.run import Run
@@ -41,9 +41,13 @@ class Show:
 
     def carry(self, run: "Run") -> int:
         """Run to the end, print the answer and the status, and return the exit code."""
+        with ExitStack() as after:
+            return self._carry(run, after)
+
+    def _carry(self, run: "Run", after: ExitStack) -> int:
         display = self.display
         try:
-            result = drive(run, display, self.interrupts, grace=self.grace, asker=self.asker)
+            result = drive(run, display, self.interrupts, grace=self.grace, after=after, asker=self.asker)
         except SwarmError as error:
             has_begun = run.state.seq and (not isinstance(error, InputError) or error.exit_code == NO_REPORT)
             if display.json and has_begun:
@@ -102,16 +106,16 @@ def _grouped(errors: "Iterable[StepError]") -> list[str]:
 def _next(result: "Result", state: "State") -> list[str]:
     """Return the commands that may come next."""
     folder = result.folder
-    show = f"next: {show_command(folder)}"
+    look = [f"next: {report_command(folder)}", f"next: {show_command(folder)}"]
     match result.status:
         case "cancelled":
             return ["Finished steps are kept.", f"next: {resume_command(folder)}"]
         case "limit":
             raised = " ".join(f"--limit {name}=…" for name in state.limits_reached)
-            return [f"next: {resume_command(folder, raised)}", show]
+            return [f"next: {resume_command(folder, raised)}", *look]
         case "partial" if not result.errors and result.left_out:
-            return [show]
+            return look
         case "partial" | "failed":
-            return [f"next: {resume_command(folder, '--failed')}", show]
+            return [f"next: {resume_command(folder, '--failed')}", *look]
         case "done":
-            return [show]
+            return look

@@ -151,7 +151,7 @@ def _made(prepared: "Prepared", options: "Options", out: str | None, show: Show)
     from swarm.lifecycle.run import Run
 
     run = Run(options=options, plan_only=True, prepared=prepared)
-    result = drive(run, show.display, show.interrupts, grace=show.grace, is_last=False)
+    result = drive(run, show.display, show.interrupts, grace=show.grace)
     planned = of_state(run.state)
     if show.interrupts.received or planned is None:
         return show.present(run, result)

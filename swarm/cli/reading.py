@@ -146,7 +146,7 @@ def row_of(folder: "RunFolder") -> ListedRun:
     return ListedRun(
         run=folder.run,
         status=status_of(state, folder),
-        goal=" ".join(str(state.task.get("goal") or "").split()),
+        goal=" ".join(state.goal.split()),
         steps=len(real),
         done=sum(s.status == "done" for s in real),
         at=found.events[0].at,

@@ -1,11 +1,13 @@
 """`swarm report`: a run as one page of HTML."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from swarm.base.errors import JournalError
+from swarm.base.errors import JournalError, Problem, TaskError
+from swarm.base.text import clip
 from swarm.cli import options as o
 from swarm.cli.export import write_result
 from swarm.cli.streams import answer, say
@@ -25,6 +27,8 @@ def report(run: o.LastRun = "last", out: o.Out = None, show: Open = False, folde
     from swarm.exports.content import PAGE
     from swarm.record.folder import find
 
+    if out is not None:
+        _check_ending(out)
     where = find(run, o.runs_folder(folder))
     made = exported(where)
     if out is None:
@@ -40,6 +44,15 @@ def report(run: o.LastRun = "last", out: o.Out = None, show: Open = False, folde
     if show:
         _open(path)
     return 0
+
+
+def _check_ending(out: str) -> None:
+    """Raise `TaskError` for a file that programs would not open as a page."""
+    ending = Path(out).suffix.lower()
+    if ending not in ("", ".html", ".htm"):
+        wrong = f"swarm report writes HTML, but {clip(out, 200)} ends in {clip(ending, 40)}"
+        hint = f"name a file that ends in .html, or use another format: swarm export -o {shlex.quote(out)}"
+        raise TaskError(Problem(f"{wrong}\nhint: {hint}", key="-o"))
 
 
 def _open(path: Path) -> None:

@@ -45,5 +45,10 @@ def show_command(folder: Path) -> str:
     return "swarm show last" if _is_here(folder) else f"swarm show {name_of(folder)}"
 
 
+def report_command(folder: Path) -> str:
+    """Return the command that writes the page of the run that has just ended."""
+    return "swarm report last" if _is_here(folder) else f"swarm report {name_of(folder)}"
+
+
 def _is_here(folder: Path) -> bool:
     return folder.parent.resolve() == Path(RUNS).resolve()

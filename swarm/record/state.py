@@ -11,7 +11,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from swarm.base.error_kinds import WAITS
 from swarm.base.errors import JournalError
@@ -23,6 +23,7 @@ from swarm.record.outcome import UNOPENED, Outcome
 from swarm.record.steps import INTERRUPTIONS, Kind, Span, Status, StepState
 from swarm.spec.agent import Agent
 from swarm.spec.chat import Usage
+from swarm.spec.files import fill
 from swarm.spec.plan import PLAN_STEP, Step, sinks
 
 
@@ -109,6 +110,14 @@ class State(Displayed, Graph):
     def task(self) -> dict[str, Json]:
         """The task as resolved."""
         return {} if self.started is None else self.started.task
+
+    @property
+    def goal(self) -> str:
+        """The goal of the task with its parameters filled in; empty if it has none."""
+        goal, parameters = self.task.get("goal"), self.task.get("parameters")
+        if not isinstance(goal, str):
+            return ""
+        return fill(goal, cast("dict[str, Json]", parameters)) if isinstance(parameters, dict) else goal
 
     def steps_left(self, limit: int) -> int:
         """Return how many steps may join under `limits.steps`; negative if it was lowered."""

@@ -117,7 +117,7 @@ def _is_mentioned(conflict: Contradiction, said: set[float | str]) -> bool:
 
 def _claims(state: State, last: StepState, text: str, given: list[Given]) -> list[ReportClaim]:
     known = {s.id for s in citable_steps(state)}
-    found = report_claims(text, known, given, str(state.task.get("goal") or ""))
+    found = report_claims(text, known, given, state.goal)
     if not _reads_more(state, last.step):
         return found
     return [_of_inputs(claim, unfounded_in(state, last)) for claim in found]

@@ -46,6 +46,7 @@ WAITS: dict[str, tuple[str, str]] = {
     "budget": ("waiting for budget", "raise the limit: --limit tokens=…"),
     "equal_step": ("waiting for an equal step", "remove one of the equal steps from the plan"),
     "other": ("failed calls and the program itself", "see the failed attempts: swarm show {run} {step}"),
+    "program": ("the program itself", "no setting changes this; fewer programs on this machine may"),
 }
 """For each cause of waiting its words, and what would change it."""
 
@@ -107,8 +108,10 @@ def _time(timeline: Timeline, workers: int) -> Iterator[Reason]:
         advice = _faster(timeline, s)
         yield Reason(of="time", what=words, seconds=seconds, share=seconds / state.t, advice=advice, steps=(name,))
     for cause, seconds in way.waits.items():
-        words, advice = WAITS.get(cause, WAITS["other"])
         step = way.longest[cause][1]
+        if cause not in WAITS or cause == "other":
+            cause = "other" if _has_failed(state, step) else "program"
+        words, advice = WAITS[cause]
         advice = advice.format(twice=2 * workers, run=state.run, step=step)
         yield Reason(
             of="time",
@@ -118,6 +121,12 @@ def _time(timeline: Timeline, workers: int) -> Iterator[Reason]:
             advice=advice,
             steps=(step,) if step else (),
         )
+
+
+def _has_failed(state: State, step: str) -> bool:
+    """Return whether an attempt or a call of a step failed."""
+    s = state.steps.get(step)
+    return s is not None and (s.error is not None or s.attempt > 1 or s.usage.unanswered_tokens > 0)
 
 
 def _faster(timeline: Timeline, s: StepState) -> str:

@@ -144,10 +144,9 @@ class FactFinder:
         self._estimate(state, now, _whole(limits.get("workers")) or 1)
         running = [s for s in real if _runs(s)]
         agents = sorted((self._agent(s, now) for s in running), key=lambda each: (not each.critical, -each.running))
-        goal = state.task.get("goal")
         return Moment(
             run=state.run,
-            goal=goal if isinstance(goal, str) else "",
+            goal=state.goal,
             t=now,
             counts=_in_bar_order(counts),
             agents=tuple(agents),

@@ -148,9 +148,8 @@ class Progress:
             return
         self._told_at = state.t
         self._begun = True
-        goal = state.task.get("goal")
-        if isinstance(goal, str) and goal.strip() and not self._failures_only:
-            self._write(f"goal: {one_line(goal)}\n")
+        if state.goal.strip() and not self._failures_only:
+            self._write(f"goal: {one_line(state.goal)}\n")
 
     def _about_run(self, state: State) -> Iterator[_Line]:
         if state.resumed > self._resumed:

@@ -113,9 +113,8 @@ def _about_run(state: State) -> Iterator[str]:
     status = "not finished" if finished is None else finished.status
     because = f" ({one_line(finished.because)})" if finished is not None and finished.because else ""
     yield f"run {one_line(state.run)}: {status}{because}, {seconds(state.t)}"
-    goal = state.task.get("goal")
-    if isinstance(goal, str) and goal.strip():
-        yield f"goal: {one_line(goal, GOAL_CHARACTERS)}"
+    if state.goal.strip():
+        yield f"goal: {one_line(state.goal, GOAL_CHARACTERS)}"
     if state.resumed:
         yield f"resumed {counted(state.resumed, 'time')}"
     for name, value in state.limits_reached.items():

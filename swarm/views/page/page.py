@@ -1,27 +1,31 @@
 """The page of a run: its parts in order."""
 
 import gc
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from swarm.base.version import __version__
 from swarm.record.recorded import Recorded
+from swarm.record.state import State
 from swarm.results.result import Result
 from swarm.views.page.details import panels
 from swarm.views.page.drawing import graph_svg
 from swarm.views.page.gantt import gantt_svg
 from swarm.views.page.html import EMPTY, Html, html, join
+from swarm.views.page.live import REFRESH_SECONDS, Now, now_part
 from swarm.views.page.report import claims_part, report_part
 from swarm.views.page.scene import PageScene
 from swarm.views.page.steps import steps_part
-from swarm.views.page.style import policy, script, style
+from swarm.views.page.style import policy, script, served_script, style
 from swarm.views.page.summary import cost_part, head_part, parallel_part, title_of, why_part
 from swarm.views.words import counted
 
 SECTIONS = (
-    ("why", "Why"),
+    ("now", "Now"),
     ("report", "Report"),
     ("claims", "Claims"),
+    ("why", "Why"),
     ("graph", "Graph"),
     ("time", "Time"),
     ("parallel", "Parallelism"),
@@ -29,6 +33,8 @@ SECTIONS = (
     ("steps", "Steps"),
 )
 _TITLE_CHARACTERS = 120
+ALONE = "This page loads nothing and sends nothing."
+SERVED = "This page asks only the command that serves it."
 
 
 def page(found: Recorded, result: Result, *, status: str = "", base: str = "") -> str:
@@ -39,6 +45,15 @@ def page(found: Recorded, result: Result, *, status: str = "", base: str = "") -
     """
     with _no_collection():
         return _page(PageScene(found, result, base), status or result.status)
+
+
+def served_page(found: Recorded, result: Result, now: Now, *, status: str, clean: Callable[[str], str] = str) -> str:
+    """Return a run that may still work as a page for a server of this machine: above the others a part of this moment.
+
+    Files of the run are named, not linked. `clean` removes secrets from what models wrote.
+    """
+    with _no_collection():
+        return _page(PageScene(found, result, None), status, now, clean)
 
 
 @contextmanager
@@ -53,11 +68,25 @@ def _no_collection() -> Generator[None]:
             gc.enable()
 
 
-def _page(scene: PageScene, status: str) -> str:
+@dataclass(frozen=True)
+class _Served:
+    """What a page that is served has and a file has not."""
+
+    now: Html = EMPTY
+    mark: Html = EMPTY
+    """The attribute that says how much of the run the page shows."""
+    refresh: Html = EMPTY
+    by_hand: Html = EMPTY
+    gone: Html = EMPTY
+
+
+def _page(scene: PageScene, status: str, now: Now | None = None, clean: Callable[[str], str] = str) -> Html:
+    served = _Served() if now is None else _served(scene.state, now, clean)
     parts = (
-        why_part(scene),
+        served.now,
         report_part(scene),
         claims_part(scene),
+        why_part(scene),
         graph_part(scene),
         time_part(scene),
         parallel_part(scene),
@@ -69,20 +98,56 @@ def _page(scene: PageScene, status: str) -> str:
     return html(
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta http-equiv="Content-Security-Policy" content="{}"><meta name="referrer" content="no-referrer">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>{}</title><style>{}</style></head>'
-        '<body>{}<nav aria-label="Sections"><ul>{}</ul></nav><main>{}</main><aside aria-label="Details">{}</aside>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">{}<title>{}</title><style>{}</style>'
+        '</head><body{}>{}<nav aria-label="Sections"><ul>{}</ul></nav>{}<main>{}</main>'
+        '<aside aria-label="Details">{}</aside>'
         "<footer>{}</footer>"
         "<script>{}</script></body></html>\n",
-        policy(),
+        policy(served=now is not None),
+        served.refresh,
         title_of(scene)[:_TITLE_CHARACTERS],
         style(),
+        served.mark,
         head_part(scene, status=status),
         join(present),
-        join(parts),
+        served.by_hand,
+        join((served.gone, *parts)),
         join(panels(scene)),
-        f"swarm {__version__}, run {scene.state.run}. This page loads nothing and sends nothing.",
-        script(),
+        f"swarm {__version__}, run {scene.state.run}. {ALONE if now is None else SERVED}",
+        script() if now is None else served_script(),
     )
+
+
+def _served(state: State, now: Now, clean: Callable[[str], str]) -> _Served:
+    return _Served(
+        now=now_part(now, clean),
+        mark=html(' data-seq="{}"', state.seq),
+        refresh=EMPTY if now.is_over else _refresh(),
+        by_hand=EMPTY if now.is_over else _by_hand(),
+        gone=_gone(state.run),
+    )
+
+
+def _refresh() -> Html:
+    """Return what loads the page again if its script does not run. A browser does so only at an address without `#`."""
+    return html('<noscript><meta http-equiv="refresh" content="{}"></noscript>', REFRESH_SECONDS)
+
+
+def _by_hand() -> Html:
+    """Return what a reader without scripts has to know about that."""
+    words = "s while none of its parts is open. Otherwise"
+    return html(
+        '<noscript><div class="by-hand"><p class="note">This page is loaded again every {} {} <a href="./">load it now'
+        "</a>.</p></div></noscript>",
+        REFRESH_SECONDS,
+        words,
+    )
+
+
+def _gone(run: str) -> Html:
+    """Return what the script of a served page shows when its server does not answer any more."""
+    words = "The command that served this page has ended. To get the page as a file: swarm report"
+    return html('<p id="gone" class="note" hidden>{} {}</p>', words, run)
 
 
 def graph_part(scene: PageScene) -> Html:

@@ -63,7 +63,8 @@ def report_part(scene: PageScene) -> Html:
     """Return the report, or why there is none."""
     report = scene.result.report
     if report is None:
-        return html('<section id="report"><h2>Report</h2><p>There is no report.</p></section>')
+        yet = "" if scene.state.finished is not None else " yet"
+        return html('<section id="report"><h2>Report</h2><p>There is no report{}.</p></section>', yet)
     kind = "report" if len(report.text) <= TALL_CHARACTERS else "report tall"
     return html(
         '<section id="report"><h2>Report</h2><div class="{}" role="region" aria-label="Report" tabindex="0">{}</div>'

@@ -30,8 +30,9 @@ class PageScene:
 
     found: Recorded
     result: Result
-    base: str = ""
-    """Path from the page to the folder of the run, with a slash at its end; empty if the page is in it."""
+    base: str | None = ""
+    """Path from the page to the folder of the run, with a slash at its end; empty if the page is in it. None for a page
+    that is served: its browser can open no file."""
 
     @property
     def state(self) -> State:
@@ -125,7 +126,9 @@ class PageScene:
         return made
 
     def file(self, name: str, words: str) -> Html:
-        """Return a link to a file of the run."""
+        """Return a link to a file of the run, or the path of the file if there can be none."""
+        if self.base is None:
+            return html("<code>{}</code>", self.result.folder / name)
         return html('<a href="{}">{}</a>', self.base + quote(name), words)
 
     def took(self, s: StepState) -> float:

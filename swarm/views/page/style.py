@@ -4,7 +4,7 @@ import base64
 import hashlib
 from functools import cache
 
-from swarm.views.page.html import Html, own_file
+from swarm.views.page.html import Html, join, own_file
 
 
 @cache
@@ -20,12 +20,22 @@ def script() -> Html:
 
 
 @cache
-def policy() -> str:
-    """Return the content security policy: nothing is loaded, and only this style and this script are used."""
-    return (
-        f"default-src 'none'; style-src '{_hash(style())}'; script-src '{_hash(script())}'; "
-        "base-uri 'none'; form-action 'none'"
+def served_script() -> Html:
+    """Return the script of a page that is served: it also keeps the page up to date."""
+    return join((script(), own_file("web.js")))
+
+
+@cache
+def policy(*, served: bool = False) -> str:
+    """Return the content security policy: nothing is loaded, and only this style and this script are used.
+
+    The script of a page that is `served` may ask the server that sent the page, and nobody else.
+    """
+    found = (
+        f"default-src 'none'; style-src '{_hash(style())}'; base-uri 'none'; form-action 'none'; "
+        f"script-src '{_hash(served_script() if served else script())}'"
     )
+    return f"{found}; connect-src 'self'" if served else found
 
 
 def _hash(text: str) -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from swarm.record.steps import Status
 from swarm.results.left_out import left_out_line
+from swarm.results.report import Report
 from swarm.spec.chat import Usage
 from swarm.views.page.html import EMPTY, Html, html, join
 from swarm.views.page.scene import PageScene
@@ -18,8 +19,7 @@ NOT_DONE = 10
 
 def title_of(scene: PageScene) -> str:
     """Return the goal of a run, or its id."""
-    goal = scene.state.task.get("goal")
-    return " ".join(goal.split()) if isinstance(goal, str) and goal.strip() else f"Run {scene.state.run}"
+    return " ".join(scene.state.goal.split()) or f"Run {scene.state.run}"
 
 
 def head_part(scene: PageScene, *, status: str) -> Html:
@@ -57,9 +57,18 @@ def _tiles(scene: PageScene) -> Iterator[Html]:
         yield _tile("Cost", dollars(usage.cost), counted(usage.calls, "call"))
     yield _tile("In parallel", f"{p.peak:,}", f"peak, of {p.workers:,} workers; mean {p.mean:.1f}")
     if scene.result.report is not None and scene.result.report.claims:
-        claims = scene.result.report.claims
-        found = sum(claim.evidence in ("supported", "derived") for claim in claims)
-        yield _tile("Claims supported", f"{found:,} of {len(claims):,}", scene.result.report.not_found)
+        yield _claims_tile(scene.result.report)
+
+
+def _claims_tile(report: Report) -> Html:
+    """Return how many of the claims that cite a step are supported by it."""
+    cited = [claim for claim in report.claims if claim.evidence != "uncited"]
+    uncited = len(report.claims) - len(cited)
+    if not cited:
+        return _tile("Claims supported", "none cited", f"{counted(uncited, 'claim')} without a source")
+    found = sum(claim.evidence in ("supported", "derived") for claim in cited)
+    more = [report.not_found, f"{uncited:,} more without a source" if uncited else ""]
+    return _tile("Claims supported", f"{found:,} of {len(cited):,}", "; ".join(filter(None, more)))
 
 
 def _tile(name: str, value: str, more: str) -> Html:
