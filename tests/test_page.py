@@ -348,6 +348,12 @@ class TestCommand:
         assert run("export", "--format", "html").out == plain
         assert run("report", "-o", "notes/mail.md").code == 2
 
+    def test_a_file_that_is_no_page_is_refused_with_the_command_that_writes_it(self, empty: Path, run: Command) -> None:
+        said = run("report", "last", "-o", "x.txt")
+        assert said.code == 2
+        assert "swarm export -o x.txt" in said.err
+        assert not Path("x.txt").exists()
+
     def test_the_page_of_a_running_run_says_so(self, many: RunFolder, run: Command) -> None:
         lines = many.journal.read_bytes().splitlines(keepends=True)
         part = many.path.parent / "part"

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterable
+from contextvars import copy_context
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swarm.base.columns import fit
 from swarm.base.errors import AnswerError, EndpointRefused, RunNotFoundError
 from swarm.planning.lint import Finding
 from swarm.record import events as e
@@ -204,6 +206,19 @@ class TestTables:
         assert second.startswith("older")
         assert third.split()[1] == "cancelled"
         assert all(len(line) <= words.WIDTH for line in text.splitlines())
+
+    def test_a_table_that_does_not_fit_a_narrow_terminal_has_a_few_lines_per_row(self) -> None:
+        def on(wide: int) -> list[str]:
+            fit(wide)
+            return runs_table([Row(), Row(run="older", goal="x " * 300)]).splitlines()
+
+        lines = copy_context().run(on, 40)
+        assert lines[0] == "run 20260101-120000-abc"
+        assert lines[1].split() == ["status", "done,", "done", "8/9,", "time", "2:05", "min,"]
+        assert "run older" in lines
+        assert all(len(line) <= 40 for line in lines)
+        assert "xx" not in "".join(lines)
+        assert copy_context().run(on, 200) == on(words.WIDTH), "a wide terminal changes nothing"
 
     def test_one_run(self) -> None:
         graph = (Step(id="study", each=(1, 2)), *steps("b end:+study,b"))

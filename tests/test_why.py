@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.base.errors import EndpointBusy
+from swarm.base.errors import AnswerError, EndpointBusy
 from swarm.record import events as e
 from swarm.record.state import State
 from swarm.results.measure import measure
@@ -19,6 +19,8 @@ from tests.commands import Command, in_process, make_task
 from tests.pages import opened, record
 from tests.swarms import Sleeper, run_virtually, steps, workers
 from tests.test_measure import refold, turn
+
+NO = AnswerError("no", kind="refused", may_help=False)
 
 
 def time_of(state: State, count: int = 16) -> dict[str, float]:
@@ -50,6 +52,14 @@ class TestTime:
         assert found["a (worker)"] <= 3.0
         assert sum(found.values()) == pytest.approx(ran.state.t, abs=0.01)
         assert len(found) == 2
+
+    def test_a_step_in_vain_is_not_to_be_made_faster_and_a_wait_is_a_failed_call_only_if_one_failed(self) -> None:
+        ran = run_virtually((Step(id="a", retries=0),), Sleeper({"a": 5}, {"a": NO}))
+        (first,) = reasons(Timeline(ran.state), 16)
+        assert first.advice == f"it gave no output; see why: swarm show {ran.state.run} a"
+        ran = run_virtually(steps("a"), Sleeper({"a": 2.0}))
+        ran.state.t += 3.0  # the end of the run was recorded late
+        assert time_of(ran.state) == {"the program itself": 3.0, "a (worker)": 2.0}
 
     def test_a_run_of_milliseconds_has_no_reasons(self) -> None:
         ran = run_virtually(steps("a b:a"), Sleeper({"a": 0.01, "b": 0.02}))

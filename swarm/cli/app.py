@@ -4,10 +4,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
 
+from swarm.base.columns import fit
 from swarm.base.errors import Problem, TaskError
 from swarm.base.version import __version__
 from swarm.cli.bundles import with_bundles
@@ -39,7 +41,7 @@ from swarm.cli.run import resume, run
 from swarm.cli.simulate import simulate
 from swarm.cli.start import agents, schema
 from swarm.cli.stop import stop
-from swarm.cli.streams import answer, say
+from swarm.cli.streams import answer, is_terminal, say
 from swarm.cli.tools import tools
 
 EPILOG = """\
@@ -193,6 +195,8 @@ Words = Annotated[list[str] | None, typer.Argument(metavar="COMMAND", help="Comm
 def carry_out(arguments: Sequence[str] | None, interrupts: Interrupts) -> int:
     """Run a command line and return the exit code. Print errors on stderr; never raise."""
     prepare_completion(os.environ)
+    if is_terminal(sys.stdout):
+        fit(get_terminal_size().columns)
     command = typer.main.get_command(make_app())
     given = sys.argv[1:] if arguments is None else arguments
     try:

@@ -70,6 +70,13 @@ def assigner_of(state: "State", folder: "RunFolder") -> "Assigner":
 
 def exported(folder: "RunFolder", step: str | None = None) -> "Export":
     """Return a recorded run, or one step of it, to be written. Raise `RunNotFoundError` if there is no such step."""
+    from swarm.base.collection import no_collection
+
+    with no_collection():
+        return _exported(folder, step)
+
+
+def _exported(folder: "RunFolder", step: str | None) -> "Export":
     from swarm.exports.formats import Export
     from swarm.record.recorded import recorded
     from swarm.results.result import Result

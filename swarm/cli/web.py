@@ -1,12 +1,12 @@
 """`--web`: the page of a run on a loopback address while the run works.
 
-Any program of this machine can connect to a port, and any web page can make a browser try to. So the address has a
-token that cannot be guessed, the Host header must be the address itself (a name that an attacker points to 127.0.0.1 is
-refused), only GET is answered, only two paths exist, and neither changes anything. Nothing here reads a file that a
-request names.
+Any program of this machine can connect to a port, and any web page can make a browser try to. So
+the address has a token that cannot be guessed, the Host header must be the address itself (a name
+that an attacker points to 127.0.0.1 is refused), only GET is answered, only two paths exist, and
+neither changes anything. Nothing here reads a file that a request names.
 
-The page is made in a thread, from the journal; it never waits for the run, nor the run for it. The server ends with the
-run, but a browser that is looking gets the end of the run first.
+The page is made in a thread, from the journal; it never waits for the run, nor the run for it.
+The server ends with the run, but a browser that is looking gets the end of the run first.
 """
 
 import secrets
@@ -35,9 +35,11 @@ LOOPBACK = "127.0.0.1"
 NOW_SECONDS = 1.0
 """Minimum seconds between two looks at the state of the run."""
 WATCHED_SECONDS = REFRESH_SECONDS + 2.0
-"""Seconds after a request in which somebody is watching: a browser without scripts asks again in this time."""
+"""Seconds after a request in which somebody is watching: a browser without scripts asks again in
+this time."""
 SHARE = 0.1
-"""Maximum share of the time that is used to make pages: a page of a large run is sent again for a while."""
+"""Maximum share of the time that is used to make pages: a page of a large run is sent again for a
+while."""
 MOST_REQUESTS = 16
 """Maximum requests at a time. More are refused."""
 REQUEST_SECONDS = 5.0
@@ -54,7 +56,9 @@ _HEADERS = {
 
 
 class WebPage:
-    """The page of one run at an address of this machine. `clean` removes secrets from what models write."""
+    """The page of one run at an address of this machine. `clean` removes secrets from what models
+    write.
+    """
 
     def __init__(self, folder: "RunFolder", board: "Board", clean: Callable[[str], str] = str) -> None:
         """Start to listen. Raise `OSError` if that is not possible."""
@@ -91,7 +95,9 @@ class WebPage:
         self._shown.set()
 
     def end(self, state: "State", now: float) -> None:
-        """Take the end of the run. If somebody is watching, wait until they have seen it, for some seconds at most."""
+        """Take the end of the run. If somebody is watching, wait until they have seen it, for
+        some seconds at most.
+        """
         self._now = Now(self._finder.facts(state, now), state.seq, is_over=True)
         self._shown.set()
         if self._is_watched:
@@ -126,7 +132,9 @@ class WebPage:
         return HTTPStatus.OK, self._made(now) if is_page else now_part(now, self._clean)
 
     def _made(self, now: Now) -> str:
-        """Return the page; that of before if it was made a moment ago and the run has not ended since."""
+        """Return the page; that of before if it was made a moment ago and the run has not ended
+        since.
+        """
         with self._lock:
             at = time.monotonic()
             if not self._page or at >= self._page_until or now.is_over:

@@ -147,7 +147,13 @@ def _uncited(timeline: Timeline) -> tuple[list[StepState], list[StepState]]:
     if not cited:
         return [], []
     read = _read_by(timeline, report)
-    return read, [s for s in read if s.id not in cited and s.step.instance_of not in cited]
+    return read, [s for s in read if not _is_cited(state, s, cited)]
+
+
+def _is_cited(state: State, s: StepState, cited: frozenset[str]) -> bool:
+    """Return whether a step is cited, or a step that became several of which it is one: instances, votes, parts."""
+    above = (state.steps[name] for name in state.lineage(s.id))
+    return s.id in cited or any(each.kind == "stand_in" and each.id in cited for each in above)
 
 
 def _read_by(timeline: Timeline, reader: StepState) -> list[StepState]:

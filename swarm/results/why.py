@@ -13,7 +13,7 @@ from typing import Literal
 
 from swarm.base.values import Frozen
 from swarm.record.state import State
-from swarm.record.steps import StepState
+from swarm.record.steps import Status, StepState
 from swarm.results.timeline import Timeline
 from swarm.results.waiting import IN_ATTEMPTS, pauses
 from swarm.spec.chat import Usage
@@ -131,6 +131,8 @@ def _has_failed(state: State, step: str) -> bool:
 
 def _faster(timeline: Timeline, s: StepState) -> str:
     """Return what would make a step faster."""
+    if s.over and s.status is not Status.DONE:
+        return f"it gave no output; see why: swarm show {timeline.state.run} {s.id}"
     if s.kind == "planner":
         return "keep the plan for the next run: swarm plan -o plan.yaml, then --plan plan.yaml"
     if s.tool_seconds > timeline.seconds[s.id] / 2:

@@ -30,7 +30,7 @@ def steps_table(state: State, sort: str = "", *, everything: bool = True) -> str
     Unless `everything` is shown or the steps are sorted, more than `FOLDED` steps that do the work of one share a line.
     """
     priced = bool(state.usage.cost)  # a column of zeros says less than the table of usage
-    groups = [[s] for s in _in_order(state) if s.kind != "stand_in"]
+    groups = [[s] for s in in_order(state) if s.kind != "stand_in"]
     if sort:
         groups.sort(key=lambda group: SORTS[sort](group[0]), reverse=True)
     elif not everything:
@@ -55,7 +55,7 @@ def _folded(state: State) -> Iterator[list[StepState]]:
         stack.extend(state.steps[child] for child in reversed(s.children))
 
 
-def _in_order(state: State) -> Iterator[StepState]:
+def in_order(state: State) -> Iterator[StepState]:
     """Return the steps in plan order, each followed by the steps it spawned."""
     for s in list(state.steps.values()):
         if s.by not in state.steps:

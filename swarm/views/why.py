@@ -16,7 +16,9 @@ def amount(reason: Reason) -> str:
 
 
 def why_lines(reasons: Iterable[Reason]) -> Iterator[str]:
-    """Yield the reasons for the time of a run, then those for its cost, each with what would change it."""
+    """Yield the reasons for the time of a run, then those for its cost, each with what would
+    change it.
+    """
     found = list(reasons)
     for of, title in TITLES.items():
         some = [reason for reason in found if reason.of == of]

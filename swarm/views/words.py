@@ -4,12 +4,11 @@ import textwrap
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
+from swarm.base.columns import WIDTH, width
 from swarm.base.redaction import safe_text
 from swarm.base.text import clip, listing
 from swarm.record.state import Away
 
-WIDTH = 80
-"""Maximum columns of a table, if the ids allow it: every terminal has as many."""
 LINE_CHARACTERS = 200
 """Maximum characters of a text in one line: enough for what, where and what to do."""
 BLOCK_CHARACTERS = 4000
@@ -93,7 +92,7 @@ def wrapped(line: str, indent: str = "") -> str:
     """Wrap a line at spaces, with further lines indented. Words are not broken, because an id may be copied."""
     return textwrap.fill(
         line,
-        WIDTH,
+        width(),
         initial_indent=indent,
         subsequent_indent=indent + "    ",
         break_long_words=False,
@@ -113,17 +112,31 @@ def table(
     right: Collection[int] = (),
     indent: str = "",
 ) -> str:
-    """Return rows aligned below a head. `right` are the columns of figures; the last column is truncated to fit."""
+    """Return rows aligned below a head. `right` are the columns of figures; the last column is truncated to fit.
+
+    On a terminal that is too narrow for the other columns, each row is a few lines.
+    """
     cells = [[one_line(cell) for cell in row] for row in (head, *rows)]
     widths = [max(columns(row[n]) for row in cells) for n in range(len(head))]
-    last = len(head) - 1
-    room = max(NARROWEST, WIDTH - len(indent) - sum(widths[:-1]) - 2 * last)
+    last, wide = len(head) - 1, width()
+    others = len(indent) + sum(widths[:-1]) + 2 * last
+    if wide < WIDTH and others + (widths[-1] if last in right else NARROWEST) > wide:
+        return "\n".join(_record(cells[0], row, indent) for row in cells[1:])
+    room = max(NARROWEST, wide - others)
     lines: list[str] = []
     for row in cells:
         padded = [_pad(cell, widths[n], right=n in right) for n, cell in enumerate(row[:-1])]
         end = _pad(row[-1], widths[-1], right=True) if last in right else _cut(row[-1], room)
         lines.append((indent + "  ".join([*padded, end])).rstrip())
     return "\n".join(lines)
+
+
+def _record(head: Sequence[str], row: Sequence[str], indent: str) -> str:
+    """Return a row as lines: its first cell, and below it the others, each after the name of its column."""
+    room = 2 * width()
+    others = [f"{name.lower()} {_cut(cell, room)}" for name, cell in zip(head[1:], row[1:], strict=True) if cell]
+    first = wrapped(f"{head[0].lower()} {row[0]}", indent)
+    return "\n".join((first, wrapped(", ".join(others), f"{indent}  "))) if others else first
 
 
 def columns(text: str) -> int:

@@ -13,6 +13,7 @@
     steps      the table of steps
     details    one panel per step: its prompt, turns, tool calls, output and sources
 
-Texts come from models, tools and files. They are escaped, cut and shown; nothing in them is a tag, a link or a style.
-Links of the page lead to places in it (`#s12`, by ordinal) and to files of the run.
+Texts come from models, tools and files. They are escaped, cut and shown; nothing in them is a
+tag, a link or a style. Links of the page lead to places in it (`#s12`, by ordinal) and to files
+of the run.
 """

@@ -1,8 +1,8 @@
 """The graph of a run with alike steps in one box.
 
-Steps are alike if they are in the same column, have the same agent, status and model, and wait for alike steps, which
-wait for them: colour refinement (Weisfeiler and Leman 1968). Steps that failed, planners and steps of the critical path
-have a box of their own.
+Steps are alike if they are in the same column, have the same agent, status and model, and wait
+for alike steps, which wait for them: colour refinement (Weisfeiler and Leman 1968). Steps that
+failed, planners and steps of the critical path have a box of their own.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +17,8 @@ from swarm.spec.plan import before_of, role_of
 SMALL = 14
 """Maximum steps of a graph in which every step has a box of its own."""
 REFINED = 20_000
-"""Maximum steps that are refined. Of more, those of a column with one agent and one status are one box."""
+"""Maximum steps that are refined. Of more, those of a column with one agent and one status are
+one box."""
 ROUNDS = 6
 """Maximum rounds of refinement. Each looks one step farther."""
 _ALONE = frozenset({Status.FAILED, Status.LIMITED, Status.CANCELLED})
@@ -132,7 +133,9 @@ class _Siblings(dict[str, frozenset[str]]):
 
 
 def _waits_for(state: State, s: StepState, siblings: _Siblings) -> tuple[str, ...]:
-    """Return the steps that a step waits for, and the planner that added it if no other of its steps is before it."""
+    """Return the steps that a step waits for, and the planner that added it if no other of its
+    steps is before it.
+    """
     before = before_of(s.step)
     parent = state.steps.get(s.by)
     if parent is None:
@@ -150,7 +153,9 @@ class _Own(str):
 
 
 def _ends(state: State, box_of: Mapping[str, int]) -> Callable[[str], tuple[int, ...]]:
-    """Return a function that names the boxes in which a step is settled: its own, or those of what it became."""
+    """Return a function that names the boxes in which a step is settled: its own, or those of
+    what it became.
+    """
     known: dict[str, tuple[int, ...]] = {}
 
     def ends(name: str) -> tuple[int, ...]:

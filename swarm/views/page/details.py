@@ -1,7 +1,7 @@
 """A panel per step: what it was asked, its turns and tool calls, its output and its sources.
 
-A panel is shown when its link is followed (`:target`), so it needs no script. Long texts are cut, with a link to the
-file of the run that has all of it.
+A panel is shown when its link is followed (`:target`), so it needs no script. Long texts are cut,
+with a link to the file of the run that has all of it.
 """
 
 import json

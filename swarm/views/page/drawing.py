@@ -1,4 +1,6 @@
-"""The graph of a run as SVG: boxes that lead to their steps, or stacked bars if there are too many boxes."""
+"""The graph of a run as SVG: boxes that lead to their steps, or stacked bars if there are too
+many boxes.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -133,7 +135,9 @@ def _title(box: Box, took: Took) -> str:
 
 
 def _bars(graph: FoldedGraph) -> Html:
-    """Return a bar per column with a segment per agent and status. Failed steps are at the top of a bar."""
+    """Return a bar per column with a segment per agent and status. Failed steps are at the top of
+    a bar.
+    """
     columns: dict[int, Counter[tuple[str, str]]] = {}
     for box in graph.boxes:
         key = role_of(box.first.step), status_class(box.first)

@@ -1,6 +1,8 @@
-"""The time of a run as SVG: its slots with their attempts, the calls at each endpoint, and what was waited for.
+"""The time of a run as SVG: its slots with their attempts, the calls at each endpoint, and what
+was waited for.
 
-All rows share one axis. A row is a slot, not a step: a run of a thousand steps has as many rows as it had workers.
+All rows share one axis. A row is a slot, not a step: a run of a thousand steps has as many rows
+as it had workers.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,7 +26,8 @@ TALLEST, LOWEST = 20.0, 1.0
 """Heights of one slot."""
 STRIP, STRIP_GAP = 30.0, 12.0
 MOST_BARS = 2000
-"""Maximum bars that are drawn one by one. Of more, those narrower than a pixel are merged with their neighbours."""
+"""Maximum bars that are drawn one by one. Of more, those narrower than a pixel are merged with
+their neighbours."""
 CHARACTER = 6.6
 """Pixels of a character in a bar, at most."""
 NAMED_SLOTS = 24

@@ -1,9 +1,11 @@
-"""Markup that is safe by its type: only `html` makes it, from a literal template and escaped values.
+"""Markup that is safe by its type: only `html` makes it, from a literal template and escaped
+values.
 
     html("<td>{}</td>", text)
 
-A type checker refuses a template that is not written in the code, and a test refuses markup anywhere else in this
-package. So no text of a model, a tool or a file becomes a tag, an attribute or a script.
+A type checker refuses a template that is not written in the code, and a test refuses markup
+anywhere else in this package. So no text of a model, a tool or a file becomes a tag, an attribute
+or a script.
 """
 
 import re
@@ -23,7 +25,8 @@ class Html(str):
 
 EMPTY = Html()
 _PLAIN = re.compile(r"[^\n\t\x20\x21\x23-\x25\x28-\x3b\x3d\x3f-\x7e\xa1-\u05ff\u3000-\u9fff\uac00-\ud7ff]")
-"""A character that may need an escape: all but letters, figures and marks without a meaning in markup."""
+"""A character that may need an escape: all but letters, figures and marks without a meaning in
+markup."""
 
 
 def esc(value: object) -> str:

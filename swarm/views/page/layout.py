@@ -1,8 +1,9 @@
 """Places for the boxes and edges of a graph: columns, few crossings, and short edges.
 
-The method is that of Sugiyama, Tagawa and Toda (1981): boxes stand in columns, an edge over several columns gets a
-point in each of them, and the order in a column follows the mean of the neighbours (the barycentre), in sweeps from
-both sides. Edges from one box share their points, so that there are at most boxes · columns of them.
+The method is that of Sugiyama, Tagawa and Toda (1981): boxes stand in columns, an edge over
+several columns gets a point in each of them, and the order in a column follows the mean of the
+neighbours (the barycentre), in sweeps from both sides. Edges from one box share their points, so
+that there are at most boxes · columns of them.
 """
 
 from collections import Counter
@@ -132,7 +133,9 @@ def _place(order: list[list[_Spot]]) -> None:
 
 
 def _stack(column: list[_Spot], wanted: list[float]) -> None:
-    """Place a column in its order, without overlaps, and as near as possible to the wanted places on average."""
+    """Place a column in its order, without overlaps, and as near as possible to the wanted places
+    on average.
+    """
     at = float("-inf")
     previous = 0.0
     for spot, middle in zip(column, wanted, strict=True):

@@ -1,7 +1,9 @@
-"""What the page of a running run shows of this moment: steps by state, endpoints, limits, and each running agent.
+"""What the page of a running run shows of this moment: steps by state, endpoints, limits, and
+each running agent.
 
-A page that is served (`swarm run --web`) has this part above the others. Its script asks for this part once per second,
-and for the whole page when something was recorded; without scripts the browser loads the page again every few seconds.
+A page that is served (`swarm run --web`) has this part above the others. Its script asks for this
+part once per second, and for the whole page when something was recorded; without scripts the
+browser loads the page again every few seconds.
 """
 
 from collections.abc import Callable, Iterator

@@ -38,7 +38,9 @@ class Curve:
 
 
 def curves(timeline: Timeline, events: Sequence[e.Stamped]) -> tuple[Curve, ...]:
-    """Return a curve of the calls at each endpoint, and one of each cause of waiting that occurred."""
+    """Return a curve of the calls at each endpoint, and one of each cause of waiting that
+    occurred.
+    """
     return (*_calls(timeline, events), *_waits(timeline, events))
 
 
@@ -77,7 +79,9 @@ def _calls(timeline: Timeline, events: Iterable[e.Stamped]) -> Iterator[Curve]:
 
 
 def counted_at(spans: Iterable[tuple[float, float]]) -> tuple[tuple[float, int], ...]:
-    """Return the times at which the number of running spans changes, with that number, in O(n log n)."""
+    """Return the times at which the number of running spans changes, with that number, in O(n log
+    n).
+    """
     timed = [(start, end) for start, end in spans if end - start > _NONE]
     changes = sorted([(start, 1) for start, _ in timed] + [(end, -1) for _, end in timed])
     points: list[tuple[float, int]] = []

@@ -1,10 +1,9 @@
 """The page of a run: its parts in order."""
 
-import gc
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from swarm.base.collection import no_collection
 from swarm.base.version import __version__
 from swarm.record.recorded import Recorded
 from swarm.record.state import State
@@ -40,32 +39,21 @@ SERVED = "This page asks only the command that serves it."
 def page(found: Recorded, result: Result, *, status: str = "", base: str = "") -> str:
     """Return a run as one page of HTML.
 
-    `status` is how it ended; the default is that of the result. `base` is the path from the page to the folder of the
-    run, with a slash at its end; empty if the page is in that folder.
+    `status` is how it ended; the default is that of the result. `base` is the path from the page
+    to the folder of the run, with a slash at its end; empty if the page is in that folder.
     """
-    with _no_collection():
+    with no_collection():
         return _page(PageScene(found, result, base), status or result.status)
 
 
 def served_page(found: Recorded, result: Result, now: Now, *, status: str, clean: Callable[[str], str] = str) -> str:
-    """Return a run that may still work as a page for a server of this machine: above the others a part of this moment.
+    """Return a run that may still work as a page for a server of this machine: above the others a
+    part of this moment.
 
     Files of the run are named, not linked. `clean` removes secrets from what models wrote.
     """
-    with _no_collection():
+    with no_collection():
         return _page(PageScene(found, result, None), status, now, clean)
-
-
-@contextmanager
-def _no_collection() -> Generator[None]:
-    """Pause the collector of cyclic garbage: a page makes a million objects without cycles, in a large heap."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 @dataclass(frozen=True)
@@ -129,7 +117,9 @@ def _served(state: State, now: Now, clean: Callable[[str], str]) -> _Served:
 
 
 def _refresh() -> Html:
-    """Return what loads the page again if its script does not run. A browser does so only at an address without `#`."""
+    """Return what loads the page again if its script does not run. A browser does so only at an
+    address without `#`.
+    """
     return html('<noscript><meta http-equiv="refresh" content="{}"></noscript>', REFRESH_SECONDS)
 
 

@@ -1,7 +1,9 @@
-"""The report of a run as markup: its Markdown, with citations that lead to their steps, and marks of evidence.
+"""The report of a run as markup: its Markdown, with citations that lead to their steps, and marks
+of evidence.
 
-Nothing in a report becomes a tag, a link or a picture: raw HTML, links, images and references are shown as they are
-written. A bracket with ids of steps is a citation. After each cited sentence stands the mark of its claim.
+Nothing in a report becomes a tag, a link or a picture: raw HTML, links, images and references are
+shown as they are written. A bracket with ids of steps is a citation. After each cited sentence
+stands the mark of its claim.
 """
 
 import re
@@ -23,7 +25,8 @@ TALL_CHARACTERS = 5000
 MOST_SOURCES = 100
 """Maximum steps in the list of sources at the end of a report that the page repeats."""
 OPEN, CLOSE = "\ue000", "\ue001"
-"""Characters around the number of a claim, while Markdown is read. A text that has them itself loses them."""
+"""Characters around the number of a claim, while Markdown is read. A text that has them itself
+loses them."""
 MARKS = {"supported": "✓", "derived": "≈", "unsupported": "✗", "uncited": "–"}
 WORDS = {
     "supported": "supported: its figures, names and quotations are in the cited outputs",
@@ -52,7 +55,8 @@ _TAGS: Mapping[str, tuple[LiteralString, LiteralString]] = {
     "em": ("<em>", "</em>"),
     "strong": ("<strong>", "</strong>"),
 }
-"""Markup for each tag that Markdown may give. The headings of a report are below those of the page."""
+"""Markup for each tag that Markdown may give. The headings of a report are below those of the
+page."""
 _BRACKET = re.compile(r"[\[【［〔]([^\[\]【】［］〔〕\n]{1,600})[\]】］〕]")
 _CLAIM = re.compile(f"{OPEN}([0-9]{{1,7}}){CLOSE}")
 _PRIVATE = re.compile(f"[{OPEN}{CLOSE}]")
@@ -75,7 +79,9 @@ def report_part(scene: PageScene) -> Html:
 
 
 def _shown(report: Report) -> str:
-    """Return the text of a report; of a long list of sources only what comes before it, since the page has them all."""
+    """Return the text of a report; of a long list of sources only what comes before it, since the
+    page has them all.
+    """
     body = report.value.strip() if isinstance(report.value, str) else ""
     sources = set(chain.from_iterable(report.sources.values()))
     is_long = len(sources) > MOST_SOURCES and body and report.text.startswith(body)

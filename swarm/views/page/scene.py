@@ -19,7 +19,8 @@ from swarm.views.page.html import Html, html
 from swarm.views.page.moments import Curve, curves
 
 TEXTS_CHARACTERS = 4_000_000
-"""Maximum characters of all prompts, turns and outputs of a page, about: a browser opens it at once."""
+"""Maximum characters of all prompts, turns and outputs of a page, about: a browser opens it at
+once."""
 LEAST_CHARACTERS, MOST_CHARACTERS = 300, 20_000
 """Bounds of the characters of one text on a page. The whole text is in a file of the run."""
 
@@ -31,8 +32,8 @@ class PageScene:
     found: Recorded
     result: Result
     base: str | None = ""
-    """Path from the page to the folder of the run, with a slash at its end; empty if the page is in it. None for a page
-    that is served: its browser can open no file."""
+    """Path from the page to the folder of the run, with a slash at its end; empty if the page is
+    in it. None for a page that is served: its browser can open no file."""
 
     @property
     def state(self) -> State:

@@ -5,6 +5,7 @@ from swarm.spec.plan import role_of
 from swarm.views.page.drawing import status_class
 from swarm.views.page.html import EMPTY, Html, html, join
 from swarm.views.page.scene import PageScene
+from swarm.views.steps import in_order
 from swarm.views.words import seconds
 
 HEAD = (
@@ -26,7 +27,8 @@ HEAD = (
 def steps_part(scene: PageScene) -> Html:
     """Return a row per step, in plan order. The script, if it runs, sorts and filters them."""
     head = join(html('<th scope="col" class="{}">{}</th>', kind, name) for name, kind in HEAD)
-    rows = join(_row(scene, s) for s in scene.timeline.steps)
+    real = {s.id for s in scene.timeline.steps}
+    rows = join(_row(scene, s) for s in in_order(scene.state) if s.id in real)
     return html(
         '<section id="steps"><h2>Steps</h2><p id="f" hidden><label>Filter <input type="search"></label> '
         '<output aria-live="polite"></output></p><div class="wide tall" role="region" aria-label="Steps" tabindex="0">'
@@ -67,4 +69,6 @@ def _row(scene: PageScene, s: StepState) -> Html:
 def _price(usd: float | None) -> str:
     if usd is None:
         return "?"
-    return f"{usd:.4f}" if usd else "0"
+    if not usd:
+        return "0"
+    return "<0.0001" if usd < 0.00005 else f"{usd:.4f}"

@@ -1,4 +1,6 @@
-"""The style sheet and the script of a page, and the policy that allows these two and nothing else."""
+"""The style sheet and the script of a page, and the policy that allows these two and nothing
+else.
+"""
 
 import base64
 import hashlib
@@ -15,7 +17,9 @@ def style() -> Html:
 
 @cache
 def script() -> Html:
-    """Return the script that filters and sorts the table of steps. The page is complete without it."""
+    """Return the script that filters and sorts the table of steps. The page is complete without
+    it.
+    """
     return own_file("page.js")
 
 
@@ -27,7 +31,8 @@ def served_script() -> Html:
 
 @cache
 def policy(*, served: bool = False) -> str:
-    """Return the content security policy: nothing is loaded, and only this style and this script are used.
+    """Return the content security policy: nothing is loaded, and only this style and this script
+    are used.
 
     The script of a page that is `served` may ask the server that sent the page, and nobody else.
     """

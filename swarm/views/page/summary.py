@@ -1,4 +1,6 @@
-"""The head of a page: what was asked, how it ended, what it took and used, and what that was spent on."""
+"""The head of a page: what was asked, how it ended, what it took and used, and what that was
+spent on.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,6 +15,8 @@ from swarm.views.parallel import flags, paragraph
 from swarm.views.why import TITLES, amount
 from swarm.views.words import counted, dollars, seconds, short
 
+GOAL_CHARACTERS = 240
+"""Maximum characters of the goal in the heading of a page: about three lines."""
 NOT_DONE = 10
 """Maximum steps without an output that the head of a page names."""
 
@@ -25,17 +29,33 @@ def title_of(scene: PageScene) -> str:
 def head_part(scene: PageScene, *, status: str) -> Html:
     """Return the goal, the status and the figures of a run."""
     finished = scene.state.finished
-    because = html(": {}", finished.because) if finished is not None and finished.because else EMPTY
+    because = (
+        html('<p class="because">{}</p>', finished.because) if finished is not None and finished.because else EMPTY
+    )
     return html(
-        '<header><p class="run"><span class="badge {}">{}</span>{} run {}{}</p><h1>{}</h1>{}{}</header>',
+        '<header><p class="run"><span class="badge {}">{}</span> run {}{}</p>{}{}{}{}</header>',
         status,
         status,
-        because,
         scene.state.run,
         _when(scene),
-        title_of(scene),
+        _goal(scene),
+        because,
         html('<dl class="tiles">{}</dl>', join(_tiles(scene))),
         _not_done(scene),
+    )
+
+
+def _goal(scene: PageScene) -> Html:
+    """Return the goal as the heading of the page; of a long one its beginning, and all of it
+    folded.
+    """
+    goal = title_of(scene)
+    if len(goal) <= GOAL_CHARACTERS:
+        return html("<h1>{}</h1>", goal)
+    return html(
+        "<h1>{}…</h1><details><summary>The whole goal</summary><pre>{}</pre></details>",
+        goal[:GOAL_CHARACTERS].rstrip(),
+        scene.state.goal,
     )
 
 
