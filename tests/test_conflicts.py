@@ -83,7 +83,7 @@ def lines_of(**texts: str) -> list[str]:
         (
             '{"name":"Lunr","memory_mb":40}',
             "| Library | Memory (MB) |\n|---|---|\n| Lunr | 45 |",
-            "Lunr memory mb: 40 [a]; 45 [b]",
+            "Lunr memory: 40 MB [a]; 45 MB [b]",
         ),
         ("Acme was founded in 1998.", "Founded in 2001, Acme sells shoes.", "Acme founded: 1998 [a]; 2001 [b]"),
         (

@@ -41,7 +41,7 @@ DOUBTED_LISTED = 40
 LINE_CHARACTERS = 300
 """Maximum characters of a conflict, or of what of an output is not confirmed, in a prompt."""
 COMPARED_CHARACTERS = 2_000_000
-"""Maximum characters of the outputs of a step that are compared with each other: a second of work."""
+"""Maximum characters of the outputs of a step that are compared with each other: some seconds of work."""
 
 _RAN = re.compile(
     r"\bI(?:'ve|’ve| have)?(?: just| then| also)? (?:ran|run|executed|called|invoked|searched|browsed|downloaded"

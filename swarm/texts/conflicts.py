@@ -7,8 +7,9 @@ Two quantities of different sources are of the same thing if
 3. nothing tells them apart: the subject (`Alpha: …`, the title, a name at the start), opposite words (`long`, `wide`),
    a label (`équipe A`), a word before the same word (`mail service`), another year or number.
 
-A thing with more than three values is a series and no disagreement. `attempt/evidence/conflicts.py` compares the
-outputs of models instead: there, names and steps are known, and a false alarm costs a step; so it demands more.
+A thing with more than three values is a series and no disagreement, and neither is what one source gives twice.
+The report without a model compares all sentences of all sources; `attempt/evidence/conflicts.py` compares the outputs
+of steps, and demands a name.
 """
 
 import re
@@ -46,10 +47,13 @@ class Disagreement:
     sides: tuple[OneValue, ...]
 
 
-def conflicts(statements: Sequence[Utterance], categories: frozenset[str] = frozenset()) -> list[Disagreement]:
+def conflicts(
+    statements: Sequence[Utterance], categories: frozenset[str] = frozenset(), *, named: bool = False
+) -> list[Disagreement]:
     """Return the quantities that disagree, in the order of the statements.
 
     `categories` are words of which several things are meant, such as `service` if the goal asks about each service.
+    With `named`, only quantities are compared whose subjects, names or titles have a word in common.
     """
     lower = frozenset(chain.from_iterable(map(_LOWER.findall, (each.text for each in statements))))
     by_kind: dict[str, list[Use]] = defaultdict(list)
@@ -59,7 +63,7 @@ def conflicts(statements: Sequence[Utterance], categories: frozenset[str] = froz
     rarity = _Rarity(list(chain.from_iterable(by_kind.values())))
     found: list[Disagreement] = []
     for group in by_kind.values():
-        found += _of_kind(group, rarity)
+        found += _of_kind(group, rarity, named=named)
     return sorted(found, key=lambda conflict: conflict.sides[0].number)
 
 
@@ -79,21 +83,45 @@ class _Rarity:
         return sum(log(1 + self._many / max(1, len(self._files[word[:5]]))) for word in some)
 
 
-def _of_kind(group: Sequence[Use], rarity: _Rarity) -> Iterator[Disagreement]:
+def _of_kind(group: Sequence[Use], rarity: _Rarity, *, named: bool) -> Iterator[Disagreement]:
     """Yield the disagreements among quantities of one kind. Only those that share a rare word are compared."""
     by_word = _by_word(group)
+    pairs = _Pairs(group, rarity)
     done: set[int] = set()
     for n, use in enumerate(group):
-        if n in done:
-            continue
-        near = _near(n, group, by_word)
-        same = _nearest(use, {m: group[m] for m in near if group[m].origin != use.origin}, rarity)
-        own = [group[m] for m in near if group[m].origin == use.origin]
-        same = [m for m in same if not _says_too(own, use, group[m], rarity)]
-        members = [use, *(group[m] for m in same)]
-        if _is_conflict(members):
-            done.update(same)
-            yield _conflict(members)
+        if n not in done:
+            near = [m for m in _near(n, group, by_word) if not named or common(use.identity, group[m].identity)]
+            same = _of_same_thing(n, near, pairs)
+            members = [use, *(group[m] for m in same)]
+            if _is_conflict(members):
+                done.update(same)
+                yield _conflict(members)
+
+
+def _of_same_thing(n: int, near: Sequence[int], pairs: "_Pairs") -> list[int]:
+    """Return the quantities of the same thing in other sources that the own source does not give, too."""
+    group = pairs.group
+    found = _nearest(n, [m for m in near if group[m].origin != group[n].origin], pairs)
+    own = [m for m in near if group[m].origin == group[n].origin]
+    return [m for m in found if not _says_too(own, n, m, pairs)]
+
+
+class _Pairs:
+    """How alike two quantities are, computed once for each pair."""
+
+    def __init__(self, group: Sequence[Use], rarity: _Rarity) -> None:
+        self.group = group
+        self._rarity = rarity
+        self._known: dict[tuple[int, int], float] = {}
+
+    def likeness(self, n: int, m: int) -> float:
+        """Return the likeness of two quantities; 0 if they are of different things."""
+        pair = (n, m) if n < m else (m, n)
+        if pair not in self._known:
+            one, other = self.group[pair[0]], self.group[pair[1]]
+            score = 0.0 if _is_other_measure(one, other) else _likeness(one, other, self._rarity)
+            self._known[pair] = 0.0 if not score or _is_told_apart(one, other) else score
+        return self._known[pair]
 
 
 def _near(n: int, group: Sequence[Use], by_word: Mapping[str, Sequence[int]]) -> list[int]:
@@ -111,27 +139,29 @@ def _by_word(group: Sequence[Use]) -> dict[str, list[int]]:
     return found
 
 
-def _nearest(use: Use, others: Mapping[int, Use], rarity: _Rarity) -> list[int]:
+def _nearest(n: int, others: Iterable[int], pairs: _Pairs) -> list[int]:
     """Return the quantities of the same thing: of each source those that agree, else the one clearly nearest."""
+    group = pairs.group
     by_origin: dict[str, list[tuple[float, int]]] = defaultdict(list)
-    for m, other in others.items():
-        score = _likeness(use, other, rarity)
-        if score and not _is_told_apart(use, other):
-            by_origin[other.origin].append((score, m))
+    for m in others:
+        score = pairs.likeness(n, m)
+        if score:
+            by_origin[group[m].origin].append((score, m))
     found: list[int] = []
     for scored in by_origin.values():
         best, first = max(scored)
-        same = [m for _, m in scored if not _differ(use, others[m])]
-        rivals = [score for score, m in scored if m != first and _differ(others[m], others[first])]
+        same = [m for _, m in scored if not _differ(group[n], group[m])]
+        rivals = [score for score, m in scored if m != first and _differ(group[m], group[first])]
         found += same or [first] * all(score < best - _CLEAR for score in rivals)
     return sorted(found)
 
 
-def _says_too(own: Iterable[Use], use: Use, other: Use, rarity: _Rarity) -> bool:
+def _says_too(own: Iterable[int], n: int, m: int, pairs: _Pairs) -> bool:
     """Whether the source of a quantity that differs from another one also gives the value of that one."""
-    if not _differ(use, other):
+    group = pairs.group
+    if not _differ(group[n], group[m]):
         return False
-    return any(not _differ(each, other) and _likeness(each, other, rarity) for each in own)
+    return any(not _differ(group[each], group[m]) and pairs.likeness(each, m) for each in own)
 
 
 def _is_conflict(members: Sequence[Use]) -> bool:
@@ -139,7 +169,9 @@ def _is_conflict(members: Sequence[Use]) -> bool:
     values: list[Use] = []
     for use in members:
         values += [use] if all(_differ(use, other) for other in values) else []
-    return 1 < len(values) <= MOST_VALUES
+        if len(values) > MOST_VALUES:
+            return False
+    return len(values) > 1
 
 
 def _differ(one: Use, other: Use) -> bool:
@@ -193,13 +225,22 @@ def _is_of_other(one: Use, other: Use) -> bool:
 
 
 def _is_told_apart(one: Use, other: Use) -> bool:
-    pairs = [(one.subject, other.subject or other.title), (one.title, other.subject), (one.names, other.names)]
+    pairs = [
+        (one.subject, other.subject or other.title),
+        (one.subject or one.title, other.subject),
+        (one.names, other.names),
+    ]
     pairs += [(one.words & line, other.words & line) for line in OPPOSITE]
     if any(_are_different(one, other, *pair) for pair in pairs) or _have_other_conditions(one.others, other.others):
         return True
-    if _is_other_measure(one, other) or _is_part(one, other) or _is_part(other, one):
+    if _have_other_codes(one, other) or _is_part(one, other) or _is_part(other, one):
         return True
     return _clash(one, other, one.before, other.before) or _clash(one, other, one.label, other.label)
+
+
+def _have_other_codes(one: Use, other: Use) -> bool:
+    """Whether both name versions or numbered things, and none is the same: 4.1.0 and 4.2.0, F-2 and F-3."""
+    return bool(one.codes and other.codes) and one.codes.isdisjoint(other.codes)
 
 
 def _is_other_measure(one: Use, other: Use) -> bool:

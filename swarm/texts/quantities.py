@@ -28,7 +28,7 @@ _UNIT = re.compile(
 _LETTERS = re.compile(r"[^\W\d_]+$")
 _ORDINAL = re.compile(r"\d(?:st|nd|rd|th|er|ère|ème)$")
 _PLAIN = ("number", "count", "year")
-_JOINED = ":/@#=_\\"
+_JOINED = re.compile(r"[:/@#=_\\]$|\w-$")
 _DATE = re.compile(r"(\d{4}|-)-(\d\d)(?:-(\d\d))?")
 _BEFORE_YEAR = frozenset(
     ("in", "since", "of", "by", "until", "from", "en", "depuis", "im", "seit", "jahr", "в", "с", "до")
@@ -145,8 +145,9 @@ def _of(text: str, each: Quantity) -> Figure | None:
 
 def _is_no_value(text: str, each: Quantity, kind: str) -> bool:
     """Whether a number is a word that counts nothing, or a port, or a part of a path or of a name."""
-    before = text[max(0, each.start - 1) : each.start]
-    return (each.word and kind in ("number", "year")) or (kind in _PLAIN and before != "" and before in _JOINED)
+    if kind in _PLAIN and _JOINED.search(text[max(0, each.start - 2) : each.start]):
+        return True
+    return each.word and kind in ("number", "year")
 
 
 def _is_article(each: Quantity) -> bool:

@@ -34,6 +34,7 @@ _ELIDED = re.compile(r"(?<!\w)(?:[cdjlmnst]|qu)['’](?=\w)", re.IGNORECASE)
 _HEAD = re.compile(r"([^\W\d_]{3,})\s(?:of|for|de|du|des|von)\s(?:the\s|la\s|der\s)?([^\W\d_]{3,})")
 _FRENCH = re.compile(r"\b(?:les?|la|des|du|un|une|l['’])\b", re.IGNORECASE)
 _DATED = re.compile(r"(?:year|date|month|jahr|datum|année|год|дата)\b|年", re.I)
+_CODE = re.compile(r"(?<![\w.-])(?:\d+(?:\.\d+){2,}|[^\W\d_]+(?:-?\d+)+)(?![\w-])")
 _CELL = re.compile(r"([^\W\d_]{3,})\s$")
 _CLAUSE = re.compile(r"[;；。]\s*")
 
@@ -72,6 +73,8 @@ class Use:
     """What it is about, if the sentence says so."""
     names: frozenset[str]
     """Its words with a capital that are nowhere without one."""
+    codes: frozenset[str]
+    """Its versions and names with a digit, else those above it."""
     title: frozenset[str]
     """The title of its source, if it is a name."""
     before: dict[str, str]
@@ -92,6 +95,11 @@ class Use:
     def figure(self) -> Figure:
         """The quantity."""
         return self.side.quantity
+
+    @property
+    def identity(self) -> frozenset[str]:
+        """The words that name what it is about."""
+        return self.names | self.subject | self.title
 
     @property
     def kind(self) -> str:
@@ -213,8 +221,6 @@ def _use(
     own = said - MEASURES or said
     above = frozenset(map(root, words(statement.above)))
     is_vague = len(own - categories) < 2 or text.split(" ")[0].casefold() in VAGUE
-    kinds = {each.kind for each in every} if quantity.kind in WHEN else {*WHEN, "number"}
-    others = tuple(each for each in every if each.kind in kinds or _is_condition(each, text))
     return Use(
         side,
         statement.origin,
@@ -223,14 +229,22 @@ def _use(
         own | above,
         _subject(bare, own, above, lower, is_vague=is_vague),
         _names(bare, lower),
+        _codes(bare) or _codes(statement.above),
         _title(statement.above, lower),
         _neighbours(tokens, text, ahead=False),
         _neighbours(tokens, text, ahead=True),
         _parts(bare),
-        tuple(each for each in others if each.start != quantity.start),
+        _others(quantity, every, text),
         _HEDGE.search(text[max(0, quantity.start - _NEAR) : quantity.start]) is not None,
         tuple(content),
     )
+
+
+def _others(figure: Figure, every: Sequence[Figure], text: str) -> tuple[Figure, ...]:
+    """Return the figures that tell one from others: of a date all, else dates, plain numbers and conditions."""
+    kinds = {each.kind for each in every} if figure.kind in WHEN else {*WHEN, "number"}
+    others = (each for each in every if each.kind in kinds or _is_condition(each, text))
+    return tuple(each for each in others if each.start != figure.start)
 
 
 def _without_figures(text: str, every: Iterable[Figure]) -> str:
@@ -269,6 +283,10 @@ def _is_name(word: str, lower: frozenset[str]) -> bool:
 def _names(text: str, lower: frozenset[str]) -> frozenset[str]:
     words_of_names = (word for word in _TOKEN.findall(text) if _is_name(word, lower))
     return frozenset(_roots(word for word in words_of_names if not unit_of(word) and word.casefold() not in MONTHS))
+
+
+def _codes(text: str) -> frozenset[str]:
+    return frozenset(_CODE.findall(text.casefold()))
 
 
 def _parts(text: str) -> tuple[tuple[str, str], ...]:
