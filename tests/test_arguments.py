@@ -54,6 +54,10 @@ async def refused(task: Any = None, **arguments: Any) -> str:
         ({"runs": 5}, "runs: is 5; expected a path"),
         ({"cache": "no"}, "cache: is 'no'; expected True or False"),
         ({"model": 5}, "model: is 5; expected text"),
+        ({"model": "\ud800"}, "model: is '\\ud800', which has half a surrogate pair"),
+        ({"runs": "a\0b"}, "runs: is 'a\\x00b'; a path has no NUL character"),
+        ({"plan": []}, "plan: "),
+        ({"limits": {"tokens": 10**400}}, "a whole number has at most 64 bits"),
     ],
 )
 async def test_a_wrong_argument_is_named(arguments: dict[str, Any], words: str) -> None:
@@ -72,6 +76,11 @@ async def test_a_wrong_argument_is_named(arguments: dict[str, Any], words: str) 
         ({"goal": object()}, "task.goal: is of type `object`"),
         (Task(goal="About {thing}"), "task: goal: unknown parameter `{thing}`"),
         (Task(goal="x", output="report.xyz"), "task: output: invalid report file"),
+        ({"goal": 10**400}, "a whole number has at most 64 bits"),
+        ({"goal": "\ud800"}, "task.goal: is '\\ud800', which has half a surrogate pair; expected text"),
+        ({"goal": "x", "parameters": {"\ud800": 1}}, "task.parameters: is '\\ud800', which has half"),
+        ("\ud800.yaml", "task: is '\\ud800.yaml', which has half a surrogate pair"),
+        ("a\0b", "task: is 'a\\x00b'; a path has no NUL character"),
         (5, "task: is 5; expected the path of a task file, a `swarm.Task`, or a dict"),
         ("What is it?", "hint: to ask a question, write `swarm.Task(goal=…)`"),
     ],
@@ -92,6 +101,15 @@ async def test_an_unknown_argument_is_a_type_error_with_the_nearest_name() -> No
         await swarm.run(Task(goal="x"), **cast("Any", {"endpont": "offline"}))
     with pytest.raises(TypeError, match="did you mean `endpoint`"):
         swarm.Run(Task(goal="x"), **cast("Any", {"endpont": "offline"}))
+    with pytest.raises(TypeError, match="did you mean `endpoint`"):
+        await swarm.run(Task(goal="x"), **cast("Any", {"endpont": None}))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("run", [None, 5, ["last"], b"last", "a\0b", "\ud800"])
+async def test_a_wrong_name_of_a_run_is_named(run: Any) -> None:
+    with pytest.raises(swarm.SwarmError, match=r"^run: is "):
+        await swarm.resume(run)
 
 
 @pytest.mark.anyio

@@ -11,7 +11,7 @@ from swarm.attempt.judge import CUT_TEXT
 from swarm.attempt.tool_turns import CALLS_A_TURN
 from swarm.attempt.transcript import KEPT_CALLS, usable, within_cap
 from swarm.budget.ledger import worst_input
-from swarm.endpoints.wire.answers import MOST_ARGUMENTS, MOST_CALLS, Assembly
+from swarm.endpoints.wire.answers import MOST_ARGUMENTS, MOST_CALLS, MOST_WORD, Assembly
 from swarm.record.events import StepFinished
 from swarm.record.outcome import CUT
 from swarm.spec.chat import Form, Message, Reply, Request, Text, ToolCall, says
@@ -51,6 +51,15 @@ def test_arguments_are_cut_when_the_answer_is_read() -> None:
     pieces = [called(1, "x" * 700_000) for _ in range(3)]
     (draft,) = of_chunks(*pieces).calls
     assert len("".join(draft.arguments)) == MOST_ARGUMENTS
+
+
+def test_names_are_cut_when_the_answer_is_read() -> None:
+    whole, said = Assembly(), {"message": {"content": "x"}, "finish_reason": "e" * 1_000_000}
+    whole.whole(json.dumps({"model": "m" * 1_000_000, "choices": [said]}).encode())
+    assert (len(whole.model), len(whole.finish or "")) == (MOST_WORD, MOST_WORD)
+    stream = of_chunks({"content": "x"})
+    stream.add(json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "e" * 1_000_000}]}).encode())
+    assert len(stream.finish or "") == MOST_WORD
 
 
 def test_an_endpoint_object_that_asks_for_thousands_of_tools_gets_some() -> None:

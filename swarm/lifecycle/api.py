@@ -8,7 +8,7 @@ import anyio
 
 from swarm.base.errors import SwarmError
 from swarm.base.showing import cell
-from swarm.lifecycle.arguments import ResumeArguments, RunArguments, run_options, task_source
+from swarm.lifecycle.arguments import ResumeArguments, RunArguments, run_name, run_options, task_source
 from swarm.lifecycle.run import Run, reopen
 from swarm.lifecycle.trust import check_trust
 from swarm.record.folder import find
@@ -56,7 +56,7 @@ async def resume(
     not started here, unless `trust` is set.
     """
     options = run_options(arguments)
-    folder = find(str(run), Path(".swarm/runs" if options.runs is None else options.runs))
+    folder = find(run_name(run), Path(".swarm/runs" if options.runs is None else options.runs))
     check_trust(folder, trusted=trust)
     return await _shown(reopen(folder, options=options, failed=failed))
 

@@ -1,5 +1,6 @@
 """The arguments of the Python functions, checked and made into `Options`, with errors in the words of the caller."""
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from inspect import isclass
@@ -23,6 +24,8 @@ from swarm.tools import Kit, Tool
 from swarm.tools.approval import Approver, CallDecision, Question, approver_of
 
 _ENDPOINT = "a base URL, a provider name, `offline`, or an object with `async def complete(request) -> reply`"
+MOST_NUMBER = 2**64
+"""Bound of whole numbers: they have 64 bits in task files, too."""
 
 
 class RunArguments(TypedDict, total=False):
@@ -91,8 +94,8 @@ class ResumeArguments(TypedDict, total=False):
 
 def run_options(arguments: RunArguments | ResumeArguments) -> Options:
     """Return the options of a run. Raise `TaskError` with all arguments that are wrong."""
+    check_names(arguments, RunArguments.__annotations__)
     given: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
-    check_names(given, RunArguments.__annotations__)
     problems: list[Problem] = []
 
     def read(name: str, reader: Callable[[str, Any], Any]) -> None:
@@ -122,6 +125,8 @@ def task_source(task: object) -> TaskSource:
     """Return what a caller gave as the task. Raise `TaskError` if it is not one."""
     if isinstance(task, Mapping):
         return cast("dict[str, Json]", plain(cast("Json", task), "task"))
+    if isinstance(task, str | Path):
+        _path("task", task)
     if isinstance(task, str) and " " in task and not Path(task).suffix and not Path(task).exists():
         hint = "hint: to ask a question, write `swarm.Task(goal=…)`"
         raise TaskError(Problem(f"there is no file `{clip(task)}`\n{hint}", key="task"))
@@ -129,6 +134,11 @@ def task_source(task: object) -> TaskSource:
         return task
     expected = "the path of a task file, a `swarm.Task`, or a dict with the keys of a task file"
     raise TaskError(Problem(f"is {_kind(task)}; expected {expected}", key="task"))
+
+
+def run_name(run: object) -> str:
+    """Return what a caller gave as the name or folder of a run. Raise `TaskError` if it is neither."""
+    return str(_path("run", run))
 
 
 def plain(value: object, key: str, depth: int = 0) -> Json:
@@ -145,8 +155,11 @@ def plain(value: object, key: str, depth: int = 0) -> Json:
     if isinstance(value, list | tuple):
         parts = enumerate(cast("Sequence[object]", value), 1)
         return [plain(inner, f"{key}.{number}", depth + 1) for number, inner in parts]
-    is_number = isinstance(value, int | float) and isfinite(value)
-    if value is None or isinstance(value, str) or is_number:
+    if isinstance(value, str):
+        return _text(key, value)
+    if isinstance(value, int) and abs(value) >= MOST_NUMBER:
+        raise TaskError(Problem(f"is {_kind(value)}; a whole number has at most 64 bits", key=key))
+    if value is None or isinstance(value, int) or (isinstance(value, float) and isfinite(value)):
         return value
     raise TaskError(
         Problem(f"is {_kind(value)}; expected text, a number, true, false, None, a list or a dict", key=key)
@@ -156,7 +169,7 @@ def plain(value: object, key: str, depth: int = 0) -> Json:
 def _key(name: object, key: str) -> str:
     if not isinstance(name, str):
         raise TaskError(Problem(f"has the key {clip(repr(name))}; expected text", key=key))
-    return name
+    return _text(key, name)
 
 
 def _kind(value: object) -> str:
@@ -175,7 +188,9 @@ def _endpoint(name: str, value: Any) -> str | Endpoint:
     if isclass(value):
         hint = f"\nhint: pass an object of it: {value.__name__}(…)"
         raise TaskError(Problem(f"is {_kind(value)}; expected {_ENDPOINT}{hint}", key=name))
-    if isinstance(value, str) or callable(getattr(value, "complete", None)):
+    if isinstance(value, str):
+        return _text(name, value)
+    if callable(getattr(value, "complete", None)):
         return value
     raise TaskError(Problem(f"is {_kind(value)}; expected {_ENDPOINT}", key=name))
 
@@ -183,6 +198,8 @@ def _endpoint(name: str, value: Any) -> str | Endpoint:
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise TaskError(Problem(f"is {_kind(value)}; expected text", key=name))
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise TaskError(Problem(f"is {_kind(value)}, which has half a surrogate pair; expected text", key=name))
     return value
 
 
@@ -201,6 +218,12 @@ def _cache(name: str, value: Any) -> bool | Path:
 def _path(name: str, value: Any) -> str | Path:
     if not isinstance(value, str | Path):
         raise TaskError(Problem(f"is {_kind(value)}; expected a path", key=name))
+    try:
+        os.fsencode(value)
+    except UnicodeError:
+        _text(name, str(value))
+    if "\0" in str(value):
+        raise TaskError(Problem(f"is {_kind(str(value))}; a path has no NUL character", key=name))
     return value
 
 
@@ -227,11 +250,13 @@ def _names(name: str, value: Any) -> Mapping[str, Any]:
 
 
 def _plan(name: str, value: Any) -> PlanSource:
-    if isinstance(value, str | Path | Plan):
+    if isinstance(value, str | Path):
+        return _path(name, value)
+    if isinstance(value, Plan):
         return value
     if isinstance(value, list | tuple):
         steps = cast("Sequence[object]", value)
-        if all(isinstance(step, Step) for step in steps):
+        if steps and all(isinstance(step, Step) for step in steps):
             return tuple(cast("Sequence[Step]", steps))
         return plain(list(steps), name)
     if isinstance(value, Mapping):

@@ -39,6 +39,8 @@ MOST_ARGUMENTS = 1_000_000
 """Maximum characters of the arguments of one tool call that are read. The rest is dropped, so they are invalid."""
 REPEATS = "repeats"
 """Our finish reason for a stream that we stopped. No endpoint sends it."""
+MOST_WORD = 256
+"""Maximum characters of a name that is recorded with each call: the model's, the reason why an answer ended."""
 
 
 @dataclass
@@ -150,7 +152,7 @@ class Assembly:
         if progress and before is not None:
             self.early, self.ended = True, False
         if choice.finish_reason and self.finish != REPEATS:
-            self.finish = str(choice.finish_reason)
+            self.finish = str(choice.finish_reason)[:MOST_WORD]
             self.ended = not (progress or self.early or self.empty)
         return progress
 
@@ -179,7 +181,7 @@ class Assembly:
             draft.add(call)
             self.calls.append(draft)
         self.dropped = len(message.tool_calls or ()) - len(self.calls)
-        self.finish = str(choices[0].finish_reason or "stop")
+        self.finish = str(choices[0].finish_reason or "stop")[:MOST_WORD]
 
     def _raise_error(self, answer: WireAnswer, data: bytes, *, strict: bool = False) -> None:
         """Raise the error that an answer or chunk has, in any shape. Only suspicious ones are read for it again."""
@@ -206,7 +208,7 @@ class Assembly:
         places += [choice.usage for choice in answer.choices or ()]  # Kimi's streams
         for place in filter(None, places):
             self.usage = merged(self.usage, place)
-        self.model = answer.model if isinstance(answer.model, str) and answer.model else self.model
+        self.model = answer.model[:MOST_WORD] if isinstance(answer.model, str) and answer.model else self.model
 
     def _take(self, message: WireMessage) -> bool:
         """Add all of a message but its tool calls. Return True if it had any content."""
