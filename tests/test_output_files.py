@@ -179,6 +179,35 @@ def test_threat_s41_an_output_that_a_glob_finds_is_left_out_of_the_inputs(folder
     assert "notes/report.md` is an output" in run("check", task).err
 
 
+@pytest.mark.parametrize("inputs", ["'notes/*.md'", "notes", "'**/*.md'"])
+@pytest.mark.parametrize("output", ["notes/mail.md", "notes/../notes/mail.md", "linked.md"])
+def test_threat_s41_a_file_that_no_run_has_written_is_an_input(
+    folder: Path, run: Command, inputs: str, output: str
+) -> None:
+    (folder / "linked.md").symlink_to(folder / "notes" / "mail.md")
+    before = (folder / "notes" / "mail.md").read_bytes()
+    task = write_task(folder, output, inputs=inputs)
+    for command in ("check", "run"):
+        said = run(command, task)
+        assert (said.code, said.out) == (2, "")
+        assert ".md` is an input, and `output: " in said.err
+        assert "no run here has written this file" in said.err
+    assert (folder / "notes" / "mail.md").read_bytes() == before
+
+
+def test_threat_s41_an_output_of_an_earlier_run_is_known_by_its_name_and_by_its_words(
+    folder: Path, run: Command
+) -> None:
+    task = write_task(folder, "notes/r.md", inputs="'notes/*.md'")
+    assert run("run", task, "--runs", "elsewhere").code == 0
+    assert run("run", task).code == 2, "no run of this folder wrote it"
+    (folder / "notes" / "r.md").write_text("Edited.")
+    assert run("run", task, "--runs", "elsewhere").code == 0, "it is on the list of its run"
+    for path in (folder / "elsewhere").glob("*/outputs"):
+        path.unlink()
+    assert run("run", task, "--runs", "elsewhere").code == 0, "it is the report of its run"
+
+
 def test_an_output_that_a_path_and_a_glob_name_is_refused(folder: Path) -> None:
     (folder / "notes" / "r.md").write_text("x")
     write_task(folder, "notes/r.md", inputs="'notes/*.md', notes/r.md")

@@ -8,13 +8,17 @@ from pathlib import Path
 
 from swarm.base.errors import SwarmError
 from swarm.base.files import write_file
-from swarm.base.private import write_private
+from swarm.base.private import read_private, write_private
 from swarm.exports.content import FORMS, TABLES, content, nothing
 from swarm.results.result import Result
 from swarm.results.table import FILE
 
 REPORT = "report.md"
 """Name of the report in the run's folder."""
+OUTPUTS = "outputs"
+"""Name of the list of the files that a run wrote elsewhere, in the run's folder: a path per line."""
+MOST_OUTPUTS = 1_000_000
+"""Maximum bytes of that list that are read."""
 REPLACED = "replaced"
 """Folder of the files that the outputs of a run replaced, in the run's folder."""
 
@@ -43,6 +47,10 @@ def write_outputs(result: Result, paths: Iterable[Path]) -> Written:
             write_private(result.folder, FILE, content(result, "csv"))
     notes: list[str] = []
     unwritten: list[str] = []
+    paths = tuple(paths)
+    with suppress(OSError):
+        if paths:
+            write_private(result.folder, OUTPUTS, b"".join(os.fsencode(path.resolve()) + b"\n" for path in paths))
     for path in paths:
         form = FORMS[path.suffix]
         try:
@@ -65,6 +73,15 @@ def write_outputs(result: Result, paths: Iterable[Path]) -> Written:
             continue
         notes += [] if kept is None else [f"{path} was replaced; the earlier file is in {kept}"]
     return Written(replace(result, unwritten=tuple(unwritten)), tuple(notes))
+
+
+def wrote(folder: Path, path: Path) -> bool:
+    """Return whether the run in a folder wrote a file, by its list, or else by what is in the file."""
+    with suppress(OSError):
+        return os.fsencode(path.resolve()) in read_private(folder, OUTPUTS, MOST_OUTPUTS).splitlines()
+    with suppress(OSError):  # a run of an earlier version has no list
+        return path.read_bytes() == read_private(folder, REPORT)
+    return False
 
 
 def _kept(path: Path, content: bytes, folder: Path) -> Path | None:

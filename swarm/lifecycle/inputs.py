@@ -13,12 +13,13 @@ from anyio import to_thread
 from swarm.base.errors import Problem, TaskError
 from swarm.base.text import clip
 from swarm.endpoints.route import Routes, single
+from swarm.exports.outputs import wrote
 from swarm.lifecycle.fetched import fetch_of
 from swarm.lifecycle.opened import OpenedTask
 from swarm.lifecycle.options import Options
 from swarm.readers.texts import Texts
 from swarm.record.events import KeptFact, RunResumed, RunStarted
-from swarm.record.folder import RunFolder
+from swarm.record.folder import RunFolder, listed
 from swarm.spec.files import SCHEMA_FILE, InputOptions, LoadedInputs, MatchedInputs, OutputFiles
 from swarm.spec.files.contents import PENDING, STDIN
 from swarm.spec.files.inputs import Fetch
@@ -77,8 +78,15 @@ def input_options(
         fetch=fetch,
         pictures=pictures,
         texts=Texts(texts_folder(task, options)),
+        is_written=lambda path: options.may_replace or _is_written(path, opened.task, options),
         own_files=tuple(Path(path) for path in own if path),
     )
+
+
+def _is_written(path: Path, task: Task, options: Options) -> bool:
+    """Return whether a run of the folder of runs has written a file."""
+    runs = task.folder / ".swarm" / "runs" if options.runs is None else Path(options.runs)
+    return any(wrote(folder.path, path) for folder in reversed(listed(runs)))
 
 
 def texts_folder(task: Task, options: Options) -> Path | None:

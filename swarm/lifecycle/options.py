@@ -60,6 +60,8 @@ class Options:
     """Asks a person about a call of a tool. True: everything is approved. None: nobody can answer."""
     runs: str | Path | None = None
     """Folder of the runs. None for `.swarm/runs` next to the task."""
+    may_replace: bool = False
+    """Whether outputs may replace files that a glob of the inputs finds: they were checked when the run was started."""
     on_event: "Callable[[Event], Any] | None" = None
     """Receives each event of the run as it is recorded."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)

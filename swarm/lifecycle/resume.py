@@ -197,6 +197,7 @@ def with_earlier(first: e.RunStarted, options: Options) -> Options:
         approve=options.approve if options.approve is True else bool(earlier.get("yes")) or options.approve,
         strict=options.strict or bool(earlier.get("strict")),
         fetch=options.fetch or bool(earlier.get("fetch")),
+        may_replace=True,
         **_earlier_inputs(cast("dict[str, Any]", earlier.get("inputs") or {}), options),
         plan=options.plan if options.plan is not None else cast("str | None", earlier.get("plan")),
         outputs=options.outputs if options.outputs is not None else cast("list[str] | None", earlier.get("outputs")),
