@@ -1,4 +1,5 @@
 import contextlib
+import os
 import json
 from typing import Any
 
@@ -222,11 +223,15 @@ def test_no_bytes_give_a_traceback(tmp_path_factory: pytest.TempPathFactory, con
 def test_files_that_cannot_be_read(tmp_path: Any) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"a: 1\nb: \xe9")
     (tmp_path / "big.yaml").write_bytes(b"#" * (MOST_BYTES + 1))
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "device.yaml").symlink_to("/dev/zero")
     for name, message in (
         ("none.yaml", f"{tmp_path}/none.yaml: there is no such file"),
         (".", f"{tmp_path}: is a folder, not a file"),
         ("latin.yaml", f"{tmp_path}/latin.yaml:2:1: is not UTF-8 text; save it as UTF-8"),
         ("big.yaml", f"{tmp_path}/big.yaml: has more than 1,000,000 bytes, the maximum"),
+        ("pipe.yaml", f"{tmp_path}/pipe.yaml: is not a regular file"),
+        ("device.yaml", f"{tmp_path}/device.yaml: is not a regular file"),
         ("n\0l", "n␀l: there is no such file"),
     ):
         with pytest.raises(TaskError) as caught:

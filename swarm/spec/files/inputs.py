@@ -53,8 +53,8 @@ class InputOptions:
     """Whether a model accepts images: then pages of scanned documents are inputs."""
     texts: Texts = field(default_factory=lambda: Texts(None))
     """Texts of documents that were read before."""
-    is_written: Callable[[Path], bool] = lambda _: True
-    """Whether an earlier run has written a file, so that an output may replace it."""
+    is_written: Callable[[Path], bool] | None = None
+    """Whether an earlier run has written a file, so that an output may replace it; None if it may replace any file."""
     own_files: tuple[Path, ...] = ()
     """Files and folders of the task itself: they are no data of a folder that is an input."""
 
@@ -246,7 +246,7 @@ class MatchedInputs:
             output = outputs.same_as(file.path) if is_file else None
             if output is None:
                 kept.append(file)
-            elif file.by_glob and self._options.is_written(file.path):
+            elif file.by_glob and self._may_replace(file.path):
                 self._notes.append(f"`{clip(file.name)}` is an output of this task, so it is left out of the inputs")
             else:
                 words = f"`{clip(file.name)}` is an input, and `output: {clip(output.name)}` would replace it"
@@ -254,6 +254,9 @@ class MatchedInputs:
                 hint += "; if it is an old report, remove it: no run here has written this file" if file.by_glob else ""
                 self._problems.append((file.entry, f"{words}\nhint: {hint}"))
         return tuple(kept)
+
+    def _may_replace(self, path: Path) -> bool:
+        return self._options.is_written is None or self._options.is_written(path)
 
     def _problem(self, index: int, message: str) -> Problem:
         own = len(self._task.inputs)

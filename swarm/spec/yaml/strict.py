@@ -181,8 +181,7 @@ def read_file(path: FilePath, *, most: int = MOST_BYTES, error: type[InputError]
     name = safe_text(str(path))
     try:
         if not path.is_file():
-            message = "is a folder, not a file" if path.is_dir() else "there is no such file"
-            raise error(Problem(message, where=name))
+            raise error(Problem(_why_no_file(path), where=name))
         with path.open("rb") as file:
             content = file.read(most + 1)
     except OSError as problem:
@@ -194,6 +193,13 @@ def read_file(path: FilePath, *, most: int = MOST_BYTES, error: type[InputError]
     except UnicodeDecodeError as problem:
         line = content.count(b"\n", 0, problem.start) + 1
         raise error(Problem("is not UTF-8 text; save it as UTF-8", where=f"{name}:{line}:1")) from None
+
+
+def _why_no_file(path: FilePath) -> str:
+    """Return why there is no file to read: a pipe or a device might never end, so it is not opened."""
+    if path.is_dir():
+        return "is a folder, not a file"
+    return "is not a regular file\nhint: copy it to a file" if path.exists() else "there is no such file"
 
 
 def is_file(path: FilePath) -> bool:
