@@ -313,3 +313,17 @@ def test_a_link_that_is_swapped_in_at_any_moment_leads_nowhere(folder: Path, tmp
         done.set()
         thread.join()
     assert read_bytes == {b"inside"}
+
+
+# Globs
+
+
+@pytest.mark.parametrize("glob", ["*/" * 2_000, "*/" * 101 + "x", "**/a/" * 5])
+def test_a_glob_that_would_take_for_ever_is_refused(folder: Path, glob: str) -> None:
+    with pytest.raises(TaskError, match=r"` is too long; the maximum is 100 parts, 4 of them `\*\*`"):
+        read(folder, glob)
+
+
+def test_stars_in_a_row_are_one(folder: Path) -> None:
+    files(folder, a_md="A.", b__c__d_md="D.")
+    assert names(read(folder, "**/" * 50 + "*.md")) == names(read(folder, "**/*.md")) == ["a.md", "b/c/d.md"]

@@ -1,6 +1,6 @@
 import contextlib
-import os
 import json
+import os
 from typing import Any
 
 import pytest

@@ -23,6 +23,8 @@ IGNORE_FILES = (".gitignore", ".ignore")
 """Files with rules for what is not meant, in the format of git. Of two rules, the later one decides."""
 DEEPEST = 100
 """Maximum depth of folders in a folder."""
+MOST_STARS = 4
+"""Maximum parts `**` of a glob. Each looks at all folders again, so the time of a match is a power of their number."""
 _GIT = ".git"
 
 
@@ -50,7 +52,7 @@ def is_glob(path: str) -> bool:
 
 def glob_files(pattern: str, folder: Path) -> list[FoundFile]:
     """Return the files that a glob matches, sorted by name. Raise FoundError."""
-    parts = PurePosixPath(pattern).parts
+    parts = _parts(pattern)
     first = next(index for index, part in enumerate(parts) if is_glob(part))
     root = PurePosixPath(*parts[:first])
     rest = "/".join(parts[first:]) + ("/*" if parts[-1] == "**" else "")
@@ -67,6 +69,16 @@ def glob_files(pattern: str, folder: Path) -> list[FoundFile]:
     except ValueError as error:
         raise FoundError(f"`{clip(pattern)}` is not a glob: {error}") from None
     return sorted(found, key=lambda each: each.name)
+
+
+def _parts(pattern: str) -> tuple[str, ...]:
+    """Return the parts of a glob, `**/**` as one. Raise FoundError if it has so many that matching takes for ever."""
+    written = PurePosixPath(pattern).parts
+    found = tuple(part for part, before in zip(written, ("", *written), strict=False) if (part, before) != ("**", "**"))
+    if len(found) > DEEPEST or found.count("**") > MOST_STARS:
+        most = f"{DEEPEST} parts, {MOST_STARS} of them `**`"
+        raise FoundError(f"`{clip(pattern)}` is too long; the maximum is {most}")
+    return found
 
 
 def _is_shown(parts: tuple[str, ...], pattern: str) -> bool:
