@@ -1,7 +1,7 @@
 """The report as files: in the run's folder, and where the task's `output:` says."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,9 +48,7 @@ def write_outputs(result: Result, paths: Iterable[Path]) -> Written:
     notes: list[str] = []
     unwritten: list[str] = []
     paths = tuple(paths)
-    with suppress(OSError):
-        if paths:
-            write_private(result.folder, OUTPUTS, b"".join(os.fsencode(path.resolve()) + b"\n" for path in paths))
+    _list(paths, result.folder)
     for path in paths:
         form = FORMS[path.suffix]
         try:
@@ -73,6 +71,13 @@ def write_outputs(result: Result, paths: Iterable[Path]) -> Written:
             continue
         notes += [] if kept is None else [f"{path} was replaced; the earlier file is in {kept}"]
     return Written(replace(result, unwritten=tuple(unwritten)), tuple(notes))
+
+
+def _list(paths: Sequence[Path], folder: Path) -> None:
+    """Write down which files a run is about to write."""
+    with suppress(OSError):
+        if paths:
+            write_private(folder, OUTPUTS, b"".join(os.fsencode(path.resolve()) + b"\n" for path in paths))
 
 
 def wrote(folder: Path, path: Path) -> bool:

@@ -155,6 +155,10 @@ def plain(value: object, key: str, depth: int = 0) -> Json:
     if isinstance(value, list | tuple):
         parts = enumerate(cast("Sequence[object]", value), 1)
         return [plain(inner, f"{key}.{number}", depth + 1) for number, inner in parts]
+    return _scalar(value, key)
+
+
+def _scalar(value: object, key: str) -> Json:
     if isinstance(value, str):
         return _text(key, value)
     if isinstance(value, int) and abs(value) >= MOST_NUMBER:
