@@ -109,6 +109,7 @@ def phrases_said() -> dict[str, set[str]]:
         "attempt/prompt",
         "attempt/support",
         "attempt/judge",
+        "attempt/continuing",
         *LOOP,
         "scheduling/checks",
     ):

@@ -33,6 +33,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from swarm.attempt import continuing
 from swarm.attempt.answer_schemas import ANSWER
 from swarm.attempt.answers import Fit, fit, read_json, validate
 from swarm.attempt.citations import check_report
@@ -52,6 +53,7 @@ ALLOWED: Mapping[str, int] = {
     "plan": 1,
     "empty": 1,
     "truncated": 1,
+    "continued": 2,
     "citations": 1,
     "evidence": 1,
     "unparsed_call": 1,
@@ -122,6 +124,9 @@ def truncated(attempt: Attempt, text: str) -> Correction:
     """
     words = phrase(attempt.wording, "truncated")
     kind, text = wanted(attempt).kind, text.strip()
+    if text and continuing.may_continue(attempt, text):
+        accepted = Outcome(output=text, left_out=(CUT_TEXT,), doubts=(CUT,))
+        return Correction(continuing.KIND, continuing.words(attempt, text), CUT_ANSWER, accepted=accepted)
     accepted: Outcome | None = None
     if attempt.on_cut in ("split", "drop"):
         return Correction("truncated", words, CUT_ANSWER, may_help=attempt.on_cut == "split", ends=True)

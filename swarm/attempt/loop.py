@@ -23,6 +23,7 @@ from collections.abc import Iterator
 
 import anyio
 
+from swarm.attempt import continuing
 from swarm.attempt.judge import ALLOWED, Correction, judge_message, revised, truncated, uncalled
 from swarm.attempt.long_results import room_left, with_built_in, with_pictures
 from swarm.attempt.loop_guard import LoopGuard
@@ -81,6 +82,10 @@ async def _carry_out(talk: "_Conversation", attempt: Attempt, endpoint: Endpoint
         await talk.run_tools()
         talk.stop_if_exhausted(verdict)
         request = talk.request()
+        if verdict is not None and verdict.kind == continuing.KIND:
+            rest = await continuing.rest_of(endpoint, request) if room_left(attempt, request) else None
+            verdict = verdict.accepted if rest is None else talk.take(within_cap(attempt, request, rest))
+            continue
         try:
             # Cancellation point: a cancelled call leaves no turn. The endpoint charges its cost.
             reply = await endpoint.complete(request)
@@ -164,11 +169,11 @@ class _Conversation:
         verdict: Outcome | Correction | None = None
         before: Message | None = None
         is_revised = False
-        for message in self.attempt.transcript:
+        for n, message in enumerate(self.attempt.transcript, 1):
             if message.role == "assistant":
                 self.turns += 1
                 self._guard.turn(message.tool_calls)
-                verdict = None if message.tool_calls else self._judged_again(message)
+                verdict = None if message.tool_calls else self._judged_again(self.attempt.transcript[:n])
                 is_revised = self._first is not None
             elif message.role == "tool":
                 self._replay_result(message)
@@ -182,9 +187,9 @@ class _Conversation:
         is_corrected = before is None or before.role != "assistant"
         return self._settle(verdict) if is_corrected else self._uncorrected(verdict)
 
-    def _judged_again(self, message: Message) -> Outcome | Correction:
+    def _judged_again(self, said: tuple[Message, ...]) -> Outcome | Correction:
         refuse_unopened(self.attempt, self.said)
-        return judge_message(self.attempt, message)
+        return judge_message(self.attempt, continuing.whole(self.attempt, said))
 
     def _uncorrected(self, verdict: Correction) -> Outcome | Correction:
         """Correct the last answer of a transcript. An optional question would be in the same turn: it was not asked."""
@@ -264,7 +269,7 @@ class _Conversation:
         refuse_unopened(self.attempt, self.said)
         if reply.message.tool_calls:
             return self._correct(uncalled(self.attempt))
-        verdict = judge_message(self.attempt, message, asked_form=reply.form)
+        verdict = judge_message(self.attempt, continuing.whole(self.attempt, self.said), asked_form=reply.form)
         if isinstance(verdict, Correction) and verdict.ends:
             raise verdict.error()
         return self._correct(verdict) if isinstance(verdict, Correction) else verdict

@@ -149,7 +149,7 @@ class Attempt(Frozen):
     labels: tuple[Id, ...] = ()
     """Labels of all that the step reads, sorted. Only models that may see all of them serve it.
     Like limits, labels are not part of the key."""
-    on_cut: Literal["keep", "note", "split", "drop"] = "keep"
+    on_cut: Literal["keep", "continue", "note", "split", "drop"] = "keep"
     """What becomes of an answer that reaches the output cap. `keep`: it is corrected, then accepted
     or refused. `note`: the same, and nothing is missing, because it stands above what it was made from.
     `split`: the step is expanded. `drop`: it fails, because its sources are kept."""

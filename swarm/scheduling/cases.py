@@ -16,6 +16,7 @@ from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 from swarm.scheduling.tree import REPEATED, SECTION_OF_ANSWER, Case
 from swarm.spec.chat import BYTES_PER_TOKEN
+from swarm.spec.plan import Step
 
 Kind = Literal["text", "report", "plan", "list", "object", "value"]
 """Kind of an answer: that of `wanted`, and of a JSON value its type as far as it matters."""
@@ -25,6 +26,10 @@ AGAIN: Mapping[Kind, Case] = {"text": "smaller", "list": "rows", "object": "fiel
 
 CITED = 0.5
 """Part of an answer that a report reads at least for sections to help: citations may double what it repeats."""
+
+
+CONTINUED = 6
+"""Maximum steps from a share up to the step that it is of, both included, for its answer to be continued."""
 
 
 class Cases:
@@ -57,14 +62,16 @@ class Cases:
         """Return whether a step writes a report, or a section of one, that repeats what it reads."""
         return kind_of(attempt) == "report" and (self._may_have_sections(s) or self._is_repeated(s))
 
-    def on_cut(self, s: StepState, attempt: Attempt) -> Literal["keep", "note", "split", "drop"]:
+    def on_cut(self, s: StepState, attempt: Attempt) -> Literal["keep", "continue", "note", "split", "drop"]:
         """Return what becomes of an answer that reaches the output cap, see `Attempt.on_cut`."""
         is_report = kind_of(attempt) == "report"
         if not was_cut(s) and (self._is_much(s, attempt) if is_report else self._is_kept_whole(s, attempt)):
             return "split"
         if is_report and self._is_repeated(s):
             return "drop"
-        return "note" if self._is_above_sections(s) else attempt.on_cut
+        if self._is_above_sections(s):
+            return "note"
+        return "continue" if attempt.on_cut == "keep" and self._is_share_of_text(s) else attempt.on_cut
 
     def _is_much(self, s: StepState, attempt: Attempt) -> bool:
         """Return whether a report is worth sections, or a section smaller ones, because its answer was cut."""
@@ -87,6 +94,18 @@ class Cases:
         parent = self._state.steps.get(s.by)
         is_share = parent is not None and parent.combine == "last" and s.step.output is None
         return is_share and parent is not None and parent.step.output is not None
+
+    def _is_share_of_text(self, s: StepState) -> bool:
+        """Return whether a step does a share of a text of which nothing may be lost: not of a value or a verdict, and
+        not far below others, whose answers have to become shorter.
+        """
+        shares: list[Step] = []
+        for name in self._state.lineage(s.id):
+            shares.append(self._state.steps[name].step)
+            if shares[-1].partial_of is None:
+                break
+        is_text = all(step.output is None and step.judges is None for step in shares)
+        return is_text and 2 <= len(shares) <= CONTINUED
 
     def _may_have_sections(self, s: StepState) -> bool:
         """Return whether a step is to write a whole report that may have sections.

@@ -38,9 +38,10 @@ class Agent(Frozen):
     turns: int | None = Field(default=None, ge=1, le=1000)
     """Maximum model calls per attempt. The lower of this and `limits.turns` applies. [default:
     `limits.turns`]"""
-    truncated: Literal["keep", "retry"] | None = Field(default=None, exclude_if=is_none)
-    """What happens to a text that reaches its output cap: `keep` it with a note, or `retry` once, asking for a shorter
-    one. JSON and plans are always retried. [default: `keep`; `retry` for reports]"""
+    truncated: Literal["keep", "retry", "continue"] | None = Field(default=None, exclude_if=is_none)
+    """What happens to a text that reaches its output cap: `keep` it with a note, `retry` once, asking for a shorter
+    one, or `continue` it: ask for the rest, maximum twice. Steps with tools keep it. JSON and plans are always retried.
+    [default: `keep`; `continue` for a share of a long text; `retry` for reports]"""
 
 
 _FUNCTION = "(a Python function)"
