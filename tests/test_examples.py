@@ -78,6 +78,7 @@ def test_every_example_has_a_test() -> None:
         "licences",
         "modules",
         "notes",
+        "office",
         "replay",
         "table",
         "tools",
@@ -101,6 +102,26 @@ class TestDocuments:
         text = found["report"]["text"]
         assert found["left_out"] == []
         assert [n for n, fact in IN_DOCUMENTS.items() if f"files/{n}" not in text or fact not in text] == []
+
+
+AGAINST = (
+    ("48 places", "52 places"), ("240 participants", "265 participants"), ("27 EUR", "31 EUR"), ("45 kW", "60 kW"),
+    ("290 seats", "310 seats"), ("250 devices", "400 devices"),
+)  # fmt: skip
+"""What two files each say differently, in the 25 of an office."""
+
+
+class TestOffice:
+    def test_every_file_is_read_and_every_contradiction_is_told(self, examples: Path) -> None:
+        found = carried_out("task.yaml", folder=examples / "office")
+        assert (found["status"], found["left_out"]) == ("done", [])
+        text = found["report"]["text"]
+        assert len(rows_of(text)) == len(list((examples / "office" / "files").iterdir())) == 25
+        answer, _, rest = text.partition("\n## Figures that disagree\n")
+        told = rest.partition("\n## ")[0].split("\n- ")
+        assert [pair for pair in AGAINST if not any(all(one in each for one in pair) for each in told)] == []
+        assert all(figure in answer for figure in ("11.50 EUR", "240 participants", "31 EUR", "27 EUR"))
+        assert len(text.splitlines()) < 250
 
 
 class TestModules:
