@@ -92,6 +92,7 @@ def test_verbose_says_more(command: Command, folder: Path) -> None:
     journal = (only_run(folder) / "journal.jsonl").read_text().splitlines()
     assert len(logged) == len(journal)
     assert "event='run started'" in logged[0]
+    assert {f"run='{only_run(folder).name}'" in line for line in logged} == {True}, "each line names its run"
     assert "event='run finished'" in logged[-1]
 
 

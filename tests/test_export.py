@@ -16,13 +16,15 @@ from python_calamine import CalamineWorkbook
 
 import swarm
 from swarm.attempt.merge import Leaf, merged
-from swarm.base.errors import TaskError
+from swarm.base.errors import EndpointRefused, TaskError
 from swarm.exports.formats import FORMATS
 from swarm.exports.trace import chrome_bytes
 from swarm.exports.workbook import CELL_CHARACTERS, xlsx_bytes
 from swarm.record.recorded import Recorded
 from swarm.results.table import Table
+from swarm.spec.chat import Request
 from swarm.spec.files import load_task, read_outputs
+from swarm.testing import Function
 from tests.commands import Command, in_process, make_task, only_run
 from tests.swarms import Sleeper, run_virtually, steps, workers
 
@@ -191,6 +193,22 @@ class TestExport:
         make_task(empty)
         run("run", "--quiet")
         assert "has no step `rea`" in run("export", "--step", "rea").err
+
+    def test_what_a_run_without_a_report_has_instead_is_told(self, empty: Path, run: Command) -> None:
+        make_task(empty)
+        run("plan", "--quiet", "--runs", "planned")
+        (planned,) = (empty / "planned").iterdir()
+        plan = run("export", str(planned), "--format", "md")
+        assert plan.errors[0].endswith("has no report\nhint: write the output of one step with --step ID: plan")
+
+        def refuse(request: Request) -> str:
+            raise EndpointRefused("no such model", kind="refused")
+
+        swarm.run_sync({"goal": "x", "plan": [{"id": "a", "prompt": "x"}]}, endpoint=Function(refuse), runs="failed")
+        (failed,) = (empty / "failed").iterdir()
+        for form in ("md", "csv"):
+            (error,) = run("export", str(failed), "--format", form).errors
+            assert f"\nhint: no step has an output; see why: `swarm show {failed.name}`" in error
 
     @pytest.mark.parametrize("form", FORMATS)
     def test_every_format_of_a_run_can_be_written(self, rows: Path, run: Command, form: str) -> None:

@@ -274,7 +274,7 @@ class Driver:
         """Return a function that writes events as log lines."""
         from swarm.views.log import EventLog
 
-        log = EventLog(self._lines.write)
+        log = EventLog(self._lines.write, run=self._run.folder.run)
 
         def write(lines: list[bytes]) -> None:
             for line in lines:

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic_core import to_json
 
 from swarm.base.errors import TaskError
+from swarm.base.text import listing
 from swarm.base.values import Json
 from swarm.exports.content import TABLES, content, page_bytes
 from swarm.exports.otlp import otlp_bytes
@@ -69,7 +70,7 @@ class Export:
             return to_json(self.result.to_dict(), indent=2) + b"\n"
         made = content(self.result, form)
         if not made:
-            raise TaskError(f"run {self.result.run} has no report\nhint: write one step with --step ID")
+            raise TaskError(f"run {self.result.run} has no report\nhint: {self._instead()}")
         return made
 
     def _table(self) -> Table | None:
@@ -87,10 +88,15 @@ class Export:
         if self.step is not None:
             self._output(self.step)
             return f"the output of step {self.step.id} is not rows\nhint: write it with --format md or json"
-        return (
-            f"run {self.result.run} has no table: no step gave rows\n"
-            "hint: write the report with --format md, or the output of one step with --step ID"
-        )
+        return f"run {self.result.run} has no table: no step gave rows\nhint: {self._instead()}"
+
+    def _instead(self) -> str:
+        """Return what there is instead of a table or a report, and how to get it."""
+        if self.result.report is not None:
+            return "write the report with --format md, or the output of one step with --step ID"
+        if self.result.outputs:
+            return f"write the output of one step with --step ID: {listing(list(self.result.outputs), 3)}"
+        return f"no step has an output; see why: `swarm show {self.result.run}`"
 
 
 def _of_value(value: Json, form: str) -> bytes:

@@ -44,9 +44,15 @@ _NAMES: tuple[tuple[type[e.Stamped], str], ...] = (
 
 
 class EventLog:
-    """Writer of one line per event. `form` is `text` (`key='value'`) or `json` (one object per line)."""
+    """Writer of one line per event. `form` is `text` (`key='value'`) or `json` (one object per line).
 
-    def __init__(self, write: Callable[[str], object], *, form: Literal["text", "json"] = "text") -> None:
+    Each line names its `run`, so that lines of several runs in one place can be told apart, and the step and the
+    attempt of its event.
+    """
+
+    def __init__(
+        self, write: Callable[[str], object], *, run: str = "", form: Literal["text", "json"] = "text"
+    ) -> None:
         import structlog
 
         renderer: Any = structlog.processors.JSONRenderer(sort_keys=False)
@@ -55,6 +61,8 @@ class EventLog:
         self._logger: Any = structlog.wrap_logger(
             _Lines(write), processors=[renderer], wrapper_class=structlog.BoundLogger, context_class=dict
         )
+        if run:
+            self._logger = self._logger.bind(run=run)
 
     def event(self, event: e.Stamped) -> None:
         """Write one event."""
