@@ -52,6 +52,8 @@ def found(*said: str | tuple[str, str], categories: frozenset[str] = frozenset()
         ("Das Werk hat 1.200 Mitarbeiter.", "Das Werk hat 1350 Mitarbeiter.", "1.200 Mitarbeiter|1350 Mitarbeiter"),
         ("The plant employs 240 people.", "Staff at the plant: 260 people", "240 people|260 people"),
         ("The monthly rent of the mill is 4,850 EUR.", "Rent of the mill: EUR 5,100 per month", "4,850 EUR|EUR 5,100"),
+        ("The repair of the jetty cost 38,500 euros.", "Invoice for the repair of the jetty: EUR 41,200", ""),
+        ("Die Regatta beginnt am 7. Juni 2025 um 10 Uhr.", "Aushang: Die Regatta beginnt am 14. Juni 2025.", ""),
         ("parking spaces: number 9; fee 65 EUR", "The mill has 12 parking spaces.", "9|12 parking"),
         ("The mill has twelve parking spaces.", "The mill has 15 parking spaces.", "twelve parking|15 parking"),
         (
@@ -112,6 +114,7 @@ def test_the_same_thing_with_two_values_is_a_disagreement(one: str, other: str, 
         ("swarm doctor: exit 1 if something is set wrongly", "Exit 2 means that nothing was spent."),
         ("base URL http://127.0.0.1:8000/v1", "base URL http://127.0.0.1:9000/v1"),
         ("It needs 40 MB of memory.", "It needs 44 MB of memory."),
+        ("Kestrel 4.1.0 was released on 2 May 2025.", "Kestrel 4.2.0 was released on 5 May 2025."),
     ],
 )
 def test_other_things_are_no_disagreement(one: str, other: str) -> None:

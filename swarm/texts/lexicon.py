@@ -17,7 +17,7 @@ STOP = word_set(
     " se ses son sont sur un une vous à été viel viele vielen aber als am auch auf aus bei das"
     " dass dem den der des die durch ein eine einem einen einer eines er es für hat haben ihr im"
     " in ist jede jeder jedes man mit nach nicht noch oder sein sie sich sind und vom von vor war"
-    " was welche welcher welches wer werden wie wird wo zu zum zur über el los las del y con para"
+    " was welche welcher welches wer werden wie wird wo zu zum zur um ab ohne über el los las del y con para"
     " cuánto cuánta cuál una por su es а без бы был была были в во все для до его ее её же за и из"
     " или их к как ко который которые ли мы на не но о об он она они оно от по при с со сколько то"
     " у что это кто где когда каждый каждая каждого каждой каждую какой какая какие"
@@ -50,7 +50,7 @@ MEASURES = word_set(
 DOCUMENTS = word_set(
     "note notice report letter memo summary minute contract agreement press release speech review"
     " blog mail email invoice protocol faq article news statement message post interview appendix"
-    " quote offer notiz bericht brief vertrag protokoll mitteilung zusammenfassung rechnung presse"
+    " quote offer notiz aushang bericht brief vertrag protokoll mitteilung zusammenfassung rechnung presse"
     " angebot artikel anlage vermerk rapport lettre contrat compte-rendu facture communiqué devis"
     " résumé procès-verbal avis заметка письмо отчёт отчет договор пресса протокол новости справка"
     " счёт сообщение 通知 报告 报道 合同 会议 纪要 说明 新闻 发票 報告 通知書 記事 契約 議事 議事録 请求"

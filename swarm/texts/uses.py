@@ -290,9 +290,10 @@ def _codes(text: str) -> frozenset[str]:
 
 
 def _parts(text: str) -> tuple[tuple[str, str], ...]:
-    """Return what is of something, and of what: `repair`, `bridge`. A measure is no part."""
+    """Return what is of something, and of what: `repair`, `bridge`. A measure is no part, and neither is an invoice."""
     pairs = (match.groups() for match in _HEAD.finditer(text))
-    return tuple((root(one), root(of)) for one, of in pairs if _is_content(one) and one.casefold() not in MEASURES)
+    whole = MEASURES | DOCUMENTS
+    return tuple((root(one), root(of)) for one, of in pairs if _is_content(one) and one.casefold() not in whole)
 
 
 def _is_content(word: str) -> bool:
