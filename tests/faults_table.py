@@ -1,5 +1,6 @@
 """Write `docs/faults.md` from the cases of the fault matrix: `python tests/faults_table.py`."""
 
+import re
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -166,6 +167,63 @@ ROWS: dict[int, tuple[str, str]] = {
 """Each row: what goes wrong, and what must happen."""
 
 
+RUN_HEAD = """
+## One bad part, and the rest of the run
+
+What one step, one answer, one file or one argument does to the others. Each row is one or more tests with that number
+(`pytest -k fault_147`); the first of them is named.
+
+| # | Fault | What must happen | Test |
+| --: | --- | --- | --- |
+"""
+
+RUN_ROWS: dict[int, tuple[str, str]] = {
+    140: ("a call that can never fit a limit", "fails its own step; the others run"),
+    141: ("an answer with 60,000 tool calls", "cut when it is read; no other step waits"),
+    142: (
+        "too few open files; a page that cannot be written",
+        "the limit is raised or the width bounded; no step fails",
+    ),
+    143: ("`--no-cache`, stopped, resumed", "what was said at the start holds"),
+    144: ("no locks, a full disk, a failed sync", "the file and the cure are named; exit 1 or 3, never 70"),
+    145: ("a step with a name that swarm uses itself", "refused with its place before a call"),
+    146: ("a task with thousands of errors", "the first 100, in linear time"),
+    147: ("one of the steps that a last reducer needs fails", "the report is made of the others"),
+    148: ("`each` over the list of a step", "an instance reads its item only"),
+    149: ("five equal failures without a success", "similar steps stop; the reason is said once"),
+    150: ("the cached answer of another endpoint", "not taken"),
+    151: ("equal steps in flight", "one is paid for"),
+    152: ("a model without an endpoint", "an error before a call"),
+    153: ("the offline endpoint without inputs", "an error before a call"),
+    154: ("a function that is passed but not listed", "granted"),
+    155: ("`progress()` of a run that has not started", "an error"),
+    156: ("an object that returns no reply", "an error that names what is expected"),
+    157: ("a misspelt name of the library", "an error with the nearest name, for the type checker, too"),
+    158: ("an unknown `{parameter}` in Python", "the same error as in YAML"),
+    159: ("a limit below the first call", "an error before a call, with the limit that would do"),
+    160: ("arguments that `check` refuses and `run` takes", "there are none"),
+    161: ("an input that cannot be read", "left out, named, exit 3"),
+    162: ("an input that is longer than its step reads", "said once, with both sizes"),
+    163: ("a failed call that may have been billed", "a figure of its own, not usage"),
+}
+"""The rows about one bad part of a run. Their tests are functions with the number in their names."""
+
+
+def run_tests() -> dict[int, list[str]]:
+    """Return the tests of each of these rows, as `file.py::name`, in the order of files and lines."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for path in sorted(Path(__file__).parent.glob("test_*.py")):
+        for name, number in re.findall(r"def (test_fault_(\d+)_\w+)", path.read_text(encoding="utf-8")):
+            found[int(number)].append(f"{path.name}::{name}")
+    return found
+
+
+def _run_table() -> str:
+    tests = run_tests()
+    rows = (f"| {row} | {what} | {must} | `{tests[row][0]}` |\n" for row, (what, must) in RUN_ROWS.items())
+    return RUN_HEAD + "".join(rows)
+
+
 def cases() -> list[Case]:
     """Give the cases of all tests, by row."""
     return sorted((case for module in MODULES for case in cases_in(module)), key=lambda case: case.row)
@@ -177,7 +235,7 @@ def written() -> str:
     for case in cases():
         ways[case.row][case.seen].append(case.what)
     lines = [f"| {row} | {fault} | {wanted} | {_seen(ways[row])} |" for row, (fault, wanted) in ROWS.items()]
-    return HEAD + "\n".join(lines) + "\n"
+    return HEAD + "\n".join(lines) + "\n" + _run_table()
 
 
 def _seen(ways: dict[str, list[str]]) -> str:

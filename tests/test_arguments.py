@@ -85,7 +85,7 @@ async def test_a_wrong_argument_is_named(arguments: dict[str, Any], words: str) 
         ("What is it?", "hint: to ask a question, write `swarm.Task(goal=…)`"),
     ],
 )
-async def test_a_wrong_task_is_named(task: Any, words: str) -> None:
+async def test_fault_158_a_wrong_task_is_named(task: Any, words: str) -> None:
     assert words in await refused(task)
 
 
@@ -148,7 +148,7 @@ async def test_a_plan_may_be_given_in_any_form(tmp_path: Path, plan: Any) -> Non
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("tools", [double, [double], (double,), swarm.tool(double)])
-async def test_a_function_that_is_passed_is_granted(tmp_path: Path, tools: Any) -> None:
+async def test_fault_154_a_function_that_is_passed_is_granted(tmp_path: Path, tools: Any) -> None:
     endpoint = Function(lambda request: PLAN if not request.tools else "x")
     await swarm.run(Task(goal="x", folder=tmp_path), endpoint=endpoint, tools=tools, cache=False)
     assert [tool.name for tool in endpoint.requests[1].tools] == ["double", "read_more"]
@@ -156,7 +156,7 @@ async def test_a_function_that_is_passed_is_granted(tmp_path: Path, tools: Any) 
 
 @pytest.mark.anyio
 class TestEndpointObjects:
-    async def test_a_text_instead_of_a_reply_is_named(self, tmp_path: Path) -> None:
+    async def test_fault_156_a_text_instead_of_a_reply_is_named(self, tmp_path: Path) -> None:
         class Bare:
             async def complete(self, request: swarm.Request) -> str:
                 return f"{len(request.messages)} messages"
@@ -189,7 +189,7 @@ class TestEndpointObjects:
 
 @pytest.mark.anyio
 class TestRunObject:
-    async def test_progress_needs_a_run_that_has_started(self) -> None:
+    async def test_fault_155_progress_needs_a_run_that_has_started(self) -> None:
         run = swarm.Run(Task(goal="x"), endpoint=Scripted())
         with pytest.raises(swarm.SwarmError, match="async with"):
             async for _ in run.progress():
@@ -226,12 +226,12 @@ class TestSync:
 
 @pytest.mark.anyio
 class TestRoadsThatLeadNowhere:
-    async def test_offline_without_inputs(self, tmp_path: Path) -> None:
+    async def test_fault_153_offline_without_inputs(self, tmp_path: Path) -> None:
         message = await refused(Task(goal="x", folder=tmp_path), endpoint="offline")
         assert "this task has no inputs" in message
         assert list(tmp_path.iterdir()) == []
 
-    async def test_a_model_without_an_endpoint(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_fault_152_a_model_without_an_endpoint(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "n.md").write_text("Twelve.")
         task = Task(goal="x", inputs=("n.md",), folder=tmp_path)
         assert "model: model `qwen3-32b` needs an endpoint" in await refused(task, model="qwen3-32b")
@@ -240,7 +240,7 @@ class TestRoadsThatLeadNowhere:
         assert (await swarm.run(task, endpoint="offline")).status == "done"
 
 
-def test_a_misspelt_name_is_an_error_with_the_nearest_one() -> None:
+def test_fault_157_a_misspelt_name_is_an_error_with_the_nearest_one() -> None:
     with pytest.raises(AttributeError, match="did you mean 'Task'"):
         _ = swarm.Taskk  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
 

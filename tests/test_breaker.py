@@ -32,7 +32,7 @@ def ends(steps: tuple[Step, ...], **more: object) -> tuple[Step, ...]:
 
 
 class TestReport:
-    async def test_a_reducer_that_ends_the_plan_takes_what_there_is(self) -> None:
+    async def test_fault_147_a_reducer_that_ends_the_plan_takes_what_there_is(self) -> None:
         graph = studies(100)
         ran = await run_steps(ends(graph, needs=tuple(s.id for s in graph)), Sleeper(gives={"s7": REFUSED}))
         assert ran.statuses["end"] == "done"
@@ -107,7 +107,7 @@ def failing(*names: str, error: Exception = WRONG) -> dict[str, object]:
 
 
 class TestBreaker:
-    async def test_after_five_equal_failures_similar_steps_stop_and_the_reason_is_said_once(self) -> None:
+    async def test_fault_149_after_five_equal_failures_similar_steps_stop_and_the_reason_is_said_once(self) -> None:
         graph = studies(100, retries=3)
         sleeper = Sleeper(gives=failing(*(s.id for s in graph)))
         ran = await run_steps(ends(graph, needs=tuple(s.id for s in graph)), sleeper, workers(2))

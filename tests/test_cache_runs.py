@@ -18,7 +18,7 @@ def folder(tmp_path: Path) -> Path:
     return write_notes(tmp_path)
 
 
-async def test_the_answer_of_another_endpoint_is_not_taken(folder: Path) -> None:
+async def test_fault_150_the_answer_of_another_endpoint_is_not_taken(folder: Path) -> None:
     await run_with(Model(), four(folder))
     other, nobody = Model(), Model()
     other.identity, nobody.identity = "another model", None
@@ -43,7 +43,7 @@ async def test_an_object_that_nothing_tells_from_others_is_not_cached_and_that_i
     assert Cache(folder / ".swarm" / "cache").size().entries == 0
 
 
-async def test_what_was_said_of_the_cache_holds_for_a_resumed_run(folder: Path, tmp_path: Path) -> None:
+async def test_fault_143_what_was_said_of_the_cache_holds_for_a_resumed_run(folder: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     for said, entries in ((False, (0, 0)), (elsewhere, (0, 4)), (None, (4, 0))):
         result = await run_with(Model(), four(folder), cache=said)

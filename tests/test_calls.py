@@ -163,7 +163,9 @@ class TestRuns:
         assert waiting.slots > 0
         assert waiting.rate_limit > 0
 
-    async def test_what_was_answered_and_what_may_have_been_billed_are_two_figures(self, tmp_path: Path) -> None:
+    async def test_fault_163_what_was_answered_and_what_may_have_been_billed_are_two_figures(
+        self, tmp_path: Path
+    ) -> None:
         lost = EndpointBusy("gone", kind="disconnected")
         models = {"default": TaskModel(endpoint="offline"), "other": TaskModel(endpoint="offline")}
         task = fanned(tmp_path, 3, other="s1", models=models)

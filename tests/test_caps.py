@@ -85,7 +85,7 @@ async def test_an_answer_that_a_smaller_cap_truncated_gets_the_whole_one(tmp_pat
     assert result.status == "done"
 
 
-async def test_a_step_that_can_never_fit_fails_by_itself(tmp_path: Path) -> None:
+async def test_fault_140_a_step_that_can_never_fit_fails_by_itself(tmp_path: Path) -> None:
     big = Step(id="big", prompt="Read. " + "figures 12.5 " * 9_000, inputs=(), optional=True)
     this = wide(tmp_path, 3, 60_000, "reducer", big)
     result = (await run_task(Answers(), this)).result

@@ -244,6 +244,15 @@ def test_checking_says_everything_at_once(command: Command, folder: Path) -> Non
         assert any(part in error for error in said.errors), part
 
 
+def test_fault_160_check_accepts_what_run_accepts(command: Command, folder: Path) -> None:
+    models = "models: {default: {endpoint: offline}}\n"
+    (folder / "task.yaml").write_text(
+        f"goal: How much {{what}}?\ninputs: [notes/*.md]\nparameters: {{what: x}}\n{models}"
+    )
+    more = ("--set", "what=memory", "--limit", "tokens=500000", "--workers", "2", "--output", "r.md")
+    assert [command(verb, "task.yaml", *more).code for verb in ("check", "run")] == [0, 0]
+
+
 def test_runs_lists_the_newest_first(command: Command, folder: Path) -> None:
     assert command("runs") == Said(
         0, "", "note: no runs in .swarm/runs\n  hint: choose another folder with --runs DIR\n"

@@ -39,7 +39,7 @@ def of_chunks(*messages: dict[str, Any]) -> Assembly:
     return assembly
 
 
-def test_tool_calls_are_cut_when_the_answer_is_read() -> None:
+def test_fault_141_tool_calls_are_cut_when_the_answer_is_read() -> None:
     assert MOST_CALLS == CALLS_A_TURN + 1, "the last one tells the model that there were too many"
     whole = Assembly()
     whole.whole(json.dumps({"choices": [{"message": called(60_000), "finish_reason": "tool_calls"}]}).encode())

@@ -35,7 +35,7 @@ def folder(empty: Path) -> Path:
     return empty
 
 
-def test_a_run_over_a_folder_names_what_was_not_read(run: Command, folder: Path) -> None:
+def test_fault_161_a_run_over_a_folder_names_what_was_not_read(run: Command, folder: Path) -> None:
     ran = run("run", "task.yaml", "--json", "--quiet")
     assert ran.code == 3
     found = ran.json

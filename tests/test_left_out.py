@@ -37,7 +37,7 @@ def cut(name: str, read: int, total: int = 100) -> Outcome:
     return Outcome(output="Text.", left_out=words, unread=unread)
 
 
-def test_an_input_is_named_once_with_the_most_that_a_step_read() -> None:
+def test_fault_162_an_input_is_named_once_with_the_most_that_a_step_read() -> None:
     steps = (Step(id="a"), Step(id="b"), Step(id="c", needs=("a", "b")))
     outcomes = {"a": cut("x.md", 10), "b": cut("x.md", 60), "c": cut("y.md", 5)}
     found = left_out(state_of(*steps, outcomes=outcomes))

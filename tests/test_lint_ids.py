@@ -7,7 +7,7 @@ from tests.test_lint import BRIEF, LIST, by_id, found, linted, step
 
 
 @pytest.mark.parametrize("name", ["plan", "run", "task"])
-def test_an_id_that_the_run_uses_itself_is_refused_in_a_plan_by_hand(name: str) -> None:
+def test_fault_145_an_id_that_the_run_uses_itself_is_refused_in_a_plan_by_hand(name: str) -> None:
     result = linted(step(name), step("b", needs=[name]))
     assert found(result, "error") == [("reserved_id", "steps.0.id")]
     assert f"the id '{name}' is reserved. Use another id, such as '{name}-step'." in str(result.errors[0])

@@ -59,7 +59,7 @@ class TestRuns:
         plan = Plan(steps=STEPS)
         return Task(goal="x", plan=plan, limits=Limits(tokens=tokens), folder=folder)
 
-    async def test_a_limit_below_the_first_call_spends_nothing(self, tmp_path: Path) -> None:
+    async def test_fault_159_a_limit_below_the_first_call_spends_nothing(self, tmp_path: Path) -> None:
         endpoint = Function(lambda _: "x")
         with pytest.raises(swarm.SwarmError, match="too small") as caught:
             await swarm.run(self.task(tmp_path, 300), endpoint=endpoint)

@@ -93,7 +93,7 @@ class TestWholeRuns:
         assert "Study q." in model.prompts
 
     @pytest.mark.parametrize(("needs", "reads"), [((), []), (("list",), ["list"])])
-    async def test_an_instance_reads_its_item_and_the_list_only_if_it_needs_it(
+    async def test_fault_148_an_instance_reads_its_item_and_the_list_only_if_it_needs_it(
         self, folder: Path, needs: tuple[str, ...], reads: list[str]
     ) -> None:
         array: dict[str, Any] = {"type": "array", "items": {"type": "string"}}

@@ -115,7 +115,7 @@ def test_a_list_over_its_cap_ends_the_parsing(before: str, between: str, after: 
     assert len(parse(text, source="t", caps={("steps",): 300}).value["steps"]) == 300
 
 
-def test_a_flood_of_problems_is_cut() -> None:
+def test_fault_146_a_flood_of_problems_is_cut() -> None:
     found = wrong("a: &a 1\n" * 100_000)
     assert len(found) == 101
     assert found[-1].endswith("more than 100 errors; these are the first")

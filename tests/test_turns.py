@@ -91,7 +91,7 @@ async def together(*executors: Cached, made: tuple[Attempt, ...]) -> list[Outcom
 
 @virtual
 class TestInOneProcess:
-    async def test_of_equal_attempts_in_flight_one_is_paid_for(self, tmp_path: Path) -> None:
+    async def test_fault_151_of_equal_attempts_in_flight_one_is_paid_for(self, tmp_path: Path) -> None:
         slow = Slow()
         began = anyio.current_time()
         found = await together(cached(slow, tmp_path), made=(attempt(), attempt(), attempt("Other."), attempt()))

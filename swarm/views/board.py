@@ -20,6 +20,8 @@ TAIL_CHARACTERS = 400
 Activity = Literal["starts", "slots", "rate_limit", "retry", "budget", "wire", "text", "thought", "call", "tool"]
 """What an agent does: it starts; it waits for something (see `Doing`); its request is on the `wire`; the model writes
 `text`, a `thought` or a tool `call`; or a `tool` runs."""
+WAITED = frozenset[Activity]({"slots", "rate_limit", "retry", "budget"})
+"""What a request waits for."""
 
 
 @dataclass(slots=True)
@@ -100,7 +102,11 @@ class Board:
     def _turned(self, step: str, doing: Doing | None) -> None:
         self.is_live = True
         sign = self.signs.get(step)
-        if sign is not None and doing is not None:
+        if sign is None:
+            return
+        if doing is None and sign.doing in WAITED:
+            doing = "wire"  # an endpoint object is called after a wait, and says nothing of itself
+        if doing is not None:
             sign.characters = 0
             sign.turn(doing, self._now())
 
