@@ -86,6 +86,7 @@ def test_a_person_sees_the_call_inert_and_says_yes(folder: Path) -> None:
     assert "Answer y, n or a." in written
 
 
+@pytest.mark.slow  # two commands at a terminal, after a server of its own has started
 def test_a_reason_reaches_the_model_and_ctrl_c_ends_a_question(folder: Path) -> None:
     code, written, _ = ask(folder, ("show all:", CTRL_C))
     assert code == 130
