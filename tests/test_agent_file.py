@@ -66,7 +66,7 @@ def test_an_agent_is_front_matter_and_instructions() -> None:
             [
                 "a.md:2:1: has no instructions",
                 "a.md:2:7: name: invalid name `Not Good`; names have",
-                "a.md:3:1: tols: unknown key; allowed here: description, model, name, needs_tools, output, tools, ",
+                "a.md:3:1: tols: unknown key; allowed here: description, model, name, needs_tools, open, output, t",
                 "a.md:4:8: turns: is the number 0; allowed: at least 1",
                 "a.md:5:8: tools: is the text `files`; allowed: a list",
             ],
