@@ -12,6 +12,7 @@ import pytest
 from swarm.attempt.long_results import READ_MORE
 from swarm.attempt.loop import carry_out
 from swarm.attempt.opening import NAMES, OPENED_BYTES, opening
+from swarm.attempt.prompt import reading_of
 from swarm.attempt.reading import HEAD_BYTES
 from swarm.attempt.types import Attempt, Given
 from swarm.base.errors import AttemptError, EndpointRefused
@@ -135,6 +136,16 @@ async def test_a_step_sees_the_start_and_an_outline_and_reads_on() -> None:
     assert not outcome.unfounded
 
 
+async def test_what_stands_on_a_page_that_was_not_read_is_not_invented() -> None:
+    text = f"{ROW * 300}The vault has 4712 coins and the depot 4711 panels.\n{ROW * 300}"
+    made = opening(attempt(given=(Given(step="collect", about="", output=text),), context=64_000))
+    answers = [calls("read", name="collect", page=2), "The vault has 4712 coins, the attic 9913 lamps."]
+    outcome, _ = await carried(made, *answers)
+    assert made.opens
+    assert "9913" in str(outcome.unfounded)
+    assert "4712" not in str(outcome.unfounded)
+
+
 async def test_only_what_the_step_was_given_is_shown() -> None:
     wrong = [
         calls("read", name="../task.yaml"),
@@ -213,6 +224,7 @@ def test_what_is_opened_and_what_not() -> None:
     assert opening(made.model_copy(update={"context": 3_000})).opens == ()  # no page fits
     assert opening(made.model_copy(update={"tools": ("find",)})).opens == ()  # the name is taken
     assert opening(made).key != made.key
+    assert reading_of(opening(made)).room < reading_of(made).room  # pages join the conversation
     many = tuple(Given(step=f"s.{n}", about="", output=ROW * 150) for n in range(400))
     assert opening(attempt(given=many, context=16_000)).opens == ()  # not even their starts fit
 
@@ -226,7 +238,7 @@ STEPS = (
 )
 
 
-def page_by_page(request: Request) -> Reply | str:
+def page_by_page(request: Request) -> Any:
     """Read the pages of the log from the first one on, four at a time, until the fact is there."""
     tools = [message for message in request.messages if message.role == "tool"]
     found = re.search(r"behind panel (\d+)", " ".join(message.text for message in tools))
@@ -317,10 +329,11 @@ async def test_a_model_that_opens_nothing_reads_everything_in_parts(tmp_path: Pa
     def look(request: Request) -> Any:
         return first if first is not None and request.tools else reads_all(request)
 
-    done = await run(tmp_path, model(look))
+    endpoint = model(look)
+    done = await run(tmp_path, endpoint)
     parts = [s for s in done.state.steps.values() if s.by == "look"]
     assert len(parts) > 2
-    assert not any(s.step.part is not None and s.outcome.opened for s in parts)
+    assert sum(bool(request.tools) for request in endpoint.requests) == 1  # no part opens again
     assert "4711" in str(done.state.steps["look.0"].outcome.output)
     assert done.result.status == "done"
     assert done.state.steps["look"].failures == 0
@@ -335,29 +348,33 @@ async def test_the_built_in_endpoint_reads_everything(tmp_path: Path) -> None:
         pass
     assert done.result.report is not None
     assert "4711" in done.result.report.text
-    assert done.result.opened == ()
+    prepared = await prepare(task, Options(endpoint="offline"))
+    assert prepared.resources.without_tools == {"default"}
 
 
 async def test_a_report_reads_everything_and_a_critic_sees_the_whole_work(tmp_path: Path) -> None:
     seen: dict[str, list[str]] = {}
+    starts: set[str] = set()
 
     def look(request: Request) -> Any:
         names = [spec.name for spec in request.tools]
         data = [part.name for part in request.messages[1].parts if isinstance(part, Data) and part.of == "output"]
         kind = "critic" if "Check the output of the step look.1" in own_prompt(request) else "work"
         seen.setdefault(kind, names + data)
+        starts.update(re.findall(r'only the start of "(\S+)"', request.messages[1].text))
         if kind == "critic":
             verdict = json.dumps({"verdict": "supported", "reasons": []})
             return verdict if len(request.messages) > 2 else calls("find", text="spare key")
-        return page_by_page(request) if len(request.messages) > 2 else calls("find", text="spare key", name="collect")
+        return page_by_page(request) + ROW * 200 if len(request.messages) > 2 else calls("find", text="spare key")
 
     critic = AGENTS["critic"].model_copy(update={"open": True, "name": "judge", "model": None})
-    work = STEPS[1].model_copy(update={"check": "judge"})
-    steps = (STEPS[0], work, STEPS[2].model_copy(update={"open": True}))
-    endpoint = model(look)
+    work = STEPS[1].model_copy(update={"check": "judge", "model": "writer"})
+    steps = (STEPS[0], work, STEPS[2].model_copy(update={"open": True, "needs": ("look", "collect")}))
+    endpoint = model(look, LONG[-40_000:])
     done = await run(tmp_path, endpoint, plan=Plan(agents=(critic,), steps=steps))
     assert done.result.status == "done", done.result.errors
     assert seen["critic"] == ["read", "find", "look.1", "collect"]
+    assert starts == {"collect"}
     assert not any(request.tools for request in endpoint.requests if request.purpose == "report")
 
 
