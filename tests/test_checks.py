@@ -245,8 +245,8 @@ class TestFunctions:
 
     async def test_a_function_does_no_work(self, tmp_path: Path) -> None:
         step = NAMED.model_copy(update={"agent": "has_five", "check": None})
-        result, office = await checked_by(tmp_path, print, step=step)
-        assert (result.status, office.asked) == ("failed", [])
+        with pytest.raises(swarm.SwarmError, match=r"steps\.0\.agent: .* is a Python function.* `check`"):
+            await checked_by(tmp_path, print, step=step)
 
 
 class TestSchemas:

@@ -9,7 +9,7 @@ import pytest
 
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.planning.lint import Linted, feedback, lint
-from swarm.spec.agent import Agent
+from swarm.spec.agent import Agent, function_agent
 from swarm.spec.plan import Plan, Step, before_of
 from swarm.spec.task import Limits
 
@@ -20,6 +20,7 @@ BRIEF = Brief(
         RoleBrief(name="worker", description="works", tools=("files", "python")),
         RoleBrief(name="critic", description="doubts", tools=("files",)),
         RoleBrief(name="reducer", description="reports"),
+        RoleBrief(name="units", description=function_agent("units").description),
     ),
     inputs=tuple(InputBrief(name=name, medium="text", size=9) for name in FILES),
     models=("default", "strong"),
@@ -71,6 +72,7 @@ BAD_PLANS: dict[str, tuple[list[dict[str, Any]], str, str, str]] = {
     "fault-81-duplicate-id": ([step("a"), step("a", prompt="Other.")], "duplicate_id", "steps.1.id", "steps[0]"),
     "each-of-nothing": ([step("a", prompt="{item}", each="b")], "unknown_step", "steps.0.each", "no step 'b'"),
     "unknown-agent": ([step("a", agent="wroker")], "unknown_agent", "steps.0.agent", "did you mean 'worker'?"),
+    "function-as-agent": ([step("a", agent="units")], "function_agent", "steps.0.agent", "is a Python function"),
     "unknown-model": ([step("a", model="stronk")], "unknown_model", "steps.0.model", "did you mean 'strong'?"),
     "unknown-tool": ([step("a", tools=["pythn"])], "unknown_tool", "steps.0.tools", "did you mean 'python'?"),
     "unknown-input": (

@@ -45,11 +45,13 @@ class Agent(Frozen):
 
 
 _FUNCTION = "(a Python function)"
+FUNCTION_DESCRIPTION = "Python function. Only for `check`, never as `agent`."
+"""Description of the role of every Python function, for planners and for the check of plans."""
 
 
 def function_agent(name: str) -> Agent:
     """Return the agent that stands for a Python function which checks outputs. It has no model and no prompt."""
-    return Agent(name=name, description="Python function. Only for `check`, never as `agent`.", instructions=_FUNCTION)
+    return Agent(name=name, description=FUNCTION_DESCRIPTION, instructions=_FUNCTION)
 
 
 def is_function(agent: Agent) -> bool:

@@ -231,6 +231,17 @@ def role_of(step: Step) -> str:
     return step.agent if step.merge is None else f"merge: {step.merge}"
 
 
+_GLOB = frozenset("*?[")
+"""Characters that make a pattern of a name."""
+
+
 def chosen(patterns: tuple[str, ...], names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names that equal or match one of the patterns, in the order of `names`."""
-    return tuple(name for name in names if any(name == p or fnmatchcase(name, p) for p in patterns))
+    """Return the names that equal or match one of the patterns, in the order of `names`.
+
+    A run asks this for each of its instances, so one name of a mapping is looked up, without a look at all others.
+    """
+    exact = frozenset(patterns)
+    globs = tuple(pattern for pattern in patterns if not _GLOB.isdisjoint(pattern))
+    if len(patterns) == 1 and not globs and isinstance(names, Mapping):
+        return patterns if patterns[0] in names else ()
+    return tuple(name for name in names if name in exact or any(fnmatchcase(name, glob) for glob in globs))

@@ -3,12 +3,14 @@
 from swarm.planning.lint.context import Row, Sheet
 from swarm.planning.lint.findings import quoted
 from swarm.planning.lint.values import Schemas
+from swarm.spec.agent import FUNCTION_DESCRIPTION
 from swarm.spec.plan import PLANNER
 
 
 def check_checks(sheet: Sheet) -> None:
-    """Check every step with `check` or `vote`."""
+    """Check every step with `check` or `vote`, and that no function is to do the work of a step."""
     roles, schemas = set(sheet.tools_of()), Schemas()
+    _check_agents(sheet)
     for row in sheet.rows:
         for name in ("check", "vote"):
             value = getattr(row.step, name)
@@ -24,6 +26,15 @@ def check_checks(sheet: Sheet) -> None:
         elif isinstance(check, dict) and (problem := schemas.problem(check)) is not None:
             key = row.key("check", *problem.path)
             sheet.found.error("bad_schema", key, problem.message, advice="Write a JSON Schema.", step=row.step.id)
+
+
+def _check_agents(sheet: Sheet) -> None:
+    functions = {role.name for role in sheet.brief.roles if role.description == FUNCTION_DESCRIPTION}
+    for row in sheet.rows:
+        if row.step.agent in functions:
+            message = f"the agent {quoted(row.step.agent)} is a Python function: it checks outputs, and does no work"
+            advice = "Name it in `check`, and an agent such as `worker` in `agent`."
+            sheet.found.error("function_agent", row.key("agent"), message, advice=advice, step=row.step.id)
 
 
 def _refuse(sheet: Sheet, row: Row, name: str, message: str) -> None:
