@@ -127,6 +127,7 @@ def test_both_sides_are_named(one: str, other: str, expected: str) -> None:
         pytest.param("# Lunr\n\n- Memory: 40 MB", "# Fuse\n\n- Memory: 44 MB", id="another heading"),
         pytest.param("Updated in 2021, Lunr is old.", "Updated in 2023, Lunr is new.", id="years"),
         pytest.param("It needs 40 MB of memory.", "It needs 44 MB of memory.", id="no name"),
+        pytest.param("The index needs 40 MB of memory.", "The index needs 44 MB of memory.", id="a thing without name"),
         pytest.param("F-2-3 is 203.", "F-2-4 is 204.", id="a name with another number"),
         pytest.param("Released in March 2024, Acme is new.", "Acme was released on 5 March 2024.", id="less exact"),
     ],

@@ -19,7 +19,7 @@ _HEDGE = re.compile(
 )
 _BOUND = re.compile(
     r"(?:at least|at most|more than|less than|up to|over|under|mindestens|höchstens|plus de|moins de"
-    r"|[<>≤≥]|version:?|\d\s?[-–—]|\d\s(?:to|bis|à))\s*$",
+    r"|[<>≤≥]|version:?|\d\s?[-–—]|\d(?:\s[^\W\d_]+)?\s(?:to|bis|à))\s*$",
     re.I,
 )
 _BOUND_AFTER = re.compile(
