@@ -87,6 +87,9 @@ CASES: dict[str, Case] = {
         lambda: BusyServer(knee=24, thrashes=64, seconds=about(2)), 1000, 300, 120, 64, 1.3, slow=True
     ),
     "20 at once, then 429": Case(lambda: BusyServer(most=20, seconds=about(2)), 600, 100, 60, 20, 1.14, slow=True),
+    "64 slots of 4 s, two in a hundred refused": Case(
+        lambda: BusyServer(slots=slots(64), seconds=about(4), refuses=0.02), 800, 300, 300, 96, 2.4, slow=True
+    ),
     "slots go from 32 to 8 and back": Case(
         lambda: BusyServer(slots=lambda at: (32, 8, 32)[min(2, int(at // 60))], seconds=about(3)),
         600,

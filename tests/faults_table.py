@@ -10,11 +10,12 @@ import test_faults_matrix_endpoints as endpoints
 import test_faults_matrix_model as model
 import test_faults_matrix_status as status
 import test_faults_matrix_transport as transport
+import test_faults_matrix_width as width
 import test_recorded_errors as bodies
 from faults import Case, cases_in
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "faults.md"
-MODULES = (status, transport, body, model, endpoints, bodies)
+MODULES = (status, transport, body, model, endpoints, bodies, width)
 
 HEAD = """\
 # Faults
@@ -162,7 +163,12 @@ ROWS: dict[int, tuple[str, str]] = {
     134: ("a wrong path, in a provider's words", "`wrong_path`, with the right address proposed where it is known"),
     135: ("counts of tokens at another place, under other names, as text", "read"),
     137: ("reasoning without an answer", "requested once more, then the reasoning is accepted with a note"),
+    164: ("a server that queues and never refuses", "no more calls in flight than it answers within half a deadline"),
+    165: ("a server that restarts after it has answered", "waited for; nothing that waits counts as a failure"),
     166: ("a text that reaches its output cap", "kept with a note; the run is not `done`"),
+    167: ("an answer that does not fit", "asked for again in other words, also by another attempt"),
+    168: ("a call that never had a connection", "costs nothing, whatever ended it"),
+    169: ("a bare value where the schema has one field", "taken as that field's value, and noted"),
 }
 """Each row: what goes wrong, and what must happen."""
 

@@ -12,8 +12,6 @@ from swarm.budget.meter import Meter
 from swarm.budget.queue import BudgetQueue
 from swarm.endpoints.account import Account, ChargedEndpoint
 from swarm.endpoints.traffic.retry import Retrying
-from swarm.endpoints.traffic.tries import Begin
-from swarm.endpoints.wire.connecting import leaving
 from swarm.spec.chat import Request, Usage, request_tokens, says
 from swarm.spec.tariff import flat, picos_of, usd_of
 from swarm.spec.task import Model, Price
@@ -250,25 +248,3 @@ class TestTries:
         got = await ChargedEndpoint(Function(lambda _: said), local.around).complete(ASK)
         assert got.usage.usd == pytest.approx((40 * 1 + 60 * 0.1 + 7 * 10) / 1e6)
         assert usd_of(spent(shared, "usd")[0]) == got.usage.usd
-
-
-class TestConnecting:
-    pytestmark = virtual
-
-    @pytest.mark.parametrize("connected", [False, True])
-    async def test_fault_168_a_call_that_never_had_a_connection_costs_nothing(self, connected: bool) -> None:
-        shared = queue(10_000)
-        model = Meter(shared, MODEL, None)
-
-        async def attempt(begin: Begin) -> None:
-            begin()
-            call = leaving.get()
-            assert call is not None
-            call.connects = not connected
-            await anyio.sleep_forever()
-
-        with anyio.move_on_after(5):
-            await model.around(ASK, attempt)
-        used, held = spent(shared)
-        assert held == 0
-        assert used > CAP if connected else used == 0

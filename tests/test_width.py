@@ -12,8 +12,8 @@ from swarm.endpoints.traffic.limit import Limit
 from swarm.endpoints.traffic.retry import Retrying
 from swarm.endpoints.traffic.width import Bound, Trial
 from swarm.spec.chat import Reply, Request
-from swarm.testing import Function, reply
-from tests.busy_servers import ASK, CASES, drive
+from swarm.testing import BusyServer, Function, reply
+from tests.busy_servers import ASK, CASES, Case, about, drive, slots
 
 NAMES = [
     pytest.param(name, marks=[pytest.mark.slow] if case.slow else [])  # a thousand calls take a second
@@ -130,3 +130,12 @@ async def test_timeouts_within_the_bound_fail_after_one_deadline() -> None:
     with pytest.raises(EndpointBusy) as caught:
         await endpoint.complete(ASK)
     assert (caught.value.kind, anyio.current_time() - began) == ("timeout", pytest.approx(10))
+
+
+def test_a_few_refusals_at_any_time_do_not_narrow() -> None:
+    """A provider with many servers refuses some calls whatever the load: halving for each took six times as long."""
+    case = Case(lambda: BusyServer(slots=slots(32), seconds=about(4), refuses=0.03), 250, 100, 300, 48)
+    best, ours = drive(case, width=48), drive(case)
+    assert ours.lost == 0
+    assert ours.seconds <= 2.6 * best.seconds
+    assert ours.width >= 16

@@ -330,6 +330,8 @@ def _step_parts(attempt: Attempt) -> list[Part]:
     if attempt.step.id == f"{attempt.step.partial_of}.0" and want.kind != "report":
         parts += _announced(attempt, "parts")
     parts += _item_parts(attempt, prompt)
+    if attempt.failed:
+        parts.append(Text(text=phrase(attempt.wording, "repair", errors=f"- {attempt.failed}")))
     parts += _announced(attempt, "step")
     words = prompt.strip() or phrase(attempt.wording, f"step_{want.kind}") or want.kind
     return [*parts, Text(text=words)]

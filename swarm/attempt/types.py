@@ -143,6 +143,9 @@ class Attempt(Frozen):
     """Messages of an interrupted attempt, which are already paid for."""
     turns_taken: int = 0
     """Number of turns in that transcript."""
+    failed: str = Field(default="", exclude_if=is_empty)
+    """Why the answer of the attempt before did not fit. A model at temperature 0 would give it again.
+    It is not part of the key."""
     seconds_left: float | None = None
     """Seconds until the end of the run at the start of the attempt; None without `limits.seconds`. Like limits, it is
     not part of the key."""

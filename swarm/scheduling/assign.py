@@ -90,6 +90,7 @@ class Assigner:
             run=state.run,
             step=step.model_copy(update={"prompt": self.prompt_of(step)}),
             attempt=s.attempt + 1,
+            failed=s.error.message if s.error is not None and s.error.kind == "form" else "",
             agent=agent,
             model=model,
             settings=settings,

@@ -191,6 +191,7 @@ class Limit(OpenedSlots):
     def answered(self, flight: Flight, tokens: int = 1) -> None:
         """Count an answer with that many tokens of output."""
         self.flights.end(flight, answered=True)
+        self._refusals.ended(flight.place, admitted=True)
         self._refusals.answered(flight.at)
         self._open()
         now = anyio.current_time()
@@ -224,8 +225,16 @@ class Limit(OpenedSlots):
         """Note a call that ended otherwise: cancelled, or with a fault that says nothing about the width."""
         self.flights.end(flight, answered=False)
 
+    def is_lone(self, flight: Flight, wait: float | None = None) -> bool:
+        """Note a rate limit. Return whether it says nothing about the limits: then only its own call waits.
+
+        `wait` is the number of seconds that the endpoint asks to wait.
+        """
+        self._refusals.ended(flight.place, admitted=False)
+        return self._refusals.is_lone(flight.place, wait)
+
     def refused(self, flight: Flight, wait: float | None = None) -> None:
-        """Note a rate limit. `wait` is the number of seconds that the endpoint asks to wait."""
+        """Note what a rate limit that is not lone says."""
         self.flights.end(flight, answered=False)
         self._cool(wait)
         if self._refusals.refused(flight.at):

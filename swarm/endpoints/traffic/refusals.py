@@ -9,8 +9,11 @@ before the next call.
 - An *episode* starts with a rate limit. It ends after `COOL_SECONDS`, as soon as a call that began
   after its last rate limit is answered.
 - "Before" is since the rate limit before this one.
+- A rate limit is *lone* if nine of ten calls with as many others in flight were admitted of late: it says nothing about
+  how many are accepted. A provider with many servers refuses a few calls in a hundred at any time.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from math import inf
 
@@ -27,6 +30,14 @@ AS_MANY = 0.9
 """Share of the calls of a minute before, from which there are as many: clocks and calls differ."""
 ROW = 3
 """Rate limits in a row that show a quota and not bad luck."""
+RECENT = 64
+"""Ended calls that tell whether a rate limit is lone."""
+LEAST_PEERS, ADMITTED = 10, 0.9
+"""Minimum of these with as many others in flight, and the share of them that must have been admitted."""
+ROWS_OF, LONE_OF_ROW = 10, 2
+"""Maximum of the last ten ended calls that a lone rate limit may be one of."""
+LONE_SECONDS = 2.0
+"""Maximum seconds that a lone rate limit asks to wait."""
 ROW_SECONDS = 3.0
 """Minimum seconds of such a row: bad luck at a fast endpoint may be three within 0.1 s."""
 
@@ -88,6 +99,19 @@ class Refusals:
         """Rate limits of this row."""
         self._row_from = self._row_before = -inf
         """When this row and the one before began."""
+        self._ended: deque[tuple[int, bool]] = deque(maxlen=RECENT)
+        """The last calls that ended: how many were in flight when each was sent, and whether it was admitted."""
+
+    def ended(self, place: int, *, admitted: bool) -> None:
+        """Note a call that was sent as one of `place` in flight."""
+        self._ended.append((place, admitted))
+
+    def is_lone(self, place: int, wait: float | None) -> bool:
+        """Return whether the refusal of such a call, noted already, is lone; `wait` is what it asks for."""
+        peers = [admitted for others, admitted in self._ended if others >= place]
+        refused = sum(not admitted for _, admitted in list(self._ended)[-ROWS_OF:])
+        known = len(peers) >= LEAST_PEERS and sum(peers) >= ADMITTED * len(peers)
+        return known and refused <= LONE_OF_ROW and (wait or 0.0) <= LONE_SECONDS
 
     def sent(self, in_flight: int, minute: int) -> None:
         """Count a call that is being sent; `in_flight` and `minute` include it."""

@@ -41,6 +41,8 @@ from swarm.spec.chat import Reply, Request
 
 FORGIVEN = 4
 """How often a request may time out because too much was in flight, before that is a failed try."""
+LONE_WAIT = (0.5, 2.0)
+"""Seconds, at random, that a call waits which was refused although as many others are not."""
 ANSWERED = 200
 """Status of an answer: the endpoint did the work, even if the answer cannot be used."""
 
@@ -165,7 +167,9 @@ class Retrying:
         kind = error.kind
         failed = tally.failed[kind] = tally.failed.get(kind, 0) + 1
         backoff = self._backoffs.get(kind, self._usual)
-        if kind in WAITS:
+        if tally.lone:
+            wait = self._rng.uniform(*LONE_WAIT)
+        elif kind in WAITS:
             wait = self._cooldown.seconds
         elif error.retry_after is None:
             # A server that answered may have restarted: if it cannot be reached, that closes the gate.
@@ -352,7 +356,7 @@ class Retrying:
         if error.kind not in WAITS:
             # The endpoint admitted the call, so the cool-down ends even if the call fails later.
             self._cooldown.answered(flight.at)
-        self._landed(error, flight)
+        self._landed(error, flight, tally)
         now = anyio.current_time()
         tally.left = flight.turn + self._deadline - now if flight.turn > flight.at else tally.left - (now - flight.at)
         if error.kind == "timeout" and flight.is_late and tally.forgiven < FORGIVEN:
@@ -362,10 +366,14 @@ class Retrying:
             self._stopped = error
         return error
 
-    def _landed(self, error: Fault, flight: Flight) -> None:
+    def _landed(self, error: Fault, flight: Flight, tally: Tally) -> None:
         """Note what a fault says about how much the endpoint can do."""
         wait = error.retry_after if isinstance(error, EndpointBusy) else None
         limit = self._limit
+        tally.lone = limit is not None and error.kind == "rate_limited" and limit.is_lone(flight, wait)
+        if tally.lone:
+            self._left(flight)
+            return
         if isinstance(error, EndpointBusy) and error.kind in WAITS:
             self._cool(error, flight.at)
         if limit is None:

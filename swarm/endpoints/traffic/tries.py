@@ -39,6 +39,8 @@ class Tally:
     """Calls that timed out because too much was in flight: they are no failed tries."""
     pardoned: bool = False
     """Whether the last try was such a call: the next one needs no wait."""
+    lone: bool = False
+    """Whether the last call was refused for itself: it waits alone."""
     first: bool = False
     """Whether its next call goes before all others that wait for a slot."""
     probes: bool = False
