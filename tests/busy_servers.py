@@ -70,8 +70,8 @@ CASES: dict[str, Case] = {
         lambda: BusyServer(slots=slots(8), seconds=about(3), hangs=0.01), 400, 200, 30, 8, 1.27
     ),
     "20 calls to 4 slots": Case(lambda: BusyServer(slots=slots(4), seconds=about(3)), 20, 200, 30, 4, 1.05),
-    "slow, and no queue": Case(lambda: BusyServer(seconds=about(40)), 400, 200, 60, 200, 4.1),
-    "slow, and no queue, remembered": Case(lambda: BusyServer(seconds=about(40)), 400, 200, 60, 200, 2.0, start=150),
+    "slow, and no queue": Case(lambda: BusyServer(seconds=about(40)), 400, 200, 60, 200, 2.7),
+    "slow, and no queue, remembered": Case(lambda: BusyServer(seconds=about(40)), 400, 200, 60, 200, 1.5, start=150),
     "16 slots of 3 s": Case(lambda: BusyServer(slots=slots(16), seconds=about(3)), 600, 300, 60, 16, 1.05, slow=True),
     "64 slots of 4 s": Case(lambda: BusyServer(slots=slots(64), seconds=about(4)), 1500, 300, 300, 64, 1.15, slow=True),
     "no limit": Case(lambda: BusyServer(seconds=about(2)), 1000, 300, 300, 300, 1.6, slow=True),
@@ -120,7 +120,7 @@ CASES: dict[str, Case] = {
         200,
         60,
         32,
-        1.1,
+        1.2,
         slow=True,
     ),
 }

@@ -166,7 +166,7 @@ ROWS: dict[int, tuple[str, str]] = {
     164: ("a server that queues and never refuses", "no more calls in flight than it answers within half a deadline"),
     165: ("a server that restarts after it has answered", "waited for; nothing that waits counts as a failure"),
     166: ("a text that reaches its output cap", "kept with a note; the run is not `done`"),
-    167: ("an answer that does not fit", "asked for again in other words, also by another attempt"),
+    167: ("an answer that does not fit", "requested again in other words, also by another attempt"),
     168: ("a call that never had a connection", "costs nothing, whatever ended it"),
     169: ("a bare value where the schema has one field", "taken as that field's value, and noted"),
 }

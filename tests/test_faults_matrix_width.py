@@ -79,8 +79,8 @@ async def test_a_call_that_never_had_a_connection_costs_nothing(case: Case) -> N
 
 @of(
     *(Case(169, text, "{'n': 836}, noted", text) for text in ("836", "**836**", "n: 836", "[836]", "８３６")),
-    Case(169, "836 million", "asked for again", "836 million"),
+    Case(169, "836 million", "corrected", "836 million"),
 )
 def test_a_bare_value_is_that_of_the_only_field(case: Case) -> None:
     found = fit(case.give, NUMBER)
-    assert (f"{found.value}, {'noted' * found.coerced}" if found.ok else "asked for again") == case.seen
+    assert (f"{found.value}, {'noted' * found.coerced}" if found.ok else "corrected") == case.seen

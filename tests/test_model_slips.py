@@ -54,6 +54,11 @@ def test_fault_111_a_call_of_any_family_is_no_answer(text: str) -> None:
     assert is_written_call(text)
 
 
+def test_fault_128_the_json_of_a_call_may_be_a_typed_answer() -> None:
+    assert not is_written_call('{"name": "answer", "arguments": {"n": 836}}', wants_json=True)
+    assert is_written_call("<tool_call>f</tool_call>", wants_json=True)
+
+
 @pytest.mark.parametrize("text", NO_CALLS)
 def test_fault_111_a_text_that_looks_like_a_call_is_an_answer(text: str) -> None:
     assert not is_written_call(text)

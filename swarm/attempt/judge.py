@@ -179,7 +179,8 @@ def judge(attempt: Attempt, text: str, *, asked_form: str = "", thought: str = "
         return _empty(attempt, thought.strip())
     if _is_echo(attempt, text):  # 2d
         return _empty(attempt, "")
-    if asked_form != "tool" and is_written_call(text):  # 2c
+    wants_json = want.kind in {"json", "plan"}
+    if asked_form != "tool" and is_written_call(text, wants_json=wants_json):  # 2c
         words = phrase(attempt.wording, "written_call") if attempt.tools else uncalled(attempt).words
         message = "the model wrote a tool call as text, also after a correction"
         return Correction("unparsed_call", words, message, may_help=False)

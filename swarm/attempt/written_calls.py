@@ -65,10 +65,15 @@ _VALUES = {"arguments", "parameters", "tool_input", "args"}
 _LISTS = {"tool_calls", "function_call", "function_calls"}
 
 
-def is_written_call(text: str) -> bool:
-    """Return whether a text begins with a tool call, or ends in one, outside of code."""
+def is_written_call(text: str, *, wants_json: bool = False) -> bool:
+    """Return whether a text begins with a tool call, or ends in one, outside of code.
+
+    If JSON is the answer, the JSON of a call may be one: its arguments are read by the schema.
+    """
     text = text.strip()
-    if _FENCED.fullmatch(text) or _PYTHONIC.fullmatch(text) or _is_call_in_json(text):
+    if _FENCED.fullmatch(text) or _PYTHONIC.fullmatch(text):
+        return True
+    if not wants_json and _is_call_in_json(text):
         return True
     steps = _STEPS.search(without_code(text))
     if steps is not None:

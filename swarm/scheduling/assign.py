@@ -90,7 +90,7 @@ class Assigner:
             run=state.run,
             step=step.model_copy(update={"prompt": self.prompt_of(step)}),
             attempt=s.attempt + 1,
-            failed=s.error.message if s.error is not None and s.error.kind == "form" else "",
+            failed=_misfit(s),
             agent=agent,
             model=model,
             settings=settings,
@@ -383,3 +383,8 @@ class Assigner:
         """Return the prompt of a step in one line."""
         line = " ".join(self.prompt_of(step).split())
         return cut(line, ABOUT_CHARACTERS)
+
+
+def _misfit(s: StepState) -> str:
+    """Return why the answer of the attempt before did not fit; empty if it failed otherwise, or not at all."""
+    return s.error.message if s.error is not None and s.error.kind == "form" else ""

@@ -8,7 +8,8 @@ of a few calls is a rate that needs no rounds and no clock.
 Calls that timed out enter with the time they took. It narrows at once, but not before as many calls have ended as there
 are slots: the first answers of a burst to an idle server read as those of a narrow one. To narrow is a trial, too. If
 the answers a second fall with the width, the server does not queue, its answers only take long: then the former width
-comes back, and holds until a call times out.
+comes back, and holds until a call times out. If answers with more in flight take no longer than those with fewer, it is
+not narrowed at all.
 
 **Trial.** After a quarter of the width in answers (`LEAST` at least) to calls that went after the last change with
 nearly all slots in use, their R = Σ(n · tokens) / Σl decides:
@@ -53,6 +54,8 @@ HALF = 0.5
 """The same in a round that has nothing to compare with: the first calls find an empty endpoint."""
 FIRST, LATER = 2.0, 1.5
 """Factors of a trial: until one was taken back, and after that."""
+ALIKE, SPREAD = 1.15, 1.6
+"""Factors up to which answers take alike: with more in flight and with fewer; the slowest and the quickest."""
 FEW = 4
 """Minimum calls with fewer in flight that those with more are compared with."""
 LONG = 2.0
@@ -115,6 +118,17 @@ class Bound:
         return max(1.0, SHARE * self._deadline * self._seen().rate)
 
     @property
+    def _is_idle(self) -> bool:
+        """Whether all answers took alike, with many in flight as with few: nothing waits."""
+        ended, half = sorted(self._ended), len(self._ended) // 2
+        low, high = Sum(), Sum()
+        for n, (place, took) in enumerate(ended):
+            (low if n < half else high).add(place, took)
+        times = [took for _, took in ended]
+        is_spread = half >= FEW and high.place >= 1.5 * low.place
+        return is_spread and high.mean <= ALIKE * low.mean and max(times) <= SPREAD * min(times)
+
+    @property
     def seconds(self) -> float:
         """Mean seconds of an answer."""
         return self._seen().mean
@@ -143,6 +157,9 @@ class Bound:
             return None
         most = self.most
         if most > size - max(1, STEP * size):
+            return None
+        if self._is_idle:
+            self._useless = size
             return None
         if self._before is None:
             self._before, self._after = (size, self._seen()), Sum()

@@ -7,7 +7,7 @@ import re
 
 LEAST_CAP = 16
 """Minimum tokens of an output cap that is worth a call. With less left, the prompt is too long."""
-_ABOUT_CAP = re.compile(r"max_(?:completion_|output_|new_)?tokens|(?:output|completion) tokens|in the completion")
+_ABOUT_CAP = re.compile(r"max[_ ](?:completion_|output_|new_)?tokens|(?:output|completion) tokens|in the completion")
 _ROOM: tuple[re.Pattern[str], ...] = (
     re.compile(r"> (\d{2,9}) - (\d{1,9})"),  # vLLM
     re.compile(
@@ -28,6 +28,10 @@ _MOST: tuple[re.Pattern[str], ...] = (
     re.compile(r"limit(?:ed)? (?:is|of|to) (\d{2,9})"),
 )
 """Patterns with the cap itself."""
+_EXCEEDS = re.compile(
+    r"exceed|greater|larger|too large|limit|max(imum)?\b|at most|range|out of|> |最大|范围|超(过|出)|上限"
+)
+_NUMBER = re.compile(r"(?<![\w.\-])\d{1,3}(?:,\d{3})+(?!\w)|(?<![\w\-])\d{2,9}(?![\w\-]|\.\d)")
 
 
 def largest_cap(said: str, sent: int) -> int | None:
@@ -43,7 +47,15 @@ def largest_cap(said: str, sent: int) -> int | None:
             cap = _lower(int(next(filter(None, found.groups()))), sent)
             if cap is not None:
                 return cap
-    return None
+    return _the_other_number(said, sent)
+
+
+def _the_other_number(said: str, sent: int) -> int | None:
+    """Return the only number of a rejection that is not the one that was sent."""
+    if _EXCEEDS.search(said) is None:
+        return None
+    numbers = {int(found.replace(",", "")) for found in _NUMBER.findall(said)} - {sent}
+    return _lower(numbers.pop(), sent) if len(numbers) == 1 else None
 
 
 def _lower(cap: int, sent: int) -> int | None:

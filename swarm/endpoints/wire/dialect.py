@@ -35,7 +35,7 @@ from swarm.spec.providers import CapField, Quirks, Rung
 from swarm.spec.task import Model
 
 _FORM_REJECTED = re.compile(
-    r"response[_ ]?(format|schema)|json[_ ]?(schema|object|mode)|structured[_ -]?outputs?|guided|grammar"
+    r"(response|output)[_ ]?(format|schema)|json[_ ]?(schema|object|mode)|structured[_ -]?outputs?|guided|grammar"
     r"|\bschema\b|too many states"
 )
 _TOOL_REJECTED = re.compile(r"tool|function")
@@ -50,15 +50,19 @@ _SYSTEM_REJECTED = re.compile(
     r"system (role|message|prompt|instruction)s?\b.{0,40}(not |un)(supported|allowed|enabled|available)"
     r"|(developer|system) instruction is not enabled|only user,? (and )?assistant|must alternate"
     r"|not support (the )?(system|developer)|(unexpected|unknown|invalid|unsupported) role"
-    r"|system message must be at the beginning"
+    r"|system message must be at the beginning|system (message|instruction|prompt)s? (is|are) (disabled|not permitted)"
+    r"|\brole '?\"?system'?\"? (is )?(not|in)|'system' is not a valid|does not support '?\"?system"
+    r"|\brole\b.{0,20} (must|should) be (in|one of)\b.{0,3}['\"]?user['\"]?,? ?['\"]?assistant|'user' or 'assistant'"
+    r"|first message must be (from )?(the |a )?user|不支持.{0,4}(system|系统)|system.{0,8}(不支持|无效)"
 )
 _REPLAY_REJECTED = re.compile(r"reasoning(_content|_details)?\b|extra_content|thought_signature")
 _REPLAY_REQUIRED = re.compile(r"missing|must be (passed|sent|provided)|required|passed back")
 _STREAM_REQUIRED = re.compile(
-    r"(only|must) (support|use|be)s? (the )?stream|stream(ing)? (mode )?(is )?(only|required)|non-?streaming call"
-    r"|(?<!when )(?<!with )(?<!if )`?stream`? ?= ?true|set `?stream`? to true"
+    r"non-?stream\w{0,4}\b.{0,30}not (supported|allowed)|stream must be (set to )?true|only streaming|[仅只]支持流式"
+    r"|(only|must) (support|use|be)s? (the )?stream|stream(ing)? (mode )?(is )?(only|required)|non-?streaming call"
+    r"|(?<!when )(?<!with )(?<!if )`?stream`? ?[=:] ?true|set `?stream`? to true"
 )
-_BAD_GENERATION = frozenset({"json_validate_failed", "tool_use_failed"})
+_BAD_GENERATION = frozenset({"json_validate_failed", "tool_use_failed", "output_parse_failed"})
 """Codes of an answer of the model that the endpoint did not accept."""
 _BAD_GENERATIONS = 2
 """Number of such answers on one rung after which the next rung is used."""

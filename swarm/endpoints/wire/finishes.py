@@ -15,13 +15,25 @@ WHOLE = frozenset(
         "",
         "complete",
         "completed",
+        "done",
+        "end",
+        "end_of_sequence",
+        "end_of_text",
         "end_of_turn",
         "end_turn",
         "eos",
         "eos_token",
+        "eot",
+        "eot_id",
+        "finished",
         "function_call",
         "stop",
         "stop_sequence",
+        "stop_str",
+        "stop_token",
+        "stop_word",
+        "stop_words",
+        "stopped",
         "tool_call",
         "tool_calls",
         "tool_use",
@@ -31,29 +43,51 @@ WHOLE = frozenset(
 
 CUT = frozenset(
     {
+        "context_length_exceeded",
         "incomplete",
         "length",
+        "length_limit",
+        "max_completion_tokens",
         "max_length",
         "max_new_tokens",
         "max_output_tokens",
+        "max_output_tokens_exceeded",
         "max_tokens",
+        "max_tokens_reached",
+        "model_context_window",
         "model_context_window_exceeded",
         "model_length",
+        "output_limit",
+        "token_limit",
+        "truncated",
     }
 )
 """Words of an answer that reached an output cap or the context size."""
 
 REFUSED = frozenset(
     {
+        "blocked",
         "blocklist",
         "content_filter",
         "content_filtered",
+        "content_moderation",
+        "content_policy",
+        "content_policy_violation",
+        "error_toxic",
         "guardrail_intervened",
+        "harmful",
+        "image_prohibited_content",
+        "image_safety",
+        "language",
+        "moderation",
+        "policy_violation",
         "prohibited_content",
         "recitation",
         "refusal",
+        "refused",
         "safety",
         "sensitive",
+        "sensitive_words",
         "spii",
     }
 )
@@ -93,6 +127,11 @@ _TABLES: tuple[tuple[Ending, frozenset[str]], ...] = (
     ("refused", REFUSED),
     ("broken", BROKEN),
 )
+_BREAKS = re.compile(
+    r"(?:^|_)(?:error|fail\w*|abort\w*|cancel\w*|time_?out|time_limit|disconnect\w*|interrupt\w*|terminated"
+    r"|preempted|killed|oom|crash\w*|overload\w*|rate_limit\w*|unavailable)(?:_|$)|^(?:malformed|unexpected)_"
+)
+"""Parts of words of an answer that was interrupted."""
 _PREFIX = re.compile(r"^finish_?reason[._]+")
 
 
@@ -102,4 +141,4 @@ def ending_of(word: str | None) -> Ending:
     for ending, words in _TABLES:
         if plain in words:
             return ending
-    return "unknown"
+    return "broken" if _BREAKS.search(plain) else "unknown"
