@@ -279,7 +279,7 @@ agents: *x
         "t.yaml:8:31: limits.steps: is the number 1.5; allowed: a whole number",
         "t.yaml:8:53: limits.wrkers: unknown key; allowed here: depth, rounds, seconds, steps, tokens, turns, usd and "
         "workers; did you mean `workers`?",
-        "t.yaml:9:10: approve: is the text `akk`; allowed: `auto` or `ask`; did you mean `ask`?",
+        "t.yaml:9:10: approve: is the text `akk`; allowed: `auto`, `ask`, `tools` or `all`; did you mean `ask`?",
         "t.yaml:10:9: agents: `*x` is an alias, which is not supported; write the value itself",
     ]  # fmt: skip
 
