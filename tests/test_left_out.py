@@ -11,6 +11,7 @@ from swarm.record.state import State
 from swarm.results.left_out import LeftOut, left_out, left_out_line
 from swarm.results.report import make_report
 from swarm.spec.plan import Part, Plan, Step
+from swarm.spec.task import Model as TaskModel
 from swarm.spec.task import Task
 from tests.models import Model, run_with
 from tests.swarms import WORKER
@@ -90,9 +91,10 @@ async def test_a_run_that_left_something_out_is_partial(tmp_path: Path) -> None:
         Step(id="z", agent="reducer", after=("more",)),
     )
     plan = Plan(steps=steps)
-    model = Model({"Write much.": "word " * 200_000}, plan={"steps": [{"id": "b", "prompt": "Do b."}]})
-    result = await run_with(model, Task(goal="Long.", plan=plan, folder=tmp_path, swarm="always"))
+    model = Model({"Write much.": "word " * 19_000}, plan={"steps": [{"id": "b", "prompt": "Do b."}]})
+    models = {"default": TaskModel(endpoint="offline", context=16_384)}
+    result = await run_with(model, Task(goal="Long.", plan=plan, folder=tmp_path, models=models, swarm="always"))
     assert (result.status, result.exit_code) == ("partial", 3)
     entry = result.to_dict()["left_out"][0]
-    assert (entry["of"], entry["name"], entry["total"]) == ("output", "a", 999_999)
+    assert (entry["of"], entry["name"], entry["total"]) == ("output", "a", 94_999)
     assert 0 < entry["read"] < entry["total"]

@@ -147,7 +147,7 @@ class TestFinished:
         assert steps["a"].output is not None
 
     async def test_a_large_output_is_read_from_its_file(self, folder: Path) -> None:
-        long = "word " * 20_000
+        long = "word " * 19_000
         async with Run(four(folder), options=Options(endpoint=Model({"Do a": long}))) as run:
             steps = {step.id: step async for step in run.finished()}
         assert steps["a"].output == long.strip()

@@ -17,7 +17,6 @@ it had, and is not read again. Pictures, sounds and videos are never cut.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Literal
 
 from swarm.attempt.answers import fit
@@ -189,18 +188,27 @@ def pieces_of(attempt: Attempt, item: Item, most: int) -> list[Part]:
 
 
 def _pieces_within(part: Part, text: str, size: int) -> list[Part]:
-    """Return the pieces of a part of a text. `text` is what is shown of it, below its repeated head."""
+    """Return the pieces of a part of a text. `text` is what is shown of it, below its repeated head.
+
+    It is cut as it is shown, so that the head of a table is above each piece of the first part, too.
+    """
+    has_head = part.head > 0 or part.start == 0
+    pieces = cut_text(text, size, name=part.name if part.kind == "input" and has_head else "")
     data = text.encode("utf-8", "replace")
-    head, body = data[: part.head], data[part.head :]
-    pieces = cut_text(body.decode("utf-8", "replace"), max(LEAST, size - part.head))
-    first_line = part.lines[0] - body.count(b"\n", 0, part.own - part.start)
+    above = data.count(b"\n", 0, part.head)
+    first_line = part.lines[0] - data.count(b"\n", part.head, part.head + part.own - part.start) - above
+
+    def in_whole(offset: int) -> int:
+        return part.start + max(0, offset - part.head)
+
     return [
         part.model_copy(
             update={
-                "start": part.start + piece.start,
-                "own": max(part.own, part.start + piece.own),
-                "end": part.start + piece.end,
-                "sha256": sha256(head + body[piece.start : piece.end]).hexdigest(),
+                "start": in_whole(piece.start),
+                "own": max(part.own, in_whole(piece.own)),
+                "end": in_whole(piece.end),
+                "head": piece.head if piece.start else part.head,
+                "sha256": piece.sha256,
                 "lines": (max(part.lines[0], first_line + piece.lines[0] - 1), first_line + piece.lines[1] - 1),
             }
         )
