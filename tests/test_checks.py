@@ -213,7 +213,7 @@ class TestFunctions:
         assert (result.text.splitlines()[0], len(office.asked)) == ("6 GB", 1)
 
     async def test_a_long_work_is_checked_whole(self, tmp_path: Path) -> None:
-        long, seen = "5 GB. " + "and so on " * 6_000, list[Any]()
+        long, seen = "5 GB. " + "and so on " * 2_400, list[Any]()
         result, _ = await checked_by(tmp_path, seen.append, long)
         assert (result.status, [len(each) for each in seen]) == ("done", [len(long.strip())])
 
