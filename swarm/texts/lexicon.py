@@ -67,6 +67,11 @@ REPEATED = word_set(
     " aktualisiert geprüft gewartet révisé nettoyé обновлено проверено"
 )
 """Words for what happens again and again: two dates of it do not disagree."""
+PREDICATES = word_set(
+    "needs needed takes took requires required uses used costs cost reaches reached contains comprises employs holds"
+    " measures has had is was braucht kostet hat ist war beginnt liegt coûte compte mesure a est était cuesta tiene es"
+)
+"""Verbs that a number before them does not count: it is the number of their subject."""
 COUNTING = word_set("number count quantity pieces units anzahl menge stück nombre quantité количество штук 数量 個数")
 """Heads of columns that count what the row is about."""
 VAGUE = word_set("it its they their this these he she il elle ils elles ce es er sie он она оно они это")

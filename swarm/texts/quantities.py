@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from swarm.texts.figures import Quantity, figures, has_figures, tidy
-from swarm.texts.lexicon import STOP
+from swarm.texts.lexicon import PREDICATES, STOP, VERBS
 from swarm.texts.units import UNITS, Unit
 
 MONEY = frozenset({"USD", "EUR", "GBP", "JPY", "CNY", "CHF", "RUB", "KRW", "INR"})
@@ -183,14 +183,26 @@ def _measured(text: str, each: Quantity) -> tuple[tuple[str, float] | None, int]
 def _counted(text: str, each: Quantity, kind: str, end: int) -> tuple[str, str, int]:
     """Return the kind of a number, the noun after it, and its end: a number without a unit counts the noun."""
     noun = _NOUN.match(text, end)
+    if noun is not None and _is_label(text[: each.start], noun["noun"]):
+        return kind or "number", "", end
     if noun is None or noun["noun"].casefold() in STOP:
-        return kind or ("year" if _is_year(text, each, "") else "number"), "", end
+        return kind or _plain(text, each), "", end
     more = noun["more"] or ""
     both = f"{noun['noun']} {more}" if more and more.casefold() not in STOP else noun["noun"]
     if kind:
         return kind, both, end
     is_year = _is_year(text, each, noun["noun"])
     return ("year", both, end) if is_year else ("count", both, noun.end("noun"))
+
+
+def _plain(text: str, each: Quantity) -> str:
+    return "year" if _is_year(text, each, "") else "number"
+
+
+def _is_label(before: str, following: str) -> bool:
+    """Whether a number is that of a thing: it stands between a noun and a verb, as in `order 64 needs a lorry`."""
+    last = before.rstrip().rpartition(" ")[2].casefold()
+    return following.casefold() in PREDICATES and last.isalpha() and last not in VERBS and last not in STOP
 
 
 def _is_year(text: str, each: Quantity, following: str) -> bool:

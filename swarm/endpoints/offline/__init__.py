@@ -12,6 +12,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+import anyio.to_thread
+
 from swarm.base.values import canonical
 from swarm.endpoints.offline.form import fill
 from swarm.endpoints.offline.outputs import OutputTexts, items_of, outputs
@@ -36,6 +38,9 @@ from swarm.texts.words import Facet, facets, words
 NAME = "offline"
 """Its name in tasks, on the command line and in replies."""
 
+LARGE = 50_000
+"""Tokens of a request from which it is answered in a thread: other steps and the view of the run go on."""
+
 _SOURCES = ("input", "output", "tool")
 
 
@@ -44,10 +49,11 @@ class Offline:
 
     async def complete(self, request: Request) -> Reply:
         """Return a plan, a text, a report or a JSON value, as the request asks."""
-        text = respond(request)
+        tokens = request_tokens(request)
+        text = await anyio.to_thread.run_sync(respond, request) if tokens > LARGE else respond(request)
         usage = Usage(
             calls=1,
-            input_tokens=request_tokens(request),
+            input_tokens=tokens,
             output_tokens=estimate_tokens(text),
             estimated=True,
         )
