@@ -91,7 +91,7 @@ class Model:
         mark = hashlib.sha256(text.encode()).hexdigest()[:8]
         if step == "reduce":
             return f"Found {mark} [study.1] [study.2]. Also [flaky], and more [last]."
-        return f"{step} says {mark}. " + "Long. " * (20_000 if step == "study b" else 1)
+        return f"{step} says {mark}. " + "Long. " * (12_000 if step == "study b" else 1)
 
 
 def forked(act: Callable[[], object], key: str = DEAD) -> int:

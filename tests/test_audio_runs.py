@@ -57,7 +57,7 @@ async def test_a_sound_is_a_file_of_the_run_and_every_view_names_it(tmp_path: Pa
     assert (media.step, media.mime, media.size, media.path.read_bytes()) == ("say", "audio/wav", len(FILE), FILE)
     assert media.path == result.folder / "artifacts" / MADE.sha256
     named: dict[str, Any] = {"step": "say", "medium": "audio", "mime": "audio/wav", "sha256": MADE.sha256}
-    assert result.to_dict()["media"] == [{**named, "size": len(FILE), "path": str(media.path)}]
+    assert result.to_dict()["media"] == [{**named, "size": len(FILE), "path": str(media.path), "name": ""}]
     found = recorded(RunFolder(result.folder))
     for shown in (step_page(found.state, "say", found.events), run_table(found.state, result.parallelism)):
         assert f"audio/wav, {len(FILE):,} bytes: artifacts/{MADE.sha256}" in shown

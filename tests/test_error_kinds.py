@@ -10,7 +10,7 @@ from swarm.budget.meter import UNBILLED
 from swarm.endpoints.preflight import DECIDING, SILENT
 from swarm.record.steps import INTERRUPTIONS
 
-CORRECTIONS = {"evidence"}
+CORRECTIONS = {"evidence", "continued"}
 """Kinds of a correction that never fails an attempt: its last answer is accepted."""
 TABLE = Path("swarm/base/error_kinds.py")
 RUN_FLAGS = "Flag"

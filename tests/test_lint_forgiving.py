@@ -87,3 +87,20 @@ def test_a_brief_names_the_parts_of_long_texts_only() -> None:
         assert other.sized(100) == other
         assert "parts" not in other.model_dump_json()
     assert InputBrief(name="long.md", medium="text", size=3001).sized(None).parts == 0
+
+
+def test_of_steps_with_one_id_the_later_ones_get_their_own() -> None:
+    draft = read_plan(
+        {
+            "steps": [step("a", prompt=each) for each in ("Look.", "Weigh.", "Count.")]
+            + [step("z", prompt="Sum up.", needs=["a"])]
+        },
+        BRIEF,
+    )
+    assert found(lint(draft, BRIEF), "error") == [("duplicate_id", "steps.1.id"), ("duplicate_id", "steps.2.id")]
+    mended = lint(draft, BRIEF, forgiving=True)
+    assert mended.ok
+    prompts = {name: each.prompt for name, each in by_id(mended).items() if name[0] == "a"}
+    assert prompts == {"a": "Look.", "a-step": "Weigh.", "a-step-step": "Count."}
+    assert by_id(mended)["z"].needs == ("a",)
+    assert "is now 'a-step'" in str(mended.repaired[0])

@@ -287,7 +287,7 @@ agents: *x
 def test_a_union_is_one_problem_where_the_branch_that_was_meant_is_wrong() -> None:
     assert wrong_task("plan:\n  steps:\n    - {id: a, agnt: b, each: {x: 1}}") == [
         "t.yaml:3:15: plan.steps.0.agnt: unknown key; allowed here: after, agent, check, each, id, inputs, key, merge, "
-        "model, needs, optional, output, prompt, retries, seconds, tokens, tools and vote; did you mean `agent`?",
+        "model, needs, open, optional, output, prompt, retries, seconds, tokens, tools and vote; did you mean `agent`?",
         "t.yaml:3:30: plan.steps.0.each: is a mapping; allowed: text or a list",
     ]
     assert wrong_task("plan: 3") == [

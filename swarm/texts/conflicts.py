@@ -74,13 +74,13 @@ class _Rarity:
         self._files: dict[str, set[str]] = defaultdict(set)
         for use in found:
             for word in use.every:
-                self._files[word[:5]].add(use.origin)
+                self._files[_start(word, 5)].add(use.origin)
         every = set(chain.from_iterable(self._files.values()))
         self._many = max(_USUAL, len(every))
 
     def of(self, some: Iterable[str]) -> float:
         """Return the weight of words. Words of one stem have their first letters in common."""
-        return sum(log(1 + self._many / max(1, len(self._files[word[:5]]))) for word in some)
+        return sum(log(1 + self._many / max(1, len(self._files[_start(word, 5)]))) for word in some)
 
 
 def _of_kind(group: Sequence[Use], rarity: _Rarity, *, named: bool) -> Iterator[Disagreement]:
@@ -126,15 +126,20 @@ class _Pairs:
 
 def _near(n: int, group: Sequence[Use], by_word: Mapping[str, Sequence[int]]) -> list[int]:
     """Return the places of the quantities that share a word with one, but for words that many have."""
-    places = (by_word[word[:4]] for word in group[n].words)
+    places = (by_word[_start(word, 4)] for word in group[n].words)
     return sorted(set(chain.from_iterable(found for found in places if len(found) <= COMMON)) - {n})
 
 
+def _start(word: str, letters: int) -> str:
+    """Return the first letters of a word, which words of one stem have in common; all of `REQ-101`, which is no word."""
+    return word if any(map(str.isdigit, word)) else word[:letters]
+
+
 def _by_word(group: Sequence[Use]) -> dict[str, list[int]]:
-    """Return the places of each word, by its first four letters: words of one stem have these in common."""
+    """Return the places of each word, by its start."""
     found: dict[str, list[int]] = defaultdict(list)
     for n, use in enumerate(group):
-        for start in sorted({word[:4] for word in use.words}):
+        for start in sorted({_start(word, 4) for word in use.words}):
             found[start].append(n)
     return found
 
@@ -244,9 +249,9 @@ def _have_other_codes(one: Use, other: Use) -> bool:
 
 
 def _is_other_measure(one: Use, other: Use) -> bool:
-    """Whether only one is net, average or the like, or the values are far apart."""
+    """Whether only one is net, average or the like, or the values are far apart and have no code in common."""
     values = sorted((abs(one.figure.value), abs(other.figure.value)))
-    is_far = one.kind not in ("when", "clock") and values[1] > _FARTHEST * values[0]
+    is_far = one.kind not in ("when", "clock") and values[1] > _FARTHEST * values[0] and not one.codes & other.codes
     return is_far or bool((one.words ^ other.words) & QUALIFIERS)
 
 

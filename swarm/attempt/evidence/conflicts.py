@@ -6,7 +6,8 @@ a false conflict costs the reader's trust.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 from swarm.attempt.evidence.sources import SourceText
 from swarm.attempt.evidence.statements import Statement
@@ -19,6 +20,8 @@ from swarm.texts.uses import Utterance
 LONGEST = 2_000
 """Maximum characters of a sentence or row that is compared: a longer one is a listing."""
 _CITATION = re.compile(r"\[([a-z0-9][a-z0-9_.-]*(?:[,;]\s*[a-z0-9][a-z0-9_.-]*)*)\]")
+
+_LABELLED = re.compile(r"\s*[^:.]{1,60}:\s+\S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +49,23 @@ def conflicts(sources: Iterable[SourceText]) -> list[Contradiction]:
     told: list[Utterance] = []
     steps: list[tuple[str, ...]] = []
     for source in sources:
-        for passage in source.passages:
-            if passage.kind in ("sentence", "row") and len(passage.text) <= LONGEST and has_figures(passage.text):
-                cited = re.split(r"[,;]\s*", ", ".join(_CITATION.findall(passage.text)))
+        for line in chain.from_iterable(map(_lines, source.passages)):
+            if line.kind in ("sentence", "row") and len(line.text) <= LONGEST and has_figures(line.text):
+                cited = re.split(r"[,;]\s*", ", ".join(_CITATION.findall(line.text)))
                 steps.append(tuple(dict.fromkeys(filter(None, cited))) or (source.name,))
-                told.append(_utterance(source.name, passage))
+                told.append(_utterance(source.name, line))
     found: list[Contradiction] = []
     for each in disagreements(told, named=True):
         sides = (OneSide(steps[side.number], side.quantity.text, told[side.number].text) for side in each.sides)
         found.append(Contradiction(each.about, tuple(sides)))
     return found
+
+
+def _lines(passage: Sentence) -> list[Sentence]:
+    """Return each line of a list without marks (`F-2: 18`) as a sentence; any other passage as it is."""
+    lines = passage.text.splitlines()
+    is_list = passage.kind == "sentence" and len(lines) > 1 and all(_LABELLED.match(line) for line in lines)
+    return [replace(passage, text=line) for line in lines] if is_list else [passage]
 
 
 def _utterance(origin: str, passage: Sentence) -> Utterance:

@@ -79,10 +79,11 @@ FORGIVEN = frozenset(
         "not_granted",
         "unknown_input",
         "too_much",
+        "duplicate_id",
     }
 )
 """Kinds of errors that can be dropped from a plan: unknown names, tools that are not allowed, too
-many inputs."""
+many inputs. A second step with the same id gets one of its own."""
 
 
 def lint(plan: Plan | Draft, brief: Brief, *, forgiving: bool = False) -> Linted:

@@ -31,18 +31,28 @@ def check_ids(sheet: Sheet) -> None:
             continue
         kept.append(row)
         if first is not row:
-            sheet.found.error(
-                "duplicate_id",
-                row.key("id"),
-                f"the id {quoted(name)} is already the id of steps[{first.index}]",
-                advice="Give every step its own id.",
-                step=name,
-            )
+            _give_own_id(sheet, row, first)
         elif name in sheet.known:
             message, advice = f"the run already has a step {quoted(name)}", "Use another id."
             sheet.found.error("reused_id", row.key("id"), message, advice=advice, step=name)
     sheet.rows[:] = kept
     _check_instance_ids(sheet)
+
+
+def _give_own_id(sheet: Sheet, row: Row, first: Row) -> None:
+    """Find an id that another step has. If that is forgiven, the second step gets one; names mean the first."""
+    name = row.step.id
+    own = _free(f"{name}-step", {*(each.step.id for each in sheet.rows), *sheet.known})
+    sheet.found.error(
+        "duplicate_id",
+        row.key("id"),
+        f"the id {quoted(name)} is already the id of steps[{first.index}]",
+        advice="Give every step its own id.",
+        step=name,
+        instead=f"this one is now {quoted(own)}",
+    )
+    if sheet.found.forgives("duplicate_id"):
+        row.change(id=own)
 
 
 def _check_reserved(sheet: Sheet) -> None:
