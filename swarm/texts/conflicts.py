@@ -131,7 +131,7 @@ def _near(n: int, group: Sequence[Use], by_word: Mapping[str, Sequence[int]]) ->
 
 
 def _start(word: str, letters: int) -> str:
-    """Return the first letters of a word, which words of one stem have in common; all of `REQ-101`, which is no word."""
+    """Return the first letters of a word, which words of one stem have in common; all of `REQ-101`."""
     return word if any(map(str.isdigit, word)) else word[:letters]
 
 
