@@ -16,7 +16,7 @@ from typing import Any
 
 import pyte
 
-from tests.commands import environment
+from tests.commands import CHILD, environment
 
 Screenful = tuple[str, ...]
 OURS = re.compile(r"\x1b\[(?:\d+(?:;\d+)*m|\?25[lh]|\?7[lh]|K|J|\d+A)|[\r\n\t]")
@@ -73,7 +73,7 @@ def record(
     main, side = pty.openpty()
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     env = {"TERM": "xterm-256color", "PYTHONUTF8": "1", **variables}
-    command: Sequence[str] = [sys.executable, "-c", "import sys; from swarm.cli import main; sys.exit(main())"]
+    command: Sequence[str] = [sys.executable, "-c", CHILD]
     drop = {"CI", "NO_COLOR"} - set(variables)
     whole: Any = {name: value for name, value in environment(**env).items() if name not in drop}
     process = subprocess.Popen([*command, *arguments], cwd=folder, stdin=side, stdout=side, stderr=side, env=whole)
