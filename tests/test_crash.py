@@ -57,12 +57,12 @@ def test_at_every_append_before_in_the_middle_and_after() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_at_200_random_moments() -> None:
-    assert harness("--moments", "200")["moments"] == 200
+def test_at_100_random_moments() -> None:
+    assert harness("--moments", "100")["moments"] == 100
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_cut_at_bytes_all_along_the_journal() -> None:
-    """Every byte is cut in `test_journal`; here a process resumes from every 401st, a prime step over the lines."""
-    assert harness("--cuts", "401")["cuts"] > 100
+    """Every byte is cut in `test_journal`; here a process resumes from every 797th, a prime step over the lines."""
+    assert harness("--cuts", "797")["cuts"] > 60
