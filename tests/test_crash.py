@@ -64,5 +64,5 @@ def test_at_100_random_moments() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_cut_at_bytes_all_along_the_journal() -> None:
-    """Every byte is cut in `test_journal`; here a process resumes from every 797th, a prime step over the lines."""
-    assert harness("--cuts", "797")["cuts"] > 60
+    """Every byte is cut in `test_journal`; here a process resumes from every 1,601st, a prime step over the lines."""
+    assert harness("--cuts", "1601")["cuts"] > 60

@@ -151,7 +151,7 @@ async def test_a_plan_runs_on_it_under_a_schema_to_a_report(tmp_path: Path) -> N
 
 
 OWN_PLAN = """
-goal: How much memory does each service need?
+goal: Find the memory of each service.
 inputs: [notes/*.md]
 models:
   default: {endpoint: "local:FILE", max_tokens: 250, params: {temperature: 0, seed: 1}}
