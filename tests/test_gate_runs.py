@@ -129,7 +129,8 @@ async def test_without_a_number_of_workers_a_run_gets_as_wide_as_its_server_can_
             pass
     assert run.result.status == "done"
     assert server.peak > 20
-    assert server.peak <= max(run.state.slots.values())
+    widths = [event.after for event in read(run.folder.journal) if isinstance(event, e.SlotsChanged)]
+    assert server.peak <= max(widths), "a busy machine may narrow it again at the end"
 
 
 async def test_an_interrupt_while_it_is_gone_ends_the_run_at_once(empty: Path) -> None:
