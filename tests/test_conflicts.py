@@ -136,6 +136,15 @@ def test_different_things_are_no_conflict(one: str, other: str) -> None:
     assert lines_of(a=one, b=other) == []
 
 
+@pytest.mark.parametrize("between", ["\n", ". ", "\n- "])
+def test_things_that_are_numbered_alike_are_told_apart(between: str) -> None:
+    """Their names begin alike, they are more than are compared for a common word, and lines need no marks."""
+    days = {n: n % 7 + 2 for n in range(100, 300)}
+    one = between.join(f"REQ-{n}: {each} days" for n, each in days.items())
+    other = between.join(f"REQ-{n}: {900 if n == 150 else each} days" for n, each in days.items())
+    assert lines_of(a=one, b=other) == [f"REQ-150: {days[150]} days [a]; 900 days [b]"]
+
+
 def test_many_values_are_not_one_thing() -> None:
     texts = {f"n{n}": f"Lunr needs {40 + 5 * n} MB of memory." for n in range(4)}
     assert lines_of(**texts) == []

@@ -181,19 +181,24 @@ async def test_a_cancelled_request_leaves_a_run_that_can_be_resumed(project: Pat
         assert state.finished.status == "done"
 
 
+@asynccontextmanager
+async def in_a_run(project: Path, stuck: FakeServer) -> AsyncGenerator[anyio.abc.Process]:
+    """Give a server of the protocol that carries out a run, whose first call is not answered."""
+    slow_task(project, stuck)
+    command = [*ARGUMENTS, "--task", "task.yaml"]
+    async with await anyio.open_process(command, cwd=project, env=environment()) as server:
+        await _say_run(server)
+        await answered_by(stuck, 1)
+        yield server
+
+
 @pytest.mark.slow  # a server, and a run that is cut off
 async def test_the_end_of_stdin_ends_runs_well(project: Path) -> None:
-    async with FakeServer("never", delay=300.0) as stuck:
-        slow_task(project, stuck)
-        async with await anyio.open_process(
-            [*ARGUMENTS, "--task", "task.yaml"], cwd=project, env=environment()
-        ) as server:
-            await _say_run(server)
-            await answered_by(stuck, 1)
-            assert server.stdin is not None
-            await server.stdin.aclose()
-            with anyio.fail_after(30):
-                assert await server.wait() == 0
+    async with FakeServer("never", delay=300.0) as stuck, in_a_run(project, stuck) as server:
+        assert server.stdin is not None
+        await server.stdin.aclose()
+        with anyio.fail_after(30):
+            assert await server.wait() == 0
     finished = recorded(runs_of(project)[0]).state.finished
     assert finished is not None
     assert finished.status == "cancelled"
@@ -201,16 +206,10 @@ async def test_the_end_of_stdin_ends_runs_well(project: Path) -> None:
 
 @pytest.mark.slow  # a server, and a run that is cut off
 async def test_a_signal_ends_runs_well_and_quickly(project: Path) -> None:
-    async with FakeServer("never", delay=300.0) as stuck:
-        slow_task(project, stuck)
-        async with await anyio.open_process(
-            [*ARGUMENTS, "--task", "task.yaml"], cwd=project, env=environment()
-        ) as server:
-            await _say_run(server)
-            await answered_by(stuck, 1)
-            server.send_signal(signal.SIGTERM)
-            with anyio.fail_after(30):
-                assert await server.wait() == 143
+    async with FakeServer("never", delay=300.0) as stuck, in_a_run(project, stuck) as server:
+        server.send_signal(signal.SIGTERM)
+        with anyio.fail_after(30):
+            assert await server.wait() == 143
     assert recorded(runs_of(project)[0]).state.finished is not None
 
 

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.endpoints.offline import Offline, respond
+from swarm.endpoints.offline import LARGE, Offline, respond
 from swarm.endpoints.offline.outputs import READING
 from swarm.endpoints.offline.report import (
     NOT_READ,
@@ -101,6 +102,25 @@ async def test_a_reply_counts_tokens_and_names_the_endpoint() -> None:
     assert reply.usage.estimated
     assert reply.usage.calls == 1
     assert reply.usage.input_tokens > reply.usage.output_tokens == estimate_tokens(reply.text)
+
+
+@pytest.mark.anyio
+async def test_others_go_on_while_it_reads_a_long_text() -> None:
+    text = "Lunr needs 40 MB.\n" * (3 * LARGE // 15)
+    turns = 0
+    async with anyio.create_task_group() as tasks:
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                await anyio.sleep(0.001)
+                turns += 1
+
+        tasks.start_soon(others)
+        reply = await Offline().complete(request("text", Data(of="input", name="a.md", text=text)))
+        assert reply.usage.input_tokens > LARGE
+        assert turns > 3
+        tasks.cancel_scope.cancel()
 
 
 def test_the_same_bytes_in_another_process() -> None:

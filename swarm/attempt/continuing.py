@@ -27,7 +27,6 @@ BEGINNING = 40
 """Characters by which an answer that begins again is known."""
 LEAST_REPEATED = 12
 """Minimum characters that count as repeated."""
-
 LONGEST = 1.2
 """Length of an answer that repeats all that it reads, as a multiple of that: it has words of its own, too."""
 

@@ -20,7 +20,6 @@ from swarm.texts.uses import Utterance
 LONGEST = 2_000
 """Maximum characters of a sentence or row that is compared: a longer one is a listing."""
 _CITATION = re.compile(r"\[([a-z0-9][a-z0-9_.-]*(?:[,;]\s*[a-z0-9][a-z0-9_.-]*)*)\]")
-
 _LABELLED = re.compile(r"\s*[^:.]{1,60}:\s+\S")
 
 
