@@ -24,6 +24,8 @@ from swarm.testing import Function, reply
 from swarm.tools import Tool
 from swarm.tools.approval import CallDecision, Question
 from swarm.tools.functions import tool
+from swarm.views.board import Board
+from swarm.views.facts import FactFinder
 from tests.models import events_of, own_prompt, resume_with, run_with
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual]
@@ -184,6 +186,24 @@ async def test_one_worker_that_waits_for_nobody_ends_the_run(tmp_path: Path) -> 
     this = task(tmp_path, Step(id="a", prompt="A"), Step(id="x", prompt="X", tools=()), limits={"workers": 1})
     with pytest.raises(ApprovalNeededError):
         await run_with(calling("put tea"), this, tools=(Desk().tool(),), cache=False)
+
+
+async def test_a_view_sees_who_waits_for_approval(tmp_path: Path) -> None:
+    desk = Desk(seconds=5.0)
+    this = task(tmp_path, Step(id="a", prompt="A"), Step(id="b", prompt="B"), limits={"workers": 2})
+    options = Options(endpoint=calling("put tea"), tools=(desk.tool(),), approve=desk, cache=False, runs=tmp_path)
+    seen: dict[float, set[str]] = {}
+    async with Run(this, options=options) as run:
+        board = Board(lambda: run.seconds)
+        finder = FactFinder(board)
+        with run.signals.listen(board.hear):
+            async for state in run.progress(3.0):
+                found = finder.facts(state, run.seconds)
+                seen[round(run.seconds)] = {agent.id for agent in found.agents if agent.doing == "waiting for approval"}
+    assert len(desk.made) == 2
+    # One question after the other: the second agent waits for both.
+    assert (seen[3], seen[6]) == ({"a", "b"}, {"b"})
+    assert not any(waits for at, waits in seen.items() if at > 10)
 
 
 async def test_a_decision_is_a_fact_that_resume_and_replay_do_not_ask_for(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
-from swarm.record.signals import CallRepeated, PieceHeard, RequestTurned, Signal
+from swarm.record.signals import ApprovalAwaited, CallRepeated, PieceHeard, RequestTurned, Signal
 from swarm.record.state import State
 from swarm.record.steps import Status
 from swarm.spec.chat import Message, Text, ToolCall, Usage
@@ -56,6 +56,19 @@ class TestBoard:
     def test_an_agent_that_waits_says_for_what_and_since_when(self) -> None:
         sign = board_after(RequestTurned("a", 1, "budget")).signs["a"]
         assert (sign.doing, sign.since, sign.at) == ("budget", 9.0, 9.0)
+
+    def test_a_call_that_waits_for_approval_is_not_a_tool_that_runs(self) -> None:
+        state = state_of(steps("a b"), {}, ["a", "b"])
+        board = board_after(turn("a", asks("put")), ApprovalAwaited("a", 1, waits=True), now=9.0)
+        facts = FactFinder(board).facts(state, 30.0)
+        assert [(agent.doing, agent.waits, agent.quiet) for agent in facts.agents if agent.id == "a"] == [
+            ("waiting for approval", True, 21.0)
+        ]
+        assert facts.waiting == {"waiting for approval": 1}
+        assert "a (waiting for approval, 21 s)" in heartbeat(facts)
+        assert "1 waiting for approval" in heartbeat(facts)
+        board.hear(ApprovalAwaited("a", 1, waits=False))
+        assert {agent.doing for agent in FactFinder(board).facts(state, 30.0).agents} == {"tool put", "working"}
 
     def test_the_last_words_of_an_answer_are_kept_and_counted(self) -> None:
         pieces = [PieceHeard("a", 1, "The cache "), PieceHeard("a", 1, "needs 12 GB.")]
@@ -337,6 +350,15 @@ class TestPlainLines:
 
 
 class TestFacts:
+    def test_an_agent_without_words_shows_what_it_was_asked(self) -> None:
+        item = Step(id="b.1", prompt="Read {item}.", item={"page": "x" * 900}, instance_of="b")
+        graph = (Step(id="a", prompt="Find\nthe size."), item)
+        found = FactFinder(Board(lambda: 9.0)).facts(state_of(graph, {}, ["a", "b.1"]), 9.0)
+        assert {agent.id: agent.task[:12] for agent in found.agents} == {"a": "Find\nthe siz", "b.1": '{"page": "xx'}
+        lines = [painted(line, color=False) for line in frame(found, 60, 20)]
+        assert "    Find the size." in lines
+        assert any(line.startswith('    {"page": "xxx') and line.endswith("…") for line in lines)
+
     def test_from_a_journal_alone_an_agent_shows_its_last_turn(self) -> None:
         state = state_of(steps("a"), {}, ["a"])
         said = Message(role="assistant", parts=(Text(text="Twelve."),))

@@ -14,6 +14,7 @@ from swarm.attempt.types import Attempt, Note
 from swarm.base.text import clip
 from swarm.base.values import text_digest
 from swarm.record.events import CallDecided
+from swarm.record.signals import ApprovalAwaited, Signals
 from swarm.record.state import State
 from swarm.spec.chat import ToolCall
 from swarm.tools import Tool
@@ -34,15 +35,17 @@ class Approvals:
         *,
         by_default: bool = False,
         clean: Callable[[str], str] = str,
+        signals: Signals | None = None,
     ) -> None:
         """`approver` asks a person; True allows everything, with None nobody can answer. `by_default` says whether the
-        task asks about calls that do more than read. `clean` removes secrets from a text.
+        task asks about calls that do more than read. `clean` removes secrets from a text. `signals` tell who waits.
         """
         self._state = state
         self._allows_all = approver is True
         self._approver = None if isinstance(approver, bool) else approver
         self._by_default = by_default
         self._clean = clean
+        self._signals = Signals() if signals is None else signals
         self._turn = anyio.Lock()
         self._waiting: list[str] = []
         self.unanswered: Question | None = None
@@ -84,7 +87,11 @@ class Approvals:
         def covered() -> CallDecision | None:
             return None if again else self._covers(tool, question)
 
-        found = await self._asked(replace(question, again=again), covered)
+        self._signals.send(ApprovalAwaited(attempt.step.id, attempt.attempt, waits=True))
+        try:
+            found = await self._asked(replace(question, again=again), covered)
+        finally:
+            self._signals.send(ApprovalAwaited(attempt.step.id, attempt.attempt, waits=False))
         if found is None:
             return _YES
         decision = replace(found, reason=clip(self._clean(found.reason), REASON_CHARACTERS))

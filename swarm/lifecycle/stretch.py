@@ -75,6 +75,7 @@ class Stretch:
             self.options.approve,
             by_default=prepared.task.asks_about_tools,
             clean=prepared.redactor.clean,
+            signals=self.signals,
         )
 
     async def run(self, background: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -50,6 +50,15 @@ class CallRepeated:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalAwaited:
+    """A tool call of a step waits for approval, or does not wait any more."""
+
+    step: str
+    attempt: int
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PieceHeard:
     """A piece of an answer arrived."""
 
@@ -59,7 +68,7 @@ class PieceHeard:
     told: Told = "text"
 
 
-Signal = Stamped | RequestTurned | CallRepeated | PieceHeard
+Signal = Stamped | RequestTurned | CallRepeated | ApprovalAwaited | PieceHeard
 """An event that was recorded, or a signal that never is."""
 Hear = Callable[[Signal], object]
 

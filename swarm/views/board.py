@@ -12,14 +12,16 @@ from typing import Literal
 
 from swarm.base.error_kinds import WAITS
 from swarm.record import events as e
-from swarm.record.signals import CallRepeated, Doing, PieceHeard, RequestTurned, Signal, Told
+from swarm.record.signals import ApprovalAwaited, CallRepeated, Doing, PieceHeard, RequestTurned, Signal, Told
 from swarm.spec.chat import Message, ToolCall
 
 TAIL_CHARACTERS = 400
 """Characters of an answer that are kept: more than any terminal shows of one agent."""
-Activity = Literal["starts", "slots", "rate_limit", "retry", "budget", "wire", "text", "thought", "call", "tool"]
+Activity = Literal[
+    "starts", "slots", "rate_limit", "retry", "budget", "wire", "text", "thought", "call", "approval", "tool"
+]
 """What an agent does: it starts; it waits for something (see `Doing`); its request is on the `wire`; the model writes
-`text`, a `thought` or a tool `call`; or a `tool` runs."""
+`text`, a `thought` or a tool `call`; the call waits for `approval`; or its `tool` runs."""
 WAITED = frozenset[Activity]({"slots", "rate_limit", "retry", "budget"})
 """What a request waits for."""
 
@@ -75,6 +77,8 @@ class Board:
                 self._piece(signal)
             case RequestTurned():
                 self._turned(signal.step, signal.doing)
+            case ApprovalAwaited():
+                self._awaited(signal)
             case CallRepeated():
                 self._repeated(signal)
             case e.TurnTaken():
@@ -91,6 +95,13 @@ class Board:
         sign.turn(told, self._now())
         sign.words = (("" if fresh else sign.words) + piece.text)[-TAIL_CHARACTERS:]
         sign.characters += len(piece.text)
+
+    def _awaited(self, signal: ApprovalAwaited) -> None:
+        sign = self.signs.get(signal.step)
+        if sign is None:
+            return
+        works: Activity = "tool" if sign.tools else "starts"
+        sign.turn("approval" if signal.waits else works, self._now())
 
     def _repeated(self, call: CallRepeated) -> None:
         self.repeated += 1

@@ -1,5 +1,6 @@
 """The facts of a running run that every live view shows: on a terminal, in plain lines and in a notebook."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,13 +10,15 @@ from urllib.parse import urlsplit
 from swarm.base.values import Json
 from swarm.record.state import State
 from swarm.record.steps import OVER, Status, StepState
-from swarm.spec.plan import role_of
+from swarm.spec.plan import Step, role_of
 from swarm.views.board import Activity, Board, Sign, last_words
 from swarm.views.left import Left, left
 from swarm.views.words import clock, counted, dollars, one_line, short
 
 OFFLINE = "offline"
 """The built-in endpoint: it has no limit, and answers immediately."""
+TASK_CHARACTERS, TASK_SHOWN = 600, 200
+"""Characters of what a step was asked that are kept, and shown: a secret is removed before it is cut."""
 CHARACTERS_PER_TOKEN = 4
 """Characters per token of an answer that is being written, for its token count so far."""
 BAR_ORDER = (
@@ -34,6 +37,7 @@ WAITS: dict[Activity, str] = {
     "rate_limit": "waiting for its turn",
     "retry": "retrying",
     "budget": "waiting for budget",
+    "approval": "waiting for approval",
 }
 """What an agent waits for, in words."""
 _LIMITED = "rate limited"
@@ -68,6 +72,8 @@ class RunningAgent:
     """Last words of its model, or its last tool call. Not safe to show yet."""
     critical: bool = False
     """Whether it is on the chain of steps that decides how long the run still takes."""
+    task: str = ""
+    """What it was asked, until it has words: the item of an instance, else its prompt. Not safe to show yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,7 @@ class FactFinder:
         self._board = board
         self._left = Left()
         self._left_at = -1.0
+        self._tasks: dict[str, str] = {}
 
     def facts(self, state: State, now: float) -> Moment:
         """Return the facts at the time `now` of the run's clock."""
@@ -178,8 +185,15 @@ class FactFinder:
             running=max(0.0, now - s.spans[-1].start),
             tokens=s.usage.tokens + sign.characters // CHARACTERS_PER_TOKEN,
             words=sign.words,
+            task="" if sign.words else self._task(s.step),
             critical=s.id in self._left.critical,
         )
+
+    def _task(self, step: Step) -> str:
+        """Return what a step was asked. An item may be large, so it is written once."""
+        if step.id not in self._tasks:
+            self._tasks[step.id] = task_of(step)
+        return self._tasks[step.id]
 
     def _endpoints(self, state: State, now: float, running: list[StepState]) -> Iterator[EndpointUse]:
         """Yield each endpoint of the models in use, with its calls in flight."""
@@ -236,6 +250,14 @@ def _doing(sign: Sign, now: float) -> tuple[str, bool]:
     if sign.doing == "tool" and sign.tools:
         return f"tool {one_line(sign.tools[0].name, 20)}", False
     return _WORKS[sign.doing], False
+
+
+def task_of(step: Step) -> str:
+    """Return the start of what a step was asked: what it has in contrast to similar steps."""
+    if step.instance_of is None:
+        return step.prompt[:TASK_CHARACTERS]
+    item = step.item if isinstance(step.item, str) else json.dumps(step.item, ensure_ascii=False)
+    return item[:TASK_CHARACTERS]
 
 
 def _label(model: Mapping[str, Json]) -> str:

@@ -22,7 +22,7 @@ from math import ceil
 
 from swarm.record.steps import Status
 from swarm.views.board import TAIL_CHARACTERS
-from swarm.views.facts import EndpointUse, Moment, RunningAgent, calls_at
+from swarm.views.facts import TASK_SHOWN, EndpointUse, Moment, RunningAgent, calls_at
 from swarm.views.paint import Line, Tone, Toned, cut_end, cut_line, cut_to, fitted, width_of
 from swarm.views.words import clock, columns, counted, one_line, short, some
 
@@ -182,7 +182,12 @@ class _Pen:
         return (*line, Toned(f"  {words}", "dim")) if words else line
 
     def _words(self, agent: RunningAgent, room: int) -> str:
-        """Return the end of what an agent's model wrote: without secrets, safe to show, and cut, in that order."""
+        """Return the end of what an agent's model wrote, before that the start of what it was asked.
+
+        It is without secrets, safe to show, and cut, in that order.
+        """
+        if not agent.words:
+            return cut_to(one_line(self._clean(agent.task), TASK_SHOWN), room)
         return cut_end(one_line(self._clean(agent.words), 4 * TAIL_CHARACTERS), room)
 
     def _tall(self, agent: RunningAgent, shown: Sequence[RunningAgent]) -> Iterator[Line]:

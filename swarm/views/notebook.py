@@ -19,7 +19,7 @@ from swarm.results.timeline import Timeline
 from swarm.spec.plan import Plan, before_of
 from swarm.views.board import TAIL_CHARACTERS, Board
 from swarm.views.drawn import FILLS, curve, esc, gantt, graph
-from swarm.views.facts import FactFinder, Moment, RunningAgent, calls_at
+from swarm.views.facts import TASK_SHOWN, FactFinder, Moment, RunningAgent, calls_at
 from swarm.views.frame import seconds_since
 from swarm.views.progress import summary
 from swarm.views.words import clock, counted, one_line, seconds, short
@@ -103,7 +103,7 @@ def moment_html(found: Moment, clean: Callable[[str], str] = str) -> str:
 
 
 def _agent_row(agent: RunningAgent, clean: Callable[[str], str]) -> str:
-    words = one_line(clean(agent.words), TAIL_CHARACTERS)[-120:]
+    words = one_line(clean(agent.words), TAIL_CHARACTERS)[-120:] or one_line(clean(agent.task), TASK_SHOWN)
     cells = (
         ("◆ " if agent.critical else "") + one_line(agent.id, 60),
         agent.doing,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from swarm.base.redaction import safe_text
 from swarm.record.steps import Status
 from swarm.views.board import TAIL_CHARACTERS
-from swarm.views.facts import EndpointUse, Moment, RunningAgent, calls_at
+from swarm.views.facts import TASK_SHOWN, EndpointUse, Moment, RunningAgent, calls_at
 from swarm.views.page.html import EMPTY, Html, html, join
 from swarm.views.words import clock, counted, one_line, short
 
@@ -131,6 +131,10 @@ def _agents(moment: Moment, clean: Callable[[str], str]) -> Html:
 def _agent(agent: RunningAgent, clean: Callable[[str], str]) -> Html:
     # Without secrets and safe to show first, then cut: a half of a secret is not found any more.
     words = " ".join(safe_text(clean(agent.words[-TAIL_CHARACTERS:])).split())
+    if words:
+        shown = html("{}", words if len(words) <= WORDS_CHARACTERS else f"…{words[-WORDS_CHARACTERS:]}")
+    else:
+        shown = html('<span class="key">{}</span>', one_line(clean(agent.task), TASK_SHOWN))
     return html(
         '<tr><td>{}{}</td><td class="{}">{}</td><td class="n">{}</td><td class="n">{}</td><td>{}</td></tr>',
         agent.id,
@@ -139,5 +143,5 @@ def _agent(agent: RunningAgent, clean: Callable[[str], str]) -> Html:
         agent.doing,
         f"{int(agent.quiet)} s",
         short(agent.tokens),
-        words if len(words) <= WORDS_CHARACTERS else f"…{words[-WORDS_CHARACTERS:]}",
+        shown,
     )
