@@ -22,9 +22,10 @@ def folder(empty: Path) -> Path:
 
 
 def test_nobody_to_ask_saves_the_plan(command: Command, folder: Path) -> None:
-    said = command("run", "task.yaml")
+    said = command("run", "task.yaml", "--web")
     run = only_run(folder)
     assert (said.code, said.out) == (5, "")
+    assert said.err.count("page: http://127.0.0.1:") == 1  # the planning is served
     assert (run / "plan.yaml").is_file()
     assert f"{run.name}/plan.yaml" in said.errors[0]
     assert f"swarm resume {run.name} --yes" in said.errors[0]

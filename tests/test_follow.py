@@ -2,15 +2,20 @@
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
 import pytest
 
 from swarm.base.errors import JournalError
+from swarm.cli.follow import follow_run
 from swarm.cli.interrupts import Interrupts
 from swarm.cli.stop import holder_of
 from swarm.lifecycle.options import Options
@@ -176,6 +181,33 @@ class TestCommands:
         said = command("show", "last", "a", "--follow")
         assert said.code == 2
         assert "--follow shows a whole run" in said.err
+
+    def test_a_page_of_a_run_of_another_process_ends_with_the_watching(
+        self, running: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        owned_by(running, os.getppid())  # alive, so it is waited for
+        last = encode(e.RunFinished(status="done", t=9.0, seq=len(events_of(running)) + 1, at=1.0))
+
+        def end_it() -> None:
+            while not any(thread.name == "web" for thread in threading.enumerate()):
+                pass
+            with (running / "journal.jsonl").open("ab") as journal:
+                journal.write(last)
+
+        ends = threading.Thread(target=end_it)
+        ends.start()
+        with ExitStack() as after:
+            follow_run(RunFolder(running), after)
+            (address,) = re.findall("(?m)^page: http://127.0.0.1:([0-9]+)/.{32}/$", capsys.readouterr().err)
+            socket.create_connection(("127.0.0.1", int(address)), 5).close()
+        ends.join()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", int(address)), 5)
+
+    def test_a_page_without_watching_is_refused(self, command: Command, finished: Path) -> None:
+        said = command("show", "last", "--web")
+        assert said.code == 2
+        assert "add --follow" in said.err
 
     def test_a_list_without_a_running_run_is_printed(self, command: Command, finished: Path) -> None:
         assert command("runs", "--follow").out == command("runs").out

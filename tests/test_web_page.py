@@ -135,6 +135,21 @@ def test_a_running_run_is_shown_as_it_is_and_its_end_is_waited_for_by_who_watche
         asked(page)
 
 
+def test_one_address_shows_the_planning_the_question_and_then_the_run(whole: RunFolder, tmp_path: Path) -> None:
+    half = halved(whole, tmp_path)
+    with served(half) as (page, state):
+        page.pause(state, "The plan waits for approval.")
+        assert "<p>The plan waits for approval.</p>" in asked(page, "now")[1]
+        assert "There is no report yet" in asked(page)[1]
+        page.turn(whole, Board(lambda: 0.0))
+        found = recorded(whole).state
+        page.show(found, found.t)
+        now, text = asked(page, "now")[1], asked(page)[1]
+        assert "approval" not in now + text
+        assert f'data-seq="{found.seq}"' in now
+        assert "There is no report" not in text
+
+
 def test_nobody_is_waited_for_who_does_not_watch_and_silent_clients_do_not_hold_the_end(whole: RunFolder) -> None:
     with served(whole) as (page, state):
         host, port = page.address.removeprefix("http://").split("/")[0].split(":")

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from swarm.base.errors import ApprovalNeededError
-from swarm.cli.drive import drive
 from swarm.cli.edit import PLANS, Edited, decide
 from swarm.cli.failures import NO_REPORT
 from swarm.cli.plan import Planned, of_prepared, of_state, show_plan
@@ -89,12 +88,18 @@ def _plan_first(run: "Run", options: Options, show: "Show") -> int:
     """Let a planner make the plan, then ask."""
     from swarm.lifecycle.run import reopen
 
-    result = drive(run, show.display, show.interrupts, grace=show.grace)
-    planned = of_state(run.state)
-    if show.interrupts.received or planned is None:
-        return show.present(run, result)
-    approved = reopen(run.folder, options=options, prepared=run.prepared)
-    return _ask(_Proposal(planned, run.prepared, run.folder, options), approved, show)
+    try:
+        result = show.drive(run)
+        planned = of_state(run.state)
+        if show.interrupts.received or planned is None:
+            code = show.present(run, result)
+            show.web.end(run.state, run.seconds)
+            return code
+        show.web.ask(run.state)
+        approved = reopen(run.folder, options=options, prepared=run.prepared)
+        return _ask(_Proposal(planned, run.prepared, run.folder, options), approved, show)
+    finally:
+        show.web.close()
 
 
 @dataclass(frozen=True)

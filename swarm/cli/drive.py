@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from swarm.cli.ask import Asker
-    from swarm.cli.web import WebPage
+    from swarm.cli.web_view import WebView
     from swarm.exports.otlp import LiveSpans
     from swarm.lifecycle.run import Run
     from swarm.record.events import Event
@@ -51,17 +51,18 @@ def drive(
     grace: float,
     after: ExitStack | None = None,
     asker: "Asker | None" = None,
+    web: "WebView | None" = None,
 ) -> "Result":
     """Run to the end, with progress on stderr. Earlier events of a resumed run are not shown again.
 
-    `after` is closed when the answer is printed: until then a browser can get the end of the run. Without it the
-    command continues after the run: then its end is not announced, and its page is not served.
+    `after` is closed when the answer is printed: until then a browser can get the end of the run from the page that
+    `web` serves. Without it the command continues after the run: then its end is not announced.
     Raise the `SwarmError` that ended the run. An internal error is a `BugError`, and its traceback is in the folder
     of the run.
     """
     import anyio
 
-    driver = Driver(run, display, interrupts, grace, after)
+    driver = Driver(run, display, interrupts, grace, after, web)
     if asker is not None:
         driver.give(asker)
     try:
@@ -102,6 +103,7 @@ class Driver:
         interrupts: Interrupts,
         grace: float,
         after: ExitStack | None,
+        web: "WebView | None" = None,
     ) -> None:
         from swarm.views.board import Board
 
@@ -116,7 +118,7 @@ class Driver:
         self._write = self._lines.write
         """Writes lines that stay: above the live view, if there is one."""
         self._view: Progress | Live | None = None
-        self._web: WebPage | None = None
+        self._web = web
         self._board = Board(lambda: run.seconds)
         self._ends_at: float | None = None
         self._said: set[int] = set()
@@ -145,7 +147,7 @@ class Driver:
 
         async with self._run as run:
             self._begin()
-            is_watched = self._view is not None or self._web is not None
+            is_watched = self._view is not None or bool(self._web)
             with run.signals.listen(self._board.hear) if is_watched else nullcontext():
                 async for _ in run.progress(TICK_SECONDS):
                     self._look_for_interrupts(anyio.current_time())
@@ -193,8 +195,10 @@ class Driver:
             spans = self._spans
             self._follow(lambda lines: spans.take(map(_event_of, lines)))
         self._warn()
-        if display.web and self._after is not None:
-            self._serve(self._after)
+        if self._web is not None:
+            self._web.begin(run.folder, self._board, self._say, run.prepared.redactor.clean)
+            if self._after is not None:
+                self._after.callback(lambda: self._web and self._web.end(run.state, run.seconds))
         if display.quiet:
             return
         self._say(f"folder: {shown_path(run.folder.path)}")
@@ -205,33 +209,10 @@ class Driver:
             self._log = Events(run.folder.journal, run.offset, self._logged())
         self._view = self._view_of(display)
 
-    def _serve(self, after: ExitStack) -> None:
-        """Serve the page of the run on loopback until `after` is closed, and print its address."""
-        from swarm.cli.web import WebPage
-
-        run = self._run
-        try:
-            self._web = WebPage(run.folder, self._board, run.prepared.redactor.clean)
-        except OSError as error:
-            self._say(message("warning", f"--web: cannot listen on loopback: {error.strerror or error}"))
-        else:
-            after.callback(self._unserve)
-            self._say(f"page: {self._web.address}")
-
     def _serve_now(self) -> None:
         """Give the page what the run does now."""
-        if self._web is not None and not self._show(self._web.show):
+        if self._web and not self._show(self._web.show):
             self._web.close()
-            self._web = None
-
-    def _unserve(self) -> None:
-        """End the server of the page, after the end of the run was seen by who is watching it."""
-        if self._web is not None:
-            try:
-                self._web.end(self._run.state, self._run.seconds)
-            finally:
-                self._web.close()
-                self._web = None
 
     def _view_of(self, display: Display) -> "Progress | Live":
         """Return the live view if there is a terminal that nothing else writes to, else plain lines."""

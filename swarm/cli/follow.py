@@ -3,12 +3,14 @@
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from swarm.cli.reading import RUNNING, ListedRun, is_owned, row_of
 from swarm.cli.streams import is_ascii, say, terminal_size, wants_color, wants_live
 
 if TYPE_CHECKING:
+    from swarm.cli.web_view import WebView
     from swarm.record.events import Event
     from swarm.record.folder import RunFolder
     from swarm.record.state import State
@@ -19,17 +21,29 @@ LOOK_SECONDS = 1.0
 """Seconds between two looks at whether a process is alive, or at the list of runs."""
 
 
-def follow_run(folder: "RunFolder") -> None:
-    """Show a run on stderr, as its own process does, until it ends or its process is gone."""
+def follow_run(folder: "RunFolder", after: ExitStack | None = None) -> None:
+    """Show a run on stderr, as its own process does, until it ends or its process is gone.
+
+    With `after` also on a page of this machine, until `after` is closed.
+    """
     import anyio
 
-    anyio.run(_Following(folder).go)
+    from swarm.cli.web_view import WebView
+
+    following = _Following(folder, WebView(is_wanted=after is not None))
+    try:
+        anyio.run(following.go)
+        if after is not None:
+            after.callback(following.end)
+    except BaseException:
+        following.close()
+        raise
 
 
 class _Following:
     """A run of another process, read from its journal."""
 
-    def __init__(self, folder: "RunFolder") -> None:
+    def __init__(self, folder: "RunFolder", web: "WebView") -> None:
         from swarm.record.recorded import recorded
         from swarm.record.tail import Tail
         from swarm.views.board import Board
@@ -40,6 +54,7 @@ class _Following:
         self._tail = Tail(folder, found.length, found.state.seq)
         self._board = Board(self.seconds)
         self._at = 0.0
+        self._web = web
         for event in found.events:
             self._hear(event)
 
@@ -65,6 +80,7 @@ class _Following:
         if wants_live():
             tick = time.perf_counter
             view = Live(_write, self._board, size=terminal_size, tick=tick, color=color, ascii_only=is_ascii())
+        self._web.begin(self._folder, self._board, say)
         looks_at = 0.0
         with self._tail:
             while self._state.finished is None:
@@ -76,10 +92,19 @@ class _Following:
                     if not is_owned(self._folder):
                         break
                 view.show(self._state, self.seconds())
+                self._web.show(self._state, self.seconds())
                 await anyio.sleep(TICK_SECONDS)
             for event in self._tail.read():
                 self._state.apply(event)
         view.end(self._state, self._state.t)
+
+    def end(self) -> None:
+        """Let who watches the page get the end of the run, and stop to serve it."""
+        self._web.end(self._state, self._state.t)
+
+    def close(self) -> None:
+        """Stop to serve the page."""
+        self._web.close()
 
 
 def follow_runs(listed: "Callable[[], list[RunFolder]]") -> list[ListedRun]:

@@ -1,5 +1,6 @@
 """`swarm runs` and `swarm show`: inspect runs."""
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -91,6 +92,7 @@ def show(
     claim: Claim = None,
     claims: Claims = False,
     follow: Follow = False,
+    web: o.Web = False,
     sort: Sort = None,
     everything: All = False,
     folder: o.Runs = None,
@@ -103,17 +105,35 @@ def show(
     claim of the report: the steps it cites and the lines of their inputs.
     """
     from swarm.record.folder import find
-    from swarm.record.recorded import recorded
 
     if sort is not None:
         _check_sort(sort)
     where = find(run, o.runs_folder(folder))
-    if follow:
-        if claim is not None or claims or step is not None:
-            raise TaskError("--follow shows a whole run: it is not allowed with STEP, --claim or --claims")
-        from swarm.cli.follow import follow_run
+    if web and not follow:
+        raise TaskError("--web shows a run while it works\nhint: add --follow, or make a file with `swarm report`")
+    if follow and (claim is not None or claims or step is not None):
+        raise TaskError("--follow shows a whole run: it is not allowed with STEP, --claim or --claims")
+    with ExitStack() as after:
+        if follow:
+            from swarm.cli.follow import follow_run
 
-        follow_run(where)
+            follow_run(where, after if web else None)
+        return _shown(where, step, claim, claims=claims, sort=sort or "", everything=everything, as_json=as_json)
+
+
+def _shown(
+    where: "RunFolder",
+    step: str | None,
+    claim: str | None,
+    *,
+    claims: bool,
+    sort: str,
+    everything: bool,
+    as_json: bool,
+) -> int:
+    """Print a run, a step, or claims of its report."""
+    from swarm.record.recorded import recorded
+
     if claim is not None:
         return _show_claim(where, claim, as_json=as_json)
     found = recorded(where)
@@ -121,7 +141,7 @@ def show(
         return _show_claims(found, where, as_json=as_json)
     if step is not None:
         return _show_step(found, step, as_json=as_json)
-    return _show_run(found, where, sort or "", everything=everything, as_json=as_json)
+    return _show_run(found, where, sort, everything=everything, as_json=as_json)
 
 
 def _check_sort(sort: str) -> None:

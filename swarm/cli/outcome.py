@@ -13,6 +13,7 @@ from swarm.cli.interrupts import Interrupts
 from swarm.cli.options import Display
 from swarm.cli.reading import object_of, run_object
 from swarm.cli.streams import answer, answer_json, say
+from swarm.cli.web_view import WebView
 from swarm.cli.words import report_command, resume_command, show_command
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Show:
         self.interrupts = interrupts
         self.grace = grace
         self.asker = asker()
+        self.web = WebView(is_wanted=display.web)
 
     def approver(self, *, yes: bool) -> "Approver | bool | None":
         """Return what answers questions about calls: yes to all, the person at the terminal, or nobody."""
@@ -47,7 +49,7 @@ class Show:
     def _carry(self, run: "Run", after: ExitStack) -> int:
         display = self.display
         try:
-            result = drive(run, display, self.interrupts, grace=self.grace, after=after, asker=self.asker)
+            result = self.drive(run, after)
         except SwarmError as error:
             has_begun = run.state.seq and (not isinstance(error, InputError) or error.exit_code == NO_REPORT)
             if display.json and has_begun:
@@ -59,6 +61,18 @@ class Show:
             raise
         except Exception as error:
             raise reported(error, run) from error
+
+    def drive(self, run: "Run", after: ExitStack | None = None) -> "Result":
+        """Run to the end, with progress. Without `after` the command continues after the run."""
+        return drive(
+            run,
+            self.display,
+            self.interrupts,
+            grace=self.grace,
+            after=after,
+            asker=self.asker,
+            web=self.web,
+        )
 
     def present(self, run: "Run", result: "Result") -> int:
         """Print the answer of a finished run and its status, and return the exit code."""

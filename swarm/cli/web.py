@@ -9,6 +9,7 @@ The page is made in a thread, from the journal; it never waits for the run, nor 
 The server ends with the run, but a browser that is looking gets the end of the run first.
 """
 
+import math
 import secrets
 import socket
 import time
@@ -56,26 +57,20 @@ _HEADERS = {
 
 
 class WebPage:
-    """The page of one run at an address of this machine. `clean` removes secrets from what models
+    """The page of a run at an address of this machine. `clean` removes secrets from what models
     write.
     """
 
     def __init__(self, folder: "RunFolder", board: "Board", clean: Callable[[str], str] = str) -> None:
         """Start to listen. Raise `OSError` if that is not possible."""
-        self._folder = folder
-        self._clean = clean
-        self._finder = FactFinder(board)
+        self._lock = Lock()
+        self.turn(folder, board, clean)
         self._token = secrets.token_urlsafe(24)
-        self._now: Now | None = None
-        self._next = 0.0
         self._asked = -WATCHED_SECONDS
         self._shown = Event()
         """Set when the run was looked at since somebody began to watch."""
         self._seen = Event()
         """Set when somebody got the page of the run's end."""
-        self._lock = Lock()
-        self._page = ""
-        self._page_until = 0.0
         self._server = _Server(self._answer)
         self._thread = Thread(target=self._server.serve_forever, args=(0.25,), name="web", daemon=True)
         self._thread.start()
@@ -84,6 +79,21 @@ class WebPage:
     def address(self) -> str:
         """The address of the page."""
         return f"http://{LOOPBACK}:{self._server.server_address[1]}/{self._token}/"
+
+    def turn(self, folder: "RunFolder", board: "Board", clean: Callable[[str], str] = str) -> None:
+        """Show another run at the same address: that of the plan, after that of the planner."""
+        with self._lock:
+            self._folder, self._clean, self._finder = folder, clean, FactFinder(board)
+            self._now: Now | None = None
+            self._next = 0.0
+            self._page = ""
+            self._page_until = 0.0
+
+    def pause(self, state: "State", says: str) -> None:
+        """Take a run that nothing works at for a while, and say why."""
+        self._now = Now(self._finder.facts(state, state.t), state.seq, is_over=False, says=says)
+        self._next = math.inf
+        self._shown.set()
 
     def show(self, state: "State", now: float) -> None:
         """Take the run as it is at the time `now` of its clock, if somebody is watching."""

@@ -34,6 +34,8 @@ class Now:
     """Number of the last event: a page with another number is not up to date."""
     is_over: bool
     """Whether the run has ended: then nothing changes any more."""
+    says: str = ""
+    """Why nothing works at it, if nothing does."""
 
 
 def now_part(now: Now, clean: Callable[[str], str] = str) -> Html:
@@ -41,6 +43,8 @@ def now_part(now: Now, clean: Callable[[str], str] = str) -> Html:
     moment = now.moment
     if now.is_over:
         return _section(now, html("<p>The run has ended. This page does not change any more.</p>"))
+    if now.says:
+        return _section(now, html("<p>{}</p>", now.says))
     return _section(
         now,
         join(
