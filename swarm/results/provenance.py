@@ -5,7 +5,8 @@ from itertools import chain
 
 from swarm.attempt.citations import check_report
 from swarm.attempt.evidence.check import ReportClaim
-from swarm.attempt.evidence.sources import SourceText, may_agree
+from swarm.attempt.evidence.places import may_agree
+from swarm.attempt.evidence.sources import SourceText
 from swarm.attempt.evidence.statements import Statement
 from swarm.base.errors import Problem, RunNotFoundError
 from swarm.base.places import place_of

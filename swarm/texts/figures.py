@@ -36,8 +36,9 @@ _DATES = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_YEAR = re.compile(r"\d{4}|[月월]")
-_MONTH_STARTS = frozenset(name[:3] for name in MONTHS)
+_DATED = re.compile(r"\d{4}-\d|[月월]|\d[./]\d{1,2}[./]\d{4}")
+"""Dates without the name of a month."""
+_MONTH_START = re.compile("|".join(sorted({name[:3] for name in MONTHS})))
 _CODE = r"\d{1,2}:\d\d(?::\d\d)?(?!\d)|(?!\d{1,3}(?:\.\d{3})+(?![.\d]))\d+(?:\.\d+){2,}(?![\d])"
 _GROUPED = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d{1,3}(?:['_ ]\d{3})+(?:[.,]\d+)?"
 _SCALE = "|".join(sorted((word for word in SCALES if word != "k"), key=len, reverse=True))
@@ -61,11 +62,13 @@ _NUMBER = re.compile(
 )
 _MINUS = re.compile(r"(?:^|[^\w)\]%-]\s?)-$|^\s?-$")
 _DIGIT = re.compile(r"\d")
-_WORD = re.compile(
+WORD = re.compile(
     r"(?<![\w-])(" + "|".join(w for w in NUMBER_WORDS if w.isascii() or "ü" in w or "ö" in w) + r")(?![\w-])"
     r"|([一二三四五六七八九十两兩]{1,2})(?=[个個名人台件条條种種つ社项項次家])",
     re.IGNORECASE,
 )
+"""Number words."""
+_LETTERS = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +104,19 @@ def has_figures(text: str) -> bool:
 
 def has_words(text: str) -> bool:
     """Return whether a text has number words."""
-    return _WORD.search(text) is not None
+    return _may_have_words(text) and WORD.search(text) is not None
+
+
+def _may_have_words(text: str) -> bool:
+    """Whether one of the words is a number word: a look into a table is cheaper than the pattern."""
+    return not (text.isascii() and NUMBER_WORDS.keys().isdisjoint(_LETTERS.findall(text.casefold())))
 
 
 def plain(text: str) -> str:
     """Return a text of the same length with ASCII digits, spaces, dashes and apostrophes."""
-    text = text.translate(_ASCII)
     if text.isascii():
         return text
+    text = text.translate(_ASCII)
     return _OTHER_DIGITS.sub(_ascii_digit, text)
 
 
@@ -143,12 +151,11 @@ def figures(text: str) -> list[Quantity]:
 
 
 def _may_have_dates(text: str) -> bool:
-    folded = text.casefold()
-    return _YEAR.search(text) is not None or any(name in folded for name in _MONTH_STARTS)
+    return _DATED.search(text) is not None or _MONTH_START.search(text.casefold()) is not None
 
 
 def _words(text: str) -> Iterator[Quantity]:
-    for match in _WORD.finditer(text):
+    for match in WORD.finditer(text) if _may_have_words(text) else ():
         n = NUMBER_WORDS.get((match[1] or match[2]).casefold())
         if n is not None:
             yield Quantity(match.start(), match.end(), match[0], (float(n),), word=True)

@@ -22,6 +22,8 @@ _HEADING = re.compile(r" {0,3}#{1,6}\s+(.*)")
 _ITEM = re.compile(r"(\s*)(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?(?=\S)")
 _QUOTE = re.compile(r"\s{0,3}>\s?")
 _RULE = re.compile(r"[\s|:+=_*-]+$")
+_MARKED = re.compile(r"\s*[^\w\s\"'“”‘’„«»(\[（「『¿¡]|\s*\d{1,3}[.)]\s")
+"""A line that may be other than prose: it begins with a mark. Most lines do not, and need no closer look."""
 _CITED = r"(?:\s*\[[^\[\]\n]{1,600}\])*"
 LONGEST_PIECE = 50_000
 """Characters above which a piece without a line break counts as one sentence: nobody wrote it to be read."""
@@ -107,18 +109,25 @@ class _Splitter:
         return self._found
 
     def _line(self, line: str, at: int) -> None:
+        if not line or line.isspace():
+            if not self._fence:
+                self._close()
+                self._head = ""
+        elif not self._fence and not _MARKED.match(line):
+            self._prose(line, at, None, None)
+        else:
+            self._marked(line, at)
+
+    def _marked(self, line: str, at: int) -> None:
         fence = _FENCE.match(line)
         if self._fence or fence:
             self._fenced(line, at, fence)
-        elif not line.strip():
-            self._close()
-            self._head = ""
         elif heading := _HEADING.match(line):
             self._heading(line, at, heading)
         elif line.lstrip().startswith("|"):
             self._row(line, at)
         else:
-            self._prose(line, at)
+            self._prose(line, at, _ITEM.match(line), _QUOTE.match(line))
 
     def _fenced(self, line: str, at: int, fence: re.Match[str] | None) -> None:
         self._close()
@@ -147,9 +156,7 @@ class _Splitter:
         self._block += 1
         self._add(at, at + len(line), "row")
 
-    def _prose(self, line: str, at: int) -> None:
-        item = _ITEM.match(line)
-        quote = _QUOTE.match(line)
+    def _prose(self, line: str, at: int, item: re.Match[str] | None, quote: re.Match[str] | None) -> None:
         begins = item or quote
         if begins:
             self._close()
@@ -179,8 +186,10 @@ class _Splitter:
             self._item = None
 
     def _add(self, start: int, end: int, kind: Kind) -> None:
-        trail = [words for _, words in self._headings] + [words for _, words in self._items] + [self._head]
-        context = " / ".join(words for words in trail if words)[-CONTEXT_CHARACTERS:]
+        context = ""
+        if self._headings or self._items or self._head:
+            trail = [words for _, words in (*self._headings, *self._items)]
+            context = " / ".join(filter(None, (*trail, self._head)))[-CONTEXT_CHARACTERS:]
         self._found.append(Sentence(start, end, self._text[start:end], kind, self._block, context))
 
 
@@ -218,7 +227,8 @@ def _goes_on(text: str, at: int, stop: re.Match[str], rest: str) -> bool:
 
 def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
     piece = text[start:end]
-    return start + len(piece) - len(piece.lstrip()), end - (len(piece) - len(piece.rstrip()))
+    left = piece.lstrip()
+    return end - len(left), end - (len(piece) - len(piece.rstrip()))
 
 
 class _Records:

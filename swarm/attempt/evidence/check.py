@@ -14,13 +14,14 @@ A name is looked for if the sentence has a figure or a quotation. A quotation is
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from swarm.attempt.citations import cited_spans
 from swarm.attempt.evidence.look import Look
-from swarm.attempt.evidence.sources import Occurrence, SourceText
+from swarm.attempt.evidence.places import Occurrence
+from swarm.attempt.evidence.sources import Sources, SourceText
 from swarm.attempt.evidence.statements import Statement
 from swarm.texts.passages import Sentence, markdown_passages, passages
 
@@ -60,7 +61,10 @@ SourcesOf = Callable[[str], Sequence[SourceText]]
 
 def split_claims(text: str, known: Collection[str]) -> list[ReportClaim]:
     """Return the sentences of a report that state something, cited or not. Their evidence is not yet checked."""
-    all_passages = markdown_passages(text)
+    return _split(text, markdown_passages(text), known)
+
+
+def _split(text: str, all_passages: list[Sentence], known: Collection[str]) -> list[ReportClaim]:
     found, used = _cited_claims(text, all_passages, known)
     rest = [each for n, each in enumerate(all_passages) if n not in used and _states(each)]
     found += [ReportClaim(f"u{n}", p.text, p.start, p.end, evidence="uncited") for n, p in enumerate(rest, 1)]
@@ -118,15 +122,18 @@ class Checker:
     def __init__(self, sources: SourcesOf, everything: Sequence[SourceText], *, goal: str = "") -> None:
         """`everything` are all texts that the writer read; `goal` is what it was asked."""
         self._sources = sources
-        self._everything = everything
+        self._everything = Sources(everything)
+        self._cited_sources: dict[tuple[str, ...], Sources] = {}
         self._goal = SourceText("goal", goal)
         self._known: dict[object, ReportClaim] = {}
         """Claims by what decides on their evidence: a report that repeats a sentence is not looked at again."""
 
     def check(self, text: str, known: Collection[str]) -> list[ReportClaim]:
         """Return the claims of a report with their evidence."""
-        contexts = {passage.start: passage for passage in markdown_passages(text)}
-        return [self._checked(claim, contexts.get(claim.start)) for claim in split_claims(text, known)]
+        all_passages = markdown_passages(text)
+        contexts = {passage.start: passage for passage in all_passages}
+        found = _split(text, all_passages, known)
+        return [self._checked(claim, contexts.get(claim.start)) for claim in found]
 
     def _checked(self, claim: ReportClaim, passage: Sentence | None) -> ReportClaim:
         context = "" if passage is None else passage.context
@@ -138,12 +145,11 @@ class Checker:
         return replace(claim, evidence=done.evidence, missing=done.missing, found=done.found)
 
     def _looked_at(self, claim: ReportClaim, passage: Sentence) -> ReportClaim:
-        statement = Statement(passage)
-        cited = self._cited(claim.steps) if claim.steps else list(self._everything)
-        is_too_much = not claim.steps and sum(len(each.text) for each in cited) > EVERYTHING_CHARACTERS
-        if not cited or is_too_much:
+        cited = self._cited(claim.steps) if claim.steps else self._everything
+        is_too_much = not claim.steps and cited.characters > EVERYTHING_CHARACTERS
+        if not cited.texts or is_too_much:
             return claim
-        look = Look(statement, cited, self._everything, self._goal)
+        look = Look(Statement(passage), cited, self._everything, self._goal)
         look.at_figures()
         look.at_quotations()
         look.at_names()
@@ -155,20 +161,23 @@ class Checker:
         found = tuple(look.found) if claim.steps else ()
         return replace(claim, evidence=evidence, missing=tuple(dict.fromkeys(look.missing)), found=found)
 
-    def _cited(self, steps: Iterable[str]) -> list[SourceText]:
-        found: dict[int, SourceText] = {}
-        for step in steps:
-            found.update((id(each), each) for each in self._sources(step))
-        return list(found.values())
+    def _cited(self, steps: tuple[str, ...]) -> Sources:
+        if steps not in self._cited_sources:
+            found: dict[int, SourceText] = {}
+            for step in steps:
+                found.update((id(each), each) for each in self._sources(step))
+            self._cited_sources[steps] = Sources(found.values())
+        return self._cited_sources[steps]
 
 
 def unfounded(text: str, read: Sequence[SourceText]) -> tuple[str, ...]:
     """Return the figures, names and quotations of an answer that are in none of the texts that its writer read."""
     missing: dict[str, None] = {}
+    sources, goal = Sources(read), SourceText("", "")
     for passage in passages(text):
         if passage.kind == "code":
             continue
-        look = Look(Statement(passage), list(read), read, SourceText("", ""), strict=False)
+        look = Look(Statement(passage), sources, sources, goal, strict=False)
         look.at_figures()
         look.at_quotations()
         look.at_names()

@@ -6,7 +6,8 @@ from functools import lru_cache
 from itertools import chain, combinations, islice, product
 from statistics import fmean
 
-from swarm.attempt.evidence.sources import Occurrence, SourceText, in_base
+from swarm.attempt.evidence.places import Occurrence, in_base
+from swarm.attempt.evidence.sources import Sources
 from swarm.attempt.evidence.statements import Statement
 from swarm.texts.figures import Quantity
 from swarm.texts.units import PERCENT
@@ -53,13 +54,13 @@ def is_hedged(statement: Statement, figure: Quantity) -> bool:
     return _ABOUT.search(statement.passage.text[max(0, figure.start - 20) : figure.start]) is not None
 
 
-def restated(statement: Statement, figure: Quantity, cited: Iterable[SourceText]) -> Occurrence | None:
+def restated(statement: Statement, figure: Quantity, cited: Sources) -> Occurrence | None:
     """Return the place of the same quantity in another unit, rounded, or as a share instead of a percentage."""
     if figure.code or not figure.values:
         return None
     tolerance = _tolerance(statement, figure)
-    for source in cited:
-        near = source.near_values(_ranges(figure, tolerance))
+    for places in cited.places:
+        near = places.near_values(_ranges(figure, tolerance))
         found = (each for each in near if _is_restated(figure, each.figure, tolerance))
         first = next(found, None)
         if first is not None:
@@ -128,7 +129,7 @@ def _near(one: float, other: float, tolerance: float) -> bool:
     return abs(one - other) <= tolerance * (1 + 1e-9)
 
 
-def computed(statement: Statement, figure: Quantity, cited: Sequence[SourceText]) -> bool:
+def computed(statement: Statement, figure: Quantity, cited: Sources) -> bool:
     """Return whether a figure is a sum, difference, ratio, percentage, average or count of cited figures.
 
     The operands are the other figures of the sentence; if it has words of arithmetic, also the figures of the cited
@@ -146,7 +147,7 @@ def computed(statement: Statement, figure: Quantity, cited: Sequence[SourceText]
     return figure.unit is None and _is_count(statement, figure, cited)
 
 
-def _operand_lists(statement: Statement, figure: Quantity, cited: Sequence[SourceText]) -> Iterator[list[Quantity]]:
+def _operand_lists(statement: Statement, figure: Quantity, cited: Sources) -> Iterator[list[Quantity]]:
     own = [each for each in statement.figures if each is not figure and each.values and not each.word]
     yield own[:MOST_OPERANDS]
     if _is_percentage(figure) or computes(statement.passage.text):
@@ -157,7 +158,7 @@ def _is_percentage(figure: Quantity) -> bool:
     return figure.unit is not None and figure.unit.dimension == PERCENT
 
 
-def _related(statement: Statement, figure: Quantity, cited: Sequence[SourceText]) -> Iterator[list[Quantity]]:
+def _related(statement: Statement, figure: Quantity, cited: Sources) -> Iterator[list[Quantity]]:
     """Yield the figures of the cited texts that are about the same, one of each text, and all of a single text."""
     scored = [(_share(statement.words, each), n, each) for n, each in enumerate(_all_of(statement, figure, cited))]
     scored.sort(key=lambda entry: (-entry[0], entry[1]))
@@ -172,12 +173,12 @@ def _related(statement: Statement, figure: Quantity, cited: Sequence[SourceText]
         yield [each.figure for _, _, each in scored]
 
 
-def _all_of(statement: Statement, figure: Quantity, cited: Sequence[SourceText]) -> Iterator[Occurrence]:
+def _all_of(statement: Statement, figure: Quantity, cited: Sources) -> Iterator[Occurrence]:
     """Yield the figures of the cited texts that may be operands; of very many, those of passages about the same."""
     is_ratio = figure.unit is None or _is_percentage(figure)
-    are_few = sum(len(source.occurrences) for source in cited) <= MOST_SCORED
-    for source in cited:
-        found = source.occurrences if are_few else source.about_words(statement.words, RELATED)
+    are_few = sum(len(each.occurrences) for each in cited.places) <= MOST_SCORED
+    for places in cited.places:
+        found = places.occurrences if are_few else places.about_words(statement.words, RELATED)
         for each in islice(found, MOST_SCORED):
             if each.figure.values and not each.figure.word and (is_ratio or _fits(figure, each.figure)):
                 yield each
@@ -188,7 +189,7 @@ def _fits(figure: Quantity, other: Quantity) -> bool:
 
 
 def _share(wanted: frozenset[str], each: Occurrence) -> float:
-    near = each.source.statement(each.at).words_near(each.figure)
+    near = each.statement.words_near(each.figure)
     return len(wanted & near) / max(1, len(wanted))
 
 
@@ -229,14 +230,10 @@ def _ratios(one: float, other: float, *, percent: bool) -> Iterator[float]:
     yield 100 * low / (low + high)
 
 
-def _is_count(statement: Statement, figure: Quantity, cited: Sequence[SourceText]) -> bool:
+def _is_count(statement: Statement, figure: Quantity, cited: Sources) -> bool:
     """Whether a whole number counts something: cited texts, entries of a list, names in the sentence."""
     value = figure.values[0]
     after = statement.passage.text[figure.end : figure.end + 3].strip()
     if value != int(value) or not 1 < value <= MOST_COUNT or not _COUNTS.match(after):
         return False
-    counts = {len(cited)} | {len(statement.names)}
-    for source in cited:
-        counts.update((source.rows, source.items))
-    counts.add(sum(source.rows for source in cited))
-    return int(value) in counts
+    return int(value) in (len(statement.names), *cited.counts)

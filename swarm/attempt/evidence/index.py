@@ -2,17 +2,19 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
-from itertools import accumulate
+from itertools import chain
 from math import ceil
 
-from swarm.texts.figures import Quantity, has_words, plain
+from swarm.texts.figures import WORD, Quantity, has_words, plain
 from swarm.texts.units import NUMBER_WORDS
 
-_NO_DIGITS = re.compile(r"\D+")
+_NO_DIGITS = re.compile(r"[^\d\n]+")
+_LINE = re.compile(r"\n")
 _ANY = re.compile(r"\d{12}|\d\s?[万萬億亿억兆조]|[〇零一二三四五六七八九十百千]")
 """Figures whose value may have other digits than their text: rounded ones, sums, and those that are no digits."""
 _MOST_WORDS = max(NUMBER_WORDS.values())
@@ -22,39 +24,44 @@ class Postings:
     """Sets of words, found by the words that they have."""
 
     def __init__(self, sets: Iterable[frozenset[str]]) -> None:
-        self._sets = list(sets)
-        self._having: dict[str, list[int]] = {}
-        for n, words in enumerate(self._sets):
+        self._having: dict[str, set[int]] = {}
+        for n, words in enumerate(sets):
             for word in words:
-                self._having.setdefault(word, []).append(n)
+                self._having.setdefault(word, set()).add(n)
 
     def find(self, wanted: frozenset[str], least: float) -> list[int]:
         """Return, in order, the indexes of the sets that have at least this share of some words, minimum one word.
 
-        A set without the rarest of the words has not enough of them, so only the sets with one of these are compared.
+        A set without the rarest of the words has not enough of them, so only the sets with one of these are counted.
         """
         need = max(1, ceil(least * len(wanted) - 1e-9))
-        rarest = sorted(wanted, key=lambda word: (len(self._having.get(word, ())), word))[: len(wanted) - need + 1]
-        found: set[int] = set()
-        for word in rarest:
-            found.update(self._having.get(word, ()))
-        return sorted(n for n in found if len(wanted & self._sets[n]) >= need)
+        every = sorted((self._having.get(word, set[int]()) for word in wanted), key=len)
+        candidates = set[int]().union(*every[: len(wanted) - need + 1])
+        counts = Counter(chain.from_iterable(candidates & having for having in every))
+        return sorted(n for n, count in counts.items() if count >= need)
 
 
 class Digits:
     """The digits of passages, to find those that may have a value."""
 
-    def __init__(self, passages: Sequence[str]) -> None:
-        texts = [plain(passage) for passage in passages]
-        digits = [_NO_DIGITS.sub("", text) for text in texts]
-        self._text = "\n".join(digits)
-        self._starts = [0, *accumulate(len(each) + 1 for each in digits)]
-        self._any = [n for n, text in enumerate(texts) if _ANY.search(text)]
-        self._texts = texts
+    def __init__(self, passages: Iterable[str]) -> None:
+        self._text = plain("\n".join(each.replace("\n", " ") for each in passages))
+        self._ends = [match.end() for match in _LINE.finditer(self._text)]
+        self._digits = _NO_DIGITS.sub("", self._text)
+        self._starts = [0, *(match.end() for match in _LINE.finditer(self._digits))]
+
+    @cached_property
+    def _any(self) -> list[int]:
+        return self._with(_ANY)
 
     @cached_property
     def _words(self) -> list[int]:
-        return [n for n, text in enumerate(self._texts) if has_words(text)]
+        return self._with(WORD) if has_words(self._text) else []
+
+    def _with(self, pattern: re.Pattern[str]) -> list[int]:
+        """Return, in order, the indexes of the passages that have a pattern."""
+        places = (match.start() for match in pattern.finditer(self._text))
+        return list(dict.fromkeys(bisect_right(self._ends, at) for at in places))
 
     def find(self, value: float | str) -> list[int]:
         """Return, in order, the indexes of the passages that may have a value, or a date or version."""
@@ -62,11 +69,11 @@ class Digits:
         if not isinstance(value, str) and value <= _MOST_WORDS:
             found.update(self._words)
         wanted = significant(value)
-        at = self._text.find(wanted)
+        at = self._digits.find(wanted)
         while at >= 0:
             n = bisect_right(self._starts, at) - 1
             found.add(n)
-            at = self._text.find(wanted, self._starts[n + 1])
+            at = -1 if n + 1 == len(self._starts) else self._digits.find(wanted, self._starts[n + 1])
         return sorted(found)
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, product
 
 from swarm.attempt.evidence.derive import computed, computes, restated
-from swarm.attempt.evidence.sources import Occurrence, SourceText, in_base
+from swarm.attempt.evidence.places import Occurrence, in_base
+from swarm.attempt.evidence.sources import Sources, SourceText
 from swarm.attempt.evidence.statements import Statement, is_like_a_year, noun_behind
 from swarm.texts.figures import Quantity
 from swarm.texts.terms import STOP_WORDS, Name, fold, quotations, words_of
@@ -47,8 +48,8 @@ class Look:
     def __init__(
         self,
         statement: Statement,
-        cited: list[SourceText],
-        everything: Sequence[SourceText],
+        cited: Sources,
+        everything: Sources,
         goal: SourceText,
         *,
         strict: bool = True,
@@ -72,7 +73,7 @@ class Look:
         """Look for every figure."""
         text = self._statement.passage.text
         for figure in self._statement.figures[MOST_LOOKED_AT:]:
-            if not figure.word and not any(source.same(figure) for source in self._cited):
+            if not figure.word and not self._cited.same(figure):
                 self.missing.append(figure.text.strip())
         for figure in self._statement.figures[:MOST_LOOKED_AT]:
             if _REFERENCE.search(text[max(0, figure.start - 16) : figure.start]):
@@ -83,22 +84,28 @@ class Look:
                 self.missing.append(figure.text.strip())
 
     def _is_found(self, figure: Quantity) -> bool:
-        every = list(chain.from_iterable(source.same(figure) for source in self._cited))
+        every = self._cited.same(figure)
         if every:  # 1
             best = self._best(figure, every)
             self.found += [] if best is None else [best]
             return best is not None
-        if any(not each.is_indexed and each.mentions(figure.text) for each in self._cited):
+        if self._cited.mentions(figure.text):
             return True
         return self._is_derived(figure) or self._is_context(figure) or self._is_two(figure)
 
     def _best(self, figure: Quantity, every: Iterable[Occurrence]) -> Occurrence | None:
         """Return the place that a figure is from, or None if it is of something else, or was not read."""
         same = [each for each in every if not each.source.doubts(figure) and self._has_its_sign(figure, each)]
-        best = max(same, key=lambda each: self._share(figure, each), default=None)
-        if best is None or self._contradicted(figure, self._share(figure, best)):
+        best, most = None, -1.0
+        for each in same:
+            share = self._share(figure, each)
+            if share > most:
+                best, most = each, share
+            if share == 1.0:
+                break
+        if best is None or self._contradicted(figure, most) or self._is_of_another(figure, same):
             return None
-        return None if self._is_of_another(figure, same) else best
+        return best
 
     def _has_its_sign(self, figure: Quantity, other: Occurrence) -> bool:
         """Whether two figures have the same sign. The word for a fall stands for a minus sign."""
@@ -121,8 +128,7 @@ class Look:
 
     def _is_context(self, figure: Quantity) -> bool:
         """Whether a figure is in the goal, or in what a cited step was asked."""
-        texts = [self._goal, *(each.asked for each in self._cited)]
-        return any(text.same(figure) for text in texts)
+        return bool(self._goal.same(figure) or self._cited.asked.same(figure))
 
     def _is_two(self, figure: Quantity) -> bool:
         """Whether digits with a space between them are two figures that are there."""
@@ -130,18 +136,18 @@ class Look:
         if len(parts) < 2 or not all(part.isdigit() for part in parts[:2]):
             return False
         two = [Quantity(0, 0, part, (float(part),)) for part in parts if part.isdigit()]
-        return all(any(source.same(each) for source in self._cited) for each in two)
+        return all(self._cited.same(each) for each in two)
 
     def _share(self, figure: Quantity, each: Occurrence) -> float:
         """Return the share of the words near a figure that are near it in the source, too."""
         wanted = self._statement.words_near(figure)
         if not wanted:
             return 1.0
-        theirs = each.source.statement(each.at)
-        texts = [theirs.words_near(each.figure)]
-        if theirs.passage.kind != "row" and not self._has_other_name(theirs):
-            texts += [theirs.words, each.source.words_of_block(each.at)]
-        return len(wanted.intersection(chain.from_iterable(wanted & words for words in texts))) / len(wanted)
+        theirs = each.statement
+        rest = wanted - theirs.words_near(each.figure)
+        if rest and theirs.passage.kind != "row" and not self._has_other_name(theirs):
+            rest = rest - theirs.words - each.source.words_of_block(each.at)
+        return 1.0 - len(rest) / len(wanted)
 
     def _has_other_name(self, theirs: Statement, *, above: bool = False) -> bool:
         """Whether a passage, or a heading `above` it, names something that the claim does not."""
@@ -156,7 +162,7 @@ class Look:
         wanted = self._statement.words_near(figure)
         if share >= ENOUGH or not wanted or not self._strict:
             return False
-        groups = chain.from_iterable(source.near(wanted, max(ALIKE, share + CLEARER)) for source in self._cited)
+        groups = chain.from_iterable(each.near(wanted, max(ALIKE, share + CLEARER)) for each in self._cited.places)
         telling = (each for each in groups if self._tells(wanted & each.near, len(wanted)))
         kinds = chain.from_iterable(each.figures() for each in telling)
         return any(self._is_other_in(figure, kind) for kind in kinds)
@@ -176,14 +182,14 @@ class Look:
         if not mine or not all(_clash(mine, _identities(each)) for each in same):
             return False
         key = min(mine)
-        named = product(self._cited, sorted(mine[key]))
-        others = chain.from_iterable(source.identified(key, name) for source, name in named)
+        named = product(self._cited.places, sorted(mine[key]))
+        others = chain.from_iterable(places.identified(key, name) for places, name in named)
         own = (each for each in others if self._is_other(figure, each.figure) and _agree(mine, _identities(each)))
         return any(self._is_alike(figure, each) for each in own)
 
     def _is_alike(self, figure: Quantity, each: Occurrence) -> bool:
         """Whether most words near a figure are in the passage of another."""
-        wanted, theirs = self._statement.words_near(figure), each.source.statement(each.at)
+        wanted, theirs = self._statement.words_near(figure), each.statement
         near = theirs.words_near(each.figure) | theirs.own_words
         return len(wanted & near) >= ALIKE * len(wanted)
 
@@ -214,12 +220,12 @@ class Look:
 
     def _at_word(self, figure: Quantity) -> None:
         """Look for a number word. It is missing only if its noun has another number in the source."""
-        if figure.values[0] == 1 or any(source.same(figure) for source in self._cited):
+        if figure.values[0] == 1 or self._cited.same(figure):
             return
         noun = noun_behind(self._statement.passage.text, figure)
         if not noun or computed(self._statement, figure, self._cited):
             return
-        if any(noun in source.counted_nouns for source in self._cited):
+        if any(noun in each.counted_nouns for each in self._cited.places):
             self.missing.append(f"{figure.text} {noun}")
 
     # Quotations
@@ -227,7 +233,7 @@ class Look:
     def at_quotations(self) -> None:
         """Look for every quotation."""
         for quoted in quotations(self._statement.passage.text):
-            if not any(source.has_quotation(quoted) for source in (*self._cited, self._goal)):
+            if not (self._cited.has_quotation(quoted) or self._goal.has_quotation(quoted)):
                 self.missing.append(f"“{quoted[:MISSING_CHARACTERS]}”")
 
     # Names
@@ -240,7 +246,7 @@ class Look:
         found: list[Name] = []
         missing: list[Name] = []
         for name in self._statement.names[:MOST_LOOKED_AT]:
-            is_there = any(source.has_name(name.text) for source in self._cited)
+            is_there = self._cited.has_name(name.text)
             (found if is_there else missing).append(name)
         for name in missing:
             if self._is_missing(name, bool(found)):
@@ -255,12 +261,12 @@ class Look:
     def _is_missing(self, name: Name, others: bool) -> bool:
         """Whether a name that is in no cited text is an error. `others`: another name of the sentence is there."""
         text = self._statement.passage.text
-        if fold(name.text) in STOP_WORDS or _is_cjk(self._cited) != _is_cjk([SourceText("", text)]):
+        if fold(name.text) in STOP_WORDS or _is_cjk(self._cited.start) != _is_cjk(text):
             return False
         replaced = self._replaces(name)
         if self._goal.has_name(name.text) and (others or not replaced):
             return False
-        is_known = any(source.has_name(name.text) for source in self._everything)
+        is_known = self._everything.has_name(name.text)
         is_name = name.sure and (is_known or not _GERMAN.search(text))
         return is_name or replaced or self._is_cell(name)
 
@@ -272,7 +278,7 @@ class Look:
     def _replaces(self, name: Name) -> bool:
         """Whether a name is where the source has another one, in a passage that is the same otherwise."""
         rest = self._statement.own_words - words_of(name.text)
-        found = {(id(each.source), each.at): each.source.statement(each.at) for each in self.found}
+        found = {(id(each.source), each.at): each.statement for each in self.found}
         for theirs in found.values():
             alike = len(rest & theirs.words) / len(rest) if rest else 0.0
             if alike >= ALIKE and self._has_other_name(theirs, above=True):
@@ -284,7 +290,7 @@ Identities = Mapping[str, set[str]]
 
 
 def _identities(each: Occurrence) -> Identities:
-    return each.source.statement(each.at).identities(each.figure)
+    return each.statement.identities(each.figure)
 
 
 def _clash(mine: Identities, theirs: Identities) -> bool:
@@ -298,6 +304,5 @@ def _agree(mine: Identities, theirs: Identities) -> bool:
     return all(key in theirs and not names.isdisjoint(theirs[key]) for key, names in mine.items())
 
 
-def _is_cjk(sources: Iterable[SourceText]) -> bool:
-    text = "".join(source.text[:2000] for source in sources)
+def _is_cjk(text: str) -> bool:
     return sum("\u3040" <= c <= "\u9fff" for c in text) > len(text) / 8

@@ -2,6 +2,7 @@
 
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -104,17 +105,19 @@ class Statement:
         if figure.start not in self._identities:
             start, end = (0, len(self.passage.text)) if self.passage.kind == "row" else self.clause(figure)
             found: dict[str, set[str]] = {}
-            for at, key in self._numbered:
+            for at, key, form in self._numbered:
                 if start <= at < end and at != figure.start:
-                    found.setdefault(_DIGITS.sub("#", key), set()).add(key)
+                    found.setdefault(form, set()).add(key)
             self._identities[figure.start] = found
         return self._identities[figure.start]
 
     @cached_property
-    def _numbered(self) -> list[tuple[int, str]]:
-        """The names with digits, the names with a number behind them, and the years, each with its place."""
+    def _numbered(self) -> list[tuple[int, str, str]]:
+        """The names with digits, the names with a number behind them, and the years: place, name, the same with `#`
+        for digits.
+        """
         text = self.passage.text
-        found = [(name.start, keyed(name.text)) for name in self.names if any(c.isdigit() for c in name.text)]
+        found = [(name.start, keyed(name.text)) for name in self.names if _DIGITS.search(name.text)]
         ends = {name.start + len(name.text): name for name in self.names}
         for figure in self.figures:
             if figure.code[:2].isdigit() and figure.code[:4].isdigit():
@@ -123,7 +126,7 @@ class Statement:
                 found.append((figure.start, figure.text))
             elif figure.unit is None and figure.start - 1 in ends and text[figure.start - 1] == " ":
                 found.append((figure.start, keyed(f"{ends[figure.start - 1].text} {figure.text}")))
-        return found[:MOST_NUMBERED]
+        return _with_forms(found[:MOST_NUMBERED])
 
     def words_of_clause(self, figure: Quantity) -> frozenset[str]:
         """Return the content words of the clause of a figure alone."""
@@ -212,6 +215,10 @@ class Statement:
 
     def _blanked(self, text: str) -> str:
         return re.sub(r"\[[^\]]*\]|\d\S*", " ", text)
+
+
+def _with_forms(found: Iterable[tuple[int, str]]) -> list[tuple[int, str, str]]:
+    return [(at, key, _DIGITS.sub("#", key)) for at, key in found]
 
 
 def is_like_a_year(figure: Quantity) -> bool:
