@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Mapping
 from swarm.attempt.parts import narrowed
 from swarm.attempt.prompt import written
 from swarm.attempt.reading import room_to_read
-from swarm.attempt.support import conflict_lines, unfounded_lines
+from swarm.attempt.support import unfounded_lines
 from swarm.attempt.types import Attempt, Given, Missing, Stated, determining, part_digest
 from swarm.base.errors import AttemptError, NoRoomError
 from swarm.base.text import clip, cut
@@ -23,6 +23,7 @@ from swarm.scheduling.label_flow import LabelFlow
 from swarm.scheduling.merging import merge_attempt, wanted_table
 from swarm.scheduling.outputs import Outputs
 from swarm.scheduling.resources import RunResources
+from swarm.scheduling.told import Told
 from swarm.spec.agent import Agent, asked_for
 from swarm.spec.chat import estimate_tokens
 from swarm.spec.files import fill
@@ -49,6 +50,7 @@ class Assigner:
         self._hashes: dict[str, str] = {}
         labels = {each.label for each in resources.inputs if each.label is not None}
         labels.update(resources.access.tool_labels.values())
+        self._told = Told()
         self._label_flow = LabelFlow(state, self._own_labels, labels)
         self._is_plain = not labels and all(each.medium == "text" for each in resources.inputs)
 
@@ -58,11 +60,11 @@ class Assigner:
         Raise `LimitError` if the step would make more plans than `limits.rounds`. Raise
         `AttemptError` of kind `label` or `media` if no model may see, or accepts, its inputs.
         """
-        return self._attempt(s, self._label_flow.of(s))
+        return self._told.of(self._attempt(s, self._label_flow.of(s)))
 
     def draft(self, s: StepState) -> Attempt:
-        """Return the attempt at a step that need not be in the graph yet, and keep nothing of it. Raise the same."""
-        return self._attempt(s, self._label_flow.would_have(s))
+        """Return the attempt at a step that need not be in the graph yet, as far as sizes go. Raise the same."""
+        return self._told.sized(self._attempt(s, self._label_flow.would_have(s)))
 
     def _attempt(self, s: StepState, labels: tuple[str, ...]) -> Attempt:
         state, resources, step = self._state, self._resources, s.step
@@ -97,7 +99,6 @@ class Assigner:
             goal=fill(resources.task.goal or "", resources.task.parameters),
             given=given,
             missing=missing,
-            conflicts=conflict_lines(told),
             unfounded=unfounded_lines(told),
             inputs=inputs,
             tools=granted,
