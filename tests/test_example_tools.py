@@ -1,10 +1,14 @@
 """The examples with tools, with a scripted model that calls them as a real one would."""
 
 import csv
+import functools
 import re
 import shutil
+import threading
 from collections import Counter
 from decimal import Decimal
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,8 @@ from swarm.cli.reading import exported
 from swarm.record.folder import RunFolder
 from swarm.spec.chat import Request
 from swarm.testing import Function, reply
-from tests.models import events_of, own_prompt
+from swarm.tools.web.fetch import Fetcher
+from tests.models import data_in, events_of, own_prompt
 
 FOLDER = Path(__file__).parent.parent / "examples"
 pytestmark = pytest.mark.anyio
@@ -129,3 +134,87 @@ async def test_an_analyst_calculates_over_csv_files_and_leaves_a_chart(examples:
 async def test_the_analysts_task_runs_without_a_model_too(examples: Path) -> None:
     result = await swarm.run(examples / "analyst" / "task.yaml", endpoint="offline", cache=False)
     assert result.exit_code in (0, 3)
+
+
+# A server of somebody else, from PyPI
+
+
+def clockmaker(request: Request) -> Any:
+    """Convert the hours of one office; then find what all have in common, from what the steps wrote."""
+    office = re.search(r"working hours of (\w+)", own_prompt(request))
+    if office is None and request.tools:
+        hours = [
+            tuple(map(int, found))
+            for found in re.findall(r"from (\d+) to (\d+) minutes", str(data_in(request, "output")))
+        ]
+        begin, end = max(first for first, _ in hours), min(last for _, last in hours)
+        return f"All offices work from {begin // 60:02}:{begin % 60:02} to {end // 60:02}:{end % 60:02} UTC. [hours]"
+    if office is None:
+        return "All offices work from 08:00 to 09:00 UTC. [meeting]"
+    assert [spec.name for spec in request.tools if "clock" in spec.name] == ["clock__convert_time"]
+    row = re.search(rf"\| {office[1]} \| (\S+) \| (\S+) \| (\S+) \|", str(data_in(request, "input")))
+    assert row is not None
+    found = results(request)
+    if not found:
+        asked = [{"source_timezone": row[1], "time": time, "target_timezone": "UTC"} for time in row.groups()[1:]]
+        return reply(calls=[("clock__convert_time", each) for each in asked])
+    times = [re.search(r'"target".*?T(\d\d):(\d\d)', text, re.DOTALL) for text in found]
+    minutes = [60 * int(time[1]) + int(time[2]) for time in times if time is not None]
+    return f"{office[1]} works from {minutes[0]} to {minutes[1]} minutes after midnight UTC."
+
+
+@pytest.mark.slow  # a server in a box of its own, and the first import of its packages
+async def test_a_server_from_pypi_converts_the_hours_of_offices(
+    examples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = Path(str(distribution("mcp-server-time").locate_file("../../../bin"))).resolve()
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    result = await swarm.run(examples / "servers" / "task.yaml", endpoint=Function(clockmaker), cache=False)
+    assert result.status == "done", result.errors
+    assert str(result.outputs["meeting"]).startswith(
+        "All offices work from 08:00 to 09:00"
+    )  # Lagos begins, Singapore ends
+    answered = [
+        message.tool_call_id
+        for event in events_of(result.folder)
+        for message in getattr(event, "messages", ())
+        if message.role == "tool"
+    ]
+    assert len(answered) == 6
+
+
+# A question over a web site
+
+
+def reader(request: Request) -> Any:
+    """Follow the links of the station's page, then say what the tables and rules state."""
+    if not request.tools:
+        return "Pump C needs service first: 120 of its hours are left, at 90 per month. [read]"
+    start = re.search(r"Start at (\S+) and", own_prompt(request))
+    assert start is not None
+    found = results(request)
+    if not found:
+        return reply(calls=[("web_fetch", {"url": start[1]})])
+    if len(found) == 1:
+        links = [line.rpartition(" ")[2] for line in found[0].splitlines() if line.startswith("- ") and "//" in line]
+        base = start[1].rpartition("/")[0]
+        assert links == [f"{base}/{name}.html" for name in ("pumps", "service", "history")]  # not the menu's
+        return reply(calls=[("web_fetch", {"url": link}) for link in links[:2]])
+    [used] = re.findall(r"C \| M-90 \| (\S+)", found[1])
+    [after] = re.findall(r"M-90 after (\S+) hours", found[2])
+    return f"Pump C has run {used} hours and needs service after {after} hours."
+
+
+async def test_a_question_over_a_web_site_follows_its_links(examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(Fetcher.__init__.__kwdefaults__, "pause", 0.0)  # the site is ours
+    folder = examples / "web"
+    serve = functools.partial(SimpleHTTPRequestHandler, directory=str(folder / "site"))
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as site:
+        threading.Thread(target=site.serve_forever, args=(0.02,), daemon=True).start()
+        task = folder / "task.yaml"
+        task.write_text(task.read_text().replace("127.0.0.1:8765", f"127.0.0.1:{site.server_port}"))
+        result = await swarm.run(task, endpoint=Function(reader), cache=False)
+        site.shutdown()
+    assert result.status == "done", result.errors
+    assert str(result.outputs["read"]).startswith("Pump C has run 1,480 hours and needs service after 1,600 hours.")

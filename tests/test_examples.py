@@ -80,10 +80,12 @@ def test_every_example_has_a_test() -> None:
         "notes",
         "office",
         "replay",
+        "servers",
         "table",
         "tools",
         "two_models",
         "typed",
+        "web",
     }
     tested = {"library.ipynb", *NOTEBOOKS, *folders}
     assert {path.name for path in FOLDER.iterdir() if not path.name.startswith(".")} == tested

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from swarm.readers.result import Extract, clean, joined, table
 
 if TYPE_CHECKING:
-    from selectolax.lexbor import LexborNode
+    from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 _SKIPPED = frozenset({"script", "style", "noscript", "template", "svg", "head", "iframe", "object", "-comment",
                       "canvas", "select", "datalist", "button", "dialog"})  # fmt: skip
@@ -214,3 +214,28 @@ def main_text(text: str) -> tuple[str, str]:
         if len(found) >= LEAST_CHARACTERS:
             return clean(name), found
     return clean(name), whole
+
+
+def links_of(text: str) -> list[tuple[str, str]]:
+    """Return the links of what a page is about, in order: the address as written, and the words.
+
+    A page that is all menu is about its menu.
+    """
+    from selectolax.lexbor import LexborHTMLParser
+
+    tree = LexborHTMLParser(parsable(text))
+    every = _links(tree)
+    for node in tree.css(_AROUND):
+        node.decompose()
+    left = "" if tree.body is None else tree.body.text()
+    return list((_links(tree) if len(left) >= LEAST_CHARACTERS else every).items())
+
+
+def _links(tree: "LexborHTMLParser") -> dict[str, str]:
+    """Return the words of links by their addresses; the first words that are not empty count."""
+    found: dict[str, str] = {}
+    for each in tree.css("a[href]"):
+        address = (each.attributes.get("href") or "").strip()
+        if address and not address.startswith("#") and not found.get(address):
+            found[address] = clean(" ".join(each.text(separator=" ").split()))
+    return found

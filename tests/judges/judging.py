@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 PLACE = ROOT / ".venvs"
 LLMOCK = "0.2.2"
 AIMOCK = "1.43.0"
+MEMORY = "2026.8.31"
 
 
 def carry_out(*command: str | Path, cwd: Path = ROOT) -> str:
@@ -53,6 +54,19 @@ def aimock() -> Path:
         words = ("install", "--no-audit", "--no-fund", "--ignore-scripts", f"@copilotkit/aimock@{AIMOCK}")
         carry_out(npm, *words, cwd=folder)
     return command
+
+
+def memory() -> Path:
+    """Install the MCP server `@modelcontextprotocol/server-memory` with npm, once; give its script."""
+    npm = shutil.which("npm")
+    assert npm is not None, "this server needs npm on the PATH (Node.js 20.15 or newer)"
+    folder = PLACE / f"server-memory-{MEMORY}"
+    script = folder / "node_modules" / "@modelcontextprotocol" / "server-memory" / "dist" / "index.js"
+    if not script.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        words = ("install", "--no-audit", "--no-fund", "--ignore-scripts")
+        carry_out(npm, *words, f"@modelcontextprotocol/server-memory@{MEMORY}", cwd=folder)
+    return script
 
 
 @contextmanager
