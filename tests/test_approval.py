@@ -130,6 +130,23 @@ async def test_only_calls_that_do_more_than_read_are_asked_about_unless_a_tool_s
     assert [question.tool for question in desk.asked] == ["see"]
 
 
+async def test_nobody_is_asked_about_a_call_that_cannot_be(tmp_path: Path) -> None:
+    def model(request: Request) -> Any:
+        results = [message.text for message in request.messages if message.role == "tool"]
+        if not results:
+            return reply(calls=[("put", {"wrd": "a"}), ("put", "[1]"), ("put", {"word": 3}), ("look", {})])
+        assert len(results) == 4
+        return "\n".join(results) if request.tools else "Report. [a]"
+
+    desk = Desk()
+    result = await carried(desk, Function(model), task(tmp_path))
+    said = str(result.outputs["a"])
+    assert (desk.asked, desk.made) == ([], [])
+    assert "word: Missing required argument" in said or "word: " in said
+    assert "must be one JSON object" in said
+    assert not decided(result.folder)
+
+
 async def test_always_covers_a_tool_for_steps_that_carry_no_other_label(tmp_path: Path) -> None:
     desk = Desk(CallDecision("always"))
     (tmp_path / "notes.txt").write_text("Tea.")

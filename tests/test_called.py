@@ -143,6 +143,7 @@ def operator_add(a: int, b: int) -> int:
         ({"price": -1}, "price is -1; expected a number that is not negative"),
         ({"label": "No Good"}, "label is 'No Good'; expected a label"),
         ({"ask": "yes"}, "ask is 'yes'; expected True or False"),
+        ({"stabel": True}, "there is no setting 'stabel'; there are name, effect, seconds, label"),
         ({"name": 3}, "3 cannot be the name of a tool"),
     ],
 )

@@ -75,3 +75,23 @@ def test_an_entry_is_written_and_the_rest_stays(text: str, changed: str) -> None
 def test_an_entry_that_cannot_be_written_is_said() -> None:
     with pytest.raises(TaskError, match="write it yourself: pin: 7-7"):
         with_entry(parse("a:\n  b:\n    pin: |\n      x\n", source="t.yaml"), ("a", "b"), "pin", "7-7")
+
+
+def test_check_names_the_calls_that_a_person_is_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swarm: Command
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tools = "tools: {find: read, put: write, much: {effect: read, ask: true}, look: {effect: exec, ask: false}}"
+    more = "approve: tools\nplan: [{id: a, prompt: Look.}]\n"
+    Path("task.yaml").write_text(TASK.replace("tools: {find: read, put: write}", tools) + more)
+    said = swarm("check", "task.yaml")
+    assert said.code == 0, said.err
+    [line] = [line for line in said.out.splitlines() if line.startswith("tools: ")]
+    assert "notes.find (read, sends to mcp.notes)," in line
+    assert "notes.put (write, sends to mcp.notes, asks before each call)," in line
+    assert "notes.much (read, sends to mcp.notes, asks before each call)," in line
+    assert line.endswith("notes.look (exec, sends to mcp.notes)")
+    asked = {tool["name"]: tool["asks"] for tool in swarm("check", "task.yaml", "--json").json["tools"]}
+    assert asked == {"notes.find": False, "notes.put": True, "notes.much": True, "notes.look": False}
+    Path("task.yaml").write_text(Path("task.yaml").read_text().replace("approve: tools", "approve: ask"))
+    assert "notes.put (write, sends to mcp.notes)," in swarm("check", "task.yaml").out

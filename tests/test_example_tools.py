@@ -19,6 +19,7 @@ from swarm.cli.reading import exported
 from swarm.record.folder import RunFolder
 from swarm.spec.chat import Request
 from swarm.testing import Function, reply
+from swarm.tools.web import kit
 from swarm.tools.web.fetch import Fetcher
 from tests.models import data_in, events_of, own_prompt
 
@@ -186,6 +187,10 @@ async def test_a_server_from_pypi_converts_the_hours_of_offices(
 # A question over a web site
 
 
+def _silent(*_: object) -> None:
+    """Log nothing."""
+
+
 def reader(request: Request) -> Any:
     """Follow the links of the station's page, then say what the tables and rules state."""
     if not request.tools:
@@ -206,10 +211,10 @@ def reader(request: Request) -> Any:
 
 
 async def test_a_question_over_a_web_site_follows_its_links(examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(Fetcher.__init__.__kwdefaults__, "pause", 0.0)  # the site is ours
+    monkeypatch.setattr(kit, "Fetcher", functools.partial(Fetcher, pause=0.0))  # the site is ours
     folder = examples / "web"
     serve = functools.partial(SimpleHTTPRequestHandler, directory=str(folder / "site"))
-    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", _silent)
     with ThreadingHTTPServer(("127.0.0.1", 0), serve) as site:
         threading.Thread(target=site.serve_forever, args=(0.02,), daemon=True).start()
         task = folder / "task.yaml"

@@ -280,6 +280,7 @@ async def test_a_plan_that_needs_approval_is_not_run(project: Path) -> None:
         (f"{TASK}mcp: {{me: {{command: [swarm, mcp], tools: {{run: read}}}}}}\n", (), "must not call itself"),
         ("goal: x\ninputs: ['-']\nmodels: {default: offline}\n", (), "standard input"),
         (TASK, ("--task", "../task.yaml"), "below the folder"),
+        (TASK, ("--total", "tokens"), "invalid value `tokens`: expected NAME=VALUE, for example tokens=2_000_000"),
         (TASK, ("--total", "steps=3"), "totals are tokens and usd"),
         (TASK, ("--limit", "tokens=0"), "--limit tokens"),
     ],

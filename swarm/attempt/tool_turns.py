@@ -180,8 +180,10 @@ class ToolTurns:
             return None
         try:
             self._tools.check(name, self._attempt.tools, self._context())
-        except ToolError:
-            return None  # the call fails by itself: no person need look at it
+            if tool.check is not None:
+                tool.check(call.arguments)
+        except ToolError as error:
+            return (self._failed(call, error),)  # no person need look at a call that cannot be
         # Cancellation point: a question that is withdrawn has no decision, and the call did not begin.
         decision = await self._permits.decide(call, tool, may_have_run=may_have_run)
         if decision.allows:

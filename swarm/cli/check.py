@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from swarm.lifecycle.prepare import Prepared
     from swarm.spec.files import OutputFile
     from swarm.spec.task import Model, Task
+    from swarm.tools import Offer
 
 
 def check(
@@ -178,7 +179,7 @@ def _found(prepared: "Prepared", unset: tuple[str, ...]) -> "dict[str, Json]":
         "agents": list(prepared.agents),
         "inputs": [input_facts(each) for each in prepared.resources.inputs],
         "unread": [each.model_dump() for each in prepared.files.unread],
-        "tools": [_tool(prepared, name) for name in prepared.toolbox.names],
+        "tools": [_tool(prepared, offer) for offer in prepared.toolbox.offers],
         "outputs": [_output(each) for each in prepared.files.outputs],
         "limits": prepared.task.limits.model_dump(mode="json"),
         "plan": None if planned is None else planned.value,
@@ -186,11 +187,9 @@ def _found(prepared: "Prepared", unset: tuple[str, ...]) -> "dict[str, Json]":
     }
 
 
-def _tool(prepared: "Prepared", name: str) -> "dict[str, Json]":
-    box = prepared.toolbox
-    known = next((tool for tool in box.tools if tool.name == name), None)
-    effect = None if known is None else known.effect
-    return {"name": name, "effect": effect, "goes_to": box.goes_to.get(name, ""), "label": box.labels.get(name)}
+def _tool(prepared: "Prepared", offer: "Offer") -> "dict[str, Json]":
+    facts = {"name": offer.name, "effect": offer.effect, "goes_to": offer.goes_to, "label": offer.label}
+    return facts | {"asks": offer.asks(by_default=prepared.task.asks_about_tools)}
 
 
 def _output(output: "OutputFile") -> "dict[str, Json]":
@@ -253,12 +252,11 @@ def _output_line(output: "OutputFile") -> str:
 
 
 def _tool_lines(tools: "list[dict[str, Json]]") -> list[str]:
-    """Return a line with the granted tools, each with its effect and the place that its arguments go to."""
-    if not tools:
-        return []
-    words = (f"{each['name']} ({each['effect'] or 'opens with the run'}{_place(each['goes_to'])})" for each in tools)
-    return [f"tools: {', '.join(words)}"]
+    """Return a line with the granted tools: effect, the place that arguments go to, whether a person is asked."""
+    return [f"tools: {', '.join(map(_tool_words, tools))}"] if tools else []
 
 
-def _place(place: str) -> str:
-    return f", sends to {place}" if place else ""
+def _tool_words(tool: "dict[str, Json]") -> str:
+    place = f", sends to {tool['goes_to']}" if tool["goes_to"] else ""
+    asks = ", asks before each call" if tool["asks"] else ""
+    return f"{tool['name']} ({tool['effect'] or 'opens with the run'}{place}{asks})"

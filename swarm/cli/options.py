@@ -247,7 +247,7 @@ def pairs(option: str, given: list[str] | None) -> dict[str, str]:
     return found
 
 
-EXAMPLES = {"--limit": "tokens=100_000", "--set": "audience=managers"}
+EXAMPLES = {"--limit": "tokens=100_000", "--total": "tokens=2_000_000", "--set": "audience=managers"}
 """A valid pair for each option that takes them."""
 
 

@@ -82,7 +82,7 @@ async def _look(task: "Task", given: Any) -> "dict[str, Json]":
         async with AsyncExitStack() as stack:
             try:
                 await open_box(box, Path(folder), Redactor(secrets_of(task)).clean, stack, say)
-                found = _found(box, roles)
+                found = _found(box, roles, by_default=task.asks_about_tools)
             except TaskError as error:  # raised below: the stack would put it into a group
                 failed = error
     if failed is not None:
@@ -90,7 +90,7 @@ async def _look(task: "Task", given: Any) -> "dict[str, Json]":
     return found
 
 
-def _found(box: "Toolbox", roles: "dict[str, Any]") -> "dict[str, Json]":
+def _found(box: "Toolbox", roles: "dict[str, Any]", *, by_default: bool) -> "dict[str, Json]":
     from swarm.tools.mcp import sandbox
     from swarm.tools.mcp.pins import pin_of
 
@@ -105,6 +105,7 @@ def _found(box: "Toolbox", roles: "dict[str, Any]") -> "dict[str, Json]":
                 "effect": tool.effect,
                 "goes_to": tool.destination,
                 "label": tool.label,
+                "asks": tool.asks(by_default=by_default),
                 "stable": tool.is_stable,
                 "bytes": size,
                 "roles": has,
@@ -154,6 +155,8 @@ def _line(tool: "dict[str, Json]") -> str:
     facts = [tool["effect"], "stable" if tool["stable"] else "not stable", f"{tool['bytes']:,} bytes in each prompt"]
     if tool["goes_to"]:
         facts.append(f"sends to {tool['goes_to']}")
+    if tool["asks"]:
+        facts.append("asks before each call")
     if tool["label"]:
         facts.append(f"gives {tool['label']} data")
     facts.append(f"for {', '.join(tool['roles']) or 'no agent'}")

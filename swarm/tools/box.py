@@ -112,6 +112,11 @@ class Toolbox:
         return {name: offer.about for name, offer in self._offers.items() if offer.about}
 
     @property
+    def offers(self) -> tuple[Offer, ...]:
+        """All tools that the run grants, as far as they are known."""
+        return tuple(self._offers.values())
+
+    @property
     def facts(self) -> tuple[ToolFact, ...]:
         """The granted tools as facts of the run. A tool that is not open is as it was recorded."""
         known = (self._tools.get(name) for name in self._offers)

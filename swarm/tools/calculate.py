@@ -51,6 +51,7 @@ class CalculateKit(Kit):
         made = Tool(
             _calculate.spec,
             self._run,
+            check=_calculate.check,
             seconds=600.0,
             stable=True,
             shared=False,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import Any, Generic, ParamSpec, TypeVar, cast, get_args, overload
+from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, cast, get_args, overload
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
@@ -14,7 +14,7 @@ from swarm.base.errors import TaskError, ToolError
 from swarm.base.values import ID_PATTERN, Json
 from swarm.spec.chat import ToolSpec
 from swarm.tools.called import called
-from swarm.tools.kinds import DEADLINE_SECONDS, Alone, Effect, Tool, ToolContext, ToolResult
+from swarm.tools.kinds import Alone, Effect, Tool, ToolContext, ToolResult
 from swarm.tools.place import Place
 
 P = ParamSpec("P")
@@ -41,64 +41,52 @@ class FunctionTool(Tool, Generic[P, R]):
         return self.function(*args, **kwargs)
 
 
+class ToolSettings(TypedDict, total=False):
+    """What `@tool` takes in addition to the function. What is left out follows from the `effect`."""
+
+    name: str
+    """Another name for the model. [default: that of the function]"""
+    effect: Effect
+    """The most that the tool does outside the run. [default: `read`]"""
+    seconds: float
+    """Deadline of one call. [default: 60]"""
+    label: str | None
+    """A label of the task's `labels` that all results carry."""
+    stable: bool | None
+    """Whether a result may be kept for later runs."""
+    shared: bool | None
+    """Whether one call may serve all steps that ask the same."""
+    alone: Alone | None
+    """Which calls wait for a call: `no`, `step` or `run`."""
+    price: float
+    """US dollars per call."""
+    ask: bool | None
+    """Whether a person must allow each call. [default: as the task's `approve` says]"""
+
+
 @overload
 def tool(function: Callable[P, R], /) -> FunctionTool[P, R]: ...
 
 
 @overload
-def tool(
-    *,
-    name: str | None = None,
-    effect: Effect = "read",
-    seconds: float = DEADLINE_SECONDS,
-    label: str | None = None,
-    stable: bool | None = None,
-    shared: bool | None = None,
-    alone: Alone | None = None,
-    price: float = 0.0,
-    ask: bool | None = None,
-) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
+def tool(**settings: Unpack[ToolSettings]) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 
-def tool(
-    function: Callable[..., Any] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    effect: Effect = "read",
-    seconds: float = DEADLINE_SECONDS,
-    label: str | None = None,
-    stable: bool | None = None,
-    shared: bool | None = None,
-    alone: Alone | None = None,
-    price: float = 0.0,
-    ask: bool | None = None,
-) -> Any:
+def tool(function: Callable[..., Any] | None = None, /, **settings: Unpack[ToolSettings]) -> Any:
     """Make a tool of a function with typed arguments, sync or async. Use it as `@tool` or `@tool(effect="write")`.
 
     The docstring describes the tool to the model, its `Args:` the arguments. Arguments are
     checked strictly against their types before the function is called. A parameter annotated with
     `ToolContext` or `Place` receives the call or the place of the attempt; models do not see it.
     Text that the function returns reaches the model as it is, a `ToolResult` as its parts, any
-    other value as JSON. With a `label`, all results carry it. `stable`, `shared` and `alone` say
-    whether a result may be kept for later runs, whether one call may serve all steps that ask the
-    same, and which calls wait for it: by default as the `effect` says. With `ask=True` a person must
-    allow each call, with `ask=False` none: by default as the task's `approve` says. A sync function runs in a
-    thread; if it is still running after `seconds`, it is left behind, not stopped. Raise
-    `TaskError` for a function that cannot be a tool.
+    other value as JSON. The settings are those of `ToolSettings`: `name`, `effect`, `seconds`, `label`,
+    `stable`, `shared`, `alone`, `price` and `ask`. A sync function runs in a thread; if it is still running
+    after `seconds`, it is left behind, not stopped. Raise `TaskError` for a function that cannot be a tool.
     """
-    if stable and effect == "network":
+    traits: dict[str, Any] = {"effect": "read", **settings}
+    name = traits.pop("name", None)
+    if traits.get("stable") and traits["effect"] == "network":
         raise TaskError("a tool of effect `network` cannot be `stable`: what it reads changes outside of the run")
-    traits: dict[str, Any] = {
-        "effect": effect,
-        "seconds": seconds,
-        "label": label,
-        "stable": stable,
-        "shared": shared,
-        "alone": alone,
-        "price": price,
-        "ask": ask,
-    }
     make = functools.partial(_make, name=name, traits=traits)
     return make if function is None else make(function)
 
@@ -121,7 +109,7 @@ def _make(function: Callable[..., Any], *, name: str | None, traits: dict[str, A
     except (PydanticUserError, NameError) as error:
         raise TaskError(f"tool {named}: an argument's type has no JSON Schema: {error}") from error
     description, arguments = _described(function)
-    parameters = _tidy(schema)
+    parameters = tidied(schema)
     for argument, words in arguments.items():
         if argument in parameters.get("properties", {}):
             parameters["properties"][argument].setdefault("description", words)
@@ -133,15 +121,19 @@ def _make(function: Callable[..., Any], *, name: str | None, traits: dict[str, A
 
     spec = ToolSpec(name=named, description=description, parameters=parameters)
     if contexts or places:
-        traits = traits | {"shared": bool(traits["shared"])}  # what it gives depends on the step that asks
-    return FunctionTool(spec, run, function=function, **traits)
+        traits = traits | {"shared": bool(traits.get("shared"))}  # what it gives depends on the step that asks
+    check = functools.partial(_read, adapter)
+    return FunctionTool(spec, run, function=function, check=check, **traits)
 
 
 def _check_traits(name: str, traits: Mapping[str, Any]) -> None:
     """Raise `TaskError` for the first setting of a tool that cannot be."""
-    for key, (is_right, expected) in _TRAITS.items():
-        if not is_right(traits[key]):
-            raise TaskError(f"tool {name}: {key} is {traits[key]!r}; expected {expected}")
+    for key, value in traits.items():
+        if key not in _TRAITS:
+            raise TaskError(f"tool {name}: there is no setting {key!r}; there are name, {', '.join(_TRAITS)}")
+        is_right, expected = _TRAITS[key]
+        if not is_right(value):
+            raise TaskError(f"tool {name}: {key} is {value!r}; expected {expected}")
 
 
 def _is_number(value: Any, *, least: float) -> bool:
@@ -247,14 +239,14 @@ def _described(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     return description, {p.arg_name: p.description for p in documented.params if p.description}
 
 
-def _tidy(schema: Any) -> Any:
+def tidied(schema: Any) -> Any:
     """Return a schema without titles: they repeat the names, in every prompt."""
     if isinstance(schema, list):
-        return [_tidy(each) for each in cast("list[Any]", schema)]
+        return [tidied(each) for each in cast("list[Any]", schema)]
     if not isinstance(schema, dict):
         return schema
     return {
-        key: value if key in LITERAL_KEYS else _tidy(value)
+        key: value if key in LITERAL_KEYS else tidied(value)
         for key, value in cast("dict[str, Any]", schema).items()
         if not (key == "title" and isinstance(value, str))
     }

@@ -95,6 +95,14 @@ PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 Run = Callable[[str, ToolContext], Awaitable[Json | ToolResult]]
 
 
+def asks(effect: Effect | None, ask: bool | None, *, by_default: bool) -> bool:
+    """Return whether a person must allow each call of a tool with these settings.
+
+    `by_default` says whether the task asks about calls that do more than read.
+    """
+    return by_default and effect not in (None, "read") if ask is None else ask
+
+
 @dataclass(frozen=True)
 class Tool:
     """A function, or something like one, that a model may call."""
@@ -131,6 +139,9 @@ class Tool:
     """Name for people, in tasks, plans and agents, if it differs from that of the spec: `notes.read_text_file`."""
     kit: str = ""
     """Name of its kit; empty for a tool of its own."""
+    check: Callable[[str], object] | None = None
+    """Checks arguments as the model wrote them without a call, so that no person is asked about a call that cannot be.
+    Raises `ToolError`, worded for the model. None: only a call can tell."""
     rebuilds: bool = False
     """Whether a resumed attempt makes its earlier calls again, in order and without showing the results, before the
     next one: they left variables or files in its place, and nothing elsewhere."""
@@ -141,11 +152,8 @@ class Tool:
         return self.called or self.spec.name
 
     def asks(self, *, by_default: bool) -> bool:
-        """Return whether a person must allow each call, if the task asks about tools by default or not.
-
-        By default it asks about calls that do more than read.
-        """
-        return by_default and self.effect != "read" if self.ask is None else self.ask
+        """Return whether a person must allow each call, if the task asks about tools by default or not."""
+        return asks(self.effect, self.ask, by_default=by_default)
 
     @property
     def is_stable(self) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from anyio.abc import TaskGroup
 
-from swarm.tools.kinds import Tool
+from swarm.tools.kinds import Effect, Tool, asks
 
 OPENING_SECONDS = 20.0
 """Maximum seconds that opening all kits of a run takes."""
@@ -27,6 +27,14 @@ class Offer:
     """Label of what it gives."""
     about: str = ""
     """What it is for, in one sentence for planners; empty if only an open kit knows."""
+    effect: Effect | None = None
+    """The most that it does outside of the run; None if only an open kit knows."""
+    ask: bool | None = None
+    """Whether a person must allow each call. None: as the task's `approve` says."""
+
+    def asks(self, *, by_default: bool) -> bool:
+        """Return whether a person must allow each call, if the task asks about tools by default or not."""
+        return asks(self.effect, self.ask, by_default=by_default)
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,9 @@ class Kit:
 
 def offered(tools: Iterable[Tool]) -> tuple[Offer, ...]:
     """Return the offers of tools that are known."""
-    return tuple(Offer(tool.name, tool.destination, tool.label, first_sentence(tool)) for tool in tools)
+    return tuple(
+        Offer(tool.name, tool.destination, tool.label, first_sentence(tool), tool.effect, tool.ask) for tool in tools
+    )
 
 
 def first_sentence(tool: Tool) -> str:

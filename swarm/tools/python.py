@@ -187,6 +187,7 @@ class PythonKit(Kit):
         return Tool(
             made,
             run,
+            check=_CODE.check,
             effect="network" if spec.network else "exec",
             seconds=WAITING_SECONDS,
             stable=not spec.network,

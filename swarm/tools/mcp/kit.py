@@ -4,29 +4,30 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import anyio
-from pydantic_core import from_json
 
 from swarm.base.errors import Problem, TaskError, ToolError
 from swarm.base.network import wrong_address
 from swarm.base.redaction import safe_text
 from swarm.base.text import clip, listing
-from swarm.base.values import Json
 from swarm.spec.chat import ToolSpec
 from swarm.spec.labels import MCP_PLACE
 from swarm.spec.servers import Server, ServerTool
 from swarm.spec.task import Task
 from swarm.spec.yaml.explain import meant
 from swarm.spec.yaml.strict import Document
+from swarm.tools.functions import tidied
 from swarm.tools.kinds import Tool, ToolContext, ToolResult
 from swarm.tools.kit import OPENING_SECONDS, Kit, Offer, Opening
 from swarm.tools.mcp import sandbox
 from swarm.tools.mcp.answers import result_of
+from swarm.tools.mcp.arguments import arguments_of, check_arguments
 from swarm.tools.mcp.faults import ServerError
 from swarm.tools.mcp.owner import Owner
 from swarm.tools.mcp.pins import changes, command_hash, tool_hash
@@ -67,7 +68,8 @@ class ServerKit(Kit):
         self._clean: Callable[[str], str] = str
         self._rules = {f"{name}.{rule.as_ or own}": (own, rule) for own, rule in server.rules().items()}
         self.offers = tuple(
-            Offer(called, self.name, rule.label or server.label) for called, (_, rule) in self._rules.items()
+            Offer(called, self.name, rule.label or server.label, effect=rule.effect, ask=rule.ask)
+            for called, (_, rule) in self._rules.items()
         )
 
     # What can be said before it opens
@@ -185,7 +187,7 @@ class ServerKit(Kit):
             del context
             if self._owner is None:
                 raise ToolError("the server is closed")
-            answer = await self._owner.call(own, _arguments(text))
+            answer = await self._owner.call(own, arguments_of(text))
             return result_of(wire_name(called), answer, self._clean)
 
         listed = self.listed[own]
@@ -209,6 +211,7 @@ class ServerKit(Kit):
             version=f"{command_hash(self.server)} {tool_hash(listed)}",
             called=called,
             kit=self.name,
+            check=partial(check_arguments, spec.parameters),
         )
 
 
@@ -286,16 +289,6 @@ def _load() -> None:
         logger.addHandler(logging.NullHandler())
 
 
-def _arguments(text: str) -> dict[str, Any]:
-    try:
-        value: Json = from_json(text.strip() or "{}")
-    except ValueError as error:
-        raise ToolError(f"the arguments are not valid JSON: {error}", kind="arguments") from None
-    if not isinstance(value, dict):
-        raise ToolError("the arguments must be one JSON object", kind="arguments")
-    return cast("dict[str, Any]", value)
-
-
 def _described(text: str) -> str:
     """Return a server's description of a tool for prompts: it is the text of a third party."""
     return clip(safe_text(text).strip(), DESCRIPTION_CHARACTERS)
@@ -311,13 +304,3 @@ def _parameters(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     if size > SCHEMA_BYTES:
         raise ServerError(f"tools: the schema of {clip(name)} has {size:,} bytes; maximum {SCHEMA_BYTES:,}")
     return parameters
-
-
-def tidied(schema: Any) -> Any:
-    """Return a schema without titles: they repeat the names, in every prompt."""
-    if isinstance(schema, list):
-        return [tidied(each) for each in cast("list[Any]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    entries = cast("dict[str, Any]", schema).items()
-    return {key: tidied(value) for key, value in entries if not (key == "title" and isinstance(value, str))}
