@@ -12,8 +12,10 @@ from pydantic_core import from_json
 from swarm.base.errors import ToolError
 from swarm.base.text import clip, listing
 from swarm.base.values import Json
+from swarm.tools.functions import MOST_ERRORS
 
-_CONTAINERS = {"object": dict, "array": list}
+_CONTAINERS: dict[str, type] = {"object": dict, "array": list}
+_PLAIN = ("string", "number", "integer", "boolean")
 
 
 def arguments_of(text: str) -> dict[str, Any]:
@@ -33,21 +35,21 @@ def check_arguments(schema: Mapping[str, Any], text: str) -> None:
     known = _mapping(schema.get("properties"))
     required = schema.get("required")
     names = cast("list[Any]", required) if isinstance(required, list) else []
-    missing = [name for name in names if isinstance(name, str) and name not in values]
-    wrong = [f"{clip(name)}: is required" for name in missing]
+    wrong = [f"{clip(name)}: is required" for name in names if isinstance(name, str) and name not in values]
     for name, value in values.items():
-        if name not in known:
-            if schema.get("additionalProperties") is False:
-                wrong.append(f"{clip(name)}: is unknown; known: {listing(sorted(known), 20)}")
-            continue
-        kind = _mapping(known[name]).get("type")
-        expected = _CONTAINERS.get(kind) if isinstance(kind, str) else None
-        if expected is not None and not isinstance(value, expected):
-            wrong.append(f"{clip(name)}: must be an {kind}")
-        elif kind in ("string", "number", "integer", "boolean") and isinstance(value, dict | list):
-            wrong.append(f"{clip(name)}: must be a {kind}")
+        if name in known:
+            wrong += _wrong_kind(clip(name), value, _mapping(known[name]).get("type"))
+        elif schema.get("additionalProperties") is False:
+            wrong.append(f"{clip(name)}: is unknown; known: {listing(sorted(known), 20)}")
     if wrong:
-        raise ToolError("; ".join(wrong[:10]), kind="arguments")
+        raise ToolError("; ".join(wrong[:MOST_ERRORS]), kind="arguments")
+
+
+def _wrong_kind(name: str, value: Any, kind: Any) -> list[str]:
+    """Return that a value is no list, no object, or one of these in the place of a plain value."""
+    if isinstance(kind, str) and kind in _CONTAINERS:
+        return [] if isinstance(value, _CONTAINERS[kind]) else [f"{name}: must be an {kind}"]
+    return [f"{name}: must be a {kind}"] if kind in _PLAIN and isinstance(value, dict | list) else []
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -3,11 +3,14 @@
 from itertools import chain
 from typing import cast
 
+from pydantic import ValidationError
+
 from swarm.base.redaction import safe_text
 from swarm.base.text import clip
 
 WORDS = 500
 """Maximum characters of the words of an error."""
+BROKEN = "it broke the protocol"
 
 
 class ServerError(Exception):
@@ -22,16 +25,35 @@ def words_of(error: BaseException) -> str:
         return str(first)
     if not causes:
         return f"the connection broke ({type(error).__name__})"
-    cause = causes[0]
+    return _worded(causes[0])
+
+
+def _worded(cause: BaseException) -> str:
+    """Return the words of one error."""
+    if isinstance(cause, ValidationError):
+        return f"{BROKEN}: {_first(cause)}"
     name = type(cause).__name__
     said = clip(safe_text(" ".join(str(cause).split())), WORDS)
-    if name in ("ConnectError", "ConnectTimeout"):
-        return f"nobody answers at its address: {said}"
-    if name == "HTTPStatusError":
-        return f"its address answers with an error: {said}"
     if said == "Connection closed":
         return "it ended, or closed the connection, before it answered"
-    return said if name == "MCPError" else f"{name}: {said}"
+    begin = _BEGINNINGS.get(name, name)
+    return f"{begin}: {said}" if begin else said
+
+
+_BEGINNINGS = {
+    "ConnectError": "nobody answers at its address",
+    "ConnectTimeout": "nobody answers at its address",
+    "HTTPStatusError": "its address answers with an error",
+    "MCPError": "",
+}
+"""What is said before the words of an error, by its class; for others it is the name of the class."""
+
+
+def _first(error: ValidationError) -> str:
+    """Return where an answer is wrong first, and why."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(map(str, found["loc"]))
+    return clip(f"{where}: {found['msg']}" if where else found["msg"], WORDS)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -21,6 +21,7 @@ from swarm.spec.labels import MCP_PLACE
 from swarm.spec.servers import Server, ServerTool
 from swarm.spec.task import Task
 from swarm.spec.yaml.explain import meant
+from swarm.spec.yaml.schemas import schema_problems
 from swarm.spec.yaml.strict import Document
 from swarm.tools.functions import tidied
 from swarm.tools.kinds import Tool, ToolContext, ToolResult
@@ -28,7 +29,7 @@ from swarm.tools.kit import OPENING_SECONDS, Kit, Offer, Opening
 from swarm.tools.mcp import sandbox
 from swarm.tools.mcp.answers import result_of
 from swarm.tools.mcp.arguments import arguments_of, check_arguments
-from swarm.tools.mcp.faults import ServerError
+from swarm.tools.mcp.faults import BROKEN, ServerError
 from swarm.tools.mcp.owner import Owner
 from swarm.tools.mcp.pins import changes, command_hash, tool_hash
 from swarm.tools.mcp.pipes import Log, open_pipes
@@ -123,8 +124,21 @@ class ServerKit(Kit):
         try:
             await opening.tasks.start(owner.run)
         except ServerError as error:
-            raise TaskError(self._located(str(error))) from None
+            words = str(error)
+            more = "" if "\nhint: " in words else f"\nhint: {self._remedy(words)}"
+            raise TaskError(self._located(words + more)) from None
         self._owner = owner
+
+    def _remedy(self, words: str) -> str:
+        """Return what to do about a server that does not open, for these words."""
+        if words.startswith(("tools: ", BROKEN)):
+            return "update the server, or leave it out: this is its fault"
+        if self.server.url is not None:
+            return "does it run, and is this the path of its streamable HTTP, often /mcp?"
+        if not self.server.box:
+            return "run the command by itself: it must wait for messages, and write nothing else to its output"
+        files = "files must be in `reads` or `writes`, and the network needs `network: true`"
+        return f"run the command by itself; if it waits for messages there, it misses something in its box: {files}"
 
     async def close(self) -> None:
         """End the session."""
@@ -300,6 +314,10 @@ def _parameters(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     if parameters.setdefault("type", "object") != "object":
         raise ServerError(f"tools: the arguments of {clip(name)} are no object, which no endpoint takes")
     parameters.setdefault("properties", {})
+    if problems := schema_problems(parameters):
+        where = ".".join(map(str, problems[0].path))
+        words = f"tools: the arguments of {clip(name)} have a schema that no endpoint takes"
+        raise ServerError(f"{words}: {where}: {problems[0].message}")
     size = len(str(parameters))
     if size > SCHEMA_BYTES:
         raise ServerError(f"tools: the schema of {clip(name)} has {size:,} bytes; maximum {SCHEMA_BYTES:,}")

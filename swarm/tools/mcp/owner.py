@@ -6,7 +6,7 @@ also when the connection breaks during the call, and when the server does not co
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -188,7 +188,7 @@ class Owner:
             while not (self._is_broken or self._stopping):
                 if self._is_stale:
                     self._is_stale = False
-                    if names := self._changed(await _list(client)):
+                    if names := self._changed(await self._listed_again(client)):
                         self._down = _changed_words(names)
                         break
                 while self._queue and not self._is_broken:
@@ -197,6 +197,12 @@ class Owner:
                 if not (self._is_broken or self._stopping or self._queue or self._is_stale):
                     await self._wake.wait()
             calls.cancel_scope.cancel()
+
+    async def _listed_again(self, client: "Client") -> dict[str, "ListedTool"]:
+        """Return the tools of a server that has said that they changed. Calls wait for it."""
+        with anyio.move_on_after(self._opening_seconds):
+            return await _list(client)
+        raise ServerError(f"it changed its tools, and did not list them in {self._opening_seconds:g} s")
 
     async def _make(self, client: "Client", asked: _Asked) -> None:
         """Make a call and answer it, whatever happens."""
@@ -217,9 +223,10 @@ class Owner:
         except InputRequiredRoundsExceededError:
             asked.answer(None, ToolError("the server asks a person, and there is nobody who could answer"))
         except Exception as error:  # noqa: BLE001 - each error of the library is one of the server's
-            with suppress(Exception):
-                asked.answer(None, ToolError(words_of(error)) if _is_answer(error) else None)
-            self._break()
+            if _is_answer(error):
+                asked.answer(None, ToolError(words_of(error)))
+            else:
+                self._break()
         finally:
             asked.answer(None, ToolError("the connection to the server broke during the call", kind=LOST))
 
@@ -235,10 +242,10 @@ async def _list(client: "Client") -> dict[str, "ListedTool"]:
     cursor: str | None = None
     while True:
         page = await client.list_tools(cursor=cursor)
-        for tool in page.tools:
-            found.setdefault(tool.name, tool)
+        new = {tool.name: tool for tool in page.tools if tool.name not in found}
+        found |= new
         cursor = page.next_cursor
-        if cursor is None or len(found) >= MOST_TOOLS or not page.tools:
+        if cursor is None or len(found) >= MOST_TOOLS or not new:  # pages may come without an end
             return found
 
 

@@ -24,6 +24,8 @@ LOG_BYTES = 1024 * 1024
 """Maximum bytes of a log: what a server says after that is lost."""
 LINE_CHARACTERS = 2000
 """Maximum characters of a line of the log."""
+MOST_NOISE = 10_000
+"""Maximum lines in a row that are no messages."""
 ENDING_SECONDS = 2.0
 """Seconds for which a server may go on after its input has ended, and again after it was told to end."""
 _ID = re.compile(rb'"id"\s*:\s*(\d+|"[^"]{0,100}")')
@@ -37,19 +39,28 @@ class Log:
     def __init__(self, path: Path, clean: Callable[[str], str]) -> None:
         self._clean = clean
         self._left = LOG_BYTES
-        self.last = ""
-        """The last line that is not empty."""
+        self._last = ""
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
     def add(self, line: str) -> None:
-        """Add a line."""
-        line = self._clean(safe_text(line[:LINE_CHARACTERS]).rstrip())
-        self.last = line.strip() or self.last
-        written = f"{line}\n".encode("utf-8", "replace")
-        if self._left >= len(written):
-            self._left -= len(written)
+        """Add a line. When the log is full, it is only remembered as the last one."""
+        line = line[:LINE_CHARACTERS]
+        self._last = line if line.strip() else self._last
+        if self._left <= 0:
+            return
+        written = f"{self._cleaned(line)}\n".encode("utf-8", "replace")
+        self._left -= len(written)
+        if self._left >= 0:
             with suppress(OSError):  # a full disk costs the log, not the run
                 os.write(self._file, written)
+
+    @property
+    def last(self) -> str:
+        """The last line that is not empty."""
+        return self._cleaned(self._last).strip()
+
+    def _cleaned(self, line: str) -> str:
+        return self._clean(safe_text(line).rstrip())
 
     def close(self) -> None:
         """Close the file."""
@@ -87,6 +98,7 @@ async def _read(process: Process, to_session: MemoryObjectSendStream[Any], log: 
     from mcp.types import jsonrpc_message_adapter
 
     assert process.stdout is not None
+    noise = 0
     try:
         async with to_session:
             async for line in _lines(process.stdout):
@@ -94,8 +106,15 @@ async def _read(process: Process, to_session: MemoryObjectSendStream[Any], log: 
                     message = jsonrpc_message_adapter.validate_json(line, by_name=False)
                 except ValueError:
                     log.add(f"not a message: {line[:200].decode('utf-8', 'replace')}")
+                    noise += 1
+                    if noise > MOST_NOISE:
+                        raise ServerError("what it writes is no protocol") from None
+                    if (refusal := _refusal_of(line)) is None:
+                        continue
+                    message = jsonrpc_message_adapter.validate_json(refusal, by_name=False)
                 else:
-                    await to_session.send(SessionMessage(message))
+                    noise = 0
+                await to_session.send(SessionMessage(message))
     except (anyio.ClosedResourceError, anyio.BrokenResourceError, OSError):
         pass  # the session has ended
     finally:
@@ -129,7 +148,19 @@ def _refusal(head: bytes, tail: bytes) -> bytes:
     words = f"the answer has more than {MESSAGE_BYTES:,} bytes"
     if found is None:
         raise ServerError(words)
-    return b'{"jsonrpc":"2.0","id":%s,"error":{"code":-32603,"message":"%s"}}' % (found[1], words.encode())
+    return _error(found[1], words)
+
+
+def _refusal_of(line: bytes) -> bytes | None:
+    """Return an error in the place of an answer that cannot be read; None for a line that is no answer."""
+    found = _ID.search(line[:_ENDS]) or _ID.search(line[-_ENDS:])
+    if found is None or not line.startswith(b"{") or b'"jsonrpc"' not in line[:_ENDS] + line[-_ENDS:]:
+        return None
+    return _error(found[1], "the answer is no message of the protocol")
+
+
+def _error(number: bytes, words: str) -> bytes:
+    return b'{"jsonrpc":"2.0","id":%s,"error":{"code":-32603,"message":"%s"}}' % (number, words.encode())
 
 
 async def _write(
