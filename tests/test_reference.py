@@ -15,6 +15,7 @@ from swarm.cli.app import EPILOG, make_app
 from swarm.results.flags import FlagKind
 from swarm.results.result import EXIT_CODES
 from swarm.spec.agent import Agent
+from swarm.spec.otel import Otel
 from swarm.spec.plan import SET_BY_RUN, Plan, Step
 from swarm.spec.providers import PROVIDERS
 from swarm.spec.servers import Server, ServerTool
@@ -32,6 +33,7 @@ TABLES: tuple[tuple[str, str, type[BaseModel], tuple[str, ...]], ...] = (
     (TOOLS, "Keys of a server", Server, ()),
     (TOOLS, "Settings of a tool", ServerTool, ()),
     (TASK, "Python", PythonSpec, ()),
+    ("docs/runs.md", "OpenTelemetry", Otel, ()),
     (PLAN, "Fields of a step", Step, SET_BY_RUN),
     (PLAN, "Fields of a plan", Plan, ()),
 )

@@ -12,14 +12,14 @@ import pytest
 
 import swarm
 from swarm.base.errors import EndpointRefused, TaskError
-from swarm.exports.otlp import LiveSpans, otlp_bytes, send_run
+from swarm.exports.otlp import Destination, LiveSpans, otlp_bytes, send_run
 from swarm.exports.spans import SpanBuilder, SpanRecord, spans_of
 from swarm.record.folder import RunFolder
 from swarm.record.recorded import Recorded, recorded
 from swarm.spec.plan import Plan, Step
 from swarm.spec.task import Model, Task
 from swarm.testing import Function, reply
-from tests.commands import Command, in_process, make_task, only_run
+from tests.commands import TASK, Command, in_process, make_task, only_run
 from tests.models import resume_with, run_with
 
 command = pytest.fixture(in_process)
@@ -189,7 +189,7 @@ async def test_a_collector_gets_the_same_spans(tmp_path: Path, monkeypatch: pyte
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", other.url)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=canary")
         monkeypatch.setenv("HTTP_PROXY", other.url)
-        sent = send_run(found, kept.url)
+        sent = send_run(found, Destination(kept.url))
         assert (sent.problem, other.requests) == ("", [])
         assert [path for path, _, _ in kept.requests] == ["/v1/traces"]
         assert "canary" not in str(kept.requests[0][1])
@@ -200,7 +200,7 @@ async def test_a_collector_gets_the_same_spans(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.anyio
 async def test_a_collector_that_is_not_there_is_named(tmp_path: Path) -> None:
     found = await ran(tmp_path)
-    sent = send_run(found, "http://127.0.0.1:9")
+    sent = send_run(found, Destination("http://127.0.0.1:9"))
     assert sent.problem.startswith("--otlp: no collector answers at http://127.0.0.1:9/v1/traces; 0 of ")
 
 
@@ -235,7 +235,7 @@ def test_a_run_ends_as_without_a_dead_collector(command: Command, empty: Path) -
 def test_a_collector_that_fails_is_asked_once_more_at_the_end(empty: Path) -> None:
     state = swarm.State()
     with collector(status=400) as kept:
-        live = LiveSpans(kept.url, lambda: state)
+        live = LiveSpans(Destination(kept.url), lambda: state)
         from swarm.record import events as e
 
         started = e.RunStarted(run="r", trace="1" * 32, versions={}, task={}, agents=())
@@ -262,4 +262,85 @@ def test_the_extra_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(module, "is_installed", nothing)
     with pytest.raises(TaskError, match=r'pip install "local-agent-swarm\[otel\]"'):
-        LiveSpans("http://127.0.0.1:4318", swarm.State)
+        LiveSpans(Destination("http://127.0.0.1:4318"), swarm.State)
+
+
+# A collector of the task
+
+
+def of_task(url: str) -> str:
+    return f"{TASK}otel: {{url: '{url}', headers: {{Authorization: 'Bearer ${{TRACES_KEY}}'}}}}\n"
+
+
+def test_the_collector_of_a_task_gets_the_run_and_its_resume(
+    command: Command, empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACES_KEY", "canary-of-a-collector")
+    make_task(empty)
+    with collector() as kept:
+        (empty / "task.yaml").write_text(of_task(kept.url))
+        said = command("run", "task.yaml", "--quiet", "--no-cache")
+        assert (said.code, said.err) == (0, "")
+        run = only_run(empty)
+        first = {span.span_id.hex() for span in kept.spans()}
+        assert first == {span.span for span in spans_of(recorded(RunFolder(run)))}
+        assert {headers["Authorization"] for _, headers, _ in kept.requests} == {"Bearer canary-of-a-collector"}
+        # The secret is in no file of the run, and the reference is.
+        written = b"".join(path.read_bytes() for path in run.rglob("*") if path.is_file())
+        assert b"canary" not in written
+        assert b"${TRACES_KEY}" in written
+        # A resume goes on in the same trace, and sends only what is new.
+        journal = run / "journal.jsonl"
+        journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
+        kept.requests.clear()
+        assert command("resume", "last", "--quiet").code == 0
+        again = kept.spans()
+        assert {span.trace_id.hex() for span in again} == {recorded(RunFolder(run)).first.trace}
+        assert not first & {span.span_id.hex() for span in again}
+        # The option replaces the task's collector, and its headers stay at home.
+        kept.requests.clear()
+        other = kept.url.replace("127.0.0.1", "localhost")
+        assert command("run", "task.yaml", "-q", "--otlp", other).code == 0
+        assert kept.requests
+        assert not any("Authorization" in headers for _, headers, _ in kept.requests)
+
+
+def test_check_shows_the_collector_of_a_task_and_refuses_a_wrong_one(
+    command: Command, empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_task(empty)
+    (empty / "task.yaml").write_text(of_task("http://127.0.0.1:9"))
+    said = command("check")
+    assert said.code == 2
+    assert "TRACES_KEY is not set" in said.errors[0]
+    monkeypatch.setenv("TRACES_KEY", "canary-of-a-collector")
+    said = command("check")
+    assert said.code == 0
+    assert "spans: sent to http://127.0.0.1:9 (headers: Authorization)" in said.out
+    assert "canary" not in said.out + said.err
+    (empty / "task.yaml").write_text(of_task("127.0.0.1:9"))
+    for name in ("check", "run"):
+        said = command(name)
+        assert said.code == 2
+        assert said.errors[0].startswith("task.yaml:4:13: otel: ")
+    monkeypatch.setenv("TRACES_KEY", "a\nb")
+    (empty / "task.yaml").write_text(of_task("http://127.0.0.1:9"))
+    assert "the header `Authorization` has characters" in command("check").errors[0]
+
+
+@pytest.mark.anyio
+async def test_a_python_program_sends_spans_and_hears_of_what_was_not_sent(tmp_path: Path) -> None:
+    def answer(request: Any) -> Any:
+        del request
+        return reply("It is known.")
+
+    with collector(status=401) as kept:
+        this = {"goal": "Say it.", "swarm": "never", "otel": {"url": kept.url}}
+        with pytest.warns(RuntimeWarning, match="otel: the collector at .* answered with status 401; 0 of 3 spans"):
+            result = await swarm.run(this, endpoint=Function(answer), runs=tmp_path, cache=False)
+        assert result.status == "done"
+        kept.status = 200
+        kept.requests.clear()
+        result = await swarm.run(this, endpoint=Function(answer), runs=tmp_path, cache=False)
+        sent = {span.span_id.hex() for span in kept.spans()}
+    assert sent == {span.span for span in spans_of(recorded(RunFolder(result.folder)))}

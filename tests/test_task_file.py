@@ -97,7 +97,7 @@ def test_problems_of_file_plan_and_command_line_are_reported_together(tmp_path: 
         )
     found = [str(problem) for problem in caught.value.problems]
     starts = [
-        "t.yaml:1:7: goal: `${HOME}` reads the environment, which is allowed in `models:`, `mcp:` and `web:` only",
+        "t.yaml:1:7: goal: `${HOME}` reads the environment, which is allowed in `models:`, `mcp:`, `web:` and `otel",
         "t.yaml:2:1: gaol: unknown key",
         "t.yaml:5:19: models.a.use: cyclic pool: a → b → a",
         "t.yaml:5:24: models.a.calls: not allowed together with `use`: a pool has no settings\nhint: move it",

@@ -135,6 +135,7 @@ def _all_problems(opened: "OpenedTask", options: Options) -> list[Problem]:
     from swarm.lifecycle.fetched import unfetched
     from swarm.lifecycle.grants import toolbox
     from swarm.lifecycle.inputs import input_options
+    from swarm.lifecycle.spans import destination_of
     from swarm.spec.files import load_agents, load_wording, read_inputs, read_outputs
 
     task = opened.task
@@ -149,6 +150,7 @@ def _all_problems(opened: "OpenedTask", options: Options) -> list[Problem]:
         lambda: load_wording(task),
         inputs,
         lambda: toolbox(options.tools, task),
+        lambda: destination_of(task, options),
     )
     problems: list[Problem] = []
     for look in looks:
@@ -181,6 +183,7 @@ def _found(prepared: "Prepared", unset: tuple[str, ...]) -> "dict[str, Json]":
         "unread": [each.model_dump() for each in prepared.files.unread],
         "tools": [_tool(prepared, offer) for offer in prepared.toolbox.offers],
         "outputs": [_output(each) for each in prepared.files.outputs],
+        "otel": _collector(prepared.task),
         "limits": prepared.task.limits.model_dump(mode="json"),
         "plan": None if planned is None else planned.value,
         "findings": [] if planned is None else _findings(planned),
@@ -190,6 +193,20 @@ def _found(prepared: "Prepared", unset: tuple[str, ...]) -> "dict[str, Json]":
 def _tool(prepared: "Prepared", offer: "Offer") -> "dict[str, Json]":
     facts = {"name": offer.name, "effect": offer.effect, "goes_to": offer.goes_to, "label": offer.label}
     return facts | {"asks": offer.asks(by_default=prepared.task.asks_about_tools)}
+
+
+def _collector(task: "Task") -> "dict[str, Json] | None":
+    """Return the collector of spans: its address, and the names of its headers."""
+    from swarm.spec.files.references import masked_url
+
+    return None if task.otel is None else {"url": masked_url(task.otel.url), "headers": list(task.otel.headers)}
+
+
+def _collector_lines(collector: "dict[str, Json] | None") -> list[str]:
+    if collector is None:
+        return []
+    headers = f" (headers: {', '.join(collector['headers'])})" if collector["headers"] else ""
+    return [f"spans: sent to {collector['url']}{headers}; no prompt and no answer"]
 
 
 def _output(output: "OutputFile") -> "dict[str, Json]":
@@ -228,6 +245,7 @@ def _told(prepared: "Prepared", unset: tuple[str, ...]) -> str:
         *unread_lines(prepared.files.unread),
         *_tool_lines(found["tools"]),
         *(f"output: {_output_line(each)}" for each in prepared.files.outputs),
+        *_collector_lines(found["otel"]),
     ]
     if prepared.linted is None:
         lines.append("plan: made by a planner when the task runs")

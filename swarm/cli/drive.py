@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from swarm.cli.ask import Asker
     from swarm.cli.web_view import WebView
-    from swarm.exports.otlp import LiveSpans
     from swarm.lifecycle.run import Run
     from swarm.record.events import Event
     from swarm.record.state import State
@@ -107,7 +106,6 @@ class Driver:
     ) -> None:
         from swarm.views.board import Board
 
-        self._spans = _live_spans(run, display.otlp)  # first: it may refuse the command line
         self._after = after
         self._run = run
         self._display = display
@@ -182,8 +180,6 @@ class Driver:
         try:
             for follower in (*self._followers, *filter(None, [self._log])):
                 follower.close()
-            if self._spans is not None and (problem := self._spans.close().problem):
-                self._say(message("warning", problem))
         finally:
             self._lines.close()
 
@@ -191,9 +187,6 @@ class Driver:
         run, display = self._run, self._display
         if display.jsonl:
             self._follow(printed)
-        if self._spans is not None:
-            spans = self._spans
-            self._follow(lambda lines: spans.take(map(_event_of, lines)))
         self._warn()
         if self._web is not None:
             self._web.begin(run.folder, self._board, self._say, run.prepared.redactor.clean)
@@ -291,15 +284,6 @@ class Driver:
 
     def _say(self, text: str) -> None:
         self._write(safe_text(text) + "\n")
-
-
-def _live_spans(run: "Run", url: str | None) -> "LiveSpans | None":
-    """Return what sends spans while a run works. Raise `TaskError` for a wrong address, or without the extra."""
-    if url is None:
-        return None
-    from swarm.exports.otlp import LiveSpans
-
-    return LiveSpans(url, lambda: run.state)
 
 
 def _event_of(line: bytes) -> "Event":

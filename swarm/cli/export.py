@@ -69,10 +69,10 @@ def export(
 
 def _send(where: "RunFolder", url: str) -> int:
     """Send the spans of a run to a collector. Return 1 if it does not take all of them."""
-    from swarm.exports.otlp import send_run
+    from swarm.exports.otlp import Destination, send_run
     from swarm.record.recorded import recorded
 
-    done = send_run(recorded(where), url)
+    done = send_run(recorded(where), Destination(url))
     if done.problem:
         say_error(done.problem)
         return NO_REPORT

@@ -39,7 +39,7 @@ def run(
     options = replace(
         o.in_folder(options, runs), cache=False if no_cache else None, text=source.text, stdin=source.read_input
     )
-    options = replace(options, approve=show.approver(yes=yes))
+    options = replace(options, approve=show.approver(yes=yes), otlp=display.otlp)
     if replay is not None:
         return _replay(replay, source.name, options, show)
     return _run(source.name, options, show, yes=yes)
@@ -66,7 +66,7 @@ def resume(
     """
     show = Show(display, ctx.obj, grace)
     options = replace(o.in_folder(options, runs), cache=False if no_cache else None)
-    options = replace(options, approve=show.approver(yes=yes))
+    options = replace(options, approve=show.approver(yes=yes), otlp=display.otlp)
     return _resume(_trusted(run, options, trust=trust), options, show, yes=yes, failed=failed)
 
 

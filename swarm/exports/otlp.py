@@ -6,9 +6,10 @@ follows it.
 """
 
 import json
+import re
 from base64 import b64decode
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from swarm.exports.spans import SpanBuilder, SpanRecord, spans_of
 from swarm.record import events as e
 from swarm.record.recorded import Recorded
 from swarm.record.state import State
+from swarm.spec.files.references import masked_url
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -35,7 +37,18 @@ SECONDS = 2.0
 """Maximum seconds of a connection, and of an answer."""
 HEADERS = {"Content-Type": "application/x-protobuf", "User-Agent": f"local-agent-swarm/{__version__}"}
 _BILLION = 1_000_000_000
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _IDS = ("traceId", "spanId", "parentSpanId")
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A collector, as the user named it."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    said_by: str = "--otlp"
+    """The option or the key of the task that names it, for messages."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +58,19 @@ class Delivered:
     sent: int
     total: int
     url: str
+    said_by: str
+    status: int = 0
+    """HTTP status of the request that failed; 0 if there was no answer."""
 
     @property
     def problem(self) -> str:
         """What was not sent; empty if all was."""
         if self.sent == self.total:
             return ""
-        return f"--otlp: no collector answers at {self.url}; {self.sent:,} of {self.total:,} spans were sent"
+        why = f"no collector answers at {self.url}"
+        if self.status:
+            why = f"the collector at {self.url} answered with status {self.status}"
+        return f"{self.said_by}: {why}; {self.sent:,} of {self.total:,} spans were sent"
 
 
 def otlp_bytes(found: Recorded) -> bytes:
@@ -64,9 +83,9 @@ def otlp_bytes(found: Recorded) -> bytes:
     return json.dumps(_with_hexadecimal_ids(request), separators=(",", ":")).encode() + b"\n"
 
 
-def send_run(found: Recorded, url: str) -> Delivered:
+def send_run(found: Recorded, to: Destination) -> Delivered:
     """Send the spans of a recorded run. Raise `TaskError` for a wrong address, or without the extra."""
-    sender = Sender(url)
+    sender = Sender(to)
     spans = spans_of(found)
     batches = [spans[start : start + BATCH] for start in range(0, len(spans), BATCH)]
     sent = 0
@@ -75,18 +94,20 @@ def send_run(found: Recorded, url: str) -> Delivered:
             break
         sent += len(batch)
     sender.close()
-    return Delivered(sent, len(spans), sender.url)
+    return sender.delivered(sent, len(spans))
 
 
 class Sender:
     """Sends batches of spans to one collector."""
 
-    def __init__(self, url: str) -> None:
-        """Take the address of a collector. Raise `TaskError` if it is none, or without the extra `otel`."""
-        _check_extra()
+    def __init__(self, to: Destination) -> None:
+        """Take a collector. Raise `TaskError` if its address is none, or without the extra `otel`."""
+        check_destination(to)
         import httpx2
 
-        self.url = _address(url)
+        self._to = to
+        self._url = _address(to)
+        self._status = 0
         # No variable and no proxy leads the spans elsewhere, or adds the headers of another collector.
         self._client = httpx2.Client(trust_env=False, follow_redirects=False, timeout=SECONDS)
 
@@ -97,9 +118,16 @@ class Sender:
 
         body = encode_spans([_readable(span) for span in spans]).SerializeToString()
         try:
-            return self._client.post(self.url, content=body, headers=HEADERS).is_success
-        except httpx2.HTTPError:
+            answer = self._client.post(self._url, content=body, headers={**self._to.headers, **HEADERS})
+        except (httpx2.HTTPError, httpx2.InvalidURL):
+            self._status = 0
             return False
+        self._status = 0 if answer.is_success else answer.status_code
+        return answer.is_success
+
+    def delivered(self, sent: int, total: int) -> Delivered:
+        """Return what was sent of all spans, without what an address has of secrets."""
+        return Delivered(sent, total, masked_url(self._url), self._to.said_by, self._status)
 
     def close(self) -> None:
         """Close the connection."""
@@ -109,10 +137,14 @@ class Sender:
 class LiveSpans:
     """Sends the spans of a run while it works. It is used by one thread, which is not the run's."""
 
-    def __init__(self, url: str, state: Callable[[], State]) -> None:
-        """Take the address of a collector, and what returns the state of the run. Raise what `Sender` raises."""
-        self._sender = Sender(url)
+    def __init__(self, to: Destination, state: Callable[[], State], earlier: int = 0) -> None:
+        """Take a collector, what returns the state of the run, and the number of its earlier stretches.
+
+        Raise what `Sender` raises.
+        """
+        self._sender = Sender(to)
         self._state = state
+        self._earlier = earlier
         self._builder: SpanBuilder | None = None
         self._waiting: list[SpanRecord] = []
         self._made = self._sent = 0
@@ -120,7 +152,7 @@ class LiveSpans:
 
     def take(self, events: Iterable[e.Stamped]) -> None:
         """Send the spans that events end. After a failure nothing more is tried before the end."""
-        self._builder = self._builder or SpanBuilder(self._state())
+        self._builder = self._builder or SpanBuilder(self._state(), self._earlier)
         for event in events:
             spans = self._builder.take(event)
             self._made += len(spans)
@@ -133,7 +165,7 @@ class LiveSpans:
         """Send what waits, in one more try after a failure, and return what was sent of all."""
         self._send()
         self._sender.close()
-        return Delivered(self._sent, self._made, self._sender.url)
+        return self._sender.delivered(self._sent, self._made)
 
     def _send(self) -> None:
         while batch := self._waiting[:BATCH]:
@@ -144,6 +176,15 @@ class LiveSpans:
             del self._waiting[:BATCH]
 
 
+def check_destination(to: Destination) -> None:
+    """Raise `TaskError` if a collector cannot be sent to: its address or a header is wrong, or the extra is missing."""
+    _check_extra()
+    _address(to)
+    for name, value in to.headers.items():
+        if not _HEADER.fullmatch(name) or not value.isascii() or any(ord(each) < 32 for each in value):
+            raise TaskError(Problem(f"the header `{name[:40]}` has characters that no header has", key=to.said_by))
+
+
 def _check_extra() -> None:
     """Raise `TaskError` if the library is not installed."""
     if not all(map(is_installed, ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.common"))):
@@ -151,13 +192,14 @@ def _check_extra() -> None:
         raise TaskError(message)
 
 
-def _address(url: str) -> str:
+def _address(to: Destination) -> str:
     """Return the address of a collector with a path. Raise `TaskError` if it is none."""
+    url = to.url
     why = wrong_address(url)
     if why is None and urlsplit(url).scheme not in ("http", "https"):
         why = "the address is not http:// or https://"
     if why is not None:
-        raise TaskError(Problem(f"{why}\nhint: for example http://127.0.0.1:4318", key="--otlp"))
+        raise TaskError(Problem(f"{why}\nhint: for example http://127.0.0.1:4318", key=to.said_by))
     parts = urlsplit(url)
     return url if parts.path.strip("/") else parts._replace(path=PATH).geturl()
 

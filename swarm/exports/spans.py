@@ -69,11 +69,14 @@ class _Attempt:
 class SpanBuilder:
     """Makes spans from the events of a run, each when what it stands for has ended."""
 
-    def __init__(self, state: State) -> None:
-        """Take the state of the run, which knows the roles of its steps and its trace id."""
+    def __init__(self, state: State, earlier: int = 0) -> None:
+        """Take the state of the run, which knows the roles of its steps and its trace id.
+
+        `earlier` is the number of stretches before the first event.
+        """
         self._state = state
         self._open: dict[str, _Attempt] = {}
-        self._stretches = 0
+        self._stretches = earlier
         self._stretch = ""
         self._began = 0.0
         self._last = 0.0

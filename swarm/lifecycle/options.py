@@ -64,6 +64,8 @@ class Options:
     """Whether outputs may replace files that a glob of the inputs finds: they were checked when the run was started."""
     on_event: "Callable[[Event], Any] | None" = None
     """Receives each event of the run as it is recorded."""
+    otlp: str | None = None
+    """Address of a collector that gets the spans of the run, instead of the one of the task."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     """Environment of `${NAME}` in `models:` and of the providers' keys."""
     text: str | None = None

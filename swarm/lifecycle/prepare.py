@@ -26,6 +26,7 @@ from swarm.lifecycle.levels import check_levels, levels_of
 from swarm.lifecycle.models import ChosenModels, choose_models
 from swarm.lifecycle.opened import OpenedTask, open_task, with_given_plan
 from swarm.lifecycle.options import Options
+from swarm.lifecycle.spans import destination_of
 from swarm.planning.lint import Linted, lint
 from swarm.record.cache import Cache
 from swarm.record.events import RunStarted
@@ -181,6 +182,7 @@ async def prepare(source: TaskSource | OpenedTask, options: Options) -> Prepared
     opened = source if isinstance(source, OpenedTask) else open_task(source, options)
     if not opened.task.models and options.models:
         opened = replace(opened, task=opened.task.model_copy(update={"models": dict(options.models)}))
+    destination_of(opened.task, options)
     chosen = await choose_models(opened.task, options)
     check_levels(levels_of(opened.task.folder))
     files = await load_files(opened, chosen, options)

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self, Unpack
 
 import anyio
+from anyio.abc import TaskGroup
 
 from swarm.base.clock import GRACE_SECONDS, RunClock
 from swarm.base.errors import ApprovalNeededError, PlanError, Problem, SwarmError, TaskError
@@ -31,6 +32,7 @@ from swarm.lifecycle.prepare import Prepared, prepare
 from swarm.lifecycle.replay import Replay
 from swarm.lifecycle.resume import Reopened, reopened, run_resumed, run_started
 from swarm.lifecycle.sense import check_offline, heavy_tools, nothing_fits, tight_limit
+from swarm.lifecycle.spans import RunSpans, destination_of
 from swarm.lifecycle.stretch import Stretch
 from swarm.lifecycle.watching import WatchedRun
 from swarm.lifecycle.wiring import open_tools
@@ -94,8 +96,8 @@ class Run(WatchedRun):
         self._entered = False
         self._interrupted: tuple[str, float] | None = None
         """An interrupt that came before the stretch was there."""
-        self._untold = ""
-        """Why the caller's `on_event` was not called any more."""
+        self._untold: list[str] = []
+        """Why the caller's `on_event` was not called any more, and what of the run was not sent."""
         self._stack = AsyncExitStack()
         self._over = anyio.Event()
         self._error: SwarmError | None = None
@@ -114,6 +116,7 @@ class Run(WatchedRun):
             else:
                 journal = await self._begin_again(self._resume)
             tasks = await self._stack.enter_async_context(anyio.create_task_group())
+            self._follow_with_spans(tasks)
             tasks.start_soon(self._go, journal)
             if self._options.on_event is not None:
                 tasks.start_soon(self._tell, self._options.on_event)
@@ -131,8 +134,8 @@ class Run(WatchedRun):
         except BaseExceptionGroup as group:  # the task group of the run is no business of who catches a `KeyError`
             if error is None or group.exceptions != (error,):
                 raise
-        if self._untold:
-            warnings.warn(self._untold, RuntimeWarning, stacklevel=2)
+        for problem in self._untold:
+            warnings.warn(problem, RuntimeWarning, stacklevel=2)
 
     def interrupt(self, because: str = "interrupted", grace: float = GRACE_SECONDS) -> None:
         """Start nothing new, give running attempts `grace` seconds, then end. `resume` continues from there."""
@@ -241,6 +244,21 @@ class Run(WatchedRun):
         return run_started(self.folder.run, prepared, self._options, learnt_contexts(prepared, memory))
 
     # Work
+
+    def _follow_with_spans(self, tasks: TaskGroup) -> None:
+        """Send the spans of this stretch while it works, if the task or the caller names a collector."""
+        to = None if self._idle else destination_of(self.prepared.task, self._options)
+        if to is None:
+            return
+        spans = RunSpans(to, self.folder, self.offset, self.state)
+
+        async def follow() -> None:
+            await spans.follow(self.signals, self._over.is_set)
+            if spans.problem:
+                self.warnings.append(spans.problem)
+                self._untold += [spans.problem] if self._options.from_python else []
+
+        tasks.start_soon(follow)
 
     async def _go(self, journal: Journal) -> None:
         """Run to the end, then make the report."""

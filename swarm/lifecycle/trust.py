@@ -55,6 +55,7 @@ def proposal(folder: RunFolder) -> tuple[str, ...]:
         f"inputs: {_listed(_path(each) for each in _list(task.get('inputs')))}",
         f"outputs: {_listed((*_list(task.get('output')), *_list(first.said.get('outputs'))))}",
         f"tools: {_listed(_list(task.get('tools')))}",
+        f"spans go to: {_collector(task.get('otel'))}",
         f"calls that nobody is asked about: {_allowed(found)}",
     ]
     return tuple(lines)
@@ -73,6 +74,14 @@ def _model(model: Json) -> str:
         return f"pool of {_listed(_list(settings['use']))}"
     keys = _list(settings.get("key"))
     return f"{clip(masked_url(str(settings.get('endpoint'))), 200)}, key: {_listed(keys)}"
+
+
+def _collector(otel: Json) -> str:
+    settings = _mapping(otel)
+    if not settings:
+        return "none"
+    headers = [f"{name}: {value}" for name, value in _items(settings.get("headers"))]
+    return f"{clip(masked_url(str(settings.get('url'))), 200)}, headers: {_listed(headers)}"
 
 
 def _path(entry: Json) -> Json:

@@ -40,7 +40,7 @@ class WatchedRun(Displayed):
     _over: anyio.Event
     _clock: RunClock
     _assigner: Assigner
-    _untold: str
+    _untold: list[str]
 
     def __repr__(self) -> str:
         if not self._entered:
@@ -119,9 +119,9 @@ class WatchedRun(Displayed):
         """Pass the events of this stretch to the caller's function."""
         try:
             async with aclosing(self._stream(self.offset)) as events:
-                self._untold = await tell(events, on_event)
+                self._untold += filter(None, [await tell(events, on_event)])
         except SwarmError as error:  # a journal that cannot be read ends this, not the run
-            self._untold = f"on_event was not called: {error}"
+            self._untold.append(f"on_event was not called: {error}")
 
 
 async def finished_steps(

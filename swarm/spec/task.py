@@ -13,6 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from swarm.base.values import Frozen, Id, Json, is_empty
 from swarm.spec.chat import Medium
+from swarm.spec.otel import Otel
 from swarm.spec.plan import Plan, Step
 from swarm.spec.servers import Server, ServerName
 from swarm.spec.web import Web
@@ -231,6 +232,9 @@ class Task(Frozen):
     labels: dict[Id, tuple[PlaceName, ...]] = Field(default_factory=dict)
     """For each label, the models and the places of tools that its data may reach. Example:
     `{private: [local, mcp.notes]}`."""
+    otel: Otel | None = None
+    """Collector that gets the run as OpenTelemetry spans while it works. Example: `{url:
+    "http://127.0.0.1:4318"}`."""
     approve: Literal["auto", "ask", "tools", "all"] = "auto"
     """`ask`: show the plan and its estimate, and run it after approval. `tools`: ask about each call
     of a tool that does more than read. `all`: both. `auto`: run without approval. [default: auto]"""

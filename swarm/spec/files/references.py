@@ -17,7 +17,7 @@ from swarm.spec.yaml.notation import Path, at, scalar
 
 _REFERENCE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}$\n]*))?\}|(\$\{[^}]{0,40}\}?)")
 _PROVIDER_AND_NAME = re.compile(r"(\$\{[^}]*\}|[^/$]+)/(.+)")
-SECTIONS = ("models", "mcp", "web")
+SECTIONS = ("models", "mcp", "web", "otel")
 """Keys of a task whose texts may refer to the environment."""
 _TYPED_FIELDS = {"box", "network"}
 """Fields of a server that are no texts."""
@@ -240,8 +240,8 @@ def secrets_of(task: Task) -> tuple[str, ...]:
     """Return every secret of a task in clear, for a `Redactor`.
 
     Secrets are keys, values from the environment in `params` and `extra`, headers and fields there
-    whose names or values look like secrets, passwords and keys in URLs, and of `mcp:` and `web:`
-    every value from the environment.
+    whose names or values look like secrets, passwords and keys in URLs, and of the
+    other sections every value from the environment.
     """
     referenced = {reference.path for reference in task.references}
     found: dict[str, None] = dict.fromkeys(_tool_secrets(task))
@@ -256,13 +256,16 @@ def secrets_of(task: Task) -> tuple[str, ...]:
 
 
 def _tool_secrets(task: Task) -> Iterator[str]:
-    """Yield the secrets of `mcp:` and `web:`: values from the environment, and literal ones that look like secrets."""
+    """Yield the secrets of the other sections: values from the environment, and literal ones that look like secrets."""
     for reference in task.references:
         if reference.path[0] != "models":
             yield from (value.get_secret_value() for value in reference.secrets)
     key = _in_clear(task.web, ("search", "key"))
     if key is not None:
         yield key
+    if task.otel is not None:
+        yield from _url_secrets(task.otel.url)
+        yield from (text for path, text in texts(task.otel.headers) if _is_secret(path, text))
     for server in task.mcp.values():
         yield from _url_secrets(server.url or "")
         for path, text in texts({"env": server.env, "headers": server.headers, "command": server.command}):
