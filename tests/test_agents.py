@@ -112,6 +112,7 @@ def phrases_said() -> dict[str, set[str]]:
         "attempt/continuing",
         *LOOP,
         "scheduling/checks",
+        "scheduling/shares",
     ):
         tree = ast.parse((ROOT / "swarm" / f"{name}.py").read_text(encoding="utf-8"))
         for call in (thing for thing in ast.walk(tree) if isinstance(thing, ast.Call)):

@@ -199,3 +199,34 @@ def test_a_flag_is_not_cut() -> None:
     text = "🇩🇪ab" * 100
     for piece in cut_text(text, 100):
         assert not text.encode()[: piece.end].decode().endswith("🇩")
+
+
+@pytest.mark.parametrize(
+    ("unit", "is_shared"),
+    [
+        ("- An item of a list\n", False),
+        ("| a | row |\n", False),
+        ("A sentence in a line.\n", False),
+        ("A sentence in a text. ", False),
+        ("一句话。", False),
+        ("a line that goes on in\n", True),
+        ("word ", True),
+    ],
+)
+def test_who_repeats_a_text_gets_no_statement_twice(unit: str, is_shared: bool) -> None:
+    text = unit * 200
+    pieces = cut_text(text, 600, shares=False)
+
+    assert {piece.start < piece.own for piece in pieces[1:]} == {is_shared}
+    assert "".join(shown(text, piece.own, piece.end) for piece in pieces) == text
+
+
+def test_rows_of_a_table_in_json_are_shared_only_if_one_is_cut() -> None:
+    rows = [{"name": f"Item {n}", "note": "x" * (20 if n % 7 else 900)} for n in range(40)]
+    text = json.dumps({"rows": rows, "gaps": []})
+    pieces = cut_text(text, 800, shares=False)
+
+    assert len(pieces) > 8
+    for piece in pieces[1:]:
+        assert (piece.start < piece.own) != text[: piece.own].rstrip().endswith(("},", "],"))
+    assert all(piece.start < piece.own for piece in cut_text(text, 800)[1:])

@@ -135,6 +135,7 @@ class _Readers:
         self.length = reading.answer if was_cut else short
         """Maximum tokens of the answer of a part."""
         self._repeats = was_cut or attempt.agent.output == "report"
+        self._shares = _combined(step, is_in_a_row=was_cut or step.part is not None) != "text"
         self._taken = reading.fixed + sum(item.total for item in shared)
 
     def has_space(self, item: Item) -> bool:
@@ -150,7 +151,7 @@ class _Readers:
 
     def of(self, item: Item, first: int) -> list[Step]:
         """Return the steps for one text, numbered after `first`."""
-        parts = pieces_of(self._attempt, item, self.space(item))
+        parts = pieces_of(self._attempt, item, self.space(item), shares=self._shares)
         return [self._reader(item, part, n) for n, part in enumerate(parts, first + 1)]
 
     def _reader(self, item: Item, part: Part, number: int) -> Step:
@@ -171,29 +172,31 @@ def frame_of_part(attempt: Attempt, name: str) -> int:
     return words + OWN_FRAME + estimate_tokens(name)
 
 
-def pieces_of(attempt: Attempt, item: Item, most: int) -> list[Part]:
+def pieces_of(attempt: Attempt, item: Item, most: int, *, shares: bool = True) -> list[Part]:
     """Return the pieces of a text that an attempt reads, each of at most so many tokens.
 
-    If the attempt reads a part of a text, they are parts of that one.
+    If the attempt reads a part of a text, they are parts of that one. Without `shares`, neighbours share nothing where
+    a statement ends: their readers repeat what they read.
     """
     assert item.kind != "missing"
     kind, name, text = item.kind, item.name, _text_of(attempt, item)
     size = max(LEAST, most * BYTES_PER_TOKEN)
     within = attempt.step.part
     if within is not None and (within.kind, within.name) == (kind, name):
-        return _pieces_within(within, text, size)
+        return _pieces_within(within, text, size, shares=shares)
     whole = text_digest(text)
-    pieces = cut_text(text, size, name=name if kind == "input" else "")
+    pieces = cut_text(text, size, name=name if kind == "input" else "", shares=shares)
     return [Part(kind=kind, name=name, whole=whole, **vars(piece)) for piece in pieces]
 
 
-def _pieces_within(part: Part, text: str, size: int) -> list[Part]:
+def _pieces_within(part: Part, text: str, size: int, *, shares: bool) -> list[Part]:
     """Return the pieces of a part of a text. `text` is what is shown of it, below its repeated head.
 
     It is cut as it is shown, so that the head of a table is above each piece of the first part, too.
     """
     has_head = part.head > 0 or part.start == 0
-    pieces = cut_text(text, size, name=part.name if part.kind == "input" and has_head else "")
+    name = part.name if part.kind == "input" and has_head else ""
+    pieces = cut_text(text, size, name=name, shares=shares)
     data = text.encode("utf-8", "replace")
     above = data.count(b"\n", 0, part.head)
     first_line = part.lines[0] - data.count(b"\n", part.head, part.head + part.own - part.start) - above

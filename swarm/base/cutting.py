@@ -10,15 +10,19 @@ Neighbours share one unit: a piece begins with the last record or line of the pi
 unit that is too long for that they share the end. So whatever is shorter than that is whole in one
 piece. Only a unit that is longer than a piece is cut inside.
 
+Who repeats what it reads would write a shared unit twice. For such readers neighbours share nothing where a statement
+ends: after a record, an item, a paragraph or a sentence.
+
 All sizes are bytes of UTF-8.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from zlib import crc32
 
-from swarm.base.boundaries import BLANK, Tier, head_of, tiers_of
+from swarm.base.boundaries import BLANK, LINE, Tier, head_of, tiers_of
 
 LEAST = 64
 """Minimum size of a piece. Callers ask for thousands."""
@@ -39,6 +43,13 @@ HEAD = 4
 COMPARED = 64
 """Bytes before a boundary that decide between equally good ones."""
 
+TIERS_OF_LINES = 4
+"""Number of tiers of a text that consists of lines: records and values have more."""
+_ENDS = tuple(each.encode() for each in ".!?;|}])>。！？；")
+"""What ends a statement at the end of a line."""
+_ITEM = re.compile(rb"[ \t]*(?:[-*+|#>\[]|\d{1,4}[.)]\s)")
+"""The start of an item of a list, of a row of a table, or of a heading."""
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -58,11 +69,11 @@ class Piece:
     """First and last line of its own bytes, from 1."""
 
 
-def cut_text(text: str, most: int, *, name: str = "") -> tuple[Piece, ...]:
+def cut_text(text: str, most: int, *, name: str = "", shares: bool = True) -> tuple[Piece, ...]:
     """Return the pieces of a text, each of at most `most` bytes as shown. One piece if all fits.
 
-    The ending of `name` tells tables and programs from other texts. Raise `ValueError` if `most`
-    is below `LEAST`.
+    The ending of `name` tells tables and programs from other texts. Without `shares`, neighbours share a unit only if
+    the cut is inside of a statement. Raise `ValueError` if `most` is below `LEAST`.
     """
     if most < LEAST:
         message = f"a piece needs at least {LEAST} bytes, not {most}"
@@ -70,7 +81,7 @@ def cut_text(text: str, most: int, *, name: str = "") -> tuple[Piece, ...]:
     data = text.encode("utf-8", "replace")
     pieces: list[Piece] = []
     line = 1
-    for start, own, end, head in _spans(data, most, name):
+    for start, own, end, head in _spans(data, most, name, shares=shares):
         content = sha256(data[:head] + data[start:end]).hexdigest()
         last = line + data.count(b"\n", own, max(own, end - 1))
         pieces.append(Piece(start, own, end, head, content, (line, last)))
@@ -84,7 +95,7 @@ def shown(text: str, start: int, end: int, head: int = 0) -> str:
     return (data[:head] + data[start:end]).decode("utf-8", "replace")
 
 
-def _spans(data: bytes, most: int, name: str) -> Iterator[tuple[int, int, int, int]]:
+def _spans(data: bytes, most: int, name: str, *, shares: bool) -> Iterator[tuple[int, int, int, int]]:
     """Yield start, own start, end and repeated head of each piece."""
     if len(data) <= most:
         yield 0, 0, len(data), 0
@@ -94,7 +105,8 @@ def _spans(data: bytes, most: int, name: str) -> Iterator[tuple[int, int, int, i
     while len(data) - start > most - head:
         tier, end = cutter.end_of(start, own, head)
         yield start, own, end, head
-        start, own = cutter.shared_from(tier, start, end), end
+        is_shared = shares or not cutter.ends_statement(tier, end)
+        start, own = cutter.shared_from(tier, start, end) if is_shared else end, end
         head = cutter.head if start >= cutter.head else 0
     yield start, own, len(data), head
 
@@ -141,6 +153,17 @@ class _Cutter:
         """Whether the unit after a boundary, which ends beyond `limit`, fits the next piece."""
         end = boundary + self._most - self._most // SHARED - self.head
         return end >= len(self._data) or bool(tier.between(limit, end))
+
+    def ends_statement(self, tier: Tier, end: int) -> bool:
+        """Whether a boundary is not inside of a statement, as far as marks show it."""
+        sentences, words, characters = self._tiers[-3:]
+        if tier in (words, characters):
+            return False
+        before = self._data[max(0, end - COMPARED) : end].rstrip()
+        if tier is sentences or tier.rank(end) < LINE or before.rstrip(b",").endswith(_ENDS):
+            return True
+        is_record = tier is self._tiers[0] and len(self._tiers) > TIERS_OF_LINES
+        return is_record or _ITEM.match(self._data, end) is not None
 
     def shared_from(self, tier: Tier, start: int, end: int) -> int:
         """Return where the unit before `end` begins, which the next piece shares; of a long unit, its end."""

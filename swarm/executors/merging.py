@@ -4,6 +4,7 @@ import anyio.to_thread
 
 from swarm.attempt.merge import merged_of
 from swarm.attempt.types import Attempt, Executor, Note
+from swarm.attempt.verdicts import merged_verdict
 from swarm.base.errors import AttemptError
 from swarm.base.text import listing
 from swarm.base.values import canonical
@@ -33,6 +34,8 @@ class Merging:
 
 def outcome_of(attempt: Attempt) -> Outcome:
     """Return the outcome of a step with `merge`. Raise `AttemptError` of kind `merge` if no output can be merged."""
+    if attempt.step.judges is not None:
+        return Outcome(output=merged_verdict(attempt.given, attempt.missing))
     found = merged_of(attempt)
     if len(found.unread) == len(attempt.given):
         what = "no step before it has an output" if not attempt.given else "no output of the steps before it has rows"

@@ -112,7 +112,7 @@ class Cases:
 
         So may the work that a critic judges, and each of several votes.
         """
-        parent = self._state.steps.get(s.step.partial_of or "")
+        _, parent = self._above(s)
         is_whole = parent is None or parent.combine in ("checked", "majority")
         return is_whole and s.step.length is None and self._report != "summary"
 
@@ -130,10 +130,20 @@ class Cases:
 
     def _is_repeated(self, s: StepState) -> bool:
         """Return whether what a step reads is in the output of its parent as it is, if the step has no output."""
-        parent = self._state.steps.get(s.by)
-        if parent is None or s.step.partial_of is None:
+        s, parent = self._above(s)
+        if parent is None:
             return False
         return parent.combine == "text" or (parent.combine == "sections" and parent.children[-1] != s.id)
+
+    def _above(self, s: StepState) -> tuple[StepState, StepState | None]:
+        """Return the step of whose work a step does a share, and the child of that one which it is.
+
+        A step that does work again without the earlier answer takes the place of the one that was to do it with that.
+        """
+        parent = self._state.steps.get(s.step.partial_of or "")
+        while parent is not None and s.step.redoes is not None and parent.children == [s.id]:
+            s, parent = parent, self._state.steps.get(parent.step.partial_of or "")
+        return s, parent
 
     def _is_above_sections(self, s: StepState) -> bool:
         """Return whether a step writes the summary of a report in sections, or does a share of that."""

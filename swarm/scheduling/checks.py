@@ -13,10 +13,11 @@ how it was made. If a critic fails, the work is unchecked, not refuted.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from swarm.attempt.merge import normal
 from swarm.attempt.prompt import phrase
+from swarm.attempt.verdicts import VERDICT, Verdict, reasons_in, verdict_in
 from swarm.base.values import Json
 from swarm.record.outcome import Outcome
 from swarm.record.state import State
@@ -24,22 +25,10 @@ from swarm.record.steps import Status, StepState
 from swarm.scheduling.expand import Expansion
 from swarm.spec.plan import Step, before_of
 
-Verdict = Literal["supported", "contradicted", "qualified", "cannot tell", "unchecked"]
-
 REPEATS = 2
 """Maximum number of times that contradicted work is done again: models rarely correct themselves later."""
 CRITIC = "critic"
 """Name of the built-in role that chooses among votes without a majority."""
-VERDICT: dict[str, Json] = {
-    "type": "object",
-    "properties": {
-        "verdict": {"enum": ["supported", "contradicted", "qualified", "cannot tell"]},
-        "reasons": {"type": "array", "items": {"type": "string", "maxLength": 1000}, "maxItems": 20},
-    },
-    "required": ["verdict", "reasons"],
-    "additionalProperties": False,
-}
-"""Schema of a critic's answer."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +83,7 @@ class Checks:
     def _again(self, critic: StepState, last: StepState, step: Step, outcome: Outcome) -> tuple[Step, ...]:
         """Return the work and its critic once more. `last` gave the verdict: the critic, or its last partial."""
         number = int(critic.id.rpartition(".")[2])
-        if _verdict(outcome.output) != "contradicted" or number >= 2 * (REPEATS + 1):
+        if verdict_in(outcome.output) != "contradicted" or number >= 2 * (REPEATS + 1):
             return ()
         prompt = phrase(self._wording, "check_again", prompt=step.prompt, work=critic.step.judges, check=last.id)
         # The critic is settled only with what it spawned, so the work cannot wait for it: see `also_read`.
@@ -105,7 +94,8 @@ class Checks:
         """Return a step that does the work. It comes after what the work before it had, which has ended."""
         update = {"id": f"{step.id}.{number}", "prompt": prompt, "check": None, "partial_of": step.id}
         work = step.model_copy(update=update)
-        again = {"after": (*work.after, *before), "redoes": before[0] if before else None}
+        again: dict[str, object] = {"after": (*work.after, *before), "redoes": before[0] if before else None}
+        again["inputs"] = sources_of(step)  # a step that comes after another one reads no inputs by default
         return work.model_copy(update=again) if before else work
 
     def _critic(self, step: Step, number: int, work: Step) -> Step:
@@ -117,7 +107,7 @@ class Checks:
             prompt=phrase(self._wording, "check", prompt=asked, work=work.id),
             needs=(work.id,),
             after=before_of(step),
-            inputs=_sources(step),
+            inputs=sources_of(step),
             output=VERDICT,
             tools=(),
             item=step.item,
@@ -148,7 +138,7 @@ class Checks:
             agent=CRITIC,
             prompt=phrase(self._wording, "choose", prompt=step.prompt),
             after=(*before, *before_of(step)),
-            inputs=_sources(step),
+            inputs=sources_of(step),
             output=schema,
             tools=(),
             item=step.item,
@@ -162,7 +152,7 @@ def _content(outcome: Outcome) -> Json:
     return outcome.artifact or outcome.output
 
 
-def _sources(step: Step) -> tuple[str, ...] | None:
+def sources_of(step: Step) -> tuple[str, ...] | None:
     """Return the inputs of a step that reads what another one reads, but comes after it: all, if that one read all."""
     reads_all = step.inputs is None and not before_of(step) and step.instance_of is None
     return ("*",) if reads_all else step.inputs
@@ -172,10 +162,6 @@ def _ballot(step: Step, number: int) -> Step:
     """Return one of the independent attempts. Its number is part of its key, or the cache would answer all but one."""
     update = {"id": f"{step.id}.{number}", "vote": None, "partial_of": step.id, "ballot": number}
     return step.model_copy(update=update)
-
-
-def _verdict(output: Json) -> str:
-    return str(cast("dict[str, Any]", output).get("verdict", "")) if isinstance(output, dict) else ""
 
 
 def has_majority(outputs: Sequence[Json]) -> bool:
@@ -201,7 +187,7 @@ def works(state: State, s: StepState) -> list[tuple[StepState, StepState]]:
     while len(names) >= 2:
         work, critic = state.steps[names[0]], state.steps[names[1]]
         found.append((work, critic))
-        names = _last_of(state, critic).children
+        names = last_of(state, critic).children
     return found
 
 
@@ -213,7 +199,7 @@ def _whole_of(state: State, s: StepState) -> StepState:
     return s
 
 
-def _last_of(state: State, s: StepState) -> StepState:
+def last_of(state: State, s: StepState) -> StepState:
     """Return the step that gives the output of a step: itself, or over all levels the last of its partials."""
     while s.combine == "last":
         s = state.steps[s.children[-1]]
@@ -237,17 +223,15 @@ def judged(state: State) -> tuple[Judged, ...]:
         if not done:
             continue
         _, critic = done[-1]
-        found.append(_judged_by(s.id, _last_of(state, critic), len(done) - 1))
+        found.append(_judged_by(s.id, last_of(state, critic), len(done) - 1))
     return tuple(found)
 
 
 def _judged_by(step: str, critic: StepState, repeats: int) -> Judged:
-    value: object = critic.outcome.output
-    if critic.status is not Status.DONE or not isinstance(value, dict):
+    if critic.status is not Status.DONE:
         return Judged(step, "unchecked", repeats=repeats)
-    output = cast("dict[str, Any]", value)
-    reasons = tuple(map(str, output.get("reasons") or ()))
-    return Judged(step, cast("Verdict", output["verdict"]), reasons, repeats)
+    output = critic.outcome.output
+    return Judged(step, verdict_in(output), tuple(reasons_in(output)), repeats)
 
 
 def also_read(state: State, s: StepState) -> StepState | None:

@@ -24,7 +24,8 @@ def merge_attempt(
 
     `given` and `missing` are the outputs that it reads, and those that are not there.
     """
-    titled = [each.model_copy(update={"about": _title_of(state.steps[each.step].step)}) for each in given]
+    title_of = _piece_of if s.step.judges is not None else _title_of
+    titled = [each.model_copy(update={"about": title_of(state.steps[each.step].step)}) for each in given]
     return Attempt(
         run=state.run,
         step=s.step.model_copy(update={"output": _table_of(state, s.step, given)}),
@@ -59,6 +60,13 @@ def _form_of(state: State, step: Step) -> Json:
     """Return the schema of what a step was asked for; `text` or the like if it has none."""
     agent = state.agents.get(step.agent)
     return step.output if step.output is not None or agent is None else agent.output
+
+
+def _piece_of(step: Step) -> str:
+    """Return which piece of a work a critic judged: its step, and where the piece starts if it is a part of that."""
+    part = step.part
+    is_part = part is not None and (part.kind, part.name) == ("output", step.judges)
+    return f"{step.judges} {part.start}" if part is not None and is_part else str(step.judges)
 
 
 def _title_of(step: Step) -> str:

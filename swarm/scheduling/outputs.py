@@ -68,7 +68,7 @@ class Outputs:
     def _heading(self, section: StepState) -> str:
         """Return the first and the last thing that a section is about."""
         steps = (self._state.steps[name].step for name in before_of(section.step))
-        names = [_short_item(step) or step.id for step in steps]
+        names = [_short_item(step) or step.id for step in steps if _is_source(step, section.step)]
         names += section.step.inputs or ()
         ends = dict.fromkeys((*names[:1], *names[-1:]))
         return " – ".join(ends) or section.id
@@ -77,8 +77,9 @@ class Outputs:
         """Return the output of a step as text; without one, the texts that it would have read."""
         if s.status is Status.DONE:
             return written(self.of(s)).strip()
-        given, _ = self.given_to(s)
-        return "\n\n".join(f"{written(each.output).strip()} [{each.step}]" for each in given)
+        steps, (given, _) = self._state.steps, self.given_to(s)
+        sources = (each for each in given if _is_source(steps[each.step].step, s.step))
+        return "\n\n".join(f"{written(each.output).strip()} [{each.step}]" for each in sources)
 
     # The outputs that a step reads
 
@@ -110,7 +111,7 @@ class Outputs:
                 continue
             seen.add(name)
             other = steps[name]
-            if in_place := self._in_place_of(other):  # 1
+            if in_place := self._in_place_of(other, s.step):  # 1
                 stack.extend(reversed(in_place))
             elif other.status is Status.DONE:  # 2
                 read.append(self._given(other, s))
@@ -161,9 +162,12 @@ class Outputs:
                     stack += [other] if is_partial or other.kind == "stand_in" else []
         return tuple(names)
 
-    def _in_place_of(self, s: StepState) -> tuple[str, ...]:
-        """Return the steps read in place of a step: its instances, its sections, or the ends of its plan."""
-        if s.kind == "plain":
+    def _in_place_of(self, s: StepState, reader: Step) -> tuple[str, ...]:
+        """Return the steps read in place of a step: its instances, its sections, or the ends of its plan.
+
+        Work that is judged or done again is read as it is, with its summary.
+        """
+        if s.kind == "plain" or s.id in (reader.judges, reader.redoes):
             return ()
         if s.kind == "planner":
             return sinks(tuple(self._state.steps[child].step for child in s.children))
@@ -176,6 +180,11 @@ class Outputs:
         if s.kind == "stand_in" and s.children:
             return before_of(self._state.steps[s.children[-1]].step)
         return before_of(s.step)
+
+
+def _is_source(step: Step, reader: Step) -> bool:
+    """Return whether a step is a source of a section: neither its earlier answer, nor the verdict on that."""
+    return step.judges is None and step.id != reader.redoes
 
 
 def _short_item(step: Step) -> str:

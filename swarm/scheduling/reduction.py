@@ -16,12 +16,14 @@ from swarm.attempt.parts import TO_ANSWER, frame_of_part, parts_of, pieces_of
 from swarm.attempt.prompt import phrase, reading_of, wanted
 from swarm.attempt.reading import ASSUMED_CONTEXT, Item, Reading, room_to_answer, room_to_read
 from swarm.attempt.types import Attempt, Given
+from swarm.attempt.verdicts import VERDICT
 from swarm.base.values import canonical
 from swarm.record.state import State
 from swarm.record.steps import StepState
 from swarm.scheduling.assign import Assigner
 from swarm.scheduling.cases import AGAIN, Cases, kind_of, was_cut
 from swarm.scheduling.expand import Expander, Expansion
+from swarm.scheduling.shares import CriticShares, redone
 from swarm.scheduling.tree import (
     LEAST_LENGTH,
     SHARE_OF_SUMMARY,
@@ -58,6 +60,8 @@ class _Ready:
     attempt: Attempt
     reading: Reading
     reads: tuple[Read, ...]
+    verdicts: tuple[str, ...] = ()
+    """Steps with the verdicts on an earlier answer: each partial reads them."""
 
     @property
     def step(self) -> Step:
@@ -77,6 +81,7 @@ class Reduction:
         self._state = state
         self._assigner = assigner
         self._cases = Cases(state, report)
+        self._shares = CriticShares(state, assigner.draft)
 
     @property
     def expander(self) -> Expander:
@@ -88,14 +93,46 @@ class Reduction:
         if s.kind == "planner" or s.step.each is not None:
             return None
         reading = reading_of(attempt)
+        if s.step.judges is not None and s.step.output == VERDICT:
+            return None if reading.fits else self._shares.of(s, attempt, reading, self._reads(s, attempt, reading))
         case = self._cases.of(s, attempt, reading)
-        if case is None:
-            return None
+        if s.step.redoes is not None and case is not None:
+            return self._done_again(s, attempt, case)
+        return None if case is None else self._in_shares(s, attempt, reading, case)
+
+    def _done_again(self, s: StepState, attempt: Attempt, case: Case) -> Expansion | None:
+        """Return the steps that do contradicted work again, if it is too much for one.
+
+        They do not read the earlier answer, which would be told like a source, and each reads the verdict on it.
+        """
+        if (again := redone(self._state, s, attempt)) is not None:
+            return again
+        given = tuple(each for each in attempt.given if each.step != s.step.redoes)
+        if len(given) == len(attempt.given):
+            return self._in_shares(s, attempt, reading_of(attempt), case)
+        attempt = attempt.model_copy(update={"given": given})
+        reading = reading_of(attempt)
+        if (now := self._cases.of(s, attempt, reading)) is not None:
+            return self._in_shares(s, attempt, reading, now)
+        names = tuple(each.step for each in (*given, *attempt.missing))
+        update = {"id": f"{s.id}.1", "needs": (), "after": names, "partial_of": s.id}
+        return Expansion((s.step.model_copy(update=update),), "last")
+
+    def _in_shares(self, s: StepState, attempt: Attempt, reading: Reading, case: Case) -> Expansion | None:
+        """Return the steps that do shares of a step's work in one of the cases."""
         if not self._cases.is_quoted(s, attempt):
             parts = parts_of(s.step, attempt, was_cut=was_cut(s) and reading.fits)
             if parts is not None:
                 return Expansion(parts.steps, parts.combine)
-        return self._expanded(_Ready(s, attempt, reading, self._reads(s, attempt, reading)), case)
+        return self._expanded(
+            _Ready(s, attempt, reading, self._reads(s, attempt, reading), self._verdicts(s, attempt)), case
+        )
+
+    def _verdicts(self, s: StepState, attempt: Attempt) -> tuple[str, ...]:
+        """Return the verdicts that a step which does work again reads."""
+        if s.step.redoes is None:
+            return ()
+        return tuple(each.step for each in attempt.given if self._state.steps[each.step].step.judges is not None)
 
     def attempts(self, fitted: Callable[[Attempt], Attempt]) -> Callable[[StepState], Attempt]:
         """Return the function that makes the attempts of a run; `fitted` fits one to the budget."""
@@ -118,7 +155,9 @@ class Reduction:
         if sizes is None:
             other = AGAIN.get(kind_of(ready.attempt)) if case == "last" else None
             return None if other is None else self._expanded(ready, other)
-        reads = ready.reads if case == "last" else self._in_pieces(ready, sizes.group)
+        reads = (
+            ready.reads if case == "last" else self._in_pieces(ready, sizes.group, shares=case in ("rows", "fields"))
+        )
         groups = group(reads, sizes.group)
         if len(groups) < 2 or is_deep(ready.step, self._levels(ready.step), len(groups)):
             return None
@@ -130,8 +169,8 @@ class Reduction:
             parts.append(last(ready.step, parts))
         return Expansion(tuple(parts), _COMBINED[case])
 
-    def _in_pieces(self, ready: _Ready, most: int) -> list[Read]:
-        """Return what a step reads, with texts of more than `most` tokens as pieces of them."""
+    def _in_pieces(self, ready: _Ready, most: int, *, shares: bool) -> list[Read]:
+        """Return what a step reads, with texts of more than `most` tokens as pieces of them; see `pieces_of`."""
         items = {(item.kind, item.name): item for item in ready.reading.items if item.splittable}
         reads: list[Read] = []
         for read in ready.reads:
@@ -140,14 +179,14 @@ class Reduction:
             if item is None or read.size <= most or space <= 0:
                 reads.append(read)
             else:
-                reads += self._pieces(ready.attempt, item, space)
+                reads += self._pieces(ready.attempt, item, space, shares=shares)
         return reads
 
-    def _pieces(self, attempt: Attempt, item: Item, space: int) -> list[Read]:
+    def _pieces(self, attempt: Attempt, item: Item, space: int, *, shares: bool) -> list[Read]:
         frame = frame_of_part(attempt, item.name)
         return [
             Read(item.kind, item.name, _tokens(part.head + part.end - part.start) + frame, part.sha256, part)
-            for part in pieces_of(attempt, item, space)
+            for part in pieces_of(attempt, item, space, shares=shares)
         ]
 
     def _fitting(
@@ -176,7 +215,10 @@ class Reduction:
             step = step.model_copy(update={"output": None if is_text else {"type": "string"}})
         elif case == "fields" and schema is not None:
             step = step.model_copy(update={"output": part_schema(schema)})
-        return partials(step, groups, prompt=prompt, length=length)
+        found = partials(step, groups, prompt=prompt, length=length)
+        if not ready.verdicts:
+            return found
+        return [each.model_copy(update={"after": (*each.after, *ready.verdicts)}) for each in found]
 
     def _draft(self, ready: _Ready, step: Step) -> Attempt:
         return self._assigner.draft(StepState(step, ready.s.id, ready.s.order, "plain"))
@@ -235,8 +277,10 @@ class Reduction:
         for each in attempt.inputs:
             known = ("input", each.name)
             reads.append(Read(*known, items[known].total, f"input {each.name}", part if piece == known else None))
-        about = ""
+        about, verdicts = "", self._verdicts(s, attempt)
         for each in self._assigner.read_by(s):
+            if each.step in verdicts or (each.step == s.step.redoes and ("output", each.step) not in items):
+                continue
             if isinstance(each, Given):
                 size = items["output", each.step].total + _told(each, about)
                 about = each.about

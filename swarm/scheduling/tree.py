@@ -155,6 +155,7 @@ def partials(step: Step, groups: Iterable[tuple[Read, ...]], *, prompt: str, len
             partial_of=step.id,
             length=length,
             ballot=step.ballot,
+            redoes=step.redoes,
         )
         for n, members in enumerate(groups, 1)
     ]
