@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swarm.texts.sentences import LONGEST, MOST_CLAIMS, MOST_LINES, Source, cut, flat, labelled, plain, read, sentences
+from swarm.texts.claims import LONGEST, MOST_CLAIMS, cut, flat, sentences
+from swarm.texts.sentences import MOST_LINES, Source, labelled, plain, read
 
 
 def source(text: str, name: str = "a.md") -> Source:

@@ -4,38 +4,28 @@ Markdown is read with markdown-it. Its inline marks are removed only where there
 """
 
 import ast
-import csv
-import json
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from html import unescape
-from itertools import islice
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING
 
 from swarm.base.places import MARK
-from swarm.base.values import Json
-from swarm.texts.passages import sentences as spans
-from swarm.texts.quantities import quantities, unit_of
+from swarm.texts.claims import MOST_CLAIMS, Claim, cut, flat, sampled, sentences
+from swarm.texts.records import LONGEST_NAME, entry, is_name, records, table
 from swarm.texts.words import words
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-LONGEST = 360
-"""Maximum characters of one claim. Longer text without a full stop is split at spaces."""
 MOST_LINES = 50_000
 """Maximum lines of one text that are read: 1 MB of short lines."""
-MOST_CLAIMS = 20_000
-"""Maximum claims of one source."""
-_NAME = 60  # maximum characters of a heading or a cell that is put before a claim
 _WRAPPED = 50  # minimum characters of a line that continues in the next one
 _INLINE = 4_000  # maximum characters of a paragraph whose inline marks are parsed
-_DEEPEST = 12  # maximum level of JSON that is read
 _LARGEST_CODE = 300_000  # characters of Python that are parsed: parsing takes 100 times their memory
 _LINES = (
     ".log",
@@ -58,19 +48,6 @@ _LINES = (
 _COMMENT = re.compile(r"^\s*(?:#+|//+|/?\*+/?|--+|;+|\"{3}|'{3})\s*")
 _TAG = re.compile(r"<(?:script|style)\b.{0,20000}?</(?:script|style)>|<[a-zA-Z/!][^<>]{0,500}>", re.DOTALL)
 _FIELD = re.compile(r"[A-Z][\w-]{1,40}: \S")  # a line of its own, as in the headers of a letter
-_UNIT = re.compile(r"[\s_]*[(\[]?(?:in\s)?([^\s_()\[\]]{1,12})[)\]]?$")
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A statement of a source."""
-
-    text: str
-    where: tuple[str, ...] = ()
-    """Headings and introducing lines above it, outermost first."""
-    listed: bool = False
-    """True if it is an entry of a list or a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +78,11 @@ def _claims(name: str, text: str, lines: Sequence[str]) -> list[Claim]:
     ending = PurePosixPath(name).suffix.lower()
     found: list[Claim] | None = None
     if ending in (".csv", ".tsv"):
-        found = _table(lines, "\t" if ending == ".tsv" else ",")
+        found = table(lines, "\t" if ending == ".tsv" else ",")
     elif ending == ".py":
         found = _python(text)
     elif text.lstrip()[:1] in ("{", "["):
-        found = _json(text)
+        found = records(text)
     if found is None:
         found = _lines(lines) if ending in (*_LINES, ".py") else _markdown("\n".join(lines))
     return found
@@ -115,40 +92,7 @@ def _title(claims: Sequence[Claim]) -> str:
     """Return the heading above all claims, if there is one."""
     tops = {claim.where[:1] for claim in claims}
     top = next(iter(tops)) if len(tops) == 1 else ()
-    return top[0] if top and len(top[0]) <= 2 * _NAME else ""
-
-
-def flat(text: str) -> str:
-    """Return a text on one line with single spaces, without control characters and lone surrogates."""
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(text.split())
-
-
-def sampled(items: Sequence[T], most: int) -> Sequence[T]:
-    """Return at most `most` items, evenly spaced, so that no part of a long text is ignored."""
-    return items if len(items) <= most else [items[i * len(items) // most] for i in range(most)]
-
-
-def sentences(text: str) -> list[str]:
-    """Return the sentences of a text, each of at most `LONGEST` characters."""
-    found: list[str] = []
-    for start, end in spans(text, 0, len(text)):
-        found += cut(text[start:end])
-    return found
-
-
-def cut(text: str) -> list[str]:
-    """Return pieces of a text that fit one claim each, split at spaces if possible."""
-    pieces: list[str] = []
-    start = 0
-    while len(text) - start > LONGEST:
-        space = text.rfind(" ", start + LONGEST // 2, start + LONGEST)
-        end = space if space > 0 else start + LONGEST
-        pieces.append(text[start:end].strip())
-        start = end
-    rest = text[start:].strip()
-    return [*pieces, rest] if rest else pieces
+    return top[0] if top and len(top[0]) <= 2 * LONGEST_NAME else ""
 
 
 @cache
@@ -237,7 +181,7 @@ class _Markdown:
             return
         if last.endswith((":", "：")):
             self.lead = said.pop().rstrip(":：")
-        elif self.parents and len(said) == 1 and _is_name(last):
+        elif self.parents and len(said) == 1 and is_name(last):
             self.lead = last
         self._say(said, listed=bool(self.parents))
 
@@ -250,12 +194,8 @@ def _markdown(text: str) -> list[Claim]:
     return _Markdown().take(_parser().parse(text))
 
 
-def _is_name(line: str) -> bool:
-    return len(line) <= _NAME and not quantities(line)
-
-
 def _is_title(line: str) -> bool:
-    return _is_name(line) and line[-1] not in ".!?:;,。！？" and len(line.split()) <= 8
+    return is_name(line) and line[-1] not in ".!?:;,。！？" and len(line.split()) <= 8
 
 
 def logical(lines: Iterable[str]) -> list[str]:
@@ -280,82 +220,6 @@ def _lines(lines: Sequence[str]) -> list[Claim]:
     return found
 
 
-def entry(columns: Sequence[str], values: Sequence[str]) -> str:
-    """Return a row as one line: `Mail: memory 3 GB; disk 20 GB`. A first cell without a figure names its subject."""
-    heads = [*columns, *[""] * max(0, len(values) - len(columns))]
-    cells = [(head, value) for head, value in zip(heads, values, strict=False) if value]
-    name = cells[0][1] if len(cells) > 1 and cells[0][1] == values[0] and _is_name(values[0]) else ""
-    rest = "; ".join(_cell(head, value) for head, value in (cells[1:] if name else cells))
-    return f"{name}: {rest}" if name else rest
-
-
-def _cell(head: str, value: str) -> str:
-    """Return a value after the head of its column; `memory_gb` and `3` are `memory 3 GB`."""
-    unit = _UNIT.search(head)
-    if unit and len(head) > len(unit[0]) and value.replace(".", "").replace(",", "").isdigit() and unit_of(unit[1]):
-        head, value = (
-            head[: unit.start()],
-            f"{value} {unit[1].upper() if unit[1] in ('kb', 'mb', 'gb', 'tb') else unit[1]}",
-        )
-    return flat(f"{head.replace('_', ' ')} {value}")
-
-
-def _table(lines: Sequence[str], delimiter: str) -> list[Claim] | None:
-    """Return a claim per row of a table with a head, or None if it is too small."""
-    try:
-        if len(lines) > 1 and lines[0].count(delimiter) < lines[0].count(";"):
-            delimiter = ";"
-        rows = list(csv.reader([*lines[:1], *sampled(lines[1:], MOST_CLAIMS)], delimiter=delimiter))
-    except csv.Error:
-        return None
-    if len(rows) < 2 or len(rows[0]) < 2:
-        return None
-    columns = [flat(cell) for cell in rows[0]]
-    found: list[Claim] = []
-    for values in rows[1:]:
-        found += [Claim(piece, (), listed=True) for piece in cut(entry(columns, [flat(each) for each in values]))]
-    return found
-
-
-def _json(text: str) -> list[Claim] | None:
-    """Return a claim for each object and each leaf of JSON or of lines of JSON, or None if it is neither."""
-    try:
-        value: Json = json.loads(text)
-    except (ValueError, RecursionError):
-        try:
-            value = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except (ValueError, RecursionError):
-            return None
-    return list(islice(_leaves(value, (), 0), MOST_CLAIMS))
-
-
-def _leaves(value: Json, where: tuple[str, ...], depth: int) -> Iterator[Claim]:
-    """Yield the claims of a JSON value: one for all leaves of an object. `where` is its path."""
-    if depth > _DEEPEST:
-        return
-    if isinstance(value, dict):
-        yield from _record(cast("dict[str, Json]", value), where, depth)
-    elif isinstance(value, list):
-        for inner in cast("list[Json]", value):
-            yield from _leaves(inner, where, depth + 1)
-    else:
-        yield from (Claim(sentence, where) for sentence in sentences(_leaf(value)))
-
-
-def _record(value: dict[str, Json], where: tuple[str, ...], depth: int) -> Iterator[Claim]:
-    """Yield a claim for all leaves of an object, then those of its other fields."""
-    leaves = {key: _leaf(each) for key, each in value.items() if not isinstance(each, dict | list)}
-    text = entry([_leaf(key) for key in leaves], list(leaves.values()))
-    yield from (Claim(piece, where) for piece in cut(text))
-    for key in (key for key in value if key not in leaves):
-        yield from _leaves(value[key], (*where, _leaf(key)), depth + 1)
-
-
-def _leaf(value: Json) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return flat(text.encode("utf-8", "replace").decode())
-
-
 def _python(text: str) -> list[Claim] | None:
     """Return the docstring of Python source, and a line for each public definition; None if it does not parse."""
     try:
@@ -378,5 +242,5 @@ def _python(text: str) -> list[Claim] | None:
 def labelled(claim: Claim) -> str:
     """Return a claim after those of its headings of which it says no word, as in `Memory: It needs 40 MB`."""
     said = set(words(claim.text))
-    names = [name for name in claim.where if len(name) <= _NAME and words(name) and not said & set(words(name))]
+    names = [name for name in claim.where if len(name) <= LONGEST_NAME and words(name) and not said & set(words(name))]
     return f"{', '.join(dict.fromkeys(names))}: {claim.text}" if names else claim.text

@@ -14,7 +14,7 @@ from swarm.attempt.evidence.statements import Statement
 from swarm.texts.conflicts import conflicts as disagreements
 from swarm.texts.figures import has_figures
 from swarm.texts.passages import Sentence
-from swarm.texts.sentences import entry
+from swarm.texts.records import entry
 from swarm.texts.uses import Utterance
 
 LONGEST = 2_000

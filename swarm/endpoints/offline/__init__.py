@@ -32,7 +32,8 @@ from swarm.spec.chat import (
     request_tokens,
     split_data,
 )
-from swarm.texts.sentences import read, sentences
+from swarm.texts.claims import sentences
+from swarm.texts.sentences import read
 from swarm.texts.words import Facet, facets, words
 
 NAME = "offline"

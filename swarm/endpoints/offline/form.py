@@ -15,9 +15,10 @@ from swarm.base.errors import EndpointRefused
 from swarm.base.values import Json
 from swarm.endpoints.offline.report import Material, passages_of, stem_of
 from swarm.endpoints.offline.schemas import Schema, joined, needs_figure, types_of
+from swarm.texts.claims import Claim
 from swarm.texts.lexicon import word_set
 from swarm.texts.quantities import convert, quantities, unit_of, wanted_unit
-from swarm.texts.sentences import Claim, Source, labelled
+from swarm.texts.sentences import Source, labelled
 from swarm.texts.words import Facet, Passage, relevance, words
 
 MOST_ENTRIES = 20

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from swarm.spec.chat import Data
+from swarm.texts.claims import flat, sentences
 from swarm.texts.lexicon import VAGUE
-from swarm.texts.sentences import flat, labelled, read, sentences
+from swarm.texts.sentences import labelled, read
 from swarm.texts.words import words
 
 NOT_FOUND = "Not found"

@@ -29,10 +29,11 @@ from swarm.endpoints.offline.outputs import (
     quoted,
 )
 from swarm.spec.chat import estimate_tokens
+from swarm.texts.claims import flat
 from swarm.texts.conflicts import conflicts
 from swarm.texts.lexicon import GENERIC
 from swarm.texts.quantities import quantities
-from swarm.texts.sentences import Source, flat, labelled
+from swarm.texts.sentences import Source, labelled
 from swarm.texts.terms import stem
 from swarm.texts.uses import Utterance
 from swarm.texts.words import FLOOR, SHARE, Facet, Passage, facets, relevance
