@@ -125,6 +125,75 @@ def test_other_things_are_no_disagreement(one: str, other: str) -> None:
     assert found(one, other) == []
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "values"),
+    [
+        ("The pumps of hall 2 are maintained by Ines Falk.", "Maintenance of the pumps in hall 2: Jonas Petri", ""),
+        ("The captain of the Solveig is Nora Lind.", '"Never," says Erik Strand, captain of the Solveig.', ""),
+        ("Le maître de chai du domaine est Luc Marchand.", "Maître de chai : Paul Grandjean", ""),
+        ("这个项目由王敏负责。", "这个项目由李强负责。", "王敏|李强"),
+        ("The standby site is in Dublin.", "standby: site: Frankfurt", ""),
+        ("Der Versuch fand in Uppsala statt.", "Ort des Versuchs: Lund", "Uppsala|Lund"),
+        ("The ferry to Karlsund leaves from pier 4.", "ferry to Karlsund: text leaves from pier 6", "pier 4|pier 6"),
+        ("We migrate the orders to PostgreSQL 15.", "The migration of the orders has the target PostgreSQL 16.", ""),
+        ("The current version of Kestrel is 4.1.0.", "Kestrel, current version: 4.2.0", "4.1.0|4.2.0"),
+        ("The scanner is approved for children.", "The scanner is not approved for children.", "yes|no"),
+        ("Dogs are allowed on deck.", "Dogs are forbidden on deck.", "yes|no"),
+        ("Die Fläche wurde gedüngt.", "Die Fläche wurde nicht gedüngt, weil Regen kam.", "yes|no"),
+        ("Le port est ouvert aux voiliers.", "Le port n’est pas ouvert aux voiliers.", "yes|no"),
+        ("该设备支持远程控制。", "该设备不支持远程控制。", "yes|no"),
+        ("switch: rollback possible true; owner Kim", "A rollback of the switch is impossible.", "yes|no"),
+        ("82% of the pumps were replaced.", "Half of the pumps were replaced.", "82%|Half"),
+        ("About 60 % of the wine is exported.", "One third of the wine is exported.", "60 %|One third"),
+        ("91 % of the seeds germinated.", "Four in five of the seeds germinated.", "91 %|Four in five"),
+        ("The trial had thirty plots.", "trial: plots 24; blocks 5", "thirty plots|24 plots"),
+        ("Обучение длится три дня.", "Обучение длится пять дней.", "три дня|пять дней"),
+        ("Ward 4: device pumps; number 14; bought 2021", "Ward 4 has twelve pumps.", ""),
+        ("number 1; destination Karlsund; departure 08:15", "The ferry to Karlsund leaves at 8:45.", "08:15|8:45"),
+        ("Riesling: vintage 2023; price 12.50 eur", "A bottle of Riesling 2023 costs 14 euros.", ""),
+    ],
+)
+def test_names_places_versions_shares_and_answers_disagree(one: str, other: str, values: str) -> None:
+    told = [Utterance(one, "", "a"), Utterance(other, "", "b")]
+    [sides] = [[side.quantity.named for side in each.sides] for each in conflicts(told)]
+    assert len(sides) == 2
+    assert not values or sides == values.split("|")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("The captain of the Solveig is Nora Lind.", "The captain of the Astrid is Erik Strand."),
+        ("The pumps are maintained by Ines Falk.", "The pumps are maintained by Dr. Ines Falk."),
+        ("The report was read by Anna and Kim.", "The report was read by Kim and Anna."),
+        ("Tantivy is written in Rust.", "Lucene is written in Java."),
+        ("The scanner is approved for children.", "The printer is not approved for children."),
+        ("The scanner is not approved for children.", "If the scanner is approved for children, call us."),
+        ("Alpha keeps the cache on disk.", "Alpha does not keep the log on disk."),
+        ("Some pumps are not new.", "The pumps are new."),
+        ("Three quarters of the pumps were replaced.", "74 % of the pumps were replaced."),
+        ("Half of the pumps were replaced.", "A tenth of the lamps was replaced."),
+        ("Windows 10 needs the driver.", "Windows 11 needs the driver."),
+        ("Ward 5: device pumps; number 6", "lamps: place Ward 4; next check 2026-03-14"),
+        ("Riesling: vintage 2022; price 29 eur", "2021: silver, Riesling"),
+    ],
+)
+def test_other_names_and_answers_are_no_disagreement(one: str, other: str) -> None:
+    assert found(one, other) == []
+
+
+def test_a_row_of_a_table_is_compared_with_what_names_its_subject() -> None:
+    rows = (
+        "pumps: next inspection 2026-03-14",
+        "lamps: next inspection 2026-05-02",
+        "doors: next inspection 2026-01-30",
+    )
+    told = [*(Utterance(row, "", "table") for row in rows)]
+    letter = Utterance("The next inspection of the pumps takes place on 21 March 2026.", "", "letter")
+    [only] = conflicts([*told, letter])
+    assert [side.number for side in only.sides] == [0, 3]
+
+
 def test_pages_about_different_things_do_not_disagree() -> None:
     assert found(("Mail", "It needs 3 GB of memory."), ("Wiki", "It needs 5 GB of memory.")) == []
     assert len(found(("矿山", "盐矿每年生产食盐30万吨。"), ("", "报告：盐矿每年生产食盐36万吨。"))) == 1

@@ -1,19 +1,20 @@
-"""Quantities of sentences that disagree: the report without a model shows them.
+"""Figures, names and answers of sentences that disagree: the report without a model shows them.
 
-Two quantities of different sources are of the same thing if
+Two values of different sources are of the same thing if
 
-1. they have the same kind (unit, counted noun, date),
+1. they have the same kind (unit, counted noun, date, name, version, yes or no),
 2. half of the words around them are the same, and these are rare enough over all sources,
 3. nothing tells them apart: the subject (`Alpha: …`, the title, a name at the start), opposite words (`long`, `wide`),
    a label (`équipe A`), a word before the same word (`mail service`), another year or number.
 
-A thing with more than three values is a series and no disagreement, and neither is what one source gives twice.
+A yes and a no need more: one sentence has all words of the other. A thing with more than three values is a series and
+no disagreement, and neither is what one source gives twice.
 The report without a model compares all sentences of all sources; `attempt/evidence/conflicts.py` compares the outputs
-of steps, and demands a name.
+of steps, only their figures, and demands a name.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, product, starmap
@@ -21,7 +22,9 @@ from math import log
 
 from swarm.texts.lexicon import OPPOSITE, PERSONS, QUALIFIERS
 from swarm.texts.quantities import MONEY, WHEN, Figure
-from swarm.texts.uses import OneValue, Use, Utterance, common, has, root, uses
+from swarm.texts.roots import common, content, has, root
+from swarm.texts.uses import OneValue, Use, Utterance, answers, uses
+from swarm.texts.values import LABEL, STATED, YES, agree, denies
 from swarm.texts.words import kin
 
 MOST_VALUES = 3
@@ -31,6 +34,7 @@ COMMON = 60
 _SHARED = 0.5  # minimum share of the words of the shorter sentence that both have
 _ONLY = 0.7  # the same if they have only one word in common
 _EVIDENCE = 2.0  # minimum weight of these words: two that a third of the sources have, or one that a tenth has
+_LEAST_SHARED = 2  # minimum words that two sentences share whose values are names, or yes and no
 _CLEAR = 0.1  # by how much one quantity of a source is nearer than its others
 _FARTHEST = 5  # factor above which two values are hardly of the same thing
 _USUAL = 20  # number of sources that a few sources are taken for, so that a word that all have counts
@@ -50,21 +54,53 @@ class Disagreement:
 def conflicts(
     statements: Sequence[Utterance], categories: frozenset[str] = frozenset(), *, named: bool = False
 ) -> list[Disagreement]:
-    """Return the quantities that disagree, in the order of the statements.
+    """Return the values that disagree, in the order of the statements.
 
     `categories` are words of which several things are meant, such as `service` if the goal asks about each service.
-    With `named`, only quantities are compared whose subjects, names or titles have a word in common.
+    With `named`, only figures are compared whose subjects, names or titles have a word in common.
     """
     lower = frozenset(chain.from_iterable(map(_LOWER.findall, (each.text for each in statements))))
     by_kind: dict[str, list[Use]] = defaultdict(list)
     for n, statement in enumerate(statements):
-        for use in uses(n, statement, lower, categories):
+        for use in uses(n, statement, lower, categories, with_names=not named):
             by_kind[use.kind].append(use)
+    for n in () if named else _debatable(statements):
+        by_kind[YES] += answers(n, statements[n], lower, categories)
     rarity = _Rarity(list(chain.from_iterable(by_kind.values())))
     found: list[Disagreement] = []
     for group in by_kind.values():
         found += _of_kind(group, rarity, named=named)
     return sorted(found, key=lambda conflict: conflict.sides[0].number)
+
+
+def _debatable(statements: Sequence[Utterance]) -> list[int]:
+    """Return the sentences that deny something, and those of other sources that share most words with one."""
+    every = [frozenset(_start(word, 4) for word in content(each.text)) for each in statements]
+    denied = [n for n, each in enumerate(statements) if denies(each.text)]
+    by_word: dict[str, list[int]] = defaultdict(list)
+    for n in denied:
+        for word in every[n]:
+            by_word[word].append(n)
+    found = set(denied)
+    for n, own in enumerate(every):
+        rivals = Counter(chain.from_iterable(_few(by_word, word) for word in own))
+        if any(_may_deny(statements, every, n, *rival) for rival in rivals.items()):
+            found.add(n)
+    return sorted(found)
+
+
+def _few(by_word: Mapping[str, Sequence[int]], word: str) -> Sequence[int]:
+    """Return the places of a word, but for one that many have."""
+    places = by_word.get(word, ())
+    return places if len(places) <= COMMON else ()
+
+
+def _may_deny(
+    statements: Sequence[Utterance], every: Sequence[frozenset[str]], n: int, rival: int, shared: int
+) -> bool:
+    """Whether a sentence of another source has most words of a shorter one."""
+    least = max(_LEAST_SHARED, _SHARED * min(len(every[n]), len(every[rival])))
+    return shared >= least and statements[n].origin != statements[rival].origin
 
 
 class _Rarity:
@@ -126,8 +162,8 @@ class _Pairs:
 
 def _near(n: int, group: Sequence[Use], by_word: Mapping[str, Sequence[int]]) -> list[int]:
     """Return the places of the quantities that share a word with one, but for words that many have."""
-    places = (by_word[_start(word, 4)] for word in group[n].words)
-    return sorted(set(chain.from_iterable(found for found in places if len(found) <= COMMON)) - {n})
+    found = chain.from_iterable(_few(by_word, _start(word, 4)) for word in group[n].words)
+    return sorted(set(found) - {n})
 
 
 def _start(word: str, letters: int) -> str:
@@ -162,10 +198,13 @@ def _nearest(n: int, others: Iterable[int], pairs: _Pairs) -> list[int]:
 
 
 def _says_too(own: Iterable[int], n: int, m: int, pairs: _Pairs) -> bool:
-    """Whether the source of a quantity that differs from another one also gives the value of that one."""
+    """Whether the source of a quantity that differs from another one has the value of that one, or a nearer one."""
     group = pairs.group
     if not _differ(group[n], group[m]):
         return False
+    likeness = pairs.likeness(n, m) + _CLEAR
+    if any(pairs.likeness(each, m) > likeness for each in own):
+        return True
     return any(not _differ(group[each], group[m]) and pairs.likeness(each, m) for each in own)
 
 
@@ -181,6 +220,8 @@ def _is_conflict(members: Sequence[Use]) -> bool:
 
 def _differ(one: Use, other: Use) -> bool:
     """Whether two values are more than roundings of one, or dates with a different part that both have."""
+    if one.kind in STATED:
+        return not agree(one.figure, other.figure)
     if one.kind == "when":
         return not _agree(one.figure, other.figure)
     apart = abs(one.figure.value - other.figure.value)
@@ -211,7 +252,12 @@ def _likeness(one: Use, other: Use, rarity: _Rarity) -> float:
     """Return the share of the words of the shorter sentence that both have; 0 if that or their rarity is too small."""
     if one.noun and other.noun and not common(one.noun, other.noun) and _is_of_other(one, other):
         return 0.0
-    return max(_covered(one.words, other, rarity), _covered(other.words, one, rarity))
+    shares = sorted((_covered(one.words, other, rarity), _covered(other.words, one, rarity)))
+    if one.kind in STATED and len(common(one.words, other.every | other.row)) < _LEAST_SHARED:
+        return 0.0
+    if one.kind == YES and not (shares[1] == 1 and shares[0] >= _SHARED):
+        return 0.0
+    return shares[1]
 
 
 def _covered(some: frozenset[str], other: Use, rarity: _Rarity) -> float:
@@ -224,6 +270,8 @@ def _covered(some: frozenset[str], other: Use, rarity: _Rarity) -> float:
 
 def _is_of_other(one: Use, other: Use) -> bool:
     """Whether two quantities with different nouns are of different things. Persons may be called anything."""
+    if one.kind == LABEL:
+        return True
     if one.kind == "count":
         return not (common(one.noun, PERSONS) or common(other.noun, PERSONS))
     return not common(one.noun, other.every) and not common(other.noun, one.every)
@@ -236,6 +284,7 @@ def _is_told_apart(one: Use, other: Use) -> bool:
         (one.names, other.names),
     ]
     pairs += [(one.words & line, other.words & line) for line in OPPOSITE]
+    pairs += [(one.words - one.names, other.words - other.names)] if one.kind == "when" else []
     if any(_are_different(one, other, *pair) for pair in pairs) or _have_other_conditions(one.others, other.others):
         return True
     if _have_other_codes(one, other) or _is_part(one, other) or _is_part(other, one):
@@ -251,8 +300,10 @@ def _have_other_codes(one: Use, other: Use) -> bool:
 def _is_other_measure(one: Use, other: Use) -> bool:
     """Whether only one is net, average or the like, or the values are far apart and have no code in common."""
     values = sorted((abs(one.figure.value), abs(other.figure.value)))
-    is_far = one.kind not in ("when", "clock") and values[1] > _FARTHEST * values[0] and not one.codes & other.codes
-    return is_far or bool((one.words ^ other.words) & QUALIFIERS)
+    is_far = (
+        one.kind not in ("when", "clock", *STATED) and values[1] > _FARTHEST * values[0] and not one.codes & other.codes
+    )
+    return is_far or (one.kind not in STATED and bool((one.words ^ other.words) & QUALIFIERS))
 
 
 def _are_different(one: Use, other: Use, mine: frozenset[str], yours: frozenset[str]) -> bool:

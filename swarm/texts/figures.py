@@ -63,7 +63,7 @@ _NUMBER = re.compile(
 _MINUS = re.compile(r"(?:^|[^\w)\]%-]\s?)-$|^\s?-$")
 _DIGIT = re.compile(r"\d")
 WORD = re.compile(
-    r"(?<![\w-])(" + "|".join(w for w in NUMBER_WORDS if w.isascii() or "ü" in w or "ö" in w) + r")(?![\w-])"
+    r"(?<![\w-])(" + "|".join(w for w in NUMBER_WORDS if w[0] < "\u3000") + r")(?![\w-])"
     r"|([一二三四五六七八九十两兩]{1,2})(?=[个個名人台件条條种種つ社项項次家])",
     re.IGNORECASE,
 )

@@ -12,12 +12,13 @@ STOP = word_set(
     " is it its let many may me more most much must my no not of on one or our out over per please"
     " say says shall she should so some such tell than that the their them then there these they"
     " this those to too under up us use was we were what when where which who whom whose why will"
-    " with would you your au aux avec ce chaque ces combien dans de des du elle en est et il ils"
+    " with within during would you your au aux avec ce chaque ces combien dans de des du elle en est et il ils"
     " je la le les leur lui mais ne nous on ou par pas pour quel quelle quelles quels que qui sa"
     " se ses son sont sur un une vous à été viel viele vielen aber als am auch auf aus bei das"
     " dass dem den der des die durch ein eine einem einen einer eines er es für hat haben ihr im"
     " in ist jede jeder jedes man mit nach nicht noch oder sein sie sich sind und vom von vor war"
-    " was welche welcher welches wer werden wie wird wo zu zum zur um ab ohne über el los las del y con para"
+    " was welche welcher welches wer werden wie wird wo zu zum zur um ab ohne über wurde wurden weil"
+    " el los las del y con para"
     " cuánto cuánta cuál una por su es а без бы был была были в во все для до его ее её же за и из"
     " или их к как ко который которые ли мы на не но о об он она они оно от по при с со сколько то"
     " у что это кто где когда каждый каждая каждого каждой каждую какой какая какие"
@@ -44,9 +45,14 @@ VERBS = word_set(
 """Verbs and adverbs between a thing and its quantity, which do not tell two things apart."""
 MEASURES = word_set(
     "budget cost price length weight mass size value worth total amount power capacity output"
-    " consumption coût prix preis kosten summe"
+    " consumption area surface superficie fläche площадь coût prix preis kosten summe"
 )
 """Nouns that name a measure of something, and no part of it."""
+PACKS = word_set(
+    "bottle glass pack packet box case crate piece pair ticket copy bag can jar cup slice night flasche packung kiste"
+    " stück bouteille boîte paquet pièce"
+)
+"""Nouns for how much of something is sold: its price is that of the thing, and of no part of it."""
 DOCUMENTS = word_set(
     "note notice report letter memo summary minute contract agreement press release speech review"
     " blog mail email invoice protocol faq article news statement message post interview appendix"
@@ -84,6 +90,17 @@ COMPARED = word_set(
 """Words by which a question compares. A sentence that has none but these does not answer it."""
 PERSONS = word_set("staff people person visitor guest inhabitant")
 """Words for persons of any kind, as they are compared: `240 people` may be `240 visitors`."""
+DENIALS = word_set(
+    "not no never cannot neither none forbidden prohibited banned impossible disabled optional nicht kein keine keinen"
+    " keiner nie niemals verboten unmöglich pas jamais aucun aucune interdit interdite impossible не нет никогда"
+    " запрещено запрещена запрещён нельзя nunca ningún prohibido"
+)
+"""Words by which a sentence denies. A sentence with none of them affirms."""
+CONDITIONAL = word_set(
+    "if unless when whenever while except only without until some many most few other another otherwise wenn falls"
+    " außer nur manche einige viele si sauf seulement quand certains если кроме только когда некоторые"
+)
+"""Words with which a sentence is about some cases only: it neither affirms nor denies another one."""
 OPPOSITE = tuple(
     word_set(line)
     for line in (
@@ -123,6 +140,17 @@ ALIKE = {
     **dict.fromkeys(("daily", "täglich"), "day"),
     **dict.fromkeys(("weekly", "wöchentlich"), "week"),
     **dict.fromkeys(("yearly", "annual", "annually", "jährlich"), "year"),
+    **dict.fromkeys(("departure", "depart"), "leave"),
+    **dict.fromkeys(("arrival",), "arrive"),
+    **dict.fromkeys(("ort", "location", "venue", "lieu", "место", "standort"), "place"),
+    **dict.fromkeys(("downtime", "outage"), "down"),
+    **dict.fromkeys(("maintenance", "upkeep"), "maintain"),
+    **dict.fromkeys(("forbid", "forbidden", "prohibit", "permit", "ban"), "allow"),
+    **dict.fromkeys(("impossible",), "possible"),
+    **dict.fromkeys(("verboten",), "erlaubt"),
+    **dict.fromkeys(("interdit", "interdite", "autorisée"), "autorisé"),
+    **dict.fromkeys(("disable",), "enable"),
+    **dict.fromkeys(("optional", "mandatory", "obligatory"), "require"),
     "hourly": "hour",
     "width": "wide",
     "height": "high",

@@ -10,7 +10,7 @@ from itertools import chain
 
 from swarm.texts.figures import Quantity, figures, has_figures, tidy
 from swarm.texts.lexicon import PREDICATES, STOP, VERBS
-from swarm.texts.units import UNITS, Unit
+from swarm.texts.units import NUMBER_WORDS, UNITS, Unit
 
 MONEY = frozenset({"USD", "EUR", "GBP", "JPY", "CNY", "CHF", "RUB", "KRW", "INR"})
 WHEN = ("year", "date", "day")
@@ -38,6 +38,27 @@ _CLOCK = re.compile(
     r"|[時时点點](?:(?P<o>[0-5]?\d)分)?(?!间|間))",
     re.IGNORECASE,
 )
+_COUNTS = "one|two|three|four|five|six|seven|eight|nine|ten|ein|eine|zwei|drei|vier|un|une|deux|trois|quatre|an?"
+_SHARE = re.compile(
+    rf"\b(?:(?P<whole>{_COUNTS})[\s-])(?P<part>thirds?|quarters?|fifths?|tenths?|half|drittel|viertel|fünftel"
+    r"|tiers|quarts?|cinquièmes?)(?=\s(?:of|der|des|von|du|de|all|aller)\b(?!\s(?:an?|one|einer|une?)\s))"
+    r"|(?<!first )(?<!second )\b(?P<half>half|hälfte|moitié|половин[аы]|треть|четверть)"
+    r"(?=\s(?:of|the|der|des|von|du|de|[а-я])|\s?d['’])"
+    rf"|\b(?P<count>\d{{1,3}}|{_COUNTS})\s(?:out\sof|in|of|von|sur)\s(?:every\s)?"
+    r"(?P<of>three|four|five|ten|drei|vier|fünf|zehn|trois|quatre|cinq|dix|100|10|5|4|3)(?=\s[^\W\d])",
+    re.IGNORECASE,
+)
+"""A share in words: `three quarters of`, `half of`, `four in five`."""
+_PARTS = {
+    **dict.fromkeys(("half", "hälfte", "moitié", "половина", "половины"), 2),
+    **dict.fromkeys(("third", "drittel", "tier", "треть"), 3),
+    **dict.fromkeys(("quarter", "viertel", "quart", "четверть"), 4),
+    **dict.fromkeys(("fifth", "fünftel", "cinquième"), 5),
+    "tenth": 10,
+}
+_ARTICLES = ("a", "an", "ein", "eine", "une")
+_SHARE_STEP = 5.0
+"""Percent by which a figure may differ from a share in words: nobody says `three quarters` of 74 %."""
 _ASKED = {
     "bytes": "memory|storage|disk|speicher|mémoire|памят|内存|メモリ",
     "money": "costs?|prices?|rent|fee|budget|pay|expensive|kost|preis|miete|prix|loyer|coût|стои|цен|бюджет|预算|价格"
@@ -80,10 +101,11 @@ class Figure:
 
     @property
     def named(self) -> str:
-        """Its text with the noun that it counts: `140 workers`, also of a cell below the head `workers`."""
-        return (
-            f"{self.text} {self.noun}" if self.kind == "count" and self.noun.split()[0] not in self.text else self.text
-        )
+        """Its text with the noun that it counts: `140 workers`, also of a cell below the head `workers`; yes or no."""
+        if self.kind == "yes":
+            return "yes" if self.value else "no"
+        noun = self.noun.split() if self.kind == "count" else []
+        return f"{self.text} {self.noun}" if 0 < len(noun) < 3 and noun[0] not in self.text else self.text
 
 
 def kinds_asked(question: str) -> frozenset[str]:
@@ -95,7 +117,7 @@ def kinds_asked(question: str) -> frozenset[str]:
 
 def unit_of(word: str) -> tuple[str, float] | None:
     """Return the kind and the factor of a unit, or None."""
-    unit = UNITS.get(word.casefold())
+    unit = UNITS.get(word.casefold()) if word != "to" else None  # a terabyte in French is `To`
     return None if unit is None else _kind_of(unit)
 
 
@@ -106,9 +128,9 @@ def _kind_of(unit: Unit) -> tuple[str, float]:
 
 def quantities(text: str) -> tuple[Figure, ...]:
     """Return the quantities of a text in their order. Versions, codes and ordinals are none."""
-    if not has_figures(text):
+    if not (has_figures(text) or _SHARE.search(text)):
         return ()
-    found = list(_clocks(text))
+    found = [*_clocks(text), *_shares(text)]
     taken = set(chain.from_iterable(range(each.start, each.end) for each in found))
     for each in figures(text):
         figure = None if each.start in taken else _of(text, each)
@@ -123,6 +145,22 @@ def _clocks(text: str) -> Iterator[Figure]:
             hour = hour % 12 + (12 if match["half"] in "pP" else 0)
         minute = int(match["m"] or match["n"] or match["o"] or 0)
         yield Figure(hour * 60 + minute, "clock", match[0], match.start(), match.end())
+
+
+def _shares(text: str) -> Iterator[Figure]:
+    """Yield shares in words as percentages, with a twentieth of the whole as their precision."""
+    for match in _SHARE.finditer(text):
+        word = match["whole"] or match["count"]
+        part = _PARTS.get((match["part"] or match["half"] or "").casefold().rstrip("s"), 0)
+        of = float(part) if part else _count(match["of"])
+        count = _count(word) if word else 1.0
+        if of and count <= of:
+            yield Figure(tidy(100 * count / of), "%", match[0].strip(), *match.span(), step=_SHARE_STEP)
+
+
+def _count(word: str) -> float:
+    folded = word.casefold()
+    return float(folded) if folded.isdigit() else float(folded in _ARTICLES or NUMBER_WORDS.get(folded, 0))
 
 
 def _of(text: str, each: Quantity) -> Figure | None:

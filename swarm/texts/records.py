@@ -13,17 +13,27 @@ from swarm.texts.quantities import quantities, unit_of
 
 LONGEST_NAME = 60
 """Maximum characters of a heading or a cell that is put before a claim."""
+_NUMBERING = frozenset({"number", "year", "date", "day"})
+"""Kinds of figures in the name of something."""
 _DEEPEST = 12  # maximum level of JSON that is read
+_SECTION = re.compile(r"\s*\[+([^\[\]]{1,60})\]+$|\s*(?:-\s+)?([\w./ -]{1,60}):$")
+_MARK = re.compile(r"^\s*(?:[#;]+|-)\s*")
 _UNIT = re.compile(r"[\s_]*[(\[]?(?:in\s)?([^\s_()\[\]]{1,12})[)\]]?$")
 
 
 def entry(columns: Sequence[str], values: Sequence[str]) -> str:
-    """Return a row as one line: `Mail: memory 3 GB; disk 20 GB`. A first cell without a figure names its subject."""
+    """Return a row as one line: `Mail: memory 3 GB; disk 20 GB`. A first cell without a quantity names its subject."""
     heads = [*columns, *[""] * max(0, len(values) - len(columns))]
     cells = [(head, value) for head, value in zip(heads, values, strict=False) if value]
-    name = cells[0][1] if len(cells) > 1 and cells[0][1] == values[0] and is_name(values[0]) else ""
+    name = cells[0][1] if len(cells) > 1 and cells[0][1] == values[0] and _is_subject(values[0]) else ""
     rest = "; ".join(_cell(head, value) for head, value in (cells[1:] if name else cells))
     return f"{name}: {rest}" if name else rest
+
+
+def _is_subject(cell: str) -> bool:
+    """Whether the first cell of a row names what it is about: `Mail`, `Ward 4`, `March 2024`."""
+    kinds = {figure.kind for figure in quantities(cell)}
+    return len(cell) <= LONGEST_NAME and (not kinds or (cell[0].isalpha() and kinds <= _NUMBERING))
 
 
 def _cell(head: str, value: str) -> str:
@@ -86,6 +96,22 @@ def _record(value: dict[str, Json], where: tuple[str, ...], depth: int) -> Itera
     yield from (Claim(piece, where) for piece in cut(text))
     for key in (key for key in value if key not in leaves):
         yield from _leaves(value[key], (*where, _leaf(key)), depth + 1)
+
+
+def settings(lines: Sequence[str]) -> list[Claim]:
+    """Return the lines of settings, each below its section: `[wifi]`, or the keys that are indented less."""
+    found: list[Claim] = []
+    above: list[tuple[int, str]] = []
+    for line in filter(str.strip, lines):
+        depth = len(line) - len(line.lstrip())
+        above = [(n, name) for n, name in above if n < depth]
+        section = _SECTION.match(line.rstrip())
+        if section:
+            above.append((depth - (section[1] is not None), section[1] or section[2]))
+            continue
+        text = _MARK.sub("", line).replace(" = ", ": ", 1)
+        found += [Claim(piece, tuple(name for _, name in above)) for piece in cut(flat(text))]
+    return found
 
 
 def _leaf(value: Json) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from swarm.base.places import MARK
 from swarm.texts.claims import MOST_CLAIMS, Claim, cut, flat, sampled, sentences
-from swarm.texts.records import LONGEST_NAME, entry, is_name, records, table
+from swarm.texts.records import LONGEST_NAME, entry, is_name, records, settings, table
 from swarm.texts.words import words
 
 if TYPE_CHECKING:
@@ -27,24 +27,10 @@ MOST_LINES = 50_000
 _WRAPPED = 50  # minimum characters of a line that continues in the next one
 _INLINE = 4_000  # maximum characters of a paragraph whose inline marks are parsed
 _LARGEST_CODE = 300_000  # characters of Python that are parsed: parsing takes 100 times their memory
-_LINES = (
-    ".log",
-    ".js",
-    ".ts",
-    ".go",
-    ".rs",
-    ".c",
-    ".h",
-    ".cpp",
-    ".java",
-    ".rb",
-    ".sh",
-    ".sql",
-    ".yaml",
-    ".yml",
-    ".toml",
-)
+_LINES = (".log", ".js", ".ts", ".go", ".rs", ".c", ".h", ".cpp", ".java", ".rb", ".sh", ".sql")
 """Endings of texts that are read line by line."""
+_SETTINGS = (".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties")
+"""Endings of texts that are read line by line, each below its section."""
 _COMMENT = re.compile(r"^\s*(?:#+|//+|/?\*+/?|--+|;+|\"{3}|'{3})\s*")
 _TAG = re.compile(r"<(?:script|style)\b.{0,20000}?</(?:script|style)>|<[a-zA-Z/!][^<>]{0,500}>", re.DOTALL)
 _FIELD = re.compile(r"[A-Z][\w-]{1,40}: \S")  # a line of its own, as in the headers of a letter
@@ -84,8 +70,14 @@ def _claims(name: str, text: str, lines: Sequence[str]) -> list[Claim]:
     elif text.lstrip()[:1] in ("{", "["):
         found = records(text)
     if found is None:
-        found = _lines(lines) if ending in (*_LINES, ".py") else _markdown("\n".join(lines))
+        found = _other(ending, lines)
     return found
+
+
+def _other(ending: str, lines: Sequence[str]) -> list[Claim]:
+    if ending in _SETTINGS:
+        return settings(lines)
+    return _lines(lines) if ending in (*_LINES, ".py") else _markdown("\n".join(lines))
 
 
 def _title(claims: Sequence[Claim]) -> str:

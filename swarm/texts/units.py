@@ -84,6 +84,7 @@ m² 1e-4: cm²
 m² 1e6: km²
 m² 1e4: ha hectare hectares hektar гектар гектара гектаров 公顷 ヘクタール
 km/h 1: km/h kph
+km/h 1.852: knot knots knoten nœud nœuds узел узлов узла
 km/h 1.609: mph
 km/h 3.6: m/s
 bits 1e6: mbit/s mbps mbit
@@ -168,16 +169,32 @@ def _numbered(*lines: str) -> dict[str, int]:
     return found
 
 
-NUMBER_WORDS = _numbered(
-    "one two three four five six seven eight nine ten eleven twelve",
-    "eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf",
-    "un deux trois quatre cinq six sept huit neuf dix onze douze",
-    "uno dos tres cuatro cinco seis siete ocho nueve diez once doce",
-    "一 两 三 四 五 六 七 八 九 十 十一 十二",
-    "一 二 三 四 五 六 七 八 九 十",
-    "一 兩",
-)
-"""Number words from one to twelve, case-folded."""
+def _number_words() -> dict[str, int]:
+    ones = "one two three four five six seven eight nine ten eleven twelve"
+    teens = "thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+    tens = "twenty thirty forty fifty sixty seventy eighty ninety"
+    found = _numbered(
+        f"{ones} {teens}",
+        "eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn"
+        " achtzehn neunzehn zwanzig",
+        "un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize",
+        "uno dos tres cuatro cinco seis siete ocho nueve diez once doce",
+        "один два три четыре пять шесть семь восемь девять десять одиннадцать двенадцать",
+        "одна две трёх четырёх пяти шести семи восьми девяти десяти одиннадцати двенадцати",
+        "一 两 三 四 五 六 七 八 九 十 十一 十二",
+        "一 二 三 四 五 六 七 八 九 十",
+        "一 兩",
+    )
+    for n, ten in enumerate(tens.split(), 2):
+        found[ten] = 10 * n
+        found |= {f"{ten}-{one}": 10 * n + m for m, one in enumerate(ones.split()[:9], 1)}
+    for line in ("zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig", "vingt trente quarante cinquante"):
+        found |= {word: 10 * n for n, word in enumerate(line.split(), 2)}
+    return found
+
+
+NUMBER_WORDS = _number_words()
+"""Number words, case-folded: from one to twelve, in English up to 99, in German and French also some tens."""
 MONTHS = _numbered(
     "january february march april may june july august september october november december",
     "jan feb mar apr may jun jul aug sep oct nov dec",

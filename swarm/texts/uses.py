@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, product
 
-from swarm.texts.lexicon import ALIKE, COUNTING, DOCUMENTS, MEASURES, REPEATED, STOP, VAGUE, VERBS
+from swarm.texts.lexicon import COUNTING, DOCUMENTS, MEASURES, PACKS, REPEATED, VAGUE
 from swarm.texts.quantities import WHEN, Figure, quantities, unit_of
-from swarm.texts.terms import stem
+from swarm.texts.roots import TOKEN, common, content, is_content, root, roots, written
 from swarm.texts.units import MONTHS
-from swarm.texts.words import kin, pieces, words
+from swarm.texts.values import YES, answer, names, numbered
+from swarm.texts.words import kin, words
 
 MOST_FIGURES = 100
 """Maximum figures of a clause that are compared: with more, it is a listing, and each costs a look at all."""
@@ -29,11 +30,11 @@ _BOUND_AFTER = re.compile(
     re.I,
 )
 _CONDITION = re.compile(r"(?:\b(?:with|for|at|mit|bei|für|avec|pour|à|con|при|с|для)|在)\s?$", re.I)
-_TOKEN = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _ELIDED = re.compile(r"(?<!\w)(?:[cdjlmnst]|qu)['’](?=\w)", re.IGNORECASE)
+_ARTICLE = re.compile(r"^(?:A|An|À|Un)\s(?=[^\W\d])")
 _HEAD = re.compile(r"([^\W\d_]{3,})\s(?:of|for|de|du|des|von)\s(?:the\s|la\s|der\s)?([^\W\d_]{3,})")
 _FRENCH = re.compile(r"\b(?:les?|la|des|du|un|une|l['’])\b", re.IGNORECASE)
-_DATED = re.compile(r"(?:year|date|month|jahr|datum|année|год|дата)\b|年", re.I)
+_DATED = re.compile(r"(?:year|vintage|jahrgang|millésime|date|month|jahr|datum|année|год|дата)\b|年", re.I)
 _CODE = re.compile(r"(?<![\w.-])(?:\d+(?:\.\d+){2,}|[^\W\d_]+(?:-?\d+)+)(?![\w-])")
 _CELL = re.compile(r"([^\W\d_]{3,})\s$")
 _CLAUSE = re.compile(r"[;；。]\s*")
@@ -107,66 +108,95 @@ class Use:
         return "when" if self.figure.kind in WHEN else self.figure.kind
 
 
-def root(word: str) -> str:
-    """Return a word as it is compared: without ending, and one word for `length` and `long`."""
-    folded = stem(word.casefold())
-    return ALIKE.get(folded, folded)
-
-
-def _written(text: str) -> list[str]:
-    """Return the words of a text that have content, as they are written."""
-    found: list[str] = []
-    for word in text.split():
-        found += pieces(word) if "\u3040" <= word[0] <= "\u9fff" else [word] * _is_content(word)
-    return found
-
-
-def _roots(written: Iterable[str]) -> list[str]:
-    """Return the roots of words; pairs of characters of those in a script without spaces."""
-    found: list[str] = []
-    for word in written:
-        found += [root(word)] if word[0] < "\u3000" else words(word)
-    return found
-
-
-def uses(number: int, statement: Utterance, lower: frozenset[str], categories: frozenset[str]) -> Iterator[Use]:
-    """Yield the quantities of a statement. `lower` are the words that are no names."""
-    clauses, plain, when = _clauses(_without_document(statement.text))
-    is_about_nothing = not statement.above and statement.text.split(" ")[0].casefold() in VAGUE
-    row = frozenset(_roots(_written(" ".join(_TOKEN.findall(plain)))))
-    names = _names(statement.text.partition(": ")[0], lower)
-    for text in () if is_about_nothing else clauses:
+def uses(
+    number: int,
+    statement: Utterance,
+    lower: frozenset[str],
+    categories: frozenset[str],
+    *,
+    with_names: bool = False,
+) -> Iterator[Use]:
+    """Yield the quantities of a statement, and other values. `lower` are the words that are no names."""
+    if not statement.above and statement.text.split(" ")[0].casefold() in VAGUE:
+        return  # nobody knows what it is about
+    row = _row(_without_document(statement.text), lower)
+    for text in row.clauses:
         found = quantities(text)
-        for quantity in found if len(found) <= MOST_FIGURES else ():
-            each = _of_cell(quantity, text) if ": " in text or len(clauses) > 1 else quantity
-            is_value = _is_value(each, text, found)
-            if is_value and not _is_bound(each, text):
-                use = _use(replace(statement, text=text), OneValue(number, each), found, lower, categories)
-                yield replace(use, row=row, others=use.others + when, names=use.names or names)
+        kept = _values(text, found, row) if len(found) <= MOST_FIGURES else []
+        kept += _stated(text, lower, in_row=len(row.clauses) > 1) if with_names else []
+        for each in kept:
+            use = _use(replace(statement, text=text), OneValue(number, each), found, lower, categories)
+            own = use.words if row.subject else use.words | row.words
+            others = use.others + row.when
+            yield replace(use, words=own, row=row.words, others=others, names=use.names or row.names)
+
+
+def _values(text: str, found: Sequence[Figure], row: "_Cells") -> list[Figure]:
+    """Return the quantities of a clause that are said of something."""
+    is_cell = ": " in text or len(row.clauses) > 1
+    cells = (_of_cell(each, text, row.plain) if is_cell else each for each in found)
+    return [each for each in cells if _is_value(each, text, found) and not _is_bound(each, text)]
+
+
+def _stated(text: str, lower: frozenset[str], *, in_row: bool) -> Iterator[Figure]:
+    """Yield the names, versions and numbered things that a clause gives as values."""
+    for each in names(text, in_row=in_row):
+        if any(_is_name(word, lower) or not word.isascii() for word in TOKEN.findall(each.text)):
+            yield each
+    yield from numbered(text)
+
+
+def answers(number: int, statement: Utterance, lower: frozenset[str], categories: frozenset[str]) -> Iterator[Use]:
+    """Yield for each clause of a statement whether it says yes or no."""
+    for text in _row(_without_document(statement.text), lower).clauses:
+        figure = answer(text)
+        if figure is not None:
+            found = quantities(text)
+            use = _use(replace(statement, text=text), OneValue(number, figure), found, lower, categories)
+            yield replace(use, others=tuple(found))
 
 
 def _without_document(text: str) -> str:
     """Return a sentence without the words before a colon that only say who says it: `Letter of the bank: …`."""
     head, colon, rest = text.partition(": ")
-    return rest if colon and DOCUMENTS.intersection(_roots(_TOKEN.findall(head))) and len(rest) > len(head) else text
+    return rest if colon and DOCUMENTS.intersection(roots(TOKEN.findall(head))) and len(rest) > len(head) else text
 
 
-def _clauses(text: str) -> tuple[list[str], str, tuple[Figure, ...]]:
-    """Return the cells of a row, each after its subject; the text of those without figures; its year or date."""
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The cells of a row of a table; a sentence is a row of one cell without words."""
+
+    clauses: tuple[str, ...]
+    """The cells, each after the subject of the row."""
+    subject: str = ""
+    plain: str = ""
+    """The text of the cells without figures."""
+    words: frozenset[str] = frozenset()
+    """The words of this text."""
+    names: frozenset[str] = frozenset()
+    """The names in the subject."""
+    when: tuple[Figure, ...] = ()
+    """Its year or date."""
+
+
+def _row(text: str, lower: frozenset[str]) -> _Cells:
     if ";" not in text:
-        return [text], "", ()
+        return _Cells((text,), text)
     subject, colon, rest = text.partition(": ")
     cells = _CLAUSE.split(rest if colon else text)
     plain = " ".join(cell for cell in cells if not quantities(cell))
     dated = " ".join(cell for cell in cells if _DATED.match(cell))
     when = tuple(figure for figure in quantities(dated) if figure.kind in WHEN)
-    return [f"{subject}: {cell}" if colon else cell for cell in cells], plain, when
+    clauses = tuple(f"{subject}: {cell}" if colon else cell for cell in cells)
+    return _Cells(clauses, subject if colon else "", plain, frozenset(content(plain)), _names(subject, lower), when)
 
 
 def _is_bound(figure: Figure, text: str) -> bool:
     """Whether a figure is a limit, or when something happened that happens again and again."""
-    if figure.kind in WHEN and any(has(REPEATED, root(word)) for word in _TOKEN.findall(text)):
-        return True
+    if figure.kind in WHEN:
+        roots = {root(word) for word in TOKEN.findall(text)}
+        if any(kin(*pair) for pair in product(roots, REPEATED)):
+            return True
     before = text[max(0, figure.start - _NEAR) : figure.start]
     return _BOUND.search(before) is not None or _BOUND_AFTER.match(text, figure.end) is not None
 
@@ -190,19 +220,21 @@ def _is_condition(figure: Figure, text: str) -> bool:
 def _is_stated(before: str) -> bool:
     """Whether a plain number is a value, and not a label such as that of `group 7`."""
     last = before.split()[-1:] or [""]
-    return (last[0].endswith(":") and last[0] != "::") or not _is_content(last[0])
+    return (last[0].endswith(":") and last[0] != "::") or not is_content(last[0])
 
 
-def _of_cell(figure: Figure, text: str) -> Figure:
+def _of_cell(figure: Figure, text: str, plain: str) -> Figure:
     """Return a plain number in a row as the count of what its head names: `workers 140`."""
     before = text[max(0, figure.start - _NEAR) : figure.start]
     is_all = not text[figure.end :].strip(" .;")
     head = _CELL.search(before) if figure.kind == "number" and is_all else None
     if head is None:
         return figure
-    subject, colon, _ = text.partition(": ")
-    counts_subject = colon and root(head[1]) in COUNTING and not quantities(subject)
-    return replace(figure, kind="count", noun=subject if counts_subject else head[1])
+    subject, colon, cell = text.partition(": ")
+    if head[1][0].isupper() and cell[:1].islower():
+        return figure  # `place Ward 4`: the number is part of a name
+    counts_subject = colon and root(head[1]) in COUNTING
+    return replace(figure, kind="count", noun=f"{subject} {plain}".strip() if counts_subject else head[1])
 
 
 def _use(
@@ -213,12 +245,12 @@ def _use(
     categories: frozenset[str],
 ) -> Use:
     text, quantity = statement.text, side.quantity
-    bare = _without_figures(text, every)
-    tokens = list(_TOKEN.finditer(bare))
-    content = _written(" ".join(match[0] for match in tokens))
-    noun = frozenset(_roots(filter(_is_content, quantity.noun.split())))
-    said = frozenset((*_roots(content), *noun))
-    own = said - MEASURES or said
+    bare = _without_figures(text, (*every, quantity))
+    tokens = list(TOKEN.finditer(bare))
+    content = written(" ".join(match[0] for match in tokens))
+    noun = frozenset(roots(filter(is_content, quantity.noun.split())))
+    said = frozenset((*roots(content), *noun))
+    own = said - MEASURES or said if quantity.kind != YES else said
     above = frozenset(map(root, words(statement.above)))
     is_vague = len(own - categories) < 2 or text.split(" ")[0].casefold() in VAGUE
     return Use(
@@ -244,15 +276,19 @@ def _others(figure: Figure, every: Sequence[Figure], text: str) -> tuple[Figure,
     """Return the figures that tell one from others: of a date all, else dates, plain numbers and conditions."""
     kinds = {each.kind for each in every} if figure.kind in WHEN else {*WHEN, "number"}
     others = (each for each in every if each.kind in kinds or _is_condition(each, text))
-    return tuple(each for each in others if each.start != figure.start)
+    return tuple(each for each in others if not figure.start <= each.start < figure.end)
 
 
 def _without_figures(text: str, every: Iterable[Figure]) -> str:
     """Return a text of the same length with spaces in place of its figures and elided articles."""
-    bare = _ELIDED.sub(lambda match: " " * len(match[0]), text)
+    bare = _ARTICLE.sub(_blank, _ELIDED.sub(_blank, text))
     for each in every:
         bare = bare[: each.start] + " " * (each.end - each.start) + bare[each.end :]
     return bare
+
+
+def _blank(match: "re.Match[str]") -> str:
+    return " " * len(match[0])
 
 
 def _subject(
@@ -260,29 +296,29 @@ def _subject(
 ) -> frozenset[str]:
     """Return what a sentence is about: what precedes a colon, the title if it says it, or a name at its start."""
     head, colon, _ = text.partition(": ")
-    tokens = _TOKEN.findall(text)
-    before = frozenset(_roots(_written(" ".join(_TOKEN.findall(head))))) if colon else frozenset[str]()
-    names = frozenset(_roots(word for word in tokens if _is_name(word, lower)))
+    tokens = TOKEN.findall(text)
+    before = frozenset(roots(written(" ".join(TOKEN.findall(head))))) if colon else frozenset[str]()
+    names = frozenset(roots(word for word in tokens if _is_name(word, lower)))
     first = [word for word in tokens[:1] if _is_name(word, lower)]
     said = above if is_vague else frozenset(common(above & own, names))
-    return (said if is_vague else before) or said or frozenset(_roots(first))
+    return (said if is_vague else before) or said or frozenset(roots(first))
 
 
 def _title(above: str, lower: frozenset[str]) -> frozenset[str]:
-    tokens = _TOKEN.findall(above)
+    tokens = TOKEN.findall(above)
     is_name = len(tokens) < 3 and all(_is_name(word, lower) for word in tokens)
-    found = frozenset(_roots(tokens)) if is_name else frozenset[str]()
+    found = frozenset(roots(tokens)) if is_name else frozenset[str]()
     return frozenset() if found & DOCUMENTS else found
 
 
 def _is_name(word: str, lower: frozenset[str]) -> bool:
     """Whether a word is written with a capital, and nowhere without."""
-    return word[0].isupper() and _is_content(word) and word.casefold() not in lower
+    return word[0].isupper() and is_content(word) and word.casefold() not in lower
 
 
 def _names(text: str, lower: frozenset[str]) -> frozenset[str]:
-    words_of_names = (word for word in _TOKEN.findall(text) if _is_name(word, lower))
-    return frozenset(_roots(word for word in words_of_names if not unit_of(word) and word.casefold() not in MONTHS))
+    words_of_names = (word for word in TOKEN.findall(text) if _is_name(word, lower))
+    return frozenset(roots(word for word in words_of_names if not unit_of(word) and word.casefold() not in MONTHS))
 
 
 def _codes(text: str) -> frozenset[str]:
@@ -292,13 +328,8 @@ def _codes(text: str) -> frozenset[str]:
 def _parts(text: str) -> tuple[tuple[str, str], ...]:
     """Return what is of something, and of what: `repair`, `bridge`. A measure is no part, and neither is an invoice."""
     pairs = (match.groups() for match in _HEAD.finditer(text))
-    whole = MEASURES | DOCUMENTS
-    return tuple((root(one), root(of)) for one, of in pairs if _is_content(one) and one.casefold() not in whole)
-
-
-def _is_content(word: str) -> bool:
-    folded = word.casefold()
-    return not (folded in STOP or folded in VERBS) or (len(word) == 1 and word.isupper())
+    whole = MEASURES | DOCUMENTS | PACKS
+    return tuple((root(one), root(of)) for one, of in pairs if is_content(one) and one.casefold() not in whole)
 
 
 def _neighbours(tokens: Sequence["re.Match[str]"], text: str, *, ahead: bool) -> dict[str, str]:
@@ -306,7 +337,7 @@ def _neighbours(tokens: Sequence["re.Match[str]"], text: str, *, ahead: bool) ->
     found: dict[str, str] = {}
     is_french = _FRENCH.search(text) is not None
     for left, right in pairwise(tokens):
-        if text[left.end() : right.start()] != " " or not (_is_content(left[0]) and _is_content(right[0])):
+        if text[left.end() : right.start()] != " " or not (is_content(left[0]) and is_content(right[0])):
             continue
         # French adjectives follow their nouns: `équipe rouge`.
         is_label = is_french or len(right[0]) == 1 or right[0] != right[0].lower() or any(c.isdigit() for c in right[0])
@@ -315,13 +346,3 @@ def _neighbours(tokens: Sequence["re.Match[str]"], text: str, *, ahead: bool) ->
         elif not ahead:
             found[root(right[0])] = root(left[0])
     return found
-
-
-def common(some: Iterable[str], others: frozenset[str]) -> list[str]:
-    """Return the words that both have."""
-    return [word for word in some if has(others, word)]
-
-
-def has(some: frozenset[str], word: str) -> bool:
-    """Whether one of some words has the stem of a word."""
-    return word in some or any(each[:4] == word[:4] and kin(word, each) for each in some)

@@ -20,6 +20,7 @@ NOT_FOUND = "Not found"
 READING = "What was read"
 """Heading of what was read, cut and not read."""
 DISAGREE = "Figures that disagree"
+ANSWERS_DISAGREE = "Names and answers that disagree"
 ROWS = "Answer of each source"
 BY_SOURCE = "By source"
 NOTES = ("Not read", "Cut", "No readable text", "missing:")

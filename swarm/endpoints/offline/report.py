@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from swarm.endpoints.offline.outputs import (
+    ANSWERS_DISAGREE,
     BY_SOURCE,
     DISAGREE,
     NOT_FOUND,
@@ -30,12 +31,13 @@ from swarm.endpoints.offline.outputs import (
 )
 from swarm.spec.chat import estimate_tokens
 from swarm.texts.claims import flat
-from swarm.texts.conflicts import conflicts
+from swarm.texts.conflicts import Disagreement, conflicts
 from swarm.texts.lexicon import GENERIC
 from swarm.texts.quantities import quantities
 from swarm.texts.sentences import Source, labelled
 from swarm.texts.terms import stem
 from swarm.texts.uses import Utterance
+from swarm.texts.values import NAMED, YES, has_value
 from swarm.texts.words import FLOOR, SHARE, Facet, Passage, facets, relevance
 
 NOTHING = (
@@ -143,7 +145,8 @@ def _ranked(given: Material) -> list[tuple[list[str], list[str]]]:
     for source in given.sources:
         end = start + len(source.claims)
         near = _about([own[start:end] for own in scores])
-        others = [n for n, claim in enumerate(source.claims) if n not in near and quantities(claim.text)]
+        others = [n for n in range(len(source.claims)) if n not in near]
+        others.sort(key=lambda n: not has_value(source.claims[n].text))
         found.append((_told(source, near[: _LINES[0][0]]), _told(source, others[: _LINES[0][1]])))
         start = end
     return found
@@ -248,18 +251,23 @@ class _ReportParts:
         return chosen
 
     def disagreements(self) -> str:
-        """Return the figures that disagree: the thing, its values, and who says so."""
+        """Return what disagrees, figures first: the thing, its values, and who says so."""
         categories = frozenset(chain.from_iterable(facet.categories for facet in self.given.facets))
         found = conflicts([Utterance(each.text, each.title, each.file) for each in self.said], categories)
-        lines: list[str] = []
+        lines: dict[str, list[str]] = {DISAGREE: [], ANSWERS_DISAGREE: []}
         for disagreement in found:
-            values = dict.fromkeys(side.quantity.named for side in disagreement.sides)
-            lines.append(f"- {disagreement.about or 'Figures'}: {' or '.join(values)}:")
-            for side in disagreement.sides:
-                each, figure = self.said[side.number], side.quantity.text
-                text = each.text.replace(figure, f"**{figure}**", 1)
-                lines.append(f"  - {_line(replace(each, text=text))}")
-        return block(f"## {DISAGREE}", lines) if lines else ""
+            is_figure = disagreement.sides[0].quantity.kind not in (NAMED, YES)
+            lines[DISAGREE if is_figure else ANSWERS_DISAGREE] += self._sides(disagreement)
+        return "\n\n".join(block(f"## {head}", told) for head, told in lines.items() if told)
+
+    def _sides(self, disagreement: Disagreement) -> list[str]:
+        values = dict.fromkeys(side.quantity.named for side in disagreement.sides)
+        lines = [f"- {disagreement.about or 'Figures'}: {' or '.join(values)}:"]
+        for side in disagreement.sides:
+            each, figure = self.said[side.number], side.quantity.text
+            text = each.text.replace(figure, f"**{figure}**", 1) if figure else each.text
+            lines.append(f"  - {_line(replace(each, text=text))}")
+        return lines
 
     def reading(self) -> str:
         """Return what was read, what has nothing about the question, and what was cut or not read."""
