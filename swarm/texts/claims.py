@@ -1,4 +1,6 @@
-"""Statements of a source, and how a text becomes some: sentences that fit, on one line, evenly sampled."""
+"""Statements of a source, and how a text becomes some: sentences that fit, on one line, evenly
+sampled.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -120,7 +120,9 @@ class _Rarity:
 
 
 def _of_kind(group: Sequence[Use], rarity: _Rarity, *, named: bool) -> Iterator[Disagreement]:
-    """Yield the disagreements among quantities of one kind. Only those that share a rare word are compared."""
+    """Yield the disagreements among quantities of one kind. Only those that share a rare word
+    are compared.
+    """
     by_word = _by_word(group)
     pairs = _Pairs(group, rarity)
     done: set[int] = set()
@@ -198,7 +200,9 @@ def _nearest(n: int, others: Iterable[int], pairs: _Pairs) -> list[int]:
 
 
 def _says_too(own: Iterable[int], n: int, m: int, pairs: _Pairs) -> bool:
-    """Whether the source of a quantity that differs from another one has the value of that one, or a nearer one."""
+    """Whether the source of a quantity that differs from another one has the value of that one,
+    or a nearer one.
+    """
     group = pairs.group
     if not _differ(group[n], group[m]):
         return False
@@ -219,7 +223,9 @@ def _is_conflict(members: Sequence[Use]) -> bool:
 
 
 def _differ(one: Use, other: Use) -> bool:
-    """Whether two values are more than roundings of one, or dates with a different part that both have."""
+    """Whether two values are more than roundings of one, or dates with a different part that
+    both have.
+    """
     if one.kind in STATED:
         return not agree(one.figure, other.figure)
     if one.kind == "when":
@@ -231,7 +237,9 @@ def _differ(one: Use, other: Use) -> bool:
 
 
 def _agree(one: Figure, other: Figure) -> bool:
-    """Whether two figures may be the same: equal, or dates whose years, months and days are equal as far as given."""
+    """Whether two figures may be the same: equal, or dates whose years, months and days are
+    equal as far as given.
+    """
     if one.kind in WHEN and other.kind in WHEN:
         return all(not (a and b) or a == b for a, b in zip(_parts_of(one), _parts_of(other), strict=True))
     return one.value == other.value
@@ -269,7 +277,9 @@ def _covered(some: frozenset[str], other: Use, rarity: _Rarity) -> float:
 
 
 def _is_of_other(one: Use, other: Use) -> bool:
-    """Whether two quantities with different nouns are of different things. Persons may be called anything."""
+    """Whether two quantities with different nouns are of different things. Persons may be
+    called anything.
+    """
     if one.kind == LABEL:
         return True
     if one.kind == "count":
@@ -293,12 +303,16 @@ def _is_told_apart(one: Use, other: Use) -> bool:
 
 
 def _have_other_codes(one: Use, other: Use) -> bool:
-    """Whether both name versions or numbered things, and none is the same: 4.1.0 and 4.2.0, F-2 and F-3."""
+    """Whether both name versions or numbered things, and none is the same: 4.1.0 and 4.2.0, F-2
+    and F-3.
+    """
     return bool(one.codes and other.codes) and one.codes.isdisjoint(other.codes)
 
 
 def _is_other_measure(one: Use, other: Use) -> bool:
-    """Whether only one is net, average or the like, or the values are far apart and have no code in common."""
+    """Whether only one is net, average or the like, or the values are far apart and have no
+    code in common.
+    """
     values = sorted((abs(one.figure.value), abs(other.figure.value)))
     is_far = (
         one.kind not in ("when", "clock", *STATED) and values[1] > _FARTHEST * values[0] and not one.codes & other.codes
@@ -322,7 +336,9 @@ def _have_other_conditions(some: Sequence[Figure], others: Sequence[Figure]) -> 
 
 
 def _clash(one: Use, other: Use, here: Mapping[str, str], there: Mapping[str, str]) -> bool:
-    """Whether a word that both have stands next to different words, which the other does not have."""
+    """Whether a word that both have stands next to different words, which the other does not
+    have.
+    """
     for word in here.keys() & there.keys():
         left, right = here[word], there[word]
         if not kin(left, right) and not has(other.every, left) and not has(one.every, right):
@@ -331,7 +347,9 @@ def _clash(one: Use, other: Use, here: Mapping[str, str], there: Mapping[str, st
 
 
 def _is_part(one: Use, other: Use) -> bool:
-    """Whether one amount of money is for a part of what the other is for: `the repair of the bridge`, `the bridge`."""
+    """Whether one amount of money is for a part of what the other is for: `the repair of the
+    bridge`, `the bridge`.
+    """
     return one.kind in MONEY and any(
         has(other.words, whole) and not has(other.words, part) for part, whole in one.parts
     )

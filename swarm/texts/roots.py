@@ -1,4 +1,6 @@
-"""Words as they are compared between sentences: without endings, and one word for `length` and `long`."""
+"""Words as they are compared between sentences: without endings, and one word for `length` and
+`long`.
+"""
 
 import re
 from collections.abc import Iterable

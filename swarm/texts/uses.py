@@ -1,4 +1,6 @@
-"""The quantities of sentences with what tells them apart: the words around them, the subject, other figures."""
+"""The quantities of sentences with what tells them apart: the words around them, the subject,
+other figures.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +15,8 @@ from swarm.texts.values import YES, answer, names, numbered
 from swarm.texts.words import kin, words
 
 MOST_FIGURES = 100
-"""Maximum figures of a clause that are compared: with more, it is a listing, and each costs a look at all."""
+"""Maximum figures of a clause that are compared: with more, it is a listing, and each costs a
+look at all."""
 _NEAR = 40  # characters before a figure in which words such as `about` are looked for
 _HEDGE = re.compile(
     r"(?:about|around|roughly|approximately|nearly|almost|some|rund|etwa|ca\.?|environ|около|约|約|[~≈])\s*$", re.I
@@ -85,7 +88,8 @@ class Use:
     parts: tuple[tuple[str, str], ...]
     """What is of something, and of what."""
     others: tuple[Figure, ...]
-    """The other figures that tell it from others: years, dates and plain numbers; of a date, all figures."""
+    """The other figures that tell it from others: years, dates and plain numbers; of a date,
+    all figures."""
     hedged: bool
     about: tuple[str, ...]
     """The words as they are written, in order."""
@@ -116,7 +120,9 @@ def uses(
     *,
     with_names: bool = False,
 ) -> Iterator[Use]:
-    """Yield the quantities of a statement, and other values. `lower` are the words that are no names."""
+    """Yield the quantities of a statement, and other values. `lower` are the words that are no
+    names.
+    """
     if not statement.above and statement.text.split(" ")[0].casefold() in VAGUE:
         return  # nobody knows what it is about
     row = _row(_without_document(statement.text), lower)
@@ -202,7 +208,9 @@ def _is_bound(figure: Figure, text: str) -> bool:
 
 
 def _is_value(figure: Figure, text: str, every: Sequence[Figure]) -> bool:
-    """Whether a figure is said of something: no label, no condition, no date before another figure."""
+    """Whether a figure is said of something: no label, no condition, no date before another
+    figure.
+    """
     before = text[max(0, figure.start - _NEAR) : figure.start]
     others = [each for each in every if each.kind not in WHEN]
     if figure.kind in WHEN and len(before.split()) < 2:

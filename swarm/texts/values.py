@@ -76,7 +76,9 @@ def names(text: str, *, in_row: bool) -> Iterator[Figure]:
 
 
 def numbered(text: str) -> Iterator[Figure]:
-    """Yield the version that a sentence gives, or the numbered thing: `to PostgreSQL 16`, `from pier 4`."""
+    """Yield the version that a sentence gives, or the numbered thing: `to PostgreSQL 16`, `from
+    pier 4`.
+    """
     match = _NUMBERED.search(text)
     if match and (match["before"] not in ":：" or match["thing"][0].isupper()):
         yield Figure(float(match["n"]), LABEL, match["v"], *match.span("v"), match["thing"])
