@@ -8,12 +8,16 @@ from hypothesis import strategies as st
 
 from swarm.base.errors import AnswerError, EndpointBusy
 from swarm.record import events as e
+from swarm.record.outcome import Outcome
 from swarm.record.state import State
+from swarm.record.steps import Status
 from swarm.results.measure import measure
 from swarm.results.timeline import Timeline
-from swarm.results.why import MOST, reasons, way_of
+from swarm.results.why import MOST, Reason, reasons, way_of
+from swarm.spec.agent import Agent
 from swarm.spec.plan import Step
 from swarm.views.parallel import paragraph
+from swarm.views.steps import steps_table
 from swarm.views.tables import run_table
 from tests.commands import Command, in_process, make_task
 from tests.pages import opened, record
@@ -40,6 +44,21 @@ class TestTime:
         assert time_of(ran.state, 2) == {"waiting for a free worker": 3.0, "s7 (worker)": 1.0}
         assert reasons(Timeline(ran.state), 2)[0].advice == "more workers: --workers 4"
 
+    def test_workers_that_wait_for_budget_are_not_too_few(self) -> None:
+        ran = run_virtually((Step(id=f"s{n}") for n in range(8)), Sleeper({}), workers(2))
+        for limits, reached, option in (
+            ({"tokens": 9}, (), "tokens"),
+            ({"usd": 1.0}, (), "usd"),
+            ({}, ("usd",), "usd"),
+        ):
+            state = refold(ran.events, {"limits": limits})
+            state.limits_reached.update(dict.fromkeys(reached, 1.0))
+            for s in state.real_steps():
+                s.waited["budget"] = 0.6
+            first = reasons(Timeline(state), 2)[0]
+            assert first.what == "waiting for a free worker, while most of them were waiting for budget"
+            assert first.advice == f"raise the limit: --limit {option}=…"
+
     def test_a_list_of_steps_is_followed_through_its_last_item(self) -> None:
         graph = (Step(id="list", each=(1, 2, 3)), *steps("end:list"))
         ran = run_virtually(graph, Sleeper({"list.2": 5.0}))
@@ -57,6 +76,9 @@ class TestTime:
         ran = run_virtually((Step(id="a", retries=0),), Sleeper({"a": 5}, {"a": NO}))
         (first,) = reasons(Timeline(ran.state), 16)
         assert first.advice == f"it gave no output; see why: swarm show {ran.state.run} a"
+        ran.state.steps["a"].status = Status.CANCELLED
+        (first,) = reasons(Timeline(ran.state), 16)
+        assert first.advice == f"it was interrupted; continue: swarm resume {ran.state.run}"
         ran = run_virtually(steps("a"), Sleeper({"a": 2.0}))
         ran.state.t += 3.0  # the end of the run was recorded late
         assert time_of(ran.state) == {"the program itself": 3.0, "a (worker)": 2.0}
@@ -85,22 +107,53 @@ class TestTime:
 
 
 class TestCost:
-    def test_steps_of_one_list_are_one_reason(self) -> None:
+    def costs(self, tokens: int) -> list[Reason]:
         graph = (Step(id="list", each=(1, 2, 3)), *steps("end:list"))
         ran = run_virtually(graph, Sleeper())
         events: list[e.Stamped] = []
         for event in ran.events:
             if isinstance(event, e.StepFinished) and event.step != "list":
-                used = turn(event.step, input_tokens=900, output_tokens=100)
+                used = turn(event.step, input_tokens=9 * tokens, output_tokens=tokens)
                 events.append(used.model_copy(update={"t": event.t}))
             events.append(event)
-        found = [r for r in reasons(Timeline(refold(events, {})), 16) if r.of == "cost"]
+        return [r for r in reasons(Timeline(refold(events, {})), 16) if r.of == "cost"]
+
+    def test_steps_of_one_list_are_one_reason(self) -> None:
+        found = self.costs(200)
         assert [(r.what, r.tokens, r.share) for r in found] == [
-            ("list ×3 (worker)", 3000, 0.75),
-            ("end (worker)", 1000, 0.25),
+            ("list ×3 (worker)", 6000, 0.75),
+            ("end (worker)", 2000, 0.25),
         ]
-        assert found[0].advice.startswith("900 input tokens per call; give each step fewer `inputs:`")
+        assert found[0].advice.startswith("1,800 input tokens per call; give each step fewer `inputs:`")
         assert len(found) <= MOST
+
+    def test_a_small_prompt_is_mostly_instructions_so_fewer_inputs_are_no_advice(self) -> None:
+        assert self.costs(100)[0].advice.startswith("a cheaper model for these steps")
+
+    def test_the_items_of_a_list_and_their_checks_are_two_reasons(self) -> None:
+        state = checked()
+        found = [(r.what, r.tokens) for r in reasons(Timeline(state), 16) if r.of == "cost"]
+        assert found == [("list ×2 (worker)", 30), ("list ×2 (critic)", 30)]
+        text = steps_table(state, everything=False)
+        assert [line.split()[0] for line in text.splitlines()[1:]] == ["list.1.1", "list.1.2", "list.2.1", "list.2.2"]
+
+
+def checked() -> State:
+    """Return a run of two items that are checked, as the run itself expands them."""
+    state = State()
+    agents = (Agent(name="worker", instructions="w"), Agent(name="critic", instructions="c"))
+    state.apply(e.RunStarted(run="r", trace="", versions={}, task={}, agents=agents))
+    state.apply(e.StepsAdded(by="task", steps=(Step(id="list", each=(1, 2)),)))
+    items = tuple(Step(id=f"list.{n}", instance_of="list", item=n) for n in (1, 2))
+    state.apply(e.StepsAdded(by="list", steps=items, combine="list"))
+    for item in items:
+        parts = (Step(id=f"{item.id}.1"), Step(id=f"{item.id}.2", agent="critic", judges=f"{item.id}.1"))
+        state.apply(e.StepsAdded(by=item.id, steps=parts, combine="checked"))
+        for part in parts:
+            state.apply(e.StepStarted(step=part.id, attempt=1, span="", model="default"))
+            state.apply(turn(part.id))
+            state.apply(e.StepFinished(step=part.id, attempt=1, outcome=Outcome(output="x")))
+    return state
 
 
 class TestShow:

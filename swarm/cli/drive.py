@@ -201,6 +201,10 @@ class Driver:
             self._say_more()
             self._log = Events(run.folder.journal, run.offset, self._logged())
         self._view = self._view_of(display)
+        if run.prepared.endpoint is None and not all(route.is_offline for route in run.prepared.routes.values()):
+            from swarm.endpoints.wire.openai import load_library
+
+            load_library()  # before the first frame, so that the clock does not stand still after it
 
     def _serve_now(self) -> None:
         """Give the page what the run does now."""

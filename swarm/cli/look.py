@@ -8,7 +8,7 @@ import typer
 
 from swarm.base.errors import Problem, TaskError
 from swarm.cli import options as o
-from swarm.cli.reading import no_step, result_of, row_of, run_object
+from swarm.cli.reading import no_step, result_of, row_of, run_object, status_of
 from swarm.cli.streams import answer, answer_json, message, say
 
 if TYPE_CHECKING:
@@ -160,7 +160,8 @@ def _show_run(found: "Recorded", where: "RunFolder", sort: str, *, everything: b
     from swarm.results.measure import measure
     from swarm.views.tables import run_table
 
-    answer(run_table(found.state, measure(found.state), sort=sort, everything=everything))
+    status = status_of(found.state, where)
+    answer(run_table(found.state, measure(found.state), sort=sort, everything=everything, status=status))
     return 0
 
 

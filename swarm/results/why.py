@@ -9,9 +9,9 @@ Cost is in US dollars; without known prices, in tokens.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
-from swarm.base.values import Frozen
+from swarm.base.values import Frozen, Json
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 from swarm.results.timeline import Timeline
@@ -27,6 +27,10 @@ LEAST_SECONDS = 1.0
 """Minimum seconds of a run whose time has reasons: below it the program itself takes most of it."""
 MANY_TURNS = 4
 """Minimum turns of a step whose turns are the reason for its time: each waits for the one before."""
+BUSY_WAITING = 0.5
+"""Minimum share of the time on workers that attempts waited for one cause, from which more workers would only wait."""
+LEAST_INPUT = 1_000
+"""Minimum input tokens per call from which fewer inputs would change much: below it, most are instructions."""
 MOSTLY_INPUT = 8
 """Input tokens per output token from which prompts decide the cost: an input token costs a third to a fifth."""
 _END = 1e-6
@@ -43,7 +47,7 @@ WAITS: dict[str, tuple[str, str]] = {
         "a higher quota, another key in `key:`, or a second endpoint (`use:`)",
     ),
     "retry": ("pauses before retries", "see the errors: swarm show {run} {step}"),
-    "budget": ("waiting for budget", "raise the limit: --limit tokens=…"),
+    "budget": ("waiting for budget", "raise the limit: --limit {limit}=…"),
     "equal_step": ("waiting for an equal step", "remove one of the equal steps from the plan"),
     "other": ("failed calls and the program itself", "see the failed attempts: swarm show {run} {step}"),
     "program": ("the program itself", "no setting changes this; fewer programs on this machine may"),
@@ -107,12 +111,15 @@ def _time(timeline: Timeline, workers: int) -> Iterator[Reason]:
         words = f"{name} ({role_of(s.step)})"
         advice = _faster(timeline, s)
         yield Reason(of="time", what=words, seconds=seconds, share=seconds / state.t, advice=advice, steps=(name,))
+    held = _held_by(timeline)
     for cause, seconds in way.waits.items():
         step = way.longest[cause][1]
         if cause not in WAITS or cause == "other":
             cause = "other" if _has_failed(state, step) else "program"
         words, advice = WAITS[cause]
-        advice = advice.format(twice=2 * workers, run=state.run, step=step)
+        if cause == "slots" and held:
+            words, advice = f"{words}, while most of them were {WAITS[held][0]}", WAITS[held][1]
+        advice = advice.format(twice=2 * workers, run=state.run, step=step, limit=_limit(state))
         yield Reason(
             of="time",
             what=words,
@@ -123,6 +130,25 @@ def _time(timeline: Timeline, workers: int) -> Iterator[Reason]:
         )
 
 
+def _held_by(timeline: Timeline) -> str:
+    """Return the cause that attempts mostly waited for while they had a worker; empty if they mostly worked."""
+    waited: dict[str, float] = {}
+    for s in timeline.steps:
+        for cause, seconds in s.waited.items():
+            known = IN_ATTEMPTS.get(cause, "retry")
+            waited[known] = waited.get(known, 0.0) + seconds
+    cause = max(waited, key=waited.__getitem__, default="")
+    work = sum(timeline.seconds.values())
+    return cause if cause and waited[cause] >= BUSY_WAITING * (work + sum(waited.values())) else ""
+
+
+def _limit(state: State) -> str:
+    """Return the limit that calls waited for: the one that was reached, else the one in dollars if there is one."""
+    limits = cast("dict[str, Json]", state.task.get("limits") or {})
+    reached = [name for name in ("usd", "tokens") if name in state.limits_reached]
+    return next(iter(reached), "usd" if limits.get("usd") else "tokens")
+
+
 def _has_failed(state: State, step: str) -> bool:
     """Return whether an attempt or a call of a step failed."""
     s = state.steps.get(step)
@@ -131,6 +157,8 @@ def _has_failed(state: State, step: str) -> bool:
 
 def _faster(timeline: Timeline, s: StepState) -> str:
     """Return what would make a step faster."""
+    if s.status is Status.CANCELLED:
+        return f"it was interrupted; continue: swarm resume {timeline.state.run}"
     if s.over and s.status is not Status.DONE:
         return f"it gave no output; see why: swarm show {timeline.state.run} {s.id}"
     if s.kind == "planner":
@@ -141,6 +169,10 @@ def _faster(timeline: Timeline, s: StepState) -> str:
         return f"{s.turns} turns, one after the other; split the step, or give it fewer tools"
     if s.id in timeline.main:
         return "a faster model for the report, or shorter outputs for it to read"
+    if s.step.judges is not None:
+        return f"it checks {s.step.judges}; a faster model for `{s.step.agent}`, or no `check:` where it pays little"
+    if s.step.instance_of is not None:
+        return "a faster model (`model:`), or a shorter answer; the other items ran in parallel"
     return "split it into steps that run in parallel, or give it a faster model (`model:`)"
 
 
@@ -214,17 +246,17 @@ def _last_of(timeline: Timeline, s: StepState) -> StepState | None:
 
 
 def _cost(state: State) -> Iterator[Reason]:
-    groups: dict[str, list[StepState]] = {}
+    groups: dict[tuple[str, str], list[StepState]] = {}
     for s in state.real_steps():
         if s.usage.tokens or s.usage.unanswered_tokens:
-            groups.setdefault(s.step.instance_of or s.step.partial_of or s.id, []).append(s)
+            groups.setdefault((_family(state, s), role_of(s.step)), []).append(s)
     whole = state.usage
-    for name, group in groups.items():
+    for (name, role), group in groups.items():
         used = sum((s.usage for s in group), Usage())
-        many = f"{name} ×{len(group):,}" if len(group) > 1 else name
+        many = f"{name} ×{len(group):,}" if len(group) > 1 else group[0].id
         yield Reason(
             of="cost",
-            what=f"{many} ({role_of(group[0].step)})",
+            what=f"{many} ({role})",
             tokens=used.tokens,
             usd=used.cost,
             share=_share(used, whole),
@@ -239,8 +271,23 @@ def _cost(state: State) -> Iterator[Reason]:
             tokens=whole.unanswered_tokens,
             usd=whole.unanswered_cost,
             share=share,
-            advice="a longer `deadline:` for the model, or fewer parallel `calls:`",
+            advice=_answered(state),
         )
+
+
+def _family(state: State, s: StepState) -> str:
+    """Return the step whose work a step does, a share of it: an item, a part, a partial report, a vote, a check."""
+    while (parent := state.steps.get(s.by)) is not None and parent.kind == "stand_in":
+        s = parent
+    return s.id
+
+
+def _answered(state: State) -> str:
+    """Return what would make fewer calls end without an answer."""
+    lost = [s for s in state.real_steps() if s.usage.unanswered_tokens]
+    if all(s.status is Status.CANCELLED for s in lost):
+        return "they were cut off when the run ended; wait longer for them: --grace SECONDS"
+    return "a longer `deadline:` for the model, or fewer parallel `calls:`"
 
 
 def _share(used: Usage, whole: Usage) -> float:
@@ -251,8 +298,9 @@ def _share(used: Usage, whole: Usage) -> float:
 
 def _cheaper(used: Usage, count: int) -> str:
     """Return what would make steps cheaper."""
-    each = f"{used.input_tokens // max(1, used.calls):,} input tokens per call"
-    if used.input_tokens >= MOSTLY_INPUT * max(1, used.output_tokens):
+    per_call = used.input_tokens // max(1, used.calls)
+    each = f"{per_call:,} input tokens per call"
+    if per_call >= LEAST_INPUT and used.input_tokens >= MOSTLY_INPUT * max(1, used.output_tokens):
         if count > 1 and used.cached_tokens < used.input_tokens / 4:
             return f"{each}; give each step fewer `inputs:`, or let them share a prefix (`warm: true`)"
         return f"{each}; give it fewer `inputs:`, or shorter outputs to read"

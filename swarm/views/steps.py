@@ -8,8 +8,8 @@ from swarm.record.steps import StepState
 from swarm.spec.plan import role_of
 from swarm.views.words import seconds, short, some, table
 
-FOLDED = 10
-"""More steps than this that do the work of one step share a line."""
+FOLDED, FEW = 10, 2
+"""More items than this of one step share a line; more parts, partial reports or votes."""
 
 
 def _spent(s: StepState) -> float:
@@ -27,7 +27,7 @@ SORTS: dict[str, Callable[[StepState], float]] = {
 def steps_table(state: State, sort: str = "", *, everything: bool = True) -> str:
     """Return the steps of a run, a line each, in plan order or sorted by a key of `SORTS`.
 
-    Unless `everything` is shown or the steps are sorted, more than `FOLDED` steps that do the work of one share a line.
+    Unless `everything` is shown or the steps are sorted, many steps that do the work of one share a line.
     """
     priced = bool(state.usage.cost)  # a column of zeros says less than the table of usage
     groups = [[s] for s in in_order(state) if s.kind != "stand_in"]
@@ -46,13 +46,26 @@ def _folded(state: State) -> Iterator[list[StepState]]:
     stack = [s for s in reversed(state.steps.values()) if s.by not in state.steps]
     while stack:
         s = stack.pop()
-        work = [s] if s.kind != "stand_in" else [each for each in _below(s, state) if each.kind != "stand_in"]
-        if len(work) > FOLDED:
-            yield work
+        alike = _by_role(s, state)
+        most = FOLDED if s.combine == "list" else FEW
+        if any(len(group) > most for group in alike):
+            for group in alike:
+                yield from [group] if len(group) > most else ([each] for each in group)
             continue
         if s.kind != "stand_in":
             yield [s]
         stack.extend(state.steps[child] for child in reversed(s.children))
+
+
+def _by_role(s: StepState, state: State) -> list[list[StepState]]:
+    """Return the steps that do the work of a step, those of each role together: a check is not an item."""
+    if s.kind != "stand_in":
+        return [[s]]
+    found: dict[str, list[StepState]] = {}
+    for each in _below(s, state):
+        if each.kind != "stand_in":
+            found.setdefault(role_of(each.step), []).append(each)
+    return list(found.values())
 
 
 def in_order(state: State) -> Iterator[StepState]:
@@ -111,4 +124,7 @@ def _took(group: Sequence[StepState]) -> str:
     if all(s.outcome.cached for s in group):
         return "cached"
     ended = [_spent(s) for s in group if s.spans and s.spans[0].end is not None]
-    return seconds(sum(ended)) if ended else ""
+    if not ended:
+        return ""
+    least, most = seconds(min(ended)), seconds(max(ended))
+    return least if least == most else f"{least} – {most}"

@@ -20,7 +20,7 @@ from swarm.spec.chat import MediaFile, Message, Usage
 from swarm.spec.plan import Step, role_of
 from swarm.views.parallel import paragraph
 from swarm.views.progress import outcome
-from swarm.views.steps import steps_table
+from swarm.views.steps import FOLDED, steps_table
 from swarm.views.why import why_lines
 from swarm.views.words import absences, block, counted, dollars, one_line, seconds, size, some, table, wrapped
 
@@ -87,18 +87,21 @@ def _when(at: float) -> str:
         return ""
 
 
-def run_table(state: State, parallelism: Parallelism, *, sort: str = "", everything: bool = True) -> str:
+def run_table(
+    state: State, parallelism: Parallelism, *, sort: str = "", everything: bool = True, status: str = ""
+) -> str:
     """Return one run: what took most, its steps, its errors, what each model used, how parallel it was.
 
-    `sort` and `everything` are those of `steps_table`.
+    `sort` and `everything` are those of `steps_table`. `status` says how the run ended, or that it has not
+    [default: as the state knows it].
     """
     real = list(state.real_steps())
     timeline = Timeline(state)
     sections = [
-        "\n".join(_about_run(state)),
+        "\n".join(_about_run(state, status)),
         "\n".join(why_lines(reasons(timeline, parallelism.workers))),
         steps_table(state, sort, everything=everything),
-        _section("not done", [one_line(f"{s.id} {outcome(s)}") for s in _bad(real)]),
+        _section("not done", list(_not_done(real, everything=everything))),
         _section("left out", [one_line(line) for line in filter(None, [left_out_line(left_out(state))])]),
         _section("notes", _by_step(real, _notes)),
         _section("media", _by_step(real, lambda s: [_file(made) for made in s.outcome.media])),
@@ -108,9 +111,9 @@ def run_table(state: State, parallelism: Parallelism, *, sort: str = "", everyth
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _about_run(state: State) -> Iterator[str]:
+def _about_run(state: State, status: str) -> Iterator[str]:
     finished = state.finished
-    status = "not finished" if finished is None else finished.status
+    status = status or ("not finished" if finished is None else finished.status)
     because = f" ({one_line(finished.because)})" if finished is not None and finished.because else ""
     yield f"run {one_line(state.run)}: {status}{because}, {seconds(state.t)}"
     if state.goal.strip():
@@ -135,8 +138,16 @@ def _section(title: str, lines: Sequence[str]) -> str:
     return "\n".join((title, *(f"  {line}" for line in lines))) if lines else ""
 
 
-def _bad(real: Iterable[StepState]) -> list[StepState]:
-    return [s for s in real if s.over and s.status is not Status.DONE]
+def _not_done(real: Iterable[StepState], *, everything: bool) -> Iterator[str]:
+    """Yield the steps without an output, and why; those that ended alike in one line, unless `everything` is shown."""
+    alike: dict[tuple[object, ...], list[StepState]] = {}
+    for s in real:
+        if s.over and s.status is not Status.DONE:
+            # Messages differ in figures, so the kind of the error decides.
+            kind = s.because if s.error is None else s.error.kind
+            alike.setdefault((s.id,) if everything else (s.status, role_of(s.step), kind), []).append(s)
+    for group in alike.values():
+        yield one_line(f"{some([s.id for s in group], NEEDS_NAMED)} {outcome(group[0])}")
 
 
 def _notes(s: StepState) -> list[str]:
@@ -314,13 +325,26 @@ def plan_table(
     for n, names in enumerate(levels, 1):
         order |= dict.fromkeys(names, n)
     ranked = sorted(steps, key=lambda step: order.get(step.id, len(levels) + 1))
-    rows = [(str(order.get(s.id, "-")), s.id, role_of(s), _needs(s), _asked(s)) for s in ranked]
+    rows = list(_planned(ranked, order))
     sections = [
         table(("STAGE", "STEP", "AGENT", "WAITS FOR", "PROMPT"), rows) if rows else "no steps",
         "\n".join(line for line in (_width(steps, levels), path) if line),
         _section("findings", [_found(finding) for finding in findings]),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _planned(steps: Iterable[Step], order: Mapping[str, int]) -> Iterator[tuple[str, ...]]:
+    """Yield the row of each step; more than `FOLDED` that differ in their prompts only share one."""
+    alike: dict[tuple[str, str, str], list[Step]] = {}
+    for s in steps:
+        alike.setdefault((str(order.get(s.id, "-")), role_of(s), _needs(s)), []).append(s)
+    for (stage, role, needs), group in alike.items():
+        if len(group) > FOLDED:
+            yield stage, f"{group[0].id} … {group[-1].id} ×{len(group):,}", role, needs, _asked(group[0])
+            continue
+        for s in group:
+            yield stage, s.id, role, needs, _asked(s)
 
 
 def _shape(steps: Sequence[Step], stages: Sequence[Sequence[str]] | None) -> tuple[Sequence[Sequence[str]], str]:

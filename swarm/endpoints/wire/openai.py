@@ -44,6 +44,14 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+
+def load_library() -> None:
+    """Import what a client needs: it takes most of a second, in which a live view would stand still."""
+    import openai
+
+    assert openai
+
+
 _CLOSE_SECONDS = 1
 """Maximum seconds to close a response that is left before its end."""
 _REFUSED_FIELD = frozenset({400, 404, 413, 422, 500, 501})
