@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 CHUNK = 4_096
 """Bytes of one write: what a pipe that can be written to always takes."""
+MESSAGE_BYTES = 4_000_000
+"""Maximum bytes of one message of the host."""
+ENDS = 300
+"""Bytes at each end of a message that is too long, in which its id is looked for."""
 TICK_SECONDS = 0.1
 """Interval between two looks at signals."""
 SIGNAL_GRACE = 1.5
@@ -224,17 +228,38 @@ class ProtocolPipes:
         """Yield the lines of stdin to its end."""
         import anyio
 
-        rest = b""
+        rest = bytearray()
+        dropped = 0
         while True:
             await _ready(anyio.wait_readable, self._in)
             chunk = os.read(self._in, 1 << 16)
             if not chunk:
                 break
-            *whole, rest = (rest + chunk).split(b"\n")
-            for line in whole:
-                yield line.decode("utf-8", "replace")
+            start = len(rest)
+            rest += chunk
+            while (end := rest.find(b"\n", start)) >= 0:
+                line, start = bytes(rest[:end]), 0
+                del rest[: end + 1]
+                if len(line) + dropped <= MESSAGE_BYTES:
+                    yield line.decode("utf-8", "replace")
+                else:
+                    await self._refuse(line)
+                dropped = 0
+            if len(rest) > MESSAGE_BYTES:  # of a message that is too long only the ends are kept
+                dropped += len(rest) - 2 * ENDS
+                del rest[ENDS:-ENDS]
         if rest:
             yield rest.decode("utf-8", "replace")
+
+    async def _refuse(self, line: bytes) -> None:
+        """Answer a message that is too long with an error, if its id can be found."""
+        from swarm.tools.mcp.pipes import error_for, id_of
+
+        number = id_of(line)
+        if number is not None:
+            error = error_for(number, f"the message has more than {MESSAGE_BYTES:,} bytes")
+            await self.write(f"{error.decode()}\n")
+            await self.flush()
 
     async def write(self, text: str) -> None:
         """Take a text to be written by `flush`."""

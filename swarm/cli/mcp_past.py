@@ -20,6 +20,7 @@ class PastRun:
     folder: "RunFolder"
     state: "State"
     error: str = field(default="", init=False)
+    needs_person: bool = field(default=False, init=False)
 
     @property
     def id(self) -> str:

@@ -139,6 +139,11 @@ class Seen(Protocol):
         ...
 
     @property
+    def needs_person(self) -> bool:
+        """Whether it ended because a person must allow a call."""
+        ...
+
+    @property
     def result(self) -> "Result | None":
         """Its result, if it has ended with one."""
         ...
@@ -212,7 +217,9 @@ def running(served: ServedRuns, seen: Seen) -> Running:
     barred = seen.report_barred
     if seen.error or result is None:
         words = sentence_of(_withheld(barred, seen.folder.path) or seen.error)
-        return now.model_copy(update={"errors": (words,) if seen.error else ()})
+        by_person = f"a person decides on the calls with `swarm resume {seen.folder.path}`, and gets the report there"
+        update = {"errors": (words,) if seen.error else (), "next": by_person if seen.needs_person else now.next}
+        return now.model_copy(update=update)
     if barred:
         words = (f"{len(result.errors)} steps failed",) if result.errors else ()
         withheld = "" if result.report is None else _withheld(barred, result.folder / "report.md")

@@ -68,9 +68,9 @@ class Asking(Frozen):
 class RunAsking(Asking):
     """Arguments of `run`."""
 
-    plan: str | None = None
+    plan: Annotated[str, Field(min_length=1)] | None = None
     """Id of a plan that the tool `plan` made, instead of a goal."""
-    resume: str | None = None
+    resume: Annotated[str, Field(min_length=1)] | None = None
     """Id of a run that was interrupted, failed or reached a limit, instead of a goal."""
     wait: Wait = WAIT_SECONDS
     """Maximum seconds to wait for the end. Then the run continues, and `show` waits for it."""

@@ -15,7 +15,7 @@ import anyio
 import anyio.abc
 
 from swarm.base.clock import GRACE_SECONDS
-from swarm.base.errors import BugError, Problem, RunNotFoundError, SwarmError, TaskError
+from swarm.base.errors import ApprovalNeededError, BugError, Problem, RunNotFoundError, SwarmError, TaskError
 from swarm.base.text import clip, listing
 from swarm.base.values import Json
 from swarm.budget.ledger import Amount
@@ -64,6 +64,8 @@ class Going:
     """Whether it ends when its plan is made."""
     error: str = ""
     """Why it ended without a result."""
+    needs_person: bool = False
+    """Whether it ended because a person must allow a call, and nobody can answer here."""
     started: anyio.Event = field(default_factory=anyio.Event)
     """Set when its folder is there, or it could not start."""
     over: anyio.Event = field(default_factory=anyio.Event)
@@ -88,6 +90,8 @@ class Going:
         """`running`, or how it ended."""
         if not self.over.is_set():
             return "running"
+        if self.needs_person:
+            return "cancelled"
         return "failed" if self.error else self.run.result.status
 
     def output_of(self, step: str) -> Json:
@@ -272,6 +276,7 @@ class ServedRuns:
                 _ = run.result
             except SwarmError as error:
                 going.error = str(error)
+                going.needs_person = isinstance(error, ApprovalNeededError)
             except Exception as error:  # noqa: BLE001 - one run must not end the server and the others
                 going.error = _words(error)
             finally:

@@ -144,22 +144,29 @@ async def _lines(stream: ByteReceiveStream) -> AsyncIterator[bytes]:
 
 def _refusal(head: bytes, tail: bytes) -> bytes:
     """Return an error in the place of a message that is too long. Raise `ServerError` if its id cannot be found."""
-    found = _ID.search(head) or _ID.search(tail[-_ENDS:])
+    number = id_of(head) or id_of(tail)
     words = f"the answer has more than {MESSAGE_BYTES:,} bytes"
-    if found is None:
+    if number is None:
         raise ServerError(words)
-    return _error(found[1], words)
+    return error_for(number, words)
 
 
 def _refusal_of(line: bytes) -> bytes | None:
     """Return an error in the place of an answer that cannot be read; None for a line that is no answer."""
-    found = _ID.search(line[:_ENDS]) or _ID.search(line[-_ENDS:])
-    if found is None or not line.startswith(b"{") or b'"jsonrpc"' not in line[:_ENDS] + line[-_ENDS:]:
+    number = id_of(line)
+    if number is None or not line.startswith(b"{") or b'"jsonrpc"' not in line[:_ENDS] + line[-_ENDS:]:
         return None
-    return _error(found[1], "the answer is no message of the protocol")
+    return error_for(number, "the answer is no message of the protocol")
 
 
-def _error(number: bytes, words: str) -> bytes:
+def id_of(message: bytes) -> bytes | None:
+    """Return the id of a message that need not be whole, as it is written; None if neither of its ends has one."""
+    found = _ID.search(message[:_ENDS]) or _ID.search(message[-_ENDS:])
+    return None if found is None else found[1]
+
+
+def error_for(number: bytes, words: str) -> bytes:
+    """Return an error as the answer to the request with an id."""
     return b'{"jsonrpc":"2.0","id":%s,"error":{"code":-32603,"message":"%s"}}' % (number, words.encode())
 
 
