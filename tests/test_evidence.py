@@ -186,6 +186,16 @@ def test_an_uncited_figure_that_nothing_has_is_missing() -> None:
         ("٤٢", [(42.0,)]),
         ("GPT-4 and K2.5", []),
         ("seven of 9", [(7.0,), (9.0,)]),
+        ("1h30m20s", [(5420.0,)]),
+        ("2 years, 3 months", [(27.0,)]),
+        ("a race of 100 m in 12 s", [(100.0,), (12.0,)]),
+        ("Sizes: 5 m, 3 cm", [(5.0,), (3.0,)]),
+        ("十分好，万一数百人，第二十", []),
+        ("1½ cups, 3/4 of them, 24/7", [(1.5,), (0.75,), (3.42857142857,)]),
+        ("2024/3/4", [(2024.0,), (3.0,), (4.0,)]),
+        ("1.2–1.5 million", [(1.2e6, 1.2), (1.5e6,)]),
+        ("3 x 10 users", [(3.0,), (10.0,)]),
+        ("5 MB 1 h 20 min, 2 h 5 min", [(5.0,), (80.0,), (125.0,)]),
     ],
 )
 def test_figures_are_read_in_any_spelling(text: str, values: list[tuple[float, ...]]) -> None:

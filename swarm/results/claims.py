@@ -98,7 +98,12 @@ def check_report_of(
 
 
 def _given(state: State, s: StepState, output_of: Callable[[StepState], Json], about: Callable[[Step], str]) -> Given:
-    return Given(step=s.id, about=_about(s.step, about), output=output_of(s), unfounded=unfounded_in(state, s))
+    return Given(
+        step=s.id,
+        about=_about(s.step, about),
+        output=output_of(s),
+        unfounded=unfounded_in(state, s),
+    )
 
 
 def _is_leaf(step: Step) -> bool:
@@ -145,7 +150,13 @@ def _about(step: Step, about: Callable[[Step], str]) -> str:
 def published(claims: Sequence[ReportClaim]) -> tuple[CheckedClaim, ...]:
     """Return claims as they are in a result."""
     return tuple(
-        CheckedClaim(id=each.id, text=each.text, steps=each.steps, evidence=each.evidence, missing=each.missing)
+        CheckedClaim(
+            id=each.id,
+            text=each.text,
+            steps=each.steps,
+            evidence=each.evidence,
+            missing=each.missing,
+        )
         for each in claims
     )
 

@@ -90,7 +90,10 @@ def provenance_of(folder: RunFolder, claim: str) -> Provenance:
 
 
 def provenance(
-    state: State, claim: ReportClaim, output_of: Callable[[StepState], Json], inputs: Mapping[str, str]
+    state: State,
+    claim: ReportClaim,
+    output_of: Callable[[StepState], Json],
+    inputs: Mapping[str, str],
 ) -> Provenance:
     """Return the steps behind a claim and the places in their inputs.
 

@@ -1,18 +1,23 @@
 """Numbers, dates and versions in a text, in any spelling, as values that can be compared."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 
-from swarm.texts.units import LETTER_SCALES, MONTHS, NUMBER_WORDS, SCALES, UNITS, Unit
+from swarm.texts.amounts import Quantity, compounds, fractions, tidy, with_ranges
+from swarm.texts.numerals import NUMERAL, numeral
+from swarm.texts.units import LETTER_SCALES, MONTHS, NUMBER_WORDS, PERCENT, SCALES, UNITS, Unit
 
 MONTHS_A_YEAR = 12
 DAYS_A_MONTH = 31
 MOST_FIGURES = 100_000
 """Maximum figures that are read of one text."""
 
+_OF_100 = ("百分之", "百分の")
+_BEHIND = re.compile(r"\s?[\u3040-\u9fff\uac00-\ud7af%]{1,4}")
+_RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 _MYRIADS = "万萬만億亿억兆조"
 """Scale words that may be followed by a smaller one: `1億2000万`."""
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
@@ -44,24 +49,30 @@ _GROUPED = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+(?:,\d+)?|\d{1,3}(?
 _SCALE = "|".join(sorted((word for word in SCALES if word != "k"), key=len, reverse=True))
 _NUMBER = re.compile(
     rf"""
-    (?P<currency>[$€£¥]|US\$|\b(?:USD|EUR|GBP|CHF|JPY|CNY|RMB)\b)?\s?
     (?<![{_LATIN}0-9_])(?<![0-9][.,'])(?<![{_LATIN}][-.'])
     (?:
       (?P<code>{_CODE})
     | (?P<number>(?:{_GROUPED}|\d{{1,2}}(?:,\d\d)+,\d{{3}})(?![\d])|\d+(?:[.,]\d+)?|\.\d+)
+      (?:e(?P<e>[+-]?\d{{1,2}})(?!\w|\.\d)|\s?[×x·⋅*]\s?10(?:(?:\^|\*\*)(?P<power>[+-]?\d{{1,2}})|(?P<raised>⁻?[⁰¹²³⁴-⁹]{{1,2}})))?
     )
     (?:(?P<ordinal>st|nd|rd|th|er|ère|ème)\b)?
     (?:(?P<letter>[KkMmBGT])(?![{_LATIN}0-9_/])(?!\s?[Bb]ytes)
      |[ -]?(?P<scale>{_SCALE})(?:\b|(?<=[\u3040-\u9fff\uac00-\ud7af]))\.?)?
-    (?:[ -]?(?P<unit>%|per\s?cent\b|pour\s?cents?\b|°\s?[CF]\b|[$€£¥]|US\$
+    (?:[ -]?(?P<unit>percent(?:age)?\s?points?\b|points?\sde\spourcentage\b|basis\spoints?\b
+        |%|per\s?cent\b|pour\s?cents?\b|°\s?[CF]\b|[$€£¥₹₩₽₺₴₪]|US\$
         |(?:years?|days?|hours?|minutes?|seconds?|months?|weeks?)\b
-        |[A-Za-zµäöüéèñíа-яё₽]{{1,12}}(?![{_LATIN}0-9_'])
+        |[A-Za-zµäöüéèñíłčа-яё]{{1,12}}(?![{_LATIN}0-9_'])
         |[\u3040-\u9fff\uac00-\ud7af]{{1,3}}))?
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_CURRENCY = re.compile(
+    r"(?:(?<![^\W_])(?:US|AU?|CA?|HK|NT|S|NZ|R|MX)\$|[$€£¥₹₩₽₺₴₪]|(?<![^\W_])(?:USD|EUR|GBP|CHF|JPY|CNY|RMB|AUD|CAD|NZD"
+    r"|HKD|SGD|TWD|BRL|MXN|SEK|NOK|DKK|PLN|CZK|INR|KRW|RUB))\s?$",
+    re.IGNORECASE,
+)
 _MINUS = re.compile(r"(?:^|[^\w)\]%-]\s?)-$|^\s?-$")
-_DIGIT = re.compile(r"\d")
+_DIGIT = re.compile(r"[\d½⅓⅔¼¾⅕-⅞]")
 WORD = re.compile(
     r"(?<![\w-])(" + "|".join(w for w in NUMBER_WORDS if w[0] < "\u3000") + r")(?![\w-])"
     r"|([一二三四五六七八九十两兩]{1,2})(?=[个個名人台件条條种種つ社项項次家])",
@@ -69,32 +80,6 @@ WORD = re.compile(
 )
 """Number words."""
 _LETTERS = re.compile(r"[^\W\d_]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """A number, date or version in a text."""
-
-    start: int
-    end: int
-    text: str
-    """Its spelling in the text, with its unit."""
-    values: tuple[float, ...] = ()
-    """Its readings: `1,234` may be 1234 or 1.234. Empty if it is a date or a version."""
-    unit: Unit | None = None
-    """Its unit if that is a known one."""
-    code: str = ""
-    """A date as `2024-03-05`, `2024-03` or `--03-05`; a version or a time as it is written."""
-    step: float = 1.0
-    """Value of its last written place: 0.1 for `3.5`, 100,000 for `3.5 million`."""
-    zeros: int = 0
-    """Zeros at the end of a whole number."""
-    word: bool = False
-    """Whether it is a number word."""
-    negative: bool = False
-    """Whether a minus sign is directly before it."""
-    also: str = ""
-    """The other reading of a date in figures: 3 May of `05/03/2024`, which may be 5 March."""
 
 
 def has_figures(text: str) -> bool:
@@ -108,8 +93,9 @@ def has_words(text: str) -> bool:
 
 
 def _may_have_words(text: str) -> bool:
-    """Whether one of the words is a number word: a look into a table is cheaper than the pattern."""
-    return not (text.isascii() and NUMBER_WORDS.keys().isdisjoint(_LETTERS.findall(text.casefold())))
+    """Whether a word is a number word: a look into a table is cheaper than the pattern."""
+    words = _LETTERS.findall(text.casefold())
+    return not (text.isascii() and NUMBER_WORDS.keys().isdisjoint(words))
 
 
 def plain(text: str) -> str:
@@ -127,27 +113,49 @@ def _ascii_digit(found: re.Match[str]) -> str:
 def figures(text: str) -> list[Quantity]:
     """Return the figures of a text in order."""
     text = plain(text)
-    found: list[Quantity] = []
     if _DIGIT.search(text) is None:
-        return list(_words(text))
+        return sorted(chain(_numerals(text), _words(text)), key=lambda each: each.start)
+    found: list[Quantity] = []
     if _may_have_dates(text):
-        for match in _DATES.finditer(text):
-            date = _date(match)
-            if date is not None:
-                found.append(date)
-        for date in found:
-            text = f"{text[: date.start]}{'x' * (date.end - date.start)}{text[date.end :]}"
+        found += filter(None, map(_date, _DATES.finditer(text)))
+        text = _masked(text, found)
+    together = [*fractions(text), *compounds(text)]
+    found += together
+    text = _masked(text, together)
+    numbers: list[Quantity] = []
     for match in islice(_NUMBER.finditer(text), MOST_FIGURES):
         figure = _figure(match)
-        before = found[-1] if found else figure
+        before = numbers[-1] if numbers else figure
         if before.end == figure.start and before.text[-1] in _MYRIADS and figure.values and before.values:
             value = tidy(before.values[0] + figure.values[0])
             text_of = before.text + figure.text
-            found[-1] = replace(figure, start=before.start, text=text_of, values=(value,), unit=figure.unit)
+            numbers[-1] = replace(figure, start=before.start, text=text_of, values=(value,), unit=figure.unit)
         else:
-            found.append(figure)
-    found.extend(_words(text))
+            numbers.append(figure)
+    found += chain(with_ranges(text, numbers), _numerals(text), _words(text))
     return sorted(found, key=lambda each: each.start)
+
+
+def _masked(text: str, found: Iterable[Quantity]) -> str:
+    """Return a text with `x` in place of figures."""
+    pieces: list[str] = []
+    at = 0
+    for each in sorted(found, key=lambda figure: figure.start):
+        pieces += [text[at : each.start], "x" * (each.end - each.start)]
+        at = each.end
+    return "".join((*pieces, text[at:]))
+
+
+def _numerals(text: str) -> Iterator[Quantity]:
+    """Yield the numbers in characters. A short one without a unit is a number word."""
+    for match in NUMERAL.finditer(text) if not text.isascii() else ():
+        value = numeral(match[0])
+        if value is not None:
+            behind = _BEHIND.match(text, match.end())
+            named = _unit_of(behind[0].strip()) if behind else None
+            unit = named or _percent(text, match.start())
+            is_word = unit is None and len(match[0]) <= 2
+            yield Quantity(*match.span(), match[0], (float(value),), unit, word=is_word)
 
 
 def _may_have_dates(text: str) -> bool:
@@ -166,24 +174,59 @@ def _figure(match: re.Match[str]) -> Quantity:
         return Quantity(match.start("code"), match.end("code"), match["code"], code=match["code"].lstrip("0"))
     number = match["number"]
     values, places = readings(number)
-    start = match.start("currency" if match["currency"] else "number")
-    end = match.end("ordinal" if match["ordinal"] else "number")
-    unit = _unit_of(match["currency"]) if match["currency"] else None
-    factor = 1.0
-    if match["scale"]:
-        factor, end = SCALES[match["scale"].casefold()], match.end("scale")
-        values = tuple(tidy(value * factor) for value in values)
-    elif match["letter"]:
-        end = match.end("letter")
-        factor = LETTER_SCALES.get(match["letter"], 1.0)
+    start, currency = _currency(match.string, match.start("number"))
+    factor, end = _factor(match)
+    unit = _unit_of(currency)
+    if match["letter"]:
         values, unit = _with_letter(values, unit, match["letter"])
-    named = _unit_of(match["unit"]) if match["unit"] else None
+    elif factor != 1.0:
+        values = tuple(tidy(value * factor) for value in values)
+    named = _unit_of(match["unit"] or "")
     if named is not None:
-        unit, end = unit or named, match.end("unit")
-    zeros = 0 if places else len(number) - len(number.rstrip("0,.' _"))
-    step, text = tidy(factor * 10**-places), match.string[start:end]
-    is_negative = _MINUS.search(match.string, max(0, start - 3), start) is not None
-    return Quantity(start, end, text, values, unit, step=step, zeros=zeros, negative=is_negative)
+        end = match.end("unit")
+    unit = unit or named or _percent(match.string, start)
+    return Quantity(
+        start,
+        end,
+        match.string[start:end],
+        values,
+        unit,
+        step=tidy(factor * 10**-places),
+        zeros=0 if places else len(number) - len(number.rstrip("0,.' _")),
+        negative=_MINUS.search(match.string, max(0, start - 3), start) is not None,
+        bracketed=_is_bracketed(match.string, start, end),
+        scale=1.0 if match["letter"] == "m" else factor,
+    )
+
+
+def _is_bracketed(text: str, start: int, end: int) -> bool:
+    return text[start - 1 : start] == "(" and text[end : end + 1] == ")"
+
+
+def _percent(text: str, start: int) -> Unit | None:
+    """Return the percent of `百分之15`."""
+    return UNITS[PERCENT] if text.endswith(_OF_100, 0, start) else None
+
+
+def _factor(match: re.Match[str]) -> tuple[float, int]:
+    """Return a power of ten, the factor of a scale word or of a letter, and its end."""
+    if match["scale"]:
+        return SCALES[match["scale"].casefold()], match.end("scale")
+    if match["letter"]:
+        return LETTER_SCALES.get(match["letter"], 1.0), match.end("letter")
+    return _power(match), max(match.end(group) for group in ("number", "ordinal", "e", "power", "raised"))
+
+
+def _currency(text: str, start: int) -> tuple[int, str]:
+    """Return where a number begins with its currency, and the currency, if any: `US$ 5`."""
+    found = _CURRENCY.search(text[max(0, start - 5) : start])
+    return (start, "") if found is None else (start - len(found[0]), found[0].strip())
+
+
+def _power(match: re.Match[str]) -> float:
+    """Return the power of ten behind a number: `1.2e-3`, `1,2·10^5`, `3×10⁸`."""
+    exponent = match["e"] or match["power"] or (match["raised"] or "").translate(_RAISED)
+    return 10.0 ** int(exponent) if exponent else 1.0
 
 
 def _with_letter(values: tuple[float, ...], unit: Unit | None, letter: str) -> tuple[tuple[float, ...], Unit | None]:
@@ -229,11 +272,6 @@ def readings(number: str) -> tuple[tuple[float, ...], int]:
         return (as_decimal,), len(after)
     as_whole = float(before + after)
     return ((as_whole, as_decimal), 0) if mark == "," else ((as_decimal, as_whole), 3)
-
-
-def tidy(value: float) -> float:
-    """Return a number without the noise of binary fractions: 12 significant digits."""
-    return float(f"{value:.12g}")
 
 
 def _date(match: re.Match[str]) -> Quantity | None:

@@ -23,7 +23,7 @@ _ITEM = re.compile(r"(\s*)(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?(?=\S)")
 _QUOTE = re.compile(r"\s{0,3}>\s?")
 _RULE = re.compile(r"[\s|:+=_*-]+$")
 _MARKED = re.compile(r"\s*[^\w\s\"'“”‘’„«»(\[（「『¿¡]|\s*\d{1,3}[.)]\s")
-"""A line that may be other than prose: it begins with a mark. Most lines do not, and need no closer look."""
+"""A line that may be other than prose. Most lines are prose, and need no closer look."""
 _CITED = r"(?:\s*\[[^\[\]\n]{1,600}\])*"
 LONGEST_PIECE = 50_000
 """Characters above which a piece without a line break counts as one sentence: nobody wrote it to be read."""

@@ -17,7 +17,9 @@ class Unit:
 
 _TABLE = """
 % 1: % percent pct prozent pourcent процент процента процентов パーセント 퍼센트
-pp 1: pp
+pp 1: pp percentagepoint percentagepoints percentpoint percentpoints prozentpunkt prozentpunkte prozentpunkten
+pp 1: pointsdepourcentage pointdepourcentage 百分点 百分點
+pp 0.01: bp bps basispoint basispoints basispunkt basispunkte basispunkten
 bytes 1: b byte bytes octet octets байт байта байтов
 bytes 1e3: kb ko kilobyte kilobytes kilooctets кб
 bytes 1e6: mb mo megabyte megabytes mégaoctet mégaoctets мб мегабайт мегабайта
@@ -50,6 +52,7 @@ metres 1e-2: cm centimetre centimetres centimeter centimeters zentimeter centim�
 metres 1: m metre metres meter meters metern mètre mètres 米 メートル
 metres 1e3: km kilometre kilometres kilometer kilometers kilometern kilomètre kilomètres 公里 千米 キロメートル
 metres 0.3048: ft foot feet
+metres 0.0254: inch inches
 metres 1: м метр метра метров
 metres 1e3: км километр километра километров
 metres 1609.344: mile miles
@@ -61,6 +64,7 @@ grams 1e6: т тонна тонны тонн
 grams 1e3: kg kilo kilos kilogram kilograms kilogramm kilogrammes 公斤 千克 キログラム
 grams 1e6: t ton tons tonne tonnes tonnen 吨 トン
 grams 453.59237: lb lbs pound pounds
+grams 28.349523: oz ounce ounces
 litres 1e-3: ml
 litres 1: l litre litres liter liters litern литр литра литров リットル 升
 litres 1000: m³ m3
@@ -103,8 +107,24 @@ JPY 1: ¥ jpy yen 円 日元
 CNY 1: cny rmb yuan 元 人民币
 CHF 1: chf franken francs
 RUB 1: ₽ rub ruble rubles rouble roubles руб рубль рубля рублей
-KRW 1: krw won 원
-INR 1: inr rupee rupees
+KRW 1: krw won 원 ₩
+INR 1: inr rupee rupees ₹
+AUD 1: a$ au$ aud
+CAD 1: c$ ca$ cad
+NZD 1: nz$ nzd
+HKD 1: hk$ hkd
+SGD 1: s$ sgd
+TWD 1: nt$ twd 新台币 新臺幣
+BRL 1: r$ brl
+MXN 1: mx$ mxn
+SEK 1: sek
+NOK 1: nok
+DKK 1: dkk
+PLN 1: pln zł złoty
+CZK 1: czk kč
+TRY 1: ₺
+UAH 1: ₴ uah
+ILS 1: ₪ ils
 """
 
 
@@ -136,10 +156,10 @@ _BILLIONS = ["miliardo", "miliardi", "miljard", "miljarder", "млрд", "мил
 _SCALES = """
 1e3: k thousand tausend tsd mille mil 千 천 тыс тысяча тысячи тысяч
 1e4: 万 萬 만
-1e5: lakh lakhs
+1e5: lakh lakhs 十万 十萬
 1e6: million millions millionen millones millón milhão milhões milione milioni miljoen mio mn mln 百万 百萬
 1e6: млн миллион миллиона миллионов
-1e7: crore crores
+1e7: crore crores 千万 千萬
 1e8: 億 亿 억
 1e9: billion billions bn milliard milliards milliarde milliarden miliardo miliardi miljard mrd 十亿
 1e9: млрд миллиард миллиарда миллиардов

@@ -75,7 +75,10 @@ def _utterance(origin: str, passage: Sentence) -> Utterance:
         cells = Statement(passage).cells
         above = above.rpartition(" / ")[0] if "|" in passage.text else above
         cells = [cell for cell in cells if cell.value.strip()]
-        text = entry([cell.label for cell in cells], [_CITATION.sub("", cell.value).strip() for cell in cells])
+        text = entry(
+            [cell.label for cell in cells],
+            [_CITATION.sub("", cell.value).strip() for cell in cells],
+        )
     return Utterance(text, above.replace(" / ", " "), origin)
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import chain, combinations, islice, product
 from statistics import fmean
 
-from swarm.attempt.evidence.places import Occurrence, in_base
+from swarm.attempt.evidence.places import Occurrence, base_of, in_base
 from swarm.attempt.evidence.sources import Sources
 from swarm.attempt.evidence.statements import Statement
 from swarm.texts.figures import Quantity
@@ -74,7 +74,7 @@ def _ranges(figure: Quantity, tolerance: float) -> Iterator[tuple[str, float, fl
     They are a little wider than what `_is_restated` accepts.
     """
     dimension, values = in_base(figure)
-    factor = 1.0 if figure.unit is None else figure.unit.factor
+    factor = base_of(figure.unit)[1]
     scales = [1.024**n for n in range(-3, 4)] if dimension == "bytes" else [1.0]
     for value, scale in product(values, scales):
         around = tolerance * factor * (1 + 1e-6)
@@ -103,7 +103,7 @@ def _comparable(figure: Quantity, other: Quantity, tolerance: float) -> tuple[Va
     """Return the values of two figures and the tolerance in one unit; no values if the units cannot be compared."""
     dimension, values = in_base(figure)
     of, others = in_base(other)
-    factor = 1.0 if figure.unit is None else figure.unit.factor
+    factor = base_of(figure.unit)[1]
     if dimension == of:
         return values, others, tolerance * factor
     if dimension == PERCENT and not of:
@@ -138,7 +138,7 @@ def computed(statement: Statement, figure: Quantity, cited: Sources) -> bool:
     if figure.code or not figure.values:
         return False
     tolerance = _tolerance(statement, figure)
-    factor = 1.0 if figure.unit is None else figure.unit.factor
+    factor = base_of(figure.unit)[1]
     targets = in_base(figure)[1]
     lists = _operand_lists(statement, figure, cited)
     for value in chain.from_iterable(_results(figure, operands) for operands in lists):
@@ -180,12 +180,13 @@ def _all_of(statement: Statement, figure: Quantity, cited: Sources) -> Iterator[
     for places in cited.places:
         found = places.occurrences if are_few else places.about_words(statement.words, RELATED)
         for each in islice(found, MOST_SCORED):
-            if each.figure.values and not each.figure.word and (is_ratio or _fits(figure, each.figure)):
+            is_value = each.figure.values and not each.figure.word and each.label is None
+            if is_value and (is_ratio or _fits(figure, each.figure)):
                 yield each
 
 
 def _fits(figure: Quantity, other: Quantity) -> bool:
-    return other.unit is None or figure.unit is None or other.unit.dimension == figure.unit.dimension
+    return other.unit is None or figure.unit is None or base_of(other.unit)[0] == base_of(figure.unit)[0]
 
 
 def _share(wanted: frozenset[str], each: Occurrence) -> float:
@@ -226,7 +227,12 @@ def _ratios(one: float, other: float, *, percent: bool) -> Iterator[float]:
         yield low / high
         yield one * other
         return
-    yield from (100 * low / high, 100 * high / low, 100 * (high - low) / high, 100 * (high - low) / low)
+    yield from (
+        100 * low / high,
+        100 * high / low,
+        100 * (high - low) / high,
+        100 * (high - low) / low,
+    )
     yield 100 * low / (low + high)
 
 

@@ -1,4 +1,4 @@
-"""Where figures are in a text, found without a look at every passage: by their digits, or by the words near them."""
+"""Where figures are in a text: found by their digits, or by the words near them."""
 
 import re
 from bisect import bisect_right
@@ -10,13 +10,19 @@ from functools import cached_property
 from itertools import chain
 from math import ceil
 
+from swarm.texts.amounts import compound_matches
 from swarm.texts.figures import WORD, Quantity, has_words, plain
 from swarm.texts.units import NUMBER_WORDS
 
 _NO_DIGITS = re.compile(r"[^\d\n]+")
 _LINE = re.compile(r"\n")
-_ANY = re.compile(r"\d{12}|\d\s?[万萬億亿억兆조]|[〇零一二三四五六七八九十百千]")
-"""Figures whose value may have other digits than their text: rounded ones, sums, and those that are no digits."""
+_ANY = re.compile(
+    r"\d{12}|\d\s?[万萬億亿兆조]|[〇零一二三四五六七八九十百千½⅓⅔¼¾⅕-⅞]|\d/\d|\d\s?e[+-]?\d",
+    re.IGNORECASE,
+)
+"""Figures whose value may have other digits than their text: rounded ones, sums, fractions, and those that are no
+digits.
+"""
 _MOST_WORDS = max(NUMBER_WORDS.values())
 
 
@@ -52,16 +58,20 @@ class Digits:
 
     @cached_property
     def _any(self) -> list[int]:
-        return self._with(_ANY)
+        found = chain(_ANY.finditer(self._text), compound_matches(self._text))
+        return sorted(set(self._at(found)))
 
     @cached_property
     def _words(self) -> list[int]:
-        return self._with(WORD) if has_words(self._text) else []
+        return self._at(WORD.finditer(self._text)) if has_words(self._text) else []
 
-    def _with(self, pattern: re.Pattern[str]) -> list[int]:
-        """Return, in order, the indexes of the passages that have a pattern."""
-        places = (match.start() for match in pattern.finditer(self._text))
-        return list(dict.fromkeys(bisect_right(self._ends, at) for at in places))
+    def _at(self, found: Iterable[re.Match[str]]) -> list[int]:
+        """Return the indexes of the passages with some matches, which may end in later ones."""
+        lines: list[int] = []
+        for match in found:
+            first = bisect_right(self._ends, match.start())
+            lines += range(first, bisect_right(self._ends, match.end() - 1) + 1)
+        return list(dict.fromkeys(lines))
 
     def find(self, value: float | str) -> list[int]:
         """Return, in order, the indexes of the passages that may have a value, or a date or version."""
@@ -73,7 +83,8 @@ class Digits:
         while at >= 0:
             n = bisect_right(self._starts, at) - 1
             found.add(n)
-            at = -1 if n + 1 == len(self._starts) else self._digits.find(wanted, self._starts[n + 1])
+            is_last = n + 1 == len(self._starts)
+            at = -1 if is_last else self._digits.find(wanted, self._starts[n + 1])
         return sorted(found)
 
 

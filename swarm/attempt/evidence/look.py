@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, product
 
 from swarm.attempt.evidence.derive import computed, computes, restated
@@ -84,7 +85,7 @@ class Look:
                 self.missing.append(figure.text.strip())
 
     def _is_found(self, figure: Quantity) -> bool:
-        every = self._cited.same(figure)
+        every = [each for each in self._cited.same(figure) if self._is_used_alike(figure, each)]
         if every:  # 1
             best = self._best(figure, every)
             self.found += [] if best is None else [best]
@@ -93,9 +94,19 @@ class Look:
             return True
         return self._is_derived(figure) or self._is_context(figure) or self._is_two(figure)
 
+    def _is_used_alike(self, figure: Quantity, each: Occurrence) -> bool:
+        """Whether the number of a thing supports a figure: another one, or one of what its word says.
+
+        `Thing 46` is no source of `46 MB`, but `Users 46` is one of `46 users`.
+        """
+        if each.label is None or self._statement.label_of(figure) is not None:
+            return True
+        return each.label in self._words and each.label not in self._statement.label_words
+
     def _best(self, figure: Quantity, every: Iterable[Occurrence]) -> Occurrence | None:
         """Return the place that a figure is from, or None if it is of something else, or was not read."""
-        same = [each for each in every if not each.source.doubts(figure) and self._has_its_sign(figure, each)]
+        read = (each for each in every if not each.source.doubts(figure))
+        same = [each for each in read if self._has_its_sign(figure, each)]
         best, most = None, -1.0
         for each in same:
             share = self._share(figure, each)
@@ -109,7 +120,7 @@ class Look:
 
     def _has_its_sign(self, figure: Quantity, other: Occurrence) -> bool:
         """Whether two figures have the same sign. The word for a fall stands for a minus sign."""
-        if figure.negative == other.figure.negative:
+        if figure.negative == other.figure.negative or figure.bracketed or other.figure.bracketed:
             return True
         text = other.passage.text if figure.negative else self._statement.passage.text
         return _FALLS.search(text) is not None
@@ -131,7 +142,10 @@ class Look:
         return bool(self._goal.same(figure) or self._cited.asked.same(figure))
 
     def _is_two(self, figure: Quantity) -> bool:
-        """Whether digits with a space between them are two figures that are there."""
+        """Whether digits with a space or a slash between them are two figures that are there."""
+        if figure.parts:
+            apart = [replace(figure, values=(part,), parts=()) for part in figure.parts]
+            return all(map(self._cited.same, apart))
         parts = figure.text.split()
         if len(parts) < 2 or not all(part.isdigit() for part in parts[:2]):
             return False

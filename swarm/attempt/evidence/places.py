@@ -1,4 +1,4 @@
-"""Where the figures of one or several texts are, indexed once, and found by their values or by the words near them."""
+"""Where the figures of texts are: found by their values, or by the words near them."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,8 +9,10 @@ from typing import Protocol
 
 from swarm.attempt.evidence.index import Alike, Digits, Postings, groups_of
 from swarm.attempt.evidence.statements import Statement, is_like_a_year, noun_behind
-from swarm.texts.figures import Quantity, has_figures, tidy
+from swarm.texts.amounts import SECONDS_A_DAY, Quantity, tidy
+from swarm.texts.figures import has_figures
 from swarm.texts.passages import Sentence
+from swarm.texts.units import Unit
 
 MOST_PLACES = 100
 """Maximum places of one figure that are looked at: a text that repeats itself must not take long."""
@@ -55,6 +57,11 @@ class Occurrence:
         """The passage with all its figures and names."""
         return self.source.statement(self.at)
 
+    @property
+    def label(self) -> str | None:
+        """The word in front of a number that names a thing; None if it is a value."""
+        return self.statement.label_of(self.figure)
+
 
 class Places:
     """The figures of texts, with indexes that are made when they are first needed."""
@@ -67,7 +74,8 @@ class Places:
     @cached_property
     def _passages(self) -> list[tuple[HasPassages, int]]:
         """Every passage of the texts, as its text and its index there."""
-        return list(chain.from_iterable(zip(repeat(text), range(len(text.passages))) for text in self._texts))
+        each = (zip(repeat(text), range(len(text.passages))) for text in self._texts)
+        return list(chain.from_iterable(each))
 
     @cached_property
     def _digits(self) -> Digits:
@@ -79,7 +87,8 @@ class Places:
             found: list[Occurrence] = []
             for n in self._digits.find(value):
                 text, at = self._passages[n]
-                found.extend(Occurrence(text, at, each) for each in self._keyed_at(n).get(value, ()))
+                figures = self._keyed_at(n).get(value, ())
+                found.extend(Occurrence(text, at, each) for each in figures)
             self._by_value[value] = found
         return self._by_value[value]
 
@@ -171,7 +180,7 @@ class Places:
         """The values of the figures in base units, in order, with their index in `occurrences`; by dimension."""
         found: dict[str, list[tuple[float, int]]] = {}
         for n, each in enumerate(self.occurrences):
-            if not each.figure.code:
+            if not each.figure.code and each.label is None:
                 dimension, values = in_base(each.figure)
                 found.setdefault(dimension, []).extend((value, n) for value in values)
         return {dimension: sorted(values) for dimension, values in found.items()}
@@ -180,7 +189,7 @@ class Places:
 def keys_of(figure: Quantity) -> set[float | str]:
     """Return the keys under which a figure is found: its values, or its date and the parts of it."""
     if not figure.code:
-        return set(figure.values)
+        return {*figure.values, *figure.parts}
     parts = figure.code.split("-")
     found: set[float | str] = {figure.code, figure.also or figure.code}
     if len(parts) == 3 and len(parts[0]) == 4:
@@ -194,14 +203,23 @@ def may_agree(one: Quantity, other: Quantity) -> bool:
     """Return whether two figures of equal value may be the same quantity: no known unit differs."""
     if one.unit is None or other.unit is None:
         return True
-    return one.unit == other.unit
+    return one.unit == other.unit or base_of(one.unit) == base_of(other.unit)
 
 
 def in_base(figure: Quantity) -> tuple[str, tuple[float, ...]]:
     """Return the dimension of a figure and its values in the base unit; without a unit, as they are."""
     if figure.unit is None:
         return "", figure.values
-    return figure.unit.dimension, tuple(tidy(value * figure.unit.factor) for value in figure.values)
+    dimension, factor = base_of(figure.unit)
+    return dimension, tuple(tidy(value * factor) for value in figure.values)
+
+
+def base_of(unit: Unit | None) -> tuple[str, float]:
+    """Return the dimension of a unit and its size in the base unit; days are seconds."""
+    if unit is None:
+        return "", 1.0
+    is_days = unit.dimension == "days"
+    return ("seconds", unit.factor * SECONDS_A_DAY) if is_days else (unit.dimension, unit.factor)
 
 
 def comparable(figure: Quantity) -> tuple[object, ...]:

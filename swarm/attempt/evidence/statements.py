@@ -17,6 +17,18 @@ _CLAUSE = re.compile(
 )
 _DIGITS = re.compile(r"\d+(?: \d+)*")
 _NOUN = re.compile(r"\s(?:[^\W\d_]+ly\s)?([^\W\d_]{3,30})")
+_LABEL = re.compile(
+    r"(?:\b(?P<fixed>version|release|section|chapter|table|figure|fig\.|appendix|step|item|question|option|page|line|row|no\."
+    r"|nr\.|issue|ticket|case|phase|part|level|group|team|room|test|run|sample|build|port|id|order|unit|stage|round|model"
+    r"|abschnitt|kapitel|tabelle|abbildung|schritt|seite|zeile|étape|tableau|chapitre)|(?P<name>\b[A-ZÀ-Þ][\w-]+))\s$|#\s?$",
+    re.IGNORECASE,
+)
+_IS_NAMED = re.compile(r"(?:[:,)]|['’]s)?\s[^\W\d_]+(?:s|ed|t)\b|:\s|['’]s\b")
+"""What is behind the number of a thing: `Thing 46 needs`, `Thing 46: 3 MB`."""
+_HEADING_NUMBER = re.compile(r"\d+(?:\.\d+)*[.)]\s|\d+(?:\.\d+)+\s+[^\W\d_]")
+_ID_HEADS = frozenset(("id", "no", "nr", "#", "№", "number"))
+LABEL_CHARACTERS = 24
+"""Maximum characters of the word in front of a number that names a thing."""
 MOST_NUMBERED = 200
 """Maximum names with digits and years of one passage that tell its figures apart."""
 _NO_NAMES = frozenset((*UNITS, *SCALES, *MONTHS))
@@ -46,6 +58,7 @@ class Statement:
         self._near: dict[int, frozenset[str]] = {}
         self._clauses: dict[tuple[int, int], frozenset[str]] = {}
         self._identities: dict[int, dict[str, set[str]]] = {}
+        self._labels: dict[int, str | None] = {}
         self.figures = figures(passage.text)
         if passage.kind == "row":
             self.figures = [self._with_unit(figure) for figure in self.figures]
@@ -71,6 +84,48 @@ class Statement:
             if not figure.word and not (at and self.names[at - 1].has(figure.start)):
                 found.append(figure)
         return found
+
+    def label_of(self, figure: Quantity) -> str | None:
+        """Return the stem of the word before the number of a thing: `thing` of `Thing 46 needs`.
+
+        It is empty for `#46`, and for the number of a heading. None if the number is a value.
+        """
+        if figure.start not in self._labels:
+            is_plain = figure.unit is None and not figure.code and not figure.word
+            self._labels[figure.start] = self._label_of(figure) if is_plain else None
+        return self._labels[figure.start]
+
+    def _label_of(self, figure: Quantity) -> str | None:
+        text = self.passage.text
+        is_id = self.passage.kind == "row" and self._head_of(figure) in _ID_HEADS
+        if is_id or self._is_heading_number(figure):
+            return ""
+        found = _LABEL.search(text[max(0, figure.start - LABEL_CHARACTERS) : figure.start])
+        if found is None or (found["name"] and not self._is_named(found["name"], figure)):
+            return None
+        word = fold(found["fixed"] or found["name"] or "")
+        return None if word in STOP_WORDS else stem(word)
+
+    def _is_heading_number(self, figure: Quantity) -> bool:
+        is_first = self.passage.kind == "heading" and not figure.start
+        return is_first and _HEADING_NUMBER.match(self.passage.text) is not None
+
+    def _head_of(self, figure: Quantity) -> str:
+        cell = self._cell_of(figure)
+        return "" if cell is None else cell.label.casefold().strip(" .*_")
+
+    def _is_named(self, word: str, figure: Quantity) -> bool:
+        """Whether a number behind a capitalised word names a thing: something is said of it."""
+        if is_like_a_year(figure) or not word[0].isupper():
+            return False
+        rest = self.passage.text[figure.end :].strip(" .)*_|")
+        is_all = self.passage.kind != "sentence" and not rest
+        return is_all or _IS_NAMED.match(self.passage.text, figure.end) is not None
+
+    @cached_property
+    def label_words(self) -> frozenset[str]:
+        """The words in front of its numbers that name a thing."""
+        return frozenset(filter(None, map(self.label_of, self.figures)))
 
     @cached_property
     def names_above(self) -> list[Name]:
