@@ -10,7 +10,7 @@ its calls, and no storm: after two minutes, 15 429s in one at most.
 
 **Servers that queue** (`--queues`: only these; `tests/busy_servers.py` says what each does): the time until all steps
 are done. They never say that they have too much to do. The aim is that no step is lost, that hardly any call is made
-twice, and 1.25 times the best constant width.
+twice, and 1.25 times the best constant width. Then three runs share a server, and know nothing of one another.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from swarm.testing import Limited, virtual_time
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.busy_servers import CASES
+from tests.busy_servers import CASES, TOGETHER, drive_together
 from tests.busy_servers import drive as run_of
 
 CALLERS = 80
@@ -114,6 +114,14 @@ def queueing(names: list[str]) -> None:
             f"{name:40} {case.best:10} {best.seconds:9.1f} {ours.seconds / best.seconds:7.2f} {ours.lost:5} "
             f"{ours.calls:6} {ours.wasted:6} {ours.late:6.1f} s"
         )
+    for name, (case, least) in TOGETHER.items():
+        if not names or name in names:
+            server, runs = drive_together(case, runs=3, apart=8.0)
+            ends = ", ".join(f"{run.seconds:.0f}" for run in runs)
+            print(
+                f"three runs, 8 s apart, at {name}: they end after {ends} s, at best {least:.0f} s; "
+                f"{sum(run.lost for run in runs)} lost, {server.calls} calls for {3 * case.steps} steps"
+            )
 
 
 def refusing(options: argparse.Namespace) -> None:

@@ -1,14 +1,17 @@
 """Servers that queue, batch, hang and go away, and a run of calls against one, in virtual time."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 import anyio
 
 from swarm.base.errors import EndpointError
+from swarm.endpoints.traffic.cooldown import Cooldown
 from swarm.endpoints.traffic.limit import Limit
 from swarm.endpoints.traffic.retry import Retrying
+from swarm.record.events import SlotsChanged
 from swarm.spec.chat import Request, says
 from swarm.testing import BusyServer, virtual_time
 
@@ -52,6 +55,8 @@ class Case:
     start: int = UNKNOWN
     wasted: float = 0.05
     """Maximum share of calls that are worked on for nobody."""
+    told: bool = False
+    """Whether its answers say what is left of its quota."""
     slow: bool = False
     """Whether it takes more than a moment."""
 
@@ -70,8 +75,8 @@ CASES: dict[str, Case] = {
         lambda: BusyServer(slots=slots(8), seconds=about(3), hangs=0.01), 400, 200, 30, 8, 1.27
     ),
     "20 calls to 4 slots": Case(lambda: BusyServer(slots=slots(4), seconds=about(3)), 20, 200, 30, 4, 1.05),
-    "slow, and no queue": Case(lambda: BusyServer(seconds=about(40)), 400, 200, 60, 200, 2.7),
-    "slow, and no queue, remembered": Case(lambda: BusyServer(seconds=about(40)), 400, 200, 60, 200, 1.5, start=150),
+    "slow, and no queue": Case(lambda: BusyServer(seconds=about(40)), 400, 200, 60, 200, 2.0),
+    "slow, and no queue, remembered": Case(lambda: BusyServer(seconds=about(40)), 400, 200, 60, 200, 1.4, start=150),
     "16 slots of 3 s": Case(lambda: BusyServer(slots=slots(16), seconds=about(3)), 600, 300, 60, 16, 1.05, slow=True),
     "64 slots of 4 s": Case(lambda: BusyServer(slots=slots(64), seconds=about(4)), 1500, 300, 300, 64, 1.15, slow=True),
     "no limit": Case(lambda: BusyServer(seconds=about(2)), 1000, 300, 300, 300, 1.6, slow=True),
@@ -88,7 +93,10 @@ CASES: dict[str, Case] = {
     ),
     "20 at once, then 429": Case(lambda: BusyServer(most=20, seconds=about(2)), 600, 100, 60, 20, 1.14, slow=True),
     "64 slots of 4 s, two in a hundred refused": Case(
-        lambda: BusyServer(slots=slots(64), seconds=about(4), refuses=0.02), 800, 300, 300, 96, 2.4, slow=True
+        lambda: BusyServer(slots=slots(64), seconds=about(4), refuses=0.02), 800, 300, 300, 96, 1.45, slow=True
+    ),
+    "64 slots of 4 s, five in a hundred refused": Case(
+        lambda: BusyServer(slots=slots(64), seconds=about(4), refuses=0.05), 800, 300, 300, 96, 1.5, slow=True
     ),
     "slots go from 32 to 8 and back": Case(
         lambda: BusyServer(slots=lambda at: (32, 8, 32)[min(2, int(at // 60))], seconds=about(3)),
@@ -126,6 +134,14 @@ CASES: dict[str, Case] = {
 }
 
 
+TOGETHER: dict[str, tuple[Case, float]] = {
+    "4 slots": (Case(lambda: BusyServer(slots=slots(4), seconds=about(1)), 100, 100, 20, 4), 300 / 4),
+    "16 slots": (Case(lambda: BusyServer(slots=slots(16), seconds=about(3)), 150, 150, 60, 16), 450 * 3 / 16),
+    "20 at once, then 429": (Case(lambda: BusyServer(most=20, seconds=about(2)), 200, 100, 60, 20), 600 * 2 / 20),
+}
+"""Servers, and the seconds that all steps of three runs take them at least."""
+
+
 @dataclass
 class Seen:
     """What became of the work."""
@@ -140,44 +156,94 @@ class Seen:
     """The width at the end."""
     found: int | None = None
     """The width for a later run to know."""
+    answers: list[float] = field(default_factory=list[float])
+    """When each step was answered, in seconds since the start."""
+    refused: int = 0
+    """Calls that got a 429 and were sent after the first cut."""
+
+
+class Work:
+    """The steps of a case at a server, within a limit or a constant width."""
+
+    def __init__(self, case: Case, server: BusyServer, *, width: int | None = None) -> None:
+        self.seen = Seen()
+        self._case = case
+        self._server = server
+        self._left = case.steps
+        self._cut_at: float | None = None
+        start = min(case.start, case.workers)
+        self.limit = Limit("x", start=start, most=case.workers, deadline=case.deadline, emit=self._note)
+        self._endpoint = Retrying(
+            server,
+            rng=Random(1),
+            slots=None if width is None else anyio.CapacityLimiter(width),
+            limit=self.limit if width is None else None,
+            deadline=case.deadline,
+            cooldown=(cooldown := Cooldown()),
+        )
+        if case.told:
+            server.on_headers = cooldown.heed
+
+    async def do(self, *, after: float = 0.0) -> None:
+        """Do all steps, and see what became of them; start after so many seconds."""
+        await anyio.sleep(after)
+        async with anyio.create_task_group() as group:
+            for _ in range(min(self._case.workers, self._case.steps)):
+                group.start_soon(self._worker)
+        seen, cut_at = self.seen, self._cut_at
+        seen.seconds, seen.width, seen.found = self._server.now, self.limit.size, self.limit.found(None)
+        seen.refused = 0 if cut_at is None else sum(at > cut_at for at in self._server.refusals)
+
+    def _note(self, change: SlotsChanged) -> None:
+        if change.after < change.before and self._cut_at is None:
+            self._cut_at = self._server.now
+
+    async def _worker(self) -> None:
+        while self._left > 0:
+            self._left -= 1
+            self.seen.lost += not await self._step()
+
+    async def _step(self) -> bool:
+        for _ in range(ATTEMPTS):
+            try:
+                await self._endpoint.complete(ASK)
+            except EndpointError:
+                continue
+            self.seen.answers.append(self._server.now)
+            return True
+        return False
 
 
 def drive(case: Case, *, width: int | None = None) -> Seen:
     """Send all steps of a case, within a limit or a constant width."""
-    server, seen = case.make(), Seen()
+    server = case.make()
+    work = Work(case, server, width=width)
 
     async def main() -> None:
-        limit = Limit("x", start=min(case.start, case.workers), most=case.workers, deadline=case.deadline)
-        fixed = None if width is None else anyio.CapacityLimiter(width)
-        endpoint = Retrying(
-            server, rng=Random(1), slots=fixed, limit=limit if fixed is None else None, deadline=case.deadline
-        )
-        left = case.steps
-
-        async def step() -> bool:
-            for _ in range(ATTEMPTS):
-                try:
-                    await endpoint.complete(ASK)
-                except EndpointError:
-                    continue
-                return True
-            return False
-
-        async def work() -> None:
-            nonlocal left
-            while left > 0:
-                left -= 1
-                seen.lost += not await step()
-
         async with server.serving():
-            async with anyio.create_task_group() as group:
-                for _ in range(min(case.workers, case.steps)):
-                    group.start_soon(work)
-            seen.seconds, seen.width, seen.found = server.now, limit.size, limit.found(None)
+            await work.do()
 
-    backend, options = virtual_time()
-    anyio.run(main, backend=backend, backend_options=options)
-    took = sorted(server.took)
+    _in_virtual_time(main)
+    took, seen = sorted(server.took), work.seen
     seen.calls, seen.wasted = server.calls, server.wasted
     seen.late = took[int(0.95 * len(took))] if took else 0.0
     return seen
+
+
+def drive_together(case: Case, *, runs: int, apart: float) -> tuple[BusyServer, list[Seen]]:
+    """Send the steps of several runs that know nothing of one another to one server; each begins `apart` s later."""
+    server = case.make()
+    works = [Work(case, server) for _ in range(runs)]
+
+    async def main() -> None:
+        async with server.serving(), anyio.create_task_group() as group:
+            for n, work in enumerate(works):
+                group.start_soon(partial(work.do, after=n * apart))
+
+    _in_virtual_time(main)
+    return server, [work.seen for work in works]
+
+
+def _in_virtual_time(main: Callable[[], Awaitable[None]]) -> None:
+    backend, options = virtual_time()
+    anyio.run(main, backend=backend, backend_options=options)

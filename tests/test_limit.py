@@ -110,10 +110,14 @@ class TestRules:
         limit = Watched(60)
         async with limit.holding(60) as began:
             limit.rate_limited(began)
+        await limit.busy(until=lambda: limit.size == 60)
+        assert limit.sizes == [48, 51, 54, 57, 60], "once it is tried again soon"
+        limit.refused(sent_at(anyio.current_time(), others=59))
+        limit.begin()
         await limit.busy_for(HOLD_SECONDS - 1)
-        assert limit.sizes == [48, 51, 54, 57, 59]
+        assert limit.sizes[5:] == [59]
         await limit.busy(until=lambda: limit.size > 100)
-        assert limit.sizes[5:] == [60, 120], "what was too much is tried, and was not too much after all"
+        assert limit.sizes[6:] == [60, 120], "what was too much is tried, and was not too much after all"
 
     async def test_after_a_429_more_slots_are_opened_two_an_answer(self) -> None:
         limit = Watched(100)
@@ -223,7 +227,8 @@ class TestRules:
                 limit.rate_limited(began)
             await anyio.sleep(COOL_SECONDS)
             limit.answered(sent_at(anyio.current_time()))
-        assert limit.sizes == [6, 5, 4, 3, 2, 1]
+        assert limit.sizes[:6] == [6, 5, 4, 3, 2, 1]
+        assert set(limit.sizes[6:]) == {1, 2}
         assert Watched(20, most=6).size == 6
 
     async def test_an_overload_pauses_growth_and_cuts_nothing(self) -> None:
@@ -261,21 +266,18 @@ async def test_only_a_rate_limit_shrinks_it(kind: str, sizes: list[int]) -> None
 @pytest.mark.anyio
 @pytest.mark.virtual
 async def test_aliases_of_one_endpoint_share_its_slots() -> None:
-    limit, active, peak = Watched(3, most=3), 0, 0
+    limit, peaks = Watched(3, most=3), list[int]()
 
     async def complete(request: Request) -> Reply:
-        nonlocal active, peak
-        active += 1
-        peak = max(peak, active)
+        peaks.append(limit.in_use)
         await anyio.sleep(1)
-        active -= 1
         return reply("ok")
 
     aliases = [Retrying(Function(complete), rng=Random(n), limit=limit) for n in range(2)]
     async with anyio.create_task_group() as group:
         for n in range(20):
             group.start_soon(aliases[n % 2].complete, ASK)
-    assert peak == 3
+    assert max(peaks) == 3
 
 
 SECONDS = 1800
@@ -350,10 +352,10 @@ def test_a_quota_is_kept_to_by_a_pace_that_is_told(latency: float) -> None:
     """The cuts of slots are undone, and the calls per minute are learned to within the trials."""
     limit = Watched(CALLERS, most=CALLERS)
     drive(Limited(rpm=60, latency=latency), limit=limit)
-    learnt = [change for change in limit.changes if "per minute" in change.why]
+    learnt = [change.why for change in limit.changes if "per minute" in change.why]
     assert limit.size == CALLERS
-    assert learnt[0].why.startswith("calls per minute are limited, not calls in flight: ")
-    assert 54 <= int(learnt[-1].why.split(" calls per minute are accepted")[0].split()[-1]) <= 66
+    assert learnt[0].startswith("calls per minute are limited, not calls in flight: ")
+    assert 54 <= int(learnt[-1].split(" calls per minute are accepted")[0].split()[-1]) <= 66
 
 
 def test_a_width_is_not_taken_for_a_pace() -> None:

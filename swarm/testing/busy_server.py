@@ -6,7 +6,7 @@ on, and its slot stays taken.
 """
 
 import heapq
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from math import inf
@@ -28,6 +28,11 @@ UNLIMITED = 1_000_000
 def _a_second(at: float, rng: Random) -> float:
     del at, rng
     return 1.0
+
+
+def _round_trip(rng: Random) -> float:
+    del rng
+    return REFUSAL_SECONDS
 
 
 def _unlimited(at: float) -> int:
@@ -67,6 +72,14 @@ class BusyServer:
     """Share of calls that are refused with a 429, whatever the load."""
     most: int = UNLIMITED
     """Calls above which a 429 is the answer."""
+    bucket: tuple[float, int] | None = None
+    """Calls that are admitted a second, and at once after a pause; a 429 is the answer to the rest."""
+    refusal_seconds: Callable[[Random], float] = field(default_factory=lambda: _round_trip)
+    """Seconds until a refusal arrives."""
+    retry_after: float | None = None
+    """Seconds that a refusal asks to wait."""
+    on_headers: Callable[[Mapping[str, str]], object] | None = None
+    """Receives what the headers of an answer say about the bucket."""
     hangs: float = 0.0
     """Share of calls that are never answered, and hold no slot."""
     away: tuple[tuple[float, float], ...] = ()
@@ -80,8 +93,8 @@ class BusyServer:
     """Calls that came, those that found no server included."""
     wasted: int = 0
     """Calls that were worked on and whose caller had given up, or would have been."""
-    refused: int = 0
-    """Calls that got a 429."""
+    refusals: list[float] = field(default_factory=list[float])
+    """When each call came that got a 429."""
     took: list[float] = field(default_factory=list[float])
     """Seconds of each answered call."""
     _began: float = 0.0
@@ -92,6 +105,9 @@ class BusyServer:
     """Work that each active job has had since the start."""
     _at: float = 0.0
     """When that was computed."""
+    _tokens: float = inf
+    """What the bucket holds, and when that was computed."""
+    _filled: float = 0.0
     _number: int = 0
     _changed: anyio.Event = field(default_factory=anyio.Event)
 
@@ -120,11 +136,11 @@ class BusyServer:
             raise EndpointBusy("connection refused", kind="unreachable")
         if any(end <= now < end + self.loads for _, end in self.away):
             raise EndpointBusy("loading", kind="overloaded", status=503)
-        full = len(self._active) + len(self._waiting) >= self.most
+        full = len(self._active) + len(self._waiting) >= self.most or not self._has_token(now)
         if full or self.rng.random() < self.refuses:
-            self.refused += 1
-            await anyio.sleep(REFUSAL_SECONDS)
-            raise EndpointBusy("429", kind="rate_limited", status=429)
+            self.refusals.append(now)
+            await anyio.sleep(self.refusal_seconds(self.rng))
+            raise EndpointBusy("429", kind="rate_limited", status=429, retry_after=self.retry_after)
         job = _Arrival(self.seconds(now, self.rng))
         if self.rng.random() < self.hangs:
             await anyio.sleep(inf)
@@ -139,8 +155,28 @@ class BusyServer:
         if job.broken:
             raise EndpointBusy("the connection was lost", kind="disconnected")
         self.took.append(self.now - now)
+        self._tell()
         tokens = max(1, round(job.work * self.tokens_a_second))
         return reply("ok", usage=Usage(calls=1, input_tokens=10, output_tokens=tokens))
+
+    def _has_token(self, now: float) -> bool:
+        """Take a token of the bucket if there is one."""
+        if self.bucket is None:
+            return True
+        rate, size = self.bucket
+        self._tokens = min(float(size), self._tokens + (now - self._filled) * rate)
+        self._filled = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def _tell(self) -> None:
+        if self.on_headers is not None and self.bucket is not None:
+            left, rate = int(self._tokens), self.bucket[0]
+            until = max(0.0, (1 - self._tokens) / rate)
+            names = ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests")
+            self.on_headers(dict(zip(names, (str(left), f"{until:.3f}s"), strict=True)))
 
     async def _go_away(self, start: float) -> None:
         await anyio.sleep_until(self._began + start)

@@ -15,6 +15,7 @@ were sent later, and leaves the others alone. A deadline may end by that eighth 
 import heapq
 from bisect import bisect_right, insort
 from dataclasses import dataclass, field
+from math import inf
 
 import anyio
 
@@ -90,6 +91,11 @@ class Flights:
     def is_passed(self, flight: Flight) -> bool:
         """Whether a flight takes long by itself: a later one has been answered, or no earlier one is left."""
         return self.answered > flight.number or next(iter(self._open), flight.number) >= flight.number
+
+    def lasting(self, seconds: float, *, since: float = -inf) -> list[int]:
+        """Return the places of the calls that were sent after `since`, and last for as long at least."""
+        before = anyio.current_time() - seconds
+        return [each.place for each in self._open.values() if since < each.at <= before]
 
     def overtaken(self, seconds: float) -> float:
         """Return what calls have waited that wait for more than `seconds` while later ones are answered, added up."""

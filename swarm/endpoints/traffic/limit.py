@@ -14,13 +14,14 @@ trials decide (`width.Trial`). In between, a round is as many answers as there a
 | a round with 80 % of the slots in use | 5 % more |
 | a round with fewer in use | unchanged: a limit that is not reached says nothing |
 | an answer in `COOL_SECONDS` after a rate limit, or while it asks to wait | not counted |
-| growth to the width that last was too much | one less, for a minute; then that width is tried |
+| growth to the width that last was too much | one less, for a minute, or 15 s the first time; \
+then that width is tried |
 | a round at that width | trials, as at first: it was not too much |
 
 New slots are opened two per answer, so a rate limit comes before all of them are used. However they
 grow, there are never more slots than are answered in half a deadline (`width.Bound`).
 
-**Rate limits.** The first case that applies decides (`_case`).
+**Rate limits.** The first case that applies decides (`refusals.Case`).
 
 | # | a rate limit | effect |
 | --- | --- | --- |
@@ -31,60 +32,51 @@ those admitted. The growth was a trial, so nothing more is cut |
 the cuts of the episode are undone, and the pace is what was admitted, 8 at least |
 | 4 | again in an episode, with as many in flight | slots: those admitted |
 | 5 | any other first of an episode, unless fewer are in flight and fewer were admitted in the minute \
-| slots × 0.8, or those admitted if that is less, 8 at least |
+| slots × 0.8, or those admitted if that is less; 8 at least if none was |
 | 6 | any other | none: the endpoint has a bad time, or others use it as well |
 
 "Fewer" is a fifth less. Case 3 requires three rate limits in a row within 3 s or more, or two rows
 15 s apart with as many calls in the minute before each. A rate limit of the same burst is not
-judged: its call was not admitted. An overload cuts nothing, but starts `COOL_SECONDS`. Any other
-fault says nothing about a limit.
+judged: its call was not admitted. If it comes after the cut, one less was admitted. The refusal of
+the one slot that was added to a known width takes it back, and only its own call waits. An overload
+cuts nothing, but starts `COOL_SECONDS`. Any other fault says nothing about a limit.
 
 A wrong decision is corrected later. A pace that is too low is raised after a minute (`pace.py`).
 Slots that are too few are restored by case 3, and while slots are too many the next 429 says so.
 
 **Start.** `shared.py` says where slots start. If that is too many, case 5 leaves what was admitted
-of the first burst, 8 at least. So a hundred slots at an endpoint for ten cost one burst, not eleven
+of the first burst. So a hundred slots at an endpoint for ten cost one burst, not eleven
 cuts 15 s apart.
 
 Each change of slots is reported with its reason. A pace is reported when it is learned, when it
 falls, and when it has risen by a tenth.
 """
 
-from enum import IntEnum
 from math import ceil, inf
 from typing import NamedTuple
 
 import anyio
 
 from swarm.endpoints.traffic.bucket import Permit
+from swarm.endpoints.traffic.ceiling import HOLD_SECONDS, Ceiling
 from swarm.endpoints.traffic.flights import Flight, Flights
 from swarm.endpoints.traffic.opening import Emit, OpenedSlots
 from swarm.endpoints.traffic.pace import Pace
-from swarm.endpoints.traffic.refusals import AS_MANY, COOL_SECONDS, Refusal, Refusals
+from swarm.endpoints.traffic.refusals import AS_MANY, COOL_SECONDS, Case, Refusal, Refusals
 from swarm.endpoints.traffic.width import NARROWED_SECONDS, USED, Bound, Trial
 
 DEADLINE = 300.0
 """Seconds of a deadline if none is given: the default of a model."""
 START = 8
-"""Slots at first if no number is given, and the minimum that a first burst leaves: if others have
-used up a quota, none of it is admitted."""
+"""Slots at first if no number is given, and those that a first burst leaves of which none was admitted: others may have
+used up a quota."""
 KEEPS = 0.8
 """Share of the slots that a cut leaves."""
 GROWS = 0.05
 """Share of the slots that a round adds after the first rate limit."""
-HOLD_SECONDS = 60.0
-"""Seconds for which a width that was too much is not tried again: quotas are counted per minute."""
-
-
-class _Case(IntEnum):
-    """The cases of a rate limit, by their number in the table."""
-
-    TRIAL = 1
-    PACE = 2
-    QUOTA = 3
-    AGAIN = 4
-    FIRST = 5
-    OTHER = 6
+SURVIVES_SECONDS, ADMITTED_SECONDS = 0.25, 1.0
+"""Minimum seconds after which a call without a refusal counts as admitted, next to one refusal and
+between two; or twice the seconds of the refusal."""
 
 
 class _Growth(NamedTuple):
@@ -124,8 +116,7 @@ class Limit(OpenedSlots):
         self._bound = Bound(deadline)
         self._trial = Trial()
         self._limited: bool = False
-        self._too_much: float = inf
-        self._hold_until = -inf
+        self._ceiling = Ceiling()
         self._peak = 0
         """Most slots in use in this round."""
         self._answers = 0
@@ -134,11 +125,13 @@ class Limit(OpenedSlots):
         """When answers count again."""
         self._size_before_growth: int | None = None
         """The slots before the last growth; None once its round is over."""
-        self._before_episode = _Growth(self._size, self._limited, self._too_much)
+        self._before_episode = _Growth(self._size, self._limited, self._ceiling.at)
         self._refusals = Refusals()
         self._pace = Pace()
         self._reported_pace: int | None = None
         self._start = self._size
+        self._admitted = 0
+        """Calls in flight that were admitted at the last cut, as far as is known."""
         self._was_too_wide = False
         """Whether a width turned out to be too much."""
 
@@ -226,17 +219,37 @@ class Limit(OpenedSlots):
         self.flights.end(flight, answered=False)
 
     def is_lone(self, flight: Flight, wait: float | None = None) -> bool:
-        """Note a rate limit. Return whether it says nothing about the limits: then only its own call waits.
+        """Note a rate limit. Return whether only its own call has to wait.
 
-        `wait` is the number of seconds that the endpoint asks to wait.
+        That is so if it says nothing about the limits, or only that one slot more was one too many. `wait` is the
+        number of seconds that the endpoint asks to wait.
         """
         self._refusals.ended(flight.place, admitted=False)
-        return self._refusals.is_lone(flight.place, wait)
+        lasting = self.flights.lasting(max(SURVIVES_SECONDS, 2 * (anyio.current_time() - flight.at)))
+        if self._refusals.is_lone(flight.place, wait, lasting):
+            return True
+        before = self._size_before_growth
+        one_more = self._limited and before is not None and before < flight.place <= self._size == before + 1
+        if not one_more or not self._refusals.is_short(wait):
+            return False
+        self._size_before_growth = None
+        self._start_round()
+        size = self._size - 1
+        self._cut(size, size, f"rate limit after growth: {size} in flight were accepted")
+        return True
 
     def refused(self, flight: Flight, wait: float | None = None) -> None:
         """Note what a rate limit that is not lone says."""
         self.flights.end(flight, answered=False)
         self._cool(wait)
+        self._ceiling.asked = wait or 0.0
+        lasts = max(ADMITTED_SECONDS, 2 * (anyio.current_time() - flight.at))
+        if self.flights.lasting(lasts, since=self._refusals.last_at):
+            self._refusals.admitted()
+        if self._refusals.is_late(flight.at):
+            self._admitted -= 1
+            if 0 < self._admitted < self._size:
+                self._cut(self._admitted, self._admitted, f"rate limit: {self._admitted} in flight were accepted")
         if self._refusals.refused(flight.at):
             self._judge()
             self._refusals.note(flight.at, max(flight.others, self.in_use - 1), self._pace.begun)
@@ -272,50 +285,51 @@ class Limit(OpenedSlots):
             return
         before_growth, self._size_before_growth = self._size_before_growth, None
         if refusal.first:
-            self._before_episode = _Growth(self._size, self._limited, self._too_much)
+            self._before_episode = _Growth(self._size, self._limited, self._ceiling.at)
         calls = refusal.calls
         match self._case(refusal, before_growth):
-            case _Case.TRIAL:
+            case Case.TRIAL:
                 why = f"rate limit after growth: {calls} in flight were accepted"
                 self._cut(min(calls, self._size - 1), calls, why)
-            case _Case.PACE | _Case.QUOTA:
+            case Case.PACE | Case.QUOTA:
                 self._learn(max(START, refusal.minute))
-            case _Case.AGAIN:
+            case Case.AGAIN:
                 self._cut(calls, calls, f"rate limit again: {calls} in flight were accepted")
-            case _Case.FIRST:
+            case Case.FIRST:
                 self._cut_first(calls)
-            case _Case.OTHER:
+            case Case.OTHER:
                 pass
 
-    def _case(self, refusal: Refusal, before_growth: int | None) -> _Case:
+    def _case(self, refusal: Refusal, before_growth: int | None) -> Case:
         """Return the first case of the table that applies to a rate limit."""
         calls = refusal.calls
         if refusal.first and before_growth is not None and calls >= before_growth:
-            return _Case.TRIAL
+            return Case.TRIAL
         if refusal.minute >= AS_MANY * (self._pace.learnt or inf):
-            return _Case.PACE
+            return Case.PACE
         if refusal.fewer and refusal.repeats_a_minute:
-            return _Case.QUOTA
+            return Case.QUOTA
         if not refusal.first:
-            return _Case.AGAIN if calls > 0 and not refusal.fewer else _Case.OTHER
-        return _Case.OTHER if refusal.bad_time else _Case.FIRST
+            return Case.AGAIN if calls > 0 and not refusal.fewer else Case.OTHER
+        return Case.OTHER if refusal.bad_time else Case.FIRST
 
     def _cut_first(self, calls: int) -> None:
         """Cut at the first rate limit of an episode."""
         size = max(1, min(self._size - 1, round(self._size * KEEPS)))
-        if max(calls, START) < size:
+        least = calls or START
+        if least < size:
             why = f"rate limit: {calls} in flight were accepted"
-            self._cut(max(calls, START), calls, why)
+            self._cut(least, calls, why)
         else:
             self._cut(size, calls, "rate limit")
 
     def _cut(self, size: int, admitted: int, why: str) -> None:
         size = max(1, min(size, self._size))
+        self._admitted = admitted
         self._was_too_wide = True
         self._limited = True
         self._trial.restart(self.flights.last)
-        self._too_much = max(admitted, size) + 1
-        self._hold_until = self._refusals.last_at + HOLD_SECONDS
+        self._ceiling.lower(max(admitted, size) + 1)
         self._change(size, why)
 
     def _learn(self, minute: int) -> None:
@@ -323,20 +337,19 @@ class Limit(OpenedSlots):
         self._pace.learn(minute, self._refusals.seconds)
         size = self._size
         if self._before_episode.size > size:
-            self._size, self._limited, self._too_much = self._before_episode
+            self._size, self._limited, self._ceiling.at = self._before_episode
         if self._pace.learnt != self._reported_pace or self._size != size:
             self._report_pace(size, "calls per minute are limited, not calls in flight: ")
 
     def _grow(self, now: float) -> None:
         """Add slots after a round; stop below the width that was too much, while it is on hold."""
-        if self._size >= self._too_much:
-            self._limited, self._too_much = False, inf
+        if self._size >= self._ceiling.at:
+            self._limited, self._ceiling.at = False, inf
             self._trial.restart(self.flights.last)
             self._try(now)
             return
         size = min(self._size + ceil(self._size * GROWS), self._most, self._bound.allows(self._size, self._most))
-        if size >= self._too_much:
-            size = self._too_much - 1 if now < self._hold_until else self._too_much
+        size = self._ceiling.under(size)
         if size > self._size:
             self._widen(int(size), "no rate limit")
 
@@ -365,7 +378,8 @@ class Limit(OpenedSlots):
         self._trial.restart(self.flights.last)
         if wide is not None:
             self._was_too_wide = False
-            self._widen(int(min(wide, self._most, self._too_much - 1)), "answers are not quicker with fewer in flight")
+            size = int(min(wide, self._most, self._ceiling.at - 1))
+            self._widen(size, "answers are not quicker with fewer in flight")
         elif narrow is not None:
             self._was_too_wide = True
             self._trial.rest(now + NARROWED_SECONDS)

@@ -9,12 +9,14 @@ before the next call.
 - An *episode* starts with a rate limit. It ends after `COOL_SECONDS`, as soon as a call that began
   after its last rate limit is answered.
 - "Before" is since the rate limit before this one.
-- A rate limit is *lone* if nine of ten calls with as many others in flight were admitted of late: it says nothing about
-  how many are accepted. A provider with many servers refuses a few calls in a hundred at any time.
+- A rate limit is *lone* if nine of ten other calls with as many in flight were admitted of late: it says nothing about
+  how many are accepted. A provider with many servers refuses a few calls in a hundred at any time. Calls on the wire
+  count as admitted if they last longer than a refusal takes.
 """
 
 from collections import deque
 from dataclasses import dataclass
+from enum import IntEnum
 from math import inf
 
 import anyio
@@ -32,14 +34,25 @@ ROW = 3
 """Rate limits in a row that show a quota and not bad luck."""
 RECENT = 64
 """Ended calls that tell whether a rate limit is lone."""
-LEAST_PEERS, ADMITTED = 10, 0.9
-"""Minimum of these with as many others in flight, and the share of them that must have been admitted."""
+LEAST_PEERS, ADMITTED = 3, 0.9
+"""Minimum of these without the call itself with as many in flight, and the share that must have been admitted."""
 ROWS_OF, LONE_OF_ROW = 10, 2
 """Maximum of the last ten ended calls that a lone rate limit may be one of."""
 LONE_SECONDS = 2.0
 """Maximum seconds that a lone rate limit asks to wait."""
 ROW_SECONDS = 3.0
 """Minimum seconds of such a row: bad luck at a fast endpoint may be three within 0.1 s."""
+
+
+class Case(IntEnum):
+    """The cases of a rate limit, by their number in the table of `limit.py`."""
+
+    TRIAL = 1
+    PACE = 2
+    QUOTA = 3
+    AGAIN = 4
+    FIRST = 5
+    OTHER = 6
 
 
 @dataclass
@@ -106,12 +119,24 @@ class Refusals:
         """Note a call that was sent as one of `place` in flight."""
         self._ended.append((place, admitted))
 
-    def is_lone(self, place: int, wait: float | None) -> bool:
-        """Return whether the refusal of such a call, noted already, is lone; `wait` is what it asks for."""
+    def admitted(self) -> None:
+        """End the row: a call that began after the last rate limit lasts too long to be refused."""
+        self._row = 0
+
+    def is_lone(self, place: int, wait: float | None, lasting: list[int]) -> bool:
+        """Return whether the refusal of such a call, noted already, is lone; `wait` is what it asks for.
+
+        `lasting` are the places of the calls that last too long to be refused.
+        """
         peers = [admitted for others, admitted in self._ended if others >= place]
+        peers += [True for others in lasting if others >= place]
+        known = len(peers) > LEAST_PEERS and sum(peers) >= ADMITTED * (len(peers) - 1)
+        return known and self.is_short(wait)
+
+    def is_short(self, wait: float | None) -> bool:
+        """Return whether a refusal that asks to wait so long is no sign of a row."""
         refused = sum(not admitted for _, admitted in list(self._ended)[-ROWS_OF:])
-        known = len(peers) >= LEAST_PEERS and sum(peers) >= ADMITTED * len(peers)
-        return known and refused <= LONE_OF_ROW and (wait or 0.0) <= LONE_SECONDS
+        return refused <= LONE_OF_ROW and (wait or 0.0) <= LONE_SECONDS
 
     def sent(self, in_flight: int, minute: int) -> None:
         """Count a call that is being sent; `in_flight` and `minute` include it."""
@@ -128,6 +153,10 @@ class Refusals:
         self._row = 0
         if anyio.current_time() >= self._episode_from + COOL_SECONDS:
             self._in_episode = False
+
+    def is_late(self, began: float) -> bool:
+        """Return whether such a call is of a burst that is judged already: its refusal took longer."""
+        return began <= self.last_at and self._pending is None
 
     def refused(self, began: float) -> bool:
         """Discount a call that was refused. Return True if that begins a new burst.

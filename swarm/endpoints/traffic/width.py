@@ -179,7 +179,7 @@ class Bound:
 
     def allows(self, size: int, wanted: float) -> float:
         """Return the width up to which a trial may grow from `size`."""
-        return wanted if size <= self._useless else min(wanted, self.most)
+        return wanted if size <= self._useless or self._is_idle else min(wanted, self.most)
 
     def tried(self, size: int, wanted: int) -> None:
         """Note a trial at another width, or its end: from a width without a bound, it has none either."""
