@@ -2,17 +2,29 @@
 
 import functools
 import itertools
+import json
 import math
 import re
 import sys
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import anyio
 import pytest
+from pydantic import BaseModel
 
 from swarm.base.errors import TaskError, ToolError
-from swarm.tools import Toolbox, ToolContext, ToolResult
+from swarm.base.values import canonical, canonical_pieces
+from swarm.tools import Toolbox, ToolContext, ToolResult, written
+from swarm.tools import box as box_module
 from swarm.tools.functions import tool
+
+
+class Note(BaseModel):
+    """A value with a model's form."""
+
+    text: str
 
 
 class Exits(BaseException):
@@ -118,6 +130,39 @@ class Counter:
     async def __call__(self, n: int) -> int:
         """Count."""
         return n + 1
+
+
+@pytest.mark.anyio
+async def test_a_large_value_does_not_hold_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+
+    def pieces(value: Any) -> Iterator[str]:
+        threads.append(threading.current_thread().name)
+        return canonical_pieces(value)
+
+    monkeypatch.setattr(written, "canonical_pieces", pieces)
+    values: dict[str, Any] = {
+        "small": {"rows": [[1, "é"]] * 100},
+        "rows": {"rows": [{"b": n, "a": "x" * 30, "é": "😀"} for n in range(3_000)]},
+        "text": ["x" * 2_000_000],
+        "model": Note(text="y" * 2_000_000),
+    }
+
+    @tool(stable=True)
+    async def give(name: str) -> Any:
+        """Give a value."""
+        return values[name]
+
+    box = Toolbox([give])
+    for name, value in values.items():
+        result = await box.call("give", json.dumps({"name": name}), ("give",), ToolContext(name))
+        assert (result.text, result.total) == (canonical(value).decode(), len(canonical(value)))
+    assert len(threads) == 3
+    assert threading.current_thread().name not in threads
+    monkeypatch.setattr(box_module, "RESULT_BYTES", 1_000)
+    result = await Toolbox([give]).call("give", '{"name": "rows"}', ("give",), ToolContext("cut"))
+    assert result.text == canonical(values["rows"])[:1_000].decode("utf-8", "ignore")
+    assert result.total == len(canonical(values["rows"]))
 
 
 @pytest.mark.anyio

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -31,6 +32,11 @@ class Frozen(BaseModel):
 def canonical(value: Json) -> bytes:
     """Return the canonical bytes of a JSON value: keys sorted, no spaces; models as their JSON."""
     return _CANONICAL.encode(value).encode("utf-8", "replace")
+
+
+def canonical_pieces(value: Json) -> Iterator[str]:
+    """Yield the canonical form in pieces: slower, but other threads run between them."""
+    return _CANONICAL.iterencode(value)
 
 
 def _dumped(value: object) -> Json:

@@ -9,13 +9,14 @@ from pydantic_core import PydanticSerializationError, from_json
 
 from swarm.base.errors import Problem, SwarmError, TaskError, ToolError
 from swarm.base.text import listing
-from swarm.base.values import Json, canonical, digest
+from swarm.base.values import Json, digest
 from swarm.record.events import ToolFact
 from swarm.spec.chat import Data, MediaFile, ToolSpec
 from swarm.tools.called import words_of
 from swarm.tools.kinds import Tool, ToolContext, ToolResult, words
 from swarm.tools.kit import CLOSING_SECONDS, OPENING_SECONDS, Kit, Offer, Opening, offered
 from swarm.tools.sharing import Shares
+from swarm.tools.written import written
 
 RESULT_BYTES = 32 * 1024 * 1024
 """Maximum bytes of the words of a result that are kept. Of these a model sees the start, and can read the rest."""
@@ -256,12 +257,12 @@ class Toolbox:
             if tool.barrier == "run":
                 await stack.enter_async_context(self._locks.setdefault(tool.kit or tool.name, anyio.Lock()))
             try:
-                return _result(tool, await _run(tool, arguments, context))
+                return await _result(tool, await _run(tool, arguments, context))
             except ToolError as error:
                 if error.kind != LOST or not tool.is_repeatable:
                     raise
             again = ToolContext(context.step, context.attempt, context.labels, place=context.place)
-            return _result(tool, await _run(tool, arguments, again))
+            return await _result(tool, await _run(tool, arguments, again))
 
     def _check_labels(self, tool: Tool, context: ToolContext) -> None:
         if tool.label is not None and tool.label not in context.labels:
@@ -303,7 +304,7 @@ def _share_key(tool: Tool, arguments: str, context: ToolContext) -> str | None:
         return None
 
 
-def _result(tool: Tool, value: Json | ToolResult) -> ToolResult:
+async def _result(tool: Tool, value: Json | ToolResult) -> ToolResult:
     """Return a result with its words, its label and its price."""
     labels = () if tool.label is None else (tool.label,)
     if isinstance(value, ToolResult):
@@ -312,13 +313,12 @@ def _result(tool: Tool, value: Json | ToolResult) -> ToolResult:
             raise ToolError(f"a part of the result of {tool.name} is neither words nor a file: {type(wrong).__name__}")
         return ToolResult(value.parts, max(value.total, value.shown), labels, tool.price)
     try:
-        text = value if isinstance(value, str) else canonical(value).decode()
-        whole = text.encode("utf-8", "replace")
+        # Cancellation point: the call took place, and nobody waits for its result any more.
+        kept, total = await written(value, RESULT_BYTES)
     except (PydanticSerializationError, RecursionError, ValueError, TypeError) as error:
         message = f"the result of {tool.name} is neither text nor JSON: {type(value).__name__}"
         raise ToolError(message) from error
-    kept = whole[:RESULT_BYTES].decode("utf-8", "ignore")
-    return ToolResult((words(tool.spec.name, kept),), len(whole), labels, tool.price)
+    return ToolResult((words(tool.spec.name, kept),), total, labels, tool.price)
 
 
 def _is_part(part: object) -> bool:
