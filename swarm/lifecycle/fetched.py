@@ -17,6 +17,7 @@ from swarm.base.machine import is_installed
 from swarm.base.text import clip
 from swarm.lifecycle.grants import located
 from swarm.lifecycle.options import Options
+from swarm.readers.encodings import named
 from swarm.readers.kinds import HTML, MIMES, PLAIN, kind_of
 from swarm.record.events import KeptFact
 from swarm.spec.files.contents import FetchedInput
@@ -192,7 +193,5 @@ def _in_utf8(answer: WebAnswer, name: str) -> bytes:
     """Return what came; a text whose encoding only the header names in UTF-8, so that it is known from here on."""
     if not answer.charset or kind_of(answer.content, name) not in (HTML, PLAIN):
         return answer.content
-    try:
-        return answer.content.decode(answer.charset).encode()
-    except (LookupError, UnicodeError):
-        return answer.content
+    said = named(answer.content, answer.charset)
+    return answer.content if said is None else said.text.encode("utf-8", "replace")

@@ -8,7 +8,7 @@ have lines.
 
 import codecs
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from swarm.readers.letters import CANDIDATES, likelihood
 
@@ -44,6 +44,8 @@ DECLARED_IN = 4096
 _SAME = {"latin-1": "cp1252", "iso8859-1": "cp1252", "ascii": "cp1252", "gb2312": "gb18030", "gbk": "gb18030",
          "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs"}  # fmt: skip
 """Encodings that files name and do not keep to, with the larger one that their programs really write."""
+_CODES = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape"})
+"""Encodings of names and programs, not of texts: `punycode` takes time that grows with the square of the length."""
 DAMAGED = 10
 """Minimum valid characters outside of ASCII per damaged byte of a text in UTF-8."""
 _EAST_ASIAN = re.compile("[\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef\n\r ]")
@@ -162,10 +164,19 @@ def _declared(content: bytes, name: str) -> Decoded | None:
     if found is None:
         return None
     try:
-        encoding = codecs.lookup(found[1].decode("ascii")).name
-        encoding = _SAME.get(encoding, encoding)
-        return Decoded(_checked(content.decode(encoding)), encoding)
-    except (LookupError, UnicodeError):
+        decoded = named(content, found[1].decode("ascii"))
+        return None if decoded is None else replace(decoded, text=_checked(decoded.text))
+    except UnicodeError:
+        return None
+
+
+def named(content: bytes, encoding: str) -> Decoded | None:
+    """Return the text in the encoding that a file or a server names; None if it is in another, or there is none."""
+    try:
+        name = codecs.lookup(encoding).name
+        name = _SAME.get(name, name)
+        return None if name in _CODES else Decoded(content.decode(name), name)
+    except (LookupError, ValueError):
         return None
 
 

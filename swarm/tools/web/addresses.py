@@ -18,8 +18,13 @@ METADATA = frozenset(
     map(ip_address, ("169.254.169.254", "fd00:ec2::254", "168.63.129.16", "100.100.100.200", "192.0.0.192"))
 )
 """Services that hand out the credentials of a machine in a cloud. Nothing opens them."""
-_NAT64 = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
-"""Ranges that lead to the IPv4 address in their last 32 bits (RFC 6052, RFC 8215)."""
+_NAT64 = ip_network("64:ff9b::/96")
+"""The range that leads to the IPv4 address in its last 32 bits (RFC 6052)."""
+_ISATAP = frozenset({0x5EFE, 0x2005EFE})
+"""Bits before an IPv4 address in the last 32 (RFC 5214)."""
+_NOT_PUBLIC = tuple(map(ip_network, ("64:ff9b:1::/48", "fec0::/10", "3fff::/20", "192.88.99.0/24")))
+"""Translation inside of a network, of which only that network knows where it leads (RFC 8215), old local addresses,
+examples, and relays that nobody runs any more: Python calls some of these global."""
 _COMPATIBLE = ip_network("::/96")
 """IPv4 addresses as they were first written in IPv6 (RFC 4291, obsolete)."""
 SCHEMES = {"http": 80, "https": 443}
@@ -81,11 +86,13 @@ def packed(address: Address) -> Iterator[Address]:
         yield address
         return
     low = IPv4Address(int(address) & 0xFFFFFFFF)
-    if address.ipv4_mapped is not None or any(address in network for network in _NAT64):
+    if address.ipv4_mapped is not None or address in _NAT64:
         yield low
         return
     yield address
     if address in _COMPATIBLE and int(address) > 1:
+        yield low
+    if int(address) >> 32 & 0xFFFFFFFF in _ISATAP:
         yield low
     if address.sixtofour is not None:
         yield address.sixtofour
@@ -95,7 +102,8 @@ def packed(address: Address) -> Iterator[Address]:
 
 def is_public(address: Address) -> bool:
     """Return whether an address is one of the public internet. Addresses in it are not looked at."""
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    is_special = address.is_multicast or address.is_reserved or any(address in network for network in _NOT_PUBLIC)
+    return address.is_global and not is_special
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from swarm.base.text import clip
-from swarm.readers.encodings import NotTextError, decode
+from swarm.readers.encodings import NotTextError, decode, named
 from swarm.readers.extract import Extractor
 from swarm.readers.html import links_of, main_text
 from swarm.readers.kinds import HTML, PLAIN, kind_of
@@ -54,10 +54,8 @@ def _shown_links(links: list[tuple[str, str]], base: str) -> str:
 
 def _decoded(fetched: WebAnswer, name: str) -> str:
     """Return the text of bytes: the header says how they are encoded, else the page itself, else its bytes."""
-    try:
-        return fetched.content.decode(fetched.charset or "utf-8")
-    except (LookupError, UnicodeDecodeError):
-        return decode(fetched.content, name).text
+    said = named(fetched.content, fetched.charset or "utf-8")
+    return decode(fetched.content, name).text if said is None else said.text
 
 
 def _name_of(fetched: WebAnswer) -> str:
