@@ -100,7 +100,7 @@ def _unknown(entry: str, functions: Iterable[str], kits: Sequence[Kit]) -> str:
     return f"{message}; there are {listing(known)}{near}" + ("" if near else f"\nhint: {_HOW}")
 
 
-_HOW = "give Python functions with `--tools FILE.py`, or `swarm.run(task, tools=[…])`"
+_HOW = "describe a server in `mcp:`, or give Python functions with `--tools FILE.py` or `swarm.run(task, tools=[…])`"
 
 
 def _not_here(task: Task, kits: Iterable[Kit]) -> list[Problem]:

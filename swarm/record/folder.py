@@ -146,8 +146,8 @@ class RunFolder:
         with suppress(OSError):
             if os.path.lexists(self.journal) and self.journal.lstat().st_size:
                 return
-            for name in (LOCK, ORIGIN, JOURNAL, TASK):
-                (self.path / name).unlink(missing_ok=True)
+            for path in (*(self.path / name for name in (LOCK, ORIGIN, JOURNAL, TASK)), *self.path.glob("mcp-*.log")):
+                path.unlink(missing_ok=True)
             self.path.rmdir()
 
     def ask_to_stop(self) -> None:

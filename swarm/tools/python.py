@@ -8,6 +8,7 @@ variables; the files in `/work` are kept here between calls, and the result says
 import base64
 import os
 import secrets
+import shlex
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -154,7 +155,8 @@ class PythonKit(Kit):
     def problem(self) -> str | None:
         """Return why there is no box here."""
         if self._venv is not None and not (self._venv / "bin" / "python3").exists():
-            return f"python.venv: there is no {self._venv / 'bin' / 'python3'}"
+            missing = f"python.venv: there is no {self._venv / 'bin' / 'python3'}"
+            return f"{missing}\nhint: make it: python3 -m venv {shlex.quote(str(self._venv))}"
         finding = self.finding
         if finding.name:
             return None

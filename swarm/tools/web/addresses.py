@@ -76,7 +76,8 @@ def networks(texts: Iterable[str]) -> tuple[Network, ...]:
         try:
             found.append(ip_network(text, strict=False))
         except ValueError:
-            raise ValueError(f"`{text[:60]}` is not an address or a network") from None
+            example = "such as 127.0.0.1 or 10.0.0.0/8"
+            raise ValueError(f"`{text[:60]}` is not an address or a network, {example}") from None
     return tuple(found)
 
 

@@ -96,7 +96,9 @@ def _check_filled(settings: Search, values: Mapping[str, str]) -> None:
     texts = (settings.get or settings.post or "", *settings.header.values(), *settings.query.values())
     for name, value in values.items():
         if not value and any(f"{{{name}}}" in text for text in texts):
-            raise TaskError(Problem(f"{settings.use or 'this service'} needs it", key=f"web.search.{name}"))
+            example = {"key": 'key: "${SEARCH_KEY}"', "url": 'url: "http://127.0.0.1:8888"'}[name]
+            words = f"{settings.use or 'this service'} needs it, for example `{example}`"
+            raise TaskError(Problem(words, key=f"web.search.{name}"))
 
 
 def _known() -> Mapping[str, dict[str, Any]]:
