@@ -158,6 +158,15 @@ async def test_an_attempt_goes_on_wherever_it_was_interrupted(name: str) -> None
         ]
 
 
+async def test_killed_behind_an_answer_that_was_cut_nobody_is_asked_to_shorten_what_is_to_be_split() -> None:
+    made = attempt("reducer", given=GIVEN, on_cut="split")
+    first = Tried(made, CUT)
+    assert (await first.error()).kind == "truncated"
+    again = Tried(made.model_copy(update={"transcript": tuple(first.said)}), "A needs 5 [read.1].")
+    error = await again.error()
+    assert (error.kind, error.may_help, again.requests) == ("truncated", True, [])
+
+
 async def test_a_finished_answer_is_judged_not_asked_for_again() -> None:
     transcript = (Message(role="assistant", parts=(Text(text='{"mb": 5}'),)),)
     tried = Tried(attempt(output=FIGURE, transcript=transcript))

@@ -193,6 +193,8 @@ class _Conversation:
 
     def _uncorrected(self, verdict: Correction) -> Outcome | Correction:
         """Correct the last answer of a transcript. An optional question would be in the same turn: it was not asked."""
+        if verdict.ends:
+            raise verdict.error()
         if verdict.optional and verdict.accepted is not None:
             return verdict.accepted
         return self._correct(verdict)
