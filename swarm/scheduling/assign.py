@@ -23,7 +23,7 @@ from swarm.scheduling.label_flow import LabelFlow
 from swarm.scheduling.merging import merge_attempt, wanted_table
 from swarm.scheduling.outputs import Outputs
 from swarm.scheduling.resources import RunResources
-from swarm.scheduling.told import Told
+from swarm.scheduling.told import told
 from swarm.spec.agent import Agent, asked_for
 from swarm.spec.chat import estimate_tokens
 from swarm.spec.files import fill
@@ -50,7 +50,6 @@ class Assigner:
         self._hashes: dict[str, str] = {}
         labels = {each.label for each in resources.inputs if each.label is not None}
         labels.update(resources.access.tool_labels.values())
-        self._told = Told()
         self._label_flow = LabelFlow(state, self._own_labels, labels)
         self._is_plain = not labels and all(each.medium == "text" for each in resources.inputs)
 
@@ -60,11 +59,11 @@ class Assigner:
         Raise `LimitError` if the step would make more plans than `limits.rounds`. Raise
         `AttemptError` of kind `label` or `media` if no model may see, or accepts, its inputs.
         """
-        return self._told.of(self._attempt(s, self._label_flow.of(s)))
+        return told(self._attempt(s, self._label_flow.of(s)))
 
     def draft(self, s: StepState) -> Attempt:
         """Return the attempt at a step that need not be in the graph yet, as far as sizes go. Raise the same."""
-        return self._told.sized(self._attempt(s, self._label_flow.would_have(s)))
+        return self._attempt(s, self._label_flow.would_have(s))
 
     def _attempt(self, s: StepState, labels: tuple[str, ...]) -> Attempt:
         state, resources, step = self._state, self._resources, s.step
@@ -85,7 +84,6 @@ class Assigner:
         agent, wording = self._prompts_for(agent, model)
         given, missing = self.given_to(s)
         inputs, given = narrowed(step, inputs, given)
-        told = given if agent.output == "report" else ()
         settings = self._settings_of(place)
         endpoints = self._endpoints_of(place)
         attempt = Attempt(
@@ -99,7 +97,7 @@ class Assigner:
             goal=fill(resources.task.goal or "", resources.task.parameters),
             given=given,
             missing=missing,
-            unfounded=unfounded_lines(told),
+            unfounded=unfounded_lines(given) if agent.output == "report" else (),
             inputs=inputs,
             tools=granted,
             barred=barred,

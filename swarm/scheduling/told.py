@@ -1,49 +1,41 @@
 """What writers of reports are told of the outputs that they read: which of them contradict each other.
 
-To compare outputs costs more than to size a step, and a step is sized several times. So they are compared only if a
-step reads them in one prompt, and once: the attempt has what was found when it was sized.
+Outputs are compared when an attempt is made, not when a step is sized: a report over thousands of outputs is sized
+several times, and most of them are never in one prompt. So the contradictions get the space that a prompt has left.
 """
 
-from swarm.attempt.prompt import reading_of, written
-from swarm.attempt.support import CONFLICTS_LISTED, LINE_CHARACTERS, conflict_lines
+from swarm.attempt.prompt import phrase, reading_of
+from swarm.attempt.support import conflict_lines
 from swarm.attempt.types import Attempt
-from swarm.spec.chat import BYTES_PER_TOKEN
+from swarm.spec.chat import estimate_tokens
 
-MOST_TOKENS = CONFLICTS_LISTED * LINE_CHARACTERS * 4 // BYTES_PER_TOKEN + 200
-"""Maximum tokens of conflicts in a prompt, with the words that announce them: a character has up to 4 bytes."""
-
-_Texts = tuple[tuple[str, str], ...]
+FRAME_TOKENS = 64
+"""Tokens of the marks around contradictions, as an upper estimate."""
 
 
-class Told:
-    """What the attempts of a run are told."""
+def told(attempt: Attempt) -> Attempt:
+    """Return an attempt with the contradictions between the outputs that it reads, if it writes a report.
 
-    def __init__(self) -> None:
-        self._found: dict[_Texts, tuple[str, ...]] = {}
-        """Conflicts between outputs that a step will read, by step and text, until its attempt is made."""
-
-    def of(self, attempt: Attempt) -> Attempt:
-        """Return an attempt with the conflicts between the outputs that it reads."""
-        texts = _texts(attempt)
-        if len(texts) < 2:
-            return attempt
-        lines = self._found.pop(texts) if texts in self._found else conflict_lines(attempt.given)
-        return attempt.model_copy(update={"conflicts": lines}) if lines else attempt
-
-    def sized(self, attempt: Attempt) -> Attempt:
-        """Return the same if it matters for whether the attempt fits its prompt, else the attempt as it is."""
-        texts = _texts(attempt)
-        if len(texts) < 2:
-            return attempt
-        reading = reading_of(attempt)
-        if not reading.fits or reading.total + MOST_TOKENS <= reading.room:
-            return attempt
-        if texts not in self._found:
-            self._found[texts] = conflict_lines(attempt.given)
-        return attempt.model_copy(update={"conflicts": self._found[texts]})
+    If everything that it reads fits its prompt, they are as many as fit, too: `report.conflicts` has all of them.
+    """
+    if attempt.agent.output != "report" or len(attempt.given) < 2:
+        return attempt
+    lines = conflict_lines(attempt.given)
+    if not lines:
+        return attempt
+    reading = reading_of(attempt)
+    if reading.fits:
+        announced = estimate_tokens(phrase(attempt.wording, "conflicts"))
+        lines = _within(lines, reading.room - reading.total - announced - FRAME_TOKENS)
+    return attempt.model_copy(update={"conflicts": lines})
 
 
-def _texts(attempt: Attempt) -> _Texts:
-    if attempt.agent.output != "report":
-        return ()
-    return tuple((each.step, written(each.output)) for each in attempt.given)
+def _within(lines: tuple[str, ...], tokens: int) -> tuple[str, ...]:
+    """Return the first lines that take at most so many tokens."""
+    kept: list[str] = []
+    for line in lines:
+        tokens -= estimate_tokens(line) + 1
+        if tokens < 0:
+            break
+        kept.append(line)
+    return tuple(kept)
