@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self, Unpack
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from swarm.base.clock import GRACE_SECONDS, RunClock
@@ -49,6 +50,9 @@ from swarm.scheduling.assign import Assigner
 from swarm.spec.files import public, write_yaml
 from swarm.spec.plan import PLAN_STEP
 from swarm.spec.task import TaskSource
+
+QUICK_TOKENS = 5_000
+"""Output tokens of a run up to which its result is made at once: to check its claims takes some 0.1 seconds."""
 
 
 class Run(WatchedRun):
@@ -268,7 +272,7 @@ class Run(WatchedRun):
                 self._repeat(self._replay)
             elif not self._idle:
                 await self._schedule(journal)
-            self._finish()
+            await self._finish()
         except SwarmError as error:
             self._error = error
         finally:
@@ -302,7 +306,15 @@ class Run(WatchedRun):
             self._stretch.interrupt(*self._interrupted)
         await self._stretch.run(journal.keep_synced)
 
-    def _finish(self) -> None:
+    async def _finish(self) -> None:
+        """Make the result; if it is of much, in a thread: others use the same event loop."""
+        if self.state.usage.output_tokens <= QUICK_TOKENS:
+            self._conclude()
+            return
+        with anyio.CancelScope(shield=True):  # as little as without a thread, a cancellation loses what was paid for
+            await anyio.to_thread.run_sync(self._conclude)
+
+    def _conclude(self) -> None:
         """Make the result, and write the report and the files of `output:`."""
         state = self.state
         self._error = self._spoiled()
