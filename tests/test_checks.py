@@ -9,7 +9,8 @@ import pytest
 
 import swarm
 from swarm.base.errors import EndpointRefused
-from swarm.scheduling.checks import REPEATS, has_majority, most_common
+from swarm.scheduling.checks import REPEATS, has_majority
+from swarm.scheduling.votes import most_common
 from swarm.spec.chat import Request
 from swarm.spec.plan import Plan, Step
 from swarm.spec.task import Limits, Model, Task

@@ -4,9 +4,9 @@ A critic that cannot read a long work with its sources in one prompt becomes sev
 piece of the work, or the work against some of its sources:
 
 - A contradiction wins, whoever found it. Otherwise, if a verdict is missing, the work is unchecked.
-- One piece that several critics compared with different sources is what any of them could tell: what is not in the
-  sources of one may be in those of another.
-- Of different pieces, the weakest verdict counts: `cannot tell`, then `qualified`, then `supported`.
+- One piece that several critics compared with different sources is what any of them could tell:
+  what is not in the sources of one may be in those of another.
+- Of different pieces, the weakest verdict counts: `cannot tell`, `qualified`, then `supported`.
 """
 
 from collections.abc import Sequence
@@ -86,7 +86,10 @@ def _first_of(order: tuple[Verdict, ...], verdicts: set[Verdict]) -> Verdict:
 
 
 def _reasons(given: Sequence[Given], pieces: int) -> list[str]:
-    """Return the reasons of verdicts, each once: first the first of each. They name one of several pieces."""
+    """Return the reasons of verdicts, each once: first the first of each.
+
+    They name one of several pieces.
+    """
     listed = ([_named(each, reason, pieces) for reason in reasons_in(each.output)] for each in given)
     in_turn = chain.from_iterable(zip_longest(*listed))
     return [reason for reason in dict.fromkeys(in_turn) if reason is not None]

@@ -176,8 +176,9 @@ class Stretch:
             advised_goal=(prepared.task.goal or "") if prepared.task.swarm == "auto" else None,
         )
 
-        reduction, checks = Reduction(state, self.assigner, prepared.task.report), Checks(prepared.resources.wording)
-        expand, outputs = checks.before(reduction.expander, state), self.assigner.output_of
+        reduction, outputs = Reduction(state, self.assigner, prepared.task.report), self.assigner.output_of
+        checks = Checks(prepared.resources.wording, outputs)
+        expand = checks.before(reduction.expander, state)
         emit = reserve.after(self.emit)
         scheduler = Scheduler(state, emit, self._rules(), outputs, expand, checks.follow_up)
         attempt_of = reduction.attempts(budgeted.fitted)

@@ -193,6 +193,11 @@ class StepState:
         return self.status in OVER
 
     @property
+    def failed(self) -> bool:
+        """Whether it is over and has no output."""
+        return self.over and self.status is not Status.DONE
+
+    @property
     def counts(self) -> bool:
         """Whether it counts against `limits.steps`: not if it does a share of another step's work, and not if it is
         replaced by instances.

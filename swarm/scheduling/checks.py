@@ -23,10 +23,12 @@ from swarm.record.outcome import Outcome
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 from swarm.scheduling.expand import Expansion
+from swarm.scheduling.votes import voted
 from swarm.spec.plan import Step, before_of
 
 REPEATS = 2
-"""Maximum number of times that contradicted work is done again: models rarely correct themselves later."""
+"""Maximum number of times that contradicted work is done again: models rarely correct themselves
+later."""
 CRITIC = "critic"
 """Name of the built-in role that chooses among votes without a majority."""
 
@@ -42,11 +44,21 @@ class Judged:
     """Number of times that the work was done again."""
 
 
+class _Open:
+    """A vote that is not known yet: it was read in parts, and the last of these has just ended."""
+
+
+def _no_output(s: StepState) -> Json:
+    return s.outcome.output
+
+
 class Checks:
     """Maker of the steps that check and vote."""
 
-    def __init__(self, wording: Mapping[str, str]) -> None:
+    def __init__(self, wording: Mapping[str, str], output_of: Callable[[StepState], Json] = _no_output) -> None:
+        """`output_of` returns the output of a vote."""
         self._wording = wording
+        self._output_of = output_of
 
     def before(self, expand: Callable[[StepState], Expansion | None], state: State) -> Callable[..., Expansion | None]:
         """Return a function that expands a step for its checks and votes first, then as `expand` says."""
@@ -68,30 +80,39 @@ class Checks:
             return Expansion(tuple(_ballot(step, n) for n in range(1, step.vote + 1)), "majority")
         return None
 
-    def follow_up(self, state: State, s: StepState, outcome: Outcome) -> tuple[Step, ...]:
-        """Return the steps that the outcome of a step leads to: the work again, or a critic that chooses."""
-        critic = _whole_of(state, s) if s.step.judges is not None else s
-        parent = state.steps.get(critic.step.partial_of or "")
-        if parent is None:
-            return ()
-        if s.step.judges is not None and parent.combine == "checked":
+    def follow_up(self, state: State, s: StepState, outcome: Outcome | None) -> tuple[Step, ...]:
+        """Return the steps that the outcome of a step leads to: the work again, or a critic that chooses.
+
+        None for a step that failed: it may have been the last vote.
+        """
+        if s.step.judges is not None:
+            critic = _whole_of(state, s)
+            parent = state.steps.get(critic.step.partial_of or "")
+            if outcome is None or parent is None or parent.combine != "checked":
+                return ()
             return self._again(critic, s, parent.step, outcome)
-        if s.step.ballot is not None and parent.combine == "majority":
-            return self._chooser(state, s, parent, outcome)
-        return ()
+        parent = _voted_by(state, s) if s.step.ballot is not None else None
+        return () if parent is None else self._chooser(state, s, parent, outcome)
 
     def _again(self, critic: StepState, last: StepState, step: Step, outcome: Outcome) -> tuple[Step, ...]:
-        """Return the work and its critic once more. `last` gave the verdict: the critic, or its last partial."""
+        """Return the work and its critic once more.
+
+        `last` gave the verdict: the critic, or its last partial.
+        """
         number = int(critic.id.rpartition(".")[2])
         if verdict_in(outcome.output) != "contradicted" or number >= 2 * (REPEATS + 1):
             return ()
         prompt = phrase(self._wording, "check_again", prompt=step.prompt, work=critic.step.judges, check=last.id)
-        # The critic is settled only with what it spawned, so the work cannot wait for it: see `also_read`.
+        # The critic is settled only with what it spawned, so the work cannot wait for it: see
+        # `also_read`.
         work = self._work(step, number + 1, prompt, before=(critic.step.judges or "",))
         return work, self._critic(step, number + 2, work)
 
     def _work(self, step: Step, number: int, prompt: str, *, before: Sequence[str]) -> Step:
-        """Return a step that does the work. It comes after what the work before it had, which has ended."""
+        """Return a step that does the work.
+
+        It comes after what the work before it had, which has ended.
+        """
         update = {"id": f"{step.id}.{number}", "prompt": prompt, "check": None, "partial_of": step.id}
         work = step.model_copy(update=update)
         again: dict[str, object] = {"after": (*work.after, *before), "redoes": before[0] if before else None}
@@ -115,17 +136,39 @@ class Checks:
             judges=work.id,
         )
 
-    def _chooser(self, state: State, last: StepState, parent: StepState, outcome: Outcome) -> tuple[Step, ...]:
-        """Return the critic that chooses among votes, if all have ended and none has a majority."""
-        others = [state.steps[name] for name in parent.children if name != last.id]
-        if not all(each.over for each in others):
+    def _chooser(self, state: State, last: StepState, parent: StepState, outcome: Outcome | None) -> tuple[Step, ...]:
+        """Return the critic that chooses among votes, if all have ended and some part of them has no majority.
+
+        `last` ended the last vote with this outcome, or failed. It is the vote, or a share of one: what that vote is
+        will be known only when it is settled, so then only a majority of the others needs no critic.
+        """
+        ballot, step = _ballot_of(state, last, parent), parent.step
+        others = [state.steps[name] for name in parent.children if name != ballot.id]
+        if not all(each.settled for each in others) or not _ends(state, ballot, last):
             return ()
-        outcomes = {each.id: each.outcome for each in others if each.status is Status.DONE} | {last.id: outcome}
-        if len(outcomes) < 2 or has_majority(list(map(_content, outcomes.values()))):
+        votes = self._votes(others, ballot, outcome)
+        ids = sorted(votes, key=lambda name: state.steps[name].order)
+        if len(ids) < 2 or self._is_decided([votes[name] for name in ids], step):
             return ()
-        ids = sorted(outcomes, key=lambda name: state.steps[name].order)
-        # The last vote is settled only with what it spawned, so nothing can wait for it: see `also_read`.
-        return (self._choosing(parent.step, ids, tuple(name for name in ids if name != last.id)),)
+        # The last vote is settled only with what it spawned, so nothing can wait for it: `also_read`.
+        return (self._choosing(step, ids, tuple(name for name in ids if name != ballot.id)),)
+
+    def _votes(self, others: Iterable[StepState], last: StepState, outcome: Outcome | None) -> dict[str, Json | _Open]:
+        """Return the outputs of votes by step, with what is known of the last one."""
+        votes: dict[str, Json | _Open] = {}
+        for each in others:
+            if each.status is Status.DONE:
+                votes[each.id] = self._output_of(each)
+        if outcome is not None:
+            votes[last.id] = _Open() if last.kind == "stand_in" else outcome.output
+        return votes
+
+    def _is_decided(self, votes: Sequence[Json | _Open], step: Step) -> bool:
+        """Return whether every part of votes has a majority, whatever an unknown one is."""
+        known = [vote for vote in votes if not isinstance(vote, _Open)]
+        if len(known) < len(votes):
+            return has_majority(known, len(votes))
+        return voted(known, key=step.key or ()).is_decided
 
     def _choosing(self, step: Step, ids: list[str], before: tuple[str, ...]) -> Step:
         schema: dict[str, Json] = {
@@ -147,11 +190,6 @@ class Checks:
         )
 
 
-def _content(outcome: Outcome) -> Json:
-    """Return what tells an output from others: a long one is in a file, and has a hash."""
-    return outcome.artifact or outcome.output
-
-
 def sources_of(step: Step) -> tuple[str, ...] | None:
     """Return the inputs of a step that reads what another one reads, but comes after it: all, if that one read all."""
     reads_all = step.inputs is None and not before_of(step) and step.instance_of is None
@@ -159,22 +197,45 @@ def sources_of(step: Step) -> tuple[str, ...] | None:
 
 
 def _ballot(step: Step, number: int) -> Step:
-    """Return one of the independent attempts. Its number is part of its key, or the cache would answer all but one."""
+    """Return one of the independent attempts.
+
+    Its number is part of its key, or the cache would answer all but one.
+    """
     update = {"id": f"{step.id}.{number}", "vote": None, "partial_of": step.id, "ballot": number}
     return step.model_copy(update=update)
 
 
-def has_majority(outputs: Sequence[Json]) -> bool:
-    """Check whether more than half of the outputs are equal. Spelling, blanks and the form of figures do not count."""
+def has_majority(outputs: Sequence[Json], total: int | None = None) -> bool:
+    """Check whether more than half of the outputs are equal, or of a `total` of which these are known.
+
+    Spelling, blanks and the form of figures do not count.
+    """
     counts = Counter(map(normal, outputs))
-    return 2 * max(counts.values(), default=0) > len(outputs)
+    return 2 * max(counts.values(), default=0) > (len(outputs) if total is None else total)
 
 
-def most_common(outputs: Iterable[Json]) -> Json:
-    """Return the output that occurs most often, the first one of several. None without outputs."""
-    listed = list(outputs)
-    counts = Counter(map(normal, listed))
-    return max(listed, key=lambda output: counts[normal(output)], default=None)
+def _voted_by(state: State, s: StepState) -> StepState | None:
+    """Return the voted step of a vote, or of a share of one."""
+    above = (state.steps[name] for name in state.lineage(s.id))
+    return next((each for each in above if each.combine == "majority"), None)
+
+
+def _ballot_of(state: State, s: StepState, parent: StepState) -> StepState:
+    """Return the vote of `parent` that a step is, or does a share of."""
+    while s.by != parent.id and s.by in state.steps:
+        s = state.steps[s.by]
+    return s
+
+
+def _ends(state: State, ballot: StepState, last: StepState) -> bool:
+    """Return whether a vote ends with a step: nothing else is left of it."""
+    steps = [ballot]
+    while steps:
+        s = steps.pop()
+        if not s.over and s is not last and s.kind != "stand_in":
+            return False
+        steps += [state.steps[name] for name in s.children]
+    return True
 
 
 # Reading of what happened
@@ -239,9 +300,10 @@ def also_read(state: State, s: StepState) -> StepState | None:
     spawner = state.steps.get(s.by)
     if spawner is None or spawner.kind == "stand_in" or s.step.partial_of is None:
         return None
-    is_repeat = spawner.step.judges is not None and s.step.judges is None
-    is_choice = spawner.step.ballot is not None and s.step.judges is not None
-    return spawner if is_repeat or is_choice else None
+    if spawner.step.ballot is not None and s.step.judges is not None:
+        voted_step = _voted_by(state, spawner)
+        return None if voted_step is None else _ballot_of(state, spawner, voted_step)
+    return spawner if spawner.step.judges is not None and s.step.judges is None else None
 
 
 def judged_child(state: State, s: StepState) -> StepState | None:
@@ -263,10 +325,9 @@ def unfounded_in(state: State, s: StepState) -> tuple[str, ...]:
 
 def chosen_ballot(state: State, s: StepState) -> StepState | None:
     """Return the vote that a critic chose, if there was no majority."""
-    for child in (state.steps[name] for name in s.children):
-        for chooser in (state.steps[name] for name in child.children):
-            output: Any = chooser.outcome.output
-            if chooser.status is Status.DONE and isinstance(output, dict):
-                choice = cast("dict[str, Any]", output).get("choice")
-                return state.steps.get(str(choice))
-    return None
+    chooser = state.steps.get(f"{s.id}.0")
+    if chooser is None or chooser.step.judges != s.id:
+        return None
+    output = last_of(state, chooser).outcome.output
+    choice = cast("dict[str, Any]", output).get("choice") if isinstance(output, dict) else None
+    return state.steps.get(str(choice))

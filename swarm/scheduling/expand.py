@@ -32,7 +32,7 @@ class Expansion:
     combine: Combine
 
 
-def follow_nothing(state: State, s: StepState, outcome: Outcome) -> tuple[Step, ...]:
+def follow_nothing(state: State, s: StepState, outcome: Outcome | None) -> tuple[Step, ...]:
     """Return no steps: no outcome leads to more steps than it spawned itself."""
     del state, s, outcome
     return ()

@@ -15,12 +15,14 @@ from swarm.attempt.types import Given, Missing
 from swarm.base.values import Json
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
-from swarm.scheduling.checks import also_read, judged_child, most_common, unfounded_in
+from swarm.scheduling.checks import also_read, chosen_ballot, last_work, unfounded_in
 from swarm.scheduling.merging import merge_attempt
+from swarm.scheduling.votes import most_common, voted
 from swarm.spec.plan import Step, before_of, sinks
 
 NAME_CHARACTERS = 80
-"""Maximum characters of an item that names its step in a heading: most paths and titles are shorter."""
+"""Maximum characters of an item that names its step in a heading: most paths and titles are
+shorter."""
 
 
 class Outputs:
@@ -49,10 +51,19 @@ class Outputs:
             return "\n\n".join(filter(None, map(self._text_of, children)))
         if s.combine == "list":
             return [self.of(child) for child in children]
-        if s.combine in ("checked", "majority") and (judged := judged_child(self._state, s)) is not None:
-            return self.of(judged)
-        done = [self.of(child) for child in children if child.status is Status.DONE]
-        return _made_of(done, s)
+        return self._made_of(s, children)
+
+    def _made_of(self, s: StepState, children: list[StepState]) -> Json:
+        """Return one value of those that the children of a stand-in have."""
+        if s.combine == "checked" and (work := last_work(self._state, s)) is not None:
+            return self.of(work)
+        done = [child for child in children if child.status is Status.DONE]
+        outputs = [self.of(child) for child in done]
+        if s.combine != "majority":
+            return _made_of(outputs, s)
+        chosen = chosen_ballot(self._state, s)
+        at = done.index(chosen) if chosen in done else None
+        return voted(outputs, key=s.step.key or (), schema=s.step.output, chosen=at).value
 
     def _sections(self, children: list[StepState]) -> str:
         """Return a report in sections: the summary, which the last child wrote, then the others in order."""
@@ -119,7 +130,8 @@ class Outputs:
                 read.append(Missing(step=name, because=_because(other)))
                 if s.step.length is None and s.step.merge is None:
                     stack.extend(reversed(self._before(other)))
-        if (spawner := also_read(self._state, s)) is not None and spawner.id not in seen:
+        spawner = also_read(self._state, s)
+        if spawner is not None and spawner.id not in seen and not spawner.failed:
             read.append(self._given(spawner, s))
             read.sort(key=lambda each: steps[each.step].order)  # whichever vote was the last one
         return tuple(read)

@@ -89,9 +89,9 @@ class Scheduler:
         rules: Rules,
         output_of: Callable[[StepState], Json],
         expand: Callable[[StepState], Expansion | None] = lambda _: None,
-        follow: Callable[[State, StepState, Outcome], tuple[Step, ...]] = follow_nothing,
+        follow: Callable[[State, StepState, Outcome | None], tuple[Step, ...]] = follow_nothing,
     ) -> None:
-        """`follow` returns the steps that an outcome leads to, in addition to those that it spawned itself."""
+        """`follow` returns the steps that an outcome, or None for a failure, leads to besides those that it spawned."""
         self.state = state
         self.rules = rules
         self.stop: Stop = ""
@@ -203,6 +203,8 @@ class Scheduler:
         pause = None if self.stop or self._breaker.stops(s) else self._pause(s, failure)
         self.pausing += pause is not None
         known = dict(self.state.contexts)
+        if pause is None and not self.stop and (followed := self._followed_by(self.state, s, None)):
+            self._emit(e.StepsAdded(by=name, steps=followed, combine=None))
         self._emit(e.StepFailed(step=name, attempt=attempt, error=failure, retry_in=pause))
         if known != self.state.contexts:
             self._size_again()

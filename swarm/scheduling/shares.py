@@ -1,12 +1,13 @@
-"""The shares of a critic whose work and sources do not fit one prompt, and the work that is done again after them.
+"""The shares of a critic whose work and sources do not fit one prompt, and what is done again.
 
-    a.1 in sections: a.1.1, a.1.2, a.1.0     a.2.1, a.2.2, a.2.3: each reads one of them and what it was written from
-    a.1 with more sources than fit           a.2.1, a.2.2: each reads the work and some of the sources
-    … and a longer work than fits            a.2.1, a.2.2: each reads a piece of the work and its sources
-    the verdict                              a.2.0: merged by rule, without a call (`swarm.attempt.verdicts`)
+    a.1 in sections: a.1.1, a.1.2, a.1.0     a.2.1, a.2.2, a.2.3: each reads one, and its sources
+    a.1 with more sources than fit           a.2.1, a.2.2: the work and some of the sources
+    … and a longer work than fits            a.2.1, a.2.2: a piece of the work and its sources
+    the verdict                              a.2.0: by rule, without a call (`attempt.verdicts`)
 
-A share is a critic, so one that is too much is expanded again. If a share of a work in sections finds a contradiction,
-only that section is written anew, with its reasons: the others are asked for as before, so the cache has them.
+A share is a critic, so one that is too much is expanded again. If a share of a work in sections
+finds a contradiction, only that section is written anew, with its reasons: the others are requested
+as before, so the cache has them.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +33,8 @@ of a small context kept for it, sections and their sources would not fit."""
 LEAST_LENGTH = 256
 """Minimum output cap of a verdict in tokens: a few reasons."""
 OF_ROOM = 2
-"""A work longer than one part in this many of the room is cut, so that there is room for its sources, too."""
+"""A work longer than one part in this many of the room is cut, so that there is room for its
+sources, too."""
 NAMED = 20
 """Maximum verdicts that the prompt of a repeated section names."""
 

@@ -102,16 +102,16 @@ class Step(Frozen):
     """Merge the outputs in `needs` and `after` without calling a model: `table` joins rows, `list`
     drops duplicates, `count` counts by value, `text` puts texts in order. [default: none]"""
     key: tuple[str, ...] | None = Field(default=None, min_length=1, exclude_if=is_none)
-    """Fields that identify a row of a merged table, or that are counted. Example: `[name, year]`.
-    [default: all fields]"""
+    """Fields that identify a row of a merged table or of votes, or that are counted. Example:
+    `[name, year]`. [default: all fields]"""
     check: Id | dict[str, Json] | None = Field(default=None, exclude_if=is_none)
     """Agent that checks the output against its sources before other steps read it, such as
     `critic`; a Python function that the caller gives, by its name; or a JSON Schema that the output
     must match, too. Work that is contradicted is done again with the reasons, at most twice.
     [default: none]"""
     vote: int | None = Field(default=None, ge=2, le=9, exclude_if=is_none)
-    """Number of independent attempts at the step: the answer that most of them gave is its output.
-    Without a majority a critic chooses. [default: one attempt]"""
+    """Number of independent attempts at the step: the majority decides its output, of a list or a
+    table each entry and cell. Without a majority a critic chooses. [default: one attempt]"""
     open: bool | None = Field(default=None, exclude_if=is_none)
     """`true`: look something up in long inputs and outputs instead of reading all of them. The step
     sees the start and an outline of each, and opens the rest with `read` and `find`. [default: that

@@ -26,8 +26,10 @@ def check_merges(sheet: Sheet) -> None:
             _check_sources(sheet, row, rows, forms)
             # It takes the outputs that exist: one failed step must not cost the table.
             row.change(needs=(), after=tuple(dict.fromkeys((*row.step.needs, *row.step.after))))
+        elif row.step.key is not None and row.step.vote is not None and row.step.output is not None:
+            _check_key(sheet, row, {row.step.id: row.step.output})
         elif row.step.key is not None:
-            _refuse(sheet, row, "key", "`key` is only for steps with `merge`")
+            _refuse(sheet, row, "key", "`key` is only for steps with `merge`, and for rows with `vote`")
 
 
 def _check_sources(sheet: Sheet, row: Row, rows: Mapping[str, Row], forms: Mapping[str, Json]) -> None:
