@@ -6,7 +6,7 @@ import anyio
 
 from swarm.spec.chat import Reply, Request
 from tests.models import Model
-from tests.pages import opened, record
+from tests.pages import Analyst, opened, record
 from tests.test_page import page_of
 
 
@@ -30,6 +30,16 @@ def test_the_head_has_the_goal_filled_in_and_cut_and_no_claim_that_nobody_cited(
     assert head.count("Say why.") > 100, "all of it is there, folded"
     assert "none cited" in head
     assert text.index('id="report"') < text.index('id="claims"') < text.index('id="graph"')
+
+
+def test_steps_that_ended_alike_are_named_once_and_counted_by_their_status(tmp_path: Path) -> None:
+    plan = {"steps": [{"id": "read", "each": list(range(9)), "prompt": "Read {item}."}]}
+    text = page_of(record(tmp_path, 5, Analyst(fails=2.0), plan=plan))
+    head = text[text.index("<header>") : text.index("</header>")]
+    assert head.count(" and 4 more failed: the answer was refused") == 1
+    assert head.count(">read.") == 5
+    assert "<small>10 failed</small>" in head  # and the report
+    assert "`" not in text[text.index('id="why"') : text.index('id="graph"')]
 
 
 def test_votes_stand_before_their_reader_and_a_citation_of_their_step_is_one_of_them(tmp_path: Path) -> None:

@@ -188,6 +188,11 @@ class TestSummary:
         graph = steps(" ".join(f"s{n}" for n in range(12)))
         ran = run_virtually(graph, Sleeper(gives={f"s{n}": NO for n in range(12)}))
         text = summary(ran.state, measure(ran.state))
+        assert text.count("no such model") == 1
+        assert "\ns0, s1, s2 and 9 more failed: " in text
+        for n, s in enumerate(ran.state.real_steps()):
+            s.error = e.Failure(kind=f"kind {n}", message=f"no such model {n}")
+        text = summary(ran.state, measure(ran.state))
         assert text.count("no such model") == MOST_BAD
         assert f"and {12 - MOST_BAD} more steps that are not done" in text
 

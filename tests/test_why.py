@@ -19,7 +19,7 @@ from swarm.spec.plan import Step
 from swarm.views.parallel import paragraph
 from swarm.views.steps import steps_table
 from swarm.views.tables import run_table
-from tests.commands import Command, in_process, make_task
+from tests.commands import Command, in_process
 from tests.pages import opened, record
 from tests.swarms import Sleeper, run_virtually, steps, workers
 from tests.test_measure import refold, turn
@@ -174,10 +174,9 @@ class TestShow:
         said = run("show", str(folder.path), "--sort", "tok")
         assert (said.code, "took, cost, tokens" in said.err) == (2, True)
 
-    def test_a_run_of_milliseconds_says_nothing_about_rates(self, empty: Path, run: Command) -> None:
-        make_task(empty)
-        run("run", "--quiet")
-        text = run("show").out
+    def test_a_run_of_milliseconds_says_nothing_about_rates(self) -> None:
+        state = run_virtually(steps("a b:a"), Sleeper({"a": 0.01, "b": 0.02})).state
+        text = run_table(state, measure(state))
         assert "too short for a speed-up" in text
         assert not any(words in text for words in ("Graham", "per second", "Speed-up:", "most time"))
 

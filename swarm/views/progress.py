@@ -21,7 +21,19 @@ from swarm.views.facts import FactFinder
 from swarm.views.heartbeat import heartbeat
 from swarm.views.paint import Tone, tinted
 from swarm.views.parallel import calls, flags, path, speed, width
-from swarm.views.words import LINE_CHARACTERS, absences, clock, counted, dollars, one_line, seconds, short, wrapped
+from swarm.views.steps import ended_alike
+from swarm.views.words import (
+    LINE_CHARACTERS,
+    absences,
+    clock,
+    counted,
+    dollars,
+    one_line,
+    seconds,
+    short,
+    some,
+    wrapped,
+)
 
 BIG = 60
 """Minimum steps of a big run: with two lines per step it would fill several screens."""
@@ -36,8 +48,8 @@ MOST_FAILURES = 20
 HEARTBEAT_CHARACTERS = 400
 """Maximum characters of a line about everything that runs."""
 
-MOST_BAD = 5
-"""Maximum failed or skipped steps that a summary names."""
+MOST_BAD, NAMED_BAD = 5, 3
+"""Maximum reasons for failed or skipped steps in a summary, and steps that it names for each."""
 
 _TONES: dict[str, Tone] = {"done": "good", "failed": "bad"}
 """Tones by the status of a step or of a run; another status is a warning."""
@@ -310,11 +322,12 @@ def _unanswered(usage: Usage) -> Iterator[str]:
 
 def _not_done(real: Sequence[StepState]) -> Iterator[str]:
     """Return the first steps that failed or were skipped, and the number of the others."""
-    found = [s for s in real if s.over and s.status is not Status.DONE]
-    for s in found[:MOST_BAD]:
-        yield one_line(f"{s.id} {outcome(s)}")
-    if len(found) > MOST_BAD:
-        yield f"and {len(found) - MOST_BAD:,} more steps that are not done"
+    groups = ended_alike(real)
+    for group in groups[:MOST_BAD]:
+        yield one_line(f"{some([s.id for s in group], NAMED_BAD)} {outcome(group[0])}")
+    more = sum(map(len, groups[MOST_BAD:]))
+    if more:
+        yield f"and {more:,} more steps that are not done"
 
 
 def _doubted(real: Sequence[StepState]) -> Iterator[str]:

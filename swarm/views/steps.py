@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from swarm.record.state import State
-from swarm.record.steps import StepState
+from swarm.record.steps import Status, StepState
 from swarm.spec.plan import role_of
 from swarm.views.words import seconds, short, some, table
 
@@ -65,6 +65,17 @@ def _by_role(s: StepState, state: State) -> list[list[StepState]]:
     for each in _below(s, state):
         if each.kind != "stand_in":
             found.setdefault(role_of(each.step), []).append(each)
+    return list(found.values())
+
+
+def ended_alike(steps: Iterable[StepState]) -> list[list[StepState]]:
+    """Return the steps that ended without an output: those of one role that ended for one kind of reason together."""
+    found: dict[tuple[str, ...], list[StepState]] = {}
+    for s in steps:
+        if s.over and s.status is not Status.DONE:
+            # Messages differ in figures, so the kind of the error decides.
+            kind = s.because if s.error is None else s.error.kind
+            found.setdefault((s.status, role_of(s.step), kind), []).append(s)
     return list(found.values())
 
 

@@ -20,7 +20,7 @@ from swarm.spec.chat import MediaFile, Message, Usage
 from swarm.spec.plan import Step, role_of
 from swarm.views.parallel import paragraph
 from swarm.views.progress import outcome
-from swarm.views.steps import FOLDED, steps_table
+from swarm.views.steps import FOLDED, ended_alike, steps_table
 from swarm.views.why import why_lines
 from swarm.views.words import absences, block, counted, dollars, one_line, seconds, size, some, table, wrapped
 
@@ -140,13 +140,9 @@ def _section(title: str, lines: Sequence[str]) -> str:
 
 def _not_done(real: Iterable[StepState], *, everything: bool) -> Iterator[str]:
     """Yield the steps without an output, and why; those that ended alike in one line, unless `everything` is shown."""
-    alike: dict[tuple[object, ...], list[StepState]] = {}
-    for s in real:
-        if s.over and s.status is not Status.DONE:
-            # Messages differ in figures, so the kind of the error decides.
-            kind = s.because if s.error is None else s.error.kind
-            alike.setdefault((s.id,) if everything else (s.status, role_of(s.step), kind), []).append(s)
-    for group in alike.values():
+    found = list(real)
+    bad = [[s] for s in found if s.over and s.status is not Status.DONE] if everything else ended_alike(found)
+    for group in bad:
         yield one_line(f"{some([s.id for s in group], NEEDS_NAMED)} {outcome(group[0])}")
 
 

@@ -2,23 +2,26 @@
 spent on.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from swarm.record.steps import Status
+from swarm.record.steps import Status, StepState
 from swarm.results.left_out import left_out_line
 from swarm.results.report import Report
 from swarm.spec.chat import Usage
-from swarm.views.page.html import EMPTY, Html, html, join
+from swarm.views.facts import BAR_ORDER
+from swarm.views.page.html import EMPTY, Html, html, join, joined
 from swarm.views.page.scene import PageScene
 from swarm.views.parallel import flags, paragraph
+from swarm.views.steps import ended_alike
 from swarm.views.why import TITLES, amount
 from swarm.views.words import counted, dollars, seconds, short
 
 GOAL_CHARACTERS = 240
 """Maximum characters of the goal in the heading of a page: about three lines."""
-NOT_DONE = 10
-"""Maximum steps without an output that the head of a page names."""
+NOT_DONE, NAMED = 10, 5
+"""Maximum reasons for steps without an output in the head of a page, and steps that it names for each."""
 
 
 def title_of(scene: PageScene) -> str:
@@ -69,7 +72,9 @@ def _when(scene: PageScene) -> str:
 
 def _tiles(scene: PageScene) -> Iterator[Html]:
     steps, usage, p = scene.result.steps, scene.result.usage, scene.parallelism
-    others = [f"{steps[name]:,} {name}" for name in ("failed", "skipped", "cached") if steps[name]]
+    counts = Counter(s.status for s in scene.timeline.steps if s.over and s.status is not Status.DONE)
+    others = [f"{counts[status]:,} {status}" for status in BAR_ORDER if counts[status]]
+    others += [f"{steps['cached']:,} cached"] if steps["cached"] else []
     yield _tile("Steps done", f"{steps['done']:,} of {steps['total']:,}", ", ".join(others))
     yield _tile("Time", seconds(p.seconds), f"{seconds(p.work_seconds)} of calls and tools")
     if usage.calls:
@@ -96,16 +101,28 @@ def _tile(name: str, value: str, more: str) -> Html:
 
 
 def _not_done(scene: PageScene) -> Html:
-    lines: list[Html] = []
-    for s in [s for s in scene.timeline.steps if s.over and s.status is not Status.DONE][:NOT_DONE]:
-        why = s.because or ("" if s.error is None else s.error.message)
-        lines.append(html("<li>{} {}: {}</li>", scene.link(s.id), s.status.value, " ".join(why.split())[:300]))
-    more = scene.result.steps["failed"] + scene.result.steps["skipped"] - len(lines)
-    if more > 0 and lines:
+    groups = ended_alike(scene.timeline.steps)
+    lines = [_ended(scene, group) for group in groups[:NOT_DONE]]
+    if more := sum(map(len, groups[NOT_DONE:])):
         lines.append(html('<li>and {} more in <a href="#steps">the table</a></li>', f"{more:,}"))
     if line := left_out_line(scene.result.left_out):
         lines.append(html("<li>left out: {}</li>", line))
     return html('<div class="note bad"><p>Not done</p><ul>{}</ul></div>', join(lines)) if lines else EMPTY
+
+
+def _ended(scene: PageScene, group: list[StepState]) -> Html:
+    """Return the steps that ended for one kind of reason, the first ones as links, and that reason."""
+    s = group[0]
+    why = s.because or ("" if s.error is None else s.error.message)
+    links = joined(", ", [scene.link(each.id) for each in group[:NAMED]])
+    more = f" and {len(group) - NAMED:,} more" if len(group) > NAMED else ""
+    return html("<li>{}{} {}: {}</li>", links, more, s.status.value, " ".join(why.split())[:300])
+
+
+def _with_code(text: str) -> Html:
+    """Return a text with what stands between backticks as code."""
+    parts = text.split("`")
+    return join(html("<code>{}</code>", part) if n % 2 else html("{}", part) for n, part in enumerate(parts))
 
 
 def why_part(scene: PageScene) -> Html:
@@ -119,7 +136,7 @@ def why_part(scene: PageScene) -> Html:
                 amount(reason),
                 f"{reason.share:.0%}",
                 scene.named(reason.what, reason.steps),
-                reason.advice,
+                _with_code(reason.advice),
             )
             for reason in found
         ]
