@@ -11,6 +11,7 @@ from itertools import chain
 from typing import cast
 
 from swarm.attempt.citations import check_report
+from swarm.attempt.evidence.calls import not_called
 from swarm.attempt.evidence.check import Checker, ReportClaim, unfounded
 from swarm.attempt.evidence.conflicts import Contradiction, conflicts, line
 from swarm.attempt.evidence.sources import SourceText
@@ -19,7 +20,7 @@ from swarm.attempt.types import Attempt, Given
 from swarm.base.text import clip, cut, listing
 from swarm.base.values import Json
 from swarm.record.outcome import Outcome
-from swarm.spec.chat import Data, Message, Part, Text, ToolCall, split_data
+from swarm.spec.chat import Data, Message, Part, Text, split_data
 
 CLAIMS_ASKED = 20
 """Maximum claims that a question lists: with more, models correct fewer of them."""
@@ -42,16 +43,6 @@ LINE_CHARACTERS = 300
 """Maximum characters of a conflict, or of what of an output is not confirmed, in a prompt."""
 COMPARED_CHARACTERS = 2_000_000
 """Maximum characters of the outputs of a step that are compared with each other: some seconds of work."""
-
-_RAN = re.compile(
-    r"\bI(?:'ve|’ve| have)?(?: just| then| also)? (?:ran|run|executed|called|invoked|searched|browsed|downloaded"
-    r"|fetched|opened|queried|installed|tested|benchmarked)\b"
-    r"(?: (?:the|a|an|it|this|that))?\s*(?P<what>`[^`\n]{1,80}`|[\w./-]{1,60})?"
-    r"|\bIch habe (?P<de>`[^`\n]{1,80}`|[\w./-]{1,60})[^.\n]{0,40} (?:ausgeführt|aufgerufen|gestartet|getestet)\b"
-    r"|\bJ’ai (?:exécuté|lancé|appelé|testé)\s+(?P<fr>`[^`\n]{1,80}`|[\w./-]{1,60})?"
-    r"|我(?:已经|已)?(?:运行|执行|调用)了",
-    re.IGNORECASE,
-)
 
 
 class CitedOutputs:
@@ -201,7 +192,8 @@ def with_notes(outcome: Outcome, attempt: Attempt, said: Sequence[Message]) -> O
     missing = _unread(text, said, attempt)
     names = listing((clip(each) for each in missing), MOST_UNFOUNDED)
     notes = [f"not found in what the step read: {names}"] if missing else []
-    notes += _not_called(text, said) if kind != "report" else []
+    calls = list(chain.from_iterable(message.tool_calls for message in said))
+    notes += not_called(text, calls) if kind != "report" else []
     if not notes:
         return outcome
     return outcome.model_copy(update={"notes": (*outcome.notes, *notes), "unfounded": missing[:MOST_KEPT]})
@@ -249,23 +241,3 @@ def _is_work(part: Part, redoes: str | None) -> bool:
         return False
     step, _, number = redoes.rpartition(".")
     return part.name in (redoes, f"{step}.{int(number) + 1}")
-
-
-def _not_called(text: str, said: Sequence[Message]) -> list[str]:
-    """Return a note for each `I ran X` in an answer without a call of X."""
-    calls = list(chain.from_iterable(message.tool_calls for message in said))
-    found: dict[str, None] = {}
-    for match in _RAN.finditer(text):
-        what = (match["what"] or match["de"] or match["fr"] or "").strip("`")
-        if not _is_called(what, calls):
-            found[f"the answer says {clip(match[0])!r}, but no such call was made"] = None
-    return list(found)[:MOST_UNFOUNDED]
-
-
-def _is_called(what: str, calls: Sequence[ToolCall]) -> bool:
-    """Whether a tool was called that what the answer names may be: any call, if it names none in code."""
-    if not calls:
-        return False
-    first = what.split()[0].casefold() if what.split() else ""
-    is_exact = " " in what or "." in what or "/" in what or "_" in what
-    return not is_exact or any(first in f"{call.name} {call.arguments}".casefold() for call in calls)
