@@ -83,6 +83,11 @@ def called(number: Any, word: str) -> None:
         file.write(f"{word}\n")
     if "dies" in WORDS and word == WORDS["dies"]:
         os._exit(1)
+    if "adds" in WORDS:  # without a lock, as some do
+        kept = Path(WORDS["adds"]) / "list"
+        written = kept.read_text() if kept.exists() else ""
+        PAUSE.wait(0.002)
+        kept.write_text(f"{written}{word}\n")
     if word == "change":
         changed()
     if word == "announce":  # the same list

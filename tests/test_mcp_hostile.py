@@ -13,6 +13,7 @@ from swarm.spec.servers import Server
 from swarm.tools import Toolbox
 from swarm.tools.mcp import owner, pipes
 from swarm.tools.mcp.kit import ServerKit
+from swarm.tools.mcp.lease import leased
 from tests.test_mcp import ask, opened
 
 pytestmark = pytest.mark.anyio
@@ -143,6 +144,33 @@ async def test_a_server_that_does_not_list_its_changed_tools_holds_nobody(tmp_pa
         assert await find(box, "announce") == "announce found"
         assert await find(box, "tea") == "tea found"  # of the server that was started again
     assert len((tmp_path / "started").read_text().splitlines()) == 2
+
+
+async def test_s45_two_runs_of_one_server_call_it_one_after_the_other(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    write: dict[str, Any] = {"tools": {"find": "write"}, "writes": (str(kept),)}
+    kits = [hostile(tmp_path, f"adds={kept}", **write) for _ in range(2)]
+    async with (
+        opened(kits[0], folder=tmp_path) as one,
+        opened(kits[1], folder=tmp_path) as other,
+        anyio.create_task_group() as tasks,
+    ):
+        for n in range(20):
+            for box in (one, other):
+                tasks.start_soon(find, box, str(n))
+    assert len((kept / "list").read_text().split()) == 40
+    reads = hostile(tmp_path, tools={"find": "read"}, writes=(str(kept),))
+    slow = hostile(tmp_path, tools={"find": {"effect": "write", "seconds": 0.1}}, writes=(str(kept),))
+    async with (
+        opened(slow, folder=tmp_path) as box,
+        opened(reads, folder=tmp_path) as free,
+        leased([kept, kept / "list", kept / "gone"], 10),
+    ):
+        with pytest.raises(ToolError, match=r"another run has used the server for 0\.05 seconds; the call was not"):
+            await find(box, "tea")
+        assert await find(free, "tea") == "tea found"  # who only reads waits for nobody
+    assert (tmp_path / "called").read_text().split().count("tea") == 1
 
 
 async def test_a_server_that_dies_in_a_write_loses_that_write_only(

@@ -12,6 +12,7 @@ import pytest
 from judging import memory
 
 from swarm.spec.servers import Server
+from swarm.tools import Toolbox
 from swarm.tools.mcp.kit import ServerKit
 from tests.test_mcp import ask, opened
 
@@ -35,15 +36,16 @@ async def test_s45_fifty_writes_at_once_to_a_real_memory_server_leave_fifty(tmp_
         tools={"create_entities": "write", "read_graph": "read"},
     )
 
-    async def write(name: str) -> None:
+    async def write(box: Toolbox, name: str) -> None:
         entity = {"name": name, "entityType": "service", "observations": ["needs 12 GB"]}
         await ask(box, "notes.create_entities", json.dumps({"entities": [entity]}), name)
 
-    async with opened(ServerKit("notes", server), folder=tmp_path) as box:
+    one, other = (ServerKit("notes", server) for _ in range(2))  # as two runs have
+    async with opened(one, folder=tmp_path) as first, opened(other, folder=tmp_path) as second:
         async with anyio.create_task_group() as tasks:
             for n in range(50):
-                tasks.start_soon(write, f"step-{n}")
-        graph = json.loads(await ask(box, "notes.read_graph"))
+                tasks.start_soon(write, first if n % 2 else second, f"step-{n}")
+        graph = json.loads(await ask(first, "notes.read_graph"))
     names = {f"step-{n}" for n in range(50)}
     assert {entity["name"] for entity in graph["entities"]} == names
     assert {json.loads(line)["name"] for line in kept.read_text().splitlines()} == names

@@ -30,6 +30,7 @@ from swarm.tools.mcp import sandbox
 from swarm.tools.mcp.answers import result_of
 from swarm.tools.mcp.arguments import arguments_of, check_arguments
 from swarm.tools.mcp.faults import BROKEN, ServerError
+from swarm.tools.mcp.lease import leased
 from swarm.tools.mcp.owner import Owner
 from swarm.tools.mcp.pins import changes, command_hash, tool_hash
 from swarm.tools.mcp.pipes import Log, open_pipes
@@ -197,11 +198,16 @@ class ServerKit(Kit):
         ]
 
     def _tool(self, called: str, own: str, rule: ServerTool) -> Tool:
+        alone = rule.alone or ("no" if rule.effect == "read" else "run")
+        paths = [self._folder / name for name in self.server.writes] if alone == "run" else []
+
         async def run(text: str, context: ToolContext) -> ToolResult:
             del context
             if self._owner is None:
                 raise ToolError("the server is closed")
-            answer = await self._owner.call(own, arguments_of(text))
+            arguments = arguments_of(text)
+            async with leased(paths, rule.seconds):
+                answer = await self._owner.call(own, arguments)
             return result_of(wire_name(called), answer, self._clean)
 
         listed = self.listed[own]
@@ -218,7 +224,7 @@ class ServerKit(Kit):
             label=rule.label or self.server.label,
             stable=rule.stable,
             shared=rule.effect == "read",
-            alone=rule.alone or ("no" if rule.effect == "read" else "run"),
+            alone=alone,
             goes_to=self.name,
             price=rule.price,
             ask=rule.ask,
