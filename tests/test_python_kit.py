@@ -17,7 +17,7 @@ from swarm.spec.task import Input, Model, PythonSpec, Task
 from swarm.testing import Function, reply
 from swarm.tools import Place, ToolContext, ToolResult, sandbox
 from swarm.tools import python as python_kit
-from swarm.tools.box_memory import memory_of
+from swarm.tools.box_processes import memory_of
 from swarm.tools.calculate import CalculateKit
 from swarm.tools.python import PythonKit
 from swarm.tools.sandbox import BoxBounds, found, interpreter

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files as resource_files
 from pathlib import Path, PurePosixPath
 from shutil import rmtree
-from subprocess import PIPE
+from subprocess import DEVNULL, PIPE
 from typing import Any, cast
 
 import anyio
@@ -27,7 +27,7 @@ from swarm.base.errors import ToolError
 from swarm.base.redaction import safe_text
 from swarm.base.values import digest
 from swarm.spec.task import PythonSpec
-from swarm.tools.box_memory import memory_of
+from swarm.tools.box_processes import MOST_FILES, files_of, halt, memory_of, wake
 from swarm.tools.functions import tool
 from swarm.tools.kinds import Tool, ToolContext, ToolResult, made_file, words
 from swarm.tools.kit import Kit, Opening, offered
@@ -107,7 +107,7 @@ class PythonBox:
         return found
 
     async def _more(self) -> None:
-        """Wait for more bytes. Raise `MemoryError` if the processes of the box take too much together."""
+        """Wait for more bytes. Raise `MemoryError` or `FileExistsError` if its processes take too much together."""
         assert self.process.stdout is not None
         before = len(self.buffered)
         try:
@@ -124,6 +124,8 @@ class PythonBox:
             self.measured = now
             if await anyio.to_thread.run_sync(memory_of, self.process.pid) > self.memory:
                 raise MemoryError
+            if await anyio.to_thread.run_sync(files_of, self.process.pid) > MOST_FILES:
+                raise FileExistsError
 
     async def aclose(self) -> None:
         """Kill everything in the box, and remove its copy of the inputs."""
@@ -210,10 +212,13 @@ class PythonKit(Kit):
             if not box.is_alive:
                 box = await self._again(box, place)
             box.busy = True
+            wake(box.process.pid)
             try:
                 return await self._asked(box, code, place)
             finally:
                 box.busy, box.used = False, anyio.current_time()
+                if box.is_alive:
+                    halt(box.process.pid)
 
     async def _again(self, closed: PythonBox, place: Place) -> PythonBox:
         """Return a fresh box in place of one that was closed to make room, with the variables that it had."""
@@ -237,6 +242,8 @@ class PythonKit(Kit):
             except MemoryError:
                 most = f"{self._bounds.memory:,} bytes of memory"
                 printed, why = bytes(box.buffered), f"killed: all its processes together took more than {most}"
+            except FileExistsError:
+                printed, why = bytes(box.buffered), f"killed: it made more than {MOST_FILES:,} files"
             except EOFError:
                 printed, why = bytes(box.buffered), "the interpreter ended, for example for lack of memory"
             except ValueError:
@@ -258,7 +265,7 @@ class PythonKit(Kit):
         driver = resource_files("swarm.tools").joinpath("box_driver.py").read_text(encoding="utf-8")
         line = command(self._python, inputs, self._bounds, driver)
         try:
-            process = await anyio.open_process(line, stdin=PIPE, stdout=PIPE, stderr=None, env=ENVIRON)
+            process = await anyio.open_process(line, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=ENVIRON)
         except OSError as error:
             await anyio.to_thread.run_sync(rmtree, inputs, True)
             raise ToolError(f"there is no sandbox any more: {error.strerror}", kind=NO_BOX) from error
