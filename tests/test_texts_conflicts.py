@@ -3,6 +3,7 @@
 import pytest
 
 from swarm.texts.conflicts import conflicts
+from swarm.texts.quantities import quantities
 from swarm.texts.uses import Utterance
 
 
@@ -210,8 +211,14 @@ def test_a_source_that_gives_both_values_disagrees_with_none() -> None:
     assert len(conflicts([told[1], Utterance(said[0], "", "b")])) == 1
 
 
+def test_a_share_in_words_is_none_of_a_measure() -> None:
+    texts = ("one in four minutes", "3 of 10 MB", "the first half of May", "a fifth of a second", "7 in 5 pumps")
+    assert [each.kind for text in texts for each in quantities(text) if each.kind == "%"] == []
+    assert [each.value for each in quantities("3 out of 4 pumps, a third of the lamps")] == [75, 33.3333333333]
+
+
 def test_a_listing_is_not_compared() -> None:
-    listing = "The list has " + ", ".join(f"{n} MB" for n in range(5_000)) + "."
+    listing = "The list has " + ", ".join(f"{n} MB" for n in range(1_000)) + "."
     assert found(listing, listing.replace("12 MB", "13 MB")) == []
 
 

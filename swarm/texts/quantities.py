@@ -39,15 +39,30 @@ _CLOCK = re.compile(
     re.IGNORECASE,
 )
 _COUNTS = "one|two|three|four|five|six|seven|eight|nine|ten|ein|eine|zwei|drei|vier|un|une|deux|trois|quatre|an?"
-_SHARE = re.compile(
-    rf"\b(?:(?P<whole>{_COUNTS})[\s-])(?P<part>thirds?|quarters?|fifths?|tenths?|half|drittel|viertel|fünftel"
-    r"|tiers|quarts?|cinquièmes?)(?=\s(?:of|der|des|von|du|de|all|aller)\b(?!\s(?:an?|one|einer|une?)\s))"
+_PART = re.compile(
+    rf"\b(?:(?P<whole>{_COUNTS})[\s-])(?P<part>thirds?|quarters?|fifths?|tenths?|half|drittel|viertel"
+    r"|fünftel|tiers|quarts?|cinquièmes?)"
+    r"(?=\s(?:of|der|des|von|du|de|all|aller)\b(?!\s(?:an?|one|einer|une?)\s))"
     r"|(?<!first )(?<!second )\b(?P<half>half|hälfte|moitié|половин[аы]|треть|четверть)"
-    r"(?=\s(?:of|the|der|des|von|du|de|[а-я])|\s?d['’])"
-    rf"|\b(?P<count>\d{{1,3}}|{_COUNTS})\s(?:out\sof|in|of|von|sur)\s(?:every\s)?"
-    r"(?P<of>three|four|five|ten|drei|vier|fünf|zehn|trois|quatre|cinq|dix|100|10|5|4|3)(?=\s[^\W\d])",
+    r"(?=\s(?:of|the|der|des|von|du|de|[а-я])|\s?d['’])",
     re.IGNORECASE,
 )
+_OUT_OF = re.compile(
+    rf"\b(?:(?P<whole>\d{{1,3}})\s(?:out\sof|in)|(?P<word>{_COUNTS})\s(?:out\sof|in|of|von|sur))\s(?:every\s)?"
+    r"(?P<of>three|four|five|ten|drei|vier|fünf|zehn|trois|quatre|cinq|dix|100|10|5|4|3)(?=\s(?P<next>[^\W\d]+))",
+    re.IGNORECASE,
+)
+_SHARES = (
+    (
+        _PART,
+        (
+            *("third", "quarter", "fifth", "tenth", "half", "drittel", "viertel", "fünftel", "hälfte"),
+            *("moitié", "tiers", "quart", "cinquième", "полови", "треть", "четверть"),
+        ),
+    ),
+    (_OUT_OF, (" in ", " of ", " von ", " sur ")),
+)
+"""Patterns of shares, and what a text with one has: most texts need no closer look."""
 """A share in words: `three quarters of`, `half of`, `four in five`."""
 _PARTS = {
     **dict.fromkeys(("half", "hälfte", "moitié", "половина", "половины"), 2),
@@ -128,9 +143,10 @@ def _kind_of(unit: Unit) -> tuple[str, float]:
 
 def quantities(text: str) -> tuple[Figure, ...]:
     """Return the quantities of a text in their order. Versions, codes and ordinals are none."""
-    if not (has_figures(text) or _SHARE.search(text)):
+    found = list(_shares(text))
+    if not (found or has_figures(text)):
         return ()
-    found = [*_clocks(text), *_shares(text)]
+    found += _clocks(text)
     taken = set(chain.from_iterable(range(each.start, each.end) for each in found))
     for each in figures(text):
         figure = None if each.start in taken else _of(text, each)
@@ -149,13 +165,21 @@ def _clocks(text: str) -> Iterator[Figure]:
 
 def _shares(text: str) -> Iterator[Figure]:
     """Yield shares in words as percentages, with a twentieth of the whole as their precision."""
-    for match in _SHARE.finditer(text):
-        word = match["whole"] or match["count"]
-        part = _PARTS.get((match["part"] or match["half"] or "").casefold().rstrip("s"), 0)
-        of = float(part) if part else _count(match["of"])
-        count = _count(word) if word else 1.0
-        if of and count <= of:
-            yield Figure(tidy(100 * count / of), "%", match[0].strip(), *match.span(), step=_SHARE_STEP)
+    folded = text.casefold()
+    for pattern, marks in _SHARES:
+        if any(mark in folded for mark in marks):
+            yield from filter(None, map(_share, pattern.finditer(text)))
+
+
+def _share(match: re.Match[str]) -> Figure | None:
+    said = match.groupdict()
+    part = said.get("part") or said.get("half") or ""
+    of = _PARTS.get(part.casefold().rstrip("s"), 0) if part else _count(match["of"])
+    word = said["whole"] or said.get("word")
+    count = _count(word) if word else 1.0
+    if not of or count > of or unit_of(said.get("next") or ""):
+        return None
+    return Figure(tidy(100 * count / of), "%", match[0], *match.span(), step=_SHARE_STEP)
 
 
 def _count(word: str) -> float:

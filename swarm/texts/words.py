@@ -101,7 +101,9 @@ def words(text: str) -> tuple[str, ...]:
         if not token.isascii() and _UNSPACED.search(token):
             found += _pairs(token)
             continue
-        folded = _ELIDED.sub("", token.casefold()).replace("’", "'").removesuffix("'s")
+        folded = token.casefold()
+        if "'" in folded or "’" in folded:
+            folded = _ELIDED.sub("", folded).replace("’", "'").removesuffix("'s")
         if folded not in STOP:
             found.append("license" if folded == "licence" else stem(folded))
             found += _parts(token)
@@ -167,7 +169,8 @@ def relevance(facet: Facet, passages: Sequence[Passage]) -> list[float]:
     if not facet.terms:
         return [_LEAD if passage.lead else 0.0 for passage in passages]
     inside = _found(facet.terms, [words(passage.text) for passage in passages])
-    above = _found(facet.terms, [words(passage.above) for passage in passages])
+    titles = {above: words(above) for above in {passage.above for passage in passages}}
+    above = _found(facet.terms, [titles[passage.above] for passage in passages])
     rarity = _rarity(facet, inside, above)
     mean = sum(length for _, length in inside) / max(1, len(inside)) or 1.0
     found = zip(passages, inside, above, strict=True)

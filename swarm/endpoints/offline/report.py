@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain, zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -145,11 +145,16 @@ def _ranked(given: Material) -> list[tuple[list[str], list[str]]]:
     for source in given.sources:
         end = start + len(source.claims)
         near = _about([own[start:end] for own in scores])
-        others = [n for n in range(len(source.claims)) if n not in near]
-        others.sort(key=lambda n: not has_value(source.claims[n].text))
-        found.append((_told(source, near[: _LINES[0][0]]), _told(source, others[: _LINES[0][1]])))
+        found.append((_told(source, near[: _LINES[0][0]]), _told(source, _others(source, set(near)))))
         start = end
     return found
+
+
+def _others(source: Source, near: set[int]) -> list[int]:
+    """Return other claims that may be compared: the first with a value, else the first ones."""
+    left = [n for n in range(len(source.claims)) if n not in near]
+    valued = (n for n in left if has_value(source.claims[n].text))
+    return list(islice(dict.fromkeys(chain(islice(valued, _LINES[0][1]), left)), _LINES[0][1]))
 
 
 def _told(source: Source, numbers: Iterable[int]) -> list[str]:
