@@ -15,6 +15,7 @@ KNOWN = ("memory.1", "memory.2", "sizes", "list", "1st")
         ("Lunr needs 40 MB [memory.2].", ("memory.2",)),
         ("Two [memory.2, sizes] and [memory.1;list].", ("memory.2", "sizes", "memory.1", "list")),
         ("In a row [memory.1][memory.2] [sizes]", ("memory.1", "memory.2", "sizes")),
+        ("Linked [notes-1.md][memory.1]", ("memory.1",)),
         ("Spaced [memory.1 and sizes]", ("memory.1", "sizes")),
         ("Capital [Memory.1], doubled [[sizes]], quoted `[list]`", ("memory.1", "sizes", "list")),
         ("| Lunr | 40 MB | [memory.2] |", ("memory.2",)),
@@ -54,6 +55,7 @@ def test_other_brackets_are_no_citations(text: str) -> None:
         ("It is so [step-4, step-5].", ("step-4", "step-5")),
         ("Beside one [sizes, prices].", ("prices",)),
         ("A slip [sizs].", ("sizs",)),
+        ("Two [memory.3][memory.4]", ("memory.3", "memory.4")),
         ("Twice [memory.3] and [memory.3]", ("memory.3",)),
     ],
 )

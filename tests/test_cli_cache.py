@@ -87,6 +87,16 @@ def test_a_replay_uses_the_defaults_of_variables_that_are_not_set(swarm: Command
     assert replayed.json["report"] == recorded["report"]
 
 
+def test_a_question_on_the_command_line_is_resumed_and_replayed_without_a_call(swarm: Command, project: Path) -> None:
+    asked = ("run", "--goal", "How much memory?", "notes/mail.md", "notes/wiki.md", "--json")
+    recorded = swarm(*asked, "--no-cache")
+    assert recorded.json["usage"]["calls"] == 4
+    assert "unknown steps" not in recorded.err
+    replayed = swarm(*asked, "--replay", "last")
+    assert replayed.code == 0, replayed.err
+    assert replayed.json["report"] == recorded.json["report"]
+
+
 def test_a_replay_that_leads_elsewhere_names_the_nearest_call(swarm: Command, project: Path) -> None:
     swarm("run", "task.yaml")
     (project / "notes" / "wiki.md").write_text("# wiki\n\nwiki needs 96 MB of memory.\n")

@@ -122,6 +122,15 @@ class TestResume:
         assert result.status == "done"
         assert again.prompts == ["Do b."]
 
+    async def test_a_task_of_a_program_is_not_planned_again(self, folder: Path) -> None:
+        models = {"default": {"endpoint": "offline"}}
+        told = {"goal": "How much?", "inputs": [str(folder / "notes")], "models": models}
+        done = await swarm.run(told, runs=folder / "runs", cache=False)
+        steps = sum(isinstance(each, e.StepStarted) for each in events_of(done.folder))
+        resumed = await swarm.resume(done.folder, cache=False)
+        assert (resumed.text, resumed.errors) == (done.text, done.errors)
+        assert sum(isinstance(each, e.StepStarted) for each in events_of(done.folder)) == steps > 2
+
     async def test_an_edited_input_is_named_and_only_what_read_it_runs_again(self, folder: Path) -> None:
         first = await run_with(Model(plan=WIDE), task(folder))
         (folder / "notes" / "sonic.md").write_text("# Sonic\n\nNow 31 MB.\n", encoding="utf-8")

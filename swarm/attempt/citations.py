@@ -149,7 +149,7 @@ def _citations(text: str, known: frozenset[str]) -> Iterator[_Citation]:
         if _is_markdown(text, match):
             continue
         citation = _citation(match, known, looked_up)
-        if citation is not None:
+        if citation is not None and (citation.steps or not _is_text(match, known)):
             yield citation
 
 
@@ -163,6 +163,12 @@ def _citation(match: re.Match[str], known: frozenset[str], looked_up: dict[str, 
     unknown = tuple(token for token in others if _is_id(token, known, looked_up, strict=not steps))
     is_citation = bool(steps) or 0 < len(unknown) == len(others)
     return _Citation(match.start(), match.end(), steps, unknown) if is_citation else None
+
+
+def _is_text(match: re.Match[str], known: frozenset[str]) -> bool:
+    """Whether a bracket is the text of a citation: `[a.md][read.1]`."""
+    after = _BRACKET.match(match.string, match.end())
+    return after is not None and not known.isdisjoint(_tokens(after[1], known))
 
 
 def _tokens(inside: str, known: frozenset[str]) -> list[str]:

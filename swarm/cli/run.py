@@ -94,6 +94,7 @@ def _say_fetching(opened: "OpenedTask", options: Options, show: Show) -> None:
 
 def _replay(run: str, name: str, options: Options, show: Show) -> int:
     from swarm.base.errors import TaskError
+    from swarm.lifecycle.opened import open_task
     from swarm.lifecycle.replay import Replay
     from swarm.lifecycle.run import Run
     from swarm.record.folder import find
@@ -103,7 +104,8 @@ def _replay(run: str, name: str, options: Options, show: Show) -> int:
     if options.cache is False:
         raise TaskError("--replay takes every answer from the recorded run\nhint: remove --no-cache")
     replay = Replay(find(run, o.runs_folder(options.runs)))
-    return show.carry(Run(name, options=replay.options(options), replay=replay))
+    options = replay.options(options)
+    return show.carry(Run(open_task(name, options), options=options, replay=replay))
 
 
 def _trusted(name: str, options: Options, *, trust: bool) -> "RunFolder":

@@ -16,7 +16,7 @@ from swarm.spec.files.overrides import COMMAND_NAMES, OverrideNames, Overrides, 
 from swarm.spec.files.plan import PlanFile, located, read_plan
 from swarm.spec.files.references import SECTIONS, as_referenced, mapping, masked_url, resolve, secrets_of, warnings
 from swarm.spec.plan import Plan
-from swarm.spec.task import FORMAT, Limits, Task
+from swarm.spec.task import FORMAT, Limits, Model, Task
 from swarm.spec.yaml.notation import Path as ValuePath
 from swarm.spec.yaml.notation import at
 from swarm.spec.yaml.strict import Document, dump, is_file, parse, read_file, validate
@@ -215,7 +215,7 @@ def public(task: Task) -> dict[str, Json]:
     """
     value = dump(task)
     for alias, model in task.models.items():
-        written = value["models"][alias]
+        written = value["models"][alias] = _without_defaults(model, value["models"][alias])
         if model.use is not None:
             value["models"][alias] = {"use": list(model.use)}
         if isinstance(model.key, tuple):
@@ -229,6 +229,18 @@ def public(task: Task) -> dict[str, Json]:
             holder: Any = at(value, reference.path[:-1])
             holder[reference.path[-1]] = reference.text
     return value
+
+
+def _without_defaults(model: Model, written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a model that are set, or are no defaults.
+
+    A default that nobody set stays unset when the task is recalled: the built-in endpoint, for one, has no limit of
+    its answers unless one is set.
+    """
+    usual = Model().model_dump(mode="json")
+    return {
+        name: value for name, value in written.items() if name in model.model_fields_set or value != usual.get(name)
+    }
 
 
 def _becomes_reference(path: ValuePath, written: Json) -> bool:
