@@ -142,7 +142,10 @@ ROWS: dict[int, tuple[str, str]] = {
     113: ("a prompt that the server truncated silently", "noted with both figures, and read again in parts that fit"),
     114: ("a byte order mark before a body or a stream", "removed"),
     118: ("a stream that was not requested, or with another content type", "the first bytes decide"),
-    123: ("400 because the model wrote a bad call or bad JSON", "asked again; then the next way to ask for the format"),
+    123: (
+        "400 because the model wrote a bad call or bad JSON",
+        "a whole value in the error is taken, and noted; else asked again; then the next way to ask for the format",
+    ),
     125: ("parallel calls with one index, without ids or with equal ones", "each is a call of its own"),
     126: ("a tool call although no tool was offered", "not sent back; the model is asked for words once"),
     127: ("events of a stream that are no part of an answer", "ignored"),

@@ -114,6 +114,8 @@ class Assembly:
     """Whether content came after a finish reason: on this stream finish reasons mean nothing."""
     silent: bool = False
     """Whether such a stream ended by silence. Then nothing says that the answer is whole."""
+    note: str = ""
+    """Why it may be wrong although it is whole, for people."""
     usage: Json = None
     model: str = ""
     sound: Sound = field(default_factory=Sound)
@@ -317,6 +319,8 @@ class Assembly:
     @property
     def doubt(self) -> str:
         """Why the answer may not be whole, for people; empty if it may be accepted without a note."""
+        if self.note:
+            return self.note
         if self.silent:
             return "the stream ended in silence, so the answer may be incomplete"
         if self.incomplete() is not None:

@@ -109,13 +109,27 @@ def _fault_of(part: Any, body: dict[str, Any], depth: int) -> Fault | None:
         code=code,
         type=_text(fields, TYPES),
         param=_text(fields, ("param",)),
+        answer=_quoted(fields.get("failed_generation")),
         context=fields.get("n_ctx"),
         more=_more(body),
     )
     inner = _inside(words, depth)
     if inner is None:
         return fault
-    return replace(inner, code=inner.code or code, type=inner.type or fault.type, more=fault.more)
+    return replace(
+        inner,
+        code=inner.code or code,
+        type=inner.type or fault.type,
+        answer=inner.answer or fault.answer,
+        more=fault.more,
+    )
+
+
+def _quoted(value: Any) -> str:
+    """Return what a model wrote, as an error quotes it: as text, or as the value that the text was read as."""
+    if isinstance(value, str):
+        return value
+    return canonical(value).decode("utf-8") if isinstance(value, dict | list) and value else ""
 
 
 def _is_none(fields: dict[str, Any], words: str, code: str, *, reports_success: bool) -> bool:

@@ -37,6 +37,8 @@ class Fault:
     """The words of the endpoint or of the exception."""
     kind: str = ""
     """The kind, if the code that saw the fault knows it: `malformed`, `timeout` …"""
+    answer: str = ""
+    """What the model wrote, if the endpoint refused that and quotes it: `failed_generation` of Groq."""
     context: Json = None
     """`n_ctx` of the error object: llama.cpp states the context size there."""
 

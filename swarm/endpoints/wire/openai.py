@@ -28,6 +28,7 @@ from swarm.endpoints.wire.faults import Fault, fault_of
 from swarm.endpoints.wire.judge import judge
 from swarm.endpoints.wire.learnt import Learnt
 from swarm.endpoints.wire.pieces import hearing
+from swarm.endpoints.wire.refused import read_refused
 from swarm.endpoints.wire.repetition import Watch
 from swarm.endpoints.wire.shapes import BYTE_ORDER_MARK, BadAnswer
 from swarm.endpoints.wire.stream import read_answer_in
@@ -270,7 +271,10 @@ class OpenAIEndpoint:
             async with self._sent(written, request) as response:
                 return await self._read(response, request)
 
-        return await self._tried(ask, self._seconds)
+        result = await self._tried(ask, self._seconds)
+        if isinstance(result, Fault):
+            return read_refused(result, request) or result
+        return result
 
     async def _tried(self, ask: Callable[[], Awaitable[_T]], seconds: float) -> _T | Fault:
         """Make one call with a deadline. Return its result or its fault.
