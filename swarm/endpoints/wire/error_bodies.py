@@ -11,6 +11,7 @@
 | `{"code", "msg", "success": false}`, `{"status", "msg"}` | z.ai, iFlow |
 | `{"base_resp": {"status_code", "status_msg"}}` | MiniMax |
 | `{"error_code", "error_msg"}` | Baidu |
+| `{"Response": {"Error": {"Code", "Message"}}}` | Tencent |
 """
 
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ from swarm.endpoints.wire.faults import Fault
 
 WORDS = (
     "message",
+    "Message",
     "msg",
     "error_msg",
     "error_message",
@@ -34,7 +36,7 @@ WORDS = (
     "reason",
 )
 """Names of the words of an error, the usual one first."""
-CODES = ("code", "error_code", "errcode", "errorCode", "status_code", "status", "ret")
+CODES = ("code", "Code", "error_code", "errcode", "errorCode", "status_code", "status", "ret")
 """Names of its code."""
 TYPES = ("type", "error_type", "status")
 SUCCESS = frozenset({"", "0", "200", "ok", "success", "none", "null", "succeeded"})
@@ -78,6 +80,9 @@ def _error_parts(body: dict[str, Any]) -> list[Any]:
             parts += several[:1]
         else:
             parts.append(part)
+    response: Any = body.get("Response")
+    if isinstance(response, dict):
+        parts.append(cast("dict[str, Any]", response).get("Error"))
     choices: Any = body.get("choices")
     if isinstance(choices, list):
         parts += [choice.get("error") for choice in _mappings(cast("list[Any]", choices))[:1]]

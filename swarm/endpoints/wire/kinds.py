@@ -32,6 +32,7 @@ _STATUS: Mapping[int, str] = {
     413: "too_large",
     425: "overloaded",
     429: "rate_limited",
+    451: "content_filter",
     529: "overloaded",
 }
 """Statuses whose kind is not that of their hundred."""
@@ -92,7 +93,8 @@ def _by_code(fault: Fault) -> str:
     codes = (fault.code.lower(), fault.type.lower())
     if not NOT_FOUND.isdisjoint(codes) and "model" in fault.text.lower():
         return "model_not_found"
-    return next((CODES[code] for code in codes if code in CODES), "")
+    families = (code.partition(".")[0] for code in codes)
+    return next((CODES[code] for code in (*codes, *families) if code in CODES), "")
 
 
 def _by_status(status: int | None) -> str:
@@ -125,7 +127,7 @@ def _by_words_of_a_quota(fault: Fault, text: str) -> str | None:
     if fault.status == 429 and PER_DAY.search(fault.more[:_WORDS_READ]):
         return "quota"
     if fault.status in {429, 403} and SPENT.search(text):
-        return "" if _passes(fault, text) else "quota"
+        return "" if _passes(fault, f"{text} {fault.more[:_WORDS_READ].lower()}") else "quota"
     return None
 
 

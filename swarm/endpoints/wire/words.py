@@ -21,11 +21,15 @@ CODES: Mapping[str, str] = {
     "1113": "quota",
     "accountoverdueerror": "quota",  # Volcengine
     "allocationquota.freetieronly": "quota",  # DashScope
+    "setlimitexceeded": "quota",
+    "accountquotaexceeded": "quota",
+    "budget_exceeded": "quota",  # LiteLLM
     "1008": "quota",  # MiniMax
     "invalid_api_key": "auth",
     "invalid_authentication_error": "auth",
     "authentication_error": "auth",
     "permission_error": "auth",
+    "authfailure": "auth",  # Tencent: what is behind the point of a code says more
     "1004": "auth",  # MiniMax
     "439": "auth",  # iFlow
     "model_not_found": "model_not_found",
@@ -50,6 +54,7 @@ CODES: Mapping[str, str] = {
     "datainspectionfailed": "content_filter",
     "moderation_blocked": "content_filter",
     "responsibleaipolicyviolation": "content_filter",
+    "censorship_blocked": "content_filter",  # StepFun
     "1301": "content_filter",  # z.ai
     "1026": "content_filter",  # MiniMax: the input
     "1027": "content_filter",  # MiniMax: the answer
@@ -63,6 +68,8 @@ CODES: Mapping[str, str] = {
     "rate_limit_error": "rate_limited",
     "rate_limit_reached_error": "rate_limited",
     "service_tier_capacity_exceeded": "rate_limited",
+    "throttling": "rate_limited",  # DashScope
+    "limitexceeded": "rate_limited",  # Tencent
     "1302": "rate_limited",  # z.ai
     "1002": "rate_limited",  # MiniMax
     "449": "rate_limited",  # iFlow
@@ -86,7 +93,9 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
         "context_length",
         re.compile(
             r"context[ _-]?(length|size|window)|max(imum)? (context|prompt|input) length"
-            r"|(prompt|input) (is )?too long|too many (input )?tokens|exceeds? max length"
+            r"|(prompt|input) (is )?too long|too many (input )?tokens(?! (per|processed))"
+            r"|exceeds? max (length|context|message tokens)|exceeds? (the )?context limit"
+            r"|max(imum)? input (characters|tokens)"
             r"|exceeds? the (available|maximum) (context|number of tokens)|model token limit"
             r"|reduce the length of the (messages|prompt)|range of input length"
             r"|must have less than \d{1,9} tokens|`inputs` tokens \+"
@@ -106,7 +115,10 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
         "quota",
         re.compile(
             r"insufficient[ _](account[ _])?(quota|balance|funds|credits?)|billing hard limit"
-            r"|out of credits|not enough credits|no (more )?credits|requires more credits"
+            r"|out of credits|not enough (balance|credits|funds|quota)|no (more )?credits"
+            r"|requires more credits|not? have any credits|n.t have any credits"
+            r"|budget has been exceeded|(exceeded|over) budget|key limit exceeded"
+            r"|reached the set\b.{0,20} limit"
             r"|(balance|credits?) (is|are|has been|have been) (insufficient|exhausted|depleted"
             r"|used up|too low)"
             r"|balance is too low|suspended due to insufficient|in arrears|limit exhausted"
@@ -139,7 +151,7 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"|inappropriate content|content exists risk"
             r"|safety (system|policy|filter)|new_sensitive|sensitive (content|information"
             r"|words?)\b"
-            r"|敏感(内容|词|信息)|违规|不当内容|high risk",
+            r"|敏感(内容|词|信息)|违规|不合规|不当内容|内容安全|high risk",
         ),
     ),
     (
@@ -148,10 +160,11 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"model\b.{0,200}?(does not exist|not found|not exist|is not available"
             r"|not supported by"
             r"|not supported\.|unknown|decommissioned|identifier is invalid)"
-            r"|(no such|unknown|invalid) model\b|not found the model|no models? loaded"
+            r"|(no such|unknown|invalid) model\b|not found the model|no models? (are |is )?(currently )?loaded"
             r"|no endpoints found(?! that)|not a valid model"
             r"|deployment for this resource does not exist"
-            r"|models/\S{1,80} is not found|(no|not have) access to (the )?model"
+            r"|models/\S{1,80} is not found|(no|not have|n.t have) access to (the )?model"
+            r"|no permission (to use|for) (the )?model"
             r"|access to (the )?model\b.{0,80} denied"
             r"|access to model denied|unable to access (the )?model|not activated the model"
             r"|model\b['\"`:]? ?\S{0,80} (has been|is|was) (now )?(retired|deprecated"
@@ -167,7 +180,8 @@ WORDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "overloaded",
         re.compile(
-            r"overloaded|at capacity|server is busy|engine is currently|loading model"
+            r"overloaded|at capacity|(server|service) (is )?(too |very )?busy|engine is currently"
+            r"|loading model"
             r"|服务.{0,2}繁忙|负载|混み合って",
         ),
     ),
@@ -222,7 +236,7 @@ NOT_THE_PROMPT = re.compile(
 FIELD = re.compile(r"\b(parameters?|fields?|arguments?|propert(y|ies))\b|does not support")
 """Words about a field that a model does not accept. The model exists,
 so the endpoint is not stopped."""
-SPENT = re.compile(r"exceeded your current quota")
+SPENT = re.compile(r"exceeded your current quota|(?<!allocated )\bquota exceeded\b")
 """Words for an exhausted quota; some providers use them for a rate limit, too."""
 PASSES = re.compile(
     r"per[ -]?(minute|second|day|hour)|retry[ _-]?(in|delay|after)|rate.?limit|rpm|tpm",
@@ -232,5 +246,5 @@ PER_MINUTE = re.compile(r"per[ -]?(minute|second)|\b[rt]pm\b|\b[rt]ps\b|每分�
 """Words of a limit that is no quota, in lower case: a minute later it has passed."""
 PER_DAY = re.compile(r"per_?day", re.IGNORECASE)
 """Part of the names of daily quotas, in any field."""
-OF_DAYS = re.compile(r"per[ -]day\b|\b[rt]pd\b|byday\b|一日あたり|por día|par jour|pro tag")
+OF_DAYS = re.compile(r"(per[ -]|/ ?)(day|month)\b|\b[rt]pd\b|byday\b|一日あたり|por día|par jour|pro tag")
 """Words of a limit that counts days, in lower case."""
