@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib import import_module
 from itertools import chain, islice
 from typing import Any, SupportsIndex, cast
@@ -314,9 +315,8 @@ def validate(value: Json, schema: dict[str, Json] | bool) -> tuple[str, ...]:
     exceptions: Any = import_module("jsonschema.exceptions")
     referencing: Any = import_module("referencing")
     kind = validators.validator_for(schema, default=validators.Draft202012Validator)
-    rules = {"pattern": _matches, "patternProperties": _nothing}
     try:
-        validator = validators.extend(kind, rules)(_tamed(schema), registry=referencing.Registry())
+        validator = _tame(kind)(_tamed(schema), registry=referencing.Registry())
         found = sorted(validator.iter_errors(value), key=lambda e: [str(p) for p in e.absolute_path])
         causes = [exceptions.best_match([error]) or error for error in found[:MOST_ERRORS]]
     except (
@@ -333,6 +333,13 @@ def validate(value: Json, schema: dict[str, Json] | bool) -> tuple[str, ...]:
     lines = tuple(f"{cause.json_path}: {_short(cause.message)}" for cause in causes)
     more = len(found) - len(lines)
     return (*lines, f"and {more} more") if more > 0 else lines
+
+
+@cache
+def _tame(kind: Any) -> Any:
+    """Return a validator class without patterns that could take long. To make one takes longer than most checks."""
+    validators: Any = import_module("jsonschema.validators")
+    return validators.extend(kind, {"pattern": _matches, "patternProperties": _nothing})
 
 
 def _short(message: str) -> str:

@@ -1,12 +1,12 @@
 """A page per finished step, for people: its answer and its prompt."""
 
+import json
 from collections.abc import Callable
 
 from swarm.attempt.prompt import messages
 from swarm.attempt.types import Attempt, Executor, Note
 from swarm.base.values import Json
 from swarm.record.outcome import Outcome
-from swarm.spec.yaml.yaml12 import write_yaml
 
 
 class Pages:
@@ -27,7 +27,7 @@ class Pages:
 
 def page(attempt: Attempt, outcome: Outcome) -> str:
     """Return the page of one step."""
-    answer = outcome.output if isinstance(outcome.output, str) else _yaml(outcome.output)
+    answer = outcome.output if isinstance(outcome.output, str) else _json(outcome.output)
     if attempt.step.merge is not None:
         read = ", ".join(each.step for each in attempt.given)
         return f"# {attempt.step.id}\n\nmerge: {attempt.step.merge}\n\n## Answer\n\n{answer}\n\n## Merged\n\n{read}\n"
@@ -39,5 +39,5 @@ def page(attempt: Attempt, outcome: Outcome) -> str:
     return f"# {attempt.step.id}\n\n{about}\n\n## Answer\n\n{answer}{files}\n\n## Asked\n\n{asked}\n"
 
 
-def _yaml(value: Json) -> str:
-    return f"```yaml\n{write_yaml(value).rstrip()}\n```"
+def _json(value: Json) -> str:
+    return f"```json\n{json.dumps(value, indent=2, ensure_ascii=False)}\n```"
