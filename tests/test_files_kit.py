@@ -1,6 +1,7 @@
 """The kit `files`: what a step was given and a scratch folder of its own, and nothing else of the machine."""
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +18,7 @@ from swarm.spec.chat import Request
 from swarm.spec.plan import Plan, Step
 from swarm.spec.task import Input, Model, Task
 from swarm.testing import Function, reply
-from swarm.tools import Place, Toolbox, ToolContext, query
+from swarm.tools import Place, Toolbox, ToolContext, files, query
 from swarm.tools.files import FilesKit
 from swarm.tools.query import run_query, table_name
 from swarm.tools.scratch import checked_name, collected, names_in, read_scratch, write_scratch
@@ -170,6 +171,8 @@ def test_s5_a_link_that_is_swapped_in_between_leads_nowhere(tmp_path: Path) -> N
                 (folder / "d").rename(folder / "real")
 
     thread = threading.Thread(target=swap)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # more swaps between two steps, and no waiting for the other thread
     thread.start()
     seen: set[bytes] = set()
     try:
@@ -183,6 +186,7 @@ def test_s5_a_link_that_is_swapped_in_between_leads_nowhere(tmp_path: Path) -> N
     finally:
         over.set()
         thread.join()
+        sys.setswitchinterval(interval)
     assert seen <= {b"ok", b"new"}
     assert (outside / "f").read_text() == "zq1zq"
     assert [path.name for path in outside.iterdir()] == ["f"]
@@ -194,7 +198,50 @@ def test_plain_names_stay_as_they_are() -> None:
     ]  # fmt: skip
 
 
+async def test_a_folder_of_many_odd_files_is_searched_once_and_says_what_was_not(desk: Desk) -> None:
+    await desk.call("write_file", name="d/one.md", text="Tea here\n")
+    folder = desk.place.scratch
+    for n in range(1_500):
+        (folder / f"f{n}.txt").write_text("milk")
+    (folder / "binary.bin").write_bytes(b"\0\1\2Tea")
+    with (folder / "sparse.txt").open("wb") as file:
+        file.truncate(1_000_000_000)
+    (folder / ".hidden").write_text("Tea")
+    (folder / "link").symlink_to("/etc/passwd")
+    looks = 0
+
+    def counted(path: Path) -> list[str]:
+        nonlocal looks
+        looks += 1
+        return names_in(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "names_in", counted)
+        found = await desk.call("grep_files", text="tea", glob="*")
+    assert looks <= 2
+    assert "d/one.md:1: Tea here" in found
+    assert found.endswith("(not searched, because they are no text or too large: binary.bin and sparse.txt)")
+    assert "no file has 'x'" in await desk.call("grep_files", text="x", glob="*.bin")
+    for name in (".hidden", "link", "d", "d/none.md", "sparse.txt", "binary.bin"):
+        assert "passwd" not in await desk.error("read_file", name=name)
+
+
+async def test_a_glob_of_many_stars_takes_no_time(desk: Desk) -> None:
+    await desk.call("write_file", name="a" * 200, text="x")
+    for glob in ("*a" * 60 + "b", "*" * 200 + "b", "?*" * 150 + "b", "[a-z]*" * 80 + "b"):
+        assert "no file matches" in await desk.call("list_files", glob=glob)
+
+
 # Queries
+
+
+async def test_files_of_almost_one_name_are_two_tables(tmp_path: Path) -> None:
+    names = ("a-b.csv", "a_b.csv", "d/Sales.CSV", "d_sales.csv", "a_b_2.csv")
+    desk = Desk(tmp_path, inputs=tuple(text_input(name, f"n\n{number}\n") for number, name in enumerate(names)))
+    tables = ("a_b", "a_b_2", "d_sales", "d_sales_2", "a_b_2_2")
+    for number, table in enumerate(tables):
+        assert await desk.call("query_files", sql=f"select n from {table}") == f"n\n{number}\n", table
+    assert "the tables are a_b, a_b_2" in await desk.error("query_files", sql="select * from none")
 
 
 async def test_a_query_reads_tables(desk: Desk) -> None:

@@ -17,8 +17,8 @@ from swarm.tools.kinds import Tool
 from swarm.tools.kit import Kit, offered
 from swarm.tools.pages import cut_line, page_of, written_page
 from swarm.tools.place import STEP, Place
-from swarm.tools.query import ENDINGS, run_query, tables_of
-from swarm.tools.scratch import MOST_FILE_BYTES, checked_name, names_in, read_scratch, write_scratch
+from swarm.tools.query import ENDINGS, run_query, table_names
+from swarm.tools.scratch import MOST_FILE_BYTES, checked_name, is_there, names_in, read_scratch, write_scratch
 
 PAGE_BYTES = 8 * 1024
 """Maximum bytes of a page."""
@@ -101,9 +101,10 @@ async def query_files(place: Place, sql: str) -> str:
     names = [name for name, _ in _sizes(place) if name.lower().endswith(ENDINGS)]
     if not names:
         raise ToolError(f"there is no table here: files that end in {listing(ENDINGS)} are tables")
-    wanted = [name for name in names if any(table in sql.lower() for table in tables_of([name]))]
+    tables = table_names(names)
+    wanted = [name for name in names if tables[name] in sql.lower()]
     texts = {name: await anyio.to_thread.run_sync(text_of, place, name) for name in wanted or names}
-    return await anyio.to_thread.run_sync(run_query, sql, texts, abandon_on_cancel=True)
+    return await anyio.to_thread.run_sync(run_query, sql, texts, tables, abandon_on_cancel=True)
 
 
 def _sizes(place: Place) -> Iterator[tuple[str, int]]:
@@ -127,9 +128,10 @@ def text_of(place: Place, name: str) -> str:
         return _given_text(place, name)
     if not place.has_scratch:
         raise ToolError(_unknown(place, name))
-    if checked_name(name) not in names_in(place.scratch):
+    plain = checked_name(name)
+    if not is_there(place.scratch, plain):
         raise ToolError(_unknown(place, name))
-    return _decoded(name, read_scratch(place.scratch, name))
+    return _decoded(name, read_scratch(place.scratch, plain))
 
 
 def _given_text(place: Place, name: str) -> str:
@@ -154,20 +156,24 @@ def _unknown(place: Place, name: str) -> str:
 def _grep(place: Place, text: str, glob: str) -> str:
     sought = text.casefold()
     found: list[str] = []
+    skipped: list[str] = []
+    media = {each.name for each in place.inputs if each.medium != "text"}  # a picture has no text
     for name, _ in _sizes(place):
-        if not fnmatchcase(name, glob):
+        if not fnmatchcase(name, glob) or name in media:
             continue
         try:
             content = text_of(place, name)
         except ToolError:
-            continue  # a picture has no text
+            skipped.append(name)
+            continue
         for number, line in enumerate(content.split("\n"), 1):
             at = line.casefold().find(sought)
             if at >= 0:
                 found.append(f"{name}:{number}: {cut_line(line, at)}")
             if len(found) > MOST_FOUND:
                 return "\n".join([*found[:MOST_FOUND], "(more lines match: use a longer text or a narrower glob)"])
-    return "\n".join(found) or f"no file has {clip(text)!r}"
+    left_out = [f"(not searched, because they are no text or too large: {listing(skipped, 12)})"] if skipped else []
+    return "\n".join([*(found or [f"no file has {clip(text)!r}"]), *left_out])
 
 
 def _of_kit(made: Tool, *, rebuilds: bool = False) -> Tool:

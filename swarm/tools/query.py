@@ -30,31 +30,45 @@ ENDINGS = (".csv", ".tsv", ".json", ".jsonl")
 """File name endings of tables."""
 
 
-def run_query(sql: str, texts: Mapping[str, str]) -> str:
-    """Return the rows of a query over tables, as CSV. `texts` are files by name. Raise `ToolError`."""
+def run_query(sql: str, texts: Mapping[str, str], tables: Mapping[str, str] | None = None) -> str:
+    """Return the rows of a query over tables, as CSV. Raise `ToolError`.
+
+    `texts` are files by name, `tables` the names of their tables and of others that were not read.
+    """
+    called = table_names(texts) if tables is None else tables
     base = sqlite3.connect(":memory:")
     try:
         base.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES)
         base.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-        tables = {table_name(name): _load(base, table_name(name), name, text) for name, text in texts.items()}
+        columns = {called[name]: _load(base, called[name], name, text) for name, text in texts.items()}
         base.set_authorizer(_may)
-        return _rows(base, sql, tables)
+        return _rows(base, sql, columns)
     except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
-        raise ToolError(_words(error, tables_of(texts))) from error
+        raise ToolError(_words(error, sorted(called.values()))) from error
     finally:
         base.close()
 
 
 def table_name(file: str) -> str:
     """Return the name of a file's table: its words without the ending, joined by `_`."""
-    stem = file.rsplit(".", 1)[0] if file.endswith(ENDINGS) else file
+    stem = file.rsplit(".", 1)[0] if file.lower().endswith(ENDINGS) else file
     plain = re.sub(r"\W+", "_", stem).strip("_").lower() or "table"
     return f"t_{plain}" if plain[0].isdigit() else plain
 
 
-def tables_of(files: Iterable[str]) -> list[str]:
-    """Return the names of the tables of files."""
-    return sorted({table_name(name) for name in files})
+def table_names(files: Iterable[str]) -> dict[str, str]:
+    """Return the name of each file's table; of files whose names differ only in signs, the later ones get a number."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for file in files:
+        plain = name = table_name(file)
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{plain}_{number}"
+        taken.add(name)
+        found[file] = name
+    return found
 
 
 def _words(error: Exception, tables: Sequence[str]) -> str:
@@ -93,7 +107,7 @@ def _load(base: sqlite3.Connection, table: str, name: str, text: str) -> list[st
     head, rows = _json_rows(name, text) if name.endswith((".json", ".jsonl")) else _csv_rows(name, text)
     columns = _columns(head)
     listed = ", ".join(f'"{column}"' for column in columns)
-    base.execute(f'CREATE TABLE IF NOT EXISTS "{table}" ({listed})')
+    base.execute(f'CREATE TABLE "{table}" ({listed})')
     places = ", ".join("?" * len(columns))
     wide = ([*row, *[None] * len(columns)][: len(columns)] for row in rows)
     base.executemany(f'INSERT INTO "{table}" VALUES ({places})', wide)  # noqa: S608 - a name of our own making

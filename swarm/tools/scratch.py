@@ -84,6 +84,17 @@ def read_scratch(folder: Path, name: str) -> bytes:
     return content
 
 
+def is_there(folder: Path, name: str) -> bool:
+    """Return whether `names_in` has a name, without looking at all others."""
+    if any(part.startswith(".") for part in name.split("/")):
+        return False
+    try:
+        os.close(open_beneath(folder, name))
+    except OSError:
+        return False
+    return True
+
+
 def names_in(folder: Path) -> list[str]:
     """Return the regular files below a folder, sorted: neither links nor hidden files."""
     at = os.open(folder, _FOLDER)
