@@ -50,11 +50,13 @@ def _place(folder: Path) -> tuple[int, int] | None:
 
 def halt(process: int) -> None:
     """Stop everything that a process started: it does nothing until `wake`, and can still be killed."""
+    sent = {process}
     for _ in range(ROUNDS):
-        running = [number for number in processes_of(process) if number != process and not _is_stopped(number)]
-        if not running:
+        new = [number for number in processes_of(process) if number not in sent]
+        if not new:
             return
-        _send(running, signal.SIGSTOP)
+        _send(new, signal.SIGSTOP)  # with this before it, a process makes no other
+        sent.update(new)
 
 
 def wake(process: int) -> None:
@@ -66,14 +68,6 @@ def _send(processes: list[int], number: signal.Signals) -> None:
     for each in processes:
         with suppress(OSError):
             os.kill(each, number)
-
-
-def _is_stopped(process: int) -> bool:
-    """Return whether a process stands still, or has ended."""
-    try:
-        return (_PROC / str(process) / "stat").read_text().rpartition(")")[2].split()[0] in "TtZX"
-    except (OSError, IndexError):
-        return True
 
 
 def processes_of(process: int) -> Iterator[int]:
