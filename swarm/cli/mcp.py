@@ -32,7 +32,6 @@ TICK_SECONDS = 0.1
 SIGNAL_GRACE = 1.5
 """Seconds from a signal to the end: clients kill a server 2 seconds after they asked it to end."""
 TOTALS = ("tokens", "usd")
-_INSTALL = 'the package mcp is not installed\nhint: install it: pip install "local-agent-swarm[mcp]"'
 
 TaskFile = Annotated[
     str | None,
@@ -95,9 +94,10 @@ async def _checked(name: str | None, options: Options, totals: dict[str, float])
     from swarm.lifecycle.opened import open_task
     from swarm.lifecycle.prepare import prepare
     from swarm.spec.task import Task
+    from swarm.tools.mcp.faults import NOT_INSTALLED
 
     if find_spec("mcp") is None:
-        raise TaskError(_INSTALL)
+        raise TaskError(NOT_INSTALLED)
     if name is None:
         open_task(Task(goal="-"), options)  # the limits alone
         return None

@@ -11,6 +11,7 @@ from swarm.base.text import clip
 WORDS = 500
 """Maximum characters of the words of an error."""
 BROKEN = "it broke the protocol"
+NOT_INSTALLED = 'the package mcp is not installed\nhint: install it: pip install "local-agent-swarm[mcp]"'
 
 
 class ServerError(Exception):

@@ -29,7 +29,7 @@ from swarm.tools.kit import OPENING_SECONDS, Kit, Offer, Opening
 from swarm.tools.mcp import sandbox
 from swarm.tools.mcp.answers import result_of
 from swarm.tools.mcp.arguments import arguments_of, check_arguments
-from swarm.tools.mcp.faults import BROKEN, ServerError
+from swarm.tools.mcp.faults import BROKEN, NOT_INSTALLED, ServerError
 from swarm.tools.mcp.lease import leased
 from swarm.tools.mcp.owner import Owner
 from swarm.tools.mcp.pins import changes, command_hash, tool_hash
@@ -45,7 +45,6 @@ SCHEMA_BYTES = 32 * 1024
 WIRE_CHARACTERS = 64
 LAST_START = 0.5
 """Seconds before the deadline of all kits at which an opening ends, so that it can say why."""
-_INSTALL = 'the package mcp is not installed\nhint: install it: pip install "local-agent-swarm[mcp]"'
 _LAUNCHERS = ("npx", "uvx", "pipx", "bunx", "pnpx")
 
 
@@ -79,7 +78,7 @@ class ServerKit(Kit):
     def problem(self) -> str | None:
         """Return why this machine cannot start or reach the server."""
         if find_spec("mcp") is None:
-            return _INSTALL
+            return NOT_INSTALLED
         if self.server.command is None:
             return None
         program = self.server.command[0]
