@@ -13,14 +13,13 @@ from swarm.record.recorded import recorded
 from swarm.record.signals import Signals
 from swarm.record.state import State
 from swarm.record.steps import Status
-from swarm.results.lanes import bars
 from swarm.results.result import Result
-from swarm.results.timeline import Timeline
 from swarm.spec.plan import Plan, before_of
 from swarm.views.board import TAIL_CHARACTERS, Board
-from swarm.views.drawn import FILLS, curve, esc, gantt, graph
+from swarm.views.drawn import FILLS, curve, esc
 from swarm.views.facts import TASK_SHOWN, FactFinder, Moment, RunningAgent, calls_at
 from swarm.views.frame import seconds_since
+from swarm.views.page.embedded import plan_part, result_parts
 from swarm.views.progress import summary
 from swarm.views.words import clock, counted, one_line, seconds, short
 
@@ -29,7 +28,7 @@ EVERY_SECONDS = 0.25
 MOST_AGENTS = 12
 """Maximum running agents that a cell shows; the others are counted."""
 REPORT_CHARACTERS = 100_000
-"""Maximum characters of a report in a cell. All of it is in the folder of the run."""
+"""Maximum characters of the report of a run whose folder was removed."""
 PROMPT_CHARACTERS = 160
 """Maximum characters of a prompt in the table of a plan."""
 _TABLE = '<table style="border-collapse:collapse;font-size:90%">'
@@ -129,56 +128,30 @@ def _bar(counts: dict[Status, int]) -> str:
 
 def result_html(result: Result) -> str:
     """Return a result: how the run ended, its report, its graph, and its attempts over time."""
-    parts = [f'<pre style="white-space:pre-wrap">{esc(_about(result))}</pre>']
-    if result.report is not None:
-        parts.append(_folded("Report", f'<pre style="white-space:pre-wrap">{esc(_report(result))}</pre>', is_open=True))
-    parts += _pictures(result)
-    return f"<div>{''.join(parts)}</div>"
-
-
-def _about(result: Result) -> str:
     try:
-        return summary(recorded(RunFolder(result.folder)).state, result.parallelism)
+        found = recorded(RunFolder(result.folder))
     except SwarmError:  # the folder was removed
-        return repr(result)
+        return f"<div>{_pre(repr(result))}<b>Report</b>{_pre(result.text[:REPORT_CHARACTERS])}</div>"
+    return f"<div>{_pre(summary(found.state, result.parallelism))}{result_parts(found, result)}</div>"
 
 
-def _report(result: Result) -> str:
-    more = len(result.text) - REPORT_CHARACTERS
-    rest = f"\n… {more:,} more characters, in {result.folder}/report.md" if more > 0 else ""
-    return result.text[:REPORT_CHARACTERS] + rest
-
-
-def _pictures(result: Result) -> list[str]:
-    try:
-        state = recorded(RunFolder(result.folder)).state
-    except SwarmError:
-        return []
-    critical = frozenset(result.parallelism.critical_path)
-    drawn = graph(
-        [s.step for s in state.steps.values()],
-        lambda name: state.steps[name].status,
-        critical,
-        {s.id: s.by for s in state.steps.values() if s.by in state.steps and s.step.instance_of is None},
-    )
-    timed = gantt(bars(Timeline(state)), state.t, critical)
-    titles = {"Graph": drawn, "Time": timed}
-    return [_folded(title, picture, is_open=True) for title, picture in titles.items() if picture]
+def _pre(text: str) -> str:
+    return f'<pre style="white-space:pre-wrap">{esc(text)}</pre>'
 
 
 def _headline_only(result: Result) -> str:
     return f"<div>{esc(repr(result))}</div>"
 
 
-def _folded(title: str, inner: str, *, is_open: bool) -> str:
-    return f"<details{' open' if is_open else ''}><summary>{esc(title)}</summary>{inner}</details>"
-
-
 def plan_html(plan: Plan) -> str:
     """Return a plan: its graph, and a table of its steps."""
     rows = [("step", "agent", "after", "prompt")]
     rows += [(s.id, s.agent, ", ".join(before_of(s)), clip(s.prompt, PROMPT_CHARACTERS)) for s in plan.steps]
-    return f"<div>{graph(plan.steps)}{_table(rows)}</div>"
+    try:
+        drawn = plan_part(plan)
+    except SwarmError:  # a plan that is invalid has a table, but no graph
+        drawn = ""
+    return f"<div>{drawn}{_table(rows)}</div>"
 
 
 def widths_html(found: Widths) -> str:

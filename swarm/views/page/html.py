@@ -9,7 +9,7 @@ or a script.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html import escape
 from pathlib import Path
 from typing import LiteralString
@@ -56,3 +56,10 @@ def join(parts: Iterable[Html]) -> Html:
 def joined(separator: LiteralString, parts: Iterable[Html]) -> Html:
     """Return pieces of markup with a literal text between them."""
     return Html(separator.join(parts))
+
+
+def edited(pattern: re.Pattern[str], markup: Html, by: LiteralString | Callable[[re.Match[str]], str]) -> Html:
+    """Return markup in which what a pattern finds is replaced by a literal text, or by what a
+    function makes of it, which must not add anything of others.
+    """
+    return Html(pattern.sub(by, markup))
