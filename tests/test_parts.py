@@ -111,7 +111,8 @@ def test_what_an_answer_could_not_repeat_is_read_again_in_pieces_that_it_can() -
     found = parts_of(part.step, part, was_cut=True)
     assert found is not None
     assert found.combine == "text"
-    assert {step.length for step in found.steps} == {part.step.length}
+    assert part.step.length is not None
+    assert all((step.length or 0) > part.step.length for step in found.steps)  # no step reads all of these answers
     for step in found.steps:
         inputs, _ = narrowed(step, (file("long.txt", LINES),), ())
         assert len(inputs[0].text) <= 0.8 * 3 * (step.length or 0)

@@ -9,12 +9,11 @@
 
 Two rules hold: nothing that was paid for is lost, and nothing is acted on before it is recorded.
 
-- A `TurnTaken` is noted as soon as an answer arrives, with the words of its correction if it needs
-  one. Between the answer and the note there is no await: judging is pure and fast.
+- A `TurnTaken` is noted as soon as an answer arrives, with the words of its correction if it needs one. There is no
+  await between: judging is pure and fast.
 - The result of each tool is noted on its own, before the model sees it: see `tool_turns`.
 
-The messages of these events, in order, are the transcript. An attempt that starts with a transcript
-continues after it, and counts the corrections and calls in it.
+The messages of these events are the transcript. An attempt that starts with one continues it.
 """
 
 import math
@@ -30,8 +29,9 @@ from swarm.attempt.loop_guard import LoopGuard
 from swarm.attempt.opening import opened, refuse_unopened, refuse_without_tools, with_opening, without_old_pages
 from swarm.attempt.permits import Permits, Permitted
 from swarm.attempt.prompt import messages, phrase, wanted
+from swarm.attempt.sizing import ContextSearch, learn
 from swarm.attempt.support import with_notes
-from swarm.attempt.too_long import output_cap, refuse_cut_prompt, smaller_context
+from swarm.attempt.too_long import estimate_of, output_cap, refuse_cut_prompt
 from swarm.attempt.tool_turns import Conversation, ToolTurns, place_of
 from swarm.attempt.transcript import in_order, numbered, result_of, usable, within_cap
 from swarm.attempt.types import Attempt, Note
@@ -59,21 +59,21 @@ async def carry_out(
     note: Note,
     storage: Storage | None = None,
     permits: Permits | None = None,
+    searches: ContextSearch | None = None,
 ) -> Outcome:
     """Run an attempt: turns, tools and corrections, until there is an outcome. `storage` has the files of its run,
-    `permits` what its tool calls need in addition to their grant.
-
-    Raise what the endpoint raises, and `AnswerError` of kind `refused`, `empty`, `truncated`,
-    `form`, `plan`, `loop`, `unknown_tool` or `turns` if the model does not give a usable answer.
+    `permits` what its tool calls need, `searches` what its siblings learnt of contexts. Raise what the endpoint raises,
+    and `AnswerError` (`refused`, `empty`, `truncated`, `form`, `plan`, `loop`, `unknown_tool`, `turns`) for no answer.
     """
     place = place_of(attempt, storage)
     try:
-        return await _carry_out(_Conversation(attempt, tools, note, place, permits), attempt, endpoint)
+        talk = _Conversation(attempt, tools, note, place, permits)
+        return await _carry_out(talk, attempt, endpoint, searches or ContextSearch())
     finally:
         await place.aclose()
 
 
-async def _carry_out(talk: "_Conversation", attempt: Attempt, endpoint: Endpoint) -> Outcome:
+async def _carry_out(talk: "_Conversation", attempt: Attempt, endpoint: Endpoint, searches: ContextSearch) -> Outcome:
     verdict = talk.replay()
     while not isinstance(verdict, Outcome):
         if verdict is not None and verdict.optional:
@@ -91,18 +91,17 @@ async def _carry_out(talk: "_Conversation", attempt: Attempt, endpoint: Endpoint
             reply = await endpoint.complete(request)
         except EndpointRefused as error:
             refuse_without_tools(attempt, error, talk.said)
-            error.context = smaller_context(attempt, error, request)
+            await learn(searches, error, attempt, request, endpoint=endpoint, note=talk.note)
             verdict = talk.shorten(error, verdict)
         else:
             verdict = talk.take(within_cap(attempt, request, reply))  # no await before the turn is noted
             refuse_cut_prompt(attempt, reply, request)
-    left_out = (*talk.left_out, *verdict.left_out)
+            searches.accept(attempt, request)
     doubts = tuple(dict.fromkeys((*talk.doubts, *verdict.doubts)))
-    notes = (*verdict.notes, *attempt.barred)
     update = {
         "usage": talk.usage,
-        "notes": notes,
-        "left_out": left_out,
+        "notes": (*verdict.notes, *attempt.barred),
+        "left_out": (*talk.left_out, *verdict.left_out),
         "unread": talk.unread,
         "opened": opened(attempt, talk.said),
         "doubts": doubts,
@@ -132,7 +131,7 @@ class _Conversation:
         self._specs = with_opening(with_built_in(tools.specs(attempt.tools)), attempt)
         self._want = wanted(attempt)
         self._guard = LoopGuard(spec.name for spec in self._specs)
-        self._note = note
+        self.note = note
         self._place = place
         talk = Conversation(self.said, self._say, self._record_result, self._room)
         self._tool_turns = ToolTurns(attempt, tools, place, self._guard, talk, permits or Permitted())
@@ -313,9 +312,9 @@ class _Conversation:
         if not self.compact and not any(message.tool_calls for message in self.said):
             self.compact = True
             return correction
-        if correction.accepted is None:
-            raise error
-        return correction.accepted
+        if correction.accepted is not None:
+            return correction.accepted
+        raise error
 
     async def reconsider(self, endpoint: Endpoint, question: Correction) -> Outcome:
         """Ask an optional question, and return the better answer; the first one after any error, or if time is up."""
@@ -380,7 +379,7 @@ class _Conversation:
     def _record(self, reply: Reply | None, *, seconds: float = 0.0, usage: Usage = NO_USAGE) -> None:
         """Note the messages since the last note: an answer, or (without a reply) a tool's result."""
         served = self._served if reply is None else reply
-        self._note(
+        self.note(
             TurnTaken(
                 step=self.attempt.step.id,
                 attempt=self.attempt.attempt,
@@ -394,6 +393,7 @@ class _Conversation:
                 dropped=() if reply is None else reply.dropped,
                 wire_seconds=None if reply is None else reply.wire_seconds,
                 waited={} if reply is None else reply.waited,
+                estimate=estimate_of(self.attempt, self._prompt) if reply and self.turns == 1 else None,
             )
         )
         self._unrecorded.clear()

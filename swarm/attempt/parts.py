@@ -22,10 +22,11 @@ from typing import Literal
 from swarm.attempt.answers import fit
 from swarm.attempt.part_schemas import VALUE, Filled, filled, part_schema
 from swarm.attempt.prompt import part_words, reading_of, written
-from swarm.attempt.reading import ASSUMED_CONTEXT, OWN_FRAME, Item, Reading, room_to_read
+from swarm.attempt.reading import ASSUMED_CONTEXT, OWN_FRAME, Item, Reading, room_to_answer, room_to_read
 from swarm.attempt.types import Attempt, Given
 from swarm.base.cutting import LEAST, cut_text, shown
 from swarm.base.values import Json, canonical, text_digest
+from swarm.record.densities import UNKNOWN
 from swarm.spec.agent import is_function
 from swarm.spec.chat import BYTES_PER_TOKEN, estimate_tokens
 from swarm.spec.plan import Part, Step
@@ -130,13 +131,24 @@ class _Readers:
         self._attempt = attempt
         self._shared = shared
         self._context = attempt.context or ASSUMED_CONTEXT
-        # The step that reads all answers has space for two of them. Answers in a row have no such step.
-        short = min(self._context // LENGTH, reading.left // 2, reading.answer)
-        self.length = reading.answer if was_cut else short
-        """Maximum tokens of the answer of a part."""
         self._repeats = was_cut or attempt.agent.output == "report"
         self._shares = _combined(step, is_in_a_row=was_cut or step.part is not None) != "text"
         self._taken = reading.fixed + sum(item.total for item in shared)
+        # The step that reads all answers has space for two of them. Answers in a row have no such step.
+        short = min(self._context // LENGTH, reading.left // 2, reading.answer)
+        self.length = max(reading.answer, self._longest()) if was_cut else short
+        """Maximum tokens of the answer of a part."""
+
+    def _longest(self) -> int:
+        """Return the length of an answer for which a piece that it can repeat is as large as possible.
+
+        Both share the context: the larger they are, the fewer calls pay for rules and instructions.
+        """
+        attempt = self._attempt
+        tools, density = bool(attempt.tools), attempt.density
+        free = room_to_read(self._context, attempt.settings, tools=tools, length=1, density=density)
+        space = (free - self._taken - OWN_FRAME) * density
+        return min(room_to_answer(self._context, attempt.settings), int(space / (1 + REPEATED)))
 
     def has_space(self, item: Item) -> bool:
         """Whether a piece of a text and an answer have a size that is worth a call."""
@@ -144,10 +156,11 @@ class _Readers:
 
     def space(self, item: Item) -> int:
         """Return the tokens that a piece of a text may have."""
-        attempt, tools = self._attempt, bool(self._attempt.tools)
-        room = room_to_read(self._context, attempt.settings, tools=tools, length=self.length)
+        attempt, tools, density = self._attempt, bool(self._attempt.tools), self._attempt.density
+        room = room_to_read(self._context, attempt.settings, tools=tools, length=self.length, density=density)
         space = room - self._taken - frame_of_part(attempt, item.name)
-        return min(space, int(REPEATED * self.length) if self._repeats else TO_ANSWER * self.length)
+        times = REPEATED if self._repeats else TO_ANSWER
+        return min(space, int(times * self.length / density))
 
     def of(self, item: Item, first: int) -> list[Step]:
         """Return the steps for one text, numbered after `first`."""
@@ -161,9 +174,15 @@ class _Readers:
             "id": f"{step.id}.{number}",
             "part": part,
             "length": self.length,
+            "density": stated(self._attempt),
             "output": None if schema is None else part_schema(schema),
         }
         return _share_of(step, read).model_copy(update=fields)
+
+
+def stated(attempt: Attempt) -> float | None:
+    """Return the density for which the shares of a step are cut, if it is not the estimate."""
+    return None if attempt.density == UNKNOWN else attempt.density
 
 
 def frame_of_part(attempt: Attempt, name: str) -> int:

@@ -363,7 +363,8 @@ def written(value: Json) -> str:
 
 def _share(attempt: Attempt) -> int:
     context, length = attempt.context or ASSUMED_CONTEXT, attempt.step.length
-    return room_to_read(context, attempt.settings, tools=bool(attempt.tools or attempt.opens), length=length)
+    tools = bool(attempt.tools or attempt.opens)
+    return room_to_read(context, attempt.settings, tools=tools, length=length, density=attempt.density)
 
 
 def known_steps(attempt: Attempt) -> tuple[str, ...]:

@@ -46,10 +46,20 @@ def head_bytes(room: int, count: int) -> int:
     return min(HEAD_BYTES, room * BYTES_PER_TOKEN // HEADS // (2 * count))
 
 
-def room_to_read(context: int, settings: Mapping[str, Json], *, tools: bool = False, length: int | None = None) -> int:
-    """Return the maximum tokens of a first prompt: the context without answer and spare part."""
+def room_to_read(
+    context: int,
+    settings: Mapping[str, Json],
+    *,
+    tools: bool = False,
+    length: int | None = None,
+    density: float = 1.0,
+) -> int:
+    """Return the maximum estimated tokens of a first prompt: the context without answer and spare part.
+
+    `density` is how many times as many tokens as estimated the prompt has.
+    """
     spare = context // (SPARE_WITH_TOOLS if tools else SPARE)
-    return context - spare - room_to_answer(context, settings, length)
+    return int((context - spare - room_to_answer(context, settings, length)) / density)
 
 
 def room_to_answer(context: int, settings: Mapping[str, Json], length: int | None = None) -> int:

@@ -1,10 +1,15 @@
 """Sizes of requests: the output cap that is sent, and what a refusal of a too long one teaches, said or silent."""
 
+from collections.abc import Sequence
+
 from swarm.attempt.reading import ASSUMED_CONTEXT, ASSUMED_OUTPUT
 from swarm.attempt.types import Attempt
 from swarm.base.errors import EndpointRefused
-from swarm.spec.chat import Reply, Request, request_tokens
+from swarm.record.densities import MOST
+from swarm.spec.chat import Message, Reply, Request, request_tokens
 
+DENSER = 1.25
+"""How many times as dense as assumed a text is of which a part was refused that should have fitted."""
 LEAST_CONTEXT = 512
 """Minimum tokens of a context that is worth another try: rules and instructions alone take half."""
 
@@ -33,7 +38,7 @@ def smaller_context(attempt: Attempt, error: EndpointRefused, request: Request) 
     1. The size that the refusal states, if the attempt had assumed more.
     2. Three quarters of what it had assumed, if the refusal states as much: the text has more
        tokens than estimated.
-    3. Half of what the request needed, if the refusal states nothing.
+    3. Half of what the request needed, if the refusal states nothing and no search found more (`swarm.attempt.sizing`).
     """
     if error.kind != "context_length":
         return None
@@ -47,6 +52,26 @@ def smaller_context(attempt: Attempt, error: EndpointRefused, request: Request) 
     else:  # 2
         smaller = assumed * 3 // 4
     return smaller if smaller >= LEAST_CONTEXT else None
+
+
+def teach(attempt: Attempt, error: EndpointRefused, request: Request) -> None:
+    """Set what a refusal teaches: that a context is smaller, or that the text of a part is denser than assumed.
+
+    If it states the size for which the part was cut, the estimate was wrong. Other texts are read as before.
+    """
+    assumed = attempt.context or ASSUMED_CONTEXT
+    is_known = error.kind == "context_length" and error.context is not None and error.context >= assumed
+    if is_known and attempt.step.part is not None:
+        error.context, density = None, attempt.density * DENSER
+        error.density = density if density <= MOST else None
+    else:
+        error.context = smaller_context(attempt, error, request)
+
+
+def estimate_of(attempt: Attempt, said: Sequence[Message]) -> int | None:
+    """Return the estimated tokens of the first request for a part of a text; None for any other."""
+    is_plain = attempt.step.part is not None and not attempt.tools
+    return request_tokens(Request(model="", messages=tuple(said))) if is_plain else None
 
 
 def refuse_cut_prompt(attempt: Attempt, reply: Reply, request: Request) -> None:

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from swarm.base.values import Frozen, Id, Json, digest, is_empty
 from swarm.planning.brief import Brief
+from swarm.record.densities import UNKNOWN
 from swarm.record.events import Stamped
 from swarm.record.outcome import Outcome
 from swarm.spec.agent import Agent
@@ -133,6 +134,9 @@ class Attempt(Frozen):
     """Maximum number of turns."""
     context: int | None = None
     """Context size of the model in tokens, input and output together. None if unknown."""
+    density: float = UNKNOWN
+    """How many times as many tokens as estimated its texts have. It is not part of the key: it decides how much is read
+    at once, not what."""
     stated: Stated | None = None
     """Sizes as they were stated, if refusals taught smaller ones."""
     brief: Brief | None = None

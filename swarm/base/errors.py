@@ -169,6 +169,8 @@ class EndpointRefused(EndpointError):  # noqa: N818 - the words of the contract
         self.stops = self.goes_on = stops
         self.context: int | None = None
         """Context size in tokens that the refusal of a too long request teaches, or None."""
+        self.density: float | None = None
+        """How many times as many tokens as estimated the part of a text has that was refused, or None."""
 
 
 class AnswerError(AttemptError):

@@ -10,6 +10,7 @@ from swarm.base.values import Json
 from swarm.executors.turns import Turns
 from swarm.record import events as e
 from swarm.record.cache import Cache, Entry
+from swarm.record.densities import UNKNOWN
 from swarm.record.outcome import Outcome
 from swarm.spec.chat import MediaFile, Message
 
@@ -89,7 +90,8 @@ class Cached:
             return outcome
         # No later run may rely on an answer that may be incomplete, or that was made of less than its key says: after
         # a refusal had taught a smaller context.
-        if not outcome.doubts and not (attempt.stated and outcome.left_out):
+        is_smaller = attempt.stated is not None or attempt.density != UNKNOWN
+        if not outcome.doubts and not (is_smaller and outcome.left_out):
             cache.put(self.entry_of(attempt, outcome))
         return outcome
 

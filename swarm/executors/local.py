@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from swarm.attempt.loop import carry_out
 from swarm.attempt.permits import Permits
+from swarm.attempt.sizing import ContextSearch
 from swarm.attempt.types import Attempt, Note
 from swarm.endpoints import Endpoint
 from swarm.record.outcome import Outcome
@@ -28,11 +29,18 @@ class Local:
         self._tools = tools
         self._storage = storage
         self._permits_for = permits_for
+        self._searches = ContextSearch()
 
     async def execute(self, attempt: Attempt, note: Note) -> Outcome:
         """Run an attempt turn by turn. Raise what its endpoint raises, and `AttemptError`."""
         endpoint = self._endpoint_for(attempt, note)
         permits = None if self._permits_for is None else self._permits_for(attempt, note)
         return await carry_out(
-            attempt, endpoint=endpoint, tools=self._tools, note=note, storage=self._storage, permits=permits
+            attempt,
+            endpoint=endpoint,
+            tools=self._tools,
+            note=note,
+            storage=self._storage,
+            permits=permits,
+            searches=self._searches,
         )

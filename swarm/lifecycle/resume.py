@@ -338,7 +338,7 @@ def _relisted(state: State, names: tuple[str, ...]) -> list[str]:
 
 def _inputs_then(s: StepState, state: State) -> set[str] | None:
     """Return the inputs over which a step was expanded: its list, or the shares in which it read them."""
-    if s.kind != "stand_in" or s.combine in ("checked", "majority"):
+    if not s.has_children_of_inputs:
         return None
     children = [state.steps[name].step for name in s.children]
     if s.step.each == "inputs":

@@ -52,8 +52,16 @@ class Failure(Frozen):
     """Whether the next attempt may continue from the turns of this one."""
     context: int | None = Field(default=None, exclude_if=is_none)
     """Context size in tokens that the refusal taught, smaller than the attempt had assumed. The step is asked again."""
+    density: float | None = Field(default=None, exclude_if=is_none)
+    """How many times as many tokens as estimated the text has of which a part was refused. The part is read in smaller
+    ones."""
     limit: str = Field(default="", exclude_if=is_empty)
     """The limit of the task that a call did not fit; empty for any other reason."""
+
+    @property
+    def resizes(self) -> bool:
+        """Whether it taught that less can be read at once than was assumed."""
+        return self.context is not None or self.density is not None
 
     @classmethod
     def of(cls, error: AttemptError) -> "Failure":
@@ -65,6 +73,7 @@ class Failure(Frozen):
             stops=error.stops,
             goes_on=error.goes_on,
             context=error.context if isinstance(error, EndpointRefused) else None,
+            density=error.density if isinstance(error, EndpointRefused) else None,
             limit=error.limit if isinstance(error, LimitError) else "",
         )
 
@@ -185,6 +194,8 @@ class StepsAdded(Stamped):
     steps: tuple[Step, ...]
     combine: Combine | None = Field(default="list", exclude_if=_is_list)
     """How the output of `by` is made from theirs. Null: `by` keeps an output of its own."""
+    takes: tuple[Id, ...] = Field(default=(), exclude_if=is_empty)
+    """The next parts of the same text, which these steps read, too. Nothing is left for them to do."""
 
 
 class StepStarted(Stamped):
@@ -227,6 +238,9 @@ class TurnTaken(Stamped):
     """Parameters of the task that the endpoint refused, and that are omitted from then on."""
     wire_seconds: Seconds | None = Field(default=None, exclude_if=is_none)
     """Seconds from sending the call that was answered to its answer. None for tools, and in earlier journals."""
+    estimate: int | None = Field(default=None, exclude_if=is_none)
+    """Tokens of the request as they were estimated, if the step reads a part of a text: with what the endpoint counted,
+    they show how dense that is."""
     waited: dict[str, Seconds] = Field(default_factory=dict[str, float], exclude_if=is_empty)
     """Seconds of waiting before the answer, by cause: `slots` of the endpoint, `rate_limit`, `retry`, `budget`."""
 

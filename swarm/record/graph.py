@@ -66,6 +66,19 @@ class Graph:
             step = self.steps[step].by
         return tuple(found)
 
+    def shared_by(self, s: StepState) -> Iterable[StepState]:
+        """Yield the steps of whose reading a step does a share, from the nearest to the first.
+
+        One whose own answer reached the cap is the last: below it, pieces are small.
+        """
+        if s.step.partial_of is None:
+            return
+        for name in self.lineage(s.id)[1:]:
+            above = self.steps[name]
+            yield above
+            if above.step.partial_of is None or (above.error is not None and above.error.kind == "truncated"):
+                return
+
     def reduces(self, step: Step) -> bool:
         """Return whether a step only puts together what others found."""
         agent = self.agents.get(step.agent)
@@ -134,7 +147,7 @@ class Graph:
             return bool(children) and children[-1].status is Status.DONE
         if s.combine == "checked":
             return bool(children) and children[0].status is Status.DONE
-        if any(child.status is Status.DONE for child in children):
+        if any(child.gave for child in children):
             return True
         # The text contains what the children would have read.
         return s.combine in ("sections", "text") and any(map(self._reads_something, children))

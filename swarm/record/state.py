@@ -18,6 +18,7 @@ from swarm.base.errors import JournalError
 from swarm.base.showing import Displayed
 from swarm.base.values import Json
 from swarm.record import events as e
+from swarm.record.densities import Densities
 from swarm.record.graph import Graph
 from swarm.record.outcome import UNOPENED, Outcome
 from swarm.record.steps import INTERRUPTIONS, Kind, Span, Status, StepState
@@ -67,6 +68,8 @@ class State(Displayed, Graph):
         """Context sizes in tokens that refusals taught, by model alias."""
         self.context_errors: dict[str, str] = {}
         """Message of the refusal that taught each of them."""
+        self.densities = Densities()
+        """How many tokens texts that were read in parts really have."""
         self.allowed: list[e.CallDecided] = []
         """Decisions of a person that also allow later calls."""
         self.plans = 0
@@ -203,6 +206,11 @@ class State(Displayed, Graph):
             self.step_count += parent.counts
             self._to(parent, Status.RUNNING)
             self._settle(parent)
+        for name in event.takes:
+            taken = self._get(name)
+            taken.kind, taken.combine = "stand_in", "list"
+            self._to(taken, Status.RUNNING)
+            self._settle(taken)
 
     def _step_started(self, event: e.StepStarted) -> None:
         s = self._get(event.step)
@@ -218,6 +226,8 @@ class State(Displayed, Graph):
         s.transcript.extend(event.messages)
         s.usage += event.usage
         s.endpoint = event.endpoint
+        if event.estimate and s.step.part is not None and not event.usage.estimated:
+            self.densities.measure(s.model, s.step.part.name, event.usage.input_tokens, event.estimate)
         self.usage += event.usage
         self.usage_by_model[event.model] = self.usage_by_model.get(event.model, Usage()) + event.usage
         self.usage_by_alias[s.model] = self.usage_by_alias.get(s.model, Usage()) + event.usage
@@ -232,6 +242,8 @@ class State(Displayed, Graph):
         s = self._get(event.step)
         self._end_span(s, event.t)
         s.outcome, s.error = event.outcome, None
+        for above in self.shared_by(s):
+            above.answered += 1
         if event.outcome.agents:
             self.replace_agents({agent.name: agent for agent in event.outcome.agents})
         if event.outcome.spawned:
@@ -245,7 +257,10 @@ class State(Displayed, Graph):
         if s.spans:
             s.spans[-1].retry_in, s.spans[-1].waits = event.retry_in, event.error.kind in WAITS
         s.error = event.error
-        if event.error.context is not None:
+        if event.error.density is not None and s.step.part is not None:
+            s.resized += 1
+            self.densities.guess(s.model, s.step.part.name, event.error.density)
+        elif event.error.context is not None:
             s.resized += 1
             if event.error.context < self.contexts.get(s.model, event.error.context + 1):
                 self.contexts[s.model] = event.error.context
@@ -254,6 +269,10 @@ class State(Displayed, Graph):
             s.reads_all = True
         elif event.error.kind not in INTERRUPTIONS:
             s.failures += 1
+        if event.error.kind == "truncated":
+            for above in self.shared_by(s):
+                above.cut += 1
+                above.answered += 1
         if event.retry_in is not None:
             self._to(s, Status.READY)
             return

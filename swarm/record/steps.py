@@ -173,6 +173,10 @@ class StepState:
     """Steps that wait for it."""
     unsettled: int = 0
     """Number of children that are not settled."""
+    answered: int = 0
+    """Number of steps that did a share of its reading and have answered."""
+    cut: int = 0
+    """Number of these whose answer reached its output cap: what they read is read again in smaller pieces."""
     hurt: int = 0
     """Number of children that failed and were not optional. Only lists and plans count them: the other stand-ins are
     done if any child gave something."""
@@ -186,6 +190,21 @@ class StepState:
     def has_one_output(self) -> bool:
         """Whether it passes on one output of its own, not those of its children."""
         return self.combine not in ("list", "sections", "text")
+
+    @property
+    def taken(self) -> bool:
+        """Whether another step reads its part of a text: it has no output of its own."""
+        return self.step.part is not None and self.combine == "list"
+
+    @property
+    def gave(self) -> bool:
+        """Whether it has an output of its own, or of its children."""
+        return self.status is Status.DONE and not self.taken
+
+    @property
+    def has_children_of_inputs(self) -> bool:
+        """Whether its children may have been made from inputs: it was expanded, and not to be judged or taken over."""
+        return self.kind == "stand_in" and not self.taken and self.combine not in ("checked", "majority")
 
     @property
     def over(self) -> bool:

@@ -5,7 +5,7 @@ that the run grants.
 """
 
 import hashlib
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 
 from swarm.attempt.parts import narrowed
 from swarm.attempt.prompt import written
@@ -16,6 +16,7 @@ from swarm.base.errors import AttemptError, NoRoomError
 from swarm.base.text import clip, cut
 from swarm.base.values import Json, canonical
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
+from swarm.record.densities import UNKNOWN
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 from swarm.scheduling.grants import granted_tools, wanted_tools, with_opened
@@ -105,6 +106,7 @@ class Assigner:
             takes=resources.access.taken_by(place.members),
             turns=min(agent.turns or limits.turns, limits.turns),
             context=self._contexts().get(model),
+            density=self._density(step, model, inputs),
             stated=self._stated(model, plans),
             brief=self.brief_for(s) if plans else None,
             wording=dict(wording),
@@ -326,6 +328,11 @@ class Assigner:
         for alias, learnt in self._state.contexts.items():
             sizes[alias] = min(learnt, sizes.get(alias, learnt))
         return sizes
+
+    def _density(self, step: Step, model: str, inputs: Sequence[Input]) -> float:
+        """Return the density of what a step reads: that for which its piece was cut, or more after a refusal."""
+        refused = self._state.densities.refused(model, [each.name for each in inputs])
+        return max(step.density or UNKNOWN, refused)
 
     def _stated(self, model: str, plans: bool) -> Stated | None:
         """Return the sizes that the key of an attempt has in place of those that refusals taught."""

@@ -13,7 +13,7 @@ from swarm.attempt.reading import ASSUMED_CONTEXT, Reading, room_to_answer
 from swarm.attempt.types import Attempt, Given
 from swarm.base.values import Json
 from swarm.record.state import State
-from swarm.record.steps import Status, StepState
+from swarm.record.steps import StepState
 from swarm.scheduling.tree import REPEATED, SECTION_OF_ANSWER, Case
 from swarm.spec.chat import BYTES_PER_TOKEN
 from swarm.spec.plan import Step
@@ -27,7 +27,8 @@ AGAIN: Mapping[Kind, Case] = {"text": "smaller", "list": "rows", "object": "fiel
 CITED = 0.5
 """Part of an answer that a report reads at least for sections to help: citations may double what it repeats."""
 
-
+SEVERAL = 2
+"""Minimum number of shares whose answers reached the cap before that is expected of the others."""
 CONTINUED = 6
 """Maximum steps from a share up to the step that it is of, both included, for its answer to be continued."""
 
@@ -42,7 +43,7 @@ class Cases:
 
     def of(self, s: StepState, attempt: Attempt, reading: Reading) -> Case | None:
         """Return how a step is expanded, or None if it is not."""
-        kind, must_split = kind_of(attempt), was_cut(s) or not reading.fits
+        kind, must_split = kind_of(attempt), not reading.fits or self.is_cut(s, attempt)
         if kind == "report" and self._may_have_sections(s):
             return "sections" if must_split or self._wants_sections(attempt.given, reading) else None
         if not must_split or self._is_in_vain(s):
@@ -50,6 +51,20 @@ class Cases:
         if self._is_repeated(s):
             return "smaller"
         return AGAIN.get(kind) if reading.fits else self._of_many(kind, s)
+
+    def is_cut(self, s: StepState, attempt: Attempt) -> bool:
+        """Return whether the answer of a step reached its output cap, or would, as those of its siblings did.
+
+        So siblings that have not started are not asked for answers that are thrown away.
+        """
+        if was_cut(s):
+            return True
+        return self.is_one_of_cut(s) and self.on_cut(s, attempt) == "split"
+
+    def is_one_of_cut(self, s: StepState) -> bool:
+        """Return whether the answers of most siblings of a share reached their cap so far."""
+        is_share = s.step.partial_of is not None and s.id != f"{s.step.partial_of}.0"
+        return is_share and any(map(are_cut, self._state.shared_by(s)))
 
     def _of_many(self, kind: Kind, s: StepState) -> Case:
         """Return the case of a step that does not fit its prompt."""
@@ -157,19 +172,29 @@ class Cases:
         parent = self._state.steps.get(s.by)
         if parent is None or parent.combine != "last" or s.id != f"{parent.id}.0":
             return False
-        return all(self._state.steps[name].status is not Status.DONE for name in parent.children if name != s.id)
+        return not any(self._state.steps[name].gave for name in parent.children if name != s.id)
 
 
 def _ratio(s: StepState, attempt: Attempt) -> float:
     """Return how many times as long as an answer all is that an attempt reads."""
     size = sum(len(each.text) for each in attempt.inputs) + sum(len(written(each.output)) for each in attempt.given)
     answer = room_to_answer(attempt.context or ASSUMED_CONTEXT, attempt.settings, s.step.length)
-    return size / (answer * BYTES_PER_TOKEN)
+    return attempt.density * size / (answer * BYTES_PER_TOKEN)
 
 
 def was_cut(s: StepState) -> bool:
     """Return whether the last answer of a step reached its output cap."""
     return s.error is not None and s.error.kind == "truncated"
+
+
+def are_cut(s: StepState) -> bool:
+    """Return whether most answers to shares of a step reached their cap so far, and several did."""
+    return s.cut >= SEVERAL and 2 * s.cut >= s.answered
+
+
+def sizes_known(state: State, s: StepState) -> tuple[object, ...]:
+    """Return what decides how much can be read at once, as far as a failure of this step may change it."""
+    return dict(state.contexts), dict(state.densities.guessed), [are_cut(each) for each in state.shared_by(s)]
 
 
 def kind_of(attempt: Attempt) -> Kind:

@@ -30,6 +30,8 @@ class Expansion:
 
     steps: tuple[Step, ...]
     combine: Combine
+    takes: tuple[str, ...] = ()
+    """Steps that would read the next parts of the same text: these steps read them, too."""
 
 
 def follow_nothing(state: State, s: StepState, outcome: Outcome | None) -> tuple[Step, ...]:

@@ -57,7 +57,7 @@ class Outputs:
         """Return one value of those that the children of a stand-in have."""
         if s.combine == "checked" and (work := last_work(self._state, s)) is not None:
             return self.of(work)
-        done = [child for child in children if child.status is Status.DONE]
+        done = [child for child in children if child.gave]
         outputs = [self.of(child) for child in done]
         if s.combine != "majority":
             return _made_of(outputs, s)
@@ -86,6 +86,8 @@ class Outputs:
 
     def _text_of(self, s: StepState) -> str:
         """Return the output of a step as text; without one, the texts that it would have read."""
+        if s.taken:
+            return ""
         if s.status is Status.DONE:
             return written(self.of(s)).strip()
         steps, (given, _) = self._state.steps, self.given_to(s)

@@ -8,18 +8,20 @@ It costs O(what the step reads).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
+from itertools import islice, takewhile
 from typing import Literal
 
 from swarm.attempt.part_schemas import part_schema
-from swarm.attempt.parts import TO_ANSWER, frame_of_part, parts_of, pieces_of
+from swarm.attempt.parts import TO_ANSWER, frame_of_part, parts_of, pieces_of, stated
 from swarm.attempt.prompt import phrase, reading_of, wanted
 from swarm.attempt.reading import ASSUMED_CONTEXT, Item, Reading, room_to_answer, room_to_read
 from swarm.attempt.types import Attempt, Given
 from swarm.attempt.verdicts import VERDICT
 from swarm.base.values import canonical
 from swarm.record.state import State
-from swarm.record.steps import StepState
+from swarm.record.steps import Status, StepState
 from swarm.scheduling.assign import Assigner
 from swarm.scheduling.cases import AGAIN, Cases, kind_of, was_cut
 from swarm.scheduling.expand import Expander, Expansion
@@ -41,7 +43,7 @@ from swarm.scheduling.tree import (
     shortened,
 )
 from swarm.spec.chat import BYTES_PER_TOKEN, estimate_tokens
-from swarm.spec.plan import Combine, Step
+from swarm.spec.plan import Combine, Part, Step
 
 _COMBINED: dict[Case, Combine] = {
     "sections": "sections",
@@ -120,19 +122,54 @@ class Reduction:
 
     def _in_shares(self, s: StepState, attempt: Attempt, reading: Reading, case: Case) -> Expansion | None:
         """Return the steps that do shares of a step's work in one of the cases."""
+        s, takes = self._widened(s)
+        attempt = self._measured(self._assigner.draft(s) if takes else attempt)
         if not self._cases.is_quoted(s, attempt):
-            parts = parts_of(s.step, attempt, was_cut=was_cut(s) and reading.fits)
+            parts = parts_of(s.step, attempt, was_cut=reading.fits and self._cases.is_cut(s, attempt))
             if parts is not None:
-                return Expansion(parts.steps, parts.combine)
-        return self._expanded(
-            _Ready(s, attempt, reading, self._reads(s, attempt, reading), self._verdicts(s, attempt)), case
-        )
+                return Expansion(parts.steps, parts.combine, takes)
+        reading, verdicts = reading_of(attempt), self._verdicts(s, attempt)
+        found = self._expanded(_Ready(s, attempt, reading, self._reads(s, attempt, reading), verdicts), case)
+        return found if found is None else replace(found, takes=takes)
 
     def _verdicts(self, s: StepState, attempt: Attempt) -> tuple[str, ...]:
         """Return the verdicts that a step which does work again reads."""
         if s.step.redoes is None:
             return ()
         return tuple(each.step for each in attempt.given if self._state.steps[each.step].step.judges is not None)
+
+    def _widened(self, s: StepState) -> tuple[StepState, tuple[str, ...]]:
+        """Return a step with the next parts of the same text as one with its own, and who was to read them.
+
+        What makes its part too long holds for them, too, and nobody has begun to read them. So the text
+        is cut again as a whole: cut one by one, each would leave a small rest.
+        """
+        is_alone = was_cut(s) and not self._cases.is_one_of_cut(s)
+        taken = [] if is_alone or s.step.redoes is not None else self._next_parts(s)
+        if not taken:
+            return s, ()
+        part, end = s.step.part, taken[-1].step.part
+        assert part is not None
+        assert end is not None
+        wide = part.model_copy(update={"end": end.end, "lines": (part.lines[0], end.lines[1])})
+        widened = copy(s)
+        widened.step = s.step.model_copy(update={"part": wide})
+        return widened, tuple(other.id for other in taken)
+
+    def _next_parts(self, s: StepState) -> list[StepState]:
+        """Return the steps that are to read the parts behind that of a step, up to one that has begun."""
+        part, parent = s.step.part, self._state.steps.get(s.step.partial_of or "")
+        if part is None or parent is None:
+            return []
+        behind = islice(parent.children, int(s.id.rpartition(".")[2]), None)
+        others = (self._state.steps[name] for name in behind)
+        return list(takewhile(lambda other: _is_free(other, part) and was_cut(other) == was_cut(s), others))
+
+    def _measured(self, attempt: Attempt) -> Attempt:
+        """Return an attempt with the density of its texts as it is known by now, for its pieces."""
+        names = [each.name for each in attempt.inputs if each.medium == "text"]
+        density = self._state.densities.of(attempt.model, names, outputs=bool(attempt.given))
+        return attempt.model_copy(update={"density": density})
 
     def attempts(self, fitted: Callable[[Attempt], Attempt]) -> Callable[[StepState], Attempt]:
         """Return the function that makes the attempts of a run; `fitted` fits one to the budget."""
@@ -209,7 +246,7 @@ class Reduction:
     def _partials(
         self, ready: _Ready, groups: list[tuple[Read, ...]], case: Case, prompt: str, length: int | None
     ) -> list[Step]:
-        step, schema = ready.step, ready.step.output
+        step, schema = ready.step.model_copy(update={"density": stated(ready.attempt)}), ready.step.output
         if case == "last" and wanted(ready.attempt).kind == "json":
             is_text = ready.attempt.agent.output == "text"
             step = step.model_copy(update={"output": None if is_text else {"type": "string"}})
@@ -225,27 +262,33 @@ class Reduction:
 
     def _sizes(self, ready: _Ready, case: Case, prompt: str) -> Sizes | None:
         """Return the sizes of the partials of a step. A group is at most half of what it reads."""
-        sizes = self._sizes_of_case(ready, case, prompt)
-        return None if sizes is None else Sizes(max(1, min(sizes.group, -(-ready.total // 2))), sizes.length)
+        sizes, density = self._sizes_of_case(ready, case, prompt), ready.attempt.density
+        if sizes is None:
+            return None
+        return Sizes(max(1, min(sizes.group, -(-ready.total // 2))), max(1, int(sizes.length * density)))
 
     def _sizes_of_case(self, ready: _Ready, case: Case, prompt: str) -> Sizes | None:
+        """Return the sizes in estimated tokens; the cap of an answer is sent in real ones."""
         (empty,) = self._partials(ready, [()], case, prompt, 1)
         attempt = self._draft(ready, empty)
         alone = reading_of(attempt)
         context_left = alone.room + 1 - alone.total
-        answer = room_to_answer(attempt.context or ASSUMED_CONTEXT, attempt.settings)
+        density = ready.attempt.density
+        answer = int(room_to_answer(attempt.context or ASSUMED_CONTEXT, attempt.settings) / density)
         if case == "last":
             if ready.step.length is not None and kind_of(ready.attempt) == "report":
-                answer = min(answer, SHARE_OF_SUMMARY * ready.step.length)
+                answer = min(answer, int(SHARE_OF_SUMMARY * ready.step.length / density))
             return share_sizes(context_left, answer, ready.reading.left)
         if case == "sections":
             context, summary = attempt.context or ASSUMED_CONTEXT, _summary(ready)
-            summary_left = room_to_read(context, attempt.settings, length=summary) - alone.total
+            room = room_to_read(context, attempt.settings, length=summary, density=density)
+            summary_left = room - alone.total
             return section_sizes(context_left, answer, summary_left)
-        if case != "smaller" and not was_cut(ready.s):
+        if case != "smaller" and not self._cases.is_cut(ready.s, ready.attempt):
             size = min(context_left - answer, TO_ANSWER * answer)
             return Sizes(size, answer) if size > 0 else None
-        return again_sizes(context_left, ready.step.length or answer)
+        length = answer if ready.step.length is None else int(ready.step.length / density)
+        return again_sizes(context_left, length)
 
     def _levels(self, step: Step) -> int:
         """Return the number of levels of partials that a step is below."""
@@ -291,6 +334,13 @@ class Reduction:
                 size = items["missing", each.step].total
                 reads.append(Read("missing", each.step, size, each.step))
         return tuple(reads)
+
+
+def _is_free(s: StepState, part: Part) -> bool:
+    """Return whether a step is to read another part of the same text, and nobody has begun that."""
+    other = s.step.part
+    is_same = other is not None and (other.kind, other.name, other.whole) == (part.kind, part.name, part.whole)
+    return is_same and s.status is Status.READY and not s.transcript
 
 
 def _tokens(size: int) -> int:

@@ -36,6 +36,7 @@ from swarm.record.outcome import UNOPENED, Outcome
 from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 from swarm.scheduling.breaker import Breaker, nothing_found
+from swarm.scheduling.cases import sizes_known
 from swarm.scheduling.ending import run_finished
 from swarm.scheduling.expand import Expansion, follow_nothing
 from swarm.scheduling.order import duration_key, instance, ordered
@@ -49,8 +50,7 @@ RETRIES = 1
 Endpoints retry failed calls, so this is for bad answers.
 """
 RESIZED = 6
-"""Maximum refusals per step that teach a smaller context. If no refusal states the size, each
-halves it: from 100,000 tokens to under 2,000."""
+"""Maximum refusals per step that teach a smaller context."""
 PAUSE_SECONDS = 1.0
 """Maximum seconds before the second attempt.
 
@@ -202,11 +202,11 @@ class Scheduler:
         self._breaker.failed(s, failure)
         pause = None if self.stop or self._breaker.stops(s) else self._pause(s, failure)
         self.pausing += pause is not None
-        known = dict(self.state.contexts)
+        known = sizes_known(self.state, s)
         if pause is None and not self.stop and (followed := self._followed_by(self.state, s, None)):
             self._emit(e.StepsAdded(by=name, steps=followed, combine=None))
         self._emit(e.StepFailed(step=name, attempt=attempt, error=failure, retry_in=pause))
-        if known != self.state.contexts:
+        if known != sizes_known(self.state, s):
             self._size_again()
         if failure.stops:
             self.ask_to_stop("endpoint", failure.message)
@@ -217,7 +217,7 @@ class Scheduler:
 
     def _pause(self, s: StepState, failure: e.Failure) -> float | None:
         """Return the seconds before the next attempt, or None if there is none."""
-        if failure.context is not None and s.resized < RESIZED:
+        if failure.resizes and s.resized < RESIZED:
             return 0.0
         if failure.kind == "truncated" and failure.may_help:
             return 0.0  # what it read is read again in smaller pieces
@@ -231,7 +231,8 @@ class Scheduler:
     def wake(self, name: str) -> None:
         """Queue a step after its pause."""
         self.pausing -= 1
-        self._size(self.state.steps[name])
+        if self.state.steps[name].status is Status.READY:  # else another step has taken its part of a text
+            self._size(self.state.steps[name])
         self.settle()
 
     def reach(self, limit: str, value: float) -> None:
@@ -332,10 +333,10 @@ class Scheduler:
         if expansion is None:
             self._push(s)
         else:
-            self._emit(e.StepsAdded(by=s.id, steps=expansion.steps, combine=expansion.combine))
+            self._emit(e.StepsAdded(by=s.id, **vars(expansion)))
 
     def _size_again(self) -> None:
-        """Size what is queued again: a refusal taught that a context is smaller than it was taken for."""
+        """Size what is queued again: less can be read at once than was assumed, or answers to shares are too long."""
         queued, self._queue = self._queue, []
         for _, _, name in sorted(queued):
             s = self.state.steps[name]

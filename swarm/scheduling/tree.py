@@ -154,6 +154,7 @@ def partials(step: Step, groups: Iterable[tuple[Read, ...]], *, prompt: str, len
             part=members[0].part if members else None,
             partial_of=step.id,
             length=length,
+            density=step.density,
             ballot=step.ballot,
             redoes=step.redoes,
         )

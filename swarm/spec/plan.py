@@ -26,7 +26,7 @@ TABLE_STEP = "table"
 """Id of the step that is added to a plan if it ends in rows and a table is wanted."""
 
 
-SET_BY_RUN = ("item", "instance_of", "part", "partial_of", "length", "judges", "redoes", "ballot")
+SET_BY_RUN = ("item", "instance_of", "part", "partial_of", "length", "density", "judges", "redoes", "ballot")
 """Fields of a step that only the run sets: plans of users and planners may not have them."""
 
 Combine = Literal["list", "last", "sections", "text", "table", "array", "majority", "checked"]
@@ -138,6 +138,8 @@ class Step(Frozen):
     """Id of the step for which this one does a share of the work. Set by the run."""
     length: SkipJsonSchema[int | None] = Field(default=None, ge=1, exclude_if=is_none)
     """Maximum tokens of the answer, sent as the output cap. Set by the run."""
+    density: SkipJsonSchema[float | None] = Field(default=None, gt=0, exclude_if=is_none)
+    """How many times as many tokens as estimated what it reads was taken to have. Set by the run."""
     judges: SkipJsonSchema[Id | None] = Field(default=None, exclude_if=is_none)
     """Id of the step whose work this one judges, or among whose votes it chooses. Set by the run."""
     redoes: SkipJsonSchema[Id | None] = Field(default=None, exclude_if=is_none)
