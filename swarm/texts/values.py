@@ -26,7 +26,8 @@ _ENDS = rf"{_STAYS}(?=\s?[.,;:!)]|$|\s(?:and|und|et|и|since|seit|depuis|statt|n
 _IS = r"is|was|by|ist|war|heißt|von|durch|est|par|es|por|это|является"
 _PLACED = (
     r"(?:is|was|are|were|be|lies|sits|runs|located|based|held|hosted|housed|stored|made|built|born|founded|produced"
-    r"|place|kept|situated|stands|liegt|findet|fand|steht|sitzt|sich|trouve|situé|située|lieu|fabriqué|находится"
+    r"|place|kept|situated|stands|lives?|works?|meets?|liegt|lager\w+|wohn\w+|arbeite[nt]|tag(?:t|en)"
+    r"|habite|travaille|findet|fand|steht|sitzt|sich|trouve|situé|située|lieu|fabriqué|находится"
     r"|расположена?|проходит)\s(?:in|at|near|bei|à|au|en|в|во)"
 )
 _PLACES = (
@@ -40,6 +41,10 @@ _NAMES = (
     re.compile(
         rf"^(?P<v>{_NAME})\s(?:(?:is|was|ist|war|est)\s(?:the|its|our|der|die|das|le|la)|leads|heads|chairs|manages"
         rf"|maintains|leitet|dirige|руководит)\s"
+    ),
+    re.compile(
+        rf"^(?P<v>{_UPPER}[\w'’-]+\s{_LINK}{_UPPER}[\w'’-]+)\s(?!likes|says|wants|thinks|asks|knows|sees|thanks)"
+        r"[a-z]{3,}[st]\s(?:the|its|our|der|die|das|den|le|la)\s"
     ),
     re.compile(rf"(?P<v>{_NAME}),\s(?:the\s)?[^\W\d_A-Z]+\s(?:of|at|for|du|de|des|von)\s"),
     re.compile(r"由(?P<v>[\u4e00-\u9fff]{2,4})(?=负责|主持|管理|设计|担任|领导|維護|维护)"),
