@@ -1,15 +1,19 @@
 """What endpoints say and send, in more words and encodings than the cases of the fault matrix have."""
 
 import gzip
+import json
 import zlib
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
+from swarm.endpoints.wire.answers import Assembly
 from swarm.endpoints.wire.dialect import Dialect
 from swarm.endpoints.wire.finishes import ending_of
 from swarm.endpoints.wire.inflate import Inflated
 from swarm.endpoints.wire.learnt import Learnt
+from swarm.endpoints.wire.stream import read_answer_in
 from swarm.spec.chat import Form, Message, Request, Text, says
 from swarm.spec.providers import quirks_of
 from swarm.spec.task import Model
@@ -129,3 +133,39 @@ def test_fault_47_a_bomb_in_a_bomb_is_refused() -> None:
     bomb = gzip.compress(gzip.compress(bytes(20_000_000)))
     with pytest.raises(Exception, match=r"over 100000 bytes|times its size"):
         inflated("gzip", bomb, size=4096)
+
+
+def piece(words: str = "", finish: str | None = None, **more: Any) -> str:
+    return json.dumps({"choices": [{"index": 0, "delta": {"content": words}, "finish_reason": finish}], **more})
+
+
+HEL, LO, STOP = piece("hel"), piece("lo"), piece(finish="stop")
+WORDS = json.dumps({"choices": [{"text": "hello", "finish_reason": None}]})
+MESSAGE = json.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "content": "hello"}}]})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"data: {HEL}\ndata: {LO}\ndata: {STOP}\ndata: [DONE]\n",
+        f"data: {HEL}\n\ndata: {LO}\ndata: {STOP}\n\ndata: [DONE]\n\n",
+        f"{HEL}\n{LO}\n{STOP}\n",
+        f"{HEL}\r\n\r\n{LO}\r\n{STOP}",
+        f"data: {WORDS}\n\ndata: {STOP}\n\n",
+        json.dumps({"object": "text_completion", "choices": [{"text": "hello", "finish_reason": "stop"}]}),
+        f"data: {MESSAGE}\n\ndata: [DONE]\n\n",
+        f"data: {HEL[:13]}\ndata: {HEL[13:]}\n\ndata: {piece('lo', 'EndTurn')}\n\n",
+        f"data: {piece('hello', 'normal')}\n\n",
+    ],
+    ids=["no blank", "some blanks", "lines", "lines CRLF", "text", "whole text", "message", "two lines", "normal"],
+)
+async def test_fault_127_frames_of_other_shapes_are_read(body: str) -> None:
+    async def chunks() -> AsyncGenerator[bytes]:
+        for at in range(0, len(body), 7):
+            yield body[at : at + 7].encode()
+
+    answer = Assembly()
+    await read_answer_in(chunks(), answer, "text/event-stream" if body.startswith("data") else "application/json")
+    assert "".join(answer.words) == "hello"
+    assert answer.incomplete() is None

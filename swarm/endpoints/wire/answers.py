@@ -143,7 +143,7 @@ class Assembly:
         return progress
 
     def _add_choice(self, choice: WireChoice) -> bool:
-        piece, progress = choice.delta or choice.message, False
+        piece, progress = choice.piece, False
         before = self.finish
         if piece is not None:
             if self.hear is not None:
@@ -169,7 +169,7 @@ class Assembly:
         """Add an answer that came in one piece."""
         answer = read_answer(data)
         choices = answer.choices or []
-        message = choices[0].message if choices else None
+        message = choices[0].piece if choices else None
         self._raise_error(answer, data)
         if message is None:
             raise BadAnswer(without_message(data))

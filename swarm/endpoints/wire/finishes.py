@@ -27,6 +27,8 @@ WHOLE = frozenset(
         "eot_id",
         "finished",
         "function_call",
+        "normal",
+        "normal_end",
         "stop",
         "stop_sequence",
         "stop_str",
@@ -132,12 +134,14 @@ _BREAKS = re.compile(
     r"|preempted|killed|oom|crash\w*|overload\w*|rate_limit\w*|unavailable)(?:_|$)|^(?:malformed|unexpected)_"
 )
 """Parts of words of an answer that was interrupted."""
+_INNER = re.compile(r"(?<=[a-z])(?=[A-Z])|[\s-]+")
+"""Between the parts of a word: `endTurn`, `end-turn`."""
 _PREFIX = re.compile(r"^finish_?reason[._]+")
 
 
 def ending_of(word: str | None) -> Ending:
     """Return how an answer with this finish reason ended; None is no finish reason."""
-    plain = _PREFIX.sub("", re.sub(r"[\s-]+", "_", (word or "").strip().lower()))
+    plain = _PREFIX.sub("", _INNER.sub("_", (word or "").strip()).lower())
     for ending, words in _TABLES:
         if plain in words:
             return ending

@@ -68,9 +68,18 @@ class WireChoice(BaseModel):
     index: int | None = None
     message: WireMessage | None = None
     delta: WireMessage | None = None
+    text: Any = None
+    """The words, from a server that answers chats as completions."""
     finish_reason: Any = None
     usage: Any = None
     error: Any = None
+
+    @property
+    def piece(self) -> WireMessage | None:
+        """Its message, or its piece of one."""
+        if self.delta is None and self.message is None and isinstance(self.text, str):
+            return WireMessage(content=self.text)
+        return self.delta or self.message
 
 
 class WireAnswer(BaseModel):

@@ -44,7 +44,7 @@ class EventStream:
                 self._line(line)
                 continue
             if self._data:
-                yield Sent(self._name, b"\n".join(self._data))
+                yield from (Sent(self._name, data) for data in _events_of(self._data))
             self._name, self._data, self._size = "", [], 0
         # The cap counts the unfinished line too: a line that never ends must not fill the memory.
         if self._size + len(self._rest) > self._most:
@@ -66,6 +66,18 @@ class EventStream:
                 raise EventTooLargeError(f"an event over {self._most} bytes")
         elif name == b"event":
             self._name = value.decode("utf-8", "replace")
+
+
+def _events_of(lines: list[bytes]) -> list[bytes]:
+    """Return the data of the event that these lines are; of each line, if a server omits the blank lines between."""
+    is_each = len(lines) > 1 and all(is_object(line) or line.strip() == b"[DONE]" for line in lines)
+    return lines if is_each else [b"\n".join(lines)]
+
+
+def is_object(line: bytes) -> bool:
+    """Return whether a line looks like a whole JSON object."""
+    line = line.strip()
+    return len(line) > 1 and line.startswith(b"{") and line.endswith(b"}")
 
 
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")

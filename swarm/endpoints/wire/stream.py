@@ -1,7 +1,7 @@
 """The reading of a streamed answer to its end, with a limit for silence."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from math import inf
 
@@ -10,7 +10,7 @@ import anyio
 from swarm.endpoints.wire.answers import REPEATS, Assembly
 from swarm.endpoints.wire.faults import Fault
 from swarm.endpoints.wire.shapes import BadAnswer, error_of
-from swarm.endpoints.wire.sse import EventStream, EventTooLargeError, Sent, is_stream
+from swarm.endpoints.wire.sse import EventStream, EventTooLargeError, Sent, is_object, is_stream
 
 IDLE_SECONDS = 60.0
 """Maximum seconds without content once a stream has begun. Keep-alive comments are not content."""
@@ -129,8 +129,18 @@ async def read_answer_in(
     if streamed:
         async with aclosing(rest):
             await read_stream(rest, answer, first)
+        return
+    data = b"".join([chunk async for chunk in rest])
+    lines = [line for line in data.splitlines() if line.strip()]
+    if len(lines) > 1 and all(map(is_object, lines)):  # chunks without the frames of a stream, one a line
+        await read_stream(_framed(lines), answer, first)
     else:
-        answer.whole(b"".join([chunk async for chunk in rest]))
+        answer.whole(data)
+
+
+async def _framed(lines: Iterable[bytes]) -> AsyncGenerator[bytes]:
+    for line in lines:
+        yield b"data: " + line + b"\n\n"
 
 
 async def _after(start: bytes, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
