@@ -241,6 +241,9 @@ async def test_a_fact_on_the_last_page_of_300_kb_reaches_the_report(tmp_path: Pa
     assert not look.outcome.unfounded
     assert done.result.report is not None
     assert [claim.evidence for claim in done.result.report.claims] == ["supported"]
+    looked_up, collected = done.result.provenance("c1").steps
+    assert [(each.step, each.opened_page) for each in looked_up.outputs] == [("collect", 76)]
+    assert (collected.step, collected.through) == ("collect", ("look",))
     looked = [request for request in endpoint.requests if request.tools]
     assert max(map(request_tokens, looked)) < 31_000
     await resumed_in_the_middle(tmp_path, done, calls=len(endpoint.requests))

@@ -25,7 +25,7 @@ from swarm.results.claims import (
     published_conflicts,
 )
 from swarm.results.left_out import left_out, left_out_line, not_read_line
-from swarm.results.table import Table, table_text
+from swarm.results.table import Table, report_body
 from swarm.spec.plan import Step, role_of
 from swarm.spec.rows import Row
 
@@ -78,7 +78,7 @@ def make_report(
     if last is None or last.status is not Status.DONE:
         return None
     value, rows = output_of(last), _rows(table)
-    body = _body(last, value, table)
+    body = report_body(last, value, table)
     if body is None:
         return Report(text=to_json(value, indent=2).decode(), value=value, table=rows)
     steps = citable_steps(state)
@@ -130,14 +130,6 @@ def _checked(
 
 def _rows(table: Table | None) -> tuple[Row, ...] | None:
     return None if table is None else table.rows
-
-
-def _body(last: StepState, value: Json, table: Table | None) -> str | None:
-    """Return a text as it is, and a merged table as Markdown. None for other values, which are JSON."""
-    if isinstance(value, str):
-        return value
-    is_merged = table is not None and table.step == last.id and last.step.merge is not None
-    return table_text(table) if table is not None and is_merged else None
 
 
 def _listed(title: str, lines: list[str]) -> str:

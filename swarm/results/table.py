@@ -175,6 +175,14 @@ def _with_fields(merged: Merged) -> Merged:
 # The table for people
 
 
+def report_body(last: StepState, value: Json, table: Table | None) -> str | None:
+    """Return a text as it is, and a merged table as Markdown. None for other values, which are JSON."""
+    if isinstance(value, str):
+        return value
+    is_merged = table is not None and table.step == last.id and last.step.merge is not None
+    return table_text(table) if table is not None and is_merged else None
+
+
 def table_text(table: Table) -> str:
     """Return a table in Markdown, each row with citations of its steps, then its conflicts and its empty cells.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from swarm.results.claims import CheckedClaim
-from swarm.results.provenance import ClaimStep, Provenance
+from swarm.results.provenance import ClaimStep, InputPlace, Provenance
 from swarm.views.words import block, counted, one_line, table, wrapped
 
 CLAIM_CHARACTERS = 60
@@ -38,15 +38,25 @@ def _step(step: ClaimStep) -> Iterator[str]:
     if step.text:
         yield block(one_line(step.text))
     for place in step.places:
-        if place.at:
-            yield f"  {place.input}: {place.at}"
-            yield block(one_line(place.text), indent="    ")
-            continue
-        lines = (
-            f"{place.first_line}" if place.first_line == place.last_line else f"{place.first_line}-{place.last_line}"
-        )
-        page = "" if place.page is None else f", page {place.page}"
-        yield f"  {place.input}:{lines}{page}"
+        yield f"  {_where(place)}{_opened(place.opened_page)}"
         yield block(one_line(place.text), indent="    ")
-    if not step.places:
+    for output in step.outputs:
+        yield f"  output of {output.step}{_opened(output.opened_page)}"
+        yield block(one_line(output.text), indent="    ")
+    for found in step.tools:
+        yield f"  {found.tool}: {one_line(found.address or found.arguments)}"
+        yield block(one_line(found.text), indent="    ")
+    if not (step.places or step.outputs or step.tools):
         yield "  no place in an input found"
+
+
+def _where(place: InputPlace) -> str:
+    if place.at:
+        return f"{place.input}: {place.at}"
+    last = "" if place.first_line == place.last_line else f"-{place.last_line}"
+    page = "" if place.page is None else f", page {place.page}"
+    return f"{place.input}:{place.first_line}{last}{page}"
+
+
+def _opened(page: int | None) -> str:
+    return "" if page is None else f", opened at its page {page}"
