@@ -107,7 +107,7 @@ async def _carry_out(talk: "_Conversation", attempt: Attempt, endpoint: Endpoint
         "doubts": doubts,
         "media": (*talk.media, *await talk.leave()),
     }
-    return with_notes(verdict.model_copy(update=update), attempt, talk.said)
+    return await with_notes(verdict.model_copy(update=update), attempt, talk.said)
 
 
 class _Conversation:

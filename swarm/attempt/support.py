@@ -10,6 +10,9 @@ from functools import cached_property
 from itertools import chain
 from typing import cast
 
+import anyio
+from anyio.lowlevel import RunVar
+
 from swarm.attempt.citations import check_report
 from swarm.attempt.evidence.calls import not_called
 from swarm.attempt.evidence.check import Checker, ReportClaim, unfounded
@@ -43,6 +46,8 @@ LINE_CHARACTERS = 300
 """Maximum characters of a conflict, or of what of an output is not confirmed, in a prompt."""
 COMPARED_CHARACTERS = 2_000_000
 """Maximum characters of the outputs of a step that are compared with each other: some seconds of work."""
+
+_TURN = RunVar[anyio.Lock]("checks of answers")
 
 
 class CitedOutputs:
@@ -180,7 +185,32 @@ def _supported(claims: Iterable[ReportClaim]) -> int:
 # Answers other than reports
 
 
-def with_notes(outcome: Outcome, attempt: Attempt, said: Sequence[Message]) -> Outcome:
+async def with_notes(outcome: Outcome, attempt: Attempt, said: Sequence[Message]) -> Outcome:
+    """Return an outcome with notes on what was checked of it: see `noted`. Attempts are checked one after the other.
+
+    A thousand answers may come at the same time. Whoever shares the event loop has its turn between two of them. Nobody
+    is cancelled here: the answer was paid for.
+    """
+    turn = _turn()
+    with anyio.CancelScope(shield=True):
+        await turn.acquire()
+    try:
+        return noted(outcome, attempt, said)
+    finally:
+        turn.release()
+
+
+def _turn() -> anyio.Lock:
+    """Return the lock of this event loop."""
+    try:
+        return _TURN.get()
+    except LookupError:
+        lock = anyio.Lock()
+        _TURN.set(lock)
+        return lock
+
+
+def noted(outcome: Outcome, attempt: Attempt, said: Sequence[Message]) -> Outcome:
     """Return an outcome with what is in nothing that its model read, and with notes on it and on calls not made.
 
     `said` is the whole conversation: the prompt, the answers and the results of tools.
