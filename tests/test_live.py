@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterable
+from threading import Event
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swarm.cli.streams import Lines
 from swarm.record import events as e
 from swarm.record.outcome import Outcome
 from swarm.record.signals import ApprovalAwaited, CallRepeated, PieceHeard, RequestTurned, Signal
@@ -304,6 +306,20 @@ class TestLive:
             clocks += re.findall(r"1:0\d", terminal.screens[-1][0])
         assert clocks == ["1:00", "1:01", "1:02", "1:03", "1:04"]
 
+    def test_the_clock_moves_although_the_program_is_busy(self) -> None:
+        written: list[str] = []
+        live, ticks = self.live(written)
+        live.show(state_of(steps("a"), {}, ["a"]), 60.0)
+        for second, clock in ((0.9, ""), (1.2, "1:01"), (2.0, ""), (2.6, "1:03")):
+            ticks[0], before = second, len(written)
+            live.keep_time()
+            assert bool(clock) == (len(written) > before)
+            assert clock in written[-1]
+        live.pause(State(), 63.0)
+        ticks[0], before = 99.0, len(written)
+        live.keep_time()
+        assert len(written) == before, "no frame over a question, or over the end"
+
     def test_no_more_than_eight_frames_a_second(self) -> None:
         written: list[str] = []
         live, ticks = self.live(written)
@@ -325,6 +341,13 @@ class TestLive:
         terminal.feed("".join(written).replace("\r\n", "\n").replace("\n", "\r\n").encode())
         assert "a failed: an empty answer" in terminal.screens[-1][0]
         assert "1 failed · 1 running" in " ".join(terminal.screens[-1])
+
+    def test_the_writer_of_lines_asks_for_it_when_there_is_nothing_to_write(self) -> None:
+        lines, asked = Lines(), Event()
+        lines.idle = asked.set
+        lines.write("")
+        assert asked.wait(20)
+        lines.close()
 
 
 class TestPlainLines:

@@ -229,6 +229,7 @@ class Driver:
             ascii_only=is_ascii(),
         )
         self._write = live.say
+        self._lines.idle = live.keep_time
         return live
 
     def _warn(self) -> None:

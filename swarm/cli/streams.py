@@ -9,8 +9,9 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, TextIO
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _STEERS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that JSON allows unescaped in a text, and that a terminal or an editor acts on."""
+IDLE_SECONDS = 0.5
+"""Seconds without a text after which a view is asked whether its time is right."""
 GONE = frozenset({errno.EPIPE, errno.EIO, errno.EBADF})
 """Errors of a closed reader, a closed terminal, and a stream that was never open."""
 
@@ -152,6 +155,8 @@ class Lines:
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[str | None] = SimpleQueue()
+        self.idle: Callable[[], object] = _nothing
+        """Called by the thread when there was nothing to write for `IDLE_SECONDS`."""
         self._thread = Thread(target=self._carry, name="stderr", daemon=True)
         self._thread.start()
 
@@ -170,6 +175,18 @@ class Lines:
         self._thread.join()
 
     def _carry(self) -> None:
-        while (text := self._queue.get()) is not None:
+        while (text := self._next()) is not None:
             with suppress(SwarmError):
                 _write(sys.stderr, text)
+
+    def _next(self) -> str | None:
+        while True:
+            try:
+                return self._queue.get(timeout=None if self.idle is _nothing else IDLE_SECONDS)
+            except Empty:
+                with suppress(Exception):  # a view must not end the writing
+                    self.idle()
+
+
+def _nothing() -> None:
+    pass
