@@ -110,7 +110,7 @@ async def test_all_callers_wait(case: Case) -> None:
     assert case.seen == "one gets the 429; all five wait 1 s"
 
 
-@of(Case(1, "to five of ten parallel calls", "slots 10 to 8, once: rate limit", limited()))
+@of(Case(1, "to five of ten parallel calls", "slots 10 to 5, once: rate limit: 5 in flight were accepted", limited()))
 @pytest.mark.virtual
 async def test_an_episode_cuts_the_limit_once(case: Case) -> None:
     changes: list[SlotsChanged] = []

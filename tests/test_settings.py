@@ -10,7 +10,7 @@ from swarm.base.network import wrong_address
 from swarm.base.proxy import certificate_problems, proxy_of
 from swarm.base.settings import cleaned, hidden_character
 from swarm.endpoints.wire.openai import base_of
-from swarm.testing.fake import FakeServer
+from swarm.testing.fake import Answer, FakeServer
 from tests.commands import Command, in_process, served
 
 AROUND = ["\r", "\n", "\r\n", " ", "\t", "\u00a0", "\u200b", "\ufeff", " \u200b\n", "\u2003", "\x1c"]
@@ -55,7 +55,7 @@ def test_fault_117_copied_settings_work_everywhere(
     around: str, command: Command, server: FakeServer, empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (empty / "task.yaml").write_text(TASK)
-    url, name = f"{around}{server.url}{around}", f"m{around}"
+    url, name = f"{around}{server.url.replace('http', 'HTTP')}{around}", f"m{around}"
     monkeypatch.setenv("URL", url)
     monkeypatch.setenv("NAME", name)
     assert command("run", "task.yaml", "--quiet", "--no-cache").code == 0
@@ -111,6 +111,7 @@ REFUSED = {
     '"http://127.0.0.1:3128"': "quotation marks",
     "http://127.0.0.1:3128\u200b/x": "zero width space",
     "ftp://127.0.0.1:3128": "is not the address of a proxy",
+    "http//127.0.0.1:3128": "is not the address of a proxy",
     "http://:3128": "is not the address of a proxy",
     "http://127.0.0.1:99999": "is not the address of a proxy",
 }
@@ -188,6 +189,9 @@ def test_fault_139_a_missing_certificate_file_names_its_variable(
         ("https://x/d/m/chat/completions?a=1&b=", "https://x/d/m", {"a": "1", "b": ""}),
         ("http://127.0.0.1:8000/v1/", "http://127.0.0.1:8000/v1", {}),
         ("http://127.0.0.1:8000/v1/chat/completions", "http://127.0.0.1:8000/v1", {}),
+        ("http://127.0.0.1:8000/v1/completions/", "http://127.0.0.1:8000/v1", {}),
+        ("https://x/v1/responses?a=1", "https://x/v1", {"a": "1"}),
+        ("https://x/models", "https://x/models", {}),
     ],
 )
 def test_fault_138_a_query_is_kept_at_the_end_of_each_path(address: str, base: str, query: dict[str, str]) -> None:
@@ -201,3 +205,23 @@ def test_fault_138_a_query_is_sent(command: Command, server: FakeServer, empty: 
     assert said.code == 0, said.err
     paths = {request.path for request in server.requests if request.raw}
     assert paths == {"/v1/chat/completions?api-version=2025-01-01"}
+
+
+@pytest.mark.parametrize(
+    ("location", "named"),
+    [
+        ("https://other.example.com/v2/chat/completions?token=geheim", "https://other.example.com/v2/chat/completions"),
+        ("/api/v1/chat/completions", "/api/v1/chat/completions"),
+        ("https://u:geheim@other.example.com/", "https://other.example.com/"),
+        ("http://x:y/", "an address that cannot be read"),
+    ],
+)
+def test_fault_139_a_redirect_names_its_target_without_secrets(
+    command: Command, empty: Path, location: str, named: str
+) -> None:
+    (empty / "task.yaml").write_text("goal: x\nswarm: never\n")
+    with served(lambda _: Answer(status=308, headers={"location": location})) as found:
+        said = command("run", "task.yaml", "--endpoint", found.url, "--model", "m", "--quiet", "--no-cache")
+    assert f": to {'http://127.0.0.1' if named.startswith('/') else named}" in said.err
+    assert named in said.err
+    assert "geheim" not in said.err

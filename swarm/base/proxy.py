@@ -76,19 +76,23 @@ def _checked(proxy: Proxy) -> Proxy:
 
 def _wrong(url: str, scheme: str) -> str | None:
     """Return why a proxy cannot be used, without its user and password, or None."""
-    try:
-        parts = urlsplit(url)
-        is_address = bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        is_address = False
     hidden = hidden_character(url, blanks=True)
     if hidden is not None or any(quote in url for quote in "\"'`"):
         return f"the proxy has {hidden or 'quotation marks'} in its address\nhint: write http://HOST:PORT"
-    if not is_address or scheme not in _SCHEMES:
+    if not _is_address(url) or scheme not in _SCHEMES:
         return f"this is not the address of a proxy\nhint: write http://HOST:PORT; schemes are {', '.join(_SCHEMES)}"
     if scheme.startswith("socks") and find_spec("socksio") is None:
         return f"a {scheme} proxy needs the package socksio\nhint: install it: pip install socksio"
     return None
+
+
+def _is_address(url: str) -> bool:
+    """Return whether a URL has a host, and a port that may be; `http//HOST` has lost its colon."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (parts.port is None or parts.port > 0) and not parts.path.startswith("//")
+    except ValueError:
+        return False
 
 
 def certificate_problems(environ: Mapping[str, str]) -> list[Problem]:

@@ -88,7 +88,7 @@ async def _choice(
 
 async def _from_surroundings(environ: Mapping[str, str], probe: Probe) -> Choice:
     """Return the model of the environment or of this machine, if options and task name none."""
-    endpoint, name = _variable("SWARM_ENDPOINT", environ), _variable("SWARM_MODEL", environ)
+    endpoint, name = _clean(_variable("SWARM_ENDPOINT", environ)), _variable("SWARM_MODEL", environ)
     if endpoint is not None:
         chosen = await _named(endpoint, name, environ, probe)
         return Choice({"default": chosen}, f"{_about(chosen)}: SWARM_ENDPOINT is set")
@@ -122,7 +122,10 @@ def _at(provider: Provider, name: str | None, environ: Mapping[str, str]) -> Mod
 
 
 def _clean(text: str | None) -> str | None:
-    return None if text is None else cleaned(text)
+    if text is None:
+        return None
+    scheme, point, rest = cleaned(text).partition("://")
+    return f"{scheme.lower()}{point}{rest}" if scheme.lower() in {"http", "https"} else cleaned(text)
 
 
 def _cleaned(model: Model) -> Model:

@@ -53,6 +53,8 @@ def load_library() -> None:
     assert openai
 
 
+_CALLS = ("/chat/completions", "/completions", "/responses")
+"""Ends of addresses of calls, which people copy in place of the base URL."""
 _CLOSE_SECONDS = 1
 """Maximum seconds to close a response that is left before its end."""
 _REFUSED_FIELD = frozenset({400, 404, 413, 422, 500, 501})
@@ -353,10 +355,11 @@ class OpenAIEndpoint:
 def base_of(address: str) -> tuple[str, dict[str, object]]:
     """Return the base URL of an address and its query: Azure wants `api-version=…` at the end of each path.
 
-    The address of the chat completions themselves is accepted, too.
+    The address of a call itself is accepted, too.
     """
     parts = urlsplit(address)
-    path = parts.path.rstrip("/").removesuffix("/chat/completions")
+    path = parts.path.rstrip("/")
+    path = next((path.removesuffix(each) for each in _CALLS if path.endswith(each)), path)
     query: dict[str, object] = dict(parse_qsl(parts.query, keep_blank_values=True))
     return urlunsplit((parts.scheme, parts.netloc, path, "", "")), query
 
@@ -366,6 +369,15 @@ def label_of(url: str) -> str:
     address = urlsplit(url)
     host = address.hostname or url
     return f"{host}:{address.port}" if address.port else host
+
+
+def _target(response: "httpx2.Response") -> str:
+    """Return where a redirect leads to, without a query or a password: they may be secret."""
+    try:
+        target = response.url.join(response.headers.get("location", ""))
+        return str(target.copy_with(username=None, password=None, query=None, fragment=None))
+    except Exception:  # noqa: BLE001 - a header of any bytes
+        return "an address that cannot be read"
 
 
 def _refusal(response: "httpx2.Response") -> Fault:
@@ -378,6 +390,8 @@ def _refusal(response: "httpx2.Response") -> Fault:
     headers = {name.lower(): value for name, value in response.headers.items()}
     place = f"{response.request.method} {response.url.copy_with(username=None, password=None)}"
     words = fault.text if fault is not None else text
-    if response.status_code in {404, 405} or response.is_redirect:  # the base URL may be wrong
+    if response.is_redirect:
+        words = f"{place}: to {_target(response)}"
+    elif response.status_code in {404, 405}:  # the base URL may be wrong
         words = f"{place}: {words}"
     return replace(fault or Fault(), status=response.status_code, headers=headers, text=words)
