@@ -219,6 +219,34 @@ def test_a_module_is_told_by_its_purpose_and_definitions() -> None:
     assert rows(report)["wire/a.py"] == "Bees. [read.2]"
 
 
+@pytest.mark.parametrize(
+    ("goal", "said", "right"),
+    [
+        (
+            "Wann wurde die Pumpe gebaut, wie viel fördert sie, und wo steht sie?",
+            ("# Pumpe\n\nDie Pumpe fördert 40 Liter pro Minute. Sie wurde 2019 gebaut.", "Die Pumpe steht im Keller."),
+            ("fördert 40 Liter", "2019 gebaut", "steht im Keller"),
+        ),
+        (
+            "Quand la pompe a-t-elle été construite, et où se trouve-t-elle ?",
+            ("La pompe a été construite en 2019.", "La pompe se trouve à la cave."),
+            ("construite en 2019", "à la cave"),
+        ),
+        (
+            "Когда построен насос и где находится насос?",
+            ("Насос построен в 2019 году.", "Насос находится в подвале."),
+            ("в 2019 году", "в подвале"),
+        ),
+    ],
+)
+def test_questions_in_other_languages_are_answered_each(
+    goal: str, said: tuple[str, ...], right: tuple[str, ...]
+) -> None:
+    files = {f"{n}.md": text for n, text in enumerate((*said, "Etwas anderes. Autre chose. Другое."))}
+    head = read_and_merge(files, goal).partition("\n## ")[0]
+    assert [text for text in right if text not in head] == []
+
+
 def test_each_of_several_questions_has_its_answer_at_the_head() -> None:
     told = ["alpha waves drive beta decay in gamma ovens"] * 10 + ["something else is told"] * 30
     files = {f"n{n}.txt": f"In plant {n}, {text}." for n, text in enumerate(told)}

@@ -174,3 +174,15 @@ def test_hostile_repetitions_are_read_in_linear_time(piece: str) -> None:
 @pytest.mark.parametrize("text", ["It has no server\n", "# It has no server\n"])
 def test_a_text_that_is_only_a_heading_is_read(text: str) -> None:
     assert told(text) == ["It has no server"]
+
+
+def test_settings_are_read_below_their_sections() -> None:
+    toml = read("a.toml", "[one]\nx = 1\n[two.b]\ny = 2\n")
+    assert [(each.where, each.text) for each in toml.claims] == [(("one",), "x: 1"), (("two.b",), "y: 2")]
+    yaml = read("a.yaml", "primary:\n  site: Oslo\nstandby:\n  site: Kiel\n  racks: 2\nowner: Kim\n")
+    assert [labelled(each) for each in yaml.claims] == [
+        "primary: site: Oslo",
+        "standby: site: Kiel",
+        "standby: racks: 2",
+        "owner: Kim",
+    ]

@@ -9,7 +9,8 @@ def word_set(text: str) -> frozenset[str]:
 
 
 STOP = word_set(
-    "a about above according add after all also am an and any are as at be been but by can"
+    "t wann warum wieso woher quand où pourquoi comment cuándo dónde cómo почему"
+    " a about above according add after all also am an and any are as at be been but by can"
     " could did do does each every find for from get give given had has have he her his how i"
     " if in into is it its let many may me more most much must my no not of on one or our out"
     " over per please say says shall she should so some such tell than that the their them then"

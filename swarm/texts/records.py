@@ -107,7 +107,7 @@ def settings(lines: Sequence[str]) -> list[Claim]:
         above = [(n, name) for n, name in above if n < depth]
         section = _SECTION.match(line.rstrip())
         if section:
-            above.append((depth - (section[1] is not None), section[1] or section[2]))
+            above = [(-1, section[1])] if section[1] else [*above, (depth, section[2])]
             continue
         text = _MARK.sub("", line).replace(" = ", ": ", 1)
         found += [Claim(piece, tuple(name for _, name in above)) for piece in cut(flat(text))]

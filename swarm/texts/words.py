@@ -41,7 +41,8 @@ _ENDINGS = re.compile("[\u3040-\u309f的了是在和与有为多少什么哪些�
 _ELIDED = re.compile(r"^(?:[cdjlmnst]|qu)['’](?=\w)", re.IGNORECASE)
 _PARTS = re.compile(
     r"(?<=[?？;])\s*|(?:,|,?\s+(?:and|or|et|und|y|e|и))\s+"
-    r"(?=(?:(?:at|by|for|from|in|of|on|to|with|aus|bis|mit|von|zu|à|avec|de|pour|в|из|на|от|с)\s+)?(?:what|where|how|which|who|when|why|wer|wie|wann|was|qui|quand|combien|quel\w*|кто|когда|сколько)\b)",
+    r"(?=(?:(?:at|by|for|from|in|of|on|to|with|aus|bis|mit|von|zu|à|avec|de|pour|в|из|на|от|с)\s+)?(?:what|where|how|which|who|when|why|wer|wie|wann|was|wo|woher"
+    r"|warum|welche\w*|qui|quand|où|comment|combien|quel\w*|кто|где|когда|почему|сколько|как\w*)\b)",
     re.I,
 )
 _ASKS = re.compile(
