@@ -71,6 +71,11 @@ async def test_parts_are_said_as_many_as_there_will_be(tmp_path: Path) -> None:
     assert "read (of 2 instances each) reads texts" in " ".join("\n".join(tree_lines(found.trees)).split())
 
 
+async def test_parts_count_in_the_worst_case(tmp_path: Path) -> None:
+    this = task(tmp_path, Step(id="study", prompt="List all."), documents=1, words=400)
+    assert (await forecast(this)).worst_tokens > (await ran(this)).usage.tokens > 30_000
+
+
 async def test_checked_and_voted_steps_count_as_what_they_become(tmp_path: Path) -> None:
     steps = (
         Step(id="work", prompt="Find it.", inputs=("000.md",), check="critic"),

@@ -209,15 +209,19 @@ def worst_tokens(
     model: Model,
     inputs_tokens: int = 0,
     items: int = ITEMS,
+    *,
+    shares: int = 0,
 ) -> int:
     """Return an upper bound of a plan's tokens.
 
     It counts every possible attempt and turn, each with the maximum output. A turn is assumed to
     read all inputs, the maximum output of the steps before it and all results of tools, but no more
-    than the model's context. A list of unknown length counts as `items`. The bound is at most
-    `limits.tokens`.
+    than the model's context. A list of unknown length counts as `items`. `shares` is the number
+    of parts and partial reports: each may take a whole context per attempt and turn. The bound is at
+    most `limits.tokens`.
     """
     total = sum(_worst_of(step, limits, model, inputs_tokens, items) for step in steps)
+    total += shares * TRIES * 2 * (model.context or ASSUMED_CONTEXT)
     return total if limits.tokens is None else min(total, limits.tokens)
 
 

@@ -88,12 +88,14 @@ def forecast_plan(steps: Sequence[Step], scene: Scene) -> Forecast:
     size = sum(each.size for each in inputs if each.medium == "text")
     whole = closed(tuple(steps))
     many = rehearse(whole, scene)
-    worst = worst_tokens(steps, limits, model, -(-size // BYTES_PER_TOKEN))
+    trees = trees_of(many.state)
+    shares = sum(each.partials for each in trees)
+    worst = worst_tokens(steps, limits, model, -(-size // BYTES_PER_TOKEN), shares=shares)
     return Forecast(
         _advise(whole, many, scene),
         worst,
         _worst_usd(worst, price_of(model), limits.usd),
-        trees_of(many.state),
+        trees,
         _opened(many),
         limits.tokens if limits.tokens is not None and many.tokens > limits.tokens else None,
     )
