@@ -19,7 +19,7 @@ from swarm.attempt.evidence.check import Checker, ReportClaim
 from swarm.attempt.evidence.conflicts import conflicts
 from swarm.attempt.evidence.sources import SourceText
 from swarm.base.values import canonical
-from tests.reports import FIELDS, MUTATIONS, NAMES, Made, made, mutants, spelled
+from tests.reports import FIELDS, HARDER, MUTATIONS, NAMES, Made, made, mutants, spelled
 
 
 def checked(report: Made) -> list[ReportClaim]:
@@ -77,11 +77,11 @@ def main() -> None:
     flagged: Counter[str] = Counter()
     for seed in range(count):
         correct = made(seed)
-        for kind, report in {"correct": correct, **mutants(correct, seed)}.items():
+        for kind, report in {"correct": correct, **mutants(correct, seed), **mutants(correct, seed, HARDER)}.items():
             total[kind] += 1
             flagged[kind] += any(claim.missing for claim in checked(report))
-    for kind in ("correct", *MUTATIONS):
-        print(f"{kind:10} {flagged[kind]:5} of {total[kind]:5} flagged  {flagged[kind] / total[kind]:.2%}")
+    for kind in ("correct", *MUTATIONS, *HARDER):
+        print(f"{kind:11} {flagged[kind]:5} of {total[kind]:5} flagged  {flagged[kind] / total[kind]:.2%}")
     large = of_100_claims()
     text, outputs = of_1000_claims()
     many = of_1000_outputs()

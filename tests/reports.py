@@ -5,7 +5,8 @@ its sentences repeats facts of the outputs it cites, in another wording, another
 as a sum, a difference or a percentage.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -214,8 +215,79 @@ MUTATIONS: dict[str, Callable[[Made, Random], Made | None]] = {
 }
 
 
-def mutants(correct: Made, seed: int) -> dict[str, Made]:
+def _first_changed(correct: Made, random: Random, change: Callable[[str], str]) -> Made | None:
+    """Return the report with the first line, in random order, that a function changes before its citation."""
+    for n in random.sample(_lines(correct.text), len(_lines(correct.text))):
+        head, tail = _parts(correct.text.split("\n")[n])
+        if change(head) != head:
+            return _edited(correct, n, change(head) + tail)
+    return None
+
+
+def other_unit(correct: Made, random: Random) -> Made | None:
+    """Return the report with another unit of a figure."""
+    units = {"MB": "GB", "GB": "MB", "ms": "s", "EUR": "USD", "€": "$", "percent": "MB"}
+    pattern = re.compile(r"(?<=\d )(?:MB|GB|ms|EUR|€|percent)(?!\w)|€(?=\d)")
+    return _first_changed(correct, random, lambda head: pattern.sub(lambda unit: units[unit[0]], head, count=1))
+
+
+def other_sign(correct: Made, random: Random) -> Made | None:
+    """Return the report with a minus sign before a figure."""
+    return _first_changed(correct, random, lambda head: re.sub(r"(?<=\s)(?=[€\d])", "-", head, count=1))
+
+
+def swapped(correct: Made, random: Random) -> Made | None:
+    """Return the report with the figures of two sentences about the same source in each other's place."""
+    pattern = re.compile(r"[€\d][\d,. \u202f]*(?:MB|GB|ms|EUR|€|percent|%)?")
+    lines = correct.text.split("\n")
+    by_source: dict[str, list[int]] = {}
+    for n in _lines(correct.text):
+        head, tail = _parts(lines[n])
+        if lines[n].startswith("- ") and len(pattern.findall(head)) == 1:
+            by_source.setdefault(tail, []).append(n)
+    pairs = [found[:2] for found in by_source.values() if len(found) > 1]
+    if not pairs:
+        return None
+    one, other = random.choice(pairs)
+    mine, yours = pattern.findall(lines[one])[0].strip(), pattern.findall(lines[other])[0].strip()
+    lines[one], lines[other] = lines[one].replace(mine, yours, 1), lines[other].replace(yours, mine, 1)
+    return replace(correct, text="\n".join(lines))
+
+
+def negated(correct: Made, random: Random) -> Made | None:
+    """Return the report with a sentence that says the contrary."""
+    verbs = {"needs": "does not need", "has": "does not have", "is": "is not", "builds": "does not build"}
+    pattern = re.compile(r"\b(?:needs|has|is|builds)\b(?=[^“]*\d)")
+    return _first_changed(correct, random, lambda head: pattern.sub(lambda verb: verbs[verb[0]], head, count=1))
+
+
+def like_source(correct: Made, random: Random) -> Made | None:
+    """Return the report with a citation of another step that has the same figure of another thing."""
+    for n in random.sample(_lines(correct.text), len(_lines(correct.text))):
+        head, tail = _parts(correct.text.split("\n")[n])
+        found = re.findall(r"\d[\d,.\u202f]*(?: ?(?:MB|GB|ms|EUR|€|percent|%))?", head)
+        texts = [step for step, output in correct.outputs.items() if isinstance(output, str) and step not in tail]
+        if tail.count("study.") == 1 and found and texts:
+            own, new = tail[1 : tail.index("]")], random.choice(texts)
+            outputs = {**correct.outputs, new: f"{correct.outputs[new]}\n\nThe tests of the parcels took {found[0]}."}
+            return replace(_edited(correct, n, head + tail.replace(own, new, 1)), outputs=outputs)
+    return None
+
+
+HARDER: dict[str, Callable[[Made, Random], Made | None]] = {
+    "unit": other_unit,
+    "sign": other_sign,
+    "swapped": swapped,
+    "negated": negated,
+    "like source": like_source,
+}
+"""Errors that need more than a look for the figure, the name or the quotation."""
+
+
+def mutants(
+    correct: Made, seed: int, kinds: Mapping[str, Callable[[Made, Random], Made | None]] = MUTATIONS
+) -> dict[str, Made]:
     """Return the report with one error of each kind that it has space for."""
     random = Random(seed)
-    found = {kind: mutate(correct, random) for kind, mutate in MUTATIONS.items()}
+    found = {kind: mutate(correct, random) for kind, mutate in kinds.items()}
     return {kind: each for kind, each in found.items() if each is not None and each.text != correct.text}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import chain, product
 
 from swarm.attempt.evidence.derive import computed, computes, restated
+from swarm.attempt.evidence.index import Alike
 from swarm.attempt.evidence.places import Occurrence, in_base
 from swarm.attempt.evidence.sources import Sources, SourceText
 from swarm.attempt.evidence.statements import Statement, is_like_a_year, noun_behind
@@ -178,16 +179,20 @@ class Look:
             return False
         groups = chain.from_iterable(each.near(wanted, max(ALIKE, share + CLEARER)) for each in self._cited.places)
         telling = (each for each in groups if self._tells(wanted & each.near, len(wanted)))
-        kinds = chain.from_iterable(each.figures() for each in telling)
-        return any(self._is_other_in(figure, kind) for kind in kinds)
+        return any(self._is_other_in(figure, each, is_all=wanted <= each.near) for each in telling)
 
-    def _is_other_in(self, figure: Quantity, kind: Iterable[Quantity]) -> bool:
-        """Whether one of the figures of a kind is another value of the same as a figure."""
-        for other in kind:
-            if not self._is_comparable(figure, other):
-                return False  # nor is any other of the kind
-            if self._differs(figure, other):
-                return True
+    def _is_other_in(self, figure: Quantity, group: Alike, *, is_all: bool) -> bool:
+        """Whether one of some figures is another value of the same as a figure.
+
+        If `is_all` words near the figure are near them, a figure of another dimension is one, too: a price is no size.
+        """
+        for kind in group.figures():
+            for other in kind:
+                is_like = self._is_comparable(figure, other)
+                if not (is_like or (is_all and _measures_other(figure, other))):
+                    break  # nor is any other of the kind
+                if self._differs(figure, other):
+                    return True
         return False
 
     def _is_of_another(self, figure: Quantity, same: Sequence[Occurrence]) -> bool:
@@ -298,6 +303,13 @@ class Look:
             if alike >= ALIKE and self._has_other_name(theirs, above=True):
                 return True
         return False
+
+
+def _measures_other(figure: Quantity, other: Quantity) -> bool:
+    """Whether two figures are of different dimensions: a price is no size."""
+    if figure.unit is None or other.unit is None or other.word:
+        return False
+    return in_base(figure)[0] != in_base(other)[0]
 
 
 Identities = Mapping[str, set[str]]
