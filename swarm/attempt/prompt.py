@@ -316,6 +316,7 @@ def _abouts(given: Iterable[Given]) -> str:
             lines.append(f"{who}: {about}")
         if items := [f"{each.step} = {each.item}" for each in alike if each.item]:
             lines.append("; ".join(items))
+        lines += [each.cited for each in alike if each.titles]
     return "\n".join(lines)
 
 

@@ -32,8 +32,15 @@ class Given(Frozen):
     """Files that its tools left."""
     below: tuple[Id, ...] = Field(default=(), exclude_if=is_empty)
     """Steps that a partial report was made from: who reads it may cite them."""
+    titles: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
+    """What the steps are about that a partial report cites: `read.3 = notes/c.md`."""
     unfounded: tuple[str, ...] = Field(default=(), exclude_if=is_empty)
     """Figures, names and quotations of the output that are in nothing that its step read."""
+
+    @property
+    def cited(self) -> str:
+        """The titles as one line for a prompt."""
+        return "; ".join(self.titles)
 
 
 class Missing(Frozen):

@@ -26,6 +26,7 @@ from swarm.results.claims import (
 )
 from swarm.results.left_out import left_out, left_out_line, not_read_line
 from swarm.results.table import Table, report_body
+from swarm.scheduling.titles import title_of
 from swarm.spec.plan import Step, role_of
 from swarm.spec.rows import Row
 
@@ -87,7 +88,7 @@ def make_report(
     cited = set(chain.from_iterable(sources.values()))
     blocks = (
         body.strip(),
-        _listed("Sources", [_source(s, about(s.step)) for s in steps if s.id in cited]),
+        _listed("Sources", [_source(state, s, about(s.step)) for s in steps if s.id in cited]),
         _listed("Conflicts between sources", not_mentioned(checked.unmentioned)),
         _listed("Not found in sources", not_found(checked.claims)),
         _listed("Missing", _missing(s for s in steps if _is_missing(s))),
@@ -136,13 +137,22 @@ def _listed(title: str, lines: list[str]) -> str:
     return f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
 
 
-def _source(s: StepState, asked: str) -> str:
+def _source(state: State, s: StepState, asked: str) -> str:
+    parent = state.steps.get(s.step.partial_of or "")
+    if parent is not None and parent.combine not in ("checked", "majority"):
+        return f"[{s.id}] {_share(state, s.step)}"
     read = s.step.inputs or ()
     files = listing(read, 3) if read else ""
     if files and s.step.instance_of is not None:  # all instances were asked the same
         return f"[{s.id}] {files}"
     known = [part for part in (files, asked) if part]
     return f"[{s.id}] {': '.join(known) or role_of(s.step)}"
+
+
+def _share(state: State, step: Step) -> str:
+    """Return what a step read that did a share of another one's work: its prompt says only how."""
+    title = title_of(state, step)
+    return f"part of {step.partial_of}: {title}" if title else f"part of {step.partial_of}"
 
 
 def _is_missing(s: StepState) -> bool:

@@ -8,6 +8,7 @@ of its step. So a failed or unpaid partial report loses nothing that was found b
 from collections.abc import Callable, Iterable
 from typing import cast
 
+from swarm.attempt.citations import check_report
 from swarm.attempt.merge import Leaf, merge_list, merge_table, merged_of, notes_of
 from swarm.attempt.part_schemas import joined
 from swarm.attempt.prompt import written
@@ -17,12 +18,9 @@ from swarm.record.state import State
 from swarm.record.steps import Status, StepState
 from swarm.scheduling.checks import also_read, chosen_ballot, last_work, unfounded_in
 from swarm.scheduling.merging import merge_attempt
+from swarm.scheduling.titles import short_item, title_of
 from swarm.scheduling.votes import most_common, voted
 from swarm.spec.plan import Step, before_of, sinks
-
-NAME_CHARACTERS = 80
-"""Maximum characters of an item that names its step in a heading: most paths and titles are
-shorter."""
 
 
 class Outputs:
@@ -35,6 +33,8 @@ class Outputs:
         self._about = about
         self._notes: dict[tuple[str, int], dict[str, Json]] = {}
         """Conflicts and empty cells of tables that were read, by step and attempt."""
+        self._cited: dict[tuple[str, int, int], tuple[str, ...]] = {}
+        """Titles of the steps that partial reports cite, by step, attempt and length."""
 
     # The output of one step
 
@@ -79,7 +79,7 @@ class Outputs:
     def _heading(self, section: StepState) -> str:
         """Return the first and the last thing that a section is about."""
         steps = (self._state.steps[name].step for name in before_of(section.step))
-        names = [_short_item(step) or step.id for step in steps if _is_source(step, section.step)]
+        names = [short_item(step) or step.id for step in steps if _is_source(step, section.step)]
         names += section.step.inputs or ()
         ends = dict.fromkeys((*names[:1], *names[-1:]))
         return " – ".join(ends) or section.id
@@ -139,12 +139,32 @@ class Outputs:
         return tuple(read)
 
     def _given(self, s: StepState, reader: StepState) -> Given:
-        item = _short_item(s.step)
+        item = short_item(s.step)
         template = s.step.model_copy(update={"instance_of": None}) if item else s.step
         output, below = self._read_by(reader, s), self._below(s)
         about, unfounded = self._about(template), unfounded_in(self._state, s)
         files = tuple(made for made in s.outcome.media if made.name)
-        return Given(step=s.id, about=about, output=output, item=item, files=files, below=below, unfounded=unfounded)
+        return Given(
+            step=s.id,
+            about=about,
+            output=output,
+            item=item,
+            files=files,
+            below=below,
+            titles=self._titles(s, output, below),
+            unfounded=unfounded,
+        )
+
+    def _titles(self, s: StepState, output: Json, below: tuple[str, ...]) -> tuple[str, ...]:
+        """Return what the steps are about that a partial report cites: readers see no other name."""
+        if not below or not isinstance(output, str):
+            return ()
+        known = (s.id, s.attempt, len(output))
+        if known not in self._cited:
+            steps = (self._state.steps[name].step for name in check_report(output, below).cited)
+            titles = ((step.id, title_of(self._state, step)) for step in steps)
+            self._cited[known] = tuple(f"{name} = {title}" for name, title in titles if title)
+        return self._cited[known]
 
     def _read_by(self, reader: StepState, s: StepState) -> Json:
         """Return what a step reads of another.
@@ -199,13 +219,6 @@ class Outputs:
 def _is_source(step: Step, reader: Step) -> bool:
     """Return whether a step is a source of a section: neither its earlier answer, nor the verdict on that."""
     return step.judges is None and step.id != reader.redoes
-
-
-def _short_item(step: Step) -> str:
-    """Return the item of an instance if it is a short text on one line, else nothing."""
-    item = step.item
-    is_short = isinstance(item, str) and len(item) <= NAME_CHARACTERS and item.isprintable()
-    return cast("str", item) if is_short else ""
 
 
 def _made_of(outputs: list[Json], s: StepState) -> Json:

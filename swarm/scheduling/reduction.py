@@ -351,6 +351,7 @@ def _tokens(size: int) -> int:
 def _told(given: Given, before: str) -> int:
     """Return the tokens of what a prompt says about an output: its item, and its prompt if the one before differs."""
     item = estimate_tokens(f"{given.step} = {given.item}; ") if given.item else 0
+    item += estimate_tokens(f"{given.cited}\n") if given.titles else 0
     return item + (estimate_tokens(f"{given.step} to {given.step}: {given.about}") if given.about != before else 0)
 
 
