@@ -233,3 +233,53 @@ class TestVerdicts:
         reasons = reasons_in(merged_verdict(both))
         assert reasons[:2] == ["[a] a0", "[b] b0"]
         assert (len(reasons), reasons[-1]) == (REASONS, "and 21 more")
+
+
+class TestReaders:
+    """What the last reducer and the readers of a report see."""
+
+    async def test_citations_are_named_by_files_up_to_the_top(self, tmp_path: Path) -> None:
+        newsroom = Newsroom(2_560, 256)
+        done = await run(tmp_path, newsroom, READ, REDUCE.model_copy(update={"check": None}))
+
+        assert done.result.report is not None
+        text = done.result.report.text
+        headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+        assert headings[0].startswith("00.md – ")
+        assert not [heading for heading in headings if "read." in heading or "reduce." in heading]
+        top = newsroom.requests[-1].messages[-1]
+        told = next(part.text for part in top.parts if isinstance(part, Data) and part.name == "steps")
+        cited = re.findall(r"\[(read\.\d+)\]", " ".join(str(part) for part in top.parts))
+        assert cited
+        assert all(f"{name} = {int(name[5:]) - 1:02}.md" in told for name in set(cited))
+
+    async def test_a_source_that_is_a_partial_report_is_named_by_what_it_read(self, tmp_path: Path) -> None:
+        class Lazy(Newsroom):
+            def _answer(self, request: Request) -> str:
+                found = super()._answer(request)
+                return re.sub(r"\[read\.\d+\]", "[reduce.1]", found) if "All is below" in found else found
+
+        lazy = Lazy(2_560, 256)
+        done = await run(tmp_path, lazy, READ, REDUCE.model_copy(update={"check": None}))
+        assert done.result.report is not None
+        assert "[reduce.1] part of reduce: 00.md – " in done.result.report.text
+
+    @pytest.mark.slow  # a hundred attempts
+    async def test_no_fact_is_lost_where_the_model_ignores_the_length_of_a_summary(self, tmp_path: Path) -> None:
+        newsroom = Newsroom(2_560, 256)
+        step = REDUCE.model_copy(update={"check": None})
+        done = await run(tmp_path, newsroom, READ, step, files=30, report="summary")
+
+        assert (done.result.status, set(facts_of(done))) == ("done", right(30))
+        assert done.state.steps["reduce.0"].combine == "sections"
+
+    async def test_a_truncated_summary_counts_the_outputs_that_it_does_not_cite(self, tmp_path: Path) -> None:
+        newsroom = Newsroom(16_384, 256)
+        step = REDUCE.model_copy(update={"check": None})
+        done = await run(tmp_path, newsroom, READ, step, report="summary")
+
+        assert done.result.status == "partial"
+        assert done.result.report is not None
+        found = re.search(r"(\d+) of 12 outputs are not cited in the truncated report: \[read", done.result.report.text)
+        assert found is not None
+        assert int(found[1]) == 12 - len(set(re.findall(r"\[(read\.\d+)\]", done.result.report.text.split("## ")[0])))

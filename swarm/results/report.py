@@ -27,7 +27,7 @@ from swarm.results.claims import (
 from swarm.results.left_out import left_out, left_out_line, not_read_line
 from swarm.results.table import Table, report_body
 from swarm.scheduling.titles import title_of
-from swarm.spec.plan import Step, role_of
+from swarm.spec.plan import Step, before_of, role_of
 from swarm.spec.rows import Row
 
 NAMED = 5
@@ -92,7 +92,7 @@ def make_report(
         _listed("Conflicts between sources", not_mentioned(checked.unmentioned)),
         _listed("Not found in sources", not_found(checked.claims)),
         _listed("Missing", _missing(s for s in steps if _is_missing(s))),
-        _listed("Left out", _left_out(state, steps)),
+        _listed("Left out", [*_left_out(state, steps), *_not_cited(state, last, cited)]),
     )
     text = "\n\n".join(block for block in blocks if block)
     return Report(
@@ -178,6 +178,24 @@ def _reason(s: StepState) -> str:
     if s.status is not Status.SKIPPED:
         why = "" if s.error is None else s.error.message
     return " ".join(why.split())[:REASON_CHARACTERS]
+
+
+def _not_cited(state: State, last: StepState, cited: set[str]) -> list[str]:
+    """Return how many outputs a truncated report does not cite, with their names: what they say may be missing."""
+    if not last.outcome.is_cut:
+        return []
+    read = list(chain.from_iterable(_instances(state, name) for name in before_of(last.step)))
+    missing = [name for name in read if name not in cited]
+    if not missing:
+        return []
+    return [f"{len(missing):,} of {len(read):,} outputs are not cited in the truncated report: {_named(missing)}"]
+
+
+def _instances(state: State, name: str) -> list[str]:
+    """Return the steps with an output that a need on a step reads: of a list, its instances."""
+    s = state.steps[name]
+    is_list = s.kind == "stand_in" and s.combine == "list"
+    return [each for each in (s.children if is_list else [name]) if state.steps[each].status is Status.DONE]
 
 
 def _left_out(state: State, steps: list[StepState]) -> list[str]:

@@ -48,7 +48,7 @@ class Cases:
             return "sections" if must_split or self._wants_sections(attempt.given, reading) else None
         if not must_split or self._is_in_vain(s):
             return None
-        if self._is_repeated(s):
+        if self._is_repeated(s) or (was_cut(s) and kind == "report" and self._is_share_of_report(s)):
             return "smaller"
         return AGAIN.get(kind) if reading.fits else self._of_many(kind, s)
 
@@ -91,7 +91,7 @@ class Cases:
     def _is_much(self, s: StepState, attempt: Attempt) -> bool:
         """Return whether a report is worth sections, or a section smaller ones, because its answer was cut."""
         reads = len(attempt.given) + len(attempt.inputs)
-        if self._is_repeated(s):
+        if self._is_repeated(s) or self._is_share_of_report(s):
             return reads > 0
         return self._may_have_sections(s) and _ratio(s, attempt) > CITED
 
@@ -128,8 +128,27 @@ class Cases:
         So may the work that a critic judges, and each of several votes.
         """
         _, parent = self._above(s)
-        is_whole = parent is None or parent.combine in ("checked", "majority")
-        return is_whole and s.step.length is None and self._report != "summary"
+        if s.step.length is not None:
+            return False
+        if self._report == "summary":
+            return parent is not None and self._ignores_length(s, parent)
+        return parent is None or parent.combine in ("checked", "majority")
+
+    def _ignores_length(self, s: StepState, parent: StepState) -> bool:
+        """Return whether a report comes after partial reports of which most reached their length.
+
+        A summary of them would lose most of what they say, and so would another level.
+        """
+        if parent.combine != "last" or parent.children[-1] != s.id:
+            return False
+        shares = [self._state.steps[name] for name in parent.children[:-1]]
+        return 2 * sum(share.combine == "text" for share in shares) > len(shares)
+
+    def _is_share_of_report(self, s: StepState) -> bool:
+        """Return whether a step writes a partial report for a report that is to be a summary."""
+        parent = self._state.steps.get(s.by)
+        is_share = parent is not None and parent.combine == "last" and s.id != parent.children[-1]
+        return is_share and self._report == "summary" and s.step.length is not None
 
     def _wants_sections(self, given: Sequence[Given], reading: Reading) -> bool:
         """Return whether a report is in sections although its model could read all of it in one prompt.

@@ -72,17 +72,9 @@ class Outputs:
         for section in sections:
             text = self._text_of(section)
             if text and not text.startswith("#"):
-                text = f"## {self._heading(section)}\n\n{text}"
+                text = f"## {title_of(self._state, section.step) or section.id}\n\n{text}"
             texts.append(text)
         return "\n\n".join(filter(None, texts))
-
-    def _heading(self, section: StepState) -> str:
-        """Return the first and the last thing that a section is about."""
-        steps = (self._state.steps[name].step for name in before_of(section.step))
-        names = [short_item(step) or step.id for step in steps if _is_source(step, section.step)]
-        names += section.step.inputs or ()
-        ends = dict.fromkeys((*names[:1], *names[-1:]))
-        return " – ".join(ends) or section.id
 
     def _text_of(self, s: StepState) -> str:
         """Return the output of a step as text; without one, the texts that it would have read."""

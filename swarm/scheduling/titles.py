@@ -37,9 +37,15 @@ def title_of(state: State, step: Step, levels: int = DEEPEST) -> str:
         return ""
     if step.partial_of is None or levels == 0:
         return listing(inputs, NAMED) if inputs else ""
-    before = [state.steps[name].step for name in before_of(step) if name in state.steps]
+    before = [each for each in _read_by(state, step) if each.judges is None]
     ends = [title_of(state, each, levels - 1) or each.id for each in (*before[:1], *before[-1:])]
     found = list(dict.fromkeys((*ends, *inputs[-1:])))
     if len(found) < 2:
         return "".join(found)
     return f"{found[0].split(_BETWEEN)[0]}{_BETWEEN}{found[-1].split(_BETWEEN)[-1]}"
+
+
+def _read_by(state: State, step: Step) -> list[Step]:
+    """Return the steps that a partial report reads, without its earlier answer."""
+    names = (name for name in before_of(step) if name != step.redoes)
+    return [state.steps[name].step for name in names if name in state.steps]
