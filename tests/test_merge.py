@@ -113,6 +113,14 @@ def test_fields_that_no_schema_names_are_columns_too() -> None:
         (-0.0, 0),
         (1e22, "10000000000000000000000"),
         ({"a": "X", "b": [1.0]}, {"b": ["1"], "a": "x "}),
+        ("1 000", 1000),
+        ("12\u202f345.5", "12,345.5"),
+        ("5 GB", "5GB"),
+        ("1,000 km/h", "1000km/h"),
+        ("50 %", "50%"),
+        ("2024-03-01", "1 March 2024"),
+        ("2024/3/1", "March 1st, 2024"),
+        ("2024-03-01T00:00:00Z", "Mar. 1, 2024"),
     ],
 )
 def test_values_that_are_equal(one: Any, other: Any) -> None:
@@ -133,6 +141,14 @@ def test_values_that_are_equal(one: Any, other: Any) -> None:
         (10**40, 10**40 + 1),
         ("+49", 49),
         ("object", {}),
+        ("01/03/2024", "2024-03-01"),
+        ("2024-03-01T12:00", "2024-03-01"),
+        ("5 GB", "5,000 MB"),
+        ("10 00", 1000),
+        ("1 000", "1 00"),
+        ("5 GB", 5),
+        ("v1 beta", "v1beta"),
+        ("marble 1, 2024", "1 mar 2024"),
     ],
 )
 def test_values_that_differ(one: Any, other: Any) -> None:
@@ -260,6 +276,34 @@ def test_counts_and_lists_agree(outputs: list[list[Any]]) -> None:
     assert {normal(row["value"]) for row in counts} == items
     flat = [cell for output in outputs for cell in output if cell is not None and cell != ""]
     assert sum(row["count"] for row in counts) == len(flat)
+
+
+def test_fields_that_are_spelt_in_another_way_are_one_column() -> None:
+    found = table(
+        {"name": "a", "First Release": 1}, {"Name": "A", "first_release": 1}, {"NAME": "b", "n": 2}, schema=None
+    )
+    assert found.value == [{"name": "a", "First Release": 1, "n": None}, {"name": "b", "First Release": None, "n": 2}]
+    both = table({"name": "a", "Name": "x"}, {"name": "a", "Name": "y"}, schema=None)
+    assert both.fields == ("name", "Name")
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {"data": {"rows": [{"name": "a"}, {"name": "b"}]}},
+        {"results": [{"name": "a"}, {"name": "b"}], "note": "two"},
+        [[{"name": "a"}], [{"name": "b"}]],
+        [{"page": 1, "items": [{"name": "a"}, {"name": "b"}]}],
+    ],
+)
+def test_rows_are_found_inside_of_other_objects_and_lists(output: Any) -> None:
+    found = table(output)
+    assert ([row["name"] for row in found.value], found.fields) == (["a", "b"], ("name", "year", "licence"))
+
+
+def test_an_object_with_a_key_or_with_two_lists_is_a_row() -> None:
+    assert table({"name": "a", "tags": [{"name": "x"}]}, schema=None).value == [{"name": "a", "tags": [{"name": "x"}]}]
+    assert table({"one": [{"name": "a"}], "two": [{"name": "b"}]}, schema=None).value[0]["name"] is None
 
 
 @pytest.mark.slow

@@ -13,9 +13,10 @@ from swarm.attempt.verdicts import REASONS, merged_verdict, reasons_in
 from swarm.base.values import Json
 from swarm.lifecycle.options import Options
 from swarm.lifecycle.run import Run
+from swarm.record.steps import StepState
 from swarm.spec.chat import Data, Reply, Request, Text, split_data
-from swarm.spec.plan import Plan, Step
-from swarm.spec.task import Limits, Model, Task
+from swarm.spec.plan import Plan, Step, before_of
+from swarm.spec.task import InputSpec, Limits, Model, Task
 from tests.readers import FACT, PerfectReader, document
 
 pytestmark = pytest.mark.anyio
@@ -233,6 +234,64 @@ class TestVerdicts:
         reasons = reasons_in(merged_verdict(both))
         assert reasons[:2] == ["[a] a0", "[b] b0"]
         assert (len(reasons), reasons[-1]) == (REASONS, "and 21 more")
+
+
+class Labelled(Newsroom):
+    """Remembers which model got which documents."""
+
+    def __init__(self, context: int, cap: int) -> None:
+        super().__init__(context, cap)
+        self.shown: list[tuple[str, set[int]]] = []
+
+    async def complete(self, request: Request) -> Reply:
+        """Note what the model is shown, then answer."""
+        parts = [part for message in request.messages for part in message.parts]
+        shown = {int(number) for part in parts for number in re.findall(r"F-(\d+)-", str(part))}
+        self.shown.append((request.model, shown))
+        return await super().complete(request)
+
+
+LABELS: list[str | None] = [None, None, "lab", None, None, None, None, "lab", None, "hr", None, "hr"]
+"""Labels of the documents."""
+
+
+def labels_below(steps: Mapping[str, StepState], name: str) -> set[str]:
+    """Return the labels of all documents that a step was made from."""
+    found: set[str] = set()
+    stack, seen = [name], {name}
+    while stack:
+        s = steps[stack.pop()]
+        found |= {str(label) for each in s.step.inputs or () if (label := LABELS[int(each[:2])])}
+        below = {*before_of(s.step), *(s.children if s.kind == "stand_in" else ())}
+        stack += below - seen
+        seen |= below
+    return found
+
+
+@pytest.mark.parametrize("check", [None, pytest.param("critic", marks=pytest.mark.slow)])
+async def test_a_section_has_the_labels_of_its_leaves_and_goes_where_they_may(
+    tmp_path: Path, check: str | None
+) -> None:
+    newsroom = Labelled(2_560, 256)
+    for n in range(12):
+        (tmp_path / f"{n:02}.md").write_text(document(n, words=0), encoding="utf-8")
+    inputs = tuple(InputSpec(path=f"{n:02}.md", label=LABELS[n]) for n in range(12))
+    sizes: dict[str, Any] = {"endpoint": "offline", "context": 2_560, "max_tokens": 256}
+    models = {"default": Model(name="outside", **sizes), "inside": Model(name="inside", **sizes)}
+    plan = Plan(steps=(READ, REDUCE.model_copy(update={"check": check})))
+    labels = {"hr": ("inside",), "lab": ("inside", "default")}
+    task = Task(goal="List all.", inputs=inputs, folder=tmp_path, models=models, labels=labels, plan=plan)
+    async with Run(task, options=Options(endpoint=newsroom, cache=False)) as done:
+        pass
+
+    assert (done.result.status, set(facts_of(done))) == ("done", right())
+    private = {n for n, label in enumerate(LABELS) if label == "hr"}
+    assert {model for model, shown in newsroom.shown if shown & private} == {"inside"}
+    steps = done.state.steps
+    partials = [s for s in steps.values() if s.step.partial_of and s.model]
+    assert {s.model for s in partials} == {"default", "inside"}
+    for s in partials:
+        assert s.model == ("inside" if "hr" in labels_below(steps, s.id) else "default"), s.id
 
 
 class TestReaders:

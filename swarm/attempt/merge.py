@@ -8,9 +8,11 @@ How values are compared, for keys, conflicts and duplicates (`normal`):
 
 - Texts: Unicode NFKC and case folding; any run of whitespace is one space; typographic quotes, apostrophes and dashes
   equal the plain ones; zero-width characters do not count.
-- Numbers: by value (`1000`, `1000.0`). A text that is a number equals it, with commas between groups of three digits,
-  too: `"1,000"` equals `1000`. A text's leading zeros and decimals count as written, so that `"007"` is not `7` and
-  version `"1.10"` is not `"1.1"`.
+- Numbers: by value (`1000`, `1000.0`). A text that is a number equals it, with commas or spaces
+  between groups of three digits, too: `"1,000"` equals `1000`. A text's leading zeros and decimals
+  count as written, so that `"007"` is not `7` and version `"1.10"` is not `"1.1"`.
+- A number with a unit equals the same without the space between them. Dates are equal if they are
+  the same day: `2024-03-01`, `1 March 2024`. `01/03/2024` may be two days, so it equals itself.
 - Lists and objects: by their parts. Booleans equal themselves only.
 
 A cell is empty if it is null, blank, or says that nothing is known (`EMPTY`). Such a word gives way to any value.
@@ -27,7 +29,7 @@ from typing import Any, cast
 from swarm.attempt.types import Attempt
 from swarm.base.values import Json
 from swarm.spec.plan import MergeKind
-from swarm.spec.rows import Row, fields_of, items_of, required_of, rows_of
+from swarm.spec.rows import Row, fields_of, items_of, required_of, table_rows
 
 EMPTY = frozenset({"", "-", "?", "n/a", "null", "unknown"})
 """Texts of cells, in normal form, that give way to any other value and leave a gap if the cell is required."""
@@ -43,7 +45,20 @@ _PLAIN = str.maketrans(
         **dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff"),
     }
 )
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?|-?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?")
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?|-?[1-9][0-9]{0,2}(?:[, ][0-9]{3})+(?:\.[0-9]+)?")
+_MEASURE = re.compile(rf"({_NUMBER.pattern}) ?([^\W\d_]{{1,8}}(?:/[^\W\d_]{{1,8}})?|[%°€$£¥])")
+"""A number with its unit."""
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = (
+    r"(jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
+    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
+)
+_DATES = (
+    re.compile(r"(?P<y>[0-9]{4})([-/.])(?P<m>[0-9]{1,2})\2(?P<d>[0-9]{1,2})(?:[t ]00:00(?::00)?(?:\.0+)?z?)?"),
+    re.compile(rf"(?P<d>[0-9]{{1,2}})(?:st|nd|rd|th)? (?:of )?(?P<m>{_MONTH}),? (?P<y>[0-9]{{4}})"),
+    re.compile(rf"(?P<m>{_MONTH}) (?P<d>[0-9]{{1,2}})(?:st|nd|rd|th)?,? (?P<y>[0-9]{{4}})"),
+)
+"""Dates that can be read in one way only: a date of figures that begins with the day may begin with the month."""
 
 
 @dataclass(frozen=True)
@@ -166,15 +181,36 @@ def _grouped_rows(
     """Return the rows by identity, each with its step, and the steps without rows. Add what fields the rows have."""
     groups: dict[Hashable, list[tuple[str, Row]]] = {}
     unread: list[str] = []
+    named = {_folded(field): field for field in reversed(fields)}
     for leaf in leaves:
-        rows = rows_of(leaf.output)
+        rows = table_rows(leaf.output, key)
         if rows is None:
             unread.append(leaf.step)
-        for row in rows or ():
+        for written in rows or ():
+            row = _renamed(written, fields, named)
             fields.update(dict.fromkeys(row))
             if any(not is_empty(cell) for cell in row.values()):
                 groups.setdefault(_identity(row, key), []).append((leaf.step, row))
     return list(groups.values()), unread
+
+
+def _renamed(row: Row, fields: dict[str, None], named: dict[str, str]) -> Row:
+    """Return a row with the names of fields before it, if its own differ in case, blanks, `_` and `-`."""
+    if row.keys() <= fields.keys():
+        return row
+    found: Row = {}
+    for field, cell in row.items():
+        known = named.setdefault(_folded(field), field)
+        is_taken = field in fields or known in row or known in found
+        found[field if is_taken else known] = cell
+    return found
+
+
+def _folded(field: str) -> str:
+    return _BETWEEN_WORDS.sub("_", unicodedata.normalize("NFKC", field).strip().casefold())
+
+
+_BETWEEN_WORDS = re.compile(r"[\s_-]+")
 
 
 def _conflicts(number: int, named: Row, values: dict[str, tuple[CellValue, ...]]) -> list[Conflict]:
@@ -244,7 +280,7 @@ def normal(value: Json) -> Hashable:
         text = value if value.isascii() else unicodedata.normalize("NFKC", value).translate(_PLAIN)
         text = " ".join(text.casefold().split())
         text = text if text.isascii() else unicodedata.normalize("NFKC", text)
-        return ("number", text.replace(",", "")) if _NUMBER.fullmatch(text) else text
+        return _figure(text) if text and _DIGIT.search(text) and len(text) <= _LONGEST_FIGURE else text
     if value is None or isinstance(value, bool):
         return ("is", value)
     if isinstance(value, int | float):
@@ -253,6 +289,29 @@ def normal(value: Json) -> Hashable:
         parts = cast("dict[str, Json]", value)
         return ("object", tuple((name, normal(parts[name])) for name in sorted(parts)))
     return ("list", tuple(normal(each) for each in cast("list[Json]", value)))
+
+
+_DIGIT = re.compile(r"[0-9]")
+_LONGEST_FIGURE = 40
+"""Maximum characters of a text that may be a number, a measure or a date."""
+
+
+def _figure(text: str) -> Hashable:
+    """Return the form of a text that may be a number, a number with a unit, or a date; else the text."""
+    if _NUMBER.fullmatch(text):
+        return ("number", _ungrouped(text))
+    if (measure := _MEASURE.fullmatch(text)) is not None:
+        return ("measure", _ungrouped(measure[1]), measure[2])
+    for pattern in _DATES:
+        if (date := pattern.fullmatch(text)) is not None:
+            month = date["m"]
+            number = int(month) if month.isdigit() else _MONTHS.index(month[:3]) + 1
+            return ("date", int(date["y"]), number, int(date["d"]))
+    return text
+
+
+def _ungrouped(number: str) -> str:
+    return number.replace(",", "").replace(" ", "")
 
 
 def _digits(value: float) -> str:

@@ -4,7 +4,8 @@ A row is a JSON object whose properties are the fields. A step gives rows if its
 objects, or an object around one such list (`{"rows": [...]}`), as endpoints write that enforce objects only.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, cast
 
 from swarm.base.values import Json
@@ -82,6 +83,43 @@ def rows_of(value: Json) -> list[Row] | None:
         return cast("list[Row]", rows)
     # One object whose only field is a list of values is a row, too.
     return [cast("Row", value)] if isinstance(value, dict) else None
+
+
+def table_rows(value: Json, key: Collection[str] = ()) -> list[Row] | None:
+    """Return the rows that a value holds for a table with a key, also inside of objects or lists.
+
+    Lists of rows in a list are one list. An object without a field of the key is not a row if the
+    only list of objects in it, at any depth, has rows with one.
+    """
+    if isinstance(value, list) and value and all(map(_is_list_of_rows, cast("list[Json]", value))):
+        return list(chain.from_iterable(cast("list[list[Row]]", value)))
+    rows = rows_of(value)
+    if not key or rows is None or _have(rows, key):
+        return rows
+    found = list(chain.from_iterable(map(_lists_in, rows)))
+    return found[0] if len(found) == 1 and _have(found[0], key) else rows
+
+
+def _have(rows: Iterable[Row], key: Collection[str]) -> bool:
+    """Return whether any row has a field of the key."""
+    return any(not row.keys().isdisjoint(key) for row in rows)
+
+
+def _is_list_of_rows(value: Json) -> bool:
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(each, dict) for each in cast("list[Json]", value))
+
+
+def _lists_in(row: Row) -> Iterator[list[Row]]:
+    """Yield the lists of objects in an object, at any depth of objects."""
+    stack: list[Json] = [row]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            stack.extend(cast("Row", value).values())
+        elif _is_list_of_rows(value):
+            yield cast("list[Row]", value)
 
 
 def _wrapped(schema: dict[str, Any]) -> dict[str, Any]:
