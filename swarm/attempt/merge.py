@@ -280,7 +280,7 @@ def normal(value: Json) -> Hashable:
         text = value if value.isascii() else unicodedata.normalize("NFKC", value).translate(_PLAIN)
         text = " ".join(text.casefold().split())
         text = text if text.isascii() else unicodedata.normalize("NFKC", text)
-        return _figure(text) if text and _DIGIT.search(text) and len(text) <= _LONGEST_FIGURE else text
+        return _figure(text)
     if value is None or isinstance(value, bool):
         return ("is", value)
     if isinstance(value, int | float):
@@ -298,6 +298,8 @@ _LONGEST_FIGURE = 40
 
 def _figure(text: str) -> Hashable:
     """Return the form of a text that may be a number, a number with a unit, or a date; else the text."""
+    if len(text) > _LONGEST_FIGURE or _DIGIT.search(text) is None:
+        return text
     if _NUMBER.fullmatch(text):
         return ("number", _ungrouped(text))
     if (measure := _MEASURE.fullmatch(text)) is not None:

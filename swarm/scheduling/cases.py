@@ -48,9 +48,14 @@ class Cases:
             return "sections" if must_split or self._wants_sections(attempt.given, reading) else None
         if not must_split or self._is_in_vain(s):
             return None
-        if self._is_repeated(s) or (was_cut(s) and kind == "report" and self._is_share_of_report(s)):
+        if self._is_repeated(s):
             return "smaller"
-        return AGAIN.get(kind) if reading.fits else self._of_many(kind, s)
+        return self._of_cut(kind, s) if reading.fits else self._of_many(kind, s)
+
+    def _of_cut(self, kind: Kind, s: StepState) -> Case | None:
+        """Return the case of a step whose answer reached its output cap."""
+        is_partial_report = kind == "report" and self._is_share_of_report(s)
+        return "smaller" if is_partial_report else AGAIN.get(kind)
 
     def is_cut(self, s: StepState, attempt: Attempt) -> bool:
         """Return whether the answer of a step reached its output cap, or would, as those of its siblings did.
@@ -68,6 +73,8 @@ class Cases:
 
     def _of_many(self, kind: Kind, s: StepState) -> Case:
         """Return the case of a step that does not fit its prompt."""
+        if kind == "report" and was_cut(s) and self._is_share_of_report(s):
+            return "smaller"
         if kind == "list":
             return "rows"
         keeps_all = kind == "object" and s.step.judges is None and _has_lists(s.step.output)

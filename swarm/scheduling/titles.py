@@ -1,4 +1,4 @@
-"""What steps are about, in the words of their readers: names of files and of items instead of ids."""
+"""What steps are about, in the words of their readers: files and items instead of ids."""
 
 from swarm.base.text import listing
 from swarm.record.state import State
@@ -9,7 +9,7 @@ NAME_CHARACTERS = 80
 NAMED = 2
 """Inputs of one step that are named. The others are counted."""
 DEEPEST = 12
-"""Levels of partial reports that are looked through for the first and the last thing that one is of."""
+"""Levels of partial reports that are looked through for the ends of one."""
 _BETWEEN = " – "
 _GLOB = frozenset("*?[")
 """Characters of a pattern of names."""
@@ -37,9 +37,14 @@ def title_of(state: State, step: Step, levels: int = DEEPEST) -> str:
         return ""
     if step.partial_of is None or levels == 0:
         return listing(inputs, NAMED) if inputs else ""
+    return _ends(state, step, levels - 1)
+
+
+def _ends(state: State, step: Step, levels: int) -> str:
+    """Return the titles of the first and the last thing that a partial report reads."""
     before = [each for each in _read_by(state, step) if each.judges is None]
-    ends = [title_of(state, each, levels - 1) or each.id for each in (*before[:1], *before[-1:])]
-    found = list(dict.fromkeys((*ends, *inputs[-1:])))
+    ends = [title_of(state, each, levels) or each.id for each in (*before[:1], *before[-1:])]
+    found = list(dict.fromkeys((*ends, *(step.inputs or ())[-1:])))
     if len(found) < 2:
         return "".join(found)
     return f"{found[0].split(_BETWEEN)[0]}{_BETWEEN}{found[-1].split(_BETWEEN)[-1]}"
