@@ -179,7 +179,8 @@ def test_names_places_versions_shares_and_answers_disagree(one: str, other: str,
         ("Half of the pumps were replaced.", "A tenth of the lamps was replaced."),
         ("Windows 10 needs the driver.", "Windows 11 needs the driver."),
         ("Ward 5: device pumps; number 6", "lamps: place Ward 4; next check 2026-03-14"),
-        ("Riesling: vintage 2022; price 29 eur", "2021: silver, Riesling"),
+        ("Pinot Noir: vintage 2021; price 18.00 eur", "2023: gold, Pinot Noir"),
+        ("Mill Street was sold in 2004.", "In 2009, Mill Street burnt."),
     ],
 )
 def test_other_names_and_answers_are_no_disagreement(one: str, other: str) -> None:
