@@ -4,6 +4,7 @@ The reader counts tokens as real tokenizers do, so its texts are denser or less 
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,9 @@ async def test_every_record_costs_little_more_than_to_read_and_write_it(tmp_path
     least = tokens_of(text) + tokens_of("\n".join(RECORDS[kind].findall(text)))
     # Two answers show that the pieces are too large: only those two are read a second time.
     assert reader.spent["all"] < 1.35 * least + 2 * CONTEXT
+    added = [event.steps for event in events_of(result.folder) if isinstance(event, e.StepsAdded)]
+    cut_for = {step.density for step in chain.from_iterable(added) if step.density is not None}
+    assert kind != "prose" or max(cut_for, default=1) < 1  # as measured by the first parts, not as estimated
     assert reader.spent["calls"] <= 1.3 * least / (CONTEXT * 7 / 8 - 600) + 6
 
 
