@@ -244,6 +244,11 @@ class TestFunctions:
         with pytest.raises(swarm.SwarmError, match=words):
             await swarm.run(task, endpoint=Office([], []).endpoint, checks=checks)
 
+    async def test_a_task_file_that_names_code_is_told_how_to_give_it(self, tmp_path: Path) -> None:
+        (tmp_path / "task.yaml").write_text("goal: x\nplan:\n  - {id: a, prompt: x, check: 'my.checks:Has_5'}\n")
+        with pytest.raises(swarm.SwarmError, match=r"plan\.0\.check: .* a file cannot run.*checks={'has_5': Has_5}"):
+            await swarm.run(tmp_path / "task.yaml", endpoint=Office([], []).endpoint)
+
     async def test_a_function_does_no_work(self, tmp_path: Path) -> None:
         step = NAMED.model_copy(update={"agent": "has_five", "check": None})
         with pytest.raises(swarm.SwarmError, match=r"steps\.0\.agent: .* is a Python function.* `check`"):

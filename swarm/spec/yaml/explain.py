@@ -140,7 +140,8 @@ def _message(group: list[_Violation], found: Json, path: Path, schema: Callable[
         case "missing":
             return "is required but missing"
         case "string_pattern_mismatch" if first.details.get("ctx", {}).get("pattern") == ID_PATTERN:
-            return _bad_id(str(path[-1]) if first.on_key else str(found))
+            name = str(path[-1]) if first.on_key else str(found)
+            return _no_code(name) if path[-1:] == ("check",) and _FUNCTION.fullmatch(name) else _bad_id(name)
         case "too_short":
             return "is an empty list; at least one item is required"
         case "string_too_short":
@@ -195,6 +196,19 @@ def _shown(value: Json) -> str:
 
 def _plain(value: float | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value}"
+
+
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:([A-Za-z_]\w*)")
+"""The name of a Python function with its module."""
+
+
+def _no_code(name: str) -> str:
+    """Return why a `check` names no function of a module, and how a function is given."""
+    function = name.rpartition(":")[2]
+    return (
+        f"`{clip(name)}` names Python code, which a file cannot run; write `check: {clip(function.lower())}`, and give "
+        f"the function in Python: `swarm.run(…, checks={{'{clip(function.lower())}': {clip(function)}}})`"
+    )
 
 
 def _bad_id(name: str) -> str:
