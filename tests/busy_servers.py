@@ -55,6 +55,8 @@ class Case:
     start: int = UNKNOWN
     wasted: float = 0.05
     """Maximum share of calls that are worked on for nobody."""
+    broken: int = 0
+    """Maximum calls in flight that the server's end breaks: they are made again."""
     told: bool = False
     """Whether its answers say what is left of its quota."""
     slow: bool = False
@@ -97,6 +99,19 @@ CASES: dict[str, Case] = {
     ),
     "64 slots of 4 s, five in a hundred refused": Case(
         lambda: BusyServer(slots=slots(64), seconds=about(4), refuses=0.05), 800, 300, 300, 96, 1.5, slow=True
+    ),
+    "away for 20 s, 16 workers": Case(
+        lambda: BusyServer(slots=slots(16), seconds=about(2), away=((10, 30),)), 200, 16, 60, 16, 1.2, broken=16
+    ),
+    "away for 20 s, 300 workers": Case(
+        lambda: BusyServer(slots=slots(64), seconds=about(2), away=((10, 30),)),
+        1200,
+        300,
+        60,
+        64,
+        1.2,
+        broken=300,
+        slow=True,
     ),
     "slots go from 32 to 8 and back": Case(
         lambda: BusyServer(slots=lambda at: (32, 8, 32)[min(2, int(at // 60))], seconds=about(3)),

@@ -68,7 +68,9 @@ class TestFlights:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.lists(st.tuples(st.floats(0, 60), st.floats(0.1, 60)), min_size=1, max_size=12))
+@given(
+    st.lists(st.tuples(st.floats(0, 60), st.floats(0.1, 60)), min_size=1, max_size=12, unique_by=lambda each: each[0])
+)
 def test_no_call_is_given_up_before_its_turn_has_lasted_a_deadline(drawn: list[tuple[float, float]]) -> None:
     """Compared with a computation that looks at every answer."""
     lives = [(at, at + seconds) for at, seconds in sorted(drawn)]

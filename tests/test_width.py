@@ -27,7 +27,7 @@ def test_no_step_is_lost_and_the_work_takes_little_longer_than_at_the_best_width
     best, ours = drive(case, width=case.best), drive(case)
     assert ours.lost == 0
     assert ours.wasted <= case.wasted * case.steps
-    assert ours.calls <= 1.2 * case.steps
+    assert ours.calls <= 1.2 * case.steps + case.broken
     assert ours.seconds <= case.most * best.seconds
 
 
