@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from swarm.attempt.part_schemas import joined
 from swarm.lifecycle.options import Options
 from swarm.lifecycle.run import Run
 from swarm.record import events as e
@@ -103,3 +104,7 @@ async def test_parts_that_were_cut_again_together_have_every_byte_once(tmp_path:
     assert (reader.spent["calls"], again.report) == (asked, result.report)
     assert missing(result, text, reader) == set()
     assert FACT.search(text)
+
+
+async def test_many_short_entries_that_two_parts_share_are_counted_once() -> None:
+    assert joined([list(range(60)), list(range(20, 90))]) == list(range(90))

@@ -42,8 +42,8 @@ def _of_part(schema: Any) -> Json:
     return part_schema(found) if found.get("type") == "array" else cast("Json", schema)
 
 
-SHARED_ENTRIES = 16
-"""Maximum entries of a list that one shared line or record is expected to give."""
+SHARED_ENTRIES = 128
+"""Maximum entries of a list that what two parts share is expected to give: 512 bytes of short words."""
 
 
 @dataclass(frozen=True)
