@@ -27,7 +27,7 @@ def at_least(minimum: float) -> Callable[[float | None], float | None]:
 
     def check(value: float | None) -> float | None:
         if value is not None and not value >= minimum:
-            raise typer.BadParameter(f"{value:g} is below the minimum of {minimum:g}")
+            raise typer.BadParameter(f"{value:,.10g} is below the minimum of {minimum:,.10g}")
         return value
 
     return check

@@ -239,7 +239,7 @@ class Scheduler:
         """Record that a limit is reached. From now on only the report starts."""
         if limit not in self.state.limits_reached:
             self._emit(e.LimitReached(limit=limit, value=value))
-        self.ask_to_stop("limit", f"limit {limit} reached ({value:g})")
+        self.ask_to_stop("limit", f"limit {limit} reached ({value:,.10g})")
 
     def fall_short(self, limit: str, value: float) -> None:
         """Note that a step did not fit what is left of a limit. Others may: it is reached when none is left."""

@@ -39,10 +39,10 @@ _KINDS: Mapping[str, str] = {
 """Names of the types that pydantic expects, by its error type."""
 
 _BOUNDS: Mapping[str, str] = {
-    "greater_than": "more than {gt:g}",
-    "greater_than_equal": "at least {ge:g}",
-    "less_than": "less than {lt:g}",
-    "less_than_equal": "at most {le:g}",
+    "greater_than": "more than {gt:,.10g}",
+    "greater_than_equal": "at least {ge:,.10g}",
+    "less_than": "less than {lt:,.10g}",
+    "less_than_equal": "at most {le:,.10g}",
 }
 
 
