@@ -263,7 +263,7 @@ agents: *x
     )
     assert wrong_task(text) == [
         "t.yaml:2:1: modles: unknown key; allowed here: agents, approve, goal, inputs, labels, limits, mcp, models, "
-        "on_failure, output, parameters, patience, plan, python, report, swarm, tools, version and web; "
+        "on_failure, otel, output, parameters, patience, plan, python, report, swarm, tools, version and web; "
         "did you mean `models`?",
         "t.yaml:4:5: inputs.0.path: is required but missing",
         "t.yaml:4:6: inputs.0.pth: unknown key; allowed here: as, label, name and path; did you mean `path`?",
