@@ -106,7 +106,8 @@ class Graph:
     def _link(self, s: StepState) -> None:
         for before in before_of(s.step):
             other = self._get(before)
-            if other.over and not other.settled and other.id in self.lineage(s.id):
+            has_output = other.over or other.kind == "stand_in"  # of a vote in parts: all but the last
+            if has_output and not other.settled and other.id in self.lineage(s.id):
                 continue  # it spawned the step and has an output: it is settled only after the step
             other.waiters.append(s.id)
             if not other.settled:

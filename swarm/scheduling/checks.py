@@ -44,10 +44,6 @@ class Judged:
     """Number of times that the work was done again."""
 
 
-class _Open:
-    """A vote that is not known yet: it was read in parts, and the last of these has just ended."""
-
-
 def _no_output(s: StepState) -> Json:
     return s.outcome.output
 
@@ -139,36 +135,38 @@ class Checks:
     def _chooser(self, state: State, last: StepState, parent: StepState, outcome: Outcome | None) -> tuple[Step, ...]:
         """Return the critic that chooses among votes, if all have ended and some part of them has no majority.
 
-        `last` ended the last vote with this outcome, or failed. It is the vote, or a share of one: what that vote is
-        will be known only when it is settled, so then only a majority of the others needs no critic.
+        `last` ended the last vote with this outcome, or failed. It is the vote, or a share of one.
         """
         ballot, step = _ballot_of(state, last, parent), parent.step
         others = [state.steps[name] for name in parent.children if name != ballot.id]
         if not all(each.settled for each in others) or not _ends(state, ballot, last):
             return ()
-        votes = self._votes(others, ballot, outcome)
+        votes = self._votes(others, ballot, last, outcome)
         ids = sorted(votes, key=lambda name: state.steps[name].order)
-        if len(ids) < 2 or self._is_decided([votes[name] for name in ids], step):
+        if len(ids) < 2 or voted([votes[name] for name in ids], key=step.key or ()).is_decided:
             return ()
         # The last vote is settled only with what it spawned, so nothing can wait for it: `also_read`.
         return (self._choosing(step, ids, tuple(name for name in ids if name != ballot.id)),)
 
-    def _votes(self, others: Iterable[StepState], last: StepState, outcome: Outcome | None) -> dict[str, Json | _Open]:
-        """Return the outputs of votes by step, with what is known of the last one."""
-        votes: dict[str, Json | _Open] = {}
-        for each in others:
-            if each.status is Status.DONE:
-                votes[each.id] = self._output_of(each)
+    def _votes(
+        self, others: Iterable[StepState], ballot: StepState, last: StepState, outcome: Outcome | None
+    ) -> dict[str, Json]:
+        """Return the outputs of votes, by step."""
+        votes = {each.id: self._output_of(each) for each in others if each.status is Status.DONE}
         if outcome is not None:
-            votes[last.id] = _Open() if last.kind == "stand_in" else outcome.output
+            votes[ballot.id] = self._output_with(ballot, last, outcome)
         return votes
 
-    def _is_decided(self, votes: Sequence[Json | _Open], step: Step) -> bool:
-        """Return whether every part of votes has a majority, whatever an unknown one is."""
-        known = [vote for vote in votes if not isinstance(vote, _Open)]
-        if len(known) < len(votes):
-            return has_majority(known, len(votes))
-        return voted(known, key=step.key or ()).is_decided
+    def _output_with(self, ballot: StepState, last: StepState, outcome: Outcome) -> Json:
+        """Return the output of a vote as it will be once this outcome of its last share is recorded."""
+        if ballot is last:
+            return outcome.output
+        before = last.outcome, last.status
+        last.outcome, last.status = outcome, Status.DONE
+        try:
+            return self._output_of(ballot)
+        finally:
+            last.outcome, last.status = before
 
     def _choosing(self, step: Step, ids: list[str], before: tuple[str, ...]) -> Step:
         schema: dict[str, Json] = {
@@ -205,13 +203,10 @@ def _ballot(step: Step, number: int) -> Step:
     return step.model_copy(update=update)
 
 
-def has_majority(outputs: Sequence[Json], total: int | None = None) -> bool:
-    """Check whether more than half of the outputs are equal, or of a `total` of which these are known.
-
-    Spelling, blanks and the form of figures do not count.
-    """
+def has_majority(outputs: Sequence[Json]) -> bool:
+    """Check whether more than half of the outputs are equal. Spelling, blanks and the form of figures do not count."""
     counts = Counter(map(normal, outputs))
-    return 2 * max(counts.values(), default=0) > (len(outputs) if total is None else total)
+    return 2 * max(counts.values(), default=0) > len(outputs)
 
 
 def _voted_by(state: State, s: StepState) -> StepState | None:

@@ -118,7 +118,7 @@ class Outputs:
             other = steps[name]
             if in_place := self._in_place_of(other, s.step):  # 1
                 stack.extend(reversed(in_place))
-            elif other.status is Status.DONE:  # 2
+            elif other.status is Status.DONE or not other.over:  # 2; a vote that is settled after its reader
                 read.append(self._given(other, s))
             else:  # 3
                 read.append(Missing(step=name, because=_because(other)))
