@@ -240,7 +240,12 @@ def _unread(text: str, said: Iterable[Message], attempt: Attempt) -> tuple[str, 
     has_data = any(isinstance(part, Data) and part.of != "brief" for part in texts)
     if not has_data or len(texts) < len(shown) or sum(len(part.text) for part in texts) > READ_CHARACTERS:
         return ()
-    return _missing(text, [SourceText("", part.text) for part in texts], attempt)
+    return _missing(text, [SourceText(_name_of(part), part.text) for part in texts], attempt)
+
+
+def _name_of(part: Data | Text) -> str:
+    """Return the name of an input or an output: those are counted when an answer says how many it read."""
+    return part.name if isinstance(part, Data) and part.of in ("input", "output") else ""
 
 
 def _missing(text: str, sources: list[SourceText], attempt: Attempt) -> tuple[str, ...]:

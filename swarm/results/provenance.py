@@ -320,7 +320,8 @@ def _place(s: StepState, name: str, text: str, said: str) -> InputPlace | None:
     if part is not None and not part.lines[0] <= first <= part.lines[1]:
         return None
     page = text.count("\f", 0, found.start) + 1 if "\f" in text else None
-    last = first + found.text.count("\n")
+    lines = text[found.start : found.end].strip()
+    last = first + lines.count("\n")
     place = place_of(text, found.start)
     if place is not None and place.unit == "page":
         page = place.number
@@ -331,8 +332,8 @@ def _place(s: StepState, name: str, text: str, said: str) -> InputPlace | None:
         last_line=last,
         page=page,
         at=at,
-        opened_page=_opened_page(s, "input", name, text, found.text),
-        text=found.text.strip(),
+        opened_page=_opened_page(s, "input", name, text, lines),
+        text=lines,
     )
 
 

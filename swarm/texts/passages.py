@@ -4,9 +4,11 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, cast
 
 from swarm.base.values import Json
+from swarm.texts.delimited import delimited_rows
 from swarm.texts.units import MONTHS
 
 Kind = Literal["sentence", "row", "heading", "code"]
@@ -14,6 +16,8 @@ CONTEXT_CHARACTERS = 400
 """Maximum characters of the context of a passage: headings and the head of a table."""
 ITEM_CHARACTERS = 120
 """Maximum characters of a list item in the context of the items below it."""
+LEAST_LINES = 3
+"""Minimum lines of JSON of which the last may be cut."""
 MOST_PASSAGES = 50_000
 """Maximum passages of one text: with more, the rest of the text is one passage."""
 
@@ -67,10 +71,26 @@ def passages(text: str) -> list[Sentence]:
         try:
             value: Json = json.loads(text)
         except (ValueError, RecursionError):
-            pass
-        else:
-            return list(_Records().of(value))
+            return _json_lines(text) or markdown_passages(text)
+        return list(_Records().of(value))
     return markdown_passages(text)
+
+
+def _json_lines(text: str) -> list[Sentence]:
+    """Return the passages of lines of JSON, a record each; none if a line is other than JSON.
+
+    The last line may be cut, because a text may be a piece of a longer one.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    values: list[Json] = []
+    for n, line in enumerate(lines, 1):
+        try:
+            values.append(json.loads(line))
+        except (ValueError, RecursionError):
+            if n < max(LEAST_LINES, len(lines)):
+                return []
+            values.append(line)
+    return list(_Records().of(values))
 
 
 def markdown_passages(text: str) -> list[Sentence]:
@@ -95,6 +115,8 @@ class _Splitter:
         self._open: tuple[int, int] | None = None
         """Start and end of the paragraph that is being read."""
         self._fence = ""
+        self._fenced_from = 0
+        """Start of the lines in the present fence."""
 
     def split(self) -> list[Sentence]:
         """Return the passages."""
@@ -132,9 +154,21 @@ class _Splitter:
     def _fenced(self, line: str, at: int, fence: re.Match[str] | None) -> None:
         self._close()
         if fence and (not self._fence or fence[1].startswith(self._fence)):
+            if self._fence:
+                self._unfence(at)
             self._fence = "" if self._fence else fence[1]
+            self._fenced_from = at + len(line) + 1
         elif line.strip():
             self._add(at, at + len(line), "code")
+
+    def _unfence(self, at: int) -> None:
+        """Read the lines of a fence that ends here again, if they are a table."""
+        before = len(self._found)
+        if self._table(self._fenced_from, max(self._fenced_from, at - 1)):
+            rows = self._found[before:]
+            while before and self._found[before - 1].start >= self._fenced_from:
+                before -= 1
+            self._found[before:] = rows
 
     def _heading(self, line: str, at: int, heading: re.Match[str]) -> None:
         self._close()
@@ -179,18 +213,38 @@ class _Splitter:
             return
         start, end = self._open
         self._open = None
-        for first, last in sentences(self._text, start, end):
-            self._add(first, last, "sentence")
+        if not self._table(start, end):
+            for first, last in sentences(self._text, start, end):
+                self._add(first, last, "sentence")
         if self._item is not None:
             self._items.append(self._item)
             self._item = None
 
-    def _add(self, start: int, end: int, kind: Kind) -> None:
+    def _table(self, start: int, end: int) -> bool:
+        """Add the rows of a table with delimiters, such as CSV. Return False for other texts."""
+        rows = delimited_rows(self._text, start, end)
+        if rows is None:
+            return False
+        head = next(rows)
+        if head.text:
+            self._add(head.start, head.end, "heading", head.text)
+        before, self._head = self._head, head.text
+        for row in islice(rows, MOST_PASSAGES):
+            self._block += 1
+            self._add(row.start, row.end, "row", row.text)
+        rest = list(rows)
+        if rest:
+            self._add(rest[0].start, rest[-1].end, "sentence", "\n".join(row.text for row in rest))
+        self._head = before
+        return True
+
+    def _add(self, start: int, end: int, kind: Kind, written: str = "") -> None:
+        """Add a passage; `written` if its text is not the one at its place."""
         context = ""
         if self._headings or self._items or self._head:
             trail = [words for _, words in (*self._headings, *self._items)]
             context = " / ".join(filter(None, (*trail, self._head)))[-CONTEXT_CHARACTERS:]
-        self._found.append(Sentence(start, end, self._text[start:end], kind, self._block, context))
+        self._found.append(Sentence(start, end, written or self._text[start:end], kind, self._block, context))
 
 
 def sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -103,6 +103,8 @@ def _is_next(all_passages: list[Sentence], n: int) -> bool:
 def _said(text: str, pieces: Sequence[Sentence], known: Collection[str]) -> str:
     """Return the words of passages without their citations and addresses."""
     words = text[pieces[0].start : pieces[-1].end] if pieces else ""
+    if any(piece.kind == "row" for piece in pieces):  # of CSV, too, whose passages are written otherwise
+        words = "\n".join(piece.text for piece in pieces)
     return bare(words, known)
 
 

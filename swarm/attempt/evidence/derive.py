@@ -40,6 +40,7 @@ _ABOUT = re.compile(
     r"\s?$",
     re.IGNORECASE,
 )
+_ONE = re.compile(r"\s(?:source|file|document|input|text)\b")
 _COUNTS = re.compile(r"[^\W\d_]")
 
 
@@ -240,6 +241,8 @@ def _is_count(statement: Statement, figure: Quantity, cited: Sources) -> bool:
     """Whether a whole number counts something: cited texts, entries of a list, names in the sentence."""
     value = figure.values[0]
     after = statement.passage.text[figure.end : figure.end + 3].strip()
+    if value == 1:  # else it is seldom a count
+        return cited.named == 1 and _ONE.match(statement.passage.text, figure.end) is not None
     if value != int(value) or not 1 < value <= MOST_COUNT or not _COUNTS.match(after):
         return False
     return int(value) in (len(statement.names), *cited.counts)

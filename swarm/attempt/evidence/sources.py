@@ -171,10 +171,15 @@ class Sources:
         return "".join(text.text[:2000] for text in self.texts)
 
     @cached_property
+    def named(self) -> int:
+        """Number of texts with different names: not the prompt."""
+        return len({text.name for text in self.texts} - {""})
+
+    @cached_property
     def counts(self) -> frozenset[int]:
-        """What may be counted in them: the texts, the rows and the items of each, all rows."""
+        """What may be counted in them: the texts, those with a name, the rows and the items of each, all rows."""
         rows = [text.rows for text in self.texts]
-        return frozenset((len(rows), sum(rows), *rows, *(text.items for text in self.texts)))
+        return frozenset((len(rows), self.named, sum(rows), *rows, *(text.items for text in self.texts)))
 
     @cached_property
     def _unindexed(self) -> list[SourceText]:

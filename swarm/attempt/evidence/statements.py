@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from swarm.texts.figures import Quantity, figures
-from swarm.texts.passages import Sentence
+from swarm.texts.passages import CONTEXT_CHARACTERS, Sentence
 from swarm.texts.terms import STOP_WORDS, Name, fold, names_of, squeezed, stem, words_of
 from swarm.texts.units import MONTHS, SCALES, UNITS
 
@@ -237,11 +237,13 @@ class Statement:
         text = self.passage.text
         separator = "|" if "|" in text else "; "
         heads = self.passage.context.rpartition(" / ")[2].split("|") if separator == "|" else []
+        every = text.split(separator)
+        cut = len(every) - len(heads) if len(self.passage.context) >= CONTEXT_CHARACTERS else 0
         found: list[Cell] = []
         at = 0
-        for n, words in enumerate(text.split(separator)):
+        for n, words in enumerate(every, -max(0, cut)):  # of a long head, the first columns are cut
             label, _, value = words.rpartition(": ")
-            head = heads[n] if n < len(heads) else ""
+            head = heads[n] if 0 <= n < len(heads) else ""
             found.append(Cell(at, at + len(words), f"{head} {label}".strip(), value))
             at += len(words) + len(separator)
         return found
