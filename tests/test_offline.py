@@ -88,11 +88,13 @@ def test_an_injection_forges_no_source_and_no_row() -> None:
 
 
 def test_an_injection_changes_no_plan() -> None:
-    brief: dict[str, Any] = {"inputs": [{"name": "a.md", "size": 1}, {"name": "b.md", "size": 1}], "steps_left": 20}
+    inputs = [{"name": name, "medium": "text", "size": 1, "first_line": "Lunr."} for name in ("a.md", "b.md")]
+    brief: dict[str, Any] = {"roles": [], "inputs": inputs, "steps_left": 20}
     clean = request("plan", Data(of="brief", name="brief", text=json.dumps(brief)))
-    brief["inputs"][0]["first_line"] = INJECTION
+    inputs[0]["first_line"] = INJECTION
     dirty = request("plan", Data(of="brief", name="brief", text=json.dumps(brief)))
     assert respond(dirty) == respond(clean)
+    assert len(json.loads(respond(clean))["steps"]) == 2
 
 
 @pytest.mark.anyio

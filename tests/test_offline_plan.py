@@ -7,13 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swarm.attempt.prompt import phrase
+from swarm.endpoints.offline import respond
 from swarm.endpoints.offline.columns import columns_of
-from swarm.endpoints.offline.plan import ALONE, READ, READ_SEVERAL, REPORT, WIDEST, asked, plan, shape
+from swarm.endpoints.offline.plan import ALONE, READ, READ_SEVERAL, REPORT, WIDEST, asked, brief_of, plan
 from swarm.planning.brief import Brief, InputBrief, RoleBrief
 from swarm.planning.lint import lint
+from swarm.spec.chat import Data, Text
 from swarm.spec.plan import Plan
 from swarm.spec.rows import fields_of
 from swarm.spec.task import Limits
+from tests.offline import WORDING, request
 
 GOAL = "How much memory does each library need?"
 ROLES = tuple(RoleBrief(name=name, description="") for name in ("planner", "worker", "reducer"))
@@ -25,7 +29,7 @@ def brief(*inputs: InputBrief | str, **fields: Any) -> Brief:
 
 
 def planned(given: Brief, *outputs: str, goal: str = GOAL) -> Plan:
-    return Plan.model_validate_json(plan(goal, shape(given.model_dump_json()), outputs))
+    return Plan.model_validate_json(plan(goal, brief_of(given.model_dump_json()), outputs))
 
 
 def test_each_input_is_read_by_a_step_of_its_own_and_then_merged() -> None:
@@ -111,11 +115,13 @@ def test_what_cannot_be_read_has_a_step_that_says_so() -> None:
 
 
 def test_inputs_that_a_long_brief_does_not_list_are_read_too() -> None:
-    given = brief(*(f"n{n}.md" for n in range(20))).model_dump_json()
-    [read, _] = json.loads(plan(GOAL, shape(given, ["(The brief lists only 20 of 90 inputs.)"])))["steps"]
+    given = brief(*(f"n{n}.md" for n in range(20)))
+    note = Text(text=phrase(WORDING, "cut_brief", shown=20, total=90))
+    asked = request("plan", Data(of="brief", name="brief", text=given.model_dump_json()), note)
+    [read, _] = json.loads(respond(asked))["steps"]
     assert read["each"] == "inputs"
     assert "inputs" not in read
-    [step] = json.loads(plan(GOAL, shape(given, ["(The brief lists only 20 of 900 inputs.)"])))["steps"]
+    [step] = json.loads(plan(GOAL, given, total=900))["steps"]
     assert "inputs" not in step
 
 
@@ -126,7 +132,7 @@ def test_a_later_plan_goes_on_from_what_was_given() -> None:
 
 
 def test_a_goal_is_no_template() -> None:
-    assert "{item}" not in plan("Fill {item} in", shape(brief("a.md").model_dump_json()))
+    assert "{item}" not in plan("Fill {item} in", brief("a.md"))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +149,7 @@ def test_other_words_stay_in_a_prompt() -> None:
 
 @pytest.mark.parametrize("text", ["", "no", "[]", '{"inputs": 3, "limits": [], "known": {}}', '{"inputs": [1, {}]}'])
 def test_an_odd_brief_gives_one_step(text: str) -> None:
-    assert len(json.loads(plan(GOAL, shape(text)))["steps"]) == 1
+    assert len(json.loads(plan(GOAL, brief_of(text)))["steps"]) == 1
 
 
 MEDIA = st.sampled_from(["text", "text", "image", "audio"])

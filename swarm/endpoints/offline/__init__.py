@@ -7,17 +7,18 @@ can make it do anything else. With it, a fresh install is useful, and examples a
 deterministic.
 """
 
+import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
-from typing import Literal, NamedTuple
+from itertools import chain, pairwise
+from typing import Literal
 
 import anyio.to_thread
 
-from swarm.base.values import canonical
 from swarm.endpoints.offline.form import fill
 from swarm.endpoints.offline.outputs import OutputTexts, items_of, outputs
-from swarm.endpoints.offline.plan import asked, is_alone, plan, shape
+from swarm.endpoints.offline.plan import asked, brief_of, is_alone, plan
 from swarm.endpoints.offline.report import Material, answer, report
 from swarm.spec.chat import (
     Data,
@@ -42,8 +43,6 @@ NAME = "offline"
 LARGE = 50_000
 """Tokens of a request from which it is answered in a thread: other steps and the view of the run go on."""
 
-_SOURCES = ("input", "output", "tool")
-
 
 class Offline:
     """The endpoint. It raises `EndpointRefused` only for a JSON Schema that it cannot fill."""
@@ -66,12 +65,13 @@ class Offline:
 def respond(request: Request) -> str:
     """Return the answer to a request. Instructions and tools are ignored."""
     main = _main(request.messages)
-    goal, prompt = _goal(main), _prompt(main)
-    data = _data(request)
-    texts = [part for part in data if isinstance(part, Data)]
+    goal = _goal(main)
+    prompt = _prompt(main, goal)
+    parts = (split_data(message.parts) for message in request.messages if message.role != "system")
+    data = list(chain.from_iterable(parts))
     if request.purpose == "plan":
-        return _planned(goal or prompt, request, main, texts)
-    given = _material(request, goal, prompt, data)
+        return _planned(goal or prompt, main, data)
+    given = _material(request, goal, prompt, main, data)
     if request.form is not None:
         return fill(request.form.json_schema, given)
     is_whole = bool(given.sources) and isinstance(main[-1], Text) and is_alone(main[-1].text)
@@ -79,64 +79,48 @@ def respond(request: Request) -> str:
     return report(given) if is_whole or is_report else answer(given)
 
 
-def _data(request: Request) -> list[Part]:
-    """Return the parts of all messages except the instructions."""
-    found: list[Part] = []
-    for message in request.messages:
-        if message.role != "system":
-            found += split_data(message.parts)
-    return found
-
-
-def _planned(goal: str, request: Request, main: Sequence[Part], texts: Sequence[Data]) -> str:
-    """Return a plan for the last brief of the request."""
-    briefs = [part.text for part in texts if part.of == "brief" and part.name == "brief"]
-    outputs = [part.name for part in texts if part.of == "output"]
-    brief = briefs[-1] if briefs else ""
-    return plan(goal, shape(brief, _below_brief(request, main)), outputs)
-
-
-class _Texts(NamedTuple):
-    """The texts of a request."""
-
-    sources: list[Data]
-    outputs: list[Data]
-    """Outputs that a report is made of. Those that another answer is made of are sources."""
-    items: list[Data]
-    steps: list[Data]
-    """What is said about the steps behind the outputs."""
-    missing: list[Data]
-
-    @classmethod
-    def of(cls, data: Sequence[Part], *, is_report: bool) -> "_Texts":
-        """Return the texts among the parts of a request."""
-        texts = [part for part in data if isinstance(part, Data)]
-        outputs = _of(texts, "output") if is_report else []
-        sources = _of(texts, "input", "tool") if is_report else _of(texts, *_SOURCES)
-        items = _named(sources, "input", "item") if len(sources) > 1 else []
-        sources = [part for part in sources if part not in items]
-        return cls(sources, outputs, items, _named(texts, "brief", "steps"), _of(texts, "missing"))
-
-
-def _material(request: Request, goal: str, prompt: str, data: Sequence[Part]) -> Material:
+def _material(request: Request, goal: str, prompt: str, main: Sequence[Part], data: Sequence[Part]) -> Material:
     """Return what an answer is made from. An item of a list belongs to the question, not to the sources."""
     is_report = request.purpose == "report" and request.form is None
-    texts = _Texts.of(data, is_report=is_report)
+    texts: dict[str, list[Data]] = defaultdict(list)
+    for part in data:
+        if isinstance(part, Data):
+            texts[_use(part, is_report=is_report)].append(part)
     return Material(
         goal=goal or prompt,
-        facets=_facets([goal, prompt] if is_report else [prompt, goal], [part.text for part in texts.items]),
+        facets=_facets([goal, prompt] if is_report else [prompt, goal], texts["item"] if texts["source"] else []),
         asked=f"{prompt}\n{goal}",
-        sources=tuple(read(part.name, part.text) for part in texts.sources),
-        outputs=outputs(texts.outputs, items_of("\n".join(part.text for part in texts.steps))),
-        unread=_unread(data),
-        notes=(*_missing(texts.missing), *_cut(_main(request.messages))),
+        sources=tuple(read(part.name, part.text) for part in texts["source"] or texts["item"]),
+        outputs=outputs(texts["output"], items_of(texts["steps"])),
+        unread=tuple(part.name for part in data if isinstance(part, Media)),
+        notes=(*_missing(texts["missing"]), *_cut(main)),
         most=request.max_tokens,
         part=_part(prompt),
     )
 
 
-def _unread(data: Sequence[Part]) -> tuple[str, ...]:
-    return tuple(part.name for part in data if isinstance(part, Media))
+def _use(part: Data, *, is_report: bool) -> str:
+    """Return what a text is used as. Outputs that no report is made of are sources."""
+    if (part.of, part.name) in (("input", "item"), ("brief", "steps")):
+        return part.name
+    return "source" if part.of in ("input", "tool") or (part.of == "output" and not is_report) else part.of
+
+
+def _planned(goal: str, main: Sequence[Part], data: Sequence[Part]) -> str:
+    """Return a plan for the last brief of the request. The note below a long brief says how many inputs there are."""
+    texts = [part for part in data if isinstance(part, Data)]
+    briefs = [brief_of(part.text) for part in texts if (part.of, part.name) == ("brief", "brief")]
+    brief = briefs[-1] if briefs else brief_of("")
+    figures = [int(digits) for digits in re.findall(r"\b\d{1,9}\b", " ".join(_notes(main, "brief")))]
+    total = max(figures) if len(brief.inputs) in figures else 0
+    return plan(goal, brief, [part.name for part in texts if part.of == "output"], total)
+
+
+def _notes(parts: Sequence[Part], *kinds: str) -> list[str]:
+    """Return the notes in brackets below data of some kinds that say how much of it is shown."""
+    below = [part for above, part in pairwise(parts) if isinstance(above, Data) and above.of in kinds]
+    texts = [part.text.strip() for part in below if isinstance(part, Text)]
+    return [text[1:] for text in texts if text.startswith("(") and any(map(str.isdigit, text))]
 
 
 def _part(prompt: str) -> Literal["section", "summary", ""]:
@@ -146,39 +130,23 @@ def _part(prompt: str) -> Literal["section", "summary", ""]:
     return "summary" if "# The summary of this report" in prompt else ""
 
 
-def _of(parts: Sequence[Data], *kinds: str) -> list[Data]:
-    return [part for part in parts if part.of in kinds]
-
-
-def _named(parts: Sequence[Data], of: str, name: str) -> list[Data]:
-    return [part for part in parts if (part.of, part.name) == (of, name)]
-
-
-def _facets(asked: Sequence[str], items: Sequence[str]) -> tuple[Facet, ...]:
+def _facets(asked: Sequence[str], items: Sequence[Data]) -> tuple[Facet, ...]:
     """Return the questions of a text, or of another one if the first asks nothing in particular, about the items."""
     found, others = map(facets, asked)
     if not any(facet.terms for facet in found) and any(facet.terms for facet in others):
         found = others
-    item = words(" ".join(items))
+    item = words(" ".join(part.text for part in items))
     return tuple(replace(facet, terms=tuple(dict.fromkeys((*facet.terms, *item)))) for facet in found)
 
 
 def _cut(parts: Sequence[Part]) -> list[str]:
-    """Return a line for each note below a text that says how much of it is shown."""
-    found: list[str] = []
-    for above, part in pairwise(parts):
-        if isinstance(above, Data) and above.of in _SOURCES and isinstance(part, Text):
-            note = part.text.strip()
-            found += [f"Cut: {sentences(note[1:])[0]}"] if note[:1] == "(" and any(c.isdigit() for c in note) else []
-    return found
+    """Return a line for each note that says how much of a text is shown."""
+    return [f"Cut: {sentences(note)[0]}" for note in _notes(parts, "input", "output", "tool")]
 
 
-def _missing(texts: Sequence[Data]) -> tuple[str, ...]:
+def _missing(texts: Sequence[Data]) -> list[str]:
     """Return the lines that say what is missing."""
-    lines: list[str] = []
-    for part in texts:
-        lines += [line for line in part.text.splitlines() if line.strip()]
-    return tuple(lines)
+    return [line for part in texts for line in part.text.splitlines() if line.strip()]
 
 
 def _main(messages: Sequence[Message]) -> tuple[Part, ...]:
@@ -188,22 +156,10 @@ def _main(messages: Sequence[Message]) -> tuple[Part, ...]:
     return (full or users or [()])[-1]
 
 
-def _prompt(parts: Sequence[Part]) -> str:
+def _prompt(parts: Sequence[Part], goal: str) -> str:
     """Return the prompt of the step: the last text, without the words of our own plans."""
     texts = [part.text for part in parts if isinstance(part, Text)]
-    return asked(texts[-1].strip(), _goal(parts)) if texts else ""
-
-
-def _below_brief(request: Request, parts: Sequence[Part]) -> tuple[str, ...]:
-    """Return the text directly below the brief, which counts omitted inputs, if there is one.
-
-    Figures anywhere else, in the goal or in the JSON Schema of a plan, do not count inputs.
-    """
-    for above, part in pairwise(parts):
-        if isinstance(above, Data) and above.of == "brief" and isinstance(part, Text):
-            form = request.form is not None and canonical(request.form.json_schema).decode() in part.text
-            return () if form else (part.text,)
-    return ()
+    return asked(texts[-1].strip(), goal) if texts else ""
 
 
 def _goal(parts: Sequence[Part]) -> str:

@@ -7,6 +7,7 @@ models are read as Markdown; their sentences are those of the step, or of the it
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import NamedTuple
 
 from swarm.spec.chat import Data
@@ -92,13 +93,12 @@ def full(said: Said) -> str:
     return said.text if not title or is_clear or set(own) & set(title) else f"{said.title}: {said.text}"
 
 
-def items_of(about: str) -> dict[str, str]:
-    """Return the item of each step from the lines of a prompt about its steps: `read.1 = a.md; read.2 = b.md`."""
+def items_of(about: Sequence[Data]) -> dict[str, str]:
+    """Return the item of each step from the texts of a prompt about its steps: `read.1 = a.md; read.2 = b.md`."""
     found: dict[str, str] = {}
-    for line in about.splitlines():
-        starts = list(_ITEM.finditer(line))
-        ends = [*(match.start() for match in starts[1:]), len(line)]
-        found.update((match[1], line[match.end() : end]) for match, end in zip(starts, ends, strict=False))
+    for line in chain.from_iterable(data.text.splitlines() for data in about):
+        named = _ITEM.split(line)[1:]
+        found.update(zip(named[::2], named[1::2], strict=True))
     return found
 
 

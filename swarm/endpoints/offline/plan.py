@@ -1,12 +1,14 @@
 """Plans from the shape of the inputs: steps that read in parallel, then one report."""
 
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+from pydantic import ValidationError
 
 from swarm.endpoints.offline.columns import UNNAMED, columns_of, with_rows
+from swarm.planning.brief import Brief, InputBrief
 from swarm.spec.plan import ANSWER_STEP, REDUCE_STEP, REDUCER
 
 READ = "From {item}:"
@@ -17,23 +19,6 @@ REPORT = "From the results of the steps:"
 
 WIDEST = 100
 """Maximum steps that read in parallel, as in Kimi K2.5. More inputs are read in groups."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The content of a brief that a plan depends on."""
-
-    texts: tuple[Mapping[str, Any], ...]
-    others: tuple[Mapping[str, Any], ...]
-    """Images, audio and videos, which this endpoint cannot read."""
-    total: int
-    """Number of inputs of the run. A long brief lists only the first of them."""
-    steps_left: int
-    depth: int
-    known: tuple[str, ...]
-    first: bool
-    table: str = ""
-    """`asked` if the goal asks for a table, `file` if a file needs one."""
 
 
 def asked(prompt: str, goal: str) -> str:
@@ -48,155 +33,88 @@ def is_alone(prompt: str) -> bool:
     return prompt.startswith(f"{ALONE} ")
 
 
-def shape(brief: str, said: Iterable[str] = ()) -> Shape:
-    """Return the shape of a brief, a JSON object in the form of `swarm.planning.brief.Brief`.
-
-    Missing and invalid fields count as empty. `said` are the texts around the brief: a note such as
-    "lists only 90 of 400 inputs" contains the number of inputs.
-    """
+def brief_of(text: str) -> Brief:
+    """Return a brief from its JSON, or an empty one."""
     try:
-        value = json.loads(brief)
-    except (ValueError, RecursionError):
-        value = None
-    found = _object(value)
-    every = [_object(each) for each in _list(found.get("inputs"))]
-    inputs = [each for each in every if each.get("name")]
-    return Shape(
-        texts=tuple(each for each in inputs if _is_text(each)),
-        others=tuple(each for each in inputs if not _is_text(each)),
-        total=max([len(inputs), *_totals(len(inputs), said)]),
-        steps_left=_number(found.get("steps_left"), 256),
-        depth=_number(_object(found.get("limits")).get("depth"), 32),
-        known=tuple(str(each) for each in _list(found.get("known"))),
-        first=found.get("first") is not False,
-        table=str(found.get("table") or ""),
-    )
+        return Brief.model_validate_json(text)
+    except ValidationError:
+        return Brief(roles=())
 
 
-def _object(value: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+def plan(goal: str, brief: Brief, given: Sequence[str] = (), total: int = 0) -> str:
+    """Return a plan for a goal as JSON.
 
-
-def _list(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []
-
-
-def _is_text(each: Mapping[str, Any]) -> bool:
-    return each.get("medium", "text") == "text"
-
-
-def _number(value: Any, default: int) -> int:
-    return value if isinstance(value, int) and value >= 0 else default
-
-
-def _totals(listed: int, said: Iterable[str]) -> list[int]:
-    """Return the larger numbers in texts that also contain the number of listed inputs."""
-    found: list[int] = []
-    for text in said:
-        numbers = [int(digits) for digits in re.findall(r"\b\d{1,9}\b", text[:600])]
-        if listed and listed in numbers:
-            found += [number for number in numbers if number > listed]
-    return found
-
-
-def plan(goal: str, seen: Shape, given: Sequence[str] = ()) -> str:
-    """Return a plan for a goal as JSON. `given` are the steps on whose outputs a later plan builds."""
+    `given` are the steps on whose outputs a later plan builds. `total` is the number of inputs of the run, if a
+    long brief lists only the first of them.
+    """
     words = goal.replace("{item}", "(item)")
-    if not seen.first:
-        steps = [_again(words, seen, given)]
-    else:
-        steps = _reading(words, seen)
-        columns = columns_of(goal) if seen.table else ()
-        if columns or seen.table == "file":
-            return json.dumps({"steps": with_rows(steps, columns or UNNAMED)}, indent=1)
-        sources = len(steps) > 1 or "each" in steps[0]
-        if sources and seen.depth > 1:
-            after = [step["id"] for step in steps]
-            steps.append(_step(REDUCE_STEP, f"{REPORT} {words}", agent=REDUCER, after=after))
+    steps = _reading(words, brief, max(total, len(brief.inputs)))
+    columns = columns_of(goal) if brief.table else ()
+    if not brief.first:
+        steps = [_again(words, brief, given)]
+    elif columns or brief.table == "file":
+        steps = with_rows(steps, columns or UNNAMED)
+    elif brief.limits.depth > 1 and (len(steps) > 1 or "each" in steps[0]):
+        after = [step["id"] for step in steps]
+        steps.append(_step(REDUCE_STEP, f"{REPORT} {words}", agent=REDUCER, after=after))
     return json.dumps({"steps": steps}, indent=1)
 
 
-def _again(words: str, seen: Shape, given: Sequence[str]) -> dict[str, Any]:
-    number = 1
-    while f"again-{number}" in seen.known:
-        number += 1
-    return _step(f"again-{number}", words, needs=[name for name in given if name in seen.known])
+def _again(words: str, brief: Brief, given: Sequence[str]) -> dict[str, Any]:
+    number = next(n for n in count(1) if f"again-{n}" not in brief.known)
+    return _step(f"again-{number}", words, needs=[name for name in given if name in brief.known])
 
 
-def _reading(words: str, seen: Shape) -> list[dict[str, Any]]:
+def _reading(words: str, brief: Brief, total: int) -> list[dict[str, Any]]:
     """Return the steps that read the inputs, or one step that answers.
 
     Each input has a step, or each group if there are too many. Inputs that cannot be read share a
     step that says so.
     """
-    texts = [str(each["name"]) for each in seen.texts]
-    others = [str(each["name"]) for each in seen.others]
-    may_split = seen.depth > 1 and seen.total > 1 and seen.steps_left >= 4
-    is_complete = len(texts) + len(others) >= seen.total
-    steps = _readers(words, seen, texts, is_complete=is_complete) if texts and may_split else []
+    texts = [each for each in brief.inputs if each.medium == "text"]
+    others = [each.name for each in brief.inputs if each.medium != "text"]
+    may_split = brief.limits.depth > 1 and total > 1 and brief.steps_left >= 4
+    steps = _readers(words, brief, total, texts) if texts and may_split else []
     if not steps:
         return [_step(ANSWER_STEP, f"{ALONE} {words}")]
-    if others and is_complete:
-        steps.append(_step("media", f"{READ_SEVERAL} {words}", inputs=others))
-    return steps
+    has_media = bool(others) and len(brief.inputs) >= total
+    return [*steps, *[_step("media", f"{READ_SEVERAL} {words}", inputs=others)] * has_media]
 
 
-def _readers(
-    words: str,
-    seen: Shape,
-    texts: list[str],
-    *,
-    is_complete: bool,
-) -> list[dict[str, Any]]:
+def _readers(words: str, brief: Brief, total: int, texts: Sequence[InputBrief]) -> list[dict[str, Any]]:
     """Return the steps that read texts; none if the brief does not list all inputs of too many."""
+    names = [each.name for each in texts]
+    has_others = len(texts) < len(brief.inputs)
+    is_complete = len(brief.inputs) >= total
+    room = brief.steps_left - 2 - has_others  # the list itself and the report are steps too
     if len(texts) == 1:
-        return [_step("read", f"{READ.replace('{item}', texts[0])} {words}", inputs=texts)]
-    room = seen.steps_left - 2 - bool(seen.others)  # the list itself and the report are steps too
-    is_narrow = seen.total <= WIDEST or not is_complete
-    if is_narrow and seen.total <= room:
-        only = {"inputs": texts} if seen.others and is_complete else {}
+        return [_step("read", f"{READ.replace('{item}', names[0])} {words}", inputs=names)]
+    if total <= room and (total <= WIDEST or not is_complete):
+        only = {"inputs": names} if has_others and is_complete else {}
         return [_step("read", f"{READ} {words}", each="inputs", **only)]
-    if not is_complete:
-        return []
-    groups = _groups(seen.texts, min(WIDEST, room))
-    prompt = f"{READ_SEVERAL} {words}"
-    return [_step(f"read-{n}", prompt, inputs=names) for n, names in enumerate(groups, 1)]
+    groups = enumerate(_groups(texts, min(WIDEST, room)) if is_complete else [], 1)
+    return [_step(f"read-{n}", f"{READ_SEVERAL} {words}", inputs=group) for n, group in groups]
 
 
 def _step(name: str, prompt: str, **fields: Any) -> dict[str, Any]:
     return {"id": name, "prompt": prompt, **fields}
 
 
-def _groups(inputs: Sequence[Mapping[str, Any]], count: int) -> list[list[str]]:
+def _groups(inputs: Sequence[InputBrief], most: int) -> list[list[str]]:
     """Return groups of inputs with about the same size, in the order of the inputs.
 
-    Inputs of different labels are in different groups if there are enough groups, so that a label
-    restricts no more steps than necessary.
+    The largest input comes first, and each goes to the smallest group. This is list scheduling by longest processing
+    time (Graham 1969). Different labels are in different groups if there are enough, so that a label restricts no
+    more steps than necessary: the first input of each label opens a group.
     """
-    by_label: dict[str, list[int]] = {}
-    for i, each in enumerate(inputs):
-        by_label.setdefault(str(each.get("label") or ""), []).append(i)
-    if len(by_label) > count:
-        by_label = {"": list(range(len(inputs)))}
-    spare = count - len(by_label)
-    shares: list[list[int]] = []
-    for members in by_label.values():
-        bins = 1 + spare * len(members) // len(inputs)
-        sizes = {i: _number(inputs[i].get("size"), 0) for i in members}
-        shares += _balanced(sizes, min(bins, len(members)))
-    return [[str(inputs[i]["name"]) for i in sorted(share)] for share in sorted(shares, key=min)]
-
-
-def _balanced(sizes: Mapping[int, int], count: int) -> list[list[int]]:
-    """Return `count` groups of about the same size.
-
-    The largest input comes first, and each goes to the smallest group. This is list scheduling by
-    longest processing time (Graham 1969), at most 4/3 of the optimum.
-    """
-    groups: list[list[int]] = [[] for _ in range(count)]
-    totals = [0] * count
-    for i in sorted(sizes, key=lambda i: (-sizes[i], i)):
-        smallest = totals.index(min(totals))
-        groups[smallest].append(i)
-        totals[smallest] += sizes[i] + 1
-    return groups
+    labels = {each.label: n for n, each in reversed(list(enumerate(inputs)))}
+    is_apart = len(labels) <= most
+    order = sorted(range(len(inputs)), key=lambda n: (is_apart and labels[inputs[n].label] != n, -inputs[n].size, n))
+    groups: list[list[int]] = [[] for _ in range(most)]
+    loads = [0] * most
+    for n in order:
+        fit = (g for g in range(most) if not (is_apart and groups[g]) or inputs[groups[g][0]].label == inputs[n].label)
+        smallest = min(fit, key=loads.__getitem__)
+        groups[smallest].append(n)
+        loads[smallest] += inputs[n].size + 1
+    return [[inputs[n].name for n in sorted(group)] for group in sorted(filter(None, groups))]
