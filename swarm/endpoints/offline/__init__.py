@@ -146,7 +146,7 @@ def _cut(parts: Sequence[Part]) -> list[str]:
 
 def _missing(texts: Sequence[Data]) -> list[str]:
     """Return the lines that say what is missing."""
-    return [line for part in texts for line in part.text.splitlines() if line.strip()]
+    return list(filter(str.strip, "\n".join(part.text for part in texts).splitlines()))
 
 
 def _main(messages: Sequence[Message]) -> tuple[Part, ...]:
