@@ -115,6 +115,7 @@ def test_a_list_of_names_is_the_list_in_the_text() -> None:
     prose = "We tried Tantivy and Lucene. Then Tantivy won over Xapian."
     assert filled(schema, prose, goal=goal)[0] == "Tantivy"
     assert set(filled(schema, prose, goal=goal)) == {"Tantivy", "Lucene", "Xapian"}
+    assert filled(schema, "We asked Quarry Lane Brewery for 3 GB.", goal=goal) == ["Quarry Lane Brewery"]
 
 
 def test_a_list_keeps_its_bounds() -> None:

@@ -24,6 +24,7 @@ from typing import Any, cast
 from unicodedata import normalize
 
 from swarm.base.values import Json
+from swarm.spec.json_schemas import resolved
 
 MOST_DEPTH = 16
 """Maximum levels of a value that are put right."""
@@ -67,7 +68,7 @@ def bare_value(text: str, schema: Json) -> dict[str, Json] | None:
     is_short = 0 < len(line) <= BARE_CHARACTERS and "\n" not in line
     if only is None or not isinstance(properties, dict) or not is_short:
         return None
-    field = _resolved(cast("dict[str, Json]", properties).get(only), known) or {}
+    field = _meant(cast("dict[str, Json]", properties).get(only), known) or {}
     if "string" in _kinds(field) and not field.keys() & {"enum", "const", "pattern"}:
         return None
     named = re.match(rf"\W{{0,8}}{re.escape(only)}\W{{0,8}}[:=：]\s{{0,8}}", line, re.IGNORECASE)
@@ -132,7 +133,7 @@ def _parsed(text: str) -> Json:
 
 def _fixed(value: Json, schema: Json, root: dict[str, Json], depth: int) -> Json:
     """Return a value with the slips in it put right, as far as its schema tells what is meant."""
-    known = _resolved(schema, root)
+    known = _meant(schema, root)
     if depth > MOST_DEPTH or known is None:
         return value
     kinds = _kinds(known)
@@ -144,22 +145,14 @@ def _fixed(value: Json, schema: Json, root: dict[str, Json], depth: int) -> Json
     return value
 
 
-def _resolved(schema: Json, root: dict[str, Json]) -> dict[str, Json] | None:
+def _meant(schema: Json, root: dict[str, Json]) -> dict[str, Json] | None:
     """Return a schema behind its local references, and behind a choice with null."""
     for _ in range(MOST_DEPTH):
-        if not isinstance(schema, dict):
-            return None
-        known = cast("dict[str, Any]", schema)
-        reference = known.get("$ref")
-        choices: list[Any] = [each for each in known.get("anyOf") or () if each != {"type": "null"}]
-        if isinstance(reference, str) and reference.startswith("#/"):
-            schema = root
-            for part in reference[2:].split("/"):
-                schema = cast("dict[str, Json]", schema).get(part) if isinstance(schema, dict) else None
-        elif len(choices) == 1:
-            schema = choices[0]
-        else:
+        known = resolved(schema, root) if isinstance(schema, dict) else None
+        choices = [each for each in known.get("anyOf") or () if each != {"type": "null"}] if known else []
+        if len(choices) != 1:
             return known
+        schema = choices[0]
     return None
 
 
@@ -225,7 +218,7 @@ def _plain_name(name: str) -> str:
 
 def _is_left_out(item: Json, schema: Json, root: dict[str, Json]) -> bool:
     """Return whether the value of an optional field means that there is none."""
-    known = _resolved(schema, root)
+    known = _meant(schema, root)
     if known is None or "null" in _kinds(known) or "anyOf" in cast("dict[str, Json]", schema):
         return False
     is_word = isinstance(item, str) and bool(_kinds(known)) and "string" not in _kinds(known)

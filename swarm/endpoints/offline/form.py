@@ -14,12 +14,15 @@ from typing import Any, cast
 from swarm.base.errors import EndpointRefused
 from swarm.base.values import Json
 from swarm.endpoints.offline.report import Material, passages_of, stem_of
-from swarm.endpoints.offline.schemas import Schema, joined, needs_figure, types_of
+from swarm.spec.json_schemas import joined_schemas, resolved
 from swarm.texts.claims import Claim
 from swarm.texts.lexicon import word_set
 from swarm.texts.quantities import convert, quantities, unit_of, wanted_unit
 from swarm.texts.sentences import Source, labelled
+from swarm.texts.terms import names_of
 from swarm.texts.words import Facet, Passage, relevance, words
+
+Schema = Mapping[str, Any]
 
 MOST_ENTRIES = 20
 """Maximum entries of a list without `maxItems`."""
@@ -30,7 +33,12 @@ _DEEPEST = 6  # maximum level at which optional values are filled
 _NAMING = word_set("name title subject id library package product tool project service who owner person")
 _NEGATIVE = word_set("no not without never cannot none lacks neither nor isn't doesn't")
 _ASKS_NAMES = re.compile(r"\b(?:which|who|whom|what|list|names?|named|where)\b", re.IGNORECASE)
-_NAME = re.compile(r"(?<![\w-])[^\W\d_a-zа-я][\w.+#-]{0,60}(?<=[\w+#])")
+_IMPLIED: Mapping[str, str] = {
+    **dict.fromkeys(("properties", "required"), "object"),
+    **dict.fromkeys(("items", "prefixItems"), "array"),
+    **dict.fromkeys(("minimum", "maximum"), "number"),
+}
+"""The type of a schema without `type`, by a key that it has."""
 
 
 class _CannotFill(Exception):  # noqa: N818 - it is caught in this module
@@ -133,7 +141,7 @@ class _Filler:
         if "enum" in found:
             return self._enum(found, name, scope, must)
         failed = _at(name)
-        for kind in types_of(found):
+        for kind in _types_of(found):
             try:
                 if kind in self._fillers:
                     return self._fillers[kind]({**found, "type": kind}, name, scope, depth)
@@ -144,28 +152,10 @@ class _Filler:
         raise failed
 
     def _resolved(self, schema: Any, name: str) -> dict[str, Any]:
-        """Return a schema with its references and `allOf` replaced by their content."""
-        found = dict(cast("dict[str, Any]", schema)) if isinstance(schema, dict) else {}
-        # The number of rounds is limited, because references can be cyclic.
-        for _ in range(_TRIED if schema is not False else 0):
-            if "$ref" in found:
-                found = {**self._target(str(found.pop("$ref")), name), **found}
-            elif isinstance(found.get("allOf"), list):
-                for part in cast("list[Any]", found.pop("allOf")):
-                    found = joined(found, self._resolved(part, name))
-            else:
-                return found
-        raise _at(name)
-
-    def _target(self, pointer: str, name: str) -> dict[str, Any]:
-        """Return the schema that a reference inside the document points to."""
-        place: Any = self._root if pointer.startswith("#") else None
-        for key in pointer[1:].split("/")[1:]:
-            key = key.replace("~1", "/").replace("~0", "~")
-            place = cast("dict[str, Any]", place).get(key) if isinstance(place, dict) else None
-        if not isinstance(place, dict):
+        found = resolved(schema, self._root)
+        if found is None:
             raise _at(name)
-        return dict(cast("dict[str, Any]", place))
+        return found
 
     def _either(
         self, base: dict[str, Any], branches: list[Any], name: str, scope: Sequence[Scored], depth: int
@@ -173,7 +163,7 @@ class _Filler:
         """Return a value for the first branch that can be filled; `null` is the last one."""
         for branch in sorted(branches, key=lambda each: each == {"type": "null"}):
             try:
-                value = self.value(joined(base, self._resolved(branch, name)), name, scope, depth + 1)
+                value = self.value(joined_schemas(base, self._resolved(branch, name)), name, scope, depth + 1)
             except _CannotFill:
                 continue
             if self.fits(base, value):
@@ -231,7 +221,7 @@ class _Filler:
         elif items.get("type") == "string":
             yield from (text for text in self._listed(name, scope) if self.fits(items, text))
         else:
-            for said in _records(scope, needs_figure(items)):
+            for said in _records(scope, items):
                 try:
                     yield self.value(items, name, (said,), depth + 1)
                 except _CannotFill:
@@ -263,10 +253,10 @@ class _Filler:
         return sorted(filter(None, counts), key=lambda each: -counts[each])
 
     def _subject(self, said: Scored) -> str:
-        """Return the subject of a claim: its head or first word if that is a name, else its heading, else a name."""
+        """Return the subject of a claim: its head or first words if these are a name, else its heading, else a name."""
         text = said.claim.text
         head, colon, _ = text.partition(":")
-        first = text.partition(" ")[0].rstrip(":,.'’")
+        first = next((each.text for each in names_of(text) if not each.start), "")
         for name in (head if colon and len(head) <= SHORT else "", first):
             if name[:1] != name[:1].lower() and set(words(name)) - self._common:
                 return name
@@ -347,25 +337,30 @@ def _readable(name: str) -> str:
     return name.replace("_", " ").replace("-", " ")
 
 
-def _names_in(text: str) -> tuple[str, ...]:
-    """Return proper names: words with a capital that are not the first word, or with one inside."""
-    found: dict[str, None] = {}
-    for match in _NAME.finditer(text):
-        word = match[0].rstrip(".-")
-        is_first = not text[: match.start()].strip(" \t\"'“(*-")
-        is_name = not is_first or any(c.isupper() or c.isdigit() for c in word[1:])
-        if is_name and len(word) > 1 and words(word) and not unit_of(word):
-            found[word] = None
-    return tuple(found)
+def _names_in(text: str) -> list[str]:
+    """Return the proper names of a claim, without units and without its first word."""
+    return [each.text for each in names_of(text) if each.sure and not unit_of(each.text)]
 
 
-def _records(scope: Sequence[Scored], figure: bool) -> list[Scored]:
+def _types_of(schema: Schema) -> list[str]:
+    """Return the types that a schema allows, `null` last."""
+    types = schema.get("type") or next((kind for key, kind in _IMPLIED.items() if key in schema), "string")
+    every = [types] if isinstance(types, str) else cast("list[str]", types)
+    return sorted(every, key=lambda kind: kind == "null")
+
+
+def _needs_figure(items: Schema) -> bool:
+    """Return whether an entry of a list is a number, or an object with a number."""
+    inner = [items, *cast("dict[str, Schema | bool]", items.get("properties") or {}).values()]
+    return any(isinstance(each, Mapping) and each.get("type") in ("number", "integer") for each in inner)
+
+
+def _records(scope: Sequence[Scored], items: Schema) -> list[Scored]:
     """Return the claims that become one record each: the best of each source, or all relevant ones of a single one."""
-    fit = [said for said in scope if not figure or quantities(said.claim.text)]
+    fit = [said for said in scope if not _needs_figure(items) or quantities(said.claim.text)]
     best: dict[str, Scored] = {}
     for said in fit:
-        if said.source.name not in best or said.score > best[said.source.name].score:
-            best[said.source.name] = said
+        best[said.source.name] = max(best.get(said.source.name, said), said, key=lambda each: each.score)
     if len(best) > 1:
         return list(best.values())
     top = max((said.score for said in fit), default=0.0)

@@ -5,7 +5,7 @@ models are read as Markdown; their sentences are those of the step, or of the it
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import NamedTuple
@@ -30,8 +30,8 @@ _CLEAR = 5  # minimum words of a sentence that needs no title
 _LONG = 400  # maximum characters of a model's answer in a table; of a longer one, the first two sentences
 _ID = r"[a-z0-9][a-z0-9_.-]{0,63}"
 _HEAD = re.compile(r"^### `([^`]+)`(?:: (.*))?$")
-_CITED = re.compile(rf"(?:\s*(?:\[([^\[\]\n]{{1,300}})\])?\[({_ID}(?:, ?{_ID})*)\])+[.;]?$")
 _CITE = re.compile(rf"(?:\[([^\[\]\n]{{1,300}})\])?\[({_ID}(?:, ?{_ID})*)\]")
+_CITED = re.compile(rf"(?:\s*{_CITE.pattern})+[.;]?$")
 _ROW = re.compile(rf"^\| (.+?) \| (.+?) \[({_ID})\] \|$")
 _ITEM = re.compile(rf"(?:^|; )({_ID}) = ", re.MULTILINE)
 _BRACKETED = re.compile(r"\[([^\[\]]{0,300})\]")
@@ -193,9 +193,4 @@ class _Ours:
         if self.is_first:
             self.rows.append(SourceAnswer(self.file, full(said) if is_found else "", self.step))
         self.is_first = False
-        self.said += _split(said) if is_found else ()
-
-
-def _split(said: Said) -> Iterator[Said]:
-    for sentence in sentences(said.text):
-        yield replace(said, text=sentence)
+        self.said += [replace(said, text=sentence) for sentence in sentences(said.text)] if is_found else []

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain, islice, zip_longest
+from itertools import accumulate, chain, islice, zip_longest
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -67,6 +67,7 @@ _LINES = ((6, 12), (4, 4), (2, 1), (1, 0))
 """Sentences about the question, and others with figures, that an answer has of each source: the first that fits."""
 BAR = "\\|"
 _NEAR = 0.25  # minimum relevance of a sentence without a figure in the last part of a report
+_TITLE = 160  # maximum characters of a goal in the title of a report
 _PER_FILE = 2  # maximum sentences of one source among those that answer the goal
 
 
@@ -107,27 +108,20 @@ def answer(given: Material) -> str:
     budget = min(TEXT_TOKENS, given.most or TEXT_TOKENS) - sum(estimate_tokens(line) + 1 for line in tail)
     ranked = _ranked(given)
     blocks: list[str] = []
+    kept = 0
     for near, others in _LINES:
         blocks = [_source(source, *lines, near, others) for source, lines in zip(given.sources, ranked, strict=True)]
-        if sum(estimate_tokens(text) + 1 for text in blocks) <= budget:
+        kept = _fitting(blocks, budget)
+        if sum(map(estimate_tokens, blocks)) + len(blocks) <= budget:
             break
-    else:
-        blocks, left = _fitting(blocks, [source.name for source in given.sources], budget)
-        tail = [*_listed(NOT_SHOWN, map(code, left)), *tail]
-    return "\n\n".join([*blocks, *tail]) or NOTHING
+    tail = [*_listed(NOT_SHOWN, (code(source.name) for source in given.sources[kept:])), *tail]
+    return "\n\n".join([*blocks[:kept], *tail]) or NOTHING
 
 
-def _fitting(blocks: Sequence[str], names: Sequence[str], budget: int) -> tuple[list[str], list[str]]:
-    """Return the blocks that fit, at least one, and the names of the others."""
-    kept: list[str] = []
-    left: list[str] = []
-    for text, name in zip(blocks, names, strict=True):
-        budget -= estimate_tokens(text) + 1
-        if kept and budget < 0:
-            left.append(name)
-        else:
-            kept.append(text)
-    return kept, left
+def _fitting(blocks: Sequence[str], budget: int) -> int:
+    """Return how many of the first blocks fit, at least one if there are some."""
+    sizes = accumulate(estimate_tokens(text) + 1 for text in blocks)
+    return max(min(1, len(blocks)), sum(size <= budget for size in sizes))
 
 
 def _ranked(given: Material) -> list[tuple[list[str], list[str]]]:
@@ -237,7 +231,9 @@ class _ReportParts:
 
     def head(self) -> str:
         """Return the title, and the sentences that answer the goal."""
-        title = f"# {_title(self.given.goal)}\n\n" if self.given.goal else ""
+        goal = quoted(self.given.goal)
+        goal = goal if len(goal) <= _TITLE else goal[:_TITLE].rsplit(" ", 1)[0] + " …"
+        title = f"# {goal}\n\n" if goal else ""
         lines = [f"- {_line(self.said[n])}" for n in self._headline()]
         return title + ("\n".join(lines) or NOTHING_FOUND)
 
@@ -283,8 +279,13 @@ class _ReportParts:
                 cites.setdefault(cite.file, cite)
                 about |= {cite.file} if value >= FLOOR else set()
         silent = [cite for file, cite in cites.items() if file not in about]
-        lines = _listed("Nothing about the question:", [_marks(silent)])
-        return _titled(len(cites), len(silent), [*lines, *self._not_read()])
+        lines = [*_listed("Nothing about the question:", [_marks(silent)]), *self._not_read()]
+        if not cites and not lines:
+            return ""
+        # The heading has the figures, because a heading claims nothing to be cited.
+        head = f"## {READING}: {len(cites):,} source{'s' * (len(cites) != 1)}"
+        head += f", {len(silent):,} with nothing about the question" * bool(silent)
+        return block(head, [f"- {line}" for line in lines]).strip()
 
     def _not_read(self) -> list[str]:
         given = self.given
@@ -307,12 +308,11 @@ class _ReportParts:
         for n in self._others():
             own = best.setdefault(self.said[n].file, [])
             own += [n] if len(own) < PER_SOURCE else []
-        kept = sorted(best, key=lambda file: -self.total[best[file][0]])[:MOST_SOURCES]
+        # They are in the order of relevance, because the best sentence of each is.
+        kept = sorted(list(best)[:MOST_SOURCES], key=lambda file: min(best[file]))
         most = f": {len(kept)} of {len(best):,}" if len(best) > len(kept) else ""
-        order = sorted(kept, key=lambda file: min(best[file]))
-        return (
-            "\n\n".join([f"## {BY_SOURCE}{most}", *(self._section(file, best[file]) for file in order)]) if best else ""
-        )
+        sections = [self._section(file, best[file]) for file in kept]
+        return "\n\n".join([f"## {BY_SOURCE}{most}", *sections]) if best else ""
 
     def _others(self) -> list[int]:
         """Return the sentences that are not in the table, the best first: those near the question or with a measure."""
@@ -366,12 +366,6 @@ def _rows(given: Material) -> list[SourceAnswer]:
     return [SourceAnswer(source.name, quoted(near[0]) if near else "", "") for source, (near, _) in ranked]
 
 
-def _titled(sources: int, silent: int, lines: Sequence[str]) -> str:
-    """Return lines about what was read below a heading with their figures: a heading claims nothing to be cited."""
-    many = f"{sources:,} source{'s' * (sources != 1)}" + f", {silent:,} with nothing about the question" * bool(silent)
-    return block(f"## {READING}: {many}", [f"- {line}" for line in lines]).strip() if sources or lines else ""
-
-
 def _has_measure(text: str) -> bool:
     return any(figure.kind not in ("number", "year") for figure in quantities(text))
 
@@ -379,8 +373,3 @@ def _has_measure(text: str) -> bool:
 def _listed(begin: str, names: Iterable[str]) -> list[str]:
     listed = ", ".join(filter(None, names))
     return [f"{begin} {listed}"] if listed else []
-
-
-def _title(goal: str) -> str:
-    text = quoted(goal)
-    return text if len(text) <= 160 else text[:160].rsplit(" ", 1)[0] + " …"
