@@ -7,6 +7,7 @@ from swarm.attempt.evidence.check import Checker
 from swarm.attempt.evidence.index import Digits, Postings
 from swarm.attempt.evidence.sources import SourceText
 from swarm.texts.figures import figures
+from swarm.texts.passages import LONGEST_LINE, sentences
 
 SPELLINGS = (
     "It is {} MB.",
@@ -71,3 +72,19 @@ def test_a_thousand_claims_on_one_long_output_and_a_claim_of_thousands_of_figure
     listed = "All have " + ", ".join(f"{7 * n + 1} MB" for n in range(2_000)) + " [read]."
     found = Checker(lambda _: [source], [source]).check("\n".join((*wrong, "", listed)), {"read"})
     assert sum(bool(claim.missing) for claim in found) == len(wrong) + 1
+
+
+def test_a_long_paragraph_of_short_lines_is_read_sentence_by_sentence() -> None:
+    right = [f"Part {n} needs {n} MB of memory, {'as it did in every test before ' * 3}." for n in range(500)]
+    wrong = [line.replace(" MB", "5 MB") if n == 499 else line for n, line in enumerate(right)]
+    report = "\n".join(f"{line} [a]" for line in wrong)
+    assert len(report) > LONGEST_LINE
+    claims = Checker(lambda _: [SourceText("a", "\n".join(right))], [], goal="").check(report, {"a"})
+    assert [claim.text for claim in claims if claim.evidence == "unsupported"] == wrong[-1:]
+
+
+def test_a_line_that_nobody_wrote_to_be_read_is_one_sentence_and_its_neighbours_are_others() -> None:
+    noise = "x. " * LONGEST_LINE
+    text = f"It is 4 MB.\n{noise}\nIt is 5 MB. It is fast."
+    read = [text[start:end] for start, end in sentences(text, 0, len(text))]
+    assert read == ["It is 4 MB.", noise.strip(), "It is 5 MB.", "It is fast."]

@@ -29,8 +29,8 @@ _RULE = re.compile(r"[\s|:+=_*-]+$")
 _MARKED = re.compile(r"\s*[^\w\s\"'“”‘’„«»(\[（「『¿¡]|\s*\d{1,3}[.)]\s")
 """A line that may be other than prose. Most lines are prose, and need no closer look."""
 _CITED = r"(?:\s*\[[^\[\]\n]{1,600}\])*"
-LONGEST_PIECE = 50_000
-"""Characters above which a piece without a line break counts as one sentence: nobody wrote it to be read."""
+LONGEST_LINE = 50_000
+"""Characters above which a line counts as one sentence: nobody wrote it to be read."""
 _OPEN = frozenset('["”’»')
 """Marks behind a full stop that end a sentence, whatever is before it."""
 _FOLLOWS = re.compile(r"\S")
@@ -249,10 +249,30 @@ class _Splitter:
 
 def sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Yield start and end of each sentence in a piece of a text. Citations behind a full stop belong to it."""
+    for first, last in _long_lines_apart(text, start, end):
+        if last - first > LONGEST_LINE and text.find("\n", first, last) < 0:
+            yield _stripped(text, first, last)
+        else:
+            yield from _sentences(text, first, last)
+
+
+def _long_lines_apart(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each line of a piece that is too long, and of the lines between these."""
+    at = line = start
+    while end - line > LONGEST_LINE:
+        after = text.find("\n", line, end) + 1 or end
+        if after - line > LONGEST_LINE:
+            if at < line:
+                yield at, line
+            yield line, after - text.endswith("\n", line, after)
+            at = after
+        line = after
+    if at < end:
+        yield at, end
+
+
+def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     at = start
-    if end - start > LONGEST_PIECE:
-        yield _stripped(text, start, end)
-        return
     for stop in _END.finditer(text, start, end):
         last = stop.end()
         follows = _FOLLOWS.search(text, last, end)  # a copy of the rest for each sentence would cost a square

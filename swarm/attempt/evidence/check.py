@@ -16,6 +16,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 from swarm.attempt.citations import cited_spans
@@ -82,15 +83,20 @@ def _cited_claims(
 ) -> tuple[list[ReportClaim], set[int]]:
     """Return the claims with citations, and the indexes of their passages."""
     starts = [passage.start for passage in all_passages]
+
+    @cache
+    def said_by(first: int, last: int) -> str:  # a passage may have very many citations
+        return _said(text, all_passages[first : last + 1], known)
+
     found: list[ReportClaim] = []
     used: set[int] = set()
     for n, span in enumerate(cited_spans(text, known), 1):
         first = max(0, bisect_right(starts, span.start) - 1)
         last = max(first, bisect_right(starts, span.end - 1) - 1)
-        while first and not _said(text, all_passages[first : last + 1], known) and _is_next(all_passages, first):
+        while first and not said_by(first, last) and _is_next(all_passages, first):
             first -= 1
         used.update(range(first, last + 1))
-        said = _said(text, all_passages[first : last + 1], known)
+        said = said_by(first, last)
         start, end = all_passages[first].start, all_passages[last].end
         found.append(ReportClaim(f"c{n}", said, start, end, span.steps))
     return found, used
