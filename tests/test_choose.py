@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from swarm.base.errors import TaskError
 from swarm.endpoints.choose import Choice, choose, probe_local
 from swarm.endpoints.route import check_models
 from swarm.spec.task import Model
@@ -63,6 +65,42 @@ ALL = {"SWARM_ENDPOINT": OLLAMA, "SWARM_MODEL": "of-env", **OPENAI}
 )
 async def test_what_is_nearest_to_the_user_wins(given: Any, environ: dict[str, str], expected: Any) -> None:
     assert summary(await pick(Machine(local=VLLM), environ, **given)) == expected
+
+
+GATEWAY = "https://gateway.example/v1"
+KEYED = Model(endpoint="openai", key=(SecretStr("mine"),))
+AT_GATEWAY = {"OPENAI_BASE_URL": f" {GATEWAY} ", "OPENAI_MODEL": "of-gateway", **OPENAI}
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "expected"),
+    [
+        ({}, AT_GATEWAY, (GATEWAY, "of-gateway", ("sk-open",))),
+        ({}, {"OPENAI_BASE_URL": VLLM}, (VLLM, "local", ())),
+        ({"endpoint": "openai", "model": "flag"}, AT_GATEWAY, (GATEWAY, "flag", ("sk-open",))),
+        ({"models": {"default": Model(endpoint="openai", name="m")}}, AT_GATEWAY, (GATEWAY, "m", ("sk-open",))),
+        (
+            {"models": {"default": Model(endpoint="openai", key=(SecretStr("mine"),))}},
+            AT_GATEWAY,
+            (GATEWAY, "of-gateway", ("mine",)),
+        ),
+        ({"endpoint": "https://api.openai.com/v1", "model": "m"}, AT_GATEWAY, ("https://api.openai.com/v1", "m", ())),
+        ({"endpoint": "deepseek"}, {**AT_GATEWAY, **DEEPSEEK}, ("deepseek", "deepseek-chat", ("sk-deep",))),
+        ({}, {**OPENAI, "OPENAI_BASE_URL": "https://api.openai.com/v1/"}, ("openai", "gpt-5-mini", ("sk-open",))),
+        ({}, {**AT_GATEWAY, "SWARM_ENDPOINT": VLLM}, (VLLM, "local", ())),
+    ],
+)
+async def test_the_key_of_openai_goes_where_its_base_url_points_and_nowhere_else(
+    given: Any, environ: dict[str, str], expected: Any
+) -> None:
+    assert summary(await pick(Machine(local=VLLM), environ, **given)) == expected
+
+
+@pytest.mark.parametrize("variable", ["SWARM_ENDPOINT", "OPENAI_BASE_URL"])
+@pytest.mark.parametrize("value", ["http://[", "http://a b/v1", "http://", "gateway", "ftp://h/v1"])
+async def test_a_wrong_address_in_the_environment_names_its_variable(variable: str, value: str) -> None:
+    with pytest.raises(TaskError, match=f"^{variable}: "):
+        await pick(environ={variable: value, **OPENAI})
 
 
 async def test_nothing_at_all_is_offline_and_says_why() -> None:

@@ -11,10 +11,12 @@ from swarm.base.errors import Problem, TaskError
 from swarm.base.network import host_of, is_loopback, wrong_address
 from swarm.base.settings import cleaned, hidden_character
 from swarm.endpoints.contexts import ANSWER_SECONDS, Size, asked, size_of
-from swarm.local_models.names import located
+from swarm.local_models.names import is_local, located
 from swarm.spec.providers import PROVIDERS, Provider, key_in, provider_named
 from swarm.spec.task import Model
 
+OPENAI = "openai"
+"""The provider whose variables other servers use, too."""
 OFFLINE_WHY = (
     "offline (extracts sentences; not an LLM): no endpoint, API key or local server was found; set one with --endpoint"
 )
@@ -46,8 +48,8 @@ async def choose(
     """Return the models of a run.
 
     swarm uses the first of these that is set: `endpoint` and `model`, which come from options; the
-    `models` of the task; `SWARM_ENDPOINT` and `SWARM_MODEL`; a provider whose key is in `environ`;
-    a local server on its usual port; `offline`. Missing keys are read from the providers' own
+    `models` of the task; `SWARM_ENDPOINT` and `SWARM_MODEL`; `OPENAI_BASE_URL`; a provider whose
+    key is in `environ`; a local server on its usual port; `offline`. Missing keys are read from the providers' own
     variables. The files of `local:` models are relative to `folder` in a task, and to the current
     folder in options. Without a `probe`, a server in the own network is asked for its slots and
     context, if `calls` or `context` is not set.
@@ -88,10 +90,13 @@ async def _choice(
 
 async def _from_surroundings(environ: Mapping[str, str], probe: Probe) -> Choice:
     """Return the model of the environment or of this machine, if options and task name none."""
-    endpoint, name = _clean(_variable("SWARM_ENDPOINT", environ)), _variable("SWARM_MODEL", environ)
+    endpoint, name = _endpoint("SWARM_ENDPOINT", environ), _variable("SWARM_MODEL", environ)
     if endpoint is not None:
         chosen = await _named(endpoint, name, environ, probe)
         return Choice({"default": chosen}, f"{_about(chosen)}: SWARM_ENDPOINT is set")
+    if _openai_elsewhere(environ) is not None:
+        chosen = await _with_name(_moved(Model(endpoint=OPENAI, name=name), environ), probe)
+        return Choice({"default": chosen}, f"{_about(chosen)}: OPENAI_BASE_URL is set")
     for provider in PROVIDERS:
         variable = key_in(environ, provider)
         if variable is not None and (name or provider.model):
@@ -118,7 +123,9 @@ async def _named(endpoint: str | None, name: str | None, environ: Mapping[str, s
 
 def _at(provider: Provider, name: str | None, environ: Mapping[str, str]) -> Model:
     """Return a model of a provider, with the key from its variable."""
-    return _keyed(Model(endpoint=provider.name, name=name or provider.model), environ)
+    model = _keyed(Model(endpoint=provider.name, name=name), environ)
+    is_there = model.endpoint == provider.name
+    return model.model_copy(update={"name": provider.model}) if is_there and name is None else model
 
 
 def _clean(text: str | None) -> str | None:
@@ -144,18 +151,55 @@ def _variable(name: str, environ: Mapping[str, str]) -> str | None:
     return value or None
 
 
+def _endpoint(name: str, environ: Mapping[str, str]) -> str | None:
+    """Return the endpoint in a variable, or None if it is unset or blank. Raise TaskError, which names the variable."""
+    endpoint = _clean(_variable(name, environ))
+    if endpoint is None or provider_named(endpoint) is not None or endpoint == "offline" or is_local(endpoint):
+        return endpoint
+    wrong = wrong_address(endpoint)
+    if not endpoint.startswith(("http://", "https://")):
+        wrong = f"invalid endpoint `{endpoint}`: expected a base URL (http://… or https://…)"
+    if wrong is not None:
+        raise TaskError(Problem(f"{wrong}\nhint: set it again, or unset it", key=name))
+    return endpoint
+
+
 def _keyed(model: Model, environ: Mapping[str, str]) -> Model:
     """Add the key of the provider, found by its name or by the host of its base URL.
 
     A key is sent only to the provider it belongs to: an unknown address gets none.
     """
+    model = _moved(model, environ)
     if model.key is not None or model.endpoint is None:
         return model
     provider = provider_named(model.endpoint) or _by_host(model.endpoint)
+    if provider is not None and provider.name == OPENAI and _openai_elsewhere(environ) is not None:
+        return model  # the key is that of another address
     variable = key_in(environ, provider) if provider is not None else None
     if variable is None:
         return model
     return model.model_copy(update={"key": SecretStr(environ[variable].strip())})
+
+
+def _moved(model: Model, environ: Mapping[str, str]) -> Model:
+    """Return a model of `openai` at the address in `OPENAI_BASE_URL`, as OpenAI's own client does; else the model.
+
+    There `OPENAI_API_KEY` is the key of that address, and `OPENAI_MODEL` names its model.
+    """
+    provider = provider_named(model.endpoint or "")
+    base_url = _openai_elsewhere(environ)
+    if provider is None or provider.name != OPENAI or base_url is None:
+        return model
+    update: dict[str, object] = {"endpoint": base_url, "name": model.name or _variable("OPENAI_MODEL", environ)}
+    if model.key is None and (key := key_in(environ, provider)) is not None:
+        update["key"] = SecretStr(environ[key].strip())
+    return model.model_copy(update=update)
+
+
+def _openai_elsewhere(environ: Mapping[str, str]) -> str | None:
+    """Return the address in `OPENAI_BASE_URL`, or None if it is unset or names OpenAI's own host."""
+    base_url, own = _endpoint("OPENAI_BASE_URL", environ), provider_named(OPENAI)
+    return None if own is None or base_url is None or host_of(base_url) == host_of(own.base_url) else base_url
 
 
 def _by_host(endpoint: str) -> Provider | None:
