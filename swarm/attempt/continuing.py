@@ -1,9 +1,10 @@
 """Answers that go on where the one before reached the output cap.
 
-A role with `truncated: continue`, and a step that does a share of the work of another one, is asked for the rest of a
-text, at most `ALLOWED["continued"]` times, if no tools are offered. The model is shown the end of what is kept: up to
-the last complete line or sentence, so that no figure consists of two answers. The conversation has all that is needed,
-so an interrupted attempt is continued, too.
+A role with `truncated: continue`, and a step that does a share of the work of another one, is asked
+for the rest of a text, at most `ALLOWED["continued"]` times, if no tools are offered. The model is
+shown the end of what is kept: up to the last complete line or sentence, so that no figure consists
+of two answers. The conversation has all that is needed, so an interrupted attempt is continued,
+too.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Long results of tools: a model sees the start, the whole is an artifact, and `read_more` shows the rest by pages.
 
-A result of 64 KiB in each turn fills any context in a few turns, and what is cut off a result is lost.
-So the words of a result beyond `SHOWN_BYTES` are a file of the run, which its message names.
+A result of 64 KiB in each turn fills any context in a few turns, and what is cut off a result is
+lost. So the words of a result beyond `SHOWN_BYTES` are a file of the run, which its message names.
 A name is valid only in the attempt whose conversation holds it: otherwise a model could read what
 other steps were given, past grants and labels.
 """

@@ -1,8 +1,8 @@
 """Merging without a model: the outputs of steps become one table, one list, counts or one text.
 
-It is pure and deterministic, and costs O(n log n) at most for n cells. Nothing is dropped in silence: a cell with two
-values keeps both with the steps behind each (`Conflict`), an empty required cell is named (`Gap`), and so is an output
-that cannot be merged (`Merged.unread`).
+It is pure and deterministic, and costs O(n log n) at most for n cells. Nothing is dropped in
+silence: a cell with two values keeps both with the steps behind each (`Conflict`), an empty
+required cell is named (`Gap`), and so is an output that cannot be merged (`Merged.unread`).
 
 How values are compared, for keys, conflicts and duplicates (`normal`):
 
@@ -15,7 +15,8 @@ How values are compared, for keys, conflicts and duplicates (`normal`):
   the same day: `2024-03-01`, `1 March 2024`. `01/03/2024` may be two days, so it equals itself.
 - Lists and objects: by their parts. Booleans equal themselves only.
 
-A cell is empty if it is null, blank, or says that nothing is known (`EMPTY`). Such a word gives way to any value.
+A cell is empty if it is null, blank, or says that nothing is known (`EMPTY`). Such a word gives way
+to any value.
 """
 
 import json

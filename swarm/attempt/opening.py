@@ -1,9 +1,9 @@
 """Opening: a step looks things up in its long texts with `read` and `find`, instead of reading all.
 
 It is for a step that needs little of much: its plan or its agent says so (`open: true`). Of each
-long text its prompt has the start and an outline; the tools show pages of it and the places of words
-in it, in its other texts, too. They show nothing that the step was not given, so they need no grant,
-and the step has the labels already.
+long text its prompt has the start and an outline; the tools show pages of it and the places of
+words in it, in its other texts, too. They show nothing that the step was not given, so they need no
+grant, and the step has the labels already.
 
 Everything is read in parts as before (`swarm.attempt.parts`) if
 

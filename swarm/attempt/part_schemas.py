@@ -1,8 +1,8 @@
 """Output formats of steps that read a part of a long text, and the values of all parts as one.
 
-A part may not have what the whole text has: the fields of an object are optional in it, a list may be
-empty, and any other value may be null. Lists are joined and objects are filled without a model. Only
-fields for which parts have different values are asked of a model.
+A part may not have what the whole text has: the fields of an object are optional in it, a list may
+be empty, and any other value may be null. Lists are joined and objects are filled without a model.
+Only fields for which parts have different values are asked of a model.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,9 +1,9 @@
 """Reading in parts: a step whose input or output is larger than its space becomes several steps.
 
-Of `study` with a file that is too long, `study.1` … `study.k` have the same prompt, and each reads one
-piece of the file (`swarm.base.cutting`). What else the step reads goes to each of them if it is small,
-otherwise to `study.0`, which comes after them and makes one answer of theirs. Lists of a JSON Schema are
-joined without a step for that.
+Of `study` with a file that is too long, `study.1` … `study.k` have the same prompt, and each reads
+one piece of the file (`swarm.base.cutting`). What else the step reads goes to each of them if it is
+small, otherwise to `study.0`, which comes after them and makes one answer of theirs. Lists of a
+JSON Schema are joined without a step for that.
 
 Texts are read in parts for one of two reasons:
 
@@ -11,8 +11,8 @@ Texts are read in parts for one of two reasons:
 2. The answer reached its output cap, so it has less than was asked for. The text is read again in pieces that an answer
    can repeat, and their answers are put in a row. Once is enough: what reads such a piece is not split again.
 
-The place of a piece is in `Step.part`, not in the prompt: so a piece that did not change has the key that
-it had, and is not read again. Pictures, sounds and videos are never cut.
+The place of a piece is in `Step.part`, not in the prompt: so a piece that did not change has the
+key that it had, and is not read again. Pictures, sounds and videos are never cut.
 """
 
 from collections.abc import Iterable, Sequence

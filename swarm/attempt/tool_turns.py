@@ -1,9 +1,9 @@
 """The tool calls of a turn: calls that may run together do, the others run in order; each is noted as it ends.
 
-The result of each call is noted on its own, as a `TurnTaken` without a model's answer. That is before
-the model sees it, and before any call that waits for it runs. If the process dies during a call, the
-calls that have ended do not run again. Of those that may have run without a result, only calls that
-may be repeated run again; of the others the model is told that nobody knows.
+The result of each call is noted on its own, as a `TurnTaken` without a model's answer. That is
+before the model sees it, and before any call that waits for it runs. If the process dies during a
+call, the calls that have ended do not run again. Of those that may have run without a result, only
+calls that may be repeated run again; of the others the model is told that nobody knows.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

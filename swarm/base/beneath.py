@@ -1,8 +1,8 @@
 """Files below a folder that are opened without leaving it, and files that are opened without waiting.
 
-A path is walked part by part below the descriptor of its folder, and no part may be a link. So a link that is put
-there between a check and the opening leads nowhere: there is no check before the opening, only after it, of what was
-opened. This refuses links inside of the folder, too.
+A path is walked part by part below the descriptor of its folder, and no part may be a link. So a
+link that is put there between a check and the opening leads nowhere: there is no check before the
+opening, only after it, of what was opened. This refuses links inside of the folder, too.
 """
 
 import errno

@@ -10,8 +10,8 @@ Neighbours share one unit: a piece begins with the last record or line of the pi
 unit that is too long for that they share the end. So whatever is shorter than that is whole in one
 piece. Only a unit that is longer than a piece is cut inside.
 
-Who repeats what it reads would write a shared unit twice. For such readers neighbours share nothing where a statement
-ends: after a record, an item, a paragraph or a sentence.
+Who repeats what it reads would write a shared unit twice. For such readers neighbours share nothing
+where a statement ends: after a record, an item, a paragraph or a sentence.
 
 All sizes are bytes of UTF-8.
 """

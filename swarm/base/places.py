@@ -1,6 +1,7 @@
 """Places in the text of a document: pages, slides, sheets, chapters, cells.
 
-A document becomes one text, in which a line of its own, a mark, is before everything that is on one page:
+A document becomes one text, in which a line of its own, a mark, is before everything that is on one
+page:
 
     [page 3]
     [slide 4]
@@ -8,8 +9,9 @@ A document becomes one text, in which a line of its own, a mark, is before every
     [chapter 2: The cost of memory]
     [sheet Costs, rows 2-101]
 
-So models can name a place, a text is cut between pages, and a sentence leads back to its page. Rows of a sheet are
-the lines of a Markdown table, one each, below its head. The head is repeated below each mark and is not counted.
+So models can name a place, a text is cut between pages, and a sentence leads back to its page. Rows
+of a sheet are the lines of a Markdown table, one each, below its head. The head is repeated below
+each mark and is not counted.
 """
 
 import re

@@ -1,7 +1,7 @@
 """How values show themselves in a notebook: a short text, and HTML without scripts.
 
-The HTML is made by the views, which are above everything that they show. So their module is named here, not imported:
-it is loaded when a notebook asks for HTML, and never otherwise.
+The HTML is made by the views, which are above everything that they show. So their module is named
+here, not imported: it is loaded when a notebook asks for HTML, and never otherwise.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Questions about calls of tools, on the terminal.
 
-What a model wrote is shown inert: without control characters, each line behind a bar and cut to the width of the
-terminal, so that no argument can look like a question or an answer.
+What a model wrote is shown inert: without control characters, each line behind a bar and cut to the
+width of the terminal, so that no argument can look like a question or an answer.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Completion of commands and options in a shell: `--install-completion` and `--show-completion`.
 
-typer has the scripts, and answers the shell. It asks the process tree which shell runs, and a container or an editor
-has none there; here `$SHELL` decides, and the shell can always be named.
+typer has the scripts, and answers the shell. It asks the process tree which shell runs, and a
+container or an editor has none there; here `$SHELL` decides, and the shell can always be named.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,9 @@
 """SIGINT, SIGTERM and SIGHUP: the first asks the run to end, the second ends the process immediately.
 
-The handlers only set a flag, which the progress loop of the run reads a few times per second. They are installed
-before anything is awaited, so a signal in the first milliseconds is not missed. Before a run begins, the first signal
-ends the process, too. The process ends without clean-up, because a journal is valid after every line.
+The handlers only set a flag, which the progress loop of the run reads a few times per second. They
+are installed before anything is awaited, so a signal in the first milliseconds is not missed.
+Before a run begins, the first signal ends the process, too. The process ends without clean-up,
+because a journal is valid after every line.
 """
 
 import os

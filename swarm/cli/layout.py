@@ -1,7 +1,8 @@
 """How `--help` is laid out, and how two-word commands such as `cache clear` are found.
 
-A page has the usage, the description, arguments, options, examples and the page to read next. The first page has the
-commands in groups. It is plain text: a pipe gets the same page as a terminal, and no help text is read as markup.
+A page has the usage, the description, arguments, options, examples and the page to read next. The
+first page has the commands in groups. It is plain text: a pipe gets the same page as a terminal,
+and no help text is read as markup.
 """
 
 from collections.abc import Iterator

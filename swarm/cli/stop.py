@@ -1,8 +1,9 @@
 """`swarm stop`: end a run of another process well.
 
-A run of the command takes the request from a file in its folder, and ends as after Ctrl-C. A run of a Python program
-does not look for one: its process gets SIGINT, but only if the system confirms that it holds the lock of this very
-run. What a lock file says of itself is not enough: it may come from anywhere, and name any process.
+A run of the command takes the request from a file in its folder, and ends as after Ctrl-C. A run of
+a Python program does not look for one: its process gets SIGINT, but only if the system confirms
+that it holds the lock of this very run. What a lock file says of itself is not enough: it may come
+from anywhere, and name any process.
 """
 
 import math

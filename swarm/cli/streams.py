@@ -1,7 +1,8 @@
 """Output of a command: stdout has the answer, stderr everything else.
 
-All text goes through `safe_text`. JSON and YAML are escaped instead, so that their values stay the same. A closed
-reader (`| head`) or a closed stream never raises. A full disk does, because an answer was lost.
+All text goes through `safe_text`. JSON and YAML are escaped instead, so that their values stay the
+same. A closed reader (`| head`) or a closed stream never raises. A full disk does, because an
+answer was lost.
 """
 
 import errno

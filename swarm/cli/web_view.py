@@ -1,6 +1,7 @@
 """The page of `--web`, from the first run of a command to the end of its last one.
 
-A task whose plan is approved first has two runs, that of the planner and that of the plan: both have one address.
+A task whose plan is approved first has two runs, that of the planner and that of the plan: both
+have one address.
 """
 
 from collections.abc import Callable

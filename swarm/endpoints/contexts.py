@@ -11,8 +11,8 @@
 | Ollama | `/api/ps`, then `/api/show` | the size that is loaded, else the model's `num_ctx`, else its default |
 | LM Studio | `/api/v0/models` | `loaded_context_length`, else `max_context_length` |
 
-What a model was trained for is never taken for what its server allows: `n_ctx_train` of llama.cpp is
-not read, and Ollama serves `OLLAMA_CONTEXT` tokens unless told otherwise, and truncates prompts
+What a model was trained for is never taken for what its server allows: `n_ctx_train` of llama.cpp
+is not read, and Ollama serves `OLLAMA_CONTEXT` tokens unless told otherwise, and truncates prompts
 without an error.
 """
 

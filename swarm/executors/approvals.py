@@ -1,8 +1,9 @@
 """Decisions of a person on calls of tools: asked one at a time, recorded, and never asked twice.
 
-A decision is a fact of the run. A resumed run takes it from the journal; it asks again only about a call that may have
-taken place already and may not be repeated. A step that waits for an answer holds up no other step. If nobody can
-answer, the run ends when nothing else is left to do, and can be resumed.
+A decision is a fact of the run. A resumed run takes it from the journal; it asks again only about a
+call that may have taken place already and may not be repeated. A step that waits for an answer
+holds up no other step. If nobody can answer, the run ends when nothing else is left to do, and can
+be resumed.
 """
 
 from collections.abc import Callable, Collection

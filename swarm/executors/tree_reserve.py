@@ -1,9 +1,10 @@
 """What is kept for the report grows with what it will have to read.
 
-A report over more than one prompt or one answer is made by partial reports, and each reads and writes a share of all
-that was found. So when a step ends whose output the report reads, the part kept for the report grows by what the
-partial reports will use for that output. Steps that do not fit into the rest do not start: what was paid for is in the
-report. The part shrinks as the partial reports are made, as for any call of the report.
+A report over more than one prompt or one answer is made by partial reports, and each reads and
+writes a share of all that was found. So when a step ends whose output the report reads, the part
+kept for the report grows by what the partial reports will use for that output. Steps that do not
+fit into the rest do not start: what was paid for is in the report. The part shrinks as the partial
+reports are made, as for any call of the report.
 """
 
 from collections.abc import Callable

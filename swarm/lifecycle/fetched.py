@@ -1,7 +1,8 @@
 """Inputs that are addresses: fetched by the rules of the web tool, once a run.
 
-A task allows them with `web:` or `tools: [web]`, a caller with `--fetch`. What came is an artifact of the run, and a
-fact of its journal: a resume and a replay read that, because the address may give something else by then.
+A task allows them with `web:` or `tools: [web]`, a caller with `--fetch`. What came is an artifact
+of the run, and a fact of its journal: a resume and a replay read that, because the address may give
+something else by then.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,8 +1,8 @@
 """Runs for a caller that is a program, such as a model behind `swarm mcp`: what it says is data.
 
-Models, tools, labels, inputs and agents come from the task of a person. The caller gives a goal and parameters,
-chooses among the inputs by name, and lowers limits. All runs share one total. They live in a task group of their own:
-who asked for a run may leave, and the run ends well.
+Models, tools, labels, inputs and agents come from the task of a person. The caller gives a goal and
+parameters, chooses among the inputs by name, and lowers limits. All runs share one total. They live
+in a task group of their own: who asked for a run may leave, and the run ends well.
 """
 
 import glob

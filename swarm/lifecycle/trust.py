@@ -1,7 +1,7 @@
 """Trust in run folders: one that was not started here is shown before it is resumed.
 
-A journal says which task file, endpoints, key variables, inputs and outputs a resumed run would use.
-From a folder of unknown origin these are proposals of a stranger.
+A journal says which task file, endpoints, key variables, inputs and outputs a resumed run would
+use. From a folder of unknown origin these are proposals of a stranger.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,7 @@
 """The box around the process that reads documents: bubblewrap, where it is installed and works.
 
-Inside are Python, the readers and their libraries, all read-only: no home, no project, no network, no key. A library
-that a document took over could change the text of documents, and nothing else.
+Inside are Python, the readers and their libraries, all read-only: no home, no project, no network,
+no key. A library that a document took over could change the text of documents, and nothing else.
 """
 
 import os

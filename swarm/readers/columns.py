@@ -1,6 +1,7 @@
 """What the columns of a table hold: type, range, sum, most frequent values, empty cells.
 
-A planner sees this instead of rows, and the built-in endpoint, which cannot compute, has figures that no row states.
+A planner sees this instead of rows, and the built-in endpoint, which cannot compute, has figures
+that no row states.
 """
 
 import csv

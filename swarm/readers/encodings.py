@@ -1,9 +1,9 @@
 """The encoding of a text: what its bytes show, what it declares, and what its letters make likely.
 
-Bytes decide over declarations: a mark at the start, the escapes of ISO-2022, UTF-8, the zeros of UTF-16. Then comes
-what an HTML, XML or Python file declares. What is left is guessed: of every encoding in which the bytes are valid,
-the one with the most usual letters in usual places. A general detector needs pages of text for that; files of notes
-have lines.
+Bytes decide over declarations: a mark at the start, the escapes of ISO-2022, UTF-8, the zeros of
+UTF-16. Then comes what an HTML, XML or Python file declares. What is left is guessed: of every
+encoding in which the bytes are valid, the one with the most usual letters in usual places. A
+general detector needs pages of text for that; files of notes have lines.
 """
 
 import codecs

@@ -1,8 +1,9 @@
 """The text of documents, read in one other process with limits.
 
-PDFium is not thread-safe, a damaged file can end its process or never end, and a hostile one attacks the library that
-reads it. So one process reads all documents of a run, in a box where there is one. A file that ends it or takes too
-long is named; the process is started again for the next one.
+PDFium is not thread-safe, a damaged file can end its process or never end, and a hostile one
+attacks the library that reads it. So one process reads all documents of a run, in a box where there
+is one. A file that ends it or takes too long is named; the process is started again for the next
+one.
 """
 
 import base64

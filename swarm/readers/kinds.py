@@ -1,7 +1,7 @@
 """The kind of a file, by its bytes first and its name second.
 
-A kind names the reader that makes text of it, a medium that models may accept, or the reason why swarm reads none of
-it, with what to do instead.
+A kind names the reader that makes text of it, a medium that models may accept, or the reason why
+swarm reads none of it, with what to do instead.
 """
 
 import zipfile

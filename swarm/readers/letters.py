@@ -1,7 +1,8 @@
 """How usual the letters of a text are, to choose between encodings in which its bytes are valid.
 
-A wrong encoding shows: letters that no language uses often, capitals inside of words, scripts mixed in one word, one
-Chinese character between Latin letters. Each character outside of ASCII gets points for that; the mean decides.
+A wrong encoding shows: letters that no language uses often, capitals inside of words, scripts mixed
+in one word, one Chinese character between Latin letters. Each character outside of ASCII gets
+points for that; the mean decides.
 """
 
 import unicodedata

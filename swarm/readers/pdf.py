@@ -1,6 +1,7 @@
 """The text of a PDF by its pages, and pages without text as pictures. Uses PDFium.
 
-PDFium is not thread-safe, and a damaged file can end its process: call this in a process of its own.
+PDFium is not thread-safe, and a damaged file can end its process: call this in a process of its
+own.
 """
 
 import struct

@@ -1,7 +1,8 @@
 """The cells of a workbook: Excel of every age, and OpenDocument. Uses calamine.
 
-Each sheet becomes Markdown tables: rows without a gap are one, and its first row is the head. Long tables have a mark
-and the head again after some rows, so that a part of a sheet has its columns and its row numbers.
+Each sheet becomes Markdown tables: rows without a gap are one, and its first row is the head. Long
+tables have a mark and the head again after some rows, so that a part of a sheet has its columns and
+its row numbers.
 """
 
 import re

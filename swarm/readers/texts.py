@@ -1,7 +1,7 @@
 """The texts of documents that were read before: a file for each document and version of its reader.
 
-A file is a line with the hash of the rest, then the rest as JSON. One that is damaged, or that another user could have
-written, is as if it were not there.
+A file is a line with the hash of the rest, then the rest as JSON. One that is damaged, or that
+another user could have written, is as if it were not there.
 """
 
 import hashlib

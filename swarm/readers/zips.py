@@ -1,7 +1,8 @@
 """ZIP files whose members are unpacked with limits, and XML in them without declarations of its own.
 
-A ZIP of 42 kB can unpack to terabytes, and XML of 1 kB to gigabytes. What headers say is not believed: bytes are
-counted while they are unpacked, and a document type, which only attacks have in office files, is refused.
+A ZIP of 42 kB can unpack to terabytes, and XML of 1 kB to gigabytes. What headers say is not
+believed: bytes are counted while they are unpacked, and a document type, which only attacks have in
+office files, is refused.
 """
 
 import posixpath

@@ -1,8 +1,8 @@
 """Where a run was started: the mark that tells a project's own runs from folders that came from elsewhere.
 
-A run folder is a record and a program: its journal names a task, endpoints, inputs and outputs. So a
-run is resumed without a question only where it was started: on this machine, by this user, at this
-place. A folder that was cloned, unpacked, moved or copied has no mark for its place.
+A run folder is a record and a program: its journal names a task, endpoints, inputs and outputs. So
+a run is resumed without a question only where it was started: on this machine, by this user, at
+this place. A folder that was cloned, unpacked, moved or copied has no mark for its place.
 """
 
 import hashlib

@@ -1,15 +1,15 @@
 """Live signs of a run, for whoever watches it: each event once it is recorded, and what no journal holds.
 
-Pieces of an answer, waits and calls in flight are signals. They are never recorded: a run is the same whether somebody
-listens or not, and without a listener a signal is not even made.
+Pieces of an answer, waits and calls in flight are signals. They are never recorded: a run is the
+same whether somebody listens or not, and without a listener a signal is not even made.
 
     def hear(signal: Signal) -> None: ...
 
     with run.signals.listen(hear):
         ...
 
-A listener is called in the event loop, between two steps of the run. It must be quick, and it must not raise: an
-exception of a listener removes it, and never reaches the run.
+A listener is called in the event loop, between two steps of the run. It must be quick, and it must
+not raise: an exception of a listener removes it, and never reaches the run.
 """
 
 from collections.abc import Callable, Generator

@@ -2,9 +2,9 @@
 
 Only answered calls count. The seconds of a call are those on the wire, without any wait.
 
-An endpoint answers more slowly while it answers others as well, most of all a model on one GPU. So the
-sum of the seconds of all calls is not the time of one worker. That is estimated from calls that ran
-alone: while no other call was in flight at their endpoint.
+An endpoint answers more slowly while it answers others as well, most of all a model on one GPU. So
+the sum of the seconds of all calls is not the time of one worker. That is estimated from calls that
+ran alone: while no other call was in flight at their endpoint.
 
     units of a call    output tokens + input tokens / `READING`
     seconds per unit   of an endpoint and model: seconds / units of all its calls that ran alone

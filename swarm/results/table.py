@@ -1,8 +1,8 @@
 """The table of a run: its rows, the steps behind each row, conflicting values and empty cells.
 
-It is the output of the step that makes the report, if that is rows; else that of the last step which merges rows; else
-that of the last step with an `output` of rows. It is computed from the recorded outputs, so nothing but the outputs is
-in a journal.
+It is the output of the step that makes the report, if that is rows; else that of the last step
+which merges rows; else that of the last step with an `output` of rows. It is computed from the
+recorded outputs, so nothing but the outputs is in a journal.
 """
 
 import json

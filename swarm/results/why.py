@@ -1,8 +1,9 @@
 """Why a run took as long and cost as much: what most of its time and tokens were spent on, and what would change that.
 
-The time is followed from the end of the run backwards: the last step, what it waited for before and during its
-attempts, then the step that made it ready, and so on to the start. So the parts of this way add up to the time of the
-run, and making one of them shorter makes the run shorter, until another way is the longest.
+The time is followed from the end of the run backwards: the last step, what it waited for before and
+during its attempts, then the step that made it ready, and so on to the start. So the parts of this
+way add up to the time of the run, and making one of them shorter makes the run shorter, until
+another way is the longest.
 
 Cost is in US dollars; without known prices, in tokens.
 """

@@ -1,7 +1,8 @@
 """Which of the cases of `swarm.scheduling.tree` a step is, and what becomes of an answer that reaches its cap.
 
-Nothing may be lost where an answer has to be as long as what it is of: a report in sections, texts in a row, the
-entries of lists. One value or one summary is made of many things by steps that write short answers.
+Nothing may be lost where an answer has to be as long as what it is of: a report in sections, texts
+in a row, the entries of lists. One value or one summary is made of many things by steps that write
+short answers.
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,9 +5,10 @@
     work with `vote: 3`              work.1, work.2, work.3 (the same step, independent of each other)
     … without a majority             work.0 (a critic chooses one of them)
 
-All of them are ordinary steps: queued, cached, budgeted, labelled, resumed and replayed like any other. What follows a
-verdict is spawned by the outcome of the critic, in the same event. A critic sees the work and what the work read, not
-how it was made. If a critic fails, the work is unchecked, not refuted.
+All of them are ordinary steps: queued, cached, budgeted, labelled, resumed and replayed like any
+other. What follows a verdict is spawned by the outcome of the critic, in the same event. A critic
+sees the work and what the work read, not how it was made. If a critic fails, the work is unchecked,
+not refuted.
 """
 
 from collections import Counter

@@ -1,9 +1,9 @@
 """Steps that turn out to be several, before they have an outcome.
 
-A step is expanded because of what it would read, at the moment at which it could start, or again when a
-refusal taught that its context is smaller. An expansion depends on the step and on what it reads only,
-never on the order in which other steps ended. It is a fact of the journal: a resumed run does not ask
-again.
+A step is expanded because of what it would read, at the moment at which it could start, or again
+when a refusal taught that its context is smaller. An expansion depends on the step and on what it
+reads only, never on the order in which other steps ended. It is a fact of the journal: a resumed
+run does not ask again.
 """
 
 from collections.abc import Callable, Collection

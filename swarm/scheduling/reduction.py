@@ -1,10 +1,11 @@
 """The steps that a ready step becomes because all that it reads, or what it has to write, is too much.
 
-The cases are those of `swarm.scheduling.tree`, and `swarm.scheduling.cases` decides between them. One text that is
-larger than the space of its step is read in parts (`swarm.attempt.parts`), unless what is read is repeated.
+The cases are those of `swarm.scheduling.tree`, and `swarm.scheduling.cases` decides between them.
+One text that is larger than the space of its step is read in parts (`swarm.attempt.parts`), unless
+what is read is repeated.
 
-An answer is pure: it depends on what the step would read, on the sizes of its model and on the task, and keeps nothing.
-It costs O(what the step reads).
+An answer is pure: it depends on what the step would read, on the sizes of its model and on the
+task, and keeps nothing. It costs O(what the step reads).
 """
 
 from collections.abc import Callable

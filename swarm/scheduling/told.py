@@ -1,7 +1,8 @@
 """What writers of reports are told of the outputs that they read: which of them contradict each other.
 
-Outputs are compared when an attempt is made, not when a step is sized: a report over thousands of outputs is sized
-several times, and most of them are never in one prompt. So the contradictions get the space that a prompt has left.
+Outputs are compared when an attempt is made, not when a step is sized: a report over thousands of
+outputs is sized several times, and most of them are never in one prompt. So the contradictions get
+the space that a prompt has left.
 """
 
 from swarm.attempt.prompt import phrase, reading_of

@@ -13,9 +13,9 @@ D. An object that has lists, or whose answer reached its output cap: partial obj
 E. Anything else: partials write short answers, and the step itself reads these instead. The output is that of the
    `last` step. If their answers are still too much, that step is expanded again when it becomes ready, and so on.
 
-Groups are neighbours in plan order. Where one ends is decided by hashes of the items near its end, so an item that is
-added or removed moves few other ends. An expansion depends only on what the step reads, never on the order in which
-other steps finished.
+Groups are neighbours in plan order. Where one ends is decided by hashes of the items near its end,
+so an item that is added or removed moves few other ends. An expansion depends only on what the step
+reads, never on the order in which other steps finished.
 """
 
 from collections.abc import Iterable, Sequence

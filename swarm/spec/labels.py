@@ -1,8 +1,8 @@
 """Access of models and tools to labelled data and media, and the flow of labels along the edges of a graph.
 
-A label limits the models and the places that its data may reach. A medium limits the models that can read it. Both
-limit the models for a step. The output of a step has all labels of its inputs, whatever the model
-did with them. This module works on sets and names only, without a run.
+A label limits the models and the places that its data may reach. A medium limits the models that
+can read it. Both limit the models for a step. The output of a step has all labels of its inputs,
+whatever the model did with them. This module works on sets and names only, without a run.
 """
 
 from collections import defaultdict

@@ -1,7 +1,8 @@
 """Rows of a table: which fields a schema gives them, and which rows a value holds.
 
-A row is a JSON object whose properties are the fields. A step gives rows if its output is one object, a list of
-objects, or an object around one such list (`{"rows": [...]}`), as endpoints write that enforce objects only.
+A row is a JSON object whose properties are the fields. A step gives rows if its output is one
+object, a list of objects, or an object around one such list (`{"rows": [...]}`), as endpoints write
+that enforce objects only.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping

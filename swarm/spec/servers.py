@@ -1,7 +1,7 @@
 """MCP servers of a task: what is started or reached, and which of its tools the user lets in, with what effect.
 
-A tool that is not listed is not there. Its effect is the user's word: what a server says about its own
-tools decides nothing.
+A tool that is not listed is not there. Its effect is the user's word: what a server says about its
+own tools decides nothing.
 """
 
 from typing import Annotated, Literal

@@ -1,8 +1,8 @@
 """A model server in virtual time: it queues what is too much, is slower the more it has to do, and goes away.
 
-What tests of limits need is not an answer but when it comes. So the server is a sum: calls wait in a queue for a slot,
-and those that have one share its speed. A caller who gives up is not noticed, as behind most proxies: the server works
-on, and its slot stays taken.
+What tests of limits need is not an answer but when it comes. So the server is a sum: calls wait in
+a queue for a slot, and those that have one share its speed. A caller who gives up is not noticed,
+as behind most proxies: the server works on, and its slot stays taken.
 """
 
 import heapq

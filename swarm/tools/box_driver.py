@@ -1,9 +1,10 @@
 """The program inside of a box: it runs pieces of code one after another, and keeps their variables.
 
-It is started with `python3 -I -c`, so it may import nothing of this package. A request is a line with a
-length and as many bytes of JSON on stdin. What the code prints goes to stdout as it is; then come the
-mark of the request on a line of its own, a length, and the reply as JSON. Whatever the code does to
-this program costs nobody but the code: the reply is words and files for the step that wrote it.
+It is started with `python3 -I -c`, so it may import nothing of this package. A request is a line
+with a length and as many bytes of JSON on stdin. What the code prints goes to stdout as it is; then
+come the mark of the request on a line of its own, a length, and the reply as JSON. Whatever the
+code does to this program costs nobody but the code: the reply is words and files for the step that
+wrote it.
 """
 
 import ast

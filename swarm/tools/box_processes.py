@@ -1,7 +1,7 @@
 """What all processes of a box hold together: memory and files; and that they stand still between calls.
 
-The kernel bounds each process, and without a cgroup nothing bounds their sum: it is measured while a call runs. Between
-two calls of a step nothing runs in its box, whatever a call left behind.
+The kernel bounds each process, and without a cgroup nothing bounds their sum: it is measured while
+a call runs. Between two calls of a step nothing runs in its box, whatever a call left behind.
 """
 
 import os

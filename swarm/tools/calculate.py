@@ -1,7 +1,7 @@
 """The kit `calculate`: sums and small programs in a subset of Python, in a process of its own without anything else.
 
-It needs no sandbox of the system: the interpreter (pydantic-monty) has no files, no network, no processes
-and no modules of Python's. Each call is a fresh program: nothing stays.
+It needs no sandbox of the system: the interpreter (pydantic-monty) has no files, no network, no
+processes and no modules of Python's. Each call is a fresh program: nothing stays.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The kit `files`: what a step was given, and a scratch folder of its own. It needs no more grant than its name.
 
-Names are names of inputs, `step/<id>` for the output of a step, `step/<id>/<name>` for a file that it left,
-and scratch names. They are never paths of this machine.
+Names are names of inputs, `step/<id>` for the output of a step, `step/<id>/<name>` for a file that
+it left, and scratch names. They are never paths of this machine.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """What a tool is: its description, what it does to the world, and what it gives.
 
-People read the `effect` of a tool: it is what they grant. The machine reads the other fields: whether
-a result may be kept or shared, which calls wait for each other, and where the arguments go.
+People read the `effect` of a tool: it is what they grant. The machine reads the other fields:
+whether a result may be kept or shared, which calls wait for each other, and where the arguments go.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """The kits that a task can name in `tools:`: those that are always there, and those that its sections describe.
 
-To add a kit: write its class in a module of its own, and a function here that makes it from the task.
-Its section, if it has one, is a field of `Task`.
+To add a kit: write its class in a module of its own, and a function here that makes it from the
+task. Its section, if it has one, is a field of `Task`.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -1,8 +1,8 @@
 """The kit `python`: real Python in a box, one interpreter a step, whose variables stay from call to call.
 
-A box without a network changes nothing outside of itself, so a resumed attempt makes its earlier calls
-again in a fresh box and has its variables back. A call that is killed (time, output, memory) loses the
-variables; the files in `/work` are kept here between calls, and the result says so.
+A box without a network changes nothing outside of itself, so a resumed attempt makes its earlier
+calls again in a fresh box and has its variables back. A call that is killed (time, output, memory)
+loses the variables; the files in `/work` are kept here between calls, and the result says so.
 """
 
 import base64

@@ -1,8 +1,8 @@
 """Boxes for programs that a model wrote: bubblewrap, else sandlock; else there is none, and the reason.
 
 Never in our own process, and never without a box. What a box is given: the interpreter and its
-packages, the step's inputs, all read-only; a folder in memory with a bound; no network, no environment,
-no user and no file of this machine.
+packages, the step's inputs, all read-only; a folder in memory with a bound; no network, no
+environment, no user and no file of this machine.
 
 - bubblewrap is process 1 in its box, and code in it can read that process: so it starts with an
   environment that holds nothing but a path. `--clearenv` clears what bubblewrap starts, not itself.

@@ -1,7 +1,7 @@
 """The scratch folder of an attempt: files are written and collected part by part below its descriptor.
 
-A link in it, or one that is put there between a check and the use, leads nowhere: no part of a path is
-ever followed as a link. A hard link cannot be told from a file.
+A link in it, or one that is put there between a check and the use, leads nowhere: no part of a path
+is ever followed as a link. A hard link cannot be told from a file.
 """
 
 import os

@@ -1,8 +1,8 @@
 """One call for all steps that ask the same: the first asker makes it, the others wait for its result.
 
-A failure is not kept. If the asker that makes the call fails or is cancelled, the next one makes it;
-if that fails, too, all that have waited for both get its error: a page that never answers is not
-tried once a step. Rights are checked before anybody gets here.
+A failure is not kept. If the asker that makes the call fails or is cancelled, the next one makes
+it; if that fails, too, all that have waited for both get its error: a page that never answers is
+not tried once a step. Rights are checked before anybody gets here.
 """
 
 from collections.abc import Awaitable, Callable

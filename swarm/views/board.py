@@ -1,8 +1,9 @@
 """What each running agent does at this moment: the fold of a run's signals.
 
-It holds what no state has: what a request waits for, the last words of an answer that is being written, when an agent
-last gave a sign of life, how often calls were repeated, and why an endpoint allows more or fewer calls. From a journal
-alone (`swarm show --follow`) it knows the recorded part of this.
+It holds what no state has: what a request waits for, the last words of an answer that is being
+written, when an agent last gave a sign of life, how often calls were repeated, and why an endpoint
+allows more or fewer calls. From a journal alone (`swarm show --follow`) it knows the recorded part
+of this.
 """
 
 from collections import deque

@@ -1,6 +1,7 @@
 """A curve as SVG, and the colours of a notebook's view of a running run. Every text is escaped.
 
-Colours are attributes, so that a picture looks the same in any page; text takes the colour of the page around it.
+Colours are attributes, so that a picture looks the same in any page; text takes the colour of the
+page around it.
 """
 
 from collections.abc import Iterable, Sequence

@@ -11,8 +11,9 @@
       study.4   waiting for budget  12 s    310
       … and 41 more agents: 38 writing, 3 waiting for budget
 
-`◆` marks the agents on the chain of steps that decides how long the run still takes. Nothing here is wider or higher
-than the terminal, and everything that a model wrote is made safe before it is cut.
+`◆` marks the agents on the chain of steps that decides how long the run still takes. Nothing here
+is wider or higher than the terminal, and everything that a model wrote is made safe before it is
+cut.
 """
 
 from collections import Counter

@@ -1,8 +1,9 @@
 """How long a run may still take, and which of its running steps decide that: an estimate from what it did so far.
 
-A step is expected to take as long as similar steps did: the instances of the same step, else the steps of the same
-agent, else what its plan says, else any step of the run. What is left is the longer of two times: the longest chain of
-unfinished steps, and the work of all of them on the workers that are busy now. O(steps + dependencies).
+A step is expected to take as long as similar steps did: the instances of the same step, else the
+steps of the same agent, else what its plan says, else any step of the run. What is left is the
+longer of two times: the longest chain of unfinished steps, and the work of all of them on the
+workers that are busy now. O(steps + dependencies).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

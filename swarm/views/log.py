@@ -1,11 +1,12 @@
 """Events as structured log lines, written by structlog, for log collectors.
 
-A line has figures and short texts: no prompt, no answer, no tool result. The journal has everything.
+A line has figures and short texts: no prompt, no answer, no tool result. The journal has
+everything.
 
     seq=7 t=1.25 event='step failed' step='study.3' attempt=1 kind='rate_limited' message='…' retry_in=0.5
 
-The name of an event is always one of the list below. Texts of others are values, which are escaped, so no text can
-forge a line. The process-wide settings of structlog and `logging` are not changed.
+The name of an event is always one of the list below. Texts of others are values, which are escaped,
+so no text can forge a line. The process-wide settings of structlog and `logging` are not changed.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,8 @@
 """A region of a terminal that is drawn in place, below lines that stay.
 
-Only lines that changed are written again. A frame is one text: it hides the cursor and stops the wrapping of lines
-while it is drawn, and restores both, so that a process that is killed leaves a usable terminal.
+Only lines that changed are written again. A frame is one text: it hides the cursor and stops the
+wrapping of lines while it is drawn, and restores both, so that a process that is killed leaves a
+usable terminal.
 """
 
 from collections.abc import Sequence

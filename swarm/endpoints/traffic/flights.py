@@ -1,15 +1,17 @@
 """Flights: the calls of one endpoint that are on the wire, their places, and deadlines that count from their turn.
 
-A server that queues answers a call late because of the calls before it, and works on for a caller who has given up.
-Giving up and asking again then loses one's place and the work that was done. So a deadline counts from a call's
-*turn*: each answer to a call that was sent earlier renews it in full. A call that hangs is given up one deadline after
-all before it are gone, and every call after `MOST_DEADLINES`, so that what is reserved for it comes back.
+A server that queues answers a call late because of the calls before it, and works on for a caller
+who has given up. Giving up and asking again then loses one's place and the work that was done. So a
+deadline counts from a call's *turn*: each answer to a call that was sent earlier renews it in full.
+A call that hangs is given up one deadline after all before it are gone, and every call after
+`MOST_DEADLINES`, so that what is reserved for it comes back.
 
 "Earlier" is by number, not by time: calls of one instant have equal times.
 
-To renew all later flights at each answer costs O(flights). So a flight is renewed again after an eighth of its deadline
-only: until then it is *fresh*, and after that *due*. Due flights are kept by number, so that an answer finds those that
-were sent later, and leaves the others alone. A deadline may end by that eighth too early, and never later.
+To renew all later flights at each answer costs O(flights). So a flight is renewed again after an
+eighth of its deadline only: until then it is *fresh*, and after that *due*. Due flights are kept by
+number, so that an answer finds those that were sent later, and leaves the others alone. A deadline
+may end by that eighth too early, and never later.
 """
 
 import heapq

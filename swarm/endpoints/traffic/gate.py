@@ -10,10 +10,10 @@ model says 503 |
 | the probe gets an answer, or a refusal of its own | opens, one call, then two in a second … (`ramp.py`) |
 | it has been closed for the patience of the run | each call that waits fails, once, and so does each later one |
 
-A probe is a real call: a list of models is answered by a proxy while the model behind it is away. What a call waits for
-here counts for nothing: neither its deadline nor its tries nor its cost. The gate is one for all keys of an address: a
-key does not restart a server. A connection that is lost in mid-answer is made again at once, and closes the gate if
-that is not possible.
+A probe is a real call: a list of models is answered by a proxy while the model behind it is away.
+What a call waits for here counts for nothing: neither its deadline nor its tries nor its cost. The
+gate is one for all keys of an address: a key does not restart a server. A connection that is lost
+in mid-answer is made again at once, and closes the gate if that is not possible.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,9 @@
 """Headers about rate limits that answers carry before there is one: `x-ratelimit-*` and the like.
 
 There is no standard. OpenAI and its copies send `x-ratelimit-remaining-requests` and `-tokens`,
-with `x-ratelimit-reset-…` as `1m30.5s`, `250ms` or seconds. Others omit the last word or the `x-` (the
-IETF draft "RateLimit header fields for HTTP"). Points in time are not read: clocks may disagree.
+with `x-ratelimit-reset-…` as `1m30.5s`, `250ms` or seconds. Others omit the last word or the `x-`
+(the IETF draft "RateLimit header fields for HTTP"). Points in time are not read: clocks may
+disagree.
 """
 
 import re

@@ -1,6 +1,7 @@
 """Slots: how many calls may be in flight, and a queue of two ends for the next one.
 
-A call that is asked again although it did nothing wrong goes to the front: it has waited the longest.
+A call that is asked again although it did nothing wrong goes to the front: it has waited the
+longest.
 """
 
 from collections import deque

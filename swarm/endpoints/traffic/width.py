@@ -1,18 +1,19 @@
 """How wide an endpoint is, by its answers: a server that queues never says that it has too much to do.
 
-By Little's law, the calls in flight when a call is sent (n, itself included) over the seconds of its answer (l) are
-the answers a second, of a server that queues and of an idle one alike, at once and while the number changes. So Σn / Σl
-of a few calls is a rate that needs no rounds and no clock.
+By Little's law, the calls in flight when a call is sent (n, itself included) over the seconds of
+its answer (l) are the answers a second, of a server that queues and of an idle one alike, at once
+and while the number changes. So Σn / Σl of a few calls is a rate that needs no rounds and no clock.
 
-**Bound.** No more in flight than are answered in half a deadline: ½ · deadline · Σn / Σl of the last `SEEN` calls.
-Calls that timed out enter with the time they took. It narrows at once, but not before as many calls have ended as there
-are slots: the first answers of a burst to an idle server read as those of a narrow one. To narrow is a trial, too. If
-the answers a second fall with the width, the server does not queue, its answers only take long: then the former width
-comes back, and holds until a call times out. If answers with more in flight take no longer than those with fewer, it is
-not narrowed at all.
+**Bound.** No more in flight than are answered in half a deadline: ½ · deadline · Σn / Σl of the
+last `SEEN` calls. Calls that timed out enter with the time they took. It narrows at once, but not
+before as many calls have ended as there are slots: the first answers of a burst to an idle server
+read as those of a narrow one. To narrow is a trial, too. If the answers a second fall with the
+width, the server does not queue, its answers only take long: then the former width comes back, and
+holds until a call times out. If answers with more in flight take no longer than those with fewer,
+it is not narrowed at all.
 
-**Trial.** After a quarter of the width in answers (`LEAST` at least) to calls that went after the last change with
-nearly all slots in use, their R = Σ(n · tokens) / Σl decides:
+**Trial.** After a quarter of the width in answers (`LEAST` at least) to calls that went after the
+last change with nearly all slots in use, their R = Σ(n · tokens) / Σl decides:
 
 | R, compared with the R of the width before | next |
 | --- | --- |
@@ -21,7 +22,8 @@ nearly all slots in use, their R = Σ(n · tokens) / Σl decides:
 | twice as many after a doubling, or nearly: nothing waits | the next width is four times as much, open at once |
 | less than that | back to the width before, for a minute; trials are by half from then on |
 
-Tokens are those of the answer, 1 where they are unknown: an endpoint may be slower for longer answers.
+Tokens are those of the answer, 1 where they are unknown: an endpoint may be slower for longer
+answers.
 """
 
 from collections import deque

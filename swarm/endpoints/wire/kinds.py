@@ -1,8 +1,8 @@
 """Kinds of faults: which of them a fault is, by its code, its words and its status. Pure.
 
 The words of a body count as much as its status: an exhausted quota and a rate limit are both 429,
-and some endpoints put errors in a 200. Every table is data, in `words`; `kind_of` says in which order they are
-asked.
+and some endpoints put errors in a 200. Every table is data, in `words`; `kind_of` says in which
+order they are asked.
 """
 
 from collections.abc import Mapping

@@ -5,9 +5,10 @@ every alias of that model, so a run shares it. For later runs of the project it 
 the cache of finished steps, in `.swarm/cache/endpoints.json`, readable by its owner only.
 
 An entry has a hash of URL and model name as its key. It holds the day, the answer form, the name of
-the output cap, its largest value, what messages may not have, the rejected parameters, each with a hash of
-its value, the context size that refusals taught, and how many calls at once turned out to be right. It holds no
-request, no answer, no address and no key. Entries expire after `DAYS`, because servers are upgraded.
+the output cap, its largest value, what messages may not have, the rejected parameters, each with a
+hash of its value, the context size that refusals taught, and how many calls at once turned out to
+be right. It holds no request, no answer, no address and no key. Entries expire after `DAYS`,
+because servers are upgraded.
 
 The file is written under another name and then renamed, so it is complete or absent. If runs end at
 the same time, the last one to write keeps the entries that the others wrote before it read the

@@ -1,8 +1,9 @@
 """Answers that an endpoint refused and quotes in its error: `failed_generation` of Groq and its copies. Pure.
 
-Such an endpoint checks an answer by its own reading of the schema. What it refuses for a fence, a text next to the
-value or a number as text is often an answer by ours, and it is paid for. So what is one whole JSON value is taken as
-the answer, with a note, and is judged as any other: if it does not fit, the model is told why. All else is asked again.
+Such an endpoint checks an answer by its own reading of the schema. What it refuses for a fence, a
+text next to the value or a number as text is often an answer by ours, and it is paid for. So what
+is one whole JSON value is taken as the answer, with a note, and is judged as any other: if it does
+not fit, the model is told why. All else is asked again.
 """
 
 import re

@@ -1,6 +1,7 @@
 """The context size that a refusal of a too long request states, in its words.
 
-Most endpoints name two numbers: what was sent and what is allowed. The patterns know which is which.
+Most endpoints name two numbers: what was sent and what is allowed. The patterns know which is
+which.
 """
 
 import re

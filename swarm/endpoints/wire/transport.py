@@ -7,8 +7,8 @@ no limit of connections: callers limit their calls.
 
 `OneOrigin` decides what leaves: an explicit list of headers, to one origin. It adds the key, so
 that no object of the library above, and none of its exceptions, ever holds the key. It also decides
-what comes back: bodies are capped. Plain bytes are requested; a body that is compressed all the same
-is unpacked within the cap, because a few kilobytes that unpack to gigabytes are an attack.
+what comes back: bodies are capped. Plain bytes are requested; a body that is compressed all the
+same is unpacked within the cap, because a few kilobytes that unpack to gigabytes are an attack.
 """
 
 import select

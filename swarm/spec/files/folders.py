@@ -1,7 +1,7 @@
 """The files that a glob or a folder stands for.
 
-A folder stands for all files below it that a person would mean: no hidden ones, none that `.gitignore` or `.ignore`
-names, no links, nothing that swarm itself wrote.
+A folder stands for all files below it that a person would mean: no hidden ones, none that
+`.gitignore` or `.ignore` names, no links, nothing that swarm itself wrote.
 """
 
 import os

@@ -1,8 +1,9 @@
 """The reader of a task's inputs: paths, globs, folders and mappings become files with their content.
 
-First all entries are matched with files, then the files are read. What cannot be read is left out and named, unless
-the caller is strict: one damaged file of a thousand is no reason to read none. An entry that matches nothing, or a
-rule of the task that is broken, is always an error. All errors are reported together, by the names of their entries.
+First all entries are matched with files, then the files are read. What cannot be read is left out
+and named, unless the caller is strict: one damaged file of a thousand is no reason to read none. An
+entry that matches nothing, or a rule of the task that is broken, is always an error. All errors are
+reported together, by the names of their entries.
 """
 
 import difflib

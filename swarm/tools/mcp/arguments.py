@@ -1,7 +1,7 @@
 """Arguments for a tool of a server: read as JSON, and compared with its schema as far as that is certain.
 
-The server has the last word, and may take more than its schema says, such as a number as text. Its schema is
-the text of a third party: no pattern in it is run, and no reference in it is followed.
+The server has the last word, and may take more than its schema says, such as a number as text. Its
+schema is the text of a third party: no pattern in it is run, and no reference in it is followed.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """A server with a URL: streamable HTTP to one address, without redirects, with capped answers.
 
-An answer that cannot be used becomes an error in its place, so that it costs one call and not the connection.
-Imported where a server is opened: the library takes a second to load.
+An answer that cannot be used becomes an error in its place, so that it costs one call and not the
+connection. Imported where a server is opened: the library takes a second to load.
 """
 
 import re

@@ -1,8 +1,8 @@
 """A lease on what a server changes: while one run calls, no other run on this machine does.
 
-Two processes of one server lose each other's writes, although each of them makes one call at a time. The lock
-lies on the files and folders of `writes` themselves, so it holds for each task that names them, and needs no file
-of its own.
+Two processes of one server lose each other's writes, although each of them makes one call at a
+time. The lock lies on the files and folders of `writes` themselves, so it holds for each task that
+names them, and needs no file of its own.
 """
 
 import errno

@@ -1,7 +1,8 @@
 """The owner of a session with a server: the only task that opens, uses and closes it.
 
-A broken connection cancels the task that opened it. So no caller does: callers queue a call and get exactly one answer,
-also when the connection breaks during the call, and when the server does not come back.
+A broken connection cancels the task that opened it. So no caller does: callers queue a call and get
+exactly one answer, also when the connection breaks during the call, and when the server does not
+come back.
 """
 
 from collections import deque

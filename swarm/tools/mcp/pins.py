@@ -1,6 +1,7 @@
 """What a server was like when the user looked at it: hashes of its command and of each listed tool.
 
-A pin names what changed, so it has a part for the command and one for each listed tool, sorted by the server's name.
+A pin names what changed, so it has a part for the command and one for each listed tool, sorted by
+the server's name.
 """
 
 from collections.abc import Iterable, Mapping

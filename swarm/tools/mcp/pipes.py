@@ -1,6 +1,7 @@
 """A server that is a command: messages over its pipes, its process, its log.
 
-The process has a session of its own, and all of it ends with the connection: what it started outlives it otherwise.
+The process has a session of its own, and all of it ends with the connection: what it started
+outlives it otherwise.
 """
 
 import os

@@ -1,7 +1,8 @@
 """The box around a server that is a command: bubblewrap, with the network and the files that the task names.
 
-The box starts with the server's own environment and no other. Inside are the system's programs, the command's own
-folders, an empty home and an empty `/tmp`; `reads` and `writes` are at their own paths.
+The box starts with the server's own environment and no other. Inside are the system's programs, the
+command's own folders, an empty home and an empty `/tmp`; `reads` and `writes` are at their own
+paths.
 """
 
 import os

@@ -1,7 +1,8 @@
 """Which addresses a fetch may reach: public ones, and what the task opens. Pure.
 
-A name or a spelling says nothing: `127.1`, `0x7f000001` and a name of one's own all lead to this machine. So what
-is checked is the address that a connection goes to, with every address that is packed into it.
+A name or a spelling says nothing: `127.1`, `0x7f000001` and a name of one's own all lead to this
+machine. So what is checked is the address that a connection goes to, with every address that is
+packed into it.
 """
 
 from collections.abc import Iterable, Iterator

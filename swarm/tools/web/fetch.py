@@ -4,8 +4,8 @@
                        ▲                                                                                  │
                        └────────────── redirect, at most 5: as if it were the first ──────────────────────┘
 
-A name is resolved once for each hop, and the connection goes to the address that was checked: a second look-up could
-give another one. No cookie, no key, no proxy and no referrer is sent.
+A name is resolved once for each hop, and the connection goes to the address that was checked: a
+second look-up could give another one. No cookie, no key, no proxy and no referrer is sent.
 """
 
 import zlib
