@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swarm.texts.ranking import about, passages_of, scores_of, subject_of, totals
+from swarm.texts.sentences import read
 from swarm.texts.words import FLOOR, Passage, facets, kin, relevance, words
 
 
@@ -142,3 +144,15 @@ def test_scores_are_finite_and_the_same_each_time(texts: list[str], asked: str) 
         found = relevance(facet, told)
         assert all(0 <= score < 10 for score in found)
         assert found == relevance(facet, told)
+
+
+def test_claims_of_sources_are_ranked_for_each_question_in_turn() -> None:
+    sources = [
+        read("lunr.md", "# Lunr\n\nIt needs 40 MB of memory."),
+        read("n-1.md", "Ines is the owner of Lunr. It rains."),
+    ]
+    passages = passages_of(sources)
+    scores = scores_of(facets("How much memory does Lunr need, and who is the owner?"), passages)
+    assert about(scores) == [0, 1]
+    assert totals(scores)[2] < FLOOR < totals(scores)[1]
+    assert [subject_of(name) for name in ("notes/lunr.md", "notes-3.md", "read.1")] == ["lunr", "", ""]

@@ -8,16 +8,17 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import Any, cast
 
 from swarm.base.errors import EndpointRefused
 from swarm.base.values import Json
-from swarm.endpoints.offline.report import Material, passages_of, stem_of
+from swarm.endpoints.offline.report import Material
 from swarm.spec.json_schemas import joined_schemas, resolved
 from swarm.texts.claims import Claim
 from swarm.texts.lexicon import word_set
 from swarm.texts.quantities import convert, quantities, unit_of, wanted_unit
+from swarm.texts.ranking import passages_of, scores_of, subject_of, totals
 from swarm.texts.sentences import Source, labelled
 from swarm.texts.terms import names_of
 from swarm.texts.words import Facet, Passage, relevance, words
@@ -84,11 +85,9 @@ def fill(schema: dict[str, Json], given: Material) -> str:
 def _scored(given: Material) -> tuple[Scored, ...]:
     """Return all claims of all sources with their relevance to the question."""
     every = passages_of(given.sources)
-    total = [max(each) for each in zip(*(relevance(facet, every) for facet in given.facets), strict=True)]
-    pairs: list[tuple[Source, Claim]] = []
-    for source in given.sources:
-        pairs += [(source, claim) for claim in source.claims]
-    return tuple(Scored(*pair, p, s) for pair, p, s in zip(pairs, every, total, strict=True))
+    claims = chain.from_iterable(zip(repeat(source), source.claims) for source in given.sources)
+    total = totals(scores_of(given.facets, every))
+    return tuple(Scored(*pair, p, s) for pair, p, s in zip(claims, every, total, strict=True))
 
 
 class _Filler:
@@ -179,7 +178,7 @@ class _Filler:
 
     def _ranked(self, schema: Schema, name: str, scope: Sequence[Scored]) -> list[tuple[float, Scored]]:
         """Return claims by relevance to the property and to the question, the best first."""
-        asked = Facet(words(f"{_readable(name)} {schema.get('description', '')}"))
+        asked = Facet(_words_of(name, schema))
         near = relevance(asked, [said.passage for said in scope]) if asked.terms else [0.0] * len(scope)
         ranked = [(n + said.score, said) for n, said in zip(near, scope, strict=True)]
         return sorted(ranked, key=lambda pair: -pair[0])
@@ -229,7 +228,7 @@ class _Filler:
 
     def _listed(self, name: str, scope: Sequence[Scored]) -> list[str]:
         """Return strings for a list: names if requested, else list items, else sentences."""
-        if self._asks_names or set(words(_readable(name))) & _NAMING:
+        if self._asks_names or not _NAMING.isdisjoint(_words_of(name)):
             return self._names(scope)
         items = [said.claim.text for said in scope if said.claim.listed]
         return items if len(items) * 2 > len(scope) else [said.text for _, said in self._ranked({}, name, scope)]
@@ -272,7 +271,7 @@ class _Filler:
         ranked = [said for _, said in self._ranked(schema, name, scope)[:_TRIED]]
         texts = [said.text for said in ranked]
         most = int(schema.get("maxLength", 1_000_000_000))
-        if set(words(_readable(name))) & _NAMING:
+        if not _NAMING.isdisjoint(_words_of(name)):
             yield from filter(None, dict.fromkeys(map(self._subject, ranked)))
         if "pattern" in schema:
             yield from (word for word in " ".join(texts).split() if len(word) <= SHORT)
@@ -283,7 +282,7 @@ class _Filler:
 
     def _number(self, schema: Schema, name: str, scope: Sequence[Scored], _: int) -> Json:
         """Return the quantity nearest to the property's words, in the unit that they name."""
-        asked = words(f"{_readable(name)} {schema.get('description', '')}")
+        asked = _words_of(name, schema)
         unit = wanted_unit(asked)
         found: list[tuple[float, float]] = []
         for near, said in self._ranked(schema, name, scope):
@@ -299,7 +298,7 @@ class _Filler:
 
     def _boolean(self, schema: Schema, name: str, scope: Sequence[Scored], _: int) -> Json:
         """Return whether the nearest claim has most of the property's words and no negation."""
-        wanted = set(words(_readable(name)))
+        wanted = set(_words_of(name))
         shared = {said: len(wanted & set(words(said.text))) for said in scope}
         best = max(shared, key=lambda said: (shared[said], said.score), default=None)
         holds = False
@@ -329,12 +328,13 @@ def _at(name: str) -> _CannotFill:
 
 def _name_of(source: Source) -> str:
     """Return the name of a file if it names a subject that is not in its title, else the title."""
-    stem = stem_of(source.name)
-    return source.title if not stem or set(words(source.title)) & set(words(stem)) else stem
+    named = subject_of(source.name)
+    return source.title if not named or set(words(source.title)) & set(words(named)) else named
 
 
-def _readable(name: str) -> str:
-    return name.replace("_", " ").replace("-", " ")
+def _words_of(name: str, schema: Schema | None = None) -> tuple[str, ...]:
+    """Return the words of the name of a place, and of its description."""
+    return words(f"{name.replace('_', ' ').replace('-', ' ')} {(schema or {}).get('description', '')}")
 
 
 def _names_in(text: str) -> list[str]:

@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import accumulate, chain, islice, zip_longest
-from pathlib import PurePosixPath
+from itertools import accumulate, chain, islice
 from typing import Literal
 
 from swarm.endpoints.offline.outputs import (
@@ -32,13 +31,12 @@ from swarm.endpoints.offline.outputs import (
 from swarm.spec.chat import estimate_tokens
 from swarm.texts.claims import flat
 from swarm.texts.conflicts import Disagreement, conflicts
-from swarm.texts.lexicon import GENERIC
 from swarm.texts.quantities import quantities
+from swarm.texts.ranking import about, passages_of, scores_of, subject_of, totals
 from swarm.texts.sentences import Source, labelled
-from swarm.texts.terms import stem
 from swarm.texts.uses import Utterance
 from swarm.texts.values import NAMED, YES, has_value
-from swarm.texts.words import FLOOR, SHARE, Facet, Passage, facets, relevance
+from swarm.texts.words import FLOOR, Facet, Passage, facets
 
 NOTHING = (
     "The offline endpoint is not a language model. It returns sentences of its inputs, and it has no"
@@ -127,18 +125,17 @@ def _fitting(blocks: Sequence[str], budget: int) -> int:
 def _ranked(given: Material) -> list[tuple[list[str], list[str]]]:
     """Return for each source the claims about the question, the best first, and others with figures, in their order.
 
-    All claims are ranked together, so that a word is rare only if it is rare in all sources. If none is about
-    the question of the step, those about the goal are taken.
+    If none is about the question of the step, those about the goal are taken.
     """
     every = passages_of(given.sources)
-    scores = [relevance(facet, every) for facet in given.facets]
-    if not _about(scores) and given.goal:
-        scores = [relevance(facet, every) for facet in facets(given.goal)]
+    scores = scores_of(given.facets, every)
+    if not about(scores) and given.goal:
+        scores = scores_of(facets(given.goal), every)
     found: list[tuple[list[str], list[str]]] = []
     start = 0
     for source in given.sources:
         end = start + len(source.claims)
-        near = _about([own[start:end] for own in scores])
+        near = about([own[start:end] for own in scores])
         found.append((_told(source, near[: _LINES[0][0]]), _told(source, _others(source, set(near)))))
         start = end
     return found
@@ -155,41 +152,16 @@ def _told(source: Source, numbers: Iterable[int]) -> list[str]:
     return [quoted(labelled(source.claims[n])) for n in numbers]
 
 
-def passages_of(sources: Iterable[Source]) -> list[Passage]:
-    """Return the claims of sources with the words above them."""
-    found: list[Passage] = []
-    for source in sources:
-        named = f"{source.title} {stem_of(source.name)}"
-        claims = enumerate(source.claims)
-        found += [Passage(claim.text, " ".join((named, *claim.where)), lead=not n) for n, claim in claims]
-    return found
-
-
-def stem_of(name: str) -> str:
-    """Return the words of the name of a file that may name a subject: not those of `notes-3.md`, or of a step."""
-    path = PurePosixPath(name)
-    named = re.split(r"[\W_]+", path.stem) if path.suffix and not path.suffix[1:].isdigit() else []
-    return " ".join(word for word in named if not word.isdigit() and stem(word.casefold()) not in GENERIC)
-
-
-def _about(scores: Sequence[Sequence[float]]) -> list[int]:
-    """Return the sentences about the questions, the best of each question in turn."""
-    return list(dict.fromkeys(n for n in chain.from_iterable(zip_longest(*map(_best, scores))) if n is not None))
-
-
-def _best(own: Sequence[float]) -> list[int]:
-    """Return the sentences above the floor, and not far below the best one, by relevance to a question."""
-    least = max(FLOOR, SHARE * max(own, default=0.0))
-    return sorted((n for n, value in enumerate(own) if value >= least), key=lambda n: (-own[n], n))
-
-
 def _source(source: Source, near: Sequence[str], others: Sequence[str], most: int, figures: int) -> str:
     """Return what an answer says of a source. Its first bullet is the answer."""
-    head = f"### {code(source.name)}" + (f": {quoted(source.title)}" if source.title else "")
     if not source.claims:
-        return block(head, [f"{EMPTY} {code(source.name)}"])
+        return _below(source.name, source.title, [f"{EMPTY} {code(source.name)}"])
     lines = [*(near[:most] or [NOTHING_HERE]), *others[:figures]]
-    return block(head, [f"- {line}" for line in lines])
+    return _below(source.name, source.title, [f"- {line}" for line in lines])
+
+
+def _below(name: str, title: str, lines: Iterable[str]) -> str:
+    return block(f"### {code(name)}" + (f": {quoted(title)}" if title else ""), lines)
 
 
 # Reports
@@ -219,15 +191,15 @@ class _ReportParts:
         """For each question, the relevance of each sentence."""
         firsts = {each.file: n for n, each in reversed(list(enumerate(self.said)))}
         passages = [
-            Passage(each.text, f"{each.title} {stem_of(each.file)}", lead=firsts[each.file] == n)
+            Passage(each.text, f"{each.title} {subject_of(each.file)}", lead=firsts[each.file] == n)
             for n, each in enumerate(self.said)
         ]
-        return [relevance(facet, passages) for facet in self.given.facets]
+        return scores_of(self.given.facets, passages)
 
     @cached_property
     def total(self) -> list[float]:
         """The relevance of each sentence to the question that it answers best."""
-        return [max(each) for each in zip(*self.scores, strict=True)]
+        return totals(self.scores)
 
     def head(self) -> str:
         """Return the title, and the sentences that answer the goal."""
@@ -242,7 +214,7 @@ class _ReportParts:
         chosen: list[int] = []
         seen: set[frozenset[str]] = set()
         files: Counter[str] = Counter()
-        for n in _about(self.scores):
+        for n in about(self.scores):
             same = frozenset(re.findall(r"\w+", full(self.said[n])))
             file = self.said[n].file
             if len(chosen) < HEADLINE and same not in seen and files[file] < _PER_FILE:
@@ -273,12 +245,12 @@ class _ReportParts:
     def reading(self) -> str:
         """Return what was read, what has nothing about the question, and what was cut or not read."""
         cites = {row.name: Cite(row.name, row.step) for row in self.rows}
-        about = {row.name for row in self.rows if row.answer}
+        answering = {row.name for row in self.rows if row.answer}
         for each, value in zip(self.said, self.total, strict=True):
             for cite in each.cites:
                 cites.setdefault(cite.file, cite)
-                about |= {cite.file} if value >= FLOOR else set()
-        silent = [cite for file, cite in cites.items() if file not in about]
+                answering |= {cite.file} if value >= FLOOR else set()
+        silent = [cite for file, cite in cites.items() if file not in answering]
         lines = [*_listed("Nothing about the question:", [_marks(silent)]), *self._not_read()]
         if not cites and not lines:
             return ""
@@ -321,14 +293,12 @@ class _ReportParts:
         left = [n for n in left if self.total[n] >= _NEAR or _has_measure(self.said[n].text)]
         return sorted(left, key=lambda n: (-self.total[n], n))
 
-    def _section(self, file: str, numbers: Iterable[int]) -> str:
-        members = [self.said[n] for n in sorted(numbers)]
-        head = f"### {code(file)}" + (f": {quoted(members[0].title)}" if members[0].title else "")
+    def _section(self, file: str, numbers: Sequence[int]) -> str:
         lines: list[str] = []
-        for each in members:
-            steps = dict.fromkeys(Cite(step, step) for _, step in each.cites)
-            lines.append(f"- {each.text} {_marks(steps)}".rstrip())
-        return block(head, lines)
+        for n in sorted(numbers):
+            steps = dict.fromkeys(Cite(step, step) for _, step in self.said[n].cites)
+            lines.append(f"- {self.said[n].text} {_marks(steps)}".rstrip())
+        return _below(file, self.said[min(numbers)].title, lines)
 
 
 def _from_sources(given: Material) -> tuple[Said, ...]:
