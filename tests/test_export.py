@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import shutil
+import stat
 import sys
 import zipfile
 from itertools import pairwise
@@ -75,6 +77,10 @@ def sheets(content: bytes) -> dict[str, list[list[Any]]]:
     return {name: book.get_sheet_by_name(name).to_python() for name in book.sheet_names}
 
 
+def refused(_path: Path, _mode: int) -> bool:
+    return False
+
+
 def table(*outputs: Any) -> Table:
     return Table("table", merged("table", [Leaf(f"read.{n}", output) for n, output in enumerate(outputs, 1)]))
 
@@ -104,6 +110,18 @@ class TestWorkbooks:
     def test_a_text_that_no_workbook_holds_is_written_all_the_same(self, cell: str) -> None:
         made = sheets(xlsx_bytes(table({"name": cell})))["rows"][1][0]
         assert 0 < len(made) <= CELL_CHARACTERS
+        assert made.endswith("[cut; 40,000 characters]") == (len(cell) > CELL_CHARACTERS)
+
+    def test_rows_beyond_the_limit_of_a_sheet_are_in_further_sheets(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("swarm.exports.workbook.MOST_ROWS", 2)
+        made = sheets(xlsx_bytes(table([{"n": n} for n in range(5)])))
+        assert list(made) == ["rows", "sources", "rows 2", "sources 2", "rows 3", "sources 3"]
+        assert [made[name] for name in ("rows", "rows 2", "rows 3")] == [
+            [["n"], [0.0], [1.0]],
+            [["n"], [2.0], [3.0]],
+            [["n"], [4.0]],
+        ]
+        assert made["sources 2"][1:] == [[2.0, "read.1", ""], [3.0, "read.1", ""]]
 
     def test_equal_tables_are_equal_files(self) -> None:
         assert xlsx_bytes(table({"a": 1})) == xlsx_bytes(table({"a": 1}))
@@ -242,3 +260,39 @@ class TestTrace:
                 for (lane, _), (start, end) in whole.items()
             )
         assert "GB of memory" not in json.dumps(trace)
+
+
+class TestPlaces:
+    def test_a_link_a_mode_and_a_device_stay_what_they_are(
+        self, rows: Path, run: Command, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        elsewhere = tmp_path_factory.mktemp("elsewhere") / "rows.csv"
+        elsewhere.write_text("earlier")
+        elsewhere.chmod(0o600)
+        (rows / "link.csv").symlink_to(elsewhere)
+        assert run("export", "-o", "link.csv").code == 0
+        assert (rows / "link.csv").is_symlink()
+        assert elsewhere.read_bytes().startswith(b"name,memory_gb\r\n")
+        assert elsewhere.stat().st_mode & 0o777 == 0o600
+        assert (rows / "rows.csv").stat().st_mode & 0o444 == 0o444
+
+        os.mkfifo(rows / "pipe")
+        reader = os.open(rows / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+        assert run("export", "--format", "jsonl", "-o", "pipe").code == 0
+        assert stat.S_ISFIFO((rows / "pipe").stat().st_mode)
+        assert os.read(reader, 100_000) == (rows / "rows.jsonl").read_bytes()
+        os.close(reader)
+
+    def test_a_dash_is_stdout(self, rows: Path, run: Command) -> None:
+        assert run("export", "-o", "-").out == run("export").out
+        assert run("report", "-o", "-").out.startswith("<!DOCTYPE html>")
+        assert "steps:" in run("plan", "-o", "-").out
+        assert not (rows / "-").exists()
+
+    def test_a_file_that_may_not_be_written_is_left(
+        self, rows: Path, run: Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (rows / "mine.csv").write_text("mine")
+        monkeypatch.setattr(os, "access", refused)  # a superuser may write all
+        assert "Permission denied" in run("export", "-o", "mine.csv").err
+        assert (rows / "mine.csv").read_text() == "mine"

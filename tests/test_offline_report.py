@@ -9,6 +9,7 @@ from swarm.endpoints.offline import respond
 from swarm.endpoints.offline.outputs import DISAGREE, READING
 from swarm.endpoints.offline.plan import ALONE
 from swarm.endpoints.offline.report import (
+    EACH_ANSWERS,
     EMPTY,
     MOST_SOURCES,
     NOTHING_FOUND,
@@ -51,6 +52,15 @@ def test_an_answer_that_no_source_has_is_not_found_and_nothing_is_invented() -> 
     assert NOTHING_FOUND in report
     assert set(rows(report).values()) == {f"not found [read.{n}]" for n in range(1, 7)}
     assert all(f"[{name}][read.{n}]" in section(report, READING) for n, name in enumerate(NOTES, 1))
+
+
+def test_where_every_source_answers_alike_the_report_leads_to_the_table() -> None:
+    notes = {f"lib{n}.md": f"# Lib{n}\n\nLib{n} needs {n + 7} MB of memory." for n in range(40)}
+    report = read_and_merge(notes, "How much memory does each library need?")
+    head = report.split("\n## ")[0]
+    assert EACH_ANSWERS.format(count=40) in head
+    assert NOTHING_FOUND not in report
+    assert [f"{n + 7} MB" in row for n, row in enumerate(rows(report).values())] == [True] * 40
 
 
 def test_what_several_say_is_said_once_and_cites_all() -> None:

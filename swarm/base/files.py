@@ -3,6 +3,7 @@
 import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 
 
@@ -23,6 +24,27 @@ def write_file(path: Path, content: bytes, *, durable: bool = False, mode: int =
         if isinstance(error, OSError) and error.errno is not None:
             raise type(error)(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def write_named(path: Path, content: bytes) -> None:
+    """Write a file that a user named, completely or not at all. Missing folders are made.
+
+    An earlier file keeps its mode, and a link still leads to it. A device or a pipe is written to,
+    never replaced. Raise OSError, which names the file, also if an earlier file may not be written.
+    """
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError:
+        write_file(Path(os.path.realpath(path)), content, mode=0o644, folders=0o777)
+        return
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)) or path.absolute().is_relative_to("/dev"):
+        with path.open("wb") as stream:
+            stream.write(content)
+        return
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    target = Path(os.path.realpath(path))
+    write_file(target, content, mode=stat.S_IMODE(kind) & 0o777)
 
 
 def _write(path: Path, content: bytes, *, durable: bool, mode: int) -> None:

@@ -1,5 +1,6 @@
 """`swarm export`: results and traces of a run for other programs."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,7 @@ import typer
 from swarm.base.errors import Problem, TaskError
 from swarm.cli import options as o
 from swarm.cli.failures import NO_REPORT, say_error
-from swarm.cli.streams import answer, answer_escaped, say
+from swarm.cli.streams import answer, answer_bytes, answer_escaped, is_terminal, say
 from swarm.cli.words import shown_path
 from swarm.record.folder import JOURNAL
 
@@ -51,17 +52,21 @@ def export(
     from swarm.record.folder import find
 
     where = find(run, o.runs_folder(folder))
+    out, is_stdout = (None, True) if out == o.STDOUT else (out, False)
     if otlp is not None:
-        if step is not None or form is not None or out is not None:
+        if is_stdout or any(each is not None for each in (step, form, out)):
             raise TaskError("--otlp sends the whole run\nhint: remove --step, --format and -o")
         return _send(where, otlp)
     made = exported(where, step)
     name = _chosen(form, out) or made.usual
-    if name in BINARY and out is None:
+    if name in BINARY and out is None and (not is_stdout or is_terminal(sys.stdout)):
         raise TaskError(f"--format {name} is not text\nhint: name a file with -o FILE.{name}")
     content = made.content(name, place=None if out is None else Path(out))
     if out is None:
-        _print(content, name)
+        if name in BINARY:
+            answer_bytes(content)
+        else:
+            _print(content, name)
         return 0
     write_result(Path(out), content, made.found.state)
     return 0
@@ -109,12 +114,12 @@ def _print(content: bytes, form: str) -> None:
 
 def write_result(path: Path, content: bytes, state: "State") -> None:
     """Write a file that the user named, and print its name. Raise `TaskError` if it may not be replaced, or cannot."""
-    from swarm.base.files import write_file
+    from swarm.base.files import write_named
 
     _check_target(path, state)
     is_new = not path.exists()
     try:
-        write_file(path, content, mode=0o644, folders=0o777)
+        write_named(path, content)
     except OSError as error:
         raise TaskError(f"cannot write {path}: {error.strerror}") from None
     say(f"{'wrote' if is_new else 'replaced'} {shown_path(path)} ({len(content):,} bytes)")

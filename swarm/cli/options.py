@@ -140,10 +140,15 @@ Trust = Annotated[bool, typer.Option("--trust", help="Resume a run that was star
 Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Do not ask: approve the plan and all calls of tools, or remove the runs.")
 ]
+STDOUT = "-"
+"""Name of stdout as a file to write."""
 Out = Annotated[
     str | None,
     typer.Option(
-        "--out", "-o", metavar="FILE", help="File to write. [default: stdout; report: report.html in the run's folder]"
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="File to write; `-` for stdout. [default: stdout; report: report.html in the run's folder]",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]

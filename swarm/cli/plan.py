@@ -45,6 +45,7 @@ def plan(
     TASK --plan FILE`, or resume the run that made it.
     """
     display = o.Display(json=as_json, quiet=quiet, verbose=verbose)
+    out = None if out == o.STDOUT else out
     if out is not None and Path(out).is_dir():
         raise TaskError(f"cannot write {out}: it is a folder")
     source = named.source(options, quiet=quiet)
@@ -194,9 +195,9 @@ def _present(planned: Planned, prepared: "Prepared", to: PlanOutput) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    from swarm.base.files import write_file
+    from swarm.base.files import write_named
 
     try:
-        write_file(path, text.encode("utf-8", "replace"), mode=0o644)
+        write_named(path, text.encode("utf-8", "replace"))
     except OSError as error:
         raise TaskError(f"cannot write {path}: {error.strerror}") from None

@@ -27,10 +27,13 @@ def report(run: o.LastRun = "last", out: o.Out = None, show: Open = False, folde
     from swarm.exports.content import PAGE
     from swarm.record.folder import find
 
-    if out is not None:
+    if out is not None and out != o.STDOUT:
         _check_ending(out)
     where = find(run, o.runs_folder(folder))
     made = exported(where)
+    if out == o.STDOUT:
+        answer(made.content("html").decode())
+        return 0
     if out is None:
         path = where.path / PAGE
         try:

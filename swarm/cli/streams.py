@@ -70,6 +70,15 @@ def escaped(text: str) -> str:
     return _STEERS.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
+def answer_bytes(content: bytes) -> None:
+    """Write a file that is not text as the answer. Raise `SwarmError` if a part of it is lost."""
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except (OSError, ValueError) as error:
+        _discarded(sys.stdout, error)
+
+
 def message(kind: str, text: str) -> str:
     """Return `kind: what` and below it the hints of a text, each on a line of its own."""
     what, *hints = re.split(r"\s*\bhint: ", " ".join(text.split()))
@@ -135,9 +144,14 @@ def _write(stream: TextIO, text: str) -> None:
         stream.write(text)
         stream.flush()
     except (OSError, ValueError) as error:
-        _discard(stream)
-        if isinstance(error, OSError) and error.errno not in GONE:
-            raise SwarmError(f"cannot write the answer: {error.strerror}") from error
+        _discarded(stream, error)
+
+
+def _discarded(stream: TextIO, error: Exception) -> None:
+    """Discard what is left for a stream. Raise `SwarmError` if more than its reader was lost."""
+    _discard(stream)
+    if isinstance(error, OSError) and error.errno not in GONE:
+        raise SwarmError(f"cannot write the answer: {error.strerror}") from error
 
 
 def _discard(stream: TextIO) -> None:

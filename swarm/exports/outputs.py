@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from swarm.base.errors import SwarmError
-from swarm.base.files import write_file
+from swarm.base.files import write_named
 from swarm.base.private import read_private, write_private
 from swarm.exports.content import FORMS, TABLES, content, nothing
 from swarm.results.result import Result
@@ -61,7 +61,7 @@ def write_outputs(result: Result, paths: Iterable[Path]) -> Written:
             continue
         try:
             kept = _kept(path, made, result.folder)
-            write_file(path, made, mode=0o644, folders=0o777)
+            write_named(path, made)
         except OSError as error:
             where = result.folder / (FILE if form in TABLES else REPORT)
             unwritten.append(

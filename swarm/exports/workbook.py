@@ -1,5 +1,7 @@
 """A table as an Excel workbook: a sheet of rows, and a sheet of the steps behind them.
 
+A long table has several of both.
+
 Every text is written as text. A cell that begins with `=`, `+`, `-` or `@` is never a formula, and an address is never
 a link: the cells were written by models that read files of strangers. Numbers and true or false keep their type.
 """
@@ -15,9 +17,12 @@ from swarm.results.table import Table, plain
 from swarm.spec.files.check import no_workbooks
 
 CELL_CHARACTERS = 32_767
-"""Maximum characters of a cell: the limit of Excel. The rest is in the other formats."""
+"""Maximum characters of a cell: the limit of Excel. A longer cell ends with its length; the other
+formats have it all."""
 MOST_ROWS = 1_048_575
-"""Maximum rows below the head: the limit of Excel."""
+"""Maximum rows of a sheet below the head: the limit of Excel. The next ones are in a further sheet."""
+SOURCES = ("row", "steps", "other values")
+"""Columns of a sheet of the steps behind rows."""
 WIDEST = 60
 """Maximum width of a column, in characters."""
 MEASURED = 200
@@ -39,23 +44,28 @@ def xlsx_bytes(table: Table) -> bytes:
     book: Any = xlsxwriter.Workbook(out, options)
     book.set_properties({"created": datetime(2000, 1, 1, tzinfo=UTC)})  # equal tables are equal files
     bold = book.add_format({"bold": True})
-    rows = table.rows[:MOST_ROWS]
-    _sheet(book.add_worksheet("rows"), bold, table.fields, [[row.get(name) for name in table.fields] for row in rows])
-    _sheet(book.add_worksheet("sources"), bold, ("row", "steps", "other values"), _sources(table, len(rows)))
+    rows, sources = table.rows, _sources(table)
+    for first in range(0, max(1, len(rows)), MOST_ROWS):
+        number = f" {first // MOST_ROWS + 1}" if first else ""
+        part = slice(first, first + MOST_ROWS)
+        cells = [[row.get(name) for name in table.fields] for row in rows[part]]
+        _sheet(book.add_worksheet(f"rows{number}"), bold, table.fields, cells)
+        numbered = [[n, *each] for n, each in enumerate(sources[part], 2)]
+        _sheet(book.add_worksheet(f"sources{number}"), bold, SOURCES, numbered)
     book.close()
     return out.getvalue()
 
 
-def _sources(table: Table, most: int) -> list[list[Json]]:
-    """Return, for each row, its number in the first sheet, its steps, and the values that disagree."""
+def _sources(table: Table) -> list[list[Json]]:
+    """Return, for each row, its steps, and the values that disagree."""
     conflicts = table.conflicts_of()
     found: list[list[Json]] = []
-    for number, steps in enumerate(table.merged.sources[:most]):
+    for number, steps in enumerate(table.merged.sources):
         others: list[str] = []
         for each in conflicts.get(number, ()):
             values = (f"{plain(other.value)} [{', '.join(other.steps)}]" for other in each.values[1:])
             others.append(f"{each.field}: {', '.join(values)}")
-        found.append([number + 2, ", ".join(steps), "; ".join(others)])
+        found.append([", ".join(steps), "; ".join(others)])
     return found
 
 
@@ -86,4 +96,8 @@ def _write(sheet: Any, row: int, column: int, value: Json) -> None:
 
 
 def _text(value: str) -> str:
-    return _NOT_TEXT.sub("\ufffd", value)[:CELL_CHARACTERS]
+    text = _NOT_TEXT.sub("\ufffd", value)
+    if len(text) <= CELL_CHARACTERS:
+        return text
+    end = f"… [cut; {len(text):,} characters]"
+    return text[: CELL_CHARACTERS - len(end)] + end

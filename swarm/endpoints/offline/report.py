@@ -51,6 +51,7 @@ EMPTY = "No readable text:"
 CUT = "Cut, only a part was read:"
 NOT_SHOWN = "Cut, left out because of the length limit:"
 NOTHING_FOUND = f"{NOT_FOUND}: no sentence of the sources is about the question."
+EACH_ANSWERS = "Each source has an answer of its own: see the table of {count:,} below."
 NOTHING_HERE = f"{NOT_FOUND}: no sentence of this source is about the question."
 
 TEXT_TOKENS = 3_000
@@ -207,7 +208,12 @@ class _ReportParts:
         goal = goal if len(goal) <= _TITLE else goal[:_TITLE].rsplit(" ", 1)[0] + " …"
         title = f"# {goal}\n\n" if goal else ""
         lines = [f"- {_line(self.said[n])}" for n in self._headline()]
-        return title + ("\n".join(lines) or NOTHING_FOUND)
+        return title + ("\n".join(lines) or self._instead())
+
+    def _instead(self) -> str:
+        """Return what is said if no sentence stands out: where the answers are, or that none is."""
+        is_told = len(self.rows) > 1 and any(row.answer for row in self.rows)
+        return EACH_ANSWERS.format(count=len(self.rows)) if is_told else NOTHING_FOUND
 
     def _headline(self) -> list[int]:
         """Return the sentences that answer the goal: the best of each question in turn, at most two of a source."""
