@@ -111,6 +111,14 @@ async def test_nothing_at_all_is_offline_and_says_why() -> None:
     assert {url.split(":")[2] for url in machine.asked} == {"8000/v1", "8080/v1", "11434/v1", "1234/v1", "30000/v1"}
 
 
+async def test_a_key_without_a_usual_model_is_no_reason_to_say_that_there_is_none() -> None:
+    environ = {"ANTHROPIC_API_KEY": "k"}
+    choice = await pick(None, environ)
+    assert summary(choice)[0] == "offline"
+    assert choice.why.endswith("ANTHROPIC_API_KEY is set, but its provider has no usual model; name one with --model")
+    assert summary(await pick(None, environ, model="claude-x"))[:2] == ("claude", "claude-x")
+
+
 @pytest.mark.parametrize(
     ("given", "environ", "why"),
     [

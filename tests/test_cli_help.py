@@ -185,6 +185,17 @@ def test_a_missing_task_is_task_yaml(command: Command, empty: Path, verb: str) -
     assert "note: no TASK" not in command(verb, "--quiet").err
 
 
+def test_a_task_above_the_folder_is_named_and_not_run(
+    command: Command, empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_task(empty)
+    (empty / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(empty / "a" / "b")
+    said = command("run")
+    assert (said.code, said.out) == (2, "")
+    assert "\nhint: there is a task above this folder: ../../task.yaml\n" in said.errors[0]
+
+
 def test_a_goal_is_not_mixed_with_task_yaml(command: Command, empty: Path) -> None:
     make_task(empty)
     said = command("check", "--goal", "What else?", "--endpoint", "offline", "--json")

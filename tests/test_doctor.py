@@ -52,6 +52,7 @@ def test_keys_are_named_and_never_shown(command: Command, empty: Path, monkeypat
         ("SWARM_ENDPOINT", "http://x y", "a run uses", "a space"),
         ("HTTPS_PROXY", "ftp://127.0.0.1:1", "https proxy", "HTTPS_PROXY"),
         ("SSL_CERT_FILE", "/nowhere.pem", "certificates", "SSL_CERT_FILE"),
+        ("GEMINI_API_KEY", "sk one\ntwo\n", "keys set", "GEMINI_API_KEY contains a space"),
     ],
 )
 def test_what_is_set_wrongly_is_named_and_the_exit_code_is_1(

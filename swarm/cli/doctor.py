@@ -194,11 +194,16 @@ def _used_model() -> Observation:
 
 def _keys() -> Iterator[Observation]:
     """Yield the names of the key variables, never their values."""
+    from swarm.base.settings import cleaned, hidden_character
     from swarm.spec.providers import PROVIDERS
 
     variables = list(chain.from_iterable(provider.keys for provider in PROVIDERS))
     are_set = [name for name in variables if os.environ.get(name, "").strip()]
     yield Observation(MODELS, "keys set", "ok" if are_set else "note", listing(are_set) if are_set else "none")
+    for name in are_set:
+        hidden = hidden_character(cleaned(os.environ[name]), blanks=True)
+        if hidden is not None:
+            yield Observation(MODELS, "keys set", "wrong", f"{name} contains {hidden}", "set it again")
     yield Observation(MODELS, "keys not set", "note", listing(name for name in variables if name not in are_set))
 
 

@@ -52,23 +52,20 @@ def export(
     from swarm.record.folder import find
 
     where = find(run, o.runs_folder(folder))
-    out, is_stdout = (None, True) if out == o.STDOUT else (out, False)
     if otlp is not None:
-        if is_stdout or any(each is not None for each in (step, form, out)):
+        if any(each is not None for each in (step, form, out)):
             raise TaskError("--otlp sends the whole run\nhint: remove --step, --format and -o")
         return _send(where, otlp)
+    path = None if out is None or out == o.STDOUT else Path(out)
     made = exported(where, step)
-    name = _chosen(form, out) or made.usual
-    if name in BINARY and out is None and (not is_stdout or is_terminal(sys.stdout)):
+    name = _chosen(form, path) or made.usual
+    if name in BINARY and (out is None or (path is None and is_terminal(sys.stdout))):
         raise TaskError(f"--format {name} is not text\nhint: name a file with -o FILE.{name}")
-    content = made.content(name, place=None if out is None else Path(out))
-    if out is None:
-        if name in BINARY:
-            answer_bytes(content)
-        else:
-            _print(content, name)
-        return 0
-    write_result(Path(out), content, made.found.state)
+    content = made.content(name, place=path)
+    if path is None:
+        _print(content, name)
+    else:
+        write_result(path, content, made.found.state)
     return 0
 
 
@@ -85,14 +82,14 @@ def _send(where: "RunFolder", url: str) -> int:
     return 0
 
 
-def _chosen(form: str | None, out: str | None) -> str | None:
+def _chosen(form: str | None, out: Path | None) -> str | None:
     """Return the format that the options name, or None. Raise `TaskError` for an unknown one."""
     from swarm.exports.content import FORMS
     from swarm.exports.formats import FORMATS
     from swarm.spec.yaml.explain import meant
 
     if form is None:
-        ending = "" if out is None else Path(out).suffix.lower()
+        ending = "" if out is None else out.suffix.lower()
         if ending in ("", ".txt") or ending in FORMS:
             return FORMS.get(ending)
         wrong = f"unknown ending `{ending[:40]}`\nhint: use one of {', '.join(FORMS)}, or add --format NAME"
@@ -104,7 +101,12 @@ def _chosen(form: str | None, out: str | None) -> str | None:
 
 
 def _print(content: bytes, form: str) -> None:
-    """Print an export: with LF as line end and without a byte order mark, which are for files."""
+    """Print an export: text has LF as line end and no byte order mark, which are for files."""
+    from swarm.exports.formats import BINARY
+
+    if form in BINARY:
+        answer_bytes(content)
+        return
     text = content.decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n")
     if form in ("csv", "md", "html"):
         answer(text)

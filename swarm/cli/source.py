@@ -43,6 +43,17 @@ class TaskSource:
         return _bytes(MOST_INPUT)
 
 
+def _above() -> str:
+    """Return a hint that names the task in a folder above this one; empty if there is none.
+
+    It is not run by itself: a task that somebody else put above a folder is not what was meant.
+    """
+    folders = Path.cwd().parents
+    found = (n for n, folder in enumerate(folders, 1) if (folder / TASK_FILE).is_file())
+    up = next(found, 0)
+    return f"hint: there is a task above this folder: {'../' * up}{TASK_FILE}\n" if up else ""
+
+
 def source_of(
     arguments: Iterable[str],
     *,
@@ -61,6 +72,7 @@ def source_of(
     if not given:
         raise TaskError(
             f"no task: name a task file, or create ./{TASK_FILE}\n"
+            f"{_above()}"
             "hint: create one with `swarm init`\n"
             'hint: or ask a question: `swarm run --goal "…"`'
         )

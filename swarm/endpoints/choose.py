@@ -21,6 +21,10 @@ OFFLINE_WHY = (
     "offline (extracts sentences; not an LLM): no endpoint, API key or local server was found; set one with --endpoint"
 )
 """The reason shown for the built-in endpoint, with what to do for a real model."""
+UNNAMED_WHY = (
+    "offline (extracts sentences; not an LLM): {key} is set, but its provider has no usual model; name one with --model"
+)
+"""The same if there is only the key of a provider without a usual model."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,14 @@ async def _from_surroundings(environ: Mapping[str, str], probe: Probe) -> Choice
         provider, names = found
         chosen = Model(endpoint=provider.base_url, name=name or names[0])
         return Choice({"default": chosen}, f"{_about(chosen)}: a server answers on this machine")
-    return Choice({"default": Model(endpoint="offline")}, OFFLINE_WHY)
+    return Choice({"default": Model(endpoint="offline")}, _why_offline(environ))
+
+
+def _why_offline(environ: Mapping[str, str]) -> str:
+    """Return why the built-in endpoint is used: nothing is set, or only a key that no model goes with."""
+    keys = (key_in(environ, provider) for provider in PROVIDERS if not provider.model)
+    key = next(filter(None, keys), None)
+    return OFFLINE_WHY if key is None else UNNAMED_WHY.format(key=key)
 
 
 async def _named(endpoint: str | None, name: str | None, environ: Mapping[str, str], probe: Probe) -> Model:
