@@ -209,6 +209,59 @@ def test_a_page_without_end_is_read_in_time(unit: str) -> None:
     assert parsable(usual) == usual
 
 
+MAIL = """From: Ida <ida@example.org>
+To: team@example.org
+Subject: =?utf-8?q?Gr=C3=B6=C3=9Fe_der_Pumpe?=
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary=b
+
+--b
+Content-Type: text/plain; charset=utf-8
+Content-Transfer-Encoding: base64
+
+VGhlIHB1bXAgRSB3ZWlnaHMgMTEga2cu
+
+--b
+Content-Type: application/pdf
+Content-Disposition: attachment; filename="plan.pdf"
+
+x
+--b--
+"""
+SAVED = (
+    "Subject: Pumps\nContent-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n"
+    "<p>The pump =C3=A9 weighs 12 =\nkg.</p>\n"
+)
+
+
+def test_a_mail_and_a_saved_page_are_their_words(folder: Path) -> None:
+    for name, text in {"a.eml": MAIL, "b.mht": SAVED, "c.eml": "no headers here\n", "d.eml": "Note: only this"}.items():
+        (folder / name).write_text(text)
+    found = read(folder)
+    mail, page, text, note = found.inputs
+    assert (mail.kind, mail.text) == (
+        "e-mail",
+        "From: Ida <ida@example.org>\nTo: team@example.org\nSubject: Größe der Pumpe\n\nThe pump E weighs 11 kg.",
+    )
+    assert page.text == "Subject: Pumps\n\nThe pump é weighs 12 kg."
+    assert [(each.name, each.kind, each.text) for each in (text, note)] == [
+        ("c.eml", "", "no headers here\n"),
+        ("d.eml", "", "Note: only this"),
+    ]
+    assert found.notes == ("`a.eml`: attachments are not read: plan.pdf",)
+    whole = read(folder, InputSpec.model_validate({"path": "a.eml", "as": "text"})).inputs[0]
+    assert whole.text == MAIL
+
+
+def test_a_mail_without_end_is_named(folder: Path) -> None:
+    part = "Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n"
+    (folder / "a.eml").write_text("Subject: x\n" + "".join(part.format(n=n) for n in range(800)))
+    (folder / "b.txt").write_text("Words.")
+    assert [each.because.partition("\n")[0] for each in read(folder).unread] == [
+        "is damaged: its parts are nested too deeply"
+    ]
+
+
 def test_every_reason_has_a_remedy() -> None:
     assert remedied("is odd").endswith("\nhint: leave it out")
     assert remedied("is odd\nhint: look") == "is odd\nhint: look"

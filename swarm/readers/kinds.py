@@ -4,6 +4,7 @@ A kind names the reader that makes text of it, a medium that models may accept, 
 swarm reads none of it, with what to do instead.
 """
 
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from io import BytesIO
 from pathlib import PurePath
 from typing import Literal
 
-Reader = Literal["pdf", "sheets", "docx", "pptx", "odf", "epub", "html", "page", "notebook", "plain"]
+Reader = Literal["pdf", "sheets", "docx", "pptx", "odf", "epub", "html", "page", "notebook", "mail", "plain"]
 NEEDS: Mapping[str, str] = {
     "pdf": "pypdfium2",
     "sheets": "python_calamine",
@@ -60,6 +61,7 @@ EPUB = Kind("an EPUB", "epub")
 HTML = Kind("an HTML page", "html")
 WEB_PAGE = Kind("a web page", "page")
 """HTML that was fetched: menus around its text are left out. A file is never of this kind."""
+MAIL = Kind("an e-mail", "mail")
 NOTEBOOK = Kind("a Jupyter notebook", "notebook")
 
 _UNPACK = "unpack it, and name the folder"
@@ -67,7 +69,7 @@ _OFFICE = "open it in an office program, and save it as"
 
 
 def _archive(name: str) -> Kind:
-    return Kind(f"a {name} archive", advice=_UNPACK)
+    return Kind(f"{'an' if name == 'xz' else 'a'} {name} archive", advice=_UNPACK)
 
 
 def _program(words: str) -> Kind:
@@ -156,6 +158,13 @@ _DOCUMENTS = frozenset(
 )
 """Endings of files that are never empty."""
 _HTML_STARTS = (b"<!doctype html", b"<html")
+_MAILS = (".eml", ".mht", ".mhtml")
+_MAIL = re.compile(
+    rb"(?:From [^\n]*\n)?(?:[a-z][\w-]{0,60}:[^\n]*\n(?:[ \t][^\n]*\n)*)*?"
+    rb"(?:from|to|subject|date|message-id|mime-version|received|return-path):[ \t]",
+    re.IGNORECASE,
+)
+"""The start of an e-mail: lines of headers, one of them of those that every mail has."""
 _PAGES = (".html", ".htm", ".xhtml")
 
 
@@ -225,6 +234,8 @@ def _text_or_medium(head: bytes, content: bytes, name: str) -> Kind:
         return HTML
     if start.startswith(b"{") and (ending == ".ipynb" or b'"nbformat"' in content[-PROBED:] + head):
         return NOTEBOOK if b'"cells"' in content else PLAIN
+    if ending in _MAILS and _MAIL.match(head):
+        return MAIL
     mime = mime_of(name)
     medium = mime.partition("/")[0]
     if medium in ("image", "audio", "video"):

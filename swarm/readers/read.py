@@ -29,6 +29,7 @@ def _readers() -> Mapping[str, Callable[[bytes, str], Extract]]:
     from swarm.readers.encodings import decode
     from swarm.readers.epub import read_epub
     from swarm.readers.html import read_html, read_page
+    from swarm.readers.mail import read_mail
     from swarm.readers.notebook import read_notebook
     from swarm.readers.odf import read_odf
     from swarm.readers.pptx import read_pptx
@@ -42,6 +43,7 @@ def _readers() -> Mapping[str, Callable[[bytes, str], Extract]]:
         "epub": lambda content, _: read_epub(content),
         "html": lambda content, name: read_html(decode(content, name).text),
         "page": lambda content, name: read_page(decode(content, name).text),
+        "mail": lambda content, _: read_mail(content),
         "notebook": lambda content, name: read_notebook(decode(content, name).text),
     }
 

@@ -157,7 +157,7 @@ class Contents:
 
     def _keeps_markup(self, file: NamedFile, kind: Kind) -> bool:
         """Return whether a page or a notebook is read as it is: if the user wants that, or without its reader."""
-        if kind.reader not in ("html", "page", "notebook"):
+        if kind.reader not in ("html", "page", "notebook", "mail"):
             return False
         if file.spec.as_ == "text":
             return True
