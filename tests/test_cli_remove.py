@@ -109,6 +109,14 @@ def test_wrong_arguments_remove_nothing(runs: list[Path], run: Command, words: t
     assert (said.code, message in said.err, left(runs)) == (2, True, [True, True, True])
 
 
+def test_an_empty_name_is_no_run(runs: list[Path], run: Command) -> None:
+    assert run("rm", "--keep", "1", "--yes").code == 0
+    kept = left(runs)
+    assert kept.count(True) == 1
+    assert run("rm", "", "--yes").code == 2
+    assert left(runs) == kept
+
+
 def test_a_run_folder_that_is_a_link_is_not_removed(runs: list[Path], run: Command) -> None:
     Path("elsewhere").symlink_to(runs[0])
     assert run("rm", "./elsewhere", "--yes").code == 1

@@ -314,17 +314,25 @@ def listed(runs: Path) -> list[RunFolder]:
 
 
 def find(name: str, runs: Path) -> RunFolder:
-    """Return a run by id, unique prefix, folder, or `last`. Raise `RunNotFoundError` with the known runs."""
-    if ("/" in name or Path(name).is_dir()) and os.path.lexists(Path(name) / JOURNAL):
+    """Return a run by id, unique prefix, folder, or `last`. Raise `RunNotFoundError` with the known runs.
+
+    An empty name is none: it may come from an unset variable of a shell.
+    """
+    if name and ("/" in name or Path(name).is_dir()) and os.path.lexists(Path(name) / JOURNAL):
         return RunFolder(Path(name))
     known = listed(runs)
     if name == "last" and known:
         return max(known, key=lambda folder: (folder.journal.lstat().st_mtime_ns, folder.run))
-    exact = [folder for folder in known if folder.run == name]
-    matches = exact or [folder for folder in known if folder.run.startswith(name)]
+    matches = _matching(name, known)
     if len(matches) == 1:
         return matches[0]
     raise RunNotFoundError(Problem(_not_found(name, matches, known), where=str(runs)))
+
+
+def _matching(name: str, known: Iterable[RunFolder]) -> list[RunFolder]:
+    """Return the run with this id, else those whose id starts with it."""
+    starting = [folder for folder in known if name and folder.run.startswith(name)]
+    return [folder for folder in starting if folder.run == name] or starting
 
 
 def _not_found(name: str, matches: Iterable[RunFolder], known: list[RunFolder]) -> str:
