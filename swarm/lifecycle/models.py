@@ -36,7 +36,7 @@ class ChosenModels:
 async def choose_models(task: Task, options: Options) -> ChosenModels:
     """Choose the models of a run and check them. Raise `TaskError`."""
     if options.endpoint is not None and not isinstance(options.endpoint, str):
-        models = task.models or {"default": Model(endpoint="offline", takes=("image", "audio", "video"))}
+        models = _with_limits(task.models or {"default": Model(endpoint="offline", takes=("image", "audio", "video"))})
         check_models(models, custom_endpoint=True)
         return ChosenModels(Choice(models, CUSTOM_ENDPOINT), routes_of(models), options.endpoint)
     choice = await choose(
@@ -57,6 +57,16 @@ async def choose_models(task: Task, options: Options) -> ChosenModels:
         raise TaskError(*placed(task, written, error.problems)) from None
     check_network(choice.models, options.environ)
     return ChosenModels(choice, routes_of(choice.models), None, built_in)
+
+
+def _with_limits(models: Mapping[str, Model]) -> dict[str, Model]:
+    """Set the output caps of models that an endpoint object serves in place of the built-in endpoint.
+
+    That one has none unless it is set. A replay has no such object, and must find the same requests in the journal.
+    """
+    offline = {alias: model for alias, model in models.items() if model.endpoint == OFFLINE}
+    caps = {alias: model.model_copy(update={"max_tokens": model.max_tokens}) for alias, model in offline.items()}
+    return {**models, **caps}
 
 
 def with_built_in(choice: Choice) -> tuple[Choice, str]:
