@@ -207,6 +207,19 @@ class TestExport:
         assert (said.code, message in said.err) == (2, True), said.err
         assert {path: path.read_bytes() for path in rows.rglob("*") if path.is_file()} == before
 
+    def test_a_run_that_has_not_ended_gives_the_rows_that_it_has(self, rows: Path, run: Command) -> None:
+        journal = only_run(rows) / "journal.jsonl"
+        lines = journal.read_text().splitlines(keepends=True)
+        ends = [n for n, line in enumerate(lines, 1) if json.loads(line)["event"] == "StepFinished"]
+        journal.write_text("".join(lines[: ends[1]]))
+        said = run("export")
+        assert len(said.out.splitlines()) == 3
+        assert set(said.out.splitlines()) < set((rows / "rows.csv").read_text().splitlines())
+        assert ": this is what it has so far" in said.err
+        assert run("export", "--step", "row").out == said.out
+        journal.write_text("".join(lines[: ends[0] - 1]))
+        assert "no step has an output" in run("export").err
+
     def test_a_step_without_an_output_or_a_name_is_an_error(self, empty: Path, run: Command) -> None:
         make_task(empty)
         run("run", "--quiet")

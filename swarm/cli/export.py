@@ -14,6 +14,7 @@ from swarm.cli.words import shown_path
 from swarm.record.folder import JOURNAL
 
 if TYPE_CHECKING:
+    from swarm.exports.formats import Export
     from swarm.record.folder import RunFolder
     from swarm.record.state import State
 
@@ -62,11 +63,20 @@ def export(
     if name in BINARY and (out is None or (path is None and is_terminal(sys.stdout))):
         raise TaskError(f"--format {name} is not text\nhint: name a file with -o FILE.{name}")
     content = made.content(name, place=path)
+    _note(made)
     if path is None:
         _print(content, name)
     else:
         write_result(path, content, made.found.state)
     return 0
+
+
+def _note(made: "Export") -> None:
+    """Say that a run has not ended, so that nobody takes a part for the whole."""
+    from swarm.cli.reading import RUNNING, STOPPED
+
+    if made.status in (RUNNING, STOPPED):
+        say(f"note: run {made.result.run} is {made.status}: this is what it has so far")
 
 
 def _send(where: "RunFolder", url: str) -> int:

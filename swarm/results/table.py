@@ -87,10 +87,10 @@ def table_of(state: State, assigner: Assigner) -> Table | None:
 def table_of_step(s: StepState, state: State, assigner: Assigner) -> Table | None:
     """Return the rows that the output of one step holds, or None.
 
-    A list of steps without rows gives one row per item: its step, the item and the output.
-    Raise `JournalError` without the file of a large output.
+    A list of steps without rows gives one row per item: its step, the item and the output. Of a list that is not
+    yet complete, the steps that are done count. Raise `JournalError` without the file of a large output.
     """
-    if not _is_there(s):
+    if not (_is_there(s) or (s.kind == "stand_in" and s.combine == "list")):
         return None
     merged = _merged_in(s, state, assigner)
     if merged is not None and (merged.value or s.step.merge is not None):
