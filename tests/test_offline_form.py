@@ -165,6 +165,12 @@ def test_what_cannot_be_filled_is_refused(schema: dict[str, Any]) -> None:
     assert caught.value.kind == "form"
 
 
+def test_a_pattern_that_takes_for_ever_stalls_nothing() -> None:
+    schema = {"type": "string", "pattern": "^(a+)+$"}
+    text = "a" * 40
+    assert outcome(schema, f"{text}! {text}") == text
+
+
 def test_lone_surrogates_of_json_do_not_reach_the_wire() -> None:
     assert filled(TEXT, '{"a": "bad \\ud800 one"}').encode()
 

@@ -18,6 +18,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FILE_LINES = 400
 FUNCTION_LINES = 60
+OFFLINE_LINES = 1200
+"""The endpoint without a model says no more than a model would: a rule that no one needs goes."""
 UNUSED_WORDS = {"job", "node", "handler", "manager", "engine", "helper", "util", "utils", "helpers"}
 """Words this project has a better word for; no module, class or function of ours is named with one."""
 INDEX_HOSTS = ("pypi" + ".org", "python" + "hosted.org", "npm" + "js.org", "npm" + "js.com", "simple" + "/index")
@@ -128,6 +130,13 @@ def test_functions_are_short() -> None:
     files = python_files("swarm", "tests", "bench", "examples")
     long = {f"{name_of(path)} {name}": lines for path in files for name, lines in long_functions(tree_of(path))}
     assert long == {}
+
+
+def test_the_endpoint_without_a_model_is_short() -> None:
+    files = (ROOT / "swarm" / "endpoints" / "offline").glob("*.py")
+    lengths = [len(text_of(path).splitlines()) for path in files]
+    assert len(lengths) > 3
+    assert sum(lengths) <= OFFLINE_LINES
 
 
 def test_a_long_function_is_seen() -> None:

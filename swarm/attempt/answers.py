@@ -10,16 +10,14 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cache
 from importlib import import_module
 from itertools import chain, islice
 from typing import Any, SupportsIndex, cast
 
-from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
-
 from swarm.attempt.coercion import bare_value, coerced, straightened
 from swarm.base.errors import AnswerError
 from swarm.base.values import MOST_DEPTH, Json
+from swarm.spec.json_schemas import validator_of
 
 MOST_CHARACTERS = 262_144
 """Maximum characters of an answer in which JSON is looked for: 64,000 tokens and more. Checking a value of
@@ -38,8 +36,6 @@ LOOKS = 5
 hostile texts need thousands."""
 MOST_COERCED = 5
 """Maximum number of values in one text whose slips are put right: each costs several checks."""
-PATTERN_CHARACTERS = 1000
-"""Maximum characters of a pattern in a schema; longer ones are not checked."""
 
 
 @dataclass(frozen=True)
@@ -311,12 +307,10 @@ def validate(value: Json, schema: dict[str, Json] | bool) -> tuple[str, ...]:
     linear time; a pattern that needs backtracking is not checked. Raise `AnswerError` of kind
     `schema` if the schema cannot be used.
     """
-    validators: Any = import_module("jsonschema.validators")
     exceptions: Any = import_module("jsonschema.exceptions")
     referencing: Any = import_module("referencing")
-    kind = validators.validator_for(schema, default=validators.Draft202012Validator)
     try:
-        validator = _tame(kind)(_tamed(schema), registry=referencing.Registry())
+        validator = validator_of(schema)
         found = sorted(validator.iter_errors(value), key=lambda e: [str(p) for p in e.absolute_path])
         causes = [exceptions.best_match([error]) or error for error in found[:MOST_ERRORS]]
     except (
@@ -335,46 +329,7 @@ def validate(value: Json, schema: dict[str, Json] | bool) -> tuple[str, ...]:
     return (*lines, f"and {more} more") if more > 0 else lines
 
 
-@cache
-def _tame(kind: Any) -> Any:
-    """Return a validator class without patterns that could take long. To make one takes longer than most checks."""
-    validators: Any = import_module("jsonschema.validators")
-    return validators.extend(kind, {"pattern": _matches, "patternProperties": _nothing})
-
-
 def _short(message: str) -> str:
     if len(message) <= ERROR_CHARACTERS:
         return message
     return f"{message[: ERROR_CHARACTERS // 2]} … {message[-ERROR_CHARACTERS // 2 :]}"
-
-
-def _tamed(schema: Any) -> Any:
-    """Return a schema without patterns of property names: `re` would match those."""
-    if isinstance(schema, list):
-        return [_tamed(each) for each in cast("list[Any]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    found = cast("dict[str, Any]", schema)
-    drop = {"patternProperties"}
-    if isinstance(found.get("patternProperties"), dict):
-        drop |= {"additionalProperties", "unevaluatedProperties"}  # they depend on the patterns
-    return {key: _tamed(value) for key, value in found.items() if key not in drop}
-
-
-def _nothing(*_: Any) -> Iterator[Any]:
-    return iter(())
-
-
-def _matches(_validator: Any, pattern: Any, instance: Any, _schema: Any) -> Iterator[Any]:
-    """Check the keyword `pattern` with pydantic's engine, which is linear (Thompson 1968)."""
-    if not isinstance(instance, str) or not isinstance(pattern, str):
-        return
-    if len(pattern) > PATTERN_CHARACTERS:
-        return
-    exceptions: Any = import_module("jsonschema.exceptions")
-    try:
-        SchemaValidator(core_schema.str_schema(pattern=pattern)).validate_python(instance)
-    except SchemaError:
-        return
-    except ValidationError:
-        yield exceptions.ValidationError(f"{instance!r} does not match {pattern!r}")

@@ -1,10 +1,11 @@
 """Claims of sources ranked by their relevance to questions: which are about them, and the best of each."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, zip_longest
 from pathlib import PurePosixPath
 
+from swarm.texts.claims import Claim
 from swarm.texts.lexicon import GENERIC
 from swarm.texts.sentences import Source
 from swarm.texts.terms import stem
@@ -19,13 +20,19 @@ def scores_of(questions: Iterable[Facet], passages: Sequence[Passage]) -> list[l
     return [relevance(question, passages) for question in questions]
 
 
+def claims_of(sources: Iterable[Source]) -> Iterator[tuple[Source, Claim]]:
+    """Yield the claims of sources, each with its source."""
+    for source in sources:
+        yield from ((source, claim) for claim in source.claims)
+
+
 def passages_of(sources: Iterable[Source]) -> list[Passage]:
     """Return the claims of sources with the words above them: title, name of the file, headings."""
     found: list[Passage] = []
     for source in sources:
         named = f"{source.title} {subject_of(source.name)}"
         claims = enumerate(source.claims)
-        found += [Passage(claim.text, " ".join((named, *claim.where)), lead=not n) for n, claim in claims]
+        found += [Passage(each.text, " ".join((named, *each.where)), lead=not n) for n, each in claims]
     return found
 
 

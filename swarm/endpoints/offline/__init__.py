@@ -51,12 +51,8 @@ class Offline:
         """Return a plan, a text, a report or a JSON value, as the request asks."""
         tokens = request_tokens(request)
         text = await anyio.to_thread.run_sync(respond, request) if tokens > LARGE else respond(request)
-        usage = Usage(
-            calls=1,
-            input_tokens=tokens,
-            output_tokens=estimate_tokens(text),
-            estimated=True,
-        )
+        written = estimate_tokens(text)
+        usage = Usage(calls=1, input_tokens=tokens, output_tokens=written, estimated=True)
         message = Message(role="assistant", parts=(Text(text=text),))
         form = "json_schema" if request.form is not None else ""
         return Reply(message=message, usage=usage, endpoint=NAME, model=NAME, form=form)
@@ -86,14 +82,16 @@ def _material(request: Request, goal: str, prompt: str, main: Sequence[Part], da
     for part in data:
         if isinstance(part, Data):
             texts[_use(part, is_report=is_report)].append(part)
+    missing = "\n".join(part.text for part in texts["missing"]).splitlines()
+    cut = _notes(main, "input", "output", "tool")
     return Material(
         goal=goal or prompt,
-        facets=_facets([goal, prompt] if is_report else [prompt, goal], texts["item"] if texts["source"] else []),
+        facets=_facets([goal, prompt] if is_report else [prompt, goal], texts["item"] * bool(texts["source"])),
         asked=f"{prompt}\n{goal}",
         sources=tuple(read(part.name, part.text) for part in texts["source"] or texts["item"]),
         outputs=outputs(texts["output"], items_of(texts["steps"])),
         unread=tuple(part.name for part in data if isinstance(part, Media)),
-        notes=(*_missing(texts["missing"]), *_cut(main)),
+        notes=(*filter(str.strip, missing), *(f"Cut: {sentences(note)[0]}" for note in cut)),
         most=request.max_tokens,
         part=_part(prompt),
     )
@@ -132,21 +130,10 @@ def _part(prompt: str) -> Literal["section", "summary", ""]:
 
 def _facets(asked: Sequence[str], items: Sequence[Data]) -> tuple[Facet, ...]:
     """Return the questions of a text, or of another one if the first asks nothing in particular, about the items."""
-    found, others = map(facets, asked)
-    if not any(facet.terms for facet in found) and any(facet.terms for facet in others):
-        found = others
+    every = [facets(text) for text in asked]
+    found = next((each for each in every if any(facet.terms for facet in each)), every[0])
     item = words(" ".join(part.text for part in items))
     return tuple(replace(facet, terms=tuple(dict.fromkeys((*facet.terms, *item)))) for facet in found)
-
-
-def _cut(parts: Sequence[Part]) -> list[str]:
-    """Return a line for each note that says how much of a text is shown."""
-    return [f"Cut: {sentences(note)[0]}" for note in _notes(parts, "input", "output", "tool")]
-
-
-def _missing(texts: Sequence[Data]) -> list[str]:
-    """Return the lines that say what is missing."""
-    return list(filter(str.strip, "\n".join(part.text for part in texts).splitlines()))
 
 
 def _main(messages: Sequence[Message]) -> tuple[Part, ...]:
@@ -164,8 +151,7 @@ def _prompt(parts: Sequence[Part], goal: str) -> str:
 
 def _goal(parts: Sequence[Part]) -> str:
     """Return the first text without its heading, unless it is the prompt or introduces data."""
-    texts = [n for n, part in enumerate(parts) if isinstance(part, Text)]
-    if len(texts) < 2 or not isinstance(parts[0], Text):
+    if sum(isinstance(part, Text) for part in parts) < 2 or not isinstance(parts[0], Text):
         return ""
     text = parts[0].text.strip()
     head, _, body = text.partition("\n")

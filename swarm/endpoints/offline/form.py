@@ -7,18 +7,20 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, islice, repeat
+from itertools import islice
 from typing import Any, cast
 
 from swarm.base.errors import EndpointRefused
 from swarm.base.values import Json
 from swarm.endpoints.offline.report import Material
-from swarm.spec.json_schemas import joined_schemas, resolved
+from swarm.spec.json_schemas import joined_schemas, resolved, tamed, validator_of
+from swarm.spec.yaml.schemas import schema_problems
 from swarm.texts.claims import Claim
 from swarm.texts.lexicon import word_set
 from swarm.texts.quantities import convert, quantities, unit_of, wanted_unit
-from swarm.texts.ranking import passages_of, scores_of, subject_of, totals
+from swarm.texts.ranking import claims_of, passages_of, scores_of, subject_of, totals
 from swarm.texts.sentences import Source, labelled
 from swarm.texts.terms import names_of
 from swarm.texts.words import Facet, Passage, relevance, words
@@ -43,7 +45,7 @@ _IMPLIED: Mapping[str, str] = {
 
 
 class _CannotFill(Exception):  # noqa: N818 - it is caught in this module
-    """No value for a place in the schema. The message names the place."""
+    """No value for a place in the schema. The message is the name of the place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,55 +68,46 @@ def fill(schema: dict[str, Json], given: Material) -> str:
 
     Raise `EndpointRefused` of kind `form` if the sources have no value for a required place.
     """
+    what = "an invalid JSON Schema"
     try:
-        filler = _Filler(schema, given)
-        value = filler.value(schema, "", _scored(given), 0)
-        if not filler.fits(schema, value):
-            raise _CannotFill("its value")  # noqa: TRY301 - refused below
-    except (_CannotFill, RecursionError) as error:
-        what = error if isinstance(error, _CannotFill) else "so deep a JSON Schema"
-        raise EndpointRefused(
-            f"the offline endpoint (not a language model) cannot fill {what} from its sources\n"
-            "hint: make it optional in the step's `output`, or set a model with `--endpoint` or `models:`",
-            kind="form",
-            endpoint="offline",
-        ) from None
-    return json.dumps(value)
+        if not schema_problems(schema):
+            filler = _Filler(schema, given)
+            return json.dumps(filler.first(schema, [filler.value(schema, "", _scored(given), 0)], ""))
+    except _CannotFill as error:
+        what = f"`{error}`" if str(error) else "the value"
+    except RecursionError:
+        what = "so deep a JSON Schema"
+    raise EndpointRefused(
+        f"the offline endpoint (not a language model) cannot fill {what} from its sources\n"
+        "hint: make it optional in the step's `output`, or set a model with `--endpoint` or `models:`",
+        kind="form",
+        endpoint="offline",
+    )
 
 
 def _scored(given: Material) -> tuple[Scored, ...]:
     """Return all claims of all sources with their relevance to the question."""
     every = passages_of(given.sources)
-    claims = chain.from_iterable(zip(repeat(source), source.claims) for source in given.sources)
     total = totals(scores_of(given.facets, every))
-    return tuple(Scored(*pair, p, s) for pair, p, s in zip(claims, every, total, strict=True))
+    return tuple(Scored(*pair, p, s) for pair, p, s in zip(claims_of(given.sources), every, total, strict=True))
 
 
 class _Filler:
     """The values for one schema, chosen from claims."""
 
     def __init__(self, root: dict[str, Json], given: Material) -> None:
-        from jsonschema import Draft202012Validator
-        from jsonschema.exceptions import SchemaError
-        from referencing import Registry
-
-        try:
-            Draft202012Validator.check_schema(root)
-        except (SchemaError, RecursionError):
-            raise _CannotFill("an invalid JSON Schema") from None
-        # The registry is empty, so a reference to another document is an error and not a request.
-        self._validator: Any = Draft202012Validator(root, registry=cast("Any", Registry)())
-        self._root = root
+        self._root = tamed(root)
+        self._validator = validator_of(root)
         self._asks_names = _ASKS_NAMES.search(given.asked) is not None
         self._common = frozenset(words(" ".join(word for word in given.asked.split() if word.islower())))
-        self._fillers: Mapping[str, Callable[..., Json]] = {
-            "object": self._object,
-            "array": self._array,
-            "string": self._string,
-            "number": self._number,
-            "integer": self._number,
-            "boolean": self._boolean,
-            "null": self._null,
+        self._candidates: Mapping[str, Callable[..., Iterable[Json]]] = {
+            "object": self._objects,
+            "array": self._arrays,
+            "string": self._texts,
+            "number": self._numbers,
+            "integer": self._numbers,
+            "boolean": self._booleans,
+            "null": self._nulls,
         }
 
     def fits(self, schema: Schema, value: Json) -> bool:
@@ -123,7 +116,7 @@ class _Filler:
 
         try:
             return bool(self._validator.evolve(schema=schema).is_valid(value))
-        except (Unresolvable, RecursionError, re.error, OverflowError):
+        except (Unresolvable, RecursionError, OverflowError):
             return False
 
     def value(self, schema: Any, name: str, scope: Sequence[Scored], depth: int, must: bool = True) -> Json:
@@ -138,12 +131,12 @@ class _Filler:
         if "const" in found:
             return found["const"]
         if "enum" in found:
-            return self._enum(found, name, scope, must)
-        failed = _at(name)
+            return self.first(found, self._options(found, name, scope, must), name)
+        failed = _CannotFill(name)
         for kind in _types_of(found):
+            inner = {**found, "type": kind}
             try:
-                if kind in self._fillers:
-                    return self._fillers[kind]({**found, "type": kind}, name, scope, depth)
+                return self.first(inner, self._candidates[kind](inner, name, scope, depth), name)
             except _CannotFill as error:
                 failed = error
         if "default" in found:
@@ -153,7 +146,7 @@ class _Filler:
     def _resolved(self, schema: Any, name: str) -> dict[str, Any]:
         found = resolved(schema, self._root)
         if found is None:
-            raise _at(name)
+            raise _CannotFill(name)
         return found
 
     def _either(
@@ -161,20 +154,17 @@ class _Filler:
     ) -> Json:
         """Return a value for the first branch that can be filled; `null` is the last one."""
         for branch in sorted(branches, key=lambda each: each == {"type": "null"}):
-            try:
+            with suppress(_CannotFill):
                 value = self.value(joined_schemas(base, self._resolved(branch, name)), name, scope, depth + 1)
-            except _CannotFill:
-                continue
-            if self.fits(base, value):
-                return value
-        raise _at(name)
+                return self.first(base, [value], name)
+        raise _CannotFill(name)
 
-    def _first(self, schema: Schema, candidates: Iterable[Json], name: str) -> Json:
+    def first(self, schema: Schema, candidates: Iterable[Json], name: str) -> Json:
         """Return the first candidate that fits."""
         for candidate in islice(candidates, _TRIED):
             if self.fits(schema, candidate):
                 return candidate
-        raise _at(name)
+        raise _CannotFill(name)
 
     def _ranked(self, schema: Schema, name: str, scope: Sequence[Scored]) -> list[tuple[float, Scored]]:
         """Return claims by relevance to the property and to the question, the best first."""
@@ -183,10 +173,10 @@ class _Filler:
         ranked = [(n + said.score, said) for n, said in zip(near, scope, strict=True)]
         return sorted(ranked, key=lambda pair: -pair[0])
 
-    def _null(self, schema: Schema, name: str, *_: object) -> Json:
-        return self._first(schema, [None], name)
+    def _nulls(self, *_: object) -> Iterable[Json]:
+        return [None]
 
-    def _object(self, schema: Schema, name: str, scope: Sequence[Scored], depth: int) -> Json:
+    def _objects(self, schema: Schema, name: str, scope: Sequence[Scored], depth: int) -> Iterator[Json]:
         properties = cast("dict[str, Any]", schema.get("properties") or {})
         required = [str(key) for key in cast("list[Any]", schema.get("required") or [])]
         found: dict[str, Json] = {}
@@ -198,9 +188,9 @@ class _Filler:
             except _CannotFill:
                 if key in required:
                     raise
-        return found
+        yield found
 
-    def _array(self, schema: Schema, name: str, scope: Sequence[Scored], depth: int) -> Json:
+    def _arrays(self, schema: Schema, name: str, scope: Sequence[Scored], depth: int) -> Iterator[Json]:
         heads = cast("list[Any]", schema.get("prefixItems") or [])
         found: list[Json] = [self.value(inner, name, scope, depth + 1) for inner in heads]
         least = int(schema.get("minItems") or 0)
@@ -210,7 +200,7 @@ class _Filler:
             for entry in self._entries(self._resolved(items, name), name, scope, depth):
                 if len(found) < most and entry not in found:
                     found.append(entry)
-        return self._first(schema, [found], name)
+        yield found
 
     def _entries(self, items: Schema, name: str, scope: Sequence[Scored], depth: int) -> Iterator[Json]:
         """Yield the entries of a list: options of an `enum`, strings, or one value per claim."""
@@ -221,10 +211,8 @@ class _Filler:
             yield from (text for text in self._listed(name, scope) if self.fits(items, text))
         else:
             for said in _records(scope, items):
-                try:
+                with suppress(_CannotFill):
                     yield self.value(items, name, (said,), depth + 1)
-                except _CannotFill:
-                    continue
 
     def _listed(self, name: str, scope: Sequence[Scored]) -> list[str]:
         """Return strings for a list: names if requested, else list items, else sentences."""
@@ -263,10 +251,7 @@ class _Filler:
         found = (each for each in above if len(each) <= SHORT and set(words(each)) - self._common)
         return next(found, "") or next(iter(_names_in(text)), "")
 
-    def _string(self, schema: Schema, name: str, scope: Sequence[Scored], _: int) -> Json:
-        return self._first(schema, self._texts(schema, name, scope), name)
-
-    def _texts(self, schema: Schema, name: str, scope: Sequence[Scored]) -> Iterator[str]:
+    def _texts(self, schema: Schema, name: str, scope: Sequence[Scored], _: int) -> Iterator[str]:
         """Yield candidates for a string, the best first: names, words, joined sentences, sentences."""
         ranked = [said for _, said in self._ranked(schema, name, scope)[:_TRIED]]
         texts = [said.text for said in ranked]
@@ -280,8 +265,8 @@ class _Filler:
         yield from (text if len(text) <= most else text[:most].rsplit(" ", 1)[0] for text in texts)
         yield ""
 
-    def _number(self, schema: Schema, name: str, scope: Sequence[Scored], _: int) -> Json:
-        """Return the quantity nearest to the property's words, in the unit that they name."""
+    def _numbers(self, schema: Schema, name: str, scope: Sequence[Scored], _: int) -> Iterator[Json]:
+        """Yield quantities, the nearest to the property's words first, in the unit that they name."""
         asked = _words_of(name, schema)
         unit = wanted_unit(asked)
         found: list[tuple[float, float]] = []
@@ -294,36 +279,27 @@ class _Filler:
                     measured = (1.0 if unit else 0.3) * (quantity.kind not in ("count", "number", "year"))
                     found.append((near + nearby + measured, value))
         found.sort(key=lambda pair: -pair[0])
-        return self._first(schema, (int(v) if v.is_integer() and abs(v) < 2**53 else v for _, v in found), name)
+        yield from (int(v) if v.is_integer() and abs(v) < 2**53 else v for _, v in found)
 
-    def _boolean(self, schema: Schema, name: str, scope: Sequence[Scored], _: int) -> Json:
-        """Return whether the nearest claim has most of the property's words and no negation."""
+    def _booleans(self, _schema: Schema, name: str, scope: Sequence[Scored], _depth: int) -> Iterable[Json]:
+        """Return first whether the nearest claim has most of the property's words and no negation."""
         wanted = set(_words_of(name))
-        shared = {said: len(wanted & set(words(said.text))) for said in scope}
-        best = max(shared, key=lambda said: (shared[said], said.score), default=None)
-        holds = False
-        if best is not None and shared[best] * 2 > len(wanted):
-            holds = not _NEGATIVE & set(best.claim.text.casefold().replace("’", "'").split())
-        return self._first(schema, [holds, not holds], name)
+        shared = [(len(wanted.intersection(words(said.text))), said.score, said.claim.text) for said in scope]
+        most, _, text = max(shared, key=lambda each: each[:2], default=(0, 0.0, ""))
+        denied = _NEGATIVE.intersection(text.casefold().replace("’", "'").split())
+        holds = most * 2 > len(wanted) and not denied
+        return [holds, not holds]
 
-    def _enum(self, schema: Schema, name: str, scope: Sequence[Scored], must: bool) -> Json:
-        """Return the option that the most relevant claims mention; the first one if none does."""
-        options = cast("list[Json]", schema["enum"])
+    def _options(self, schema: Schema, name: str, scope: Sequence[Scored], must: bool) -> list[Json]:
+        """Return the options that claims mention, those of the most relevant first, then the others if one must be."""
         ranked = [(near, frozenset(words(said.text))) for near, said in self._ranked(schema, name, scope)]
-        worth: list[float] = []
-        for option in options:
+        worth: list[tuple[float, Json]] = []
+        for option in cast("list[Json]", schema["enum"]):
             wanted = words(str(option))
             mentions = (near + 1 for near, terms in ranked if wanted and terms.issuperset(wanted))
-            worth.append(max(mentions, default=0.0))
-        if not must and not any(worth):
-            raise _at(name)
-        order = sorted(range(len(options)), key=lambda i: -worth[i])
-        return self._first(schema, [options[i] for i in order], name)
-
-
-def _at(name: str) -> _CannotFill:
-    """Return the error for the place called `name`."""
-    return _CannotFill(f"`{name}`" if name else "the value")
+            worth.append((max(mentions, default=0.0), option))
+        worth.sort(key=lambda pair: -pair[0])
+        return [option for value, option in worth if value or must]
 
 
 def _name_of(source: Source) -> str:

@@ -104,16 +104,16 @@ def items_of(about: Sequence[Data]) -> dict[str, str]:
 
 def outputs(texts: Sequence[Data], items: Mapping[str, str]) -> OutputTexts:
     """Return what outputs say, in their order."""
-    said: list[Said] = []
-    rows: list[SourceAnswer] = []
-    notes: list[str] = []
+    found: list[OutputTexts] = []
     for data in texts:
-        is_ours = any(_HEAD.match(line) or _ROW.match(line) for line in data.text.splitlines())
-        found = _ours(data) if is_ours or data.text.startswith(NOTES) else _others(data, items.get(data.name, ""))
-        said += found.said
-        rows += found.rows
-        notes += found.notes
-    return OutputTexts(tuple(said), tuple(dict.fromkeys(rows)), tuple(dict.fromkeys(notes)))
+        marked = any(_HEAD.match(line) or _ROW.match(line) for line in data.text.splitlines())
+        is_ours = marked or data.text.startswith(NOTES)
+        found.append(_ours(data) if is_ours else _others(data, items.get(data.name, "")))
+    return OutputTexts(
+        tuple(chain.from_iterable(each.said for each in found)),
+        tuple(dict.fromkeys(chain.from_iterable(each.rows for each in found))),
+        tuple(dict.fromkeys(chain.from_iterable(each.notes for each in found))),
+    )
 
 
 def _others(data: Data, item: str) -> OutputTexts:
@@ -127,7 +127,7 @@ def _others(data: Data, item: str) -> OutputTexts:
             text, cites = labelled(claim), ()
         said.append(Said(quoted(text), cites or (Cite(item or data.name, data.name),)))
     whole = flat(data.text)
-    answer = whole if len(whole) <= _LONG else " ".join(sentences(" ".join(claim.text for claim in claims[:4]))[:2])
+    answer = whole if len(whole) <= _LONG else " ".join(claim.text for claim in claims[:2])
     rows = (SourceAnswer(item, quoted(answer), data.name),) if item and claims else ()
     notes = () if claims else (f"No readable text: {item or data.name} [{data.name}]",)
     return OutputTexts(tuple(said), rows, notes)

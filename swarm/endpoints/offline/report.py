@@ -5,7 +5,6 @@ answer of each source, then more of each source. A citation is a link in Markdow
 Only sentences that are equal are one.
 """
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -32,7 +31,7 @@ from swarm.spec.chat import estimate_tokens
 from swarm.texts.claims import flat
 from swarm.texts.conflicts import Disagreement, conflicts
 from swarm.texts.quantities import quantities
-from swarm.texts.ranking import about, passages_of, scores_of, subject_of, totals
+from swarm.texts.ranking import about, claims_of, passages_of, scores_of, subject_of, totals
 from swarm.texts.sentences import Source, labelled
 from swarm.texts.uses import Utterance
 from swarm.texts.values import NAMED, YES, has_value
@@ -102,25 +101,20 @@ def block(head: str, lines: Iterable[str]) -> str:
 
 def answer(given: Material) -> str:
     """Return a worker's answer: for each source, the sentences about the question, then others with figures."""
-    tail = [*given.notes, *_listed(NOT_READ, map(code, given.unread))]
-    tail += _listed(CUT, (code(source.name) for source in given.sources if source.is_cut))
+    tail = [*given.notes, *(line for line in _not_read(given) if not line.startswith(EMPTY))]
     budget = min(TEXT_TOKENS, given.most or TEXT_TOKENS) - sum(estimate_tokens(line) + 1 for line in tail)
     ranked = _ranked(given)
     blocks: list[str] = []
-    kept = 0
+    fit = 0
     for near, others in _LINES:
         blocks = [_source(source, *lines, near, others) for source, lines in zip(given.sources, ranked, strict=True)]
-        kept = _fitting(blocks, budget)
-        if sum(map(estimate_tokens, blocks)) + len(blocks) <= budget:
+        sizes = accumulate(estimate_tokens(text) + 1 for text in blocks)
+        fit = sum(size <= budget for size in sizes)
+        if fit == len(blocks):
             break
+    kept = max(1, fit)  # at least one source is shown
     tail = [*_listed(NOT_SHOWN, (code(source.name) for source in given.sources[kept:])), *tail]
     return "\n\n".join([*blocks[:kept], *tail]) or NOTHING
-
-
-def _fitting(blocks: Sequence[str], budget: int) -> int:
-    """Return how many of the first blocks fit, at least one if there are some."""
-    sizes = accumulate(estimate_tokens(text) + 1 for text in blocks)
-    return max(min(1, len(blocks)), sum(size <= budget for size in sizes))
 
 
 def _ranked(given: Material) -> list[tuple[list[str], list[str]]]:
@@ -170,7 +164,9 @@ def _below(name: str, title: str, lines: Iterable[str]) -> str:
 
 def report(given: Material) -> str:
     """Return a report in Markdown: sentences of outputs with citations, or of sources with the names of their files."""
-    page = _ReportParts(given, tuple(_once(given.outputs.said or _from_sources(given))), tuple(_rows(given)))
+    claims = claims_of(given.sources)
+    own = (Said(quoted(labelled(claim)), (Cite(source.name, ""),), source.title) for source, claim in claims)
+    page = _ReportParts(given, tuple(_once(given.outputs.said or own)), tuple(_rows(given)))
     first, last = (page.head, page.disagreements, page.reading), (page.table, page.by_source)
     parts = {"section": (page.reading, *last), "summary": first}
     if not page.said and not page.rows and not page.reading():
@@ -218,14 +214,11 @@ class _ReportParts:
     def _headline(self) -> list[int]:
         """Return the sentences that answer the goal: the best of each question in turn, at most two of a source."""
         chosen: list[int] = []
-        seen: set[frozenset[str]] = set()
         files: Counter[str] = Counter()
         for n in about(self.scores):
-            same = frozenset(re.findall(r"\w+", full(self.said[n])))
             file = self.said[n].file
-            if len(chosen) < HEADLINE and same not in seen and files[file] < _PER_FILE:
+            if len(chosen) < HEADLINE and files[file] < _PER_FILE:
                 chosen.append(n)
-                seen.add(same)
                 files[file] += 1
         return chosen
 
@@ -257,20 +250,15 @@ class _ReportParts:
                 cites.setdefault(cite.file, cite)
                 answering |= {cite.file} if value >= FLOOR else set()
         silent = [cite for file, cite in cites.items() if file not in answering]
-        lines = [*_listed("Nothing about the question:", [_marks(silent)]), *self._not_read()]
+        given = self.given
+        lines = _listed("Nothing about the question:", [_marks(silent)])
+        lines += [*_not_read(given), *map(flat, (*given.outputs.notes, *given.notes))]
         if not cites and not lines:
             return ""
         # The heading has the figures, because a heading claims nothing to be cited.
         head = f"## {READING}: {len(cites):,} source{'s' * (len(cites) != 1)}"
         head += f", {len(silent):,} with nothing about the question" * bool(silent)
         return block(head, [f"- {line}" for line in lines]).strip()
-
-    def _not_read(self) -> list[str]:
-        given = self.given
-        lines = _listed(EMPTY, (code(source.name) for source in given.sources if not source.claims))
-        lines += _listed(CUT, (code(source.name) for source in given.sources if source.is_cut))
-        lines += _listed(NOT_READ, map(code, given.unread))
-        return [*lines, *map(flat, (*given.outputs.notes, *given.notes))]
 
     def table(self) -> str:
         """Return a row for each source, however many there are."""
@@ -307,14 +295,6 @@ class _ReportParts:
         return _below(file, self.said[min(numbers)].title, lines)
 
 
-def _from_sources(given: Material) -> tuple[Said, ...]:
-    found: list[Said] = []
-    for source in given.sources:
-        cites = (Cite(source.name, ""),)
-        found += [Said(quoted(labelled(claim)), cites, source.title) for claim in source.claims]
-    return tuple(found)
-
-
 def _once(said: Iterable[Said]) -> list[Said]:
     """Return sentences with equal ones merged. Only spaces, apostrophes and a full stop may differ."""
     kept: dict[str, Said] = {}
@@ -344,6 +324,12 @@ def _rows(given: Material) -> list[SourceAnswer]:
 
 def _has_measure(text: str) -> bool:
     return any(figure.kind not in ("number", "year") for figure in quantities(text))
+
+
+def _not_read(given: Material) -> list[str]:
+    empty = (code(source.name) for source in given.sources if not source.claims)
+    cut = (code(source.name) for source in given.sources if source.is_cut)
+    return [*_listed(EMPTY, empty), *_listed(CUT, cut), *_listed(NOT_READ, map(code, given.unread))]
 
 
 def _listed(begin: str, names: Iterable[str]) -> list[str]:
