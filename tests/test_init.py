@@ -56,6 +56,15 @@ def test_enter_accepts_the_defaults(empty: Path) -> None:
     assert load_task(empty / "task.yaml", environ={}).goal == STARTERS["research"].goal + "\n"
 
 
+def test_a_question_of_ones_own_is_about_the_files_that_are_there(command: Command, empty: Path) -> None:
+    (empty / "pumps.csv").write_text("name,kg\nE,11\n")
+    code, shown = at_terminal(empty, "init", types="\nHow heavy is E?\n\n")
+    assert code == 0, shown
+    assert "Files to read [.]: " in shown
+    assert [each["name"] for each in command("check", "--json").json["inputs"]] == ["pumps.csv"]
+    assert not (empty / "notes").exists()
+
+
 def test_a_wrong_answer_is_asked_again_and_a_pattern_without_files_is_told(empty: Path) -> None:
     code, shown = at_terminal(empty, "init", types="9\ntabel\ntable\nWho?\ndcs/*.txt\n")
     assert code == 0, shown

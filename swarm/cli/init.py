@@ -27,6 +27,8 @@ Template = Annotated[
 ]
 
 
+HERE = "."
+"""The folder of the task as its input: who asks a question of their own means the files that are there."""
 ASKED = 5
 """How often a question is asked again after a wrong answer."""
 
@@ -71,17 +73,23 @@ def _chosen(where: Path, template: str | None) -> "tuple[Starter, str, str]":
             message = f"unknown template `{template[:40]}`; templates: {listing(STARTERS)}{meant(template, STARTERS)}"
             raise TaskError(Problem(message, key="--template"))
         return STARTERS[template], "", ""
-    usual = next(iter(STARTERS.values()))
+    first = next(iter(STARTERS.values()))
     if (where / TASK_FILE).exists() or not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
-        return usual, "", ""
+        return first, "", ""
     for n, each in enumerate(STARTERS.values(), 1):
         say(f"  {n} {each.name:<9} {each.about}")
-    starter = _starter(f"Kind of task, 1 to {len(STARTERS)} [1 {usual.name}]: ")
+    starter = _starter(f"Kind of task, 1 to {len(STARTERS)} [1 {first.name}]: ")
     goal = _asked(f"Question [{starter.goal}]: ")
-    inputs = _asked(f"Files to read [{starter.inputs}]: ")
+    return starter, _without_braces(goal), _asked_inputs(where, starter.inputs, is_own=bool(goal))
+
+
+def _asked_inputs(where: Path, samples: str, *, is_own: bool) -> str:
+    """Ask for the files to read; empty for the samples. A question of one's own is about the files that are there."""
+    usual = HERE if is_own and not _finds(where, samples) and _has_files(where) else ""
+    inputs = _asked(f"Files to read [{usual or samples}]: ") or usual
     if inputs and not _finds(where, inputs):
         say(f"note: `{clip(inputs)}` matches no file in {where.resolve()} yet; put some there, or change `inputs:`")
-    return starter, _without_braces(goal), inputs
+    return inputs
 
 
 def _starter(question: str) -> "Starter":
@@ -118,6 +126,11 @@ def _asked(question: str) -> str:
     if not line:
         raise TaskError("the input ended before the last question was answered: nothing was written")
     return line.strip()
+
+
+def _has_files(where: Path) -> bool:
+    """Return whether a folder has files or folders that are not hidden."""
+    return where.is_dir() and any(not each.name.startswith(".") for each in where.iterdir())
 
 
 def _finds(where: Path, pattern: str) -> bool:
