@@ -116,6 +116,8 @@ def test_a_list_of_names_is_the_list_in_the_text() -> None:
     assert filled(schema, prose, goal=goal)[0] == "Tantivy"
     assert set(filled(schema, prose, goal=goal)) == {"Tantivy", "Lucene", "Xapian"}
     assert filled(schema, "We asked Quarry Lane Brewery for 3 GB.", goal=goal) == ["Quarry Lane Brewery"]
+    two = {"a.md": "Quarry Lane uses 3 GB.", "b.md": "Lunr uses 4 GB."}
+    assert filled(schema, goal=goal, **two) == ["Quarry Lane", "Lunr"]
 
 
 def test_a_list_keeps_its_bounds() -> None:

@@ -115,14 +115,13 @@ def test_what_cannot_be_read_has_a_step_that_says_so() -> None:
 
 
 def test_inputs_that_a_long_brief_does_not_list_are_read_too() -> None:
-    given = brief(*(f"n{n}.md" for n in range(20)))
-    note = Text(text=phrase(WORDING, "cut_brief", shown=20, total=90))
-    asked = request("plan", Data(of="brief", name="brief", text=given.model_dump_json()), note)
-    [read, _] = json.loads(respond(asked))["steps"]
-    assert read["each"] == "inputs"
-    assert "inputs" not in read
-    [step] = json.loads(plan(GOAL, given, total=900))["steps"]
-    assert "inputs" not in step
+    given = Data(of="brief", name="brief", text=brief(*(f"n{n}.md" for n in range(20))).model_dump_json())
+    notes = [Text(text=phrase(WORDING, "cut_brief", shown=20, total=total)) for total in (90, 900)]
+    read, many = (json.loads(respond(request("plan", given, note)))["steps"] for note in notes)
+    assert read[0]["each"] == "inputs"
+    assert "inputs" not in read[0]
+    assert [step["id"] for step in many] == ["answer"]
+    assert "inputs" not in many[0]
 
 
 def test_a_later_plan_goes_on_from_what_was_given() -> None:
