@@ -119,7 +119,7 @@ async def test_steps_whose_answers_never_end_are_reported_with_a_note(tmp_path: 
     result = await run_with(model, task)
     assert (result.status, result.exit_code) == ("partial", 3)
     assert result.report is not None
-    assert len(model.requests) < 300, "without the cut there are thousands, until a limit ends the run"
+    assert len(model.requests) < 400, "without the cut there are thousands, until a limit ends the run"
     finished = {event.step: event.outcome for event in events_of(result.folder) if isinstance(event, StepFinished)}
     assert finished["s0"].left_out == (CUT_TEXT,)
     assert CUT in finished["s0"].doubts, "so it is not cached as whole"

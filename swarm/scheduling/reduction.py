@@ -122,16 +122,27 @@ class Reduction:
         return Expansion((s.step.model_copy(update=update),), "last")
 
     def _in_shares(self, s: StepState, attempt: Attempt, reading: Reading, case: Case) -> Expansion | None:
-        """Return the steps that do shares of a step's work in one of the cases."""
-        s, takes = self._widened(s)
-        attempt = self._measured(self._assigner.draft(s) if takes else attempt)
+        """Return the steps that do shares of a step's work in one of the cases.
+
+        They take the next parts of its text, too, if all of these together become more parts than they are: else nobody
+        would read less than before.
+        """
+        widened, takes = self._widened(s)
+        if takes:
+            found = self._of_own(widened, self._assigner.draft(widened), reading, case)
+            if found is not None and sum(step.part is not None for step in found.steps) > 1 + len(takes):
+                return replace(found, takes=takes)
+        return self._of_own(s, attempt, reading, case)
+
+    def _of_own(self, s: StepState, attempt: Attempt, reading: Reading, case: Case) -> Expansion | None:
+        """Return the steps that read what a step reads."""
+        attempt = self._measured(attempt)
         if not self._cases.is_quoted(s, attempt):
             parts = parts_of(s.step, attempt, was_cut=reading.fits and self._cases.is_cut(s, attempt))
             if parts is not None:
-                return Expansion(parts.steps, parts.combine, takes)
+                return Expansion(parts.steps, parts.combine)
         reading, verdicts = reading_of(attempt), self._verdicts(s, attempt)
-        found = self._expanded(_Ready(s, attempt, reading, self._reads(s, attempt, reading), verdicts), case)
-        return found if found is None else replace(found, takes=takes)
+        return self._expanded(_Ready(s, attempt, reading, self._reads(s, attempt, reading), verdicts), case)
 
     def _verdicts(self, s: StepState, attempt: Attempt) -> tuple[str, ...]:
         """Return the verdicts that a step which does work again reads."""
