@@ -140,9 +140,8 @@ def test_an_address_is_fetched_only_by_a_run_that_may(empty: Path, capsys: pytes
         with (empty / "task.yaml").open("a") as file:
             file.write("web: {private: [127.0.0.1, 10.0.0.0/99]}\n")
         wrong = said("check")
-        assert wrong.errors == [
-            "task.yaml:4:28: web.private.2: `10.0.0.0/99` is not an address or a network, such as 127.0.0.1 or 10.0.0.0/8"
-        ]
+        words = "`10.0.0.0/99` is not an address or a network, such as 127.0.0.1 or 10.0.0.0/8"
+        assert wrong.errors == [f"task.yaml:4:28: web.private.2: {words}"]
         assert here.asked == []
 
 
