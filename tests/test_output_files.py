@@ -130,7 +130,7 @@ def test_threat_s41_commands_refuse_it_with_exit_code_2(command: str, folder: Pa
     assert not (folder / ".swarm").exists()
 
 
-def test_threat_s41_the_task_file_is_no_output(folder: Path, run: Command) -> None:
+def test_fault_115_the_task_file_is_no_output(folder: Path, run: Command) -> None:
     name = write_task(folder, "./t.json", name="t.json")
     said = run("run", name)
     assert (said.code, "`./t.json` is the task file" in said.errors[0]) == (2, True)
