@@ -4,12 +4,15 @@ import json
 import os
 import signal
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import psutil
 import pytest
+from anyio.abc import Process
 
 from swarm.record.recorded import recorded
 from swarm.testing import Answer, FakeServer, Received
@@ -96,14 +99,20 @@ async def test_a_run_can_be_cancelled_while_it_plans_and_while_it_reports_and_pa
     assert stuck == ["plan", "report"]
 
 
+@asynccontextmanager
+async def host_in(project: Path) -> AsyncGenerator[tuple[Process, int]]:
+    """Start a host that has started a server in a project. Give it with the id of the server's process."""
+    words = [sys.executable, "-c", HOST, json.dumps([*ARGUMENTS, "--task", "task.yaml"])]
+    async with await anyio.open_process(words, cwd=project, env=environment(), stderr=None) as host:
+        assert host.stdout is not None
+        yield host, int(await host.stdout.receive())
+
+
 async def test_a_host_that_is_killed_leaves_no_process_and_a_run_that_ended_well(project: Path) -> None:
     async with FakeServer(Answer("never", delay=300.0), "It is done.") as stuck:
         slow_task(project, stuck)
-        command = [*ARGUMENTS, "--task", "task.yaml"]
-        words = [sys.executable, "-c", HOST, json.dumps(command)]
-        async with await anyio.open_process(words, cwd=project, env=environment(), stderr=None) as host:
-            assert host.stdout is not None
-            server = psutil.Process(int(await host.stdout.receive()))
+        async with host_in(project) as (host, pid):
+            server = psutil.Process(pid)
             children = [server, *server.children(recursive=True)]
             await answered_by(stuck, 1)
             host.send_signal(signal.SIGKILL)
@@ -123,11 +132,7 @@ def _lives(process: psutil.Process) -> bool:
 async def test_a_server_that_is_killed_leaves_a_run_that_resumes(project: Path) -> None:
     async with FakeServer(Answer("never", delay=300.0), "It is done.") as stuck:
         slow_task(project, stuck)
-        command = [*ARGUMENTS, "--task", "task.yaml"]
-        words = [sys.executable, "-c", HOST, json.dumps(command)]
-        async with await anyio.open_process(words, cwd=project, env=environment(), stderr=None) as host:
-            assert host.stdout is not None
-            pid = int(await host.stdout.receive())
+        async with host_in(project) as (host, pid):
             await answered_by(stuck, 1)
             os.kill(pid, signal.SIGKILL)
             await host.wait()  # its server says no more

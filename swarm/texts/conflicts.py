@@ -336,9 +336,7 @@ def _have_other_conditions(some: Sequence[Figure], others: Sequence[Figure]) -> 
 
 
 def _clash(one: Use, other: Use, here: Mapping[str, str], there: Mapping[str, str]) -> bool:
-    """Whether a word that both have stands next to different words, which the other does not
-    have.
-    """
+    """Whether a word that both have stands next to different words that the other lacks."""
     for word in here.keys() & there.keys():
         left, right = here[word], there[word]
         if not kin(left, right) and not has(other.every, left) and not has(one.every, right):

@@ -1,6 +1,4 @@
-"""Words as they are compared between sentences: without endings, and one word for `length` and
-`long`.
-"""
+"""Words as sentences are compared by: without endings, and one for `length` and `long`."""
 
 import re
 from collections.abc import Iterable

@@ -120,9 +120,7 @@ def uses(
     *,
     with_names: bool = False,
 ) -> Iterator[Use]:
-    """Yield the quantities of a statement, and other values. `lower` are the words that are no
-    names.
-    """
+    """Yield the quantities of a statement, and other values; `lower` are the words that are no names."""
     if not statement.above and statement.text.split(" ")[0].casefold() in VAGUE:
         return  # nobody knows what it is about
     row = _row(_without_document(statement.text), lower)
@@ -208,9 +206,7 @@ def _is_bound(figure: Figure, text: str) -> bool:
 
 
 def _is_value(figure: Figure, text: str, every: Sequence[Figure]) -> bool:
-    """Whether a figure is said of something: no label, no condition, no date before another
-    figure.
-    """
+    """Whether a figure is said of something: no label, no condition, no date before another."""
     before = text[max(0, figure.start - _NEAR) : figure.start]
     others = [each for each in every if each.kind not in WHEN]
     if figure.kind in WHEN and len(before.split()) < 2:

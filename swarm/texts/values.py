@@ -21,7 +21,7 @@ STATED = frozenset({NAMED, YES, LABEL, VERSION})
 _UPPER = r"[A-ZÀ-ÖØ-ÞА-ЯЁ]"
 _LINK = r"(?:(?:van|von|de|der|den|di|da|du|la|le|am|of)\s){0,2}"
 _NAME = rf"(?:(?:Dr|Prof|Mr|Mrs|Ms|Mme)\.?\s)?{_UPPER}[\w'’-]+(?:\s{_LINK}{_UPPER}[\w'’-]*\.?){{0,4}}"
-_STAYS = r"(?!\s?(?:,|/|&|and|und|et|or|oder|ou|y|и)\s{_UPPER})".replace("{_UPPER}", _UPPER)
+_STAYS = rf"(?!\s?(?:,|/|&|and|und|et|or|oder|ou|y|и)\s{_UPPER})"
 _ENDS = rf"{_STAYS}(?=\s?[.,;:!)]|$|\s(?:and|und|et|и|since|seit|depuis|statt|now|who|which|where)\b)"
 _IS = r"is|was|by|ist|war|heißt|von|durch|est|par|es|por|это|является"
 _PLACED = (
@@ -67,7 +67,8 @@ _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _DENIES_CJK = re.compile(r"不(?!同|过|過|仅|僅|断|断)|没有|沒有|ない|ません|禁止")
 _SOFTENED = word_set("no_later no_more no_less no_fewer not_only not_yet no_matter nicht_nur noch_nicht")
 _PLACE = re.compile(r"\b(?:ort|site|place|location|venue|lieu|место|sitz|standort)\b|地点|場所|地址", re.IGNORECASE)
-_MOST_WORDS = 40  # maximum words of a sentence that says yes or no: a longer one says several things
+_MOST_WORDS = 40
+"""Maximum words of a sentence that says yes or no: a longer one says several things."""
 
 
 def names(text: str, *, in_row: bool) -> Iterator[Figure]:
@@ -81,9 +82,7 @@ def names(text: str, *, in_row: bool) -> Iterator[Figure]:
 
 
 def numbered(text: str) -> Iterator[Figure]:
-    """Yield the version that a sentence gives, or the numbered thing: `to PostgreSQL 16`, `from
-    pier 4`.
-    """
+    """Yield the version or the numbered thing that a sentence gives: `to PostgreSQL 16`, `pier 4`."""
     match = _NUMBERED.search(text)
     if match and (match["before"] not in ":：" or match["thing"][0].isupper()):
         yield Figure(float(match["n"]), LABEL, match["v"], *match.span("v"), match["thing"])
